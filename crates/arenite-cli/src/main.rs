@@ -1,0 +1,2 @@
+//! The `arenite` command.
+fn main() {}
