@@ -1,0 +1,5 @@
+//! Blocks: allocators for every pattern, one trait over them all.
+mod global;
+mod tally;
+
+pub use global::Global;

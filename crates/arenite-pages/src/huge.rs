@@ -1,0 +1,103 @@
+//! Huge pages: what was really got.
+//!
+//! Rests on `/proc/self/smaps`. Transparent huge pages are advice, so a report that says what was asked would be a guess;
+//! this one reads what the kernel did.
+
+use std::io::{BufRead, BufReader};
+
+/// The size of a transparent huge page on x86-64 and (with 4 KiB OS pages) aarch64: 2 MiB.
+pub const HUGE_PAGE: usize = 2 << 20;
+
+/// What of a range is in memory. All sizes in bytes.
+///
+/// ```
+/// let report = arenite_pages::HugeReport { resident: 4 << 20, huge: 2 << 20 };
+/// assert_eq!(report.huge_share(), 0.5);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HugeReport {
+    /// In memory.
+    pub resident: usize,
+    /// In memory on huge pages.
+    pub huge: usize,
+}
+
+impl HugeReport {
+    /// The part of what is resident that lies on huge pages, 0 to 1; 0 where nothing is resident.
+    #[must_use]
+    pub fn huge_share(&self) -> f64 {
+        if self.resident == 0 { 0.0 } else { self.huge as f64 / self.resident as f64 }
+    }
+
+    /// Reads the mappings that overlap `[start, start + len)`. A mapping that only partly overlaps counts whole: regions
+    /// are their own mappings, so this happens where the kernel merged neighbours.
+    pub(crate) fn of_range(start: usize, len: usize) -> std::io::Result<Self> {
+        let smaps = std::fs::File::open("/proc/self/smaps")?;
+        Self::parse(BufReader::new(smaps), start, len)
+    }
+
+    fn parse(smaps: impl BufRead, start: usize, len: usize) -> std::io::Result<Self> {
+        let mut report = Self::default();
+        let mut inside = false;
+        for line in smaps.lines() {
+            let line = line?;
+            if let Some((from, to)) = address_range(&line) {
+                inside = from < start.saturating_add(len) && to > start;
+            } else if inside {
+                report.resident += kibibytes(&line, "Rss:");
+                report.huge += kibibytes(&line, "AnonHugePages:");
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// The range of a mapping's first line, as in `7f00-7f10 rw-p …`.
+fn address_range(line: &str) -> Option<(usize, usize)> {
+    let (from, to) = line.split_whitespace().next()?.split_once('-')?;
+    Some((usize::from_str_radix(from, 16).ok()?, usize::from_str_radix(to, 16).ok()?))
+}
+
+/// The bytes of a line `Name:   12 kB`, 0 where the line is another one.
+fn kibibytes(line: &str, name: &str) -> usize {
+    let number = line.strip_prefix(name).and_then(|rest| rest.split_whitespace().next());
+    number.and_then(|number| number.parse::<usize>().ok()).map_or(0, |kib| kib.saturating_mul(1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Region;
+
+    #[test]
+    fn the_parser_takes_only_mappings_that_overlap() {
+        let text = "1000-3000 rw-p 00000000 00:00 0 \nRss:   8 kB\nAnonHugePages:   4 kB\n5000-6000 r--p 0 0 0\nRss: 4 kB\ngarbage\n";
+        let read = |start, len| HugeReport::parse(text.as_bytes(), start, len).unwrap();
+        assert_eq!(read(0x2000, 0x1000), HugeReport { resident: 8192, huge: 4096 });
+        assert_eq!(read(0x3000, 0x2000), HugeReport::default());
+        assert_eq!(read(0, usize::MAX), HugeReport { resident: 12288, huge: 4096 });
+    }
+
+    #[test]
+    fn advice_is_taken_where_the_machine_grants_huge_pages() {
+        let region = Region::reserve(4 * HUGE_PAGE, "huge").unwrap();
+        if let Err(error) = region.advise_huge(0, 4 * HUGE_PAGE, true) {
+            println!("skipped: this kernel takes no advice on huge pages ({error})");
+            return;
+        }
+        region.commit(0, 2 * HUGE_PAGE).unwrap();
+        #[expect(unsafe_code, reason = "touches committed memory")]
+        // SAFETY: the byte is committed and this test's own.
+        unsafe {
+            region.as_ptr().write(1);
+        }
+        let report = region.huge_report().unwrap();
+        assert!(report.resident >= 4096, "{report:?}");
+        let granted = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+        if granted.contains("[never]") || granted.is_empty() {
+            println!("skipped the check of huge pages: this machine grants none");
+        } else {
+            assert_eq!(report.huge, HUGE_PAGE, "{report:?}");
+        }
+    }
+}

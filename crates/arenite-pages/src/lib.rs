@@ -1,0 +1,18 @@
+//! Bytes from the operating system: regions of address space, the memory behind them, and what the machine offers.
+//!
+//! Rests on `arenite-core` for its words and on `rustix` for the calls, which stand in `os/` alone. Everything above asks
+//! this room and never the operating system.
+//!
+//! In the order in which bytes pass: a [`Region`] reserves addresses and commits memory; [`Pages`] maps whole blocks;
+//! [`HugeReport`] tells which of it lies on huge pages.
+
+mod error;
+mod huge;
+mod os;
+mod pages;
+mod region;
+
+pub use error::{PageCall, PageCause, PageError};
+pub use huge::{HUGE_PAGE, HugeReport};
+pub use pages::Pages;
+pub use region::{Region, page_size};

@@ -1,0 +1,163 @@
+//! Whole OS pages as a resource: every block its own mapping.
+//!
+//! Rests on `os`. It is the upstream for chunked arenas, pools and anything that takes few and large chunks: a chunk that
+//! goes back goes back to the system at once.
+#![expect(unsafe_code, reason = "maps and unmaps blocks")]
+
+use crate::huge::HUGE_PAGE;
+use crate::os;
+use crate::region::round_up;
+use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Blocks mapped one by one from the operating system, in whole OS pages, zeroed. Shared between threads.
+///
+/// Blocks of 2 MiB and more start on 2 MiB and ask for huge pages. A block costs a system call to take, one to give back,
+/// and a page fault per OS page first touched.
+///
+/// ```
+/// use arenite_core::{AllocError, Block, Resource};
+/// use arenite_pages::Pages;
+/// let pages = Pages::new();
+/// let block = Block::new_in(AllocError::layout(100_000, 64)?, &pages)?;
+/// assert_eq!(pages.state().held, 102_400); // 25 OS pages of 4 KiB
+/// # Ok::<(), AllocError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Pages {
+    in_use: AtomicUsize,
+    peak: AtomicUsize,
+    live: AtomicUsize,
+}
+
+impl Pages {
+    /// A handle with counts of its own; takes nothing yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { in_use: AtomicUsize::new(0), peak: AtomicUsize::new(0), live: AtomicUsize::new(0) }
+    }
+
+    const LABEL: Label = Label::new("pages");
+
+    fn refuse(&self, cause: AllocCause, layout: Layout) -> AllocError {
+        AllocError::new(cause, layout, self.state(), Self::LABEL)
+    }
+
+    /// The mapping's size for a layout: whole OS pages, at least one.
+    fn mapped(layout: Layout) -> Option<usize> {
+        round_up(layout.size().max(1), os::page_size()).filter(|&size| size <= isize::MAX.unsigned_abs())
+    }
+}
+
+/// The alignment that a block of `layout` gets.
+fn alignment(layout: Layout) -> usize {
+    let wanted = if layout.size() >= HUGE_PAGE { HUGE_PAGE } else { 1 };
+    layout.align().max(wanted).max(os::page_size())
+}
+
+/// `size` bytes at `align` (both multiples of the OS page), the ends of a larger mapping cut off.
+fn map_aligned(size: usize, align: usize) -> Result<NonNull<u8>, i32> {
+    const NO_MEMORY: i32 = 12;
+    let slack = align - os::page_size();
+    let all = size.checked_add(slack).filter(|&all| all <= isize::MAX.unsigned_abs()).ok_or(NO_MEMORY)?;
+    let start = os::map(all).map_err(rustix::io::Errno::raw_os_error)?;
+    let before = start.as_ptr().addr().wrapping_neg() & (align - 1);
+    let base = NonNull::new(start.as_ptr().wrapping_add(before)).ok_or(NO_MEMORY)?;
+    let after = slack - before;
+    if before > 0 {
+        // SAFETY: the front of the mapping just made; nobody uses it.
+        let released = unsafe { os::release(start, before) };
+        debug_assert!(released.is_ok(), "part of an own mapping");
+    }
+    if after > 0
+        && let Some(end) = NonNull::new(base.as_ptr().wrapping_add(size))
+    {
+        // SAFETY: the back of the mapping just made; nobody uses it.
+        let released = unsafe { os::release(end, after) };
+        debug_assert!(released.is_ok(), "part of an own mapping");
+    }
+    Ok(base)
+}
+
+// SAFETY: each block is a mapping of its own (laws 1 to 3), of at least one OS page (law 4), zero when fresh (law 6).
+// `grow` and `shrink` are the provided ones (law 7).
+unsafe impl Resource for Pages {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let size = Self::mapped(layout).ok_or_else(|| self.refuse(AllocCause::BadLayout, layout))?;
+        let start = map_aligned(size, alignment(layout))
+            .map_err(|errno| self.refuse(AllocCause::Exhausted { errno }, layout))?;
+        if size >= HUGE_PAGE {
+            // SAFETY: the block just mapped. Advice that is refused leaves ordinary pages, which are as good.
+            let _advised: Result<(), _> = unsafe { os::advise_huge(start, size, true) };
+        }
+        self.live.fetch_add(1, Relaxed);
+        let now = self.in_use.fetch_add(size, Relaxed) + size;
+        self.peak.fetch_max(now, Relaxed);
+        Ok(NonNull::slice_from_raw_parts(start, size))
+    }
+
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        let Some(size) = Self::mapped(layout) else { return };
+        // SAFETY: the caller gives back a block of this layout: a whole mapping of `size` bytes that nobody uses.
+        let released = unsafe { os::release(block, size) };
+        debug_assert!(released.is_ok(), "a whole mapping can be released");
+        self.in_use.fetch_sub(size, Relaxed);
+        self.live.fetch_sub(1, Relaxed);
+    }
+
+    fn state(&self) -> ResourceState {
+        let in_use = self.in_use.load(Relaxed);
+        ResourceState {
+            in_use,
+            held: in_use,
+            peak: self.peak.load(Relaxed).max(in_use),
+            live_blocks: self.live.load(Relaxed),
+            largest_free: None,
+            limit: None,
+        }
+    }
+}
+
+impl Trim for Pages {
+    /// Holds nothing that is not in use: 0.
+    fn trim(&self, _target_held: usize) -> usize {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_zero_aligned_and_go_back() {
+        let pages = Pages::new();
+        for (size, align) in [(0, 1), (1, 1), (5000, 64), (HUGE_PAGE, 8), (100, 1 << 22)] {
+            let layout = Layout::from_size_align(size, align).unwrap();
+            let block = pages.allocate(layout).unwrap();
+            assert!(block.len() >= size && block.cast::<u8>().as_ptr().addr().is_multiple_of(align));
+            // SAFETY: the block is at least one OS page long.
+            assert_eq!(unsafe { block.cast::<u8>().read() }, 0);
+            // SAFETY: the block is live and of this layout.
+            unsafe { pages.deallocate(block.cast(), layout) };
+        }
+        assert_eq!(pages.state().in_use, 0);
+        assert_eq!(pages.state().live_blocks, 0);
+    }
+
+    #[test]
+    fn more_than_there_are_addresses_is_refused_with_the_numbers() {
+        let pages = Pages::new();
+        let layout = Layout::from_size_align(1 << 60, 64).unwrap();
+        let error = pages.allocate(layout).unwrap_err();
+        assert!(matches!(error.cause, AllocCause::Exhausted { errno } if errno != 0));
+        assert_eq!(error.size, 1 << 60);
+        assert_eq!(pages.state().in_use, 0);
+    }
+}

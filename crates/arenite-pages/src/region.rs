@@ -1,0 +1,255 @@
+//! A region: a range of address space, committed piece by piece.
+//!
+//! Rests on `os`. Reserving costs no memory, so an arena or pool can take all the addresses it may ever need at once and
+//! grow without moving a block; committing and decommitting are what gives and takes the memory behind them.
+#![expect(unsafe_code, reason = "lends and gives back address ranges")]
+
+use crate::error::{PageCall, PageCause, PageError};
+use crate::huge::{HugeReport, HUGE_PAGE};
+use crate::os;
+use arenite_core::Label;
+use core::ptr::NonNull;
+
+/// A reserved address range that is released on drop. Shared between threads.
+///
+/// Its start is aligned to 2 MiB, so that huge pages can lie in it. Nothing is readable before it is committed.
+///
+/// ```
+/// use arenite_pages::Region;
+/// let region = Region::reserve(1 << 30, "scratch")?; // 1 GiB of addresses, no memory
+/// region.commit(0, 64 * 1024)?;
+/// // SAFETY: the first 64 KiB are committed and nobody else uses them.
+/// unsafe { region.as_ptr().write(42) };
+/// region.release()?;
+/// # Ok::<(), arenite_pages::PageError>(())
+/// ```
+#[derive(Debug)]
+pub struct Region {
+    base: NonNull<u8>,
+    len: usize,
+    label: Label,
+}
+
+// SAFETY: a region is an address range; its methods are calls to the kernel, which orders them, and reading or writing
+// the range is the caller's own unsafe code.
+unsafe impl Send for Region {}
+// SAFETY: as for `Send`; `&Region` offers no access to the bytes.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Reserves `len` bytes of address space, rounded up to OS pages. Commits nothing.
+    ///
+    /// # Errors
+    /// [`PageError`] if `len` is zero or overflows, or the process may map no more.
+    pub fn reserve(len: usize, label: impl Into<Label>) -> Result<Self, PageError> {
+        let label = label.into();
+        let fail = |cause| PageError { call: PageCall::Reserve, cause, offset: 0, size: len, region: 0, label };
+        let rounded = round_up(len, os::page_size()).filter(|&len| len > 0).ok_or(fail(PageCause::BadSize))?;
+        let slack = rounded.checked_add(HUGE_PAGE).filter(|&all| all <= isize::MAX.unsigned_abs());
+        let all = slack.ok_or(fail(PageCause::BadSize))?;
+        let start = os::reserve(all).map_err(|errno| fail(PageCause::Os { errno: errno.raw_os_error() }))?;
+        let before = start.as_ptr().addr().wrapping_neg() % HUGE_PAGE;
+        let base = offset(start, before);
+        if before > 0 {
+            // SAFETY: the front of the mapping just made; nobody uses it.
+            let released = unsafe { os::release(start, before) };
+            debug_assert!(released.is_ok(), "part of an own mapping");
+        }
+        if before < HUGE_PAGE {
+            // SAFETY: the back of the mapping just made; nobody uses it.
+            let released = unsafe { os::release(offset(base, rounded), HUGE_PAGE - before) };
+            debug_assert!(released.is_ok(), "part of an own mapping");
+        }
+        Ok(Self { base, len: rounded, label })
+    }
+
+    /// Backs `size` bytes at `offset`, both multiples of the OS page. What was committed keeps its contents; fresh bytes
+    /// are zero. One system call; the kernel finds each OS page when it is first touched.
+    ///
+    /// # Errors
+    /// [`PageError`] if the range is unaligned or outside, or the system refuses; nothing changes then.
+    pub fn commit(&self, offset: usize, size: usize) -> Result<(), PageError> {
+        let start = self.range(PageCall::Commit, offset, size)?;
+        // SAFETY: `range` checked that the range is aligned and inside this reservation.
+        unsafe { os::commit(start, size) }.map_err(|errno| self.os_error(PageCall::Commit, offset, size, errno))
+    }
+
+    /// Drops the contents and the backing of `size` bytes at `offset`; they fault until committed again.
+    ///
+    /// # Errors
+    /// As [`Region::commit`].
+    ///
+    /// # Safety
+    /// Nobody reads or writes the range before it is committed again.
+    pub unsafe fn decommit(&self, offset: usize, size: usize) -> Result<(), PageError> {
+        let start = self.range(PageCall::Decommit, offset, size)?;
+        // SAFETY: `range` checked the range; the caller promised that nobody uses it.
+        unsafe { os::decommit(start, size) }.map_err(|errno| self.os_error(PageCall::Decommit, offset, size, errno))
+    }
+
+    /// Asks for transparent huge pages in a range (or, with `false`, for none). It is advice: see
+    /// [`Region::huge_report`] for what was got.
+    ///
+    /// # Errors
+    /// As [`Region::commit`]; kernels without huge pages refuse.
+    pub fn advise_huge(&self, offset: usize, size: usize, wanted: bool) -> Result<(), PageError> {
+        let start = self.range(PageCall::AdviseHuge, offset, size)?;
+        // SAFETY: `range` checked that the range is aligned and inside this reservation.
+        unsafe { os::advise_huge(start, size, wanted) }
+            .map_err(|errno| self.os_error(PageCall::AdviseHuge, offset, size, errno))
+    }
+
+    /// What of this region is in memory, and how much of it on huge pages, read from the kernel. Walks the process's
+    /// mappings: microseconds to milliseconds.
+    ///
+    /// # Errors
+    /// [`std::io::Error`] if the kernel does not tell.
+    pub fn huge_report(&self) -> std::io::Result<HugeReport> {
+        HugeReport::of_range(self.base.as_ptr().addr(), self.len)
+    }
+
+    /// Gives the address space back, saying so when the system refuses; dropping does the same silently.
+    ///
+    /// # Errors
+    /// [`PageError`] with the system's error number; the addresses then stay reserved.
+    pub fn release(self) -> Result<(), PageError> {
+        let region = core::mem::ManuallyDrop::new(self);
+        // SAFETY: the region is this value's own mapping, and the value is gone.
+        let released = unsafe { os::release(region.base, region.len) };
+        released.map_err(|errno| region.os_error(PageCall::Release, 0, region.len, errno))
+    }
+
+    /// The first address, aligned to 2 MiB.
+    #[must_use]
+    pub const fn as_ptr(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// The size in bytes, a multiple of the OS page.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Always false: a region has at least one OS page.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The label it was reserved with.
+    #[must_use]
+    pub const fn label(&self) -> Label {
+        self.label
+    }
+
+    /// Whether `address` lies in the region.
+    #[must_use]
+    pub fn contains(&self, address: *const u8) -> bool {
+        address.addr().wrapping_sub(self.base.as_ptr().addr()) < self.len
+    }
+
+    fn range(&self, call: PageCall, at: usize, size: usize) -> Result<NonNull<u8>, PageError> {
+        let fail = |cause| PageError { call, cause, offset: at, size, region: self.len, label: self.label };
+        let page = os::page_size();
+        if size == 0 {
+            return Err(fail(PageCause::BadSize));
+        }
+        if at.checked_add(size).is_none_or(|end| end > self.len) {
+            return Err(fail(PageCause::OutOfRange));
+        }
+        if !at.is_multiple_of(page) || !size.is_multiple_of(page) {
+            return Err(fail(PageCause::Unaligned));
+        }
+        Ok(offset(self.base, at))
+    }
+
+    fn os_error(&self, call: PageCall, offset: usize, size: usize, errno: rustix::io::Errno) -> PageError {
+        let cause = PageCause::Os { errno: errno.raw_os_error() };
+        PageError { call, cause, offset, size, region: self.len, label: self.label }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: the region is this value's own mapping, and the value goes.
+        let released = unsafe { os::release(self.base, self.len) };
+        debug_assert!(released.is_ok(), "a whole mapping can be released");
+    }
+}
+
+/// The size of an OS page here, in bytes.
+///
+/// ```
+/// assert!(arenite_pages::page_size().is_power_of_two());
+/// ```
+#[must_use]
+pub fn page_size() -> usize {
+    os::page_size()
+}
+
+/// `value` rounded up to a multiple of `to` (a power of two), or `None` on overflow.
+pub(crate) const fn round_up(value: usize, to: usize) -> Option<usize> {
+    match value.checked_add(to - 1) {
+        Some(sum) => Some(sum & !(to - 1)),
+        None => None,
+    }
+}
+
+/// `base + bytes`, for `bytes` inside one mapping.
+fn offset(base: NonNull<u8>, bytes: usize) -> NonNull<u8> {
+    NonNull::new(base.as_ptr().wrapping_add(bytes)).unwrap_or(base)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n01_reserving_a_gibibyte_costs_no_resident_byte() {
+        let region = Region::reserve(1 << 30, "idle").unwrap();
+        assert_eq!(region.len(), 1 << 30);
+        assert_eq!(region.as_ptr().as_ptr().addr() % HUGE_PAGE, 0);
+        assert_eq!(region.huge_report().unwrap().resident, 0);
+    }
+
+    #[test]
+    fn n02_committed_bytes_are_zero_and_writable_and_decommit_drops_them() {
+        let region = Region::reserve(1 << 20, "part").unwrap();
+        region.commit(4096, 64 << 10).unwrap();
+        let at = offset(region.as_ptr(), 4096 + (64 << 10) - 1);
+        // SAFETY: the last committed byte; nobody else uses it.
+        unsafe { at.write(7) };
+        assert!(region.huge_report().unwrap().resident >= 4096);
+        // SAFETY: nobody uses the range before the commit below.
+        unsafe { region.decommit(4096, 64 << 10) }.unwrap();
+        assert_eq!(region.huge_report().unwrap().resident, 0);
+        region.commit(4096, 64 << 10).unwrap();
+        // SAFETY: committed again.
+        assert_eq!(unsafe { at.read() }, 0);
+    }
+
+    #[test]
+    fn n03_release_gives_the_addresses_back() {
+        let region = Region::reserve(1 << 20, "short").unwrap();
+        region.release().unwrap();
+    }
+
+    #[test]
+    fn sizes_and_ranges_that_cannot_be_are_refused() {
+        let cause = |result: Result<(), PageError>| result.unwrap_err().cause;
+        assert_eq!(cause(Region::reserve(0, "").map(drop)), PageCause::BadSize);
+        assert_eq!(cause(Region::reserve(usize::MAX, "").map(drop)), PageCause::BadSize);
+        assert_eq!(cause(Region::reserve(isize::MAX.unsigned_abs(), "").map(drop)), PageCause::BadSize);
+        let errno = Region::reserve(1 << 62, "vast").unwrap_err();
+        assert!(matches!(errno.cause, PageCause::Os { errno } if errno != 0), "{errno}");
+        let region = Region::reserve(8192, "small").unwrap();
+        assert_eq!(cause(region.commit(0, 0)), PageCause::BadSize);
+        assert_eq!(cause(region.commit(1, 4096)), PageCause::Unaligned);
+        assert_eq!(cause(region.commit(0, 100)), PageCause::Unaligned);
+        assert_eq!(cause(region.commit(4096, 8192)), PageCause::OutOfRange);
+        assert_eq!(cause(region.commit(usize::MAX & !4095, 8192)), PageCause::OutOfRange);
+        let text = region.commit(4096, 8192).unwrap_err().to_string();
+        assert!(text.contains("`small`") && text.contains("commit 8 KiB"), "{text}");
+    }
+}
