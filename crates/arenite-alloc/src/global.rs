@@ -62,7 +62,7 @@ pub(crate) fn dangling(layout: Layout) -> NonNull<u8> {
 
 /// The three calls of `std::alloc`, counted in `tally`.
 pub(crate) mod counted {
-    use super::{AllocCause, AllocError, Global, Label, Layout, NonNull, Tally, dangling};
+    use super::{AllocCause, AllocError, Global, Label, Layout, NonNull, Tally};
 
     pub(crate) fn allocate(tally: &Tally, label: Label, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         Global::take(layout, std::alloc::alloc, tally, label)
@@ -108,12 +108,6 @@ pub(crate) mod counted {
         unsafe { deallocate(tally, block, old) };
         Ok(moved)
     }
-
-    #[cfg(test)]
-    #[test]
-    fn dangling_pointers_are_aligned() {
-        assert_eq!(dangling(Layout::from_size_align(0, 4096).unwrap()).addr().get(), 4096);
-    }
 }
 
 // SAFETY: laws 1 to 4, 6 and 7 are those of `GlobalAlloc`, whose blocks do not move with this handle; blocks of no bytes
@@ -154,5 +148,15 @@ impl Trim for Global {
     /// The global allocator has no call to give memory back: 0.
     fn trim(&self, _target_held: usize) -> usize {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_of_no_bytes_are_dangling_and_aligned() {
+        assert_eq!(dangling(Layout::from_size_align(0, 4096).unwrap()).addr().get(), 4096);
     }
 }

@@ -1,5 +1,24 @@
-//! Blocks: allocators for every pattern, one trait over them all.
+//! Blocks: allocators for every pattern of use, one trait over them all.
+//!
+//! Rests on `arenite-pages` for its bytes and on `allocator-api2` for the containers that live in its blocks.
+
+mod adaptor;
+mod arena;
+mod checked;
+mod containers;
+mod front;
 mod global;
+mod pool;
+mod sync;
 mod tally;
 
+pub use adaptor::{Aligned, Failing, Fallback, Limit, LoggingAllocator, Traced};
+pub use arena::{
+    Arena, ArenaAllocator, ArenaBox, ArenaOptions, ArenaScope, Chunk, Chunked, HugePages, Mark, Reserved, RestoreError,
+    ScopeGuard, SharedArena, Span, Store,
+};
+pub use checked::{Checked, Locked, System, SystemAllocator, ThreadSafeAllocator};
+pub use containers::{LocalHandle, SharedHandle};
+pub use front::{Front, FrontCounts, Recycling};
 pub use global::Global;
+pub use pool::{Pool, PoolAllocator, SharedPool, SizedPools};

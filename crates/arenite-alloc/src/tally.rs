@@ -27,6 +27,28 @@ impl Tally {
         }
     }
 
+    /// Adds a block, unless that would bring the bytes above `limit`.
+    #[inline]
+    pub(crate) fn try_add(&self, size: usize, limit: usize) -> bool {
+        let added = self.try_resize(size, limit);
+        if added {
+            self.live.fetch_add(1, Relaxed);
+        }
+        added
+    }
+
+    /// Adds bytes to a block, unless that would bring them above `limit`.
+    pub(crate) fn try_resize(&self, more: usize, limit: usize) -> bool {
+        let fits = |now: usize| now.checked_add(more).filter(|&sum| sum <= limit);
+        match self.in_use.fetch_update(Relaxed, Relaxed, fits) {
+            Ok(before) => {
+                self.peak.fetch_max(before + more, Relaxed);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
     #[inline]
     pub(crate) fn remove(&self, size: usize) {
         self.in_use.fetch_sub(size, Relaxed);

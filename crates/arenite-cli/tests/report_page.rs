@@ -196,6 +196,26 @@ fn report_page_of_three_strategies_is_drawn_and_silent_at_every_width() {
     }
 }
 
+/// Hides the first strategy, walks to the end of the timeline and points at the end of the loss.
+const HANDS: &str = "<script>{
+  const [memory, loss] = ['memory', 'loss'].map((id) => document.querySelector(`#${id} .chart`));
+  document.querySelector('#memory .legend button').click();
+  memory.dispatchEvent(new KeyboardEvent('keydown', { key: 'End' }));
+  const frame = loss.getBoundingClientRect();
+  loss.dispatchEvent(new PointerEvent('pointermove', { clientX: frame.right - 14, clientY: frame.top + 50 }));
+}</script></body>";
+
+#[test]
+fn report_page_answers_keys_pointer_and_legend() {
+    let Some(browser) = browser() else { return };
+    let seen = open(&browser, &render(&three()).replace("</body>", HANDS));
+    assert_eq!(faults(&seen, &Expected { lines: THREE.lines - 2, ..THREE }), Vec::<String>::new());
+    let said = "aria-valuetext=\"at 13.2 s: pool in use 176 MiB, held 192 MiB; arena has ended\"";
+    assert!(seen.document.contains(said));
+    assert!(seen.document.contains("aria-valuetext=\"step 300: loss 2.4832\""));
+    assert!(seen.document.contains(">18446744073709551615</dd>"), "the seed keeps its digits");
+}
+
 /// Reports at the edges, and what each must draw.
 fn edges() -> Vec<(&'static str, Report, Expected, &'static str)> {
     let nothing = Expected { drawn: [("table", 0), ("memory", 0), ("steps", 0), ("loss", 0)], lines: 0 };

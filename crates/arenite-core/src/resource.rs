@@ -105,12 +105,15 @@ pub unsafe trait Resource {
     }
 }
 
-/// Allocates `new`, copies `kept` bytes, gives `old` back.
+/// Allocates `new`, copies `kept` bytes, gives `old` back: what `grow` and `shrink` do where nothing better is known.
+///
+/// # Errors
+/// As [`Resource::allocate`]; the old block is then live and unchanged.
 ///
 /// # Safety
 /// 1. As [`Resource::deallocate`] for `block` and `old`.
 /// 2. `kept` is at most either size.
-unsafe fn relocate<R: Resource + ?Sized>(
+pub unsafe fn relocate<R: Resource + ?Sized>(
     resource: &R,
     block: NonNull<u8>,
     old: Layout,

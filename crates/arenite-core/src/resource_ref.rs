@@ -4,7 +4,7 @@
 //! `Rc<R>` and `Arc<R>` keep the resource alive without a borrow, `Box<dyn Resource>` hides its type.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
-use crate::{AllocError, Resource, ResourceState, Trim};
+use crate::{AllocError, Owns, Resource, ResourceState, Trim};
 use alloc::{boxed::Box, rc::Rc, sync::Arc};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -40,6 +40,13 @@ macro_rules! forward {
             #[inline]
             fn state(&self) -> ResourceState {
                 (**self).state()
+            }
+        }
+
+        // SAFETY: the handle's blocks are the resource's.
+        unsafe impl<R: Owns + ?Sized> Owns for $handle {
+            fn owns(&self, block: NonNull<u8>) -> bool {
+                (**self).owns(block)
             }
         }
 

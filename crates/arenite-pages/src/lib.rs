@@ -4,10 +4,11 @@
 //! this room and never the operating system.
 //!
 //! In the order in which bytes pass: a [`Region`] reserves addresses and commits memory; [`Pages`] maps whole blocks;
-//! [`HugeReport`] tells which of it lies on huge pages.
+//! [`HugeReport`] tells which of it lies on huge pages; [`machine`] reads what there is to be had.
 
 mod error;
 mod huge;
+pub mod machine;
 mod os;
 mod pages;
 mod region;

@@ -117,20 +117,22 @@
     if (absent.length && strategies.length) out.push(`Not in this report: ${joined(absent)}.`);
     return out;
   };
+  /** The command, which may wrap between its words but not at their hyphens. */
+  const commandLine = (line) => el("code", null, ...line.split(/( +)/).map((part, i) => (i % 2 ? part : el("span", null, part))));
   const drawHeader = (data, strategies) => {
     const title = text(data.title) || "Training report";
     byId("title").textContent = title;
     document.title = title;
     byId("finding").textContent = finding(strategies);
     byId("notes").replaceChildren(...notes(strategies).map((note) => el("li", null, note)));
-    byId("command").replaceChildren(...(text(data.command) ? [el("code", null, data.command)] : []));
+    byId("command").replaceChildren(...(text(data.command) ? [commandLine(data.command)] : []));
   };
 
   // ---- table ----
   const drawTable = (data, strategies) => {
     const host = byId("table");
     if (strategies.length === 0) {
-      host.replaceChildren(el("p", null, "No strategy was run."));
+      host.replaceChildren(el("p", { class: "none" }, "No strategy was run."));
       return 0;
     }
     const system = systemOf(strategies);
@@ -246,7 +248,7 @@
     let [width, cursor, line, toX, box] = [0, null, null, null, null];
     const draw = () => {
       width = Math.max(plot.clientWidth || 640, 200);
-      const height = Math.round(Math.min(spec.height, Math.max(220, width * 0.62)));
+      const height = Math.round(Math.min(spec.height, Math.max(290, width * 0.62)));
       const rows = Math.max(2, Math.floor((height - 70) / 48));
       const [y0, y1] = spec.y(rows);
       const yTicks = spec.yTicks(y0, y1, rows);
@@ -264,7 +266,7 @@
         parts.push(sv("line", { class: "grid", x1: box.left, x2: box.right, y1: toY(t), y2: toY(t) }),
           sv("text", { x: box.left - 6, y: toY(t) + 4, "text-anchor": "end" }, spec.yText(t)));
       }
-      for (const t of spec.xTicks(x0, x1, Math.max(2, Math.floor((box.right - box.left) / 85)))) {
+      for (const t of spec.xTicks(x0, x1, Math.max(2, Math.floor((box.right - box.left) / 62)))) {
         parts.push(sv("line", { class: "axis", x1: toX(t), x2: toX(t), y1: box.bottom, y2: box.bottom + 5 }),
           sv("text", { x: toX(t), y: box.bottom + 19, "text-anchor": toX(t) > box.right - 12 ? "end" : "middle" }, spec.xText(t)));
       }
@@ -276,6 +278,9 @@
       const group = sv("g", { "clip-path": `url(#${id}c)` });
       for (const s of spec.series.filter((s) => s.shown())) {
         const { path, alone } = trace(thin(s.points, toX), toX, toY, s.stepped);
+        const turns = s.points.filter((p, i) => i > 0 && p[1] !== s.points[i - 1][1]).length;
+        // A calm line keeps a margin, so that it can be seen across a busy one.
+        if (path && s.stepped && turns < width / 8) group.append(sv("path", { class: "halo", d: path }));
         if (path) group.append(sv("path", { class: `line ${s.css}${s.thin ? " thin" : ""}`, "stroke-dasharray": s.dash, d: path }));
         for (const [cx, cy] of alone) group.append(sv("circle", { class: `dot ${s.css}`, cx, cy, r: 4 }));
       }
@@ -287,11 +292,9 @@
     };
     const show = () => {
       const at = cursor === null ? null : spec.stops[cursor];
-      if (at !== null) {
-        const px = Math.min(Math.max(toX(at), box.left), box.right);
-        fill(line, { x1: px, x2: px }, []);
-      }
-      line.setAttribute("visibility", at === null ? "hidden" : "visible");
+      const px = at === null ? -1 : toX(at);
+      const inside = px >= box.left - 1 && px <= box.right + 1;
+      fill(line, { x1: px, x2: px, visibility: inside ? "visible" : "hidden" }, []);
       spec.read(at);
       if (at !== null) fill(plot, { "aria-valuenow": cursor, "aria-valuetext": spec.say(at) }, []);
     };
@@ -322,7 +325,7 @@
 
   // ---- memory ----
   const valuesAt = (s, at) => {
-    if (at === null) return `peak: in use ${bytes(s.peak_in_use)}, held ${bytes(s.peak_held)}`;
+    if (at === null) return `in use ${bytes(s.peak_in_use)}, held ${bytes(s.peak_held)}`;
     const p = s.timeline[lastAt(s.timeline.map((q) => [q.ms]), at)];
     if (!p) return "not yet measured";
     if (at > s.timeline[s.timeline.length - 1].ms) return "has ended";
@@ -333,7 +336,7 @@
     const key = sv("svg", { class: `key ${s.css}`, viewBox: "0 0 34 26", "aria-hidden": "true" },
       sv("line", { class: "line", x1: 1, x2: 33, y1: 8, y2: 8, "stroke-dasharray": s.dash }),
       sv("polyline", { class: "line thin", points: "1,23 9,16 9,23 17,16 17,23 25,16 25,23 33,16" }));
-    const button = el("button", { type: "button", "aria-pressed": "true" }, key, el("span", null, s.label), values);
+    const button = el("button", { type: "button", "aria-pressed": "true" }, key, el("span", { class: "name" }, s.label), values);
     button.addEventListener("click", () => {
       if (!hidden.delete(s)) hidden.add(s);
       button.setAttribute("aria-pressed", String(!hidden.has(s)));
@@ -390,13 +393,13 @@
         ...drawn.map((s) => ({ css: s.css, dash: s.dash, stepped: true, points: s.timeline.map((p) => [p.ms, p.held]), shown: () => !hidden.has(s) })),
       ],
       read: (at) => {
-        readout.textContent = at === null ? "Point at the chart, or move with the arrow keys, to read values. A name below shows or hides its lines."
-          : `At ${clock(at, seconds)}:`;
+        readout.textContent = at === null ? "At their peaks:" : `At ${clock(at, seconds)}:`;
         for (const { values, s } of legend) values.textContent = valuesAt(s, at);
       },
       say: (at) => `at ${clock(at, seconds)}: ${shown().map((s) => `${s.label} ${valuesAt(s, at)}`).join("; ")}`,
     });
-    host.append(readout, el("ul", { class: "legend" }, ...legend.map((entry) => entry.item)));
+    host.append(readout, el("ul", { class: "legend" }, ...legend.map((entry) => entry.item)), el("p", { class: "hint" },
+      "Point at the chart, or move through it with the arrow keys, to read values. A name shows or hides its lines."));
     return drawn.reduce((n, s) => n + s.timeline.length, 0);
   };
 
@@ -499,7 +502,7 @@
       const box = { left: 4, right: width - 10 };
       const bottom = drawn.length * 88;
       const bins = Math.max(16, Math.min(80, Math.floor((box.right - box.left) / 9)));
-      const marks = ticks(lo, hi, Math.max(2, Math.floor(width / 90))).flatMap((t) => {
+      const marks = ticks(lo, hi, Math.max(2, Math.floor(width / 62))).flatMap((t) => {
         const x = box.left + ((t - lo) / (hi - lo)) * (box.right - box.left);
         return [sv("line", { class: "grid", x1: x, x2: x, y1: 22, y2: bottom }),
           sv("text", { x, y: bottom + 12, "text-anchor": x > box.right - 14 ? "end" : x < box.left + 14 ? "start" : "middle" }, short(t))];
@@ -531,6 +534,8 @@
   };
   const facts = (name, pairs) => el("div", null, el("h3", null, name), el("dl", null, ...pairs
     .filter(([, value]) => value !== "").flatMap(([key, value]) => [el("dt", null, key), el("dd", null, value)])));
+  /** The seed as it is written: 64 bits do not fit a JavaScript number. A quote inside a string is escaped, so no text matches. */
+  const seedOf = (json) => (/"seed":\s*(\d+)/.exec(json) || ["", "–"])[1];
   const drawFacts = (data) => {
     const [machine, model] = [data.machine || {}, data.model || {}];
     const pairs = [
@@ -540,7 +545,7 @@
       ["context", finite(model.context) ? plural(model.context, "token", "tokens") : "–"],
       ["batch", finite(model.batch) ? plural(model.batch, "sequence", "sequences") : "–"],
       ["steps", number(model.steps)],
-      ["seed", finite(model.seed) ? String(model.seed) : "–"],
+      ["seed", seedOf(byId("data").textContent)],
       ["vocabulary", finite(model.vocabulary) ? plural(model.vocabulary, "token", "tokens") : "–"],
       ["text", text(model.text_name)],
       ["text size", bytes(model.text_bytes)],

@@ -1,0 +1,84 @@
+//! Raises the alignment of every block.
+//!
+//! Rests on any [`Resource`]. Containers ask for their element's alignment; who wants cache lines or vector registers puts
+//! this between.
+#![expect(unsafe_code, reason = "forwards an unsafe trait")]
+
+use arenite_core::{Alignment, AllocError, Resource, ResourceState, Trim};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+/// Gives every block at least one alignment.
+///
+/// ```
+/// use arenite_alloc::{Aligned, Global};
+/// use arenite_core::{Alignment, AllocError, Block};
+/// let aligned = Aligned::new(Global, Alignment::DEFAULT);
+/// let block = Block::new_in(AllocError::layout(100, 1)?, &aligned)?;
+/// assert_eq!(block.as_ptr().as_ptr() as usize % 64, 0);
+/// # Ok::<(), AllocError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Aligned<R> {
+    upstream: R,
+    least: Alignment,
+}
+
+impl<R: Resource> Aligned<R> {
+    /// Blocks of `upstream`, aligned to `least` or more.
+    pub const fn new(upstream: R, least: Alignment) -> Self {
+        Self { upstream, least }
+    }
+
+    fn raise(&self, layout: Layout) -> Result<Layout, AllocError> {
+        layout.align_to(self.least.get()).map_err(|_| {
+            AllocError::bad_layout(layout.size(), self.least.get(), self.upstream.state(), arenite_core::Label::new("aligned"))
+        })
+    }
+
+    /// The raised layout of a live block, which was raised when it was allocated.
+    fn raised(&self, layout: Layout) -> Layout {
+        layout.align_to(self.least.get()).unwrap_or(layout)
+    }
+}
+
+// SAFETY: forwards every call with the same raised layout, for which the upstream keeps the laws.
+unsafe impl<R: Resource> Resource for Aligned<R> {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.upstream.allocate(self.raise(layout)?)
+    }
+
+    #[inline]
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.upstream.allocate_zeroed(self.raise(layout)?)
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise, and the block was allocated with the raised layout.
+        unsafe { self.upstream.deallocate(block, self.raised(layout)) }
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let new = self.raise(new)?;
+        // SAFETY: as for `deallocate`.
+        unsafe { self.upstream.grow(block, self.raised(old), new) }
+    }
+
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let new = self.raise(new)?;
+        // SAFETY: as for `deallocate`.
+        unsafe { self.upstream.shrink(block, self.raised(old), new) }
+    }
+
+    fn state(&self) -> ResourceState {
+        self.upstream.state()
+    }
+}
+
+impl<R: Trim> Trim for Aligned<R> {
+    fn trim(&self, target_held: usize) -> usize {
+        self.upstream.trim(target_held)
+    }
+}

@@ -1,0 +1,101 @@
+//! Refuses on purpose.
+//!
+//! Rests on any [`Resource`]. Exhaustion is injected, not waited for: a test runs a program once to count its allocations,
+//! then once for each of them with that one refused.
+#![expect(unsafe_code, reason = "forwards an unsafe trait")]
+
+use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Refuses one allocation, or all from one on. For tests.
+///
+/// ```
+/// use arenite_alloc::{Failing, Global};
+/// use arenite_core::{AllocCause, AllocError, Block};
+/// let failing = Failing::at(Global, 1);
+/// let layout = AllocError::layout(8, 8)?;
+/// assert!(Block::new_in(layout, &failing).is_ok());
+/// assert_eq!(Block::new_in(layout, &failing).unwrap_err().cause, AllocCause::Injected);
+/// assert!(Block::new_in(layout, &failing).is_ok());
+/// assert_eq!(failing.attempts(), 3);
+/// # Ok::<(), AllocError>(())
+/// ```
+#[derive(Debug)]
+pub struct Failing<R> {
+    upstream: R,
+    first: usize,
+    last: usize,
+    attempts: AtomicUsize,
+}
+
+impl<R: Resource> Failing<R> {
+    /// Refuses the allocation (or growth) number `attempt`, counted from 0, and no other.
+    pub const fn at(upstream: R, attempt: usize) -> Self {
+        Self { upstream, first: attempt, last: attempt, attempts: AtomicUsize::new(0) }
+    }
+
+    /// Refuses every allocation (or growth) from number `attempt` on.
+    pub const fn from(upstream: R, attempt: usize) -> Self {
+        Self { upstream, first: attempt, last: usize::MAX, attempts: AtomicUsize::new(0) }
+    }
+
+    /// Refuses nothing, and counts.
+    pub const fn never(upstream: R) -> Self {
+        Self { upstream, first: usize::MAX, last: 0, attempts: AtomicUsize::new(0) }
+    }
+
+    /// How many allocations and growths were asked.
+    pub fn attempts(&self) -> usize {
+        self.attempts.load(Relaxed)
+    }
+
+    fn attempt(&self, layout: Layout) -> Result<(), AllocError> {
+        let attempt = self.attempts.fetch_add(1, Relaxed);
+        if attempt < self.first || attempt > self.last {
+            return Ok(());
+        }
+        Err(AllocError::new(AllocCause::Injected, layout, self.state(), Label::new("failing")))
+    }
+}
+
+// SAFETY: forwards every call to the upstream, which keeps the laws, or refuses before it is asked.
+unsafe impl<R: Resource> Resource for Failing<R> {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.attempt(layout)?;
+        self.upstream.allocate(layout)
+    }
+
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.attempt(layout)?;
+        self.upstream.allocate_zeroed(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { self.upstream.deallocate(block, layout) }
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.attempt(new)?;
+        // SAFETY: the caller's promise.
+        unsafe { self.upstream.grow(block, old, new) }
+    }
+
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.attempt(new)?;
+        // SAFETY: the caller's promise.
+        unsafe { self.upstream.shrink(block, old, new) }
+    }
+
+    fn state(&self) -> ResourceState {
+        self.upstream.state()
+    }
+}
+
+impl<R: Trim> Trim for Failing<R> {
+    fn trim(&self, target_held: usize) -> usize {
+        self.upstream.trim(target_held)
+    }
+}

@@ -1,0 +1,110 @@
+//! Asks a second resource where the first refuses.
+//!
+//! Rests on [`Owns`]: what comes back must find its way, so the first resource must know its own blocks.
+#![expect(unsafe_code, reason = "sends blocks back to the resource they came from")]
+
+use arenite_core::{AllocError, Owns, Resource, ResourceState, Trim, relocate};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+/// Blocks of `first` while it has them, of `second` else.
+///
+/// ```
+/// use arenite_alloc::{Fallback, Global, Pool};
+/// use arenite_core::{AllocError, Block, Resource};
+/// let both = Fallback::new(Pool::new(64, 1)?, Global);
+/// let layout = AllocError::layout(64, 8)?;
+/// let blocks = [Block::new_in(layout, &both)?, Block::new_in(layout, &both)?]; // one of each
+/// assert_eq!(both.first().live_blocks(), 1);
+/// drop(blocks);
+/// assert_eq!(both.first().live_blocks(), 0);
+/// # Ok::<(), AllocError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Fallback<A, B> {
+    first: A,
+    second: B,
+}
+
+impl<A: Owns, B: Resource> Fallback<A, B> {
+    /// `first`, then `second`.
+    pub const fn new(first: A, second: B) -> Self {
+        Self { first, second }
+    }
+
+    /// The resource that is asked first.
+    pub const fn first(&self) -> &A {
+        &self.first
+    }
+
+    /// The resource that is asked where the first refuses.
+    pub const fn second(&self) -> &B {
+        &self.second
+    }
+}
+
+// SAFETY: each block is one of either resource, which keep the laws and do not overlap; `owns` sends it back where it came
+// from.
+unsafe impl<A: Owns, B: Resource> Resource for Fallback<A, B> {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.first.allocate(layout).or_else(|_| self.second.allocate(layout))
+    }
+
+    #[inline]
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.first.allocate_zeroed(layout).or_else(|_| self.second.allocate_zeroed(layout))
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if self.first.owns(block) {
+            // SAFETY: the caller's promise, and the block is of `first`.
+            unsafe { self.first.deallocate(block, layout) }
+        } else {
+            // SAFETY: the caller's promise, and the block is not of `first`.
+            unsafe { self.second.deallocate(block, layout) }
+        }
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if !self.first.owns(block) {
+            // SAFETY: the caller's promise, and the block is not of `first`.
+            return unsafe { self.second.grow(block, old, new) };
+        }
+        // SAFETY: the caller's promise, and the block is of `first`.
+        match unsafe { self.first.grow(block, old, new) } {
+            Ok(grown) => Ok(grown),
+            // SAFETY: the caller's promise; the block is unchanged after a refusal.
+            Err(_) => unsafe { relocate(self, block, old, new, old.size()) },
+        }
+    }
+
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if self.first.owns(block) {
+            // SAFETY: the caller's promise, and the block is of `first`.
+            unsafe { self.first.shrink(block, old, new) }
+        } else {
+            // SAFETY: the caller's promise, and the block is not of `first`.
+            unsafe { self.second.shrink(block, old, new) }
+        }
+    }
+
+    fn state(&self) -> ResourceState {
+        let (a, b) = (self.first.state(), self.second.state());
+        ResourceState {
+            in_use: a.in_use + b.in_use,
+            held: a.held + b.held,
+            peak: a.peak + b.peak,
+            live_blocks: a.live_blocks + b.live_blocks,
+            largest_free: a.largest_free.zip(b.largest_free).map(|(a, b)| a.max(b)),
+            limit: a.limit.zip(b.limit).map(|(a, b)| a.saturating_add(b)),
+        }
+    }
+}
+
+impl<A: Trim, B: Trim> Trim for Fallback<A, B> {
+    fn trim(&self, target_held: usize) -> usize {
+        self.first.trim(target_held / 2) + self.second.trim(target_held / 2)
+    }
+}

@@ -1,0 +1,118 @@
+//! Tells a sink what happens to a resource.
+//!
+//! Rests on any [`Resource`] and any [`Sink`]. Observation is an adaptor, not a part of each resource: who does not ask for it
+//! pays nothing.
+#![expect(unsafe_code, reason = "forwards an unsafe trait")]
+
+use arenite_core::{AllocError, Event, EventKind, Label, Resource, ResourceState, Sink, Trim};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+/// Emits an [`Event`] for each call.
+///
+/// ```
+/// use arenite_alloc::{Global, Traced};
+/// use arenite_core::{AllocError, Block, Event, Sink};
+/// use std::cell::RefCell;
+/// #[derive(Default)]
+/// struct Log(RefCell<Vec<Event>>);
+/// impl Sink for Log {
+///     fn record(&self, event: &Event) {
+///         self.0.borrow_mut().push(*event);
+///     }
+/// }
+/// let log = Log::default();
+/// let traced = Traced::new(Global, &log, "weights");
+/// drop(Block::new_in(AllocError::layout(64, 8)?, &traced)?);
+/// assert_eq!(log.0.borrow().len(), 2);
+/// assert_eq!(log.0.borrow()[0].label.as_str(), "weights");
+/// # Ok::<(), AllocError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Traced<R, S> {
+    upstream: R,
+    sink: S,
+    label: Label,
+}
+
+impl<R: Resource, S: Sink> Traced<R, S> {
+    /// Tells `sink` what happens to blocks of `upstream`, under `label`.
+    pub fn new(upstream: R, sink: S, label: impl Into<Label>) -> Self {
+        Self { upstream, sink, label: label.into() }
+    }
+
+    /// The resource behind the adaptor.
+    pub const fn upstream(&self) -> &R {
+        &self.upstream
+    }
+
+    /// The sink.
+    pub const fn sink(&self) -> &S {
+        &self.sink
+    }
+
+    /// Tells the sink of something that the trait does not cover, such as a restore of `size` bytes.
+    pub fn note(&self, kind: EventKind, size: usize) {
+        self.tell(kind, 0, size, 1);
+    }
+
+    fn tell(&self, kind: EventKind, address: usize, size: usize, align: usize) {
+        let state = self.upstream.state();
+        let label = self.label;
+        self.sink.record(&Event { kind, address, size, align, label, in_use: state.in_use, held: state.held });
+    }
+
+    fn told(
+        &self,
+        result: Result<NonNull<[u8]>, AllocError>,
+        kind: EventKind,
+        layout: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        match &result {
+            Ok(block) => self.tell(kind, block.cast::<u8>().addr().get(), layout.size(), layout.align()),
+            Err(_) => self.tell(EventKind::Refuse, 0, layout.size(), layout.align()),
+        }
+        result
+    }
+}
+
+// SAFETY: forwards every call to the upstream, which keeps the laws.
+unsafe impl<R: Resource, S: Sink> Resource for Traced<R, S> {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.told(self.upstream.allocate(layout), EventKind::Allocate, layout)
+    }
+
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.told(self.upstream.allocate_zeroed(layout), EventKind::Allocate, layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { self.upstream.deallocate(block, layout) };
+        self.tell(EventKind::Deallocate, block.addr().get(), layout.size(), layout.align());
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let kind = EventKind::Resize { old_address: block.addr().get(), old_size: old.size() };
+        // SAFETY: the caller's promise.
+        self.told(unsafe { self.upstream.grow(block, old, new) }, kind, new)
+    }
+
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let kind = EventKind::Resize { old_address: block.addr().get(), old_size: old.size() };
+        // SAFETY: the caller's promise.
+        self.told(unsafe { self.upstream.shrink(block, old, new) }, kind, new)
+    }
+
+    fn state(&self) -> ResourceState {
+        self.upstream.state()
+    }
+}
+
+impl<R: Resource + Trim, S: Sink> Trim for Traced<R, S> {
+    fn trim(&self, target_held: usize) -> usize {
+        let gone = self.upstream.trim(target_held);
+        self.note(EventKind::Trim, gone);
+        gone
+    }
+}

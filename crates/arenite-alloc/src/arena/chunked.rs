@@ -1,0 +1,159 @@
+//! The store of chunks: what an arena takes, one after the other, from any upstream.
+//!
+//! Rests on any [`Resource`]. Chunks stay in the order in which the arena passed through them, and are kept on restore and
+//! reset, so that a step larger than one chunk asks its upstream for nothing the second time.
+#![expect(unsafe_code, reason = "gives chunks back to their upstream")]
+
+use super::store::{Chunk, Span, Store, sealed::Sealed};
+use arenite_core::{AllocCause, Label, Resource};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use std::vec::Vec;
+
+/// Chunks of at least one size from the upstream `R`.
+#[derive(Debug)]
+pub struct Chunked<R: Resource> {
+    upstream: R,
+    chunk_size: usize,
+    chunks: Vec<Taken>,
+    current: usize,
+    held: usize,
+}
+
+/// A chunk taken from upstream.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    start: NonNull<u8>,
+    layout: Layout,
+    /// Bytes used in the chunks before this one, known while the arena is at or above this chunk.
+    before: usize,
+}
+
+// SAFETY: chunks are plain bytes that this store alone owns; sending it sends the upstream, which is `Send`.
+unsafe impl<R: Resource + Send> Send for Chunked<R> {}
+
+impl Taken {
+    const fn size(&self) -> usize {
+        self.layout.size()
+    }
+
+    fn contains(&self, address: *const u8) -> bool {
+        address.addr().wrapping_sub(self.start.addr().get()) < self.size()
+    }
+
+    fn span(&self) -> Span {
+        let floor = self.start.as_ptr();
+        Span { floor, limit: floor.wrapping_add(self.size()), before: self.before }
+    }
+
+    /// Whether `layout` fits from the chunk's start.
+    fn fits(&self, layout: Layout) -> bool {
+        let padding = self.start.addr().get().wrapping_neg() & (layout.align() - 1);
+        layout.size().checked_next_multiple_of(super::GRANULE).is_some_and(|size| {
+            size.max(super::GRANULE).checked_add(padding).is_some_and(|need| need <= self.size())
+        })
+    }
+}
+
+impl<R: Resource> Chunked<R> {
+    pub(crate) const fn new(upstream: R, chunk_size: usize) -> Self {
+        Self { upstream, chunk_size, chunks: Vec::new(), current: 0, held: 0 }
+    }
+
+    pub(crate) const fn upstream(&self) -> &R {
+        &self.upstream
+    }
+
+    /// A chunk that `layout` fits into, from upstream, put at `index`.
+    fn take(&mut self, layout: Layout, index: usize) -> Result<(), AllocCause> {
+        let align = layout.align().max(64);
+        let size = self.chunk_size.max(layout.size()).max(super::GRANULE);
+        let size = size.checked_next_multiple_of(super::GRANULE).ok_or(AllocCause::BadLayout)?;
+        let chunk = Layout::from_size_align(size, align).map_err(|_| AllocCause::BadLayout)?;
+        self.chunks.try_reserve(1).map_err(|_| AllocCause::Exhausted { errno: 0 })?;
+        let start = self.upstream.allocate(chunk).map_err(|error| error.cause)?.cast();
+        self.chunks.insert(index, Taken { start, layout: chunk, before: 0 });
+        self.held += size;
+        Ok(())
+    }
+
+    /// Gives chunk `index` back upstream and returns its size.
+    fn give_back(&mut self, index: usize) -> usize {
+        let chunk = self.chunks.remove(index);
+        // SAFETY: the chunk came from this upstream with this layout, is live, and leaves the list: no block is in it.
+        unsafe { self.upstream.deallocate(chunk.start, chunk.layout) };
+        self.held -= chunk.size();
+        chunk.size()
+    }
+}
+
+impl<R: Resource> Sealed for Chunked<R> {}
+
+impl<R: Resource> Store for Chunked<R> {
+    fn grow(&mut self, cursor: *mut u8, layout: Layout, _label: Label) -> Result<Span, AllocCause> {
+        let (next, before) = match self.chunks.get(self.current) {
+            Some(now) if !cursor.is_null() => (self.current + 1, now.before + (cursor.addr() - now.start.addr().get())),
+            _ => (0, 0),
+        };
+        match self.chunks.iter().skip(next).position(|chunk| chunk.fits(layout)) {
+            Some(0) => {}
+            // A kept chunk further on fits: bring it here, the others keep their order behind it.
+            Some(ahead) => self.chunks[next..=next + ahead].rotate_right(1),
+            None => self.take(layout, next)?,
+        }
+        self.chunks[next].before = before;
+        self.current = next;
+        Ok(self.chunks[next].span())
+    }
+
+    fn current(&self) -> usize {
+        self.current
+    }
+
+    fn rewind(&mut self, index: usize) -> Span {
+        self.current = index;
+        self.chunks.get(index).map_or(Span::EMPTY, Taken::span)
+    }
+
+    fn used_below(&self, address: *const u8) -> Option<usize> {
+        let below = self.chunks.get(..self.current)?;
+        let chunk = below.iter().rev().find(|chunk| chunk.contains(address))?;
+        Some(chunk.before + (address.addr() - chunk.start.addr().get()))
+    }
+
+    fn held(&self) -> usize {
+        self.held
+    }
+
+    fn capacity(&self) -> Option<usize> {
+        None
+    }
+
+    fn trim(&mut self, cursor: *mut u8, target_held: usize) -> (usize, Span) {
+        let keep = if cursor.is_null() { 0 } else { self.current + 1 };
+        let mut gone = 0;
+        while self.held > target_held && self.chunks.len() > keep {
+            gone += self.give_back(self.chunks.len() - 1);
+        }
+        (gone, if cursor.is_null() { Span::EMPTY } else { self.rewind(self.current) })
+    }
+
+    fn chunks(&self, cursor: *mut u8, visit: &mut dyn FnMut(Chunk)) {
+        for (index, chunk) in self.chunks.iter().enumerate() {
+            let used = match index.cmp(&self.current) {
+                core::cmp::Ordering::Less => self.chunks[index + 1].before - chunk.before,
+                core::cmp::Ordering::Equal if !cursor.is_null() => cursor.addr() - chunk.start.addr().get(),
+                _ => 0,
+            };
+            visit(Chunk { data: chunk.start.as_ptr(), size: chunk.size(), used });
+        }
+    }
+}
+
+impl<R: Resource> Drop for Chunked<R> {
+    fn drop(&mut self) {
+        while !self.chunks.is_empty() {
+            self.give_back(self.chunks.len() - 1);
+        }
+    }
+}

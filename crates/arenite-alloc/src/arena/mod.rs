@@ -1,0 +1,36 @@
+//! Arenas: blocks that are freed all at once.
+//!
+//! In the order in which bytes pass: a [`Store`] gives spans (one [`Reserved`] range, or [`Chunked`] from an upstream); an
+//! [`Arena`] bumps through them and counts; [`Mark`]s and [`ArenaScope`]s free back to a position; [`ArenaBox`] owns a
+//! value in it; [`SharedArena`] is the twin for threads; [`ArenaAllocator`] is the checked door.
+
+mod adopted;
+mod arena_allocator;
+mod arena_box;
+mod chunked;
+mod local;
+mod marks;
+mod options;
+mod reserved;
+mod scope;
+mod shared;
+mod shared_cursor;
+mod store;
+mod typed;
+
+pub use arena_allocator::ArenaAllocator;
+pub use arena_box::ArenaBox;
+pub use chunked::Chunked;
+pub use local::Arena;
+pub use marks::{Mark, RestoreError};
+pub use options::ArenaOptions;
+pub use reserved::{HugePages, Reserved};
+pub use scope::{ArenaScope, ScopeGuard};
+pub use shared::SharedArena;
+pub use store::{Chunk, Span, Store};
+
+/// Positions are multiples of this many bytes, so that most typed blocks need no padding.
+pub(crate) const GRANULE: usize = 8;
+
+/// The size of a chunk where none is asked: 64 MiB.
+pub(crate) const DEFAULT_CHUNK: usize = 64 << 20;

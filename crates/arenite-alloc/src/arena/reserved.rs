@@ -1,0 +1,194 @@
+//! The store of one reserved range: committed as the arena grows.
+//!
+//! Rests on `arenite_pages::Region`. Because the range never moves and has no gaps, a position in it is one address, a
+//! mark is an offset, and nothing is ever searched.
+#![expect(unsafe_code, reason = "decommits what lies above the arena's position")]
+
+use super::store::{Chunk, Span, Store, sealed::Sealed};
+use arenite_core::{AllocCause, Bytes, Label};
+use arenite_pages::{HUGE_PAGE, HugeReport, Region, page_size};
+use core::alloc::Layout;
+
+/// Whether an arena asks for huge pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HugePages {
+    /// From the second 2 MiB on: a small arena stays small, a large one faults 512 times less often.
+    #[default]
+    Auto,
+    /// From the first byte on.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// One range of address space, reserved when the arena first grows and committed piece by piece.
+#[derive(Debug)]
+pub struct Reserved {
+    region: Option<Region>,
+    committed: usize,
+    capacity: usize,
+    exact: bool,
+    huge: HugePages,
+}
+
+/// The address space of an arena without a capacity of its own.
+const DEFAULT_RESERVE: Bytes = Bytes::gib(64);
+/// The smallest address space that such an arena makes do with.
+const LEAST_RESERVE: Bytes = Bytes::mib(64);
+/// The least that is committed at once.
+const LEAST_COMMIT: usize = 256 << 10;
+
+impl Reserved {
+    /// A range of as many addresses as the process may have, 64 GiB at most.
+    pub(crate) const fn unbounded(huge: HugePages) -> Self {
+        Self { region: None, committed: 0, capacity: DEFAULT_RESERVE.0, exact: false, huge }
+    }
+
+    /// A range of `capacity` bytes and no more.
+    pub(crate) const fn bounded(capacity: usize, huge: HugePages) -> Self {
+        Self { region: None, committed: 0, capacity, exact: true, huge }
+    }
+
+    /// What of the range is in memory, and how much of it on huge pages.
+    pub(crate) fn huge_report(&self) -> std::io::Result<HugeReport> {
+        self.region.as_ref().map_or(Ok(HugeReport::default()), Region::huge_report)
+    }
+
+    /// Reserves the range: the whole capacity, or where that was only a wish, as much of it as the process may map.
+    fn reserve(&mut self, need: usize, label: Label) -> Result<&Region, AllocCause> {
+        if self.region.is_none() {
+            let mut size = self.capacity;
+            let region = loop {
+                match Region::reserve(size.max(1), label) {
+                    Ok(region) => break region,
+                    Err(_) if !self.exact && size / 2 >= need.max(LEAST_RESERVE.0) => size /= 2,
+                    Err(error) => return Err(error.alloc_cause()),
+                }
+            };
+            self.advise(&region);
+            self.capacity = if self.exact { self.capacity } else { region.len() };
+            self.region = Some(region);
+        }
+        self.region.as_ref().ok_or(AllocCause::Exhausted { errno: 0 })
+    }
+
+    /// Asks for huge pages; where the system takes no such advice, ordinary pages are as good.
+    fn advise(&self, region: &Region) {
+        let from = match self.huge {
+            HugePages::Auto => HUGE_PAGE,
+            HugePages::Always => 0,
+            HugePages::Never => return,
+        };
+        if region.len() > from {
+            let _advised: Result<(), _> = region.advise_huge(from, region.len() - from, true);
+        }
+    }
+
+    /// How far to commit so that `end` bytes are backed: at least a quarter of a mebibyte, then an eighth of what there is,
+    /// in whole huge pages where those are asked for.
+    fn commit_target(&self, end: usize, region_len: usize) -> usize {
+        let step = LEAST_COMMIT.max(self.committed / 8);
+        let wish = end.max(self.committed.saturating_add(step));
+        let huge = match self.huge {
+            HugePages::Auto => wish > HUGE_PAGE,
+            HugePages::Always => true,
+            HugePages::Never => false,
+        };
+        let granule = if huge { HUGE_PAGE } else { page_size() };
+        wish.checked_next_multiple_of(granule).map_or(region_len, |wish| wish.min(region_len))
+    }
+
+    fn span(&self) -> Span {
+        match &self.region {
+            Some(region) => {
+                let floor = region.as_ptr().as_ptr();
+                let usable = self.committed.min(self.capacity) & !(super::GRANULE - 1);
+                Span { floor, limit: floor.wrapping_add(usable), before: 0 }
+            }
+            None => Span::EMPTY,
+        }
+    }
+}
+
+impl Sealed for Reserved {}
+
+impl Store for Reserved {
+    fn grow(&mut self, cursor: *mut u8, layout: Layout, label: Label) -> Result<Span, AllocCause> {
+        let capacity = self.capacity;
+        let need = layout.size().saturating_add(layout.align()).saturating_add(super::GRANULE);
+        if self.exact && layout.size() > capacity {
+            return Err(AllocCause::CapacityReached);
+        }
+        let committed = self.committed;
+        let region = self.reserve(need, label)?;
+        let base = region.as_ptr().as_ptr();
+        let len = region.len();
+        let used = if cursor.is_null() { 0 } else { cursor.addr() - base.addr() };
+        let padding = base.addr().wrapping_add(used).wrapping_neg() & (layout.align() - 1);
+        let size = layout.size().max(1).checked_next_multiple_of(super::GRANULE);
+        let end = size.and_then(|size| size.checked_add(used)).and_then(|end| end.checked_add(padding));
+        let end = end.filter(|&end| end <= self.capacity).ok_or(AllocCause::CapacityReached)?;
+        if end > committed {
+            // A wish for more than is needed must not fail where the need alone could be served.
+            let wish = self.commit_target(end, len);
+            let least = end.checked_next_multiple_of(page_size()).map_or(len, |least| least.min(len));
+            let region = self.reserve(need, label)?;
+            let got = match region.commit(committed, wish - committed) {
+                Ok(()) => wish,
+                Err(_) => {
+                    region.commit(committed, least - committed).map_err(|error| error.alloc_cause())?;
+                    least
+                }
+            };
+            self.committed = got;
+        }
+        Ok(self.span())
+    }
+
+    fn current(&self) -> usize {
+        0
+    }
+
+    fn rewind(&mut self, _index: usize) -> Span {
+        self.span()
+    }
+
+    fn used_below(&self, _address: *const u8) -> Option<usize> {
+        None
+    }
+
+    fn held(&self) -> usize {
+        self.committed
+    }
+
+    fn capacity(&self) -> Option<usize> {
+        Some(self.capacity)
+    }
+
+    fn trim(&mut self, cursor: *mut u8, target_held: usize) -> (usize, Span) {
+        let Some(region) = &self.region else { return (0, Span::EMPTY) };
+        let used = if cursor.is_null() { 0 } else { cursor.addr() - region.as_ptr().as_ptr().addr() };
+        let keep = used.max(target_held).checked_next_multiple_of(page_size()).unwrap_or(self.committed);
+        if keep >= self.committed {
+            return (0, self.span());
+        }
+        let gone = self.committed - keep;
+        // SAFETY: everything from `keep` on lies above the arena's position: no block is there, and the arena commits
+        // before it hands out bytes above its span's limit.
+        match unsafe { region.decommit(keep, gone) } {
+            Ok(()) => {
+                self.committed = keep;
+                (gone, self.span())
+            }
+            Err(_) => (0, self.span()),
+        }
+    }
+
+    fn chunks(&self, cursor: *mut u8, visit: &mut dyn FnMut(Chunk)) {
+        if let Some(region) = &self.region {
+            let data = region.as_ptr().as_ptr().cast_const();
+            let used = if cursor.is_null() { 0 } else { cursor.addr() - data.addr() };
+            visit(Chunk { data, size: self.committed, used });
+        }
+    }
+}

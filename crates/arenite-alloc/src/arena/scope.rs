@@ -1,0 +1,124 @@
+//! Scopes: a part of an arena's life that ends at a brace.
+//!
+//! Rests on [`Arena`]. A scope takes the arena (or the outer scope) exclusively, and lends with a life time of its own
+//! instead of its borrow's: so the compiler keeps what was allocated inside from leaving, and what was allocated outside
+//! stays usable.
+#![expect(unsafe_code, reason = "forwards an unsafe trait")]
+
+use super::marks::Segment;
+use super::store::Store;
+use super::{Arena, Reserved};
+use arenite_core::{AllocError, Resource, ResourceState};
+use core::alloc::Layout;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+/// Allocates until the scope ends. Made by [`Arena::scope`] and [`ScopeGuard::scope`].
+///
+/// What it allocates has the life time `'s`, not that of a borrow of the scope, so it stays usable while an inner scope is
+/// open. It is a resource, for containers that hold `&ArenaScope`.
+#[derive(Debug)]
+pub struct ArenaScope<'s, S: Store = Reserved> {
+    pub(super) arena: &'s Arena<S>,
+    /// Invariant: a scope must not pass for one that ends earlier or later.
+    invariant: PhantomData<fn(&'s ()) -> &'s ()>,
+}
+
+/// Frees, when dropped, what was allocated in its scope. Made by [`Arena::scope_guard`].
+///
+/// ```
+/// use arenite_alloc::Arena;
+/// let mut arena = Arena::new();
+/// {
+///     let mut guard = arena.scope_guard();
+///     let scope = guard.scope();
+///     let text = scope.alloc_str("temporary")?;
+///     assert_eq!(text.len(), 9);
+/// }
+/// assert_eq!(arena.in_use(), 0);
+/// # Ok::<(), arenite_core::AllocError>(())
+/// ```
+#[derive(Debug)]
+pub struct ScopeGuard<'a, S: Store = Reserved> {
+    arena: &'a Arena<S>,
+    start: Segment,
+}
+
+impl<'a, S: Store> ScopeGuard<'a, S> {
+    #[inline]
+    pub(super) fn enter(arena: &'a mut Arena<S>) -> Self {
+        let arena = &*arena;
+        Self { arena, start: arena.position() }
+    }
+
+    /// The scope to allocate in.
+    #[inline]
+    pub fn scope(&mut self) -> ArenaScope<'_, S> {
+        ArenaScope { arena: self.arena, invariant: PhantomData }
+    }
+}
+
+impl<S: Store> Drop for ScopeGuard<'_, S> {
+    #[inline]
+    fn drop(&mut self) {
+        self.arena.leave(self.start);
+    }
+}
+
+impl<'s, S: Store> ArenaScope<'s, S> {
+    /// Runs `body` with an inner scope; see [`Arena::scope`].
+    #[inline]
+    pub fn scope<T>(&mut self, body: impl for<'i> FnOnce(&mut ArenaScope<'i, S>) -> T) -> T {
+        let mut guard = self.scope_guard();
+        body(&mut guard.scope())
+    }
+
+    /// An inner scope that ends when the guard is dropped.
+    #[inline]
+    pub fn scope_guard(&mut self) -> ScopeGuard<'_, S> {
+        ScopeGuard { arena: self.arena, start: self.arena.position() }
+    }
+
+    /// Bytes in use in the whole arena.
+    pub fn in_use(&self) -> usize {
+        self.arena.in_use()
+    }
+
+    /// Moves `value` into the arena, which drops it at the end of this scope; see [`Arena::adopt`].
+    ///
+    /// # Errors
+    /// [`AllocError`]; the value is then dropped.
+    pub fn adopt<T: Send + 'static>(&self, value: T) -> Result<&'s mut T, AllocError> {
+        self.arena.adopt(value)
+    }
+}
+
+// SAFETY: forwards to the arena, which keeps the laws; a block stays until `'s` ends, and the scope cannot outlive that.
+unsafe impl<S: Store> Resource for ArenaScope<'_, S> {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.arena.allocate(layout)
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { self.arena.deallocate(block, layout) }
+    }
+
+    #[inline]
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.arena.grow(block, old, new) }
+    }
+
+    #[inline]
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.arena.shrink(block, old, new) }
+    }
+
+    fn state(&self) -> ResourceState {
+        self.arena.state()
+    }
+}

@@ -1,0 +1,320 @@
+//! The arena that threads share.
+//!
+//! Rests on a [`SharedCursor`](super::shared_cursor) for its positions and on one reserved range for its memory. Allocating takes no lock
+//! (two atomic operations); marks, restores and growth do.
+#![expect(unsafe_code, reason = "hands out and takes back raw blocks")]
+
+use super::adopted::{Adopted, AdoptedList};
+use super::local::{ARENAS, rounded};
+use super::marks::{Mark, RestoreError};
+use super::reserved::Reserved;
+use super::shared_cursor::{MAX_OFFSET, SharedCursor};
+use super::store::Store;
+use arenite_core::{AllocCause, AllocError, Label, Owns, Resource, ResourceState, Trim, relocate};
+use core::alloc::Layout;
+use core::fmt;
+use core::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// An arena that many threads allocate from at once: the twin of [`Arena`](crate::Arena).
+///
+/// `allocate` and `deallocate` are lock-free and O(1). A block given back by another thread is counted where it belongs.
+/// At most 63 marks are open at once. [`SharedArena::restore`] may refuse while another thread is in the middle of an
+/// allocation that then fails or lands below: try again.
+///
+/// ```
+/// use arenite_alloc::SharedArena;
+/// let arena = SharedArena::new();
+/// std::thread::scope(|threads| {
+///     for id in 0..2u64 {
+///         let arena = &arena;
+///         threads.spawn(move || arena.alloc(id).map(|value| assert_eq!(*value, id)));
+///     }
+/// });
+/// assert_eq!(arena.in_use(), 16);
+/// ```
+pub struct SharedArena {
+    cursor: SharedCursor,
+    base: AtomicPtr<u8>,
+    store: Mutex<Reserved>,
+    adopted: Mutex<AdoptedList>,
+    number: u64,
+    label: Label,
+}
+
+impl Default for SharedArena {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SharedArena {
+    /// An arena over one range of addresses, reserved when it is first used: 64 GiB, or as much as the process may map.
+    #[must_use]
+    pub fn new() -> Self {
+        crate::ArenaOptions::new().build_shared()
+    }
+
+    /// An arena that holds at most `bytes`.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        crate::ArenaOptions::new().capacity(bytes).build_shared()
+    }
+
+    pub(crate) fn over(store: Reserved, label: Label) -> Self {
+        Self {
+            cursor: SharedCursor::new(),
+            base: AtomicPtr::new(core::ptr::null_mut()),
+            store: Mutex::new(store),
+            adopted: Mutex::new(AdoptedList::new()),
+            number: ARENAS.fetch_add(1, Ordering::Relaxed),
+            label,
+        }
+    }
+
+    /// The same arena under another name in errors and reports.
+    #[must_use]
+    pub fn labelled(mut self, label: impl Into<Label>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Bytes below the position, padding included.
+    pub fn in_use(&self) -> usize {
+        self.cursor.offset()
+    }
+
+    fn store(&self) -> MutexGuard<'_, Reserved> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn adopted(&self) -> MutexGuard<'_, AdoptedList> {
+        self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where `layout` would start and end above `offset`.
+    #[inline]
+    fn fit(base: *mut u8, layout: Layout, offset: usize) -> Option<(usize, usize)> {
+        let padding = base.addr().wrapping_add(offset).wrapping_neg() & (layout.align() - 1);
+        let start = offset + padding;
+        start.checked_add(rounded(layout.size())).map(|end| (start, end))
+    }
+
+    #[inline]
+    fn bump(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let base = self.base.load(Ordering::Acquire);
+        if base.is_null() {
+            return None;
+        }
+        let start = self.cursor.take(|offset| Self::fit(base, layout, offset))?;
+        NonNull::new(base.wrapping_add(start))
+    }
+
+    /// Allocates after asking the store for room, as often as other threads are quicker to use it.
+    #[cold]
+    #[inline(never)]
+    fn grow_and_bump(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        loop {
+            let grown = {
+                let mut store = self.store();
+                let base = self.base.load(Ordering::Relaxed);
+                let cursor = if base.is_null() { base } else { base.wrapping_add(self.cursor.offset()) };
+                store.grow(cursor, layout, self.label).map(|span| {
+                    self.base.store(span.floor, Ordering::Release);
+                    let room = span.limit.addr() - span.floor.addr();
+                    self.cursor.set_limit(room.min(MAX_OFFSET));
+                })
+            };
+            grown.map_err(|cause| self.refuse(cause, layout))?;
+            if let Some(start) = self.bump(layout) {
+                return Ok(start);
+            }
+        }
+    }
+
+    #[cold]
+    fn refuse(&self, cause: AllocCause, layout: Layout) -> AllocError {
+        AllocError::new(cause, layout, self.state(), self.label)
+    }
+
+    fn offset_of(&self, block: NonNull<u8>) -> usize {
+        block.addr().get().wrapping_sub(self.base.load(Ordering::Relaxed).addr())
+    }
+
+    /// Takes a mark at the position; see [`Arena::mark`](crate::Arena::mark).
+    ///
+    /// # Errors
+    /// [`AllocCause::TooManyMarks`] if 63 are open.
+    pub fn mark(&self) -> Result<Mark, AllocError> {
+        let Some((depth, serial)) = self.cursor.mark() else {
+            return Err(self.refuse(AllocCause::TooManyMarks, Layout::new::<()>()));
+        };
+        Ok(Mark { arena: self.number, depth, serial })
+    }
+
+    /// Frees everything allocated after `mark`, if nothing of it is alive; see [`Arena::restore`](crate::Arena::restore).
+    ///
+    /// # Errors
+    /// [`RestoreError`]; the arena is as it was.
+    pub fn restore(&self, mark: Mark) -> Result<(), RestoreError> {
+        self.own(mark)?;
+        self.cursor.restore(mark.depth, mark.serial)
+    }
+
+    /// Frees everything allocated after `mark`; see [`Arena::restore_mut`](crate::Arena::restore_mut).
+    ///
+    /// # Errors
+    /// [`RestoreError`]: the mark is stale or another arena's.
+    ///
+    /// # Panics
+    /// If the destructor of an adopted value does.
+    pub fn restore_mut(&mut self, mark: Mark) -> Result<(), RestoreError> {
+        self.own(mark)?;
+        let start = self.cursor.start_of(mark.depth, mark.serial)?;
+        self.adopted().drop_down_to(start);
+        self.cursor.force(start, mark.depth, 0);
+        Ok(())
+    }
+
+    fn own(&self, mark: Mark) -> Result<(), RestoreError> {
+        if mark.arena == self.number { Ok(()) } else { Err(RestoreError::ForeignMark) }
+    }
+
+    /// Frees everything and keeps the memory; see [`Arena::reset`](crate::Arena::reset).
+    ///
+    /// # Panics
+    /// If the destructor of an adopted value does.
+    pub fn reset(&mut self) {
+        self.adopted().drop_down_to(0);
+        self.cursor.reset();
+    }
+
+    /// Runs `body`, whose threads may share the arena, and frees what was allocated meanwhile.
+    ///
+    /// ```
+    /// let mut arena = arenite_alloc::SharedArena::new();
+    /// let sum = arena.scope(|scope| scope.alloc_slice_copy(&[1, 2, 3]).map(|values| values.iter().sum::<i32>()))?;
+    /// assert_eq!((sum, arena.in_use()), (6, 0));
+    /// # Ok::<(), arenite_core::AllocError>(())
+    /// ```
+    pub fn scope<T>(&mut self, body: impl for<'s> FnOnce(&'s Self) -> T) -> T {
+        let (depth, live) = self.cursor.top();
+        let offset = self.cursor.offset();
+        let leave = Leave { arena: self, offset, depth, live };
+        body(leave.arena)
+    }
+
+    /// Moves `value` into the arena, which drops it when its memory is freed; see [`Arena::adopt`](crate::Arena::adopt).
+    ///
+    /// # Errors
+    /// [`AllocError`]; the value is then dropped.
+    #[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
+    pub fn adopt<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
+        let block = self.allocate(Layout::new::<Adopted<T>>())?.cast::<Adopted<T>>();
+        let position = self.offset_of(block.cast());
+        // SAFETY: the block is fresh, of `Adopted<T>`'s layout, and stays until this list has dropped it: every way of
+        // freeing it runs `drop_down_to` first or refuses, as the block counts as alive.
+        Ok(unsafe { self.adopted().push(block, value, position) })
+    }
+}
+
+/// Ends a scope of a shared arena, also when its body panics.
+struct Leave<'a> {
+    arena: &'a mut SharedArena,
+    offset: usize,
+    depth: usize,
+    live: usize,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.arena.adopted().drop_down_to(self.offset);
+        self.arena.cursor.force(self.offset, self.depth, self.live);
+    }
+}
+
+// SAFETY: 1. `fit` aligns the start; `take` keeps the end below the limit, which is committed (or frozen before it is
+// decommitted). 2. the word moves up with every block, and down only in `restore`, when no block above is counted, and
+// through `&mut self`. 3. the range does not move with the arena. 4. `rounded` takes a granule at least.
+unsafe impl Resource for SharedArena {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let start = match self.bump(layout) {
+            Some(start) => start,
+            None => self.grow_and_bump(layout)?,
+        };
+        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
+        self.cursor.give(self.offset_of(block));
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let start = self.offset_of(block);
+        let (end, new_end) = (start + rounded(old.size()), start.saturating_add(rounded(new.size())));
+        let aligned = block.addr().get().is_multiple_of(new.align());
+        if aligned && (end == new_end || self.cursor.extend(start, end, new_end)) {
+            return Ok(NonNull::slice_from_raw_parts(block, new.size()));
+        }
+        // SAFETY: the caller's promises, with `old.size()` the smaller size.
+        unsafe { relocate(self, block, old, new, old.size()) }
+    }
+
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if block.addr().get().is_multiple_of(new.align()) {
+            return Ok(NonNull::slice_from_raw_parts(block, new.size()));
+        }
+        // SAFETY: the caller's promises, with `new.size()` the smaller size.
+        unsafe { relocate(self, block, old, new, new.size()) }
+    }
+
+    fn state(&self) -> ResourceState {
+        let store = self.store();
+        let in_use = self.cursor.offset();
+        ResourceState {
+            in_use,
+            held: store.held().max(in_use),
+            peak: self.cursor.peak(),
+            live_blocks: self.cursor.live(),
+            largest_free: Some(self.cursor.limit().saturating_sub(in_use)),
+            limit: store.capacity(),
+        }
+    }
+}
+
+// SAFETY: every block lies in the range, and nobody else's does.
+unsafe impl Owns for SharedArena {
+    fn owns(&self, block: NonNull<u8>) -> bool {
+        !self.base.load(Ordering::Acquire).is_null() && self.offset_of(block) < self.cursor.offset()
+    }
+}
+
+impl Trim for SharedArena {
+    /// Gives back what lies above the position; allocations wait meanwhile.
+    fn trim(&self, target_held: usize) -> usize {
+        let mut store = self.store();
+        let base = self.base.load(Ordering::Acquire);
+        if base.is_null() {
+            return 0;
+        }
+        let position = self.cursor.freeze();
+        let (gone, span) = store.trim(base.wrapping_add(position), target_held);
+        self.cursor.set_limit((span.limit.addr() - span.floor.addr()).min(MAX_OFFSET));
+        gone
+    }
+}
+
+impl Drop for SharedArena {
+    fn drop(&mut self) {
+        self.adopted().drop_down_to(0);
+    }
+}
+
+impl fmt::Debug for SharedArena {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("SharedArena").field("label", &self.label).field("in_use", &self.in_use()).finish_non_exhaustive()
+    }
+}

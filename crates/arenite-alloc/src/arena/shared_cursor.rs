@@ -1,0 +1,327 @@
+//! The cursor of a shared arena: position and open segment in one word, a count of live blocks per segment.
+//!
+//! Rests on atomics alone and knows offsets, not memory, so that `loom` can check every interleaving of it.
+//!
+//! Why it is right, in short. An allocation counts itself in the segment that the word names and then moves the word; if
+//! the word changed meanwhile it takes the count back and tries again. A restore holds the lock, reads the word, then the
+//! counts, and moves the word back only if the word is still the one it read: an allocation that it did not see counted
+//! would have moved the word. Between its two steps the word can only grow, as everything that lowers it holds the lock.
+//! `freeze` changes the word's generation, so that an allocation that saw the old limit must look again.
+
+use super::RestoreError;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+
+/// How many segments can be open at once; the first is the arena's root.
+#[cfg(not(loom))]
+pub(crate) const SEGMENTS: usize = 64;
+#[cfg(loom)]
+pub(crate) const SEGMENTS: usize = 3;
+
+const OFFSET_BITS: u32 = 42;
+const DEPTH_BITS: u32 = 6;
+const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
+const DEPTH_MASK: u64 = (1 << DEPTH_BITS) - 1;
+const GENERATION: u64 = 1 << (OFFSET_BITS + DEPTH_BITS);
+
+/// The largest offset that the word can carry: 4 TiB.
+pub(crate) const MAX_OFFSET: usize = (1 << OFFSET_BITS) - 1;
+
+/// Position, open segment and generation, unpacked.
+#[derive(Clone, Copy)]
+struct Word(u64);
+
+impl Word {
+    #[inline]
+    fn offset(self) -> usize {
+        // The mask leaves 42 bits, which a 64-bit `usize` holds; on smaller systems offsets are smaller.
+        usize::try_from(self.0 & OFFSET_MASK).unwrap_or(usize::MAX)
+    }
+
+    #[inline]
+    fn depth(self) -> usize {
+        usize::try_from((self.0 >> OFFSET_BITS) & DEPTH_MASK).unwrap_or(0)
+    }
+
+    #[inline]
+    fn at(self, offset: usize, depth: usize) -> Self {
+        let generation = self.0 & !(GENERATION - 1);
+        Self(generation | (depth as u64) << OFFSET_BITS | offset as u64)
+    }
+}
+
+#[derive(Debug)]
+struct Segment {
+    start: AtomicUsize,
+    live: AtomicUsize,
+}
+
+/// Serial numbers of the open segments, guarded by the lock that every lowering of the word holds.
+#[derive(Debug)]
+pub(crate) struct Serials {
+    open: [u64; SEGMENTS],
+    next: u64,
+}
+
+/// A position that many threads move.
+#[derive(Debug)]
+pub(crate) struct SharedCursor {
+    word: AtomicU64,
+    limit: AtomicUsize,
+    segments: [Segment; SEGMENTS],
+    serials: Mutex<Serials>,
+    high: AtomicUsize,
+}
+
+impl SharedCursor {
+    pub(crate) fn new() -> Self {
+        Self {
+            word: AtomicU64::new(0),
+            limit: AtomicUsize::new(0),
+            segments: core::array::from_fn(|_| Segment { start: AtomicUsize::new(0), live: AtomicUsize::new(0) }),
+            serials: Mutex::new(Serials { open: [0; SEGMENTS], next: 1 }),
+            high: AtomicUsize::new(0),
+        }
+    }
+
+    #[inline]
+    fn load(&self) -> Word {
+        Word(self.word.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn swap(&self, old: Word, new: Word) -> bool {
+        self.word.compare_exchange_weak(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    pub(crate) fn offset(&self) -> usize {
+        self.load().offset()
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit.load(Ordering::Acquire)
+    }
+
+    /// Allocations may end up to `limit`. The caller has made sure that this much is backed.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Release);
+    }
+
+    /// Stops every allocation until `set_limit` is called again, and returns the position below which blocks may lie.
+    pub(crate) fn freeze(&self) -> usize {
+        self.set_limit(0);
+        loop {
+            let word = self.load();
+            if self.swap(word, Word(word.0.wrapping_add(GENERATION))) {
+                return word.offset();
+            }
+        }
+    }
+
+    /// Takes the bytes that `fit` finds at or above an offset; returns their start, or `None` where they pass the limit.
+    #[inline]
+    pub(crate) fn take(&self, fit: impl Fn(usize) -> Option<(usize, usize)>) -> Option<usize> {
+        loop {
+            let word = self.load();
+            let (start, end) = fit(word.offset())?;
+            // Read after the word: whoever sees the word of after a `freeze` sees its limit.
+            if end > self.limit() {
+                return None;
+            }
+            let live = &self.segments[word.depth()].live;
+            live.fetch_add(1, Ordering::AcqRel);
+            if self.swap(word, word.at(end, word.depth())) {
+                return Some(start);
+            }
+            live.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    /// Gives back a block that starts at `offset`.
+    #[inline]
+    pub(crate) fn give(&self, offset: usize) {
+        let mut depth = self.load().depth();
+        // The block's own segment cannot end while it lives, and every segment above it starts above it: the first start
+        // at or below it is its own.
+        while depth > 0 && self.segments[depth].start.load(Ordering::Relaxed) > offset {
+            depth -= 1;
+        }
+        let before = self.segments[depth].live.fetch_sub(1, Ordering::Release);
+        debug_assert!(before > 0, "more blocks given back than lent");
+    }
+
+    /// Moves the end of the block `[start, end)` to `new_end`, if it is the last one and of the top segment.
+    pub(crate) fn extend(&self, start: usize, end: usize, new_end: usize) -> bool {
+        let word = self.load();
+        let top = self.segments[word.depth()].start.load(Ordering::Relaxed);
+        word.offset() == end
+            && start >= top
+            && new_end <= self.limit()
+            && self
+                .word
+                .compare_exchange(word.0, word.at(new_end, word.depth()).0, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Opens a segment at the position; its depth and serial, or `None` where too many are open.
+    pub(crate) fn mark(&self) -> Option<(usize, u64)> {
+        let mut serials = lock(&self.serials);
+        loop {
+            let word = self.load();
+            let top = &self.segments[word.depth()];
+            if top.live.load(Ordering::Acquire) == 0 && top.start.load(Ordering::Relaxed) == word.offset() {
+                return Some((word.depth(), serials.open[word.depth()]));
+            }
+            let depth = word.depth() + 1;
+            let segment = self.segments.get(depth)?;
+            segment.start.store(word.offset(), Ordering::Relaxed);
+            if self.swap(word, word.at(word.offset(), depth)) {
+                serials.open[depth] = serials.next;
+                serials.next += 1;
+                return Some((depth, serials.open[depth]));
+            }
+        }
+    }
+
+    /// Moves back to the start of segment `depth`, if it is still segment `serial` and nothing in or above it is alive.
+    pub(crate) fn restore(&self, depth: usize, serial: u64) -> Result<(), RestoreError> {
+        let serials = lock(&self.serials);
+        loop {
+            let word = self.load();
+            if depth > word.depth() || serials.open[depth] != serial {
+                return Err(RestoreError::StaleMark);
+            }
+            let open = &self.segments[depth..=word.depth()];
+            let count: usize = open.iter().map(|segment| segment.live.load(Ordering::Acquire)).sum();
+            if count > 0 {
+                return Err(RestoreError::BlocksAlive { count });
+            }
+            let start = open[0].start.load(Ordering::Relaxed);
+            if self.swap(word, word.at(start, depth)) {
+                self.high.fetch_max(word.offset(), Ordering::Relaxed);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Where segment `depth` starts, if it is still segment `serial`.
+    pub(crate) fn start_of(&self, depth: usize, serial: u64) -> Result<usize, RestoreError> {
+        let serials = lock(&self.serials);
+        if depth > self.load().depth() || serials.open[depth] != serial {
+            return Err(RestoreError::StaleMark);
+        }
+        Ok(self.segments[depth].start.load(Ordering::Relaxed))
+    }
+
+    /// Moves back to `offset` in segment `depth` with `live` blocks, whatever lived above: nobody borrows it.
+    pub(crate) fn force(&mut self, offset: usize, depth: usize, live: usize) {
+        let word = self.load();
+        self.high.fetch_max(word.offset(), Ordering::Relaxed);
+        for segment in &self.segments[depth + 1..] {
+            segment.live.store(0, Ordering::Relaxed);
+        }
+        self.segments[depth].live.store(live, Ordering::Relaxed);
+        self.word.store(word.at(offset, depth).0, Ordering::Release);
+    }
+
+    /// Makes every mark stale and the cursor empty.
+    pub(crate) fn reset(&mut self) {
+        self.force(0, 0, 0);
+        let mut serials = lock(&self.serials);
+        serials.open[0] = serials.next;
+        serials.next += 1;
+    }
+
+    /// The depth of the top segment and its live blocks.
+    pub(crate) fn top(&self) -> (usize, usize) {
+        let depth = self.load().depth();
+        (depth, self.segments[depth].live.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        let depth = self.load().depth();
+        self.segments[..=depth].iter().map(|segment| segment.live.load(Ordering::Relaxed)).sum()
+    }
+
+    pub(crate) fn peak(&self) -> usize {
+        self.high.load(Ordering::Relaxed).max(self.offset())
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_models {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    fn eight(offset: usize) -> Option<(usize, usize)> {
+        Some((offset, offset + 8))
+    }
+
+    #[test]
+    fn loom_two_threads_never_take_the_same_bytes() {
+        loom::model(|| {
+            let cursor = Arc::new(SharedCursor::new());
+            cursor.set_limit(64);
+            let other = Arc::clone(&cursor);
+            let handle = thread::spawn(move || other.take(eight));
+            let mine = cursor.take(eight);
+            let theirs = handle.join().unwrap();
+            assert!(mine.is_some() && theirs.is_some() && mine != theirs);
+            assert_eq!((cursor.offset(), cursor.live()), (16, 2));
+        });
+    }
+
+    #[test]
+    fn loom_restore_never_frees_a_live_block() {
+        loom::model(|| {
+            let cursor = Arc::new(SharedCursor::new());
+            cursor.set_limit(64);
+            let kept = cursor.take(eight).unwrap();
+            let (depth, serial) = cursor.mark().unwrap();
+            let other = Arc::clone(&cursor);
+            let handle = thread::spawn(move || other.take(eight).unwrap());
+            let restored = cursor.restore(depth, serial);
+            let theirs = handle.join().unwrap();
+            // Whatever the restore answered, the other thread's block is above the mark, alive and below the position.
+            assert!(theirs >= kept + 8 && cursor.offset() >= theirs + 8);
+            assert!(matches!(restored, Ok(()) | Err(RestoreError::BlocksAlive { count: 1 })));
+            assert_eq!(cursor.restore(depth, serial), Err(RestoreError::BlocksAlive { count: 1 }));
+            cursor.give(theirs);
+            assert_eq!(cursor.restore(depth, serial), Ok(()));
+            assert_eq!((cursor.offset(), cursor.live()), (8, 1));
+        });
+    }
+
+    #[test]
+    fn loom_a_block_is_given_back_to_its_own_segment_while_marks_come_and_go() {
+        loom::model(|| {
+            let cursor = Arc::new(SharedCursor::new());
+            cursor.set_limit(64);
+            let below = cursor.take(eight).unwrap();
+            let other = Arc::clone(&cursor);
+            let handle = thread::spawn(move || other.give(below));
+            let (depth, serial) = cursor.mark().unwrap();
+            let above = cursor.take(eight).unwrap();
+            cursor.give(above);
+            assert_eq!(cursor.restore(depth, serial), Ok(()));
+            handle.join().unwrap();
+            assert_eq!(cursor.live(), 0);
+        });
+    }
+
+    #[test]
+    fn loom_nothing_is_taken_above_the_limit_that_follows_a_freeze() {
+        loom::model(|| {
+            let cursor = Arc::new(SharedCursor::new());
+            cursor.set_limit(16);
+            let other = Arc::clone(&cursor);
+            let handle = thread::spawn(move || other.take(eight));
+            let position = cursor.freeze();
+            // What a trim does: everything above `position` is no longer backed.
+            cursor.set_limit(position);
+            if let Some(start) = handle.join().unwrap() {
+                assert!(start + 8 <= position);
+            }
+        });
+    }
+}

@@ -1,0 +1,157 @@
+//! Typed blocks: values, slices, strings, one set of methods for arenas, scopes and shared arenas.
+//!
+//! Rests on [`Resource`](arenite_core::Resource) and [`ArenaBox`]. A macro writes the methods three times, because the life time of what is
+//! lent is the borrow's for an arena and the scope's for a scope, and no trait can say both.
+#![expect(unsafe_code, reason = "writes values into fresh blocks")]
+
+use super::ArenaBox;
+use super::store::Store;
+use super::{Arena, ArenaScope, SharedArena};
+use arenite_core::{AllocError, Resource};
+use core::alloc::Layout;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+
+/// A fresh block for `len` values of `T`.
+#[inline]
+fn room<T>(resource: &impl Resource, len: usize) -> Result<NonNull<T>, AllocError> {
+    let Ok(layout) = Layout::array::<T>(len) else {
+        return Err(AllocError::bad_layout(
+            len.saturating_mul(size_of::<T>()),
+            align_of::<T>(),
+            resource.state(),
+            arenite_core::Label::new("typed slice"),
+        ));
+    };
+    Ok(resource.allocate(layout)?.cast())
+}
+
+/// `len` undefined values of `T`.
+#[inline]
+fn uninit<'a, T>(resource: &impl Resource, len: usize) -> Result<&'a mut [MaybeUninit<T>], AllocError> {
+    let start = room::<MaybeUninit<T>>(resource, len)?;
+    // SAFETY: a fresh block for `len` values, aligned, nobody else's; `MaybeUninit` may be undefined. The callers tie `'a`
+    // to the time for which the arena keeps the block.
+    Ok(unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), len) })
+}
+
+/// Drops the values written so far if the next one panics.
+struct Filling<'f, T> {
+    room: &'f mut [MaybeUninit<T>],
+    filled: usize,
+}
+
+impl<T> Drop for Filling<'_, T> {
+    fn drop(&mut self) {
+        for value in self.room.iter_mut().take(self.filled) {
+            // SAFETY: the first `filled` values are initialised and nobody's but this guard's.
+            unsafe { value.assume_init_drop() };
+        }
+    }
+}
+
+#[inline]
+fn fill_with<'a, T>(room: &'a mut [MaybeUninit<T>], mut value: impl FnMut(usize) -> T) -> ArenaBox<'a, [T]> {
+    let len = room.len();
+    let start = NonNull::from(&mut *room).cast::<T>();
+    let mut filling = Filling { room, filled: 0 };
+    for at in 0..len {
+        filling.room[at].write(value(at));
+        filling.filled += 1;
+    }
+    filling.filled = 0;
+    // SAFETY: all `len` values are initialised, the guard gave them up, and the memory stays for `'a`.
+    unsafe { ArenaBox::new(NonNull::slice_from_raw_parts(start, len)) }
+}
+
+macro_rules! typed_methods {
+    ($life:lifetime, [$($own:lifetime)?]) => {
+        /// Moves `value` in. Dropping the box drops the value.
+        ///
+        /// # Errors
+        /// [`AllocError`]; the value is then dropped.
+        #[inline]
+        pub fn alloc<$($own,)? T>(&$($own)? self, value: T) -> Result<ArenaBox<$life, T>, AllocError> {
+            let start = room::<T>(self, 1)?;
+            // SAFETY: a fresh block of `T`'s layout.
+            unsafe { start.write(value) };
+            // SAFETY: just written, nobody else's, and kept for the life time of the box.
+            Ok(unsafe { ArenaBox::new(start) })
+        }
+
+        /// Copies `values` in.
+        ///
+        /// # Errors
+        /// [`AllocError`].
+        #[inline]
+        pub fn alloc_slice_copy<$($own,)? T: Copy>(&$($own)? self, values: &[T]) -> Result<&$life mut [T], AllocError> {
+            let room = uninit::<T>(self, values.len())?;
+            Ok(room.write_copy_of_slice(values))
+        }
+
+        /// `len` values, each made by `value` from its index. If `value` panics, what it made is dropped.
+        ///
+        /// # Errors
+        /// [`AllocError`].
+        #[inline]
+        pub fn alloc_slice_fill_with<$($own,)? T: $life>(
+            &$($own)? self,
+            len: usize,
+            value: impl FnMut(usize) -> T,
+        ) -> Result<ArenaBox<$life, [T]>, AllocError> {
+            Ok(fill_with(uninit(self, len)?, value))
+        }
+
+        /// `len` undefined values.
+        ///
+        /// # Errors
+        /// [`AllocError`].
+        #[inline]
+        pub fn alloc_slice_uninit<$($own,)? T: $life>(
+            &$($own)? self,
+            len: usize,
+        ) -> Result<&$life mut [MaybeUninit<T>], AllocError> {
+            uninit(self, len)
+        }
+
+        /// Copies `text` in.
+        ///
+        /// # Errors
+        /// [`AllocError`].
+        #[inline]
+        pub fn alloc_str<$($own)?>(&$($own)? self, text: &str) -> Result<&$life mut str, AllocError> {
+            let bytes = self.alloc_slice_copy(text.as_bytes())?;
+            // SAFETY: a copy of valid UTF-8.
+            Ok(unsafe { core::str::from_utf8_unchecked_mut(bytes) })
+        }
+
+        /// `size` undefined bytes at the default alignment of 64, for raw and tensor data.
+        ///
+        /// # Errors
+        /// [`AllocError`].
+        #[inline]
+        pub fn alloc_bytes<$($own)?>(&$($own)? self, size: usize) -> Result<&$life mut [MaybeUninit<u8>], AllocError> {
+            let layout = match arenite_core::Alignment::DEFAULT.layout(size) {
+                Some(layout) => layout,
+                None => return Err(AllocError::bad_layout(size, 64, self.state(), arenite_core::Label::new("bytes"))),
+            };
+            let start = self.allocate(layout)?.cast::<MaybeUninit<u8>>();
+            // SAFETY: a fresh block of `size` bytes, nobody else's, kept for the life time of the reference.
+            Ok(unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), size) })
+        }
+    };
+}
+
+#[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
+impl<S: Store> Arena<S> {
+    typed_methods!('s, ['s]);
+}
+
+impl<'s, S: Store> ArenaScope<'s, S> {
+    typed_methods!('s, []);
+}
+
+#[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
+impl SharedArena {
+    typed_methods!('s, ['s]);
+}

@@ -1,0 +1,130 @@
+//! A ledger of live blocks: address, size and alignment of each.
+//!
+//! Rests on `hashbrown`. Plain pointers come back from anywhere, so nothing may be read through them before they are known;
+//! a table beside the blocks is the only check that is always sound. It is cut into shards so that threads seldom meet.
+
+use arenite_core::AllocCause;
+use core::alloc::Layout;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+const SHARDS: usize = 16;
+
+/// A live block.
+#[derive(Clone, Copy, Debug)]
+struct Live {
+    layout: Layout,
+    /// Somebody is moving it.
+    claimed: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    shards: [Mutex<HashMap<usize, Live, Multiply>>; SHARDS],
+}
+
+/// Addresses are spread by a multiplication (Fibonacci hashing, Knuth vol. 3 § 6.4); they are not chosen by an adversary.
+#[derive(Clone, Copy, Debug, Default)]
+struct Multiply;
+
+/// The state of one such hash.
+#[derive(Clone, Copy, Debug, Default)]
+struct MultiplyHasher(u64);
+
+impl core::hash::BuildHasher for Multiply {
+    type Hasher = MultiplyHasher;
+
+    fn build_hasher(&self) -> MultiplyHasher {
+        MultiplyHasher(0)
+    }
+}
+
+impl core::hash::Hasher for MultiplyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.write_u64(value as u64);
+    }
+}
+
+impl Ledger {
+    fn shard(&self, address: usize) -> MutexGuard<'_, HashMap<usize, Live, Multiply>> {
+        let index = (address >> 6 ^ address >> 12) % SHARDS;
+        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a block; `false` where there is no memory for the entry.
+    pub(crate) fn enter(&self, address: usize, layout: Layout) -> bool {
+        let mut shard = self.shard(address);
+        if shard.try_reserve(1).is_err() {
+            return false;
+        }
+        shard.insert(address, Live { layout, claimed: false });
+        true
+    }
+
+    /// Strikes a block out, if it is live and of `layout`.
+    pub(crate) fn strike(&self, address: usize, layout: Layout) -> Result<(), AllocCause> {
+        match self.shard(address).entry(address) {
+            Entry::Occupied(entry) => {
+                entry.get().check(layout)?;
+                entry.remove();
+                Ok(())
+            }
+            Entry::Vacant(_) => Err(AllocCause::Foreign),
+        }
+    }
+
+    /// Claims a block for moving, if it is live and of `layout`.
+    pub(crate) fn claim(&self, address: usize, layout: Layout) -> Result<(), AllocCause> {
+        let mut shard = self.shard(address);
+        let live = shard.get_mut(&address).ok_or(AllocCause::Foreign)?;
+        live.check(layout)?;
+        live.claimed = true;
+        Ok(())
+    }
+
+    /// Gives a claim up: the block stays (`false`) or is gone (`true`).
+    pub(crate) fn settle(&self, address: usize, gone: bool) {
+        let mut shard = self.shard(address);
+        if gone {
+            shard.remove(&address);
+        } else if let Some(live) = shard.get_mut(&address) {
+            live.claimed = false;
+        }
+    }
+
+    /// Takes every block out and calls `each` with it.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(usize, Layout)) {
+        for shard in &mut self.shards {
+            for (address, live) in shard.get_mut().unwrap_or_else(PoisonError::into_inner).drain() {
+                each(address, live.layout);
+            }
+        }
+    }
+}
+
+impl Live {
+    fn check(self, layout: Layout) -> Result<(), AllocCause> {
+        if self.claimed {
+            return Err(AllocCause::NotLive);
+        }
+        if self.layout != layout {
+            return Err(AllocCause::Mismatch { size: self.layout.size(), align: self.layout.align() });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! A lock before a resource of one thread.
+//!
+//! Rests on `std::sync::Mutex`. It is how a chunked arena, or anything else without a shared twin, serves many threads.
+#![expect(unsafe_code, reason = "forwards an unsafe trait")]
+
+use arenite_core::{AllocError, Resource, ResourceState, Trim};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Makes a resource of one thread one that threads share, by a lock.
+///
+/// ```
+/// use arenite_alloc::{Arena, Locked};
+/// use arenite_core::{AllocError, Block, Resource};
+/// use arenite_pages::Pages;
+/// let arena = Locked::new(Arena::chunked(Pages::new())); // a shared arena in chunks of an upstream
+/// std::thread::scope(|threads| {
+///     threads.spawn(|| Block::new_in(AllocError::layout(64, 8).unwrap(), &arena).unwrap());
+/// });
+/// assert_eq!(arena.state().live_blocks, 0);
+/// ```
+#[derive(Debug, Default)]
+pub struct Locked<R> {
+    resource: Mutex<R>,
+}
+
+impl<R> Locked<R> {
+    /// Puts a lock before `resource`.
+    pub const fn new(resource: R) -> Self {
+        Self { resource: Mutex::new(resource) }
+    }
+
+    /// Runs `body` with the resource, for what the trait does not offer (marks, resets). Holds the lock meanwhile; calling
+    /// this resource from `body` would wait for ever.
+    ///
+    /// The resource comes by shared reference: blocks are lent from it, so nothing that needs exclusive access may run.
+    pub fn with<T>(&self, body: impl FnOnce(&R) -> T) -> T {
+        body(&self.lock())
+    }
+
+    /// The resource, for what needs exclusive access.
+    pub fn get_mut(&mut self) -> &mut R {
+        self.resource.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, R> {
+        self.resource.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// SAFETY: every call is forwarded to the one resource behind the lock, one at a time; moving the lock moves the resource,
+// which moves none of its blocks.
+unsafe impl<R: Resource> Resource for Locked<R> {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.lock().allocate(layout)
+    }
+
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.lock().allocate_zeroed(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { self.lock().deallocate(block, layout) }
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.lock().grow(block, old, new) }
+    }
+
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise.
+        unsafe { self.lock().shrink(block, old, new) }
+    }
+
+    fn state(&self) -> ResourceState {
+        self.lock().state()
+    }
+}
+
+impl<R: Trim> Trim for Locked<R> {
+    fn trim(&self, target_held: usize) -> usize {
+        self.lock().trim(target_held)
+    }
+}

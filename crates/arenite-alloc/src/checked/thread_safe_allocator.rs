@@ -1,0 +1,61 @@
+//! Any resource, shared between threads and checked.
+//!
+//! Rests on [`Locked`] and [`Checked`]. It has a name of its own because a document gives it one.
+
+use super::checked_resource::through_the_door;
+use super::{Checked, Locked, System};
+use arenite_core::Resource;
+
+/// A resource of one thread made safe for many: a lock, and the checked door before it.
+///
+/// ```
+/// use arenite_alloc::ThreadSafeAllocator;
+/// use arenite_core::{AllocError, MemoryAllocator};
+/// use std::sync::Arc;
+/// let allocator = Arc::new(ThreadSafeAllocator::new());
+/// let threads: Vec<_> = (0..4)
+///     .map(|_| {
+///         let allocator = Arc::clone(&allocator);
+///         std::thread::spawn(move || {
+///             for j in 1..=100 {
+///                 let block = allocator.allocate(j * 1024, 8)?;
+///                 allocator.deallocate(block, j * 1024, 8)?;
+///             }
+///             Ok::<(), AllocError>(())
+///         })
+///     })
+///     .collect();
+/// for thread in threads {
+///     thread.join().unwrap()?;
+/// }
+/// assert_eq!(allocator.allocated_size(), 0);
+/// assert!(allocator.peak_allocated() >= 100 * 1024);
+/// # Ok::<(), AllocError>(())
+/// ```
+#[derive(Debug)]
+pub struct ThreadSafeAllocator<R: Resource = System> {
+    door: Checked<Locked<R>>,
+}
+
+impl ThreadSafeAllocator {
+    /// Over the program's global allocator.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::over(System::new())
+    }
+}
+
+impl Default for ThreadSafeAllocator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<R: Resource> ThreadSafeAllocator<R> {
+    /// Over any resource.
+    pub fn over(resource: R) -> Self {
+        Self { door: Checked::new(Locked::new(resource)).labelled("thread-safe") }
+    }
+}
+
+through_the_door!(ThreadSafeAllocator<R>, door, R: Resource);

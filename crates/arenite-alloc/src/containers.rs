@@ -1,0 +1,162 @@
+//! Containers of `allocator-api2` in arenite's memory: `Vec`, `Box`, and `hashbrown`'s maps.
+//!
+//! Rests on `allocator-api2` 0.2, the version that those containers use. Every resource gets the same few lines, because a
+//! blanket implementation would be another crate's to write.
+#![expect(unsafe_code, reason = "implements an unsafe trait by another with the same contract")]
+
+use allocator_api2::alloc::{AllocError as Refused, Allocator};
+use arenite_core::{AllocError, Resource, ResourceState, Trim};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::Arc;
+
+macro_rules! container_allocator {
+    ($([$($generics:tt)*] $type:ty),* $(,)?) => {$(
+        // SAFETY: laws 1 to 3 and 7 of `Resource` are this trait's contract: a live block stays until it is deallocated or
+        // until a method proves that nobody holds it; a container holds this value or a handle of it, which keeps those
+        // methods from running, and clones of a handle are handles of the same resource.
+        unsafe impl<$($generics)*> Allocator for $type {
+            #[inline]
+            fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
+                Resource::allocate(self, layout).map_err(|_| Refused)
+            }
+            #[inline]
+            fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
+                Resource::allocate_zeroed(self, layout).map_err(|_| Refused)
+            }
+            #[inline]
+            unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+                // SAFETY: the caller's promises are the same.
+                unsafe { Resource::deallocate(self, block, layout) }
+            }
+            #[inline]
+            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, Refused> {
+                // SAFETY: the caller's promises are the same.
+                unsafe { Resource::grow(self, block, old, new) }.map_err(|_| Refused)
+            }
+            #[inline]
+            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, Refused> {
+                // SAFETY: the caller's promises are the same.
+                unsafe { Resource::shrink(self, block, old, new) }.map_err(|_| Refused)
+            }
+        }
+    )*};
+}
+
+/// A counted handle of a resource for one thread: keeps it alive, borrows nothing.
+///
+/// ```
+/// use arenite_alloc::{Arena, LocalHandle};
+/// use allocator_api2::vec::Vec;
+/// let arena = LocalHandle::new(Arena::new());
+/// let mut values: Vec<u32, LocalHandle<Arena>> = Vec::new_in(arena.clone());
+/// values.push(7);
+/// let mark = arena.mark()?;
+/// drop(arena); // `values` keeps the arena
+/// assert_eq!(values[0], 7);
+/// # Ok::<(), arenite_core::AllocError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct LocalHandle<R: ?Sized>(Rc<R>);
+
+/// A counted handle of a resource for many threads: keeps it alive, borrows nothing.
+///
+/// ```
+/// use arenite_alloc::{SharedArena, SharedHandle};
+/// use allocator_api2::vec::Vec;
+/// let arena = SharedHandle::new(SharedArena::new());
+/// let values: Vec<u32, _> = Vec::with_capacity_in(8, arena.clone());
+/// std::thread::spawn(move || drop(values)).join().unwrap();
+/// ```
+#[derive(Debug, Default)]
+pub struct SharedHandle<R: ?Sized>(Arc<R>);
+
+macro_rules! handle {
+    ($handle:ident, $counted:ident) => {
+        impl<R> $handle<R> {
+            /// Takes the resource.
+            pub fn new(resource: R) -> Self {
+                Self($counted::new(resource))
+            }
+
+            /// The resource for exclusive use, if this is its only handle.
+            pub fn get_mut(&mut self) -> Option<&mut R> {
+                $counted::get_mut(&mut self.0)
+            }
+        }
+
+        impl<R: ?Sized> Clone for $handle<R> {
+            fn clone(&self) -> Self {
+                Self($counted::clone(&self.0))
+            }
+        }
+
+        impl<R: ?Sized> core::ops::Deref for $handle<R> {
+            type Target = R;
+
+            fn deref(&self) -> &R {
+                &self.0
+            }
+        }
+
+        // SAFETY: forwarded to the one resource behind the handle, which keeps the laws.
+        unsafe impl<R: Resource + ?Sized> Resource for $handle<R> {
+            #[inline]
+            fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                self.0.allocate(layout)
+            }
+            #[inline]
+            fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                self.0.allocate_zeroed(layout)
+            }
+            #[inline]
+            unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+                // SAFETY: the caller's promise.
+                unsafe { self.0.deallocate(block, layout) }
+            }
+            #[inline]
+            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                // SAFETY: the caller's promise.
+                unsafe { self.0.grow(block, old, new) }
+            }
+            #[inline]
+            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                // SAFETY: the caller's promise.
+                unsafe { self.0.shrink(block, old, new) }
+            }
+            fn state(&self) -> ResourceState {
+                self.0.state()
+            }
+        }
+
+        impl<R: Trim + ?Sized> Trim for $handle<R> {
+            fn trim(&self, target_held: usize) -> usize {
+                self.0.trim(target_held)
+            }
+        }
+    };
+}
+
+handle!(LocalHandle, Rc);
+handle!(SharedHandle, Arc);
+
+container_allocator! {
+    [] crate::Global,
+    [] crate::System,
+    [S: crate::Store] crate::Arena<S>,
+    [S: crate::Store] crate::ArenaScope<'_, S>,
+    [] crate::SharedArena,
+    [R: Resource] crate::Pool<R>,
+    [R: Resource] crate::SharedPool<R>,
+    [] crate::SizedPools,
+    [R: Resource] crate::Aligned<R>,
+    [R: Resource] crate::Limit<R>,
+    [A: arenite_core::Owns, B: Resource] crate::Fallback<A, B>,
+    [R: Resource, S: arenite_core::Sink] crate::Traced<R, S>,
+    [R: Resource] crate::Failing<R>,
+    [R: Resource] crate::Checked<R>,
+    [R: Resource] crate::Locked<R>,
+    [R: Resource + ?Sized] LocalHandle<R>,
+    [R: Resource + ?Sized] SharedHandle<R>,
+}

@@ -1,0 +1,135 @@
+//! The memory of a pool: its blocks, and beside them a table with an entry per block.
+//!
+//! Rests on a region (committed as the pool grows) or on one chunk of any upstream. Blocks and table are one allocation, so
+//! that a pool in somebody's memory is wholly there.
+#![expect(unsafe_code, reason = "gives its chunk back")]
+
+use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
+use arenite_pages::{Region, page_size};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+/// The least that is committed at once.
+const LEAST_COMMIT: usize = 64 << 10;
+
+/// Where a pool's bytes come from.
+#[derive(Debug)]
+enum Source<R> {
+    Region { region: Region, committed: usize },
+    Upstream { upstream: R, layout: Layout },
+}
+
+/// `blocks` bytes for blocks, then `table` bytes, zeroed and always backed.
+#[derive(Debug)]
+pub(crate) struct Ground<R: Resource> {
+    base: NonNull<u8>,
+    blocks: usize,
+    table: usize,
+    source: Source<R>,
+}
+
+// SAFETY: the bytes are owned by this value alone; sending it sends the upstream, which is `Send`.
+unsafe impl<R: Resource + Send> Send for Ground<R> {}
+
+impl<R: Resource> Ground<R> {
+    /// One reserved range; blocks are committed as they are asked for.
+    pub(crate) fn reserved(blocks: usize, table: usize, label: Label) -> Result<Self, AllocError> {
+        let refuse = |cause| AllocError {
+            cause,
+            size: blocks.saturating_add(table),
+            align: page_size(),
+            state: ResourceState::default(),
+            label,
+        };
+        let blocks = blocks.checked_next_multiple_of(page_size()).ok_or(refuse(AllocCause::BadLayout))?;
+        let table = table.checked_next_multiple_of(page_size()).ok_or(refuse(AllocCause::BadLayout))?;
+        let all = blocks.checked_add(table).ok_or(refuse(AllocCause::BadLayout))?;
+        let region = Region::reserve(all, label).map_err(|error| refuse(error.alloc_cause()))?;
+        region.commit(blocks, table).map_err(|error| refuse(error.alloc_cause()))?;
+        Ok(Self { base: region.as_ptr(), blocks, table, source: Source::Region { region, committed: 0 } })
+    }
+
+    /// One chunk of `upstream`.
+    pub(crate) fn chunk(upstream: R, blocks: usize, table: usize, align: usize, label: Label) -> Result<Self, AllocError> {
+        let blocks = blocks.checked_next_multiple_of(align.max(8));
+        let all = blocks.and_then(|blocks| blocks.checked_add(table));
+        let (Some(blocks), Some(all)) = (blocks, all) else {
+            return Err(AllocError::bad_layout(usize::MAX, align, ResourceState::default(), label));
+        };
+        let layout = AllocError::layout(all, align.max(8)).map_err(|error| error.of(upstream.state(), label))?;
+        let base = upstream.allocate(layout)?.cast::<u8>();
+        // SAFETY: inside the chunk, which ends `table` bytes later.
+        let start = unsafe { base.add(blocks) };
+        // SAFETY: the table's bytes, nobody else's.
+        unsafe { start.write_bytes(0, table) };
+        Ok(Self { base, blocks, table, source: Source::Upstream { upstream, layout } })
+    }
+
+    pub(crate) const fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// The first byte of the table.
+    pub(crate) fn table(&self) -> NonNull<u8> {
+        // SAFETY: inside the allocation, which ends `table` bytes later.
+        unsafe { self.base.add(self.blocks) }
+    }
+
+    /// How many bytes of blocks are backed.
+    pub(crate) const fn backed(&self) -> usize {
+        match &self.source {
+            Source::Region { committed, .. } => *committed,
+            Source::Upstream { .. } => self.blocks,
+        }
+    }
+
+    /// Backs the blocks' first `end` bytes, and some more where there is more; returns how many are backed.
+    pub(crate) fn back(&mut self, end: usize) -> Result<usize, AllocCause> {
+        let blocks = self.blocks;
+        if let Source::Region { region, committed } = &mut self.source
+            && end > *committed
+        {
+            let wish = end.max(*committed + LEAST_COMMIT.max(*committed / 8));
+            let wish = wish.checked_next_multiple_of(page_size()).map_or(blocks, |wish| wish.min(blocks));
+            region.commit(*committed, wish - *committed).map_err(|error| error.alloc_cause())?;
+            *committed = wish;
+        }
+        Ok(self.backed())
+    }
+
+    /// Stops backing the blocks from `keep` on; returns the bytes given back.
+    ///
+    /// # Safety
+    /// No block at or after `keep` is live, and none is handed out before [`Ground::back`] was asked for it.
+    pub(crate) unsafe fn unback(&mut self, keep: usize) -> usize {
+        let Source::Region { region, committed } = &mut self.source else { return 0 };
+        let keep = keep.checked_next_multiple_of(page_size()).unwrap_or(*committed);
+        if keep >= *committed {
+            return 0;
+        }
+        let gone = *committed - keep;
+        // SAFETY: the caller's promise.
+        if unsafe { region.decommit(keep, gone) }.is_err() {
+            return 0;
+        }
+        *committed = keep;
+        gone
+    }
+
+    /// What was taken: backed bytes of a region, a whole chunk else.
+    pub(crate) const fn held(&self) -> usize {
+        match &self.source {
+            Source::Region { committed, .. } => *committed + self.table,
+            Source::Upstream { layout, .. } => layout.size(),
+        }
+    }
+}
+
+impl<R: Resource> Drop for Ground<R> {
+    fn drop(&mut self) {
+        if let Source::Upstream { upstream, layout } = &self.source {
+            // SAFETY: the chunk came from this upstream with this layout, and its only owner goes.
+            unsafe { upstream.deallocate(self.base, *layout) }
+        }
+    }
+}

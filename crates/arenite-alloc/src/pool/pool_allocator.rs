@@ -1,0 +1,66 @@
+//! A pool behind the checked door.
+//!
+//! Rests on [`SharedPool`]. It has a name of its own because a document gives it one.
+
+use super::SharedPool;
+use crate::checked::through_the_door;
+use arenite_core::{AllocError, ResourceState};
+use core::ptr::NonNull;
+
+/// A pool of `count` equal blocks that takes and gives plain pointers, checked. Shared between threads, O(1).
+///
+/// ```
+/// use arenite_alloc::PoolAllocator;
+/// let pool = PoolAllocator::new(1024, 100)?;
+/// let first = pool.allocate_block()?;
+/// let second = pool.allocate_block()?;
+/// pool.deallocate_block(first)?;
+/// assert_eq!(pool.fragmentation_level(), 0.5);
+/// pool.deallocate_block(second)?;
+/// # Ok::<(), arenite_core::AllocError>(())
+/// ```
+#[derive(Debug)]
+pub struct PoolAllocator {
+    pool: SharedPool,
+}
+
+impl PoolAllocator {
+    /// `count` blocks of `block_size` bytes.
+    ///
+    /// # Errors
+    /// As [`SharedPool::new`].
+    pub fn new(block_size: usize, count: usize) -> Result<Self, AllocError> {
+        Ok(Self { pool: SharedPool::new(block_size, count)? })
+    }
+
+    /// A block, its bytes undefined.
+    ///
+    /// # Errors
+    /// As [`SharedPool::allocate_block`].
+    pub fn allocate_block(&self) -> Result<*mut u8, AllocError> {
+        self.pool.allocate_block().map(NonNull::as_ptr)
+    }
+
+    /// Gives a block back.
+    ///
+    /// # Errors
+    /// As [`SharedPool::deallocate_block`]; null is foreign.
+    pub fn deallocate_block(&self, block: *mut u8) -> Result<(), AllocError> {
+        let outside = NonNull::<u8>::without_provenance(core::num::NonZero::<usize>::MAX);
+        self.pool.deallocate_block(NonNull::new(block).unwrap_or(outside))
+    }
+
+    /// The part of the blocks touched so far that is free, 0 to 1.
+    #[must_use]
+    pub fn fragmentation_level(&self) -> f64 {
+        self.pool.fragmentation_level()
+    }
+
+    /// What is lent, held and left.
+    #[must_use]
+    pub fn state(&self) -> ResourceState {
+        arenite_core::Resource::state(&self.pool)
+    }
+}
+
+through_the_door!(PoolAllocator, pool);

@@ -1,0 +1,359 @@
+//! The pool that threads share.
+//!
+//! Rests on [`Slots`] for the geometry, on [`Ground`] for the memory and on [`IndexStack`] for what is free. Allocating and
+//! giving back take no lock; growing does.
+#![expect(unsafe_code, reason = "keeps its table in raw memory and hands out raw blocks")]
+
+use super::ground::Ground;
+use super::index_stack::{IndexStack, MAX_SIZE, MAX_SLOTS, NotTaken};
+use super::slots::Slots;
+use crate::Global;
+use crate::sync::AtomicU32;
+use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Owns, Resource, ResourceState, Trim};
+use core::alloc::Layout;
+use core::fmt;
+use core::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A fixed-size pool that many threads use at once: the twin of [`Pool`](crate::Pool), checked in the same way.
+///
+/// Lock-free and O(1); a block may be given back by any thread. Four bytes of table a block. It is a
+/// [`MemoryAllocator`] as it stands: the table knows with what size each block was lent.
+///
+/// ```
+/// use arenite_alloc::SharedPool;
+/// let pool = SharedPool::new(256, 1000)?;
+/// let blocks = std::thread::scope(|threads| {
+///     let lend = || (0..100).map(|_| pool.allocate_block().unwrap().addr()).collect::<Vec<_>>();
+///     let other = threads.spawn(lend);
+///     let mut blocks = lend();
+///     blocks.extend(other.join().unwrap());
+///     blocks
+/// });
+/// assert_eq!(blocks.iter().collect::<std::collections::HashSet<_>>().len(), 200);
+/// # Ok::<(), arenite_core::AllocError>(())
+/// ```
+pub struct SharedPool<R: Resource = Global> {
+    stack: IndexStack,
+    /// Slots handed out at least once, and slots that are backed.
+    fresh: AtomicUsize,
+    backed: AtomicUsize,
+    peak: AtomicUsize,
+    links: *const AtomicU32,
+    base: *mut u8,
+    slots: Slots,
+    label: Label,
+    ground: Mutex<Ground<R>>,
+}
+
+// SAFETY: the pointers are into the ground, which this value owns and which is `Send`.
+unsafe impl<R: Resource + Send> Send for SharedPool<R> {}
+// SAFETY: links are atomics, the ground is behind a lock, and each block has one owner at a time.
+unsafe impl<R: Resource + Send> Sync for SharedPool<R> {}
+
+impl SharedPool {
+    /// `count` blocks of `size` bytes; see [`Pool::new`](crate::Pool::new).
+    ///
+    /// # Errors
+    /// As [`Pool::new`](crate::Pool::new), and if `size` or `count` is 2³¹ or more.
+    pub fn new(size: usize, count: usize) -> Result<Self, AllocError> {
+        let slots = Self::geometry(Slots::new(size, None, count)?)?;
+        let label = Label::new("shared pool");
+        Ok(Self::over(Ground::reserved(slots.bytes(), table(count), label)?, slots, label))
+    }
+}
+
+/// The bytes of the table: a link per block.
+const fn table(count: usize) -> usize {
+    count * size_of::<AtomicU32>()
+}
+
+impl<R: Resource> SharedPool<R> {
+    /// `count` blocks of `size` bytes in one chunk of `upstream`.
+    ///
+    /// # Errors
+    /// As [`SharedPool::new`], and if `upstream` has no such chunk.
+    pub fn new_in(upstream: R, size: usize, count: usize) -> Result<Self, AllocError> {
+        let slots = Self::geometry(Slots::new(size, None, count)?)?;
+        let label = Label::new("shared pool");
+        Ok(Self::over(Ground::chunk(upstream, slots.bytes(), table(count), slots.align, label)?, slots, label))
+    }
+
+    fn geometry(slots: Slots) -> Result<Slots, AllocError> {
+        if slots.stride >= MAX_SIZE || slots.count > MAX_SLOTS {
+            let state = ResourceState::default();
+            return Err(AllocError::bad_layout(slots.bytes(), slots.align, state, Label::new("shared pool")));
+        }
+        Ok(slots)
+    }
+
+    fn over(ground: Ground<R>, slots: Slots, label: Label) -> Self {
+        let backed = ground.backed() / slots.stride;
+        Self {
+            stack: IndexStack::new(),
+            fresh: AtomicUsize::new(0),
+            backed: AtomicUsize::new(backed.min(slots.count)),
+            peak: AtomicUsize::new(0),
+            links: ground.table().cast().as_ptr(),
+            base: ground.base().as_ptr(),
+            slots,
+            label,
+            ground: Mutex::new(ground),
+        }
+    }
+
+    /// The same pool under another name in errors and reports.
+    #[must_use]
+    pub fn labelled(mut self, label: impl Into<Label>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// The size of a block in bytes, padding included.
+    pub const fn block_size(&self) -> usize {
+        self.slots.stride
+    }
+
+    /// How many blocks there are.
+    pub const fn capacity(&self) -> usize {
+        self.slots.count
+    }
+
+    /// How many blocks are lent. Exact when no thread is in the middle of a call.
+    pub fn live_blocks(&self) -> usize {
+        self.fresh.load(Ordering::Relaxed).saturating_sub(self.stack.len())
+    }
+
+    /// The part of the blocks touched so far that is free, 0 to 1.
+    pub fn fragmentation_level(&self) -> f64 {
+        match self.fresh.load(Ordering::Relaxed) {
+            0 => 0.0,
+            touched => self.stack.len().min(touched) as f64 / touched as f64,
+        }
+    }
+
+    fn links(&self) -> &[AtomicU32] {
+        // SAFETY: the table has `count` links, zeroed when it was made, aligned, and lives as long as the pool.
+        unsafe { core::slice::from_raw_parts(self.links, self.slots.count) }
+    }
+
+    fn ground(&self) -> MutexGuard<'_, Ground<R>> {
+        self.ground.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline]
+    fn lend(&self, size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
+        let slot = match self.stack.pop(self.links(), size) {
+            Some(slot) => slot,
+            None => self.take_fresh(size).map_err(|cause| self.refuse(cause, size, align))?,
+        };
+        // SAFETY: blocks lie in the ground: not null.
+        Ok(unsafe { NonNull::new_unchecked(self.base.wrapping_add(slot * self.slots.stride)) })
+    }
+
+    /// A slot that was never handed out.
+    #[cold]
+    fn take_fresh(&self, size: usize) -> Result<usize, AllocCause> {
+        loop {
+            let backed = self.backed.load(Ordering::Acquire);
+            let step = |fresh| (fresh < backed).then_some(fresh + 1);
+            if let Ok(slot) = self.fresh.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step) {
+                self.stack.enter(self.links(), slot, size);
+                self.peak.fetch_max(slot + 1, Ordering::Relaxed);
+                return Ok(slot);
+            }
+            let mut ground = self.ground();
+            if self.backed.load(Ordering::Relaxed) > backed {
+                continue;
+            }
+            if backed == self.slots.count {
+                // Another thread may have given a block back meanwhile.
+                return self.stack.pop(self.links(), size).ok_or(AllocCause::CapacityReached);
+            }
+            let bytes = ground.back((backed + 1) * self.slots.stride)?;
+            self.backed.store((bytes / self.slots.stride).min(self.slots.count), Ordering::Release);
+        }
+    }
+
+    #[cold]
+    fn refuse(&self, cause: AllocCause, size: usize, align: usize) -> AllocError {
+        AllocError { cause, size, align, state: self.state(), label: self.label }
+    }
+
+    /// A block, its bytes undefined. O(1), lock-free.
+    ///
+    /// # Errors
+    /// [`AllocCause::CapacityReached`] if every block is lent, or the system gives no more memory.
+    #[inline]
+    pub fn allocate_block(&self) -> Result<NonNull<u8>, AllocError> {
+        self.lend(self.slots.stride, self.slots.align)
+    }
+
+    /// Gives `block` back. O(1), lock-free.
+    ///
+    /// # Errors
+    /// [`AllocCause::Foreign`] outside the pool, [`AllocCause::Interior`] inside a block, [`AllocCause::NotLive`] already
+    /// free or never lent. The pool is unchanged in each case.
+    #[inline]
+    pub fn deallocate_block(&self, block: NonNull<u8>) -> Result<(), AllocError> {
+        self.take_back(block.addr().get(), None)
+            .map_err(|cause| self.refuse(cause, self.slots.stride, self.slots.align))
+    }
+
+    #[inline]
+    fn slot(&self, address: usize) -> Result<usize, AllocCause> {
+        let offset = address.wrapping_sub(self.base.addr());
+        let slot = self.slots.slot(offset);
+        if slot < self.slots.count { Ok(slot) } else { Err(self.slots.refusal(offset)) }
+    }
+
+    #[inline]
+    fn take_back(&self, address: usize, size: Option<usize>) -> Result<(), AllocCause> {
+        let slot = self.slot(address)?;
+        self.stack.push(self.links(), slot, size).map_err(|why| self.cause(why))
+    }
+
+    fn cause(&self, why: NotTaken) -> AllocCause {
+        match why {
+            NotTaken::NotLive => AllocCause::NotLive,
+            NotTaken::Size(size) => AllocCause::Mismatch { size, align: self.slots.align },
+        }
+    }
+
+    fn serve(&self, layout: Layout) -> Result<(), AllocError> {
+        if self.slots.serves(layout) {
+            return Ok(());
+        }
+        Err(self.refuse(AllocCause::TooLarge { largest: self.slots.stride }, layout.size(), layout.align()))
+    }
+
+    fn layout(&self, size: usize, align: usize) -> Result<Layout, AllocError> {
+        let layout = AllocError::layout(size, align).map_err(|error| error.of(self.state(), self.label))?;
+        self.serve(layout)?;
+        Ok(layout)
+    }
+}
+
+// SAFETY: 1. a block is `stride` bytes at `align`, which `serve` compares. 2. the stack registers each slot as lent or free,
+// and gives a slot to one thread alone. 3. the ground does not move, and backing is never taken away. 4. a request of no
+// bytes gets a block.
+unsafe impl<R: Resource> Resource for SharedPool<R> {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.serve(layout)?;
+        let block = self.lend(layout.size(), layout.align())?;
+        Ok(NonNull::slice_from_raw_parts(block, self.slots.stride))
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
+        let given = self.take_back(block.addr().get(), None);
+        debug_assert!(given.is_ok(), "{given:?}");
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, _old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.serve(new)?;
+        Ok(NonNull::slice_from_raw_parts(block, self.slots.stride))
+    }
+
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise; a block serves a smaller size as it stands.
+        unsafe { self.grow(block, old, new) }
+    }
+
+    fn state(&self) -> ResourceState {
+        let live = self.live_blocks();
+        ResourceState {
+            in_use: live * self.slots.stride,
+            held: self.ground().held(),
+            peak: self.peak.load(Ordering::Relaxed).max(live) * self.slots.stride,
+            live_blocks: live,
+            largest_free: Some(if live < self.slots.count { self.slots.stride } else { 0 }),
+            limit: Some(self.slots.bytes()),
+        }
+    }
+}
+
+// SAFETY: `slot` compares with the pool's own range.
+unsafe impl<R: Resource> Owns for SharedPool<R> {
+    fn owns(&self, block: NonNull<u8>) -> bool {
+        self.slot(block.addr().get()).is_ok()
+    }
+}
+
+impl<R: Resource + Send> MemoryAllocator for SharedPool<R> {
+    type Error = AllocError;
+
+    fn allocate(&self, size: usize, alignment: usize) -> Result<*mut u8, AllocError> {
+        self.layout(size, alignment)?;
+        self.lend(size, alignment).map(NonNull::as_ptr)
+    }
+
+    fn deallocate(&self, ptr: *mut u8, size: usize, alignment: usize) -> Result<(), AllocError> {
+        self.layout(size, alignment)?;
+        self.take_back(ptr.addr(), Some(size)).map_err(|cause| self.refuse(cause, size, alignment))
+    }
+
+    /// Within a block's size the block stays where it is.
+    fn reallocate(
+        &self,
+        ptr: *mut u8,
+        old_size: usize,
+        new_size: usize,
+        alignment: usize,
+    ) -> Result<*mut u8, AllocError> {
+        self.layout(old_size, alignment)?;
+        self.layout(new_size, alignment)?;
+        let slot = self.slot(ptr.addr()).map_err(|cause| self.refuse(cause, old_size, alignment))?;
+        let resized = self.stack.resize(self.links(), slot, old_size, new_size);
+        resized.map_err(|why| self.refuse(self.cause(why), old_size, alignment))?;
+        Ok(ptr)
+    }
+
+    fn allocated_size(&self) -> usize {
+        self.live_blocks() * self.slots.stride
+    }
+
+    fn peak_allocated(&self) -> usize {
+        self.peak.load(Ordering::Relaxed).max(self.live_blocks()) * self.slots.stride
+    }
+
+    fn reset_peak(&self) {
+        self.peak.store(self.live_blocks(), Ordering::Relaxed);
+    }
+}
+
+impl<R: Resource> Trim for SharedPool<R> {
+    /// 0: a shared pool cannot tell which of its memory another thread is about to use. See [`SharedPool::trim_mut`].
+    fn trim(&self, _target_held: usize) -> usize {
+        0
+    }
+}
+
+impl<R: Resource> SharedPool<R> {
+    /// Gives the memory behind the last lent block back. O(capacity).
+    pub fn trim_mut(&mut self) -> usize {
+        let lent = self.links().iter().rposition(super::index_stack::is_lent).map_or(0, |slot| slot + 1);
+        self.stack = IndexStack::new();
+        let links = self.links();
+        for slot in (0..lent).rev().filter(|&slot| !super::index_stack::is_lent(&links[slot])) {
+            self.stack.enter(links, slot, 0);
+            let pushed = self.stack.push(links, slot, None);
+            debug_assert_eq!(pushed, Ok(()), "just entered");
+        }
+        let (stride, count) = (self.slots.stride, self.slots.count);
+        let ground = self.ground.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: no block from `lent` on is lent, and `take_fresh` asks for backing above `backed`.
+        let gone = unsafe { ground.unback(lent * stride) };
+        *self.backed.get_mut() = (ground.backed() / stride).min(count);
+        *self.fresh.get_mut() = lent;
+        gone
+    }
+}
+
+impl<R: Resource> fmt::Debug for SharedPool<R> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("SharedPool").field("label", &self.label).field("state", &self.state()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,179 @@
+//! One pool per block size.
+//!
+//! Rests on [`Pool`]. A program whose every step asks for the same sizes (training, simulation) needs no more than this: each
+//! size is served by its own pool, made when the size is first seen. Sizes are exact, so nothing is wasted to classes.
+#![expect(unsafe_code, reason = "forwards an unsafe trait")]
+
+use super::Pool;
+use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim};
+use core::alloc::Layout;
+use core::cell::{Cell, RefCell};
+use core::ptr::NonNull;
+use hashbrown::HashMap;
+
+/// The address space that the pool of one size reserves.
+const RESERVE: Bytes = Bytes::gib(4);
+/// The most blocks that the pool of one size has.
+const MOST_BLOCKS: usize = 1 << 16;
+
+/// A resource of one thread that keeps a pool per block size (rounded up to 64 bytes, or to the alignment). O(1).
+///
+/// Each size may take 4 GiB of addresses (or one block, if that is larger) and 65,536 blocks; memory is committed as blocks
+/// are first used, and kept for reuse until [`Trim::trim`].
+///
+/// ```
+/// use arenite_alloc::SizedPools;
+/// use arenite_core::{AllocError, Block, Resource};
+/// let pools = SizedPools::new();
+/// for _ in 0..10 {
+///     let _a = Block::new_in(AllocError::layout(4096, 64)?, &pools)?;
+///     let _b = Block::new_in(AllocError::layout(1 << 20, 64)?, &pools)?;
+/// }
+/// assert_eq!(pools.sizes(), 2);
+/// assert_eq!(pools.state().live_blocks, 0);
+/// # Ok::<(), AllocError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct SizedPools {
+    pools: RefCell<HashMap<Layout, Pool, foldless::State>>,
+    in_use: Cell<usize>,
+    peak: Cell<usize>,
+    live: Cell<usize>,
+}
+
+/// The hash of a layout: one multiplication.
+mod foldless {
+    use core::hash::{BuildHasher, Hasher};
+
+    #[derive(Clone, Copy, Debug, Default)]
+    pub(super) struct State;
+
+    #[derive(Debug)]
+    pub(super) struct Fold(u64);
+
+    impl BuildHasher for State {
+        type Hasher = Fold;
+
+        fn build_hasher(&self) -> Fold {
+            Fold(0)
+        }
+    }
+
+    impl Hasher for Fold {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+
+        fn write(&mut self, bytes: &[u8]) {
+            for &byte in bytes {
+                self.write_u64(u64::from(byte));
+            }
+        }
+
+        fn write_u64(&mut self, value: u64) {
+            self.0 = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+        }
+
+        fn write_usize(&mut self, value: usize) {
+            self.write_u64(value as u64);
+        }
+    }
+}
+
+const LABEL: Label = Label::new("sized pools");
+
+impl SizedPools {
+    /// No pool yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many sizes have been seen.
+    pub fn sizes(&self) -> usize {
+        self.pools.borrow().len()
+    }
+
+    /// The class of a layout: its size rounded up to 64 bytes or its alignment.
+    fn class(&self, layout: Layout) -> Result<Layout, AllocError> {
+        let align = layout.align().max(64);
+        let class = Layout::from_size_align(layout.size().max(1), align).map(|class| class.pad_to_align());
+        class.map_err(|_| self.refuse(AllocCause::BadLayout, layout))
+    }
+
+    fn refuse(&self, cause: AllocCause, layout: Layout) -> AllocError {
+        AllocError::new(cause, layout, self.state(), LABEL)
+    }
+
+    /// Runs `body` with the pool of `class`, made if there is none.
+    fn with_pool<T>(&self, class: Layout, body: impl FnOnce(&Pool) -> Result<T, AllocError>) -> Result<T, AllocError> {
+        let mut pools = self.pools.borrow_mut();
+        if !pools.contains_key(&class) {
+            let made = match pools.try_reserve(1) {
+                Ok(()) => {
+                    let count = (RESERVE.0 / class.size()).clamp(1, MOST_BLOCKS);
+                    Pool::with_alignment(class.size(), class.align(), count)
+                }
+                Err(_) => Err(AllocError::new(AllocCause::Exhausted { errno: 0 }, class, ResourceState::default(), LABEL)),
+            };
+            pools.insert(class, made?.labelled(LABEL));
+        }
+        match pools.get(&class) {
+            Some(pool) => body(pool),
+            None => Err(AllocError::new(AllocCause::Exhausted { errno: 0 }, class, ResourceState::default(), LABEL)),
+        }
+    }
+}
+
+// SAFETY: 1 and 2. each block is one of the pool of its class, whose blocks are as large and as aligned as the layout; pools
+// do not overlap. 3. pools keep their blocks in place, also when the map moves them. 4. the smallest class is 64 bytes.
+unsafe impl Resource for SizedPools {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let class = self.class(layout)?;
+        let block = self.with_pool(class, Pool::allocate_block).map_err(|error| self.refuse(error.cause, layout))?;
+        self.live.set(self.live.get() + 1);
+        self.in_use.set(self.in_use.get() + class.size());
+        self.peak.set(self.peak.get().max(self.in_use.get()));
+        Ok(NonNull::slice_from_raw_parts(block, layout.size()))
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        let given = self.class(layout).and_then(|class| {
+            self.with_pool(class, |pool| pool.deallocate_block(block))?;
+            self.in_use.set(self.in_use.get() - class.size());
+            self.live.set(self.live.get() - 1);
+            Ok(())
+        });
+        debug_assert!(given.is_ok(), "{given:?}");
+    }
+
+    fn state(&self) -> ResourceState {
+        let in_use = self.in_use.get();
+        let held = self.pools.try_borrow().map_or(in_use, |pools| pools.values().map(|pool| pool.state().held).sum());
+        ResourceState {
+            in_use,
+            held,
+            peak: self.peak.get(),
+            live_blocks: self.live.get(),
+            largest_free: None,
+            limit: None,
+        }
+    }
+}
+
+impl Trim for SizedPools {
+    /// Trims every pool, and drops those without a live block.
+    fn trim(&self, target_held: usize) -> usize {
+        let before = self.state().held;
+        if before <= target_held {
+            return 0;
+        }
+        let mut pools = self.pools.borrow_mut();
+        pools.retain(|_, pool| pool.live_blocks() > 0);
+        for pool in pools.values() {
+            pool.trim(0);
+        }
+        drop(pools);
+        before.saturating_sub(self.state().held)
+    }
+}

@@ -1,0 +1,180 @@
+//! How much more memory this process may take, and what stops it there.
+//!
+//! Rests on [`Meminfo`], [`Limits`] and [`ProcessMemory`]. A process is stopped by the first of five ceilings it meets,
+//! and programs that ask the machine alone die in containers; so all five are asked and the one that binds is named.
+
+use super::limits::{Limits, OvercommitMode, Rlimit};
+use super::meminfo::Meminfo;
+use super::process_memory::ProcessMemory;
+use super::root::Root;
+use std::path::Path;
+
+/// What can stop a process from taking more memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ceiling {
+    /// The machine has no more: beyond lies swap, or death.
+    Machine,
+    /// The kernel counts promises (overcommit mode 2) and has no more to give.
+    CommitLimit,
+    /// A control group above this process: beyond lies its death.
+    Cgroup,
+    /// `RLIMIT_AS`: beyond, `mmap` answers `ENOMEM`.
+    AddressSpace,
+    /// `RLIMIT_DATA`: beyond, `mmap` answers `ENOMEM`.
+    Data,
+}
+
+/// Bytes below every ceiling that this process is under.
+///
+/// ```
+/// use arenite_pages::machine::Available;
+/// for (ceiling, bytes) in Available::read().ceilings {
+///     println!("{ceiling:?} lets {bytes} bytes through");
+/// }
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Available {
+    /// The ceilings that could be read and are set, with the bytes below each.
+    pub ceilings: Vec<(Ceiling, u64)>,
+}
+
+/// Bytes this process may still take without swapping or being refused: the smallest of what the machine, the control
+/// groups above it, its address space limit and its data limit let through.
+///
+/// The page cache that the kernel gives up on demand counts as available. `u64::MAX`, the smallest of nothing, where no
+/// ceiling can be read. Opens about ten files: not for an allocation's path.
+///
+/// ```
+/// let bytes = arenite_pages::machine::available_memory();
+/// assert!(bytes > 0);
+/// ```
+#[must_use]
+pub fn available_memory() -> u64 {
+    Available::read().bytes().unwrap_or(u64::MAX)
+}
+
+impl Available {
+    /// Asks this machine.
+    ///
+    /// ```
+    /// assert_eq!(arenite_pages::machine::Available::read().bytes().is_some(), cfg!(target_os = "linux"));
+    /// ```
+    #[must_use]
+    pub fn read() -> Self {
+        Self::from_root(Root::real())
+    }
+
+    /// Asks the machine below `root`.
+    ///
+    /// ```
+    /// assert_eq!(arenite_pages::machine::Available::read_at("/nonexistent".as_ref()).bytes(), None);
+    /// ```
+    #[must_use]
+    pub fn read_at(root: &Path) -> Self {
+        Self::from_root(Root::at(root))
+    }
+
+    /// The ceiling that binds, and the bytes below it.
+    ///
+    /// ```
+    /// use arenite_pages::machine::{Available, Ceiling};
+    /// let available = Available { ceilings: vec![(Ceiling::Machine, 9), (Ceiling::Cgroup, 4)] };
+    /// assert_eq!(available.smallest(), Some((Ceiling::Cgroup, 4)));
+    /// ```
+    #[must_use]
+    pub fn smallest(&self) -> Option<(Ceiling, u64)> {
+        self.ceilings.iter().copied().min_by_key(|&(_, bytes)| bytes)
+    }
+
+    /// The bytes below the ceiling that binds; `None` where no ceiling could be read.
+    ///
+    /// ```
+    /// assert_eq!(arenite_pages::machine::Available::default().bytes(), None);
+    /// ```
+    #[must_use]
+    pub fn bytes(&self) -> Option<u64> {
+        self.smallest().map(|(_, bytes)| bytes)
+    }
+
+    pub(super) fn from_root(root: Root<'_>) -> Self {
+        Self::of(Meminfo::from_root(root), &Limits::from_root(root), ProcessMemory::from_root(root).ok())
+    }
+
+    pub(super) fn of(memory: Option<Meminfo>, limits: &Limits, process: Option<ProcessMemory>) -> Self {
+        let counted = limits.overcommit.is_some_and(|rule| rule.mode == OvercommitMode::Never);
+        let below =
+            |limit: Option<Rlimit>, used: Option<u64>| Some(limit?.soft.bytes()?.saturating_sub(used?));
+        let promises = memory.filter(|memory| counted && memory.commit_limit > 0);
+        let found = [
+            (Ceiling::Machine, memory.map(|memory| memory.available)),
+            (
+                Ceiling::CommitLimit,
+                promises.map(|memory| memory.commit_limit.saturating_sub(memory.committed)),
+            ),
+            (Ceiling::Cgroup, limits.cgroup.as_ref().and_then(super::Cgroup::room)),
+            (
+                Ceiling::AddressSpace,
+                below(limits.address_space, process.map(|process| process.virtual_bytes)),
+            ),
+            (Ceiling::Data, below(limits.data, process.map(|process| process.data_bytes))),
+        ];
+        Self { ceilings: found.into_iter().filter_map(|(ceiling, bytes)| Some((ceiling, bytes?))).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use super::*;
+
+    const STATUS: &str = "VmSize:\t 400 kB\nVmRSS:\t 200 kB\nVmData:\t 100 kB\n";
+    const STAT: &str = "7 (x) S 1 7 7 0 -1 4194560 1234 0 56 0 1\n";
+
+    fn machine(limits: &str) -> Fixture {
+        Fixture::new()
+            .file("/proc/meminfo", "MemTotal: 9000 kB\nMemFree: 1 kB\nMemAvailable: 8000 kB\nCommitLimit: 700 kB\nCommitted_AS: 650 kB\n")
+            .file("/proc/self/status", STATUS)
+            .file("/proc/self/stat", STAT)
+            .file("/proc/self/limits", limits)
+    }
+
+    #[test]
+    fn u24_the_machine_binds_where_nothing_else_does() {
+        let fixture = machine("Max address space unlimited unlimited bytes\n");
+        assert_eq!(Available::read_at(fixture.path()).ceilings, [(Ceiling::Machine, 8000 << 10)]);
+    }
+
+    #[test]
+    fn u24_limits_bind_less_what_the_process_has() {
+        let fixture = machine("Max address space 1024000 unlimited bytes\nMax data size 1 unlimited bytes\n");
+        let available = Available::read_at(fixture.path());
+        assert_eq!(available.ceilings[1..], [(Ceiling::AddressSpace, 600 << 10), (Ceiling::Data, 0)]);
+        assert_eq!(available.bytes(), Some(0), "over the limit is nothing, not an underflow");
+    }
+
+    #[test]
+    fn u24_promises_bind_in_mode_2_alone() {
+        let with = |mode| machine("").file("/proc/sys/vm/overcommit_memory", mode);
+        assert_eq!(Available::read_at(with("2").path()).smallest(), Some((Ceiling::CommitLimit, 50 << 10)));
+        assert_eq!(Available::read_at(with("0").path()).smallest(), Some((Ceiling::Machine, 8000 << 10)));
+    }
+
+    #[test]
+    fn u24_a_parent_group_binds() {
+        let fixture = machine("")
+            .file("/proc/self/cgroup", "0::/pod/main\n")
+            .file("/proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
+            .file("/sys/fs/cgroup/pod/memory.max", "4096\n")
+            .file("/sys/fs/cgroup/pod/memory.current", "1096\n")
+            .file("/sys/fs/cgroup/pod/main/memory.max", "max\n");
+        assert_eq!(Available::read_at(fixture.path()).smallest(), Some((Ceiling::Cgroup, 3000)));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn u24_real_machine_has_memory_left_and_not_more_than_it_has() {
+        let available = available_memory();
+        assert!(available > 0 && available <= Meminfo::read().unwrap().total);
+    }
+}

@@ -1,0 +1,256 @@
+//! The control group of this process: the memory it is allowed, and what it uses of it, on every level above it.
+//!
+//! Rests on `/proc/self/cgroup` (which group), `/proc/self/mountinfo` (where groups are mounted) and on the files of the
+//! memory controller, version 1 or 2. Every level up to the mount is read, because a limit binds from any of them: a
+//! container's own group often says `max` while its parent kills it.
+
+use super::cgroup_mount::{mounted, own_group};
+use super::notation::keyed;
+use super::root::Root;
+use std::path::{Path, PathBuf};
+
+/// A version 1 limit from here on means none: the kernel rounds `i64::MAX` down to its OS page.
+const NO_LIMIT: u64 = 1 << 62;
+
+/// Which interface a control group speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CgroupVersion {
+    /// One tree for each controller.
+    V1,
+    /// One tree for all.
+    V2,
+}
+
+/// One level of the tree of control groups. `None` is a limit that is not set, or a file that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CgroupLevel {
+    /// The group's folder, as this process sees it.
+    pub path: PathBuf,
+    /// Bytes above which the kernel kills.
+    pub limit: Option<u64>,
+    /// Bytes above which the kernel slows down allocation (version 2 alone).
+    pub high: Option<u64>,
+    /// Bytes used, page cache included.
+    pub usage: Option<u64>,
+    /// Bytes of that usage which the kernel gives up on demand: the cache of files not used lately.
+    pub reclaimable: u64,
+    /// Bytes of swap space the group may use beside its memory.
+    pub swap_limit: Option<u64>,
+}
+
+impl CgroupLevel {
+    /// Bytes this level still lets through: the lower of its limits less what it uses and would not give up.
+    ///
+    /// ```
+    /// use arenite_pages::machine::CgroupLevel;
+    /// let level = CgroupLevel {
+    ///     path: "/sys/fs/cgroup/job".into(), limit: Some(100), high: None, usage: Some(70), reclaimable: 20, swap_limit: None,
+    /// };
+    /// assert_eq!(level.room(), Some(50));
+    /// ```
+    #[must_use]
+    pub fn room(&self) -> Option<u64> {
+        let bound = self.limit.into_iter().chain(self.high).min()?;
+        Some(bound.saturating_sub(self.usage?.saturating_sub(self.reclaimable)))
+    }
+}
+
+/// The control group of this process, with all above it.
+///
+/// ```
+/// use arenite_pages::machine::Cgroup;
+/// if let Some(cgroup) = Cgroup::read() {
+///     println!("{:?}: limit {:?}, room {:?}", cgroup.version, cgroup.limit(), cgroup.room());
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cgroup {
+    /// Which interface.
+    pub version: CgroupVersion,
+    /// The process's own group first, then its parents up to the mount.
+    pub levels: Vec<CgroupLevel>,
+}
+
+impl Cgroup {
+    /// Reads this process's; `None` where no memory controller is to be seen.
+    ///
+    /// ```
+    /// println!("{:?}", arenite_pages::machine::Cgroup::read());
+    /// ```
+    #[must_use]
+    pub fn read() -> Option<Self> {
+        Self::from_root(Root::real())
+    }
+
+    /// Reads that of the machine below `root`.
+    ///
+    /// ```
+    /// assert_eq!(arenite_pages::machine::Cgroup::read_at("/nonexistent".as_ref()), None);
+    /// ```
+    #[must_use]
+    pub fn read_at(root: &Path) -> Option<Self> {
+        Self::from_root(Root::at(root))
+    }
+
+    /// The level with the smallest limit.
+    ///
+    /// ```
+    /// # use arenite_pages::machine::{Cgroup, CgroupVersion};
+    /// assert!(Cgroup { version: CgroupVersion::V2, levels: vec![] }.tightest().is_none());
+    /// ```
+    #[must_use]
+    pub fn tightest(&self) -> Option<&CgroupLevel> {
+        self.levels.iter().filter(|level| level.limit.is_some()).min_by_key(|level| level.limit)
+    }
+
+    /// The smallest limit of all levels in bytes; `None` without one.
+    ///
+    /// ```
+    /// # use arenite_pages::machine::{Cgroup, CgroupVersion};
+    /// assert_eq!(Cgroup { version: CgroupVersion::V2, levels: vec![] }.limit(), None);
+    /// ```
+    #[must_use]
+    pub fn limit(&self) -> Option<u64> {
+        self.tightest()?.limit
+    }
+
+    /// Bytes that all levels still let through; `None` without a limit.
+    ///
+    /// ```
+    /// # use arenite_pages::machine::{Cgroup, CgroupVersion};
+    /// assert_eq!(Cgroup { version: CgroupVersion::V2, levels: vec![] }.room(), None);
+    /// ```
+    #[must_use]
+    pub fn room(&self) -> Option<u64> {
+        self.levels.iter().filter_map(CgroupLevel::room).min()
+    }
+
+    pub(super) fn from_root(root: Root<'_>) -> Option<Self> {
+        let groups = root.text("/proc/self/cgroup")?;
+        let (version, group) = own_group(&groups)?;
+        let (mount, folder) = mounted(&root.text("/proc/self/mountinfo")?, version, group)?;
+        let read = match version {
+            CgroupVersion::V1 => level_v1,
+            CgroupVersion::V2 => level_v2,
+        };
+        let inside = folder.ancestors().take_while(|folder| folder.starts_with(&mount));
+        let levels = inside
+            .filter(|folder| root.has_folder(folder))
+            .map(|folder| read(root, folder))
+            .collect::<Vec<_>>();
+        (!levels.is_empty()).then_some(Self { version, levels })
+    }
+}
+
+fn level_v1(root: Root<'_>, folder: &Path) -> CgroupLevel {
+    let limit = |file: &str| root.number(folder.join(file)).filter(|&bytes| bytes < NO_LIMIT);
+    let (memory, both) = (limit("memory.limit_in_bytes"), limit("memory.memsw.limit_in_bytes"));
+    let stat = root.text(folder.join("memory.stat")).unwrap_or_default();
+    CgroupLevel {
+        path: folder.to_path_buf(),
+        limit: memory.into_iter().chain(both).min(),
+        high: None,
+        usage: root.number(folder.join("memory.usage_in_bytes")),
+        reclaimable: keyed(&stat, "total_inactive_file")
+            .or_else(|| keyed(&stat, "inactive_file"))
+            .unwrap_or(0),
+        swap_limit: both.map(|both| both.saturating_sub(memory.unwrap_or(0))),
+    }
+}
+
+fn level_v2(root: Root<'_>, folder: &Path) -> CgroupLevel {
+    let number = |file: &str| root.number(folder.join(file)); // `max` is no number, and no limit
+    let stat = root.text(folder.join("memory.stat")).unwrap_or_default();
+    CgroupLevel {
+        path: folder.to_path_buf(),
+        limit: number("memory.max"),
+        high: number("memory.high"),
+        usage: number("memory.current"),
+        reclaimable: keyed(&stat, "inactive_file").unwrap_or(0),
+        swap_limit: number("memory.swap.max"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use super::*;
+
+    const V1_MOUNTS: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+        32 31 0:31 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
+        35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n\
+        41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+    const V2_MOUNTS: &str =
+        "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+
+    fn machine(cgroup: &str, mounts: &str) -> Fixture {
+        Fixture::new().file("/proc/self/cgroup", cgroup).file("/proc/self/mountinfo", mounts)
+    }
+
+    fn with_v2(fixture: Fixture, group: &str, max: &str, used: &str) -> Fixture {
+        let file = |name: &str| format!("/sys/fs/cgroup{group}/memory.{name}");
+        fixture.file(&file("max"), max).file(&file("current"), used)
+    }
+
+    #[test]
+    fn u24_version_2_takes_the_smallest_limit_of_all_levels() {
+        let fixture = with_v2(machine("0::/slice/job/leaf\n", V2_MOUNTS), "/slice", "1000\n", "950\n");
+        let fixture = with_v2(fixture, "/slice/job", "600\n", "100\n");
+        let fixture = with_v2(fixture, "/slice/job/leaf", "max\n", "90\n")
+            .file("/sys/fs/cgroup/slice/memory.stat", "anon 5\ninactive_file 30\n")
+            .file("/sys/fs/cgroup/slice/job/memory.swap.max", "0\n");
+        let cgroup = Cgroup::read_at(fixture.path()).unwrap();
+        assert_eq!((cgroup.version, cgroup.levels.len()), (CgroupVersion::V2, 4));
+        assert_eq!(cgroup.levels[0].limit, None, "max is no limit");
+        assert_eq!(cgroup.limit(), Some(600));
+        assert_eq!(cgroup.tightest().map(|level| level.swap_limit), Some(Some(0)));
+        assert_eq!(cgroup.room(), Some(80), "the parent's room is smaller although its limit is larger");
+    }
+
+    #[test]
+    fn u24_version_2_high_slows_down_before_the_limit_kills() {
+        let fixture = with_v2(machine("0::/job\n", V2_MOUNTS), "/job", "1000", "100");
+        let cgroup = Cgroup::read_at(fixture.file("/sys/fs/cgroup/job/memory.high", "700").path()).unwrap();
+        assert_eq!((cgroup.limit(), cgroup.room()), (Some(1000), Some(600)));
+    }
+
+    #[test]
+    fn u24_version_1_knows_its_sentinel_and_its_swap() {
+        let files = [
+            ("memory.limit_in_bytes", "9223372036854771712\n"),
+            ("a/memory.limit_in_bytes", "5000\n"),
+            ("a/memory.memsw.limit_in_bytes", "8000\n"),
+            ("a/memory.usage_in_bytes", "2000\n"),
+            ("a/memory.stat", "inactive_file 1\ntotal_inactive_file 500\n"),
+            ("a/b/memory.limit_in_bytes", "18446744073709551615\n"),
+        ];
+        let fixture = files
+            .iter()
+            .fold(machine("9:cpu:/\n4:memory:/a/b\n0::/\n", V1_MOUNTS), |fixture, (name, text)| {
+                fixture.file(&format!("/sys/fs/cgroup/memory/{name}"), text)
+            });
+        let cgroup = Cgroup::read_at(fixture.path()).unwrap();
+        let limits: Vec<_> = cgroup.levels.iter().map(|level| level.limit).collect();
+        assert_eq!((cgroup.version, limits), (CgroupVersion::V1, vec![None, Some(5000), None]));
+        assert_eq!((cgroup.room(), cgroup.levels[1].swap_limit), (Some(3500), Some(3000)));
+    }
+
+    #[test]
+    fn u24_a_container_reads_its_group_where_it_is_mounted() {
+        let mounts = "35 31 0:32 /docker/0a /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+        let limit = "/sys/fs/cgroup/memory/memory.limit_in_bytes";
+        for group in ["4:memory:/docker/0a\n", "4:memory:/elsewhere/../x\n", "4:memory:/other\n"] {
+            let fixture = machine(group, mounts).file(limit, "77\n");
+            assert_eq!(Cgroup::read_at(fixture.path()).unwrap().limit(), Some(77), "{group}");
+        }
+    }
+
+    #[test]
+    fn u24_no_group_no_mount_or_garbage_is_none() {
+        for (cgroup, mounts) in
+            [("", V2_MOUNTS), ("0::/\n", ""), ("::\n", V2_MOUNTS), ("0::/\n", " - \n - x")]
+        {
+            assert_eq!(Cgroup::read_at(machine(cgroup, mounts).path()), None, "{cgroup:?} {mounts:?}");
+        }
+    }
+}

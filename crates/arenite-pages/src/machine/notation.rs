@@ -1,0 +1,128 @@
+//! The notations of the kernel's text files: lists of numbers, sizes with a unit, choices in brackets, named fields.
+//!
+//! Rests on nothing. They are apart from the files that hold them because each is used by several, and because a parser
+//! that takes a string can be thrown any string: all of these are total, and `None` is their only refusal.
+
+/// No kernel numbers its processors or nodes beyond this (`NR_CPUS` is at most 8192); a range that goes further is
+/// garbage, and would otherwise cost gibibytes to write down.
+const HIGHEST_NUMBER: usize = 65_535;
+
+/// `0-3,8,10-11`, ascending, each once. An empty list is a list.
+pub(super) fn number_list(text: &str) -> Option<Vec<usize>> {
+    let mut numbers = Vec::new();
+    for part in text.trim().split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if first > last || last > HIGHEST_NUMBER {
+            return None;
+        }
+        numbers.extend(first..=last);
+        if numbers.len() > 4 * HIGHEST_NUMBER {
+            return None;
+        }
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    Some(numbers)
+}
+
+/// `48K`, `32M`, `1G` or plain bytes, in bytes.
+pub(super) fn size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (digits, unit) = match text.char_indices().last()? {
+        (at, 'K' | 'k') => (&text[..at], 1 << 10),
+        (at, 'M') => (&text[..at], 1 << 20),
+        (at, 'G') => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// The word in brackets: `always [madvise] never` is `madvise`.
+pub(super) fn choice(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once('[')?;
+    let (word, _) = rest.split_once(']')?;
+    (!word.is_empty()).then_some(word)
+}
+
+/// What follows `name:` on its own line, trimmed. Text before the name on the line is passed over (`Node 0 MemTotal:`).
+pub(super) fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    text.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.split_whitespace().next_back()? == name).then_some(value.trim())
+    })
+}
+
+/// A field in kibibytes (`MemTotal: 5073108 kB`), in bytes.
+pub(super) fn kib_field(text: &str, name: &str) -> Option<u64> {
+    field(text, name)?.strip_suffix("kB")?.trim_end().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// A field that is a bare number (`HugePages_Total: 4`).
+pub(super) fn number_field(text: &str, name: &str) -> Option<u64> {
+    field(text, name)?.parse().ok()
+}
+
+/// `key value` on a line of its own, as in `memory.stat`.
+pub(super) fn keyed(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next()? == key).then(|| words.next()?.parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn n16_number_lists_are_read_as_the_kernel_writes_them() {
+        assert_eq!(number_list("0-3,8,10-11\n"), Some(vec![0, 1, 2, 3, 8, 10, 11]));
+        assert_eq!(number_list("\n"), Some(vec![]), "a node without a processor");
+        assert_eq!(number_list("5,5,4"), Some(vec![4, 5]));
+        for bad in ["3-1", "a", "1-", "-1", "0-18446744073709551615", "0-99999999"] {
+            assert_eq!(number_list(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn n16_sizes_choices_and_fields() {
+        assert_eq!((size("48K"), size("32M\n"), size("7")), (Some(49_152), Some(32 << 20), Some(7)));
+        assert_eq!((size(""), size("K"), size("é"), size("99999999999999999999G")), (None, None, None, None));
+        assert_eq!(choice("always [madvise] never"), Some("madvise"));
+        assert_eq!((choice("always"), choice("[]"), choice("]x[")), (None, None, None));
+        let text = "Node 0 MemTotal:  12 kB\nNode 0 MemFree: 3 kB\nHugePages_Total:   4\nMemHuge: 5\n";
+        assert_eq!((kib_field(text, "MemTotal"), kib_field(text, "MemFree")), (Some(12_288), Some(3_072)));
+        assert_eq!((number_field(text, "HugePages_Total"), kib_field(text, "MemHuge")), (Some(4), None));
+        assert_eq!(kib_field("MemTotal: 18446744073709551615 kB", "MemTotal"), None, "no overflow");
+        assert_eq!(keyed("cache 4\ntotal_inactive_file 9\n", "total_inactive_file"), Some(9));
+    }
+
+    fn answers(text: &str, name: &str) -> bool {
+        let ascending = number_list(text).is_none_or(|list| list.is_sorted());
+        let within = [choice(text), field(text, name)].into_iter().flatten().all(|part| text.contains(part));
+        let whole = [kib_field(text, name), number_field(text, name), keyed(text, name), size(text)];
+        ascending
+            && within
+            && whole.into_iter().flatten().all(|number| number == 0 || text.contains(char::is_numeric))
+    }
+
+    proptest! {
+        #[test]
+        fn n16_every_notation_answers_any_text(text in any::<String>(), name in "[A-Za-z_]{0,8}") {
+            prop_assert!(answers(&text, &name));
+        }
+
+        #[test]
+        fn n16_every_notation_answers_text_of_its_own_letters(text in "[0-9,:\\-KMG \\[\\]kB\n]{0,64}") {
+            prop_assert!(answers(&text, "") && answers(&text, "1"));
+        }
+
+        #[test]
+        fn n16_a_number_list_is_read_back(numbers in proptest::collection::btree_set(0_usize..300, 0..40)) {
+            let text = numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+            prop_assert_eq!(number_list(&text), Some(numbers.into_iter().collect::<Vec<_>>()));
+        }
+    }
+}

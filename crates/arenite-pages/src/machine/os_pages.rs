@@ -1,0 +1,278 @@
+//! The OS pages of this machine: their size, and the huge ones it has or may give.
+//!
+//! Rests on `/sys/kernel/mm` and on `/proc/self/auxv`, where the kernel writes the size it maps this process with.
+//! Huge pages are policy as much as hardware, and three files can each say no: this is what they say together.
+
+use super::notation::{choice, number_field};
+use super::root::Root;
+use std::path::Path;
+
+/// What the kernel does about transparent huge pages of the usual size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransparentHuge {
+    /// Every mapping that fits gets them.
+    Always,
+    /// A mapping that asks by `madvise` gets them.
+    Madvise,
+    /// Nobody gets them.
+    Never,
+    /// The kernel does not say: it has none, or `/sys` is hidden.
+    Unknown,
+}
+
+impl TransparentHuge {
+    /// Reads the content of an `enabled` file.
+    ///
+    /// ```
+    /// use arenite_pages::machine::TransparentHuge;
+    /// assert_eq!(TransparentHuge::parse("always [madvise] never"), TransparentHuge::Madvise);
+    /// assert_eq!(TransparentHuge::parse("garbage"), TransparentHuge::Unknown);
+    /// ```
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match choice(text) {
+            Some("always") => Self::Always,
+            Some("madvise") => Self::Madvise,
+            Some("never") => Self::Never,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Explicit huge pages of one size, set aside by the administrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExplicitHuge {
+    /// Size of one page in bytes.
+    pub size: u64,
+    /// Pages set aside.
+    pub total: u64,
+    /// Pages of those that nobody holds.
+    pub free: u64,
+    /// Pages of the free ones that are promised to a mapping already.
+    pub reserved: u64,
+}
+
+impl ExplicitHuge {
+    /// Bytes a new mapping can still get.
+    ///
+    /// ```
+    /// use arenite_pages::machine::ExplicitHuge;
+    /// let huge = ExplicitHuge { size: 2 << 20, total: 8, free: 5, reserved: 1 };
+    /// assert_eq!(huge.available_bytes(), 8 << 20);
+    /// ```
+    #[must_use]
+    pub fn available_bytes(&self) -> u64 {
+        self.free.saturating_sub(self.reserved).saturating_mul(self.size)
+    }
+}
+
+/// The OS pages of this machine.
+///
+/// ```
+/// use arenite_pages::machine::OsPages;
+/// let pages = OsPages::read();
+/// assert!(pages.size.is_none_or(u64::is_power_of_two));
+/// assert!(pages.explicit.iter().all(|huge| huge.free <= huge.total));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OsPages {
+    /// Size of an OS page in bytes.
+    pub size: Option<u64>,
+    /// Policy for transparent huge pages of `transparent_size`.
+    pub transparent: TransparentHuge,
+    /// Size of a transparent huge page in bytes.
+    pub transparent_size: Option<u64>,
+    /// Has this process been left its transparent huge pages (`prctl`, `THP_enabled`)? `None` before Linux 5.0.
+    pub transparent_here: Option<bool>,
+    /// How hard the kernel works to find a huge page: the chosen word of `defrag`.
+    pub defrag: Option<String>,
+    /// The same policy for shared memory: the chosen word of `shmem_enabled`.
+    pub shmem: Option<String>,
+    /// Explicit huge pages, smallest size first. Sizes with no page set aside are listed too.
+    pub explicit: Vec<ExplicitHuge>,
+}
+
+impl OsPages {
+    /// Reads this machine's.
+    ///
+    /// ```
+    /// println!("{:?}", arenite_pages::machine::OsPages::read().transparent);
+    /// ```
+    #[must_use]
+    pub fn read() -> Self {
+        Self::from_root(Root::real())
+    }
+
+    /// Reads those of the machine below `root`.
+    ///
+    /// ```
+    /// let nothing = arenite_pages::machine::OsPages::read_at("/nonexistent".as_ref());
+    /// assert_eq!(nothing.size, None);
+    /// ```
+    #[must_use]
+    pub fn read_at(root: &Path) -> Self {
+        Self::from_root(Root::at(root))
+    }
+
+    /// Does memory that asks by `madvise` get transparent huge pages here, as far as policy goes?
+    ///
+    /// ```
+    /// let pages = arenite_pages::machine::OsPages::read_at("/nonexistent".as_ref());
+    /// assert!(!pages.grants_transparent());
+    /// ```
+    #[must_use]
+    pub fn grants_transparent(&self) -> bool {
+        let policy = matches!(self.transparent, TransparentHuge::Always | TransparentHuge::Madvise);
+        policy && self.transparent_here != Some(false)
+    }
+
+    pub(super) fn from_root(root: Root<'_>) -> Self {
+        let folder = Path::new("/sys/kernel/mm/transparent_hugepage");
+        let word = |file: &str| choice(&root.text(folder.join(file))?).map(str::to_owned);
+        let transparent_size = root.number(folder.join("hpage_pmd_size"));
+        let here = root.text("/proc/self/status").and_then(|text| number_field(&text, "THP_enabled"));
+        Self {
+            size: page_size(root),
+            transparent: transparent(root, folder, transparent_size),
+            transparent_size,
+            transparent_here: here.map(|flag| flag != 0),
+            defrag: word("defrag"),
+            shmem: word("shmem_enabled"),
+            explicit: explicit(root),
+        }
+    }
+}
+
+/// The policy that holds for the usual size: since Linux 6.8 each size has its own file, which may say `inherit`.
+fn transparent(root: Root<'_>, folder: &Path, size: Option<u64>) -> TransparentHuge {
+    let own = size.map(|size| folder.join(format!("hugepages-{}kB", size >> 10)).join("enabled"));
+    let policy = |text: String| TransparentHuge::parse(&text);
+    match own.and_then(|file| root.text(file)).map(policy) {
+        Some(own) if own != TransparentHuge::Unknown => own,
+        _ => root.text(folder.join("enabled")).map_or(TransparentHuge::Unknown, policy),
+    }
+}
+
+/// From the auxiliary vector; where that is hidden (a process that must not be traced), from the process's size told in
+/// bytes and in pages, if nothing was mapped between the two readings.
+fn page_size(root: Root<'_>) -> Option<u64> {
+    let told = std::fs::read(root.path("/proc/self/auxv")).ok().and_then(|bytes| page_size_of_auxv(&bytes));
+    told.or_else(|| {
+        let bytes = stat_field(&root.text("/proc/self/stat")?, 23)?;
+        let pages: u64 = root.text("/proc/self/statm")?.split_whitespace().next()?.parse().ok()?;
+        let size = bytes.checked_div(pages)?;
+        (size.checked_mul(pages) == Some(bytes)).then_some(size)
+    })
+    .filter(|size| size.is_power_of_two())
+}
+
+/// `AT_PAGESZ` (6) of pairs of machine words.
+fn page_size_of_auxv(bytes: &[u8]) -> Option<u64> {
+    let word = |bytes: &[u8]| bytes.try_into().ok().map(usize::from_ne_bytes);
+    let (pairs, _) = bytes.as_chunks::<{ 2 * size_of::<usize>() }>();
+    let pair = pairs.iter().find(|pair| word(&pair[..size_of::<usize>()]) == Some(6))?;
+    u64::try_from(word(&pair[size_of::<usize>()..])?).ok()
+}
+
+/// Field `number` (from 1, as `proc(5)` counts) of `/proc/self/stat`, for those after the name in parentheses.
+pub(super) fn stat_field(text: &str, number: usize) -> Option<u64> {
+    let (_, rest) = text.rsplit_once(')')?;
+    rest.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+}
+
+fn explicit(root: Root<'_>) -> Vec<ExplicitHuge> {
+    let folder = Path::new("/sys/kernel/mm/hugepages");
+    let read = |name: &String| {
+        let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+        let count = |file: &str| root.number(folder.join(name).join(file));
+        let total = count("nr_hugepages")?;
+        let free = count("free_hugepages").unwrap_or(0).min(total);
+        Some(ExplicitHuge {
+            size: kib.checked_mul(1024)?,
+            total,
+            free,
+            reserved: count("resv_hugepages").unwrap_or(0).min(free),
+        })
+    };
+    let mut sizes: Vec<_> = root.names(folder).iter().filter_map(read).collect();
+    sizes.sort_unstable_by_key(|huge| huge.size);
+    sizes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use super::*;
+    use proptest::prelude::*;
+
+    const THP: &str = "/sys/kernel/mm/transparent_hugepage";
+
+    fn auxv(pairs: &[(usize, usize)]) -> Vec<u8> {
+        pairs.iter().flat_map(|(key, value)| [key.to_ne_bytes(), value.to_ne_bytes()].concat()).collect()
+    }
+
+    #[test]
+    fn n16_page_sizes_of_a_fixture() {
+        let fixture = Fixture::new()
+            .bytes("/proc/self/auxv", &auxv(&[(33, 1), (6, 65_536), (0, 0)]))
+            .file("/proc/self/status", "Name:\tx\nTHP_enabled:\t0\n")
+            .file(&format!("{THP}/enabled"), "[always] madvise never\n")
+            .file(&format!("{THP}/defrag"), "always defer defer+madvise [madvise] never\n")
+            .file(&format!("{THP}/hpage_pmd_size"), "2097152\n")
+            .file("/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages", "0\n")
+            .file("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "8\n")
+            .file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "99\n")
+            .file("/sys/kernel/mm/hugepages/garbage/nr_hugepages", "1\n");
+        let pages = OsPages::read_at(fixture.path());
+        assert_eq!((pages.size, pages.transparent), (Some(65_536), TransparentHuge::Always));
+        assert_eq!(pages.defrag.as_deref(), Some("madvise"));
+        assert_eq!(pages.shmem, None);
+        assert!(!pages.grants_transparent(), "the process was denied them");
+        let two_mib = ExplicitHuge { size: 2 << 20, total: 8, free: 8, reserved: 0 };
+        assert_eq!(pages.explicit, [two_mib, ExplicitHuge { size: 1 << 30, total: 0, free: 0, reserved: 0 }]);
+    }
+
+    #[test]
+    fn n16_the_file_of_the_size_outranks_the_general_one() {
+        let with = |own: &str| {
+            let fixture = Fixture::new()
+                .file(&format!("{THP}/enabled"), "always madvise [never]")
+                .file(&format!("{THP}/hpage_pmd_size"), "2097152")
+                .file(&format!("{THP}/hugepages-2048kB/enabled"), own);
+            OsPages::read_at(fixture.path()).transparent
+        };
+        assert_eq!(with("always inherit [madvise] never"), TransparentHuge::Madvise);
+        assert_eq!(with("always [inherit] madvise never"), TransparentHuge::Never);
+        assert_eq!(with(""), TransparentHuge::Never);
+    }
+
+    #[test]
+    fn n16_page_size_without_the_auxiliary_vector() {
+        let stat = |vsize: &str| format!("1 (a) b) S {} {vsize} 9", "0 ".repeat(19).trim());
+        let of = |vsize: &str, pages: &str| {
+            let fixture =
+                Fixture::new().file("/proc/self/stat", &stat(vsize)).file("/proc/self/statm", pages);
+            OsPages::read_at(fixture.path()).size
+        };
+        assert_eq!(of("40960", "10 3 2"), Some(4096));
+        assert_eq!(of("40961", "10 3 2"), None, "something was mapped in between");
+        assert_eq!(of("40960", "0"), None);
+    }
+
+    #[test]
+    fn n16_real_machine_has_pages_of_a_power_of_two() {
+        if cfg!(target_os = "linux") {
+            assert!(OsPages::read().size.is_some_and(|size| size.is_power_of_two() && size >= 4096));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn n16_any_bytes_have_a_page_size_or_none(bytes in any::<Vec<u8>>(), text in any::<String>(), at in 0_usize..60) {
+            prop_assert!(page_size_of_auxv(&bytes).is_none() || bytes.len() >= 2 * size_of::<usize>());
+            prop_assert!(stat_field(&text, at).is_none() || text.contains(')'));
+            prop_assert!(TransparentHuge::parse(&text) == TransparentHuge::Unknown || text.contains('['));
+        }
+    }
+}

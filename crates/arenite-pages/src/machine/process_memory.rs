@@ -1,0 +1,204 @@
+//! What this process has: address space, resident memory, its peak, and the faults it took.
+//!
+//! Rests on `/proc/self/status` and `/proc/self/stat`. The kernel's own count is the judge of every claim this project
+//! makes about memory and faults, so it is read as it stands, and its peak can be started afresh.
+
+use super::notation::kib_field;
+use super::os_pages::stat_field;
+use super::root::Root;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// A file of this process could not be read, or lacks a field.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{} holds no {field}: is /proc mounted?", path.display())]
+pub struct ProcessMemoryError {
+    /// The file.
+    pub path: PathBuf,
+    /// What was looked for.
+    pub field: &'static str,
+}
+
+/// The kernel did not start the peak of resident memory afresh.
+#[derive(Debug, Error)]
+#[error("cannot reset the peak of resident memory by {}: it stays the peak since the process began", path.display())]
+pub struct PeakResetError {
+    /// The file written to.
+    pub path: PathBuf,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+/// What this process has, in bytes and faults.
+///
+/// ```
+/// use arenite_pages::machine::ProcessMemory;
+/// if let Ok(before) = ProcessMemory::read() {
+///     let block = vec![1_u8; 1 << 20];
+///     let after = ProcessMemory::read().unwrap();
+///     println!("{} faults for {} bytes", after.minor_faults - before.minor_faults, block.len());
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProcessMemory {
+    /// Address space (`VmSize`).
+    pub virtual_bytes: u64,
+    /// Private writable address space without stack (`VmData`).
+    pub data_bytes: u64,
+    /// Resident memory (`VmRSS`).
+    pub resident_bytes: u64,
+    /// Highest resident memory since the beginning or the last [`reset_peak`](Self::reset_peak) (`VmHWM`).
+    pub peak_resident_bytes: Option<u64>,
+    /// The anonymous part of the resident memory (`RssAnon`).
+    pub anonymous_bytes: Option<u64>,
+    /// Memory swapped out (`VmSwap`).
+    pub swapped_bytes: Option<u64>,
+    /// Memory locked (`VmLck`).
+    pub locked_bytes: Option<u64>,
+    /// Faults answered without the disk, of all threads.
+    pub minor_faults: u64,
+    /// Faults that waited for the disk, of all threads.
+    pub major_faults: u64,
+}
+
+impl ProcessMemory {
+    /// Reads this process's. Opens two files and allocates for their text.
+    ///
+    /// # Errors
+    /// [`ProcessMemoryError`] where `/proc` is not there or lacks a field.
+    ///
+    /// ```
+    /// let memory = arenite_pages::machine::ProcessMemory::read();
+    /// assert_eq!(memory.is_ok(), cfg!(target_os = "linux"));
+    /// ```
+    pub fn read() -> Result<Self, ProcessMemoryError> {
+        Self::from_root(Root::real())
+    }
+
+    /// Reads that of the machine below `root`.
+    ///
+    /// # Errors
+    /// [`ProcessMemoryError`] where a file is not there or lacks a field.
+    ///
+    /// ```
+    /// assert!(arenite_pages::machine::ProcessMemory::read_at("/nonexistent".as_ref()).is_err());
+    /// ```
+    pub fn read_at(root: &Path) -> Result<Self, ProcessMemoryError> {
+        Self::from_root(Root::at(root))
+    }
+
+    /// Starts the peak of resident memory afresh from what is resident now, by writing 5 to `/proc/self/clear_refs`.
+    ///
+    /// # Errors
+    /// [`PeakResetError`] where the kernel has no such file, or refuses.
+    ///
+    /// ```
+    /// use arenite_pages::machine::ProcessMemory;
+    /// if let Err(refused) = ProcessMemory::reset_peak() {
+    ///     println!("{refused}");
+    /// }
+    /// ```
+    pub fn reset_peak() -> Result<(), PeakResetError> {
+        reset_peak_below(Root::real())
+    }
+
+    pub(super) fn from_root(root: Root<'_>) -> Result<Self, ProcessMemoryError> {
+        let missing = |path: &str, field| ProcessMemoryError { path: root.path(path), field };
+        let status = root.text("/proc/self/status").ok_or(missing("/proc/self/status", "text"))?;
+        let stat = root.text("/proc/self/stat").ok_or(missing("/proc/self/stat", "text"))?;
+        let kib = |field| kib_field(&status, field);
+        let bytes = |field| kib(field).ok_or(missing("/proc/self/status", field));
+        let faults = |number, name| stat_field(&stat, number).ok_or(missing("/proc/self/stat", name));
+        Ok(Self {
+            virtual_bytes: bytes("VmSize")?,
+            data_bytes: bytes("VmData")?,
+            resident_bytes: bytes("VmRSS")?,
+            peak_resident_bytes: kib("VmHWM"),
+            anonymous_bytes: kib("RssAnon"),
+            swapped_bytes: kib("VmSwap"),
+            locked_bytes: kib("VmLck"),
+            minor_faults: faults(10, "minflt")?,
+            major_faults: faults(12, "majflt")?,
+        })
+    }
+}
+
+fn reset_peak_below(root: Root<'_>) -> Result<(), PeakResetError> {
+    let path = root.path("/proc/self/clear_refs");
+    let written = OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(b"5"));
+    written.map_err(|source| PeakResetError { path, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use super::*;
+    use proptest::prelude::*;
+
+    const STATUS: &str = "Name:\tx\nVmSize:\t 400 kB\nVmHWM:\t 300 kB\nVmRSS:\t 200 kB\nVmData:\t 100 kB\n";
+    const STAT: &str = "7 (a ) 9 b) S 1 7 7 0 -1 4194560 1234 0 56 0 1 2 0 0 20 0 1 0 99 409600 50\n";
+
+    #[test]
+    fn u24_process_memory_of_a_fixture() {
+        let fixture = Fixture::new().file("/proc/self/status", STATUS).file("/proc/self/stat", STAT);
+        let memory = ProcessMemory::read_at(fixture.path()).unwrap();
+        assert_eq!((memory.virtual_bytes, memory.resident_bytes), (400 << 10, 200 << 10));
+        assert_eq!((memory.peak_resident_bytes, memory.anonymous_bytes), (Some(300 << 10), None));
+        assert_eq!((memory.minor_faults, memory.major_faults), (1234, 56));
+    }
+
+    #[test]
+    fn u24_a_missing_field_is_named() {
+        let fixture = Fixture::new().file("/proc/self/status", &STATUS[..40]).file("/proc/self/stat", STAT);
+        let error = ProcessMemory::read_at(fixture.path()).unwrap_err();
+        assert_eq!((error.field, error.path.ends_with("proc/self/status")), ("VmData", true));
+        let cut = Fixture::new().file("/proc/self/status", STATUS).file("/proc/self/stat", "7 (x) S 1 7");
+        assert_eq!(ProcessMemory::read_at(cut.path()).unwrap_err().field, "minflt");
+        assert_eq!(ProcessMemory::read_at(Fixture::new().path()).unwrap_err().field, "text");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn u24_real_process_grows_by_what_it_touches() {
+        let before = ProcessMemory::read().unwrap();
+        let block = vec![1_u8; 32 << 20];
+        let after = ProcessMemory::read().unwrap();
+        assert!(after.virtual_bytes >= before.resident_bytes && block[1 << 20] == 1);
+        assert!(after.resident_bytes >= 16 << 20, "32 MiB were just written: {after:?}");
+        assert!(
+            after.minor_faults >= before.minor_faults + 16,
+            "at least one fault for each huge page: {after:?}"
+        );
+        assert!(after.peak_resident_bytes.is_none_or(|peak| peak >= 32 << 20));
+    }
+
+    #[test]
+    fn u24_peak_reset_is_done_or_a_typed_refusal() {
+        let nothing = Fixture::new();
+        let error = reset_peak_below(nothing.root()).unwrap_err();
+        assert!(error.source.kind() == io::ErrorKind::NotFound && error.path.ends_with("clear_refs"));
+        assert!(!error.path.exists(), "the file is never made");
+        let fixture = nothing.file("/proc/self/clear_refs", "");
+        reset_peak_below(fixture.root()).unwrap();
+        assert_eq!(fixture.root().number("/proc/self/clear_refs"), Some(5));
+        match ProcessMemory::reset_peak() {
+            Ok(()) => assert!(ProcessMemory::read().is_ok_and(|memory| memory.peak_resident_bytes.is_some())),
+            Err(refused) => println!("not run on the real file: {refused}: {}", refused.source),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn u24_garbled_process_files_never_panic(status in any::<String>(), stat in "[0-9 ()S]{0,60}", cut in 0_usize..80) {
+            for status in [&status[..], &STATUS[..cut.min(STATUS.len())]] {
+                let fixture = Fixture::new().file("/proc/self/status", status).file("/proc/self/stat", &stat);
+                let read = ProcessMemory::read_at(fixture.path());
+                prop_assert!(read.is_ok() || read.is_err_and(|error| !error.field.is_empty()));
+            }
+        }
+    }
+}

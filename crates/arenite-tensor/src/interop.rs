@@ -1,0 +1,74 @@
+//! Arrays as `ndarray` views and back.
+//!
+//! Rests on `ndarray`. Views share the memory; only coming back copies, because the memory of an `ndarray` is not ours.
+
+use crate::{Array, ArrayBuilder, ArrayError, Element};
+use arenite_alloc::Global;
+use arenite_core::Resource;
+use ndarray::{ArrayViewD, ArrayViewMutD, IxDyn};
+
+impl<T: Element, R: Resource> Array<T, R> {
+    /// The array as an `ndarray` view of the same memory. O(1).
+    ///
+    /// # Panics
+    /// Never: a shape that this array can have is one that `ndarray` accepts.
+    ///
+    /// ```
+    /// use arenite_tensor::Array;
+    /// let array = Array::from_slice([2, 2], &[1.0, 2.0, 3.0, 4.0])?;
+    /// assert_eq!(array.as_ndarray().sum(), 10.0);
+    /// # Ok::<(), arenite_tensor::ArrayError>(())
+    /// ```
+    #[must_use]
+    pub fn as_ndarray(&self) -> ArrayViewD<'_, T> {
+        ArrayViewD::from_shape(IxDyn(self.shape().dims()), self.as_slice())
+            .expect("the shape matches the elements")
+    }
+
+    /// The array as an `ndarray` view of the same memory, for writing. O(1).
+    ///
+    /// # Panics
+    /// Never: as [`Array::as_ndarray`].
+    #[must_use]
+    pub fn as_ndarray_mut(&mut self) -> ArrayViewMutD<'_, T> {
+        let shape = *self.shape();
+        ArrayViewMutD::from_shape(IxDyn(shape.dims()), self.as_mut_slice())
+            .expect("the shape matches the elements")
+    }
+}
+
+impl<T: Element> Array<T, Global> {
+    /// A copy of an `ndarray` in row-major order, whatever its own order is.
+    ///
+    /// # Errors
+    /// [`ArrayError::Alloc`] where the memory is refused, [`ArrayError::Rank`] for more than eight dimensions.
+    pub fn from_ndarray<D: ndarray::Dimension>(
+        source: &ndarray::ArrayView<'_, T, D>,
+    ) -> Result<Self, ArrayError> {
+        ArrayBuilder::new(Global).from_ndarray(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn u07_ndarray_and_back() {
+        let mut array = Array::from_slice([2, 3], &[1, 2, 3, 4, 5, 6]).unwrap();
+        array.as_ndarray_mut()[[0, 1]] = 20;
+        assert_eq!(array.as_ndarray().as_ptr(), array.as_ptr());
+        let transposed = array.as_ndarray().reversed_axes();
+        let back = Array::from_ndarray(&transposed.view()).unwrap();
+        assert_eq!(back.as_slice(), [1, 4, 20, 5, 3, 6]);
+        assert_eq!(back.shape().dims(), [3, 2]);
+    }
+
+    #[test]
+    fn u07_an_array_without_elements_is_an_ndarray_without_elements() {
+        for shape in [[0, 3], [3, 0], [usize::MAX / 16, 0]] {
+            let array = Array::<f64>::zeros(shape).unwrap();
+            assert_eq!(array.as_ndarray().shape(), shape);
+        }
+    }
+}
