@@ -13,13 +13,12 @@ pub use report::{
     PressureLine, ProcessorSection,
 };
 
+use crate::whole_file::WholeFile;
 use arenite_device::{MemoryVisibility, Probe};
 use arenite_pages::machine::Machine;
 use clap::Args;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use tempfile::Builder;
 use thiserror::Error;
 
 /// Show what this machine offers and what will limit arenite here
@@ -74,7 +73,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), DoctorError> {
     match json {
         Some((path, json)) if path == Path::new("-") => print(&json),
         Some((path, json)) => {
-            write_whole(path, &json)
+            WholeFile::write(path, &json)
                 .map_err(|source| DoctorError::Write { path: path.to_path_buf(), source })?;
             print(text::render(&report).as_bytes())
         }
@@ -96,28 +95,10 @@ fn print(bytes: &[u8]) -> Result<(), DoctorError> {
     }
 }
 
-/// Writes a file so that a reader sees the old content or the new and nothing between: into a temporary file beside it,
-/// down to the disk, then renamed. What is there and is no file (a pipe, a terminal) is written to as it is.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()); // a link stays a link
-    if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
-        return fs::OpenOptions::new().write(true).open(&path)?.write_all(bytes);
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = Builder::new();
-    builder.prefix(".arenite-doctor-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask, as any new file
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(&path).map_err(|refused| refused.error)?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use clap::{CommandFactory, Parser};
     use std::error::Error;
 
@@ -165,9 +146,9 @@ mod tests {
         let (link, target) = (folder.path().join("link"), folder.path().join("target"));
         fs::write(&target, "old").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        write_whole(&link, b"new").unwrap();
+        WholeFile::write(&link, b"new").unwrap();
         assert!(link.is_symlink() && fs::read(&target).unwrap() == b"new");
-        write_whole(Path::new("/dev/null"), b"gone").unwrap();
+        WholeFile::write(Path::new("/dev/null"), b"gone").unwrap();
         assert!(!Path::new("/dev/null").is_file());
     }
 

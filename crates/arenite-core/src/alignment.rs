@@ -30,7 +30,7 @@ impl Alignment {
     pub const DEFAULT: Self = Self(64);
     /// One byte.
     pub const ONE: Self = Self(1);
-    /// The largest alignment that a [`Layout`] can carry.
+    /// The largest alignment that arenite serves.
     pub const MAX: Self = Self(1 << (usize::BITS - 2));
 
     /// Checks `bytes`.

@@ -118,7 +118,7 @@ impl FromStr for Bytes {
         let (number, unit) = text.split_at(digits);
         let number: usize = number.parse().map_err(|_| ParseBytesError)?;
         let shift = unit_shift(unit.trim()).ok_or(ParseBytesError)?;
-        number.checked_mul(1 << shift).map(Self).ok_or(ParseBytesError)
+        1usize.checked_shl(shift).and_then(|unit| number.checked_mul(unit)).map(Self).ok_or(ParseBytesError)
     }
 }
 

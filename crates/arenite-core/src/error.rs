@@ -29,7 +29,7 @@ pub enum AllocCause {
     },
     /// A failure that a test asked for.
     Injected,
-    /// The pointer is not one that this resource lent.
+    /// The pointer is not that of a live block of this resource.
     Foreign,
     /// The pointer lies inside a block, not at its start.
     Interior,
@@ -76,7 +76,7 @@ impl fmt::Display for AllocCause {
             Self::LimitReached => out.write_str("limit reached"),
             Self::TooLarge { largest } => write!(out, "larger than the largest block of {}", Bytes(largest)),
             Self::Injected => out.write_str("injected failure"),
-            Self::Foreign => out.write_str("foreign pointer"),
+            Self::Foreign => out.write_str("not a live block of this resource"),
             Self::Interior => out.write_str("pointer inside a block"),
             Self::NotLive => out.write_str("block already free"),
             Self::Mismatch { size, align } => write!(out, "block was asked with size {size} and alignment {align}"),

@@ -10,7 +10,7 @@ use alloc::{boxed::Box, sync::Arc};
 ///
 /// Shared between threads. All sizes and alignments in bytes. `deallocate` and `reallocate` are safe to call with any
 /// pointer: one that is foreign, inside a block, already free, or given with another size is refused with an error and
-/// nothing changes. Reading or writing through the pointers is the caller's own `unsafe`.
+/// nothing changes. Which of these it was is said where the allocator can know it. Reading or writing through the pointers is the caller's own `unsafe`.
 ///
 /// ```
 /// use arenite_core::MemoryAllocator;

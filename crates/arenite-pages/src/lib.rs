@@ -7,6 +7,7 @@
 //! [`HugeReport`] tells which of it lies on huge pages; [`machine`] reads what there is to be had.
 
 mod error;
+mod faults;
 mod huge;
 pub mod machine;
 mod os;
@@ -14,6 +15,7 @@ mod pages;
 mod region;
 
 pub use error::{PageCall, PageCause, PageError};
+pub use faults::{Faults, thread_faults};
 pub use huge::{HUGE_PAGE, HugeReport};
 pub use pages::Pages;
 pub use region::{Region, page_size};

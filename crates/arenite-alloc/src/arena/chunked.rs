@@ -130,6 +130,9 @@ impl<R: Resource> Store for Chunked<R> {
     }
 
     fn trim(&mut self, cursor: *mut u8, target_held: usize) -> (usize, Span) {
+        if cursor.is_null() {
+            self.current = 0;
+        }
         let keep = if cursor.is_null() { 0 } else { self.current + 1 };
         let mut gone = 0;
         while self.held > target_held && self.chunks.len() > keep {

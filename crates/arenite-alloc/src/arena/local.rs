@@ -4,12 +4,14 @@
 //! labels lie behind a cell that only the slow paths open.
 #![expect(unsafe_code, reason = "hands out and takes back raw blocks")]
 
+mod resource;
+
 use super::adopted::{Adopted, AdoptedList};
 use super::marks::{Mark, RestoreError, Segment};
 use super::scope::{ArenaScope, ScopeGuard};
 use super::store::{Chunk, Span, Store};
 use super::{Chunked, DEFAULT_CHUNK, GRANULE, Reserved};
-use arenite_core::{AllocCause, AllocError, Label, Owns, Resource, ResourceState, Trim, relocate};
+use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -207,10 +209,13 @@ impl<S: Store> Arena<S> {
     #[cold]
     #[inline(never)]
     fn grow_and_bump(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        // While the store is at work, the fast path is closed: an upstream that calls back finds no room here.
+        let limit = self.limit.replace(self.cursor.get());
         let grown = match self.cold.try_borrow_mut() {
             Ok(mut cold) => cold.store.grow(self.cursor.get(), layout, self.label).map(|span| (span, cold.store.current())),
             Err(_) => Err(AllocCause::Exhausted { errno: 0 }),
         };
+        self.limit.set(limit);
         let (span, chunk) = grown.map_err(|cause| self.refuse(cause, layout))?;
         self.chunk.set(chunk);
         self.enter_span(span);
@@ -238,20 +243,51 @@ impl<S: Store> Arena<S> {
         }
     }
 
-    /// The bytes in use below `block`.
+    /// How far above the current chunk's floor `block` lies, if it lies below the cursor in that chunk.
     #[inline]
-    fn position_of(&self, block: NonNull<u8>) -> usize {
-        let at = block.addr().get().wrapping_sub(self.floor.get().addr());
-        if at < self.cursor.get().addr() - self.floor.get().addr() {
-            return self.before.get() + at;
-        }
-        self.cold.borrow().store.used_below(block.as_ptr()).unwrap_or(0)
+    fn offset_in_chunk(&self, block: NonNull<u8>) -> Option<usize> {
+        let floor = self.floor.get().addr();
+        let offset = block.addr().get().wrapping_sub(floor);
+        (offset < self.cursor.get().addr() - floor).then_some(offset)
     }
 
-    /// Takes a block off the count of a segment below the top one.
+    /// Whether `block`, of `size` bytes, ends at the cursor, in the current chunk and the top segment.
+    #[inline]
+    fn is_last(&self, block: NonNull<u8>, size: usize) -> bool {
+        block.addr().get().wrapping_add(rounded(size)) == self.cursor.get().addr()
+            && self.offset_in_chunk(block).is_some_and(|offset| self.before.get() + offset >= self.top.get())
+    }
+
+    /// The address `address` of the current chunk, as a pointer of the store's: a caller's pointer may be good for less.
+    #[inline]
+    fn in_chunk(&self, address: usize) -> *mut u8 {
+        self.cursor.get().with_addr(address)
+    }
+
+    /// `block`, of the current chunk, as a pointer of the store's.
+    #[inline]
+    fn own(&self, block: NonNull<u8>) -> NonNull<u8> {
+        NonNull::new(self.in_chunk(block.addr().get())).unwrap_or(block)
+    }
+
+    /// The bytes in use below `block`; `None` where that cannot be told, because the store is at work.
+    #[inline]
+    fn position_of(&self, block: NonNull<u8>) -> Option<usize> {
+        match self.offset_in_chunk(block) {
+            Some(offset) => Some(self.before.get() + offset),
+            None => self.cold.try_borrow().ok()?.store.used_below(block.as_ptr()),
+        }
+    }
+
+    /// Takes a block off the count of a segment below the top one. A block that cannot be found stays counted.
     #[cold]
-    fn deallocate_below(&self, position: usize) {
-        let mut cold = self.cold.borrow_mut();
+    fn deallocate_below(&self, block: NonNull<u8>) {
+        let Some(position) = self.position_of(block) else { return };
+        let Ok(mut cold) = self.cold.try_borrow_mut() else { return };
+        if position >= self.top.get() {
+            self.live.set(self.live.get() - 1);
+            return;
+        }
         let index = cold.below.partition_point(|segment| segment.position <= position);
         if let Some(segment) = index.checked_sub(1).and_then(|index| cold.below.get_mut(index)) {
             debug_assert!(segment.live > 0, "more blocks given back than lent");
@@ -273,7 +309,7 @@ impl<S: Store> Arena<S> {
 
     #[inline(never)]
     fn open_segment(&self) -> Result<(), AllocError> {
-        let mut cold = self.cold.borrow_mut();
+        let Ok(mut cold) = self.cold.try_borrow_mut() else { return Err(self.refuse(AllocCause::TooManyMarks, Layout::new::<()>())) };
         if cold.below.try_reserve(1).is_err() {
             drop(cold);
             return Err(self.refuse(AllocCause::TooManyMarks, Layout::new::<()>()));
@@ -466,7 +502,7 @@ impl<S: Store> Arena<S> {
     #[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
     pub fn adopt<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
         let block = self.allocate(Layout::new::<Adopted<T>>())?.cast::<Adopted<T>>();
-        let position = self.position_of(block.cast());
+        let position = self.in_use() - rounded(size_of::<Adopted<T>>());
         // SAFETY: the block is fresh, of `Adopted<T>`'s layout, and stays until this list has dropped it: every way of
         // freeing it runs `drop_down_to` first or refuses, as the block counts as alive.
         Ok(unsafe { self.adopted.push(block, value, position) })
@@ -483,105 +519,6 @@ impl<S: Store> Arena<S> {
 pub(crate) const fn rounded(size: usize) -> usize {
     let size = if size == 0 { 1 } else { size };
     (size + (GRANULE - 1)) & !(GRANULE - 1)
-}
-
-// SAFETY: 1. `fit` aligns the start and keeps `rounded(size)` bytes below the limit of memory that the store gave. 2. the
-// cursor only moves up while blocks above it are live: it moves down in `deallocate` and `shrink` over the last block, in
-// `restore` when no block above is live, and through `&mut self`, which no container that holds a reference or counted
-// pointer to this arena permits. 3. the store's memory does not move with the arena. 4. `rounded` takes a granule at
-// least. 6 and 7 are the provided methods, or in place.
-unsafe impl<S: Store> Resource for Arena<S> {
-    #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let start = match self.bump(layout) {
-            Some(start) => start,
-            None => self.grow_and_bump(layout)?,
-        };
-        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
-    }
-
-    #[inline]
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        let position = self.position_of(block);
-        if position < self.top.get() {
-            return self.deallocate_below(position);
-        }
-        debug_assert!(self.live.get() > 0, "more blocks given back than lent");
-        self.live.set(self.live.get() - 1);
-        if block.as_ptr().wrapping_add(rounded(layout.size())) == self.cursor.get() {
-            self.note_peak();
-            self.cursor.set(block.as_ptr());
-        }
-    }
-
-    #[inline]
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let last = block.as_ptr().wrapping_add(rounded(old.size())) == self.cursor.get();
-        let fits = rounded(new.size()) <= self.limit.get().addr().wrapping_sub(block.addr().get());
-        let aligned = block.addr().get().is_multiple_of(new.align());
-        if last && fits && aligned && self.position_of(block) >= self.top.get() {
-            self.cursor.set(block.as_ptr().wrapping_add(rounded(new.size())));
-            return Ok(NonNull::slice_from_raw_parts(block, new.size()));
-        }
-        // SAFETY: the caller's promises, with `old.size()` the smaller size.
-        unsafe { relocate(self, block, old, new, old.size()) }
-    }
-
-    #[inline]
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if !block.addr().get().is_multiple_of(new.align()) {
-            // SAFETY: the caller's promises, with `new.size()` the smaller size.
-            return unsafe { relocate(self, block, old, new, new.size()) };
-        }
-        let last = block.as_ptr().wrapping_add(rounded(old.size())) == self.cursor.get();
-        if last && self.position_of(block) >= self.top.get() {
-            self.note_peak();
-            self.cursor.set(block.as_ptr().wrapping_add(rounded(new.size())));
-        }
-        Ok(NonNull::slice_from_raw_parts(block, new.size()))
-    }
-
-    fn state(&self) -> ResourceState {
-        let in_use = self.in_use();
-        let (held, limit) = self.cold.try_borrow().map_or((in_use, None), |cold| (cold.store.held(), cold.store.capacity()));
-        ResourceState {
-            in_use,
-            held,
-            peak: self.high.get().max(in_use),
-            live_blocks: self.live_blocks(),
-            largest_free: Some(self.limit.get().addr() - self.cursor.get().addr()),
-            limit,
-        }
-    }
-}
-
-// SAFETY: every block lies in a chunk, and nobody else's does.
-unsafe impl<S: Store> Owns for Arena<S> {
-    fn owns(&self, block: NonNull<u8>) -> bool {
-        let address = block.as_ptr().cast_const();
-        let at = address.addr().wrapping_sub(self.floor.get().addr());
-        at < self.cursor.get().addr() - self.floor.get().addr() || self.cold.borrow().store.used_below(address).is_some()
-    }
-}
-
-impl<S: Store> Trim for Arena<S> {
-    /// Gives back what lies above the position.
-    fn trim(&self, target_held: usize) -> usize {
-        let Ok(mut cold) = self.cold.try_borrow_mut() else { return 0 };
-        let empty = self.in_use() == 0 && cold.below.is_empty();
-        let cursor = if empty { core::ptr::null_mut() } else { self.cursor.get() };
-        let (gone, span) = cold.store.trim(cursor, target_held);
-        if empty {
-            self.chunk.set(0);
-            self.cursor.set(span.floor);
-            self.floor.set(span.floor);
-            self.before.set(0);
-            // The first chunk may be gone: whoever goes back to the start asks the store where that is.
-            self.segment.set(Segment { chunk: 0, cursor: core::ptr::null_mut(), ..self.segment.get() });
-        }
-        self.limit.set(span.limit);
-        gone
-    }
 }
 
 impl<S: Store> Drop for Arena<S> {

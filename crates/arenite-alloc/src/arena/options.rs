@@ -65,9 +65,11 @@ impl ArenaOptions {
         Arena::over(self.store(), self.name())
     }
 
-    /// The arena that threads share.
+    /// The arena that threads share; its capacity is 4 TiB at most.
     #[must_use]
     pub fn build_shared(self) -> SharedArena {
-        SharedArena::over(self.store(), self.name())
+        let most = super::shared_cursor::MAX_OFFSET & !(super::GRANULE - 1);
+        let bounded = Self { capacity: self.capacity.map(|capacity| capacity.min(most)), ..self };
+        SharedArena::over(bounded.store(), bounded.name())
     }
 }

@@ -201,6 +201,7 @@ impl SharedArena {
     pub fn scope<T>(&mut self, body: impl for<'s> FnOnce(&'s Self) -> T) -> T {
         let (depth, live) = self.cursor.top();
         let offset = self.cursor.offset();
+        self.cursor.seal(depth + 1);
         let leave = Leave { arena: self, offset, depth, live };
         body(leave.arena)
     }
@@ -211,11 +212,13 @@ impl SharedArena {
     /// [`AllocError`]; the value is then dropped.
     #[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
     pub fn adopt<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
+        // Held over both steps, so that the list is in the order of positions.
+        let adopted = self.adopted();
         let block = self.allocate(Layout::new::<Adopted<T>>())?.cast::<Adopted<T>>();
         let position = self.offset_of(block.cast());
         // SAFETY: the block is fresh, of `Adopted<T>`'s layout, and stays until this list has dropped it: every way of
         // freeing it runs `drop_down_to` first or refuses, as the block counts as alive.
-        Ok(unsafe { self.adopted().push(block, value, position) })
+        Ok(unsafe { adopted.push(block, value, position) })
     }
 }
 
@@ -231,6 +234,7 @@ impl Drop for Leave<'_> {
     fn drop(&mut self) {
         self.arena.adopted().drop_down_to(self.offset);
         self.arena.cursor.force(self.offset, self.depth, self.live);
+        self.arena.cursor.seal(0);
     }
 }
 
@@ -257,7 +261,9 @@ unsafe impl Resource for SharedArena {
         let (end, new_end) = (start + rounded(old.size()), start.saturating_add(rounded(new.size())));
         let aligned = block.addr().get().is_multiple_of(new.align());
         if aligned && (end == new_end || self.cursor.extend(start, end, new_end)) {
-            return Ok(NonNull::slice_from_raw_parts(block, new.size()));
+            // Made from the arena's own pointer: the caller's may be good for no more than the old size.
+            let own = self.base.load(Ordering::Relaxed).wrapping_add(start);
+            return Ok(NonNull::slice_from_raw_parts(NonNull::new(own).unwrap_or(block), new.size()));
         }
         // SAFETY: the caller's promises, with `old.size()` the smaller size.
         unsafe { relocate(self, block, old, new, old.size()) }

@@ -69,6 +69,8 @@ pub(crate) struct SharedCursor {
     limit: AtomicUsize,
     segments: [Segment; SEGMENTS],
     serials: Mutex<Serials>,
+    /// The lowest segment to which may be restored: while a scope is open, those below belong to its outside.
+    inside: AtomicUsize,
     high: AtomicUsize,
 }
 
@@ -79,8 +81,14 @@ impl SharedCursor {
             limit: AtomicUsize::new(0),
             segments: core::array::from_fn(|_| Segment { start: AtomicUsize::new(0), live: AtomicUsize::new(0) }),
             serials: Mutex::new(Serials { open: [0; SEGMENTS], next: 1 }),
+            inside: AtomicUsize::new(0),
             high: AtomicUsize::new(0),
         }
+    }
+
+    /// From now on only segments from `depth` on may be restored to; 0 ends that.
+    pub(crate) fn seal(&mut self, depth: usize) {
+        self.inside.store(depth, Ordering::Relaxed);
     }
 
     #[inline]
@@ -168,7 +176,9 @@ impl SharedCursor {
         loop {
             let word = self.load();
             let top = &self.segments[word.depth()];
-            if top.live.load(Ordering::Acquire) == 0 && top.start.load(Ordering::Relaxed) == word.offset() {
+            let inside = word.depth() >= self.inside.load(Ordering::Relaxed);
+            let empty = top.live.load(Ordering::Acquire) == 0;
+            if inside && empty && top.start.load(Ordering::Relaxed) == word.offset() {
                 return Some((word.depth(), serials.open[word.depth()]));
             }
             let depth = word.depth() + 1;
@@ -189,6 +199,9 @@ impl SharedCursor {
             let word = self.load();
             if depth > word.depth() || serials.open[depth] != serial {
                 return Err(RestoreError::StaleMark);
+            }
+            if depth < self.inside.load(Ordering::Relaxed) {
+                return Err(RestoreError::OutsideScope);
             }
             let open = &self.segments[depth..=word.depth()];
             let count: usize = open.iter().map(|segment| segment.live.load(Ordering::Acquire)).sum();

@@ -36,27 +36,32 @@ fn uninit<'a, T>(resource: &impl Resource, len: usize) -> Result<&'a mut [MaybeU
 }
 
 /// Drops the values written so far if the next one panics.
-struct Filling<'f, T> {
-    room: &'f mut [MaybeUninit<T>],
+struct Filling<T> {
+    start: NonNull<T>,
     filled: usize,
 }
 
-impl<T> Drop for Filling<'_, T> {
+impl<T> Drop for Filling<T> {
     fn drop(&mut self) {
-        for value in self.room.iter_mut().take(self.filled) {
-            // SAFETY: the first `filled` values are initialised and nobody's but this guard's.
-            unsafe { value.assume_init_drop() };
-        }
+        let filled = NonNull::slice_from_raw_parts(self.start, self.filled);
+        // SAFETY: the first `filled` values are initialised and nobody's but this guard's.
+        unsafe { filled.drop_in_place() }
     }
 }
 
+/// Writes `len` values into a fresh block and gives them an owner.
+///
+/// # Safety
+/// `start` is a fresh block for `len` values, which stays for `'a`.
 #[inline]
-fn fill_with<'a, T>(room: &'a mut [MaybeUninit<T>], mut value: impl FnMut(usize) -> T) -> ArenaBox<'a, [T]> {
-    let len = room.len();
-    let start = NonNull::from(&mut *room).cast::<T>();
-    let mut filling = Filling { room, filled: 0 };
-    for at in 0..len {
-        filling.room[at].write(value(at));
+unsafe fn fill_with<'a, T>(start: NonNull<T>, len: usize, mut value: impl FnMut(usize) -> T) -> ArenaBox<'a, [T]> {
+    let mut filling = Filling { start, filled: 0 };
+    while filling.filled < len {
+        let next = value(filling.filled);
+        // SAFETY: below `len`, so inside the block.
+        let room = unsafe { start.add(filling.filled) };
+        // SAFETY: inside the block, aligned, and not yet initialised.
+        unsafe { room.write(next) };
         filling.filled += 1;
     }
     filling.filled = 0;
@@ -99,7 +104,9 @@ macro_rules! typed_methods {
             len: usize,
             value: impl FnMut(usize) -> T,
         ) -> Result<ArenaBox<$life, [T]>, AllocError> {
-            Ok(fill_with(uninit(self, len)?, value))
+            let start = room::<T>(self, len)?;
+            // SAFETY: a fresh block for `len` values, kept for the life time of the box.
+            Ok(unsafe { fill_with(start, len, value) })
         }
 
         /// `len` undefined values.

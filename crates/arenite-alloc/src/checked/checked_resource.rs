@@ -56,8 +56,7 @@ impl<R: Resource> Checked<R> {
         let Self { ledger, tally, resource, .. } = self;
         ledger.drain(|address, layout| {
             tally.remove(layout.size());
-            // The resource's own block: its provenance was exposed when it was lent.
-            each(resource, NonNull::new(core::ptr::with_exposed_provenance_mut(address)).map(|block| (block, layout)));
+            each(resource, own(address).map(|block| (block, taken(layout))));
         });
         each(resource, None);
     }
@@ -76,15 +75,25 @@ impl<R: Resource> Checked<R> {
     }
 
     fn lend(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        let block = self.resource.allocate(layout)?.cast::<u8>();
+        let block = self.resource.allocate(taken(layout))?.cast::<u8>();
         if !self.ledger.enter(block.as_ptr().expose_provenance(), layout) {
             // SAFETY: the block just allocated; nobody else has it.
-            unsafe { self.resource.deallocate(block, layout) };
+            unsafe { self.resource.deallocate(block, taken(layout)) };
             return Err(self.refuse(AllocCause::Exhausted { errno: 0 }, layout.size(), layout.align()));
         }
         self.tally.add(layout.size());
         Ok(block)
     }
+}
+
+/// What is asked of the resource for `layout`: a byte at least, so that every live block has an address of its own.
+fn taken(layout: Layout) -> Layout {
+    Layout::from_size_align(layout.size().max(1), layout.align()).unwrap_or(layout)
+}
+
+/// The resource's own pointer to the live block at `address`; a caller's may be good for less.
+fn own(address: usize) -> Option<NonNull<u8>> {
+    NonNull::new(core::ptr::with_exposed_provenance_mut(address))
 }
 
 impl<R: Resource + Send + Sync> MemoryAllocator for Checked<R> {
@@ -99,10 +108,10 @@ impl<R: Resource + Send + Sync> MemoryAllocator for Checked<R> {
         let struck = self.ledger.strike(ptr.addr(), layout);
         struck.map_err(|cause| self.refuse(cause, size, alignment))?;
         self.tally.remove(size);
-        if let Some(block) = NonNull::new(ptr) {
+        if let Some(block) = own(ptr.addr()) {
             // SAFETY: the ledger had it: a live block of this resource and layout, struck out by this call alone. Using it
             // afterwards is its user's own unsafe code.
-            unsafe { self.resource.deallocate(block, layout) };
+            unsafe { self.resource.deallocate(block, taken(layout)) };
         }
         Ok(())
     }
@@ -120,14 +129,14 @@ impl<R: Resource + Send + Sync> MemoryAllocator for Checked<R> {
         let claimed = self.ledger.claim(ptr.addr(), old);
         claimed.map_err(|cause| self.refuse(cause, old_size, alignment))?;
         let moved = self.lend(new).inspect_err(|_| self.ledger.settle(ptr.addr(), false))?;
-        if let Some(block) = NonNull::new(ptr) {
+        if let Some(block) = own(ptr.addr()) {
             // SAFETY: 1. both blocks are live and at least as long: the old one is claimed by this call. 2. live blocks do
             // not overlap.
             unsafe { moved.copy_from_nonoverlapping(block, old_size.min(new_size)) };
             self.ledger.settle(ptr.addr(), true);
             self.tally.remove(old_size);
             // SAFETY: a live block of this resource and layout, taken out of the ledger by this call alone.
-            unsafe { self.resource.deallocate(block, old) };
+            unsafe { self.resource.deallocate(block, taken(old)) };
         }
         Ok(moved.as_ptr())
     }

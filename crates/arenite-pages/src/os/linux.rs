@@ -68,3 +68,16 @@ pub(crate) unsafe fn advise_huge(start: NonNull<u8>, len: usize, wanted: bool) -
     // SAFETY: the advice changes no contents; the range is the caller's own.
     unsafe { madvise(start.as_ptr().cast(), len, advice) }
 }
+
+/// Page faults of the calling thread: without disk, and with.
+pub(crate) fn thread_faults() -> Option<(u64, u64)> {
+    let mut usage = core::mem::MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: the kernel writes a `rusage` there, and nothing else.
+    let answer = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+    if answer != 0 {
+        return None;
+    }
+    // SAFETY: the call succeeded, so it is written.
+    let usage = unsafe { usage.assume_init() };
+    Some((u64::try_from(usage.ru_minflt).ok()?, u64::try_from(usage.ru_majflt).ok()?))
+}

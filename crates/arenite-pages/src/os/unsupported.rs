@@ -41,3 +41,7 @@ pub(crate) unsafe fn release(_start: NonNull<u8>, _len: usize) -> Result<(), Err
 pub(crate) unsafe fn advise_huge(_start: NonNull<u8>, _len: usize, _wanted: bool) -> Result<(), Errno> {
     Err(Errno::NOSYS)
 }
+
+pub(crate) fn thread_faults() -> Option<(u64, u64)> {
+    None
+}

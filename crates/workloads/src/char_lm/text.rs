@@ -120,6 +120,12 @@ impl Text {
         self.context
     }
 
+    /// The first `count` characters, as far as there are so many.
+    #[must_use]
+    pub fn opening(&self, count: usize) -> String {
+        self.decode(&self.tokens[..count.min(self.tokens.len())])
+    }
+
     /// The numbers of the characters of `text`; 0 for those outside the vocabulary.
     #[must_use]
     pub fn encode(&self, text: &str) -> Vec<u8> {

@@ -1,0 +1,112 @@
+//! The arena as a resource: one block at a time, counted.
+//!
+//! Rests on the arena's bump and counts. A block that is the last one gives its bytes back at once; any other only its count.
+#![expect(unsafe_code, reason = "implements an unsafe trait over raw blocks")]
+
+use super::{Arena, rounded};
+use crate::arena::marks::Segment;
+use crate::arena::store::{Span, Store};
+use arenite_core::{AllocError, Owns, Resource, ResourceState, Trim, relocate};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+// SAFETY: 1. `fit` aligns the start and keeps `rounded(size)` bytes below the limit of memory that the store gave. 2. the
+// cursor only moves up while blocks above it are live: it moves down in `deallocate` and `shrink` over the last block, in
+// `restore` when no block above is live, and through `&mut self`, which no container that holds a reference or counted
+// pointer to this arena permits. 3. the store's memory does not move with the arena. 4. `rounded` takes a granule at
+// least. 6 and 7 are the provided methods, or in place.
+unsafe impl<S: Store> Resource for Arena<S> {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let start = match self.bump(layout) {
+            Some(start) => start,
+            None => self.grow_and_bump(layout)?,
+        };
+        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        let in_top = self.offset_in_chunk(block).is_some_and(|offset| self.before.get() + offset >= self.top.get());
+        if !in_top {
+            return self.deallocate_below(block);
+        }
+        debug_assert!(self.live.get() > 0, "more blocks given back than lent");
+        self.live.set(self.live.get() - 1);
+        if block.addr().get() + rounded(layout.size()) == self.cursor.get().addr() {
+            self.note_peak();
+            self.cursor.set(self.in_chunk(block.addr().get()));
+        }
+    }
+
+    #[inline]
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let start = block.addr().get();
+        let fits = rounded(new.size()) <= self.limit.get().addr().wrapping_sub(start);
+        if fits && start.is_multiple_of(new.align()) && self.is_last(block, old.size()) {
+            self.cursor.set(self.in_chunk(start + rounded(new.size())));
+            return Ok(NonNull::slice_from_raw_parts(self.own(block), new.size()));
+        }
+        // SAFETY: the caller's promises, with `old.size()` the smaller size.
+        unsafe { relocate(self, block, old, new, old.size()) }
+    }
+
+    #[inline]
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let start = block.addr().get();
+        if !start.is_multiple_of(new.align()) {
+            // SAFETY: the caller's promises, with `new.size()` the smaller size.
+            return unsafe { relocate(self, block, old, new, new.size()) };
+        }
+        if self.is_last(block, old.size()) {
+            self.note_peak();
+            self.cursor.set(self.in_chunk(start + rounded(new.size())));
+        }
+        Ok(NonNull::slice_from_raw_parts(block, new.size()))
+    }
+
+    fn state(&self) -> ResourceState {
+        let in_use = self.in_use();
+        let (held, limit) = self.cold.try_borrow().map_or((in_use, None), |cold| (cold.store.held(), cold.store.capacity()));
+        ResourceState {
+            in_use,
+            held,
+            peak: self.high.get().max(in_use),
+            live_blocks: self.live_blocks(),
+            largest_free: Some(self.limit.get().addr() - self.cursor.get().addr()),
+            limit,
+        }
+    }
+}
+
+// SAFETY: every block lies in a chunk, and nobody else's does.
+unsafe impl<S: Store> Owns for Arena<S> {
+    fn owns(&self, block: NonNull<u8>) -> bool {
+        self.position_of(block).is_some()
+    }
+}
+
+impl<S: Store> Trim for Arena<S> {
+    /// Gives back what lies above the position.
+    fn trim(&self, target_held: usize) -> usize {
+        let Ok(mut cold) = self.cold.try_borrow_mut() else { return 0 };
+        let empty = self.in_use() == 0 && cold.below.is_empty();
+        // While the store is at work, the fast path is closed: an upstream that calls back finds no room here.
+        if empty {
+            self.chunk.set(0);
+            self.before.set(0);
+            self.cursor.set(Span::EMPTY.floor);
+            self.floor.set(Span::EMPTY.floor);
+            // The first chunk may be gone: whoever goes back to the start asks the store where that is.
+            self.segment.set(Segment { chunk: 0, cursor: core::ptr::null_mut(), ..self.segment.get() });
+        }
+        self.limit.set(self.cursor.get());
+        let (gone, span) = cold.store.trim(self.cursor.get(), target_held);
+        if empty {
+            self.cursor.set(span.floor);
+            self.floor.set(span.floor);
+        }
+        self.limit.set(span.limit);
+        gone
+    }
+}

@@ -1,0 +1,8 @@
+//! The `arenite` command, as a library: each subcommand is a module with its arguments and a `run`.
+//!
+//! Rests on every room. The binary does no more than parse, call and turn an error into an exit code.
+
+pub mod doctor;
+pub mod report;
+pub mod train;
+mod whole_file;
