@@ -27,25 +27,25 @@ impl Tally {
         }
     }
 
-    /// Adds a block, unless that would bring the bytes above `limit`.
+    /// Charges bytes, unless that would bring them above `limit`. The peak is not touched before [`Tally::settle`].
     #[inline]
-    pub(crate) fn try_add(&self, size: usize, limit: usize) -> bool {
-        let added = self.try_resize(size, limit);
-        if added {
-            self.live.fetch_add(1, Relaxed);
-        }
-        added
+    pub(crate) fn charge(&self, more: usize, limit: usize) -> bool {
+        let fits = |now: usize| now.checked_add(more).filter(|&sum| sum <= limit);
+        self.in_use.fetch_update(Relaxed, Relaxed, fits).is_ok()
     }
 
-    /// Adds bytes to a block, unless that would bring them above `limit`.
-    pub(crate) fn try_resize(&self, more: usize, limit: usize) -> bool {
-        let fits = |now: usize| now.checked_add(more).filter(|&sum| sum <= limit);
-        match self.in_use.fetch_update(Relaxed, Relaxed, fits) {
-            Ok(before) => {
-                self.peak.fetch_max(before + more, Relaxed);
-                true
-            }
-            Err(_) => false,
+    /// Takes a charge back.
+    pub(crate) fn refund(&self, more: usize) {
+        self.in_use.fetch_sub(more, Relaxed);
+    }
+
+    /// Makes a charge one for `blocks` more blocks.
+    #[inline]
+    pub(crate) fn settle(&self, blocks: usize) {
+        self.live.fetch_add(blocks, Relaxed);
+        let now = self.in_use.load(Relaxed);
+        if now > self.peak.load(Relaxed) {
+            self.peak.fetch_max(now, Relaxed);
         }
     }
 

@@ -57,7 +57,7 @@ pub struct TrainArgs {
     #[arg(long, default_value_t = Config::default().heads, value_parser = at_least_one)]
     pub heads: usize,
     /// Highest learning rate
-    #[arg(long, default_value_t = Config::default().learning_rate)]
+    #[arg(long, default_value_t = Config::default().learning_rate, allow_negative_numbers = true)]
     pub learning_rate: f32,
     /// Most bytes that the model and a step may have in use, as in 64M [default: no limit]
     #[arg(long, value_name = "BYTES")]

@@ -53,8 +53,10 @@ impl Timeline {
     #[must_use]
     pub fn new(moments: usize) -> Self {
         let room = moments.max(2);
-        let track =
-            Track { moments: Vec::with_capacity(room), room, stride: 1, pending: Moment::default(), merged: 0 };
+        // Written once, so that what is observed later is not the timeline's own page faults.
+        let mut moments = vec![Moment { nanos: 1, ..Moment::default() }; room];
+        moments.clear();
+        let track = Track { moments, room, stride: 1, pending: Moment::default(), merged: 0 };
         Self { began: Instant::now(), track: Mutex::new(track) }
     }
 

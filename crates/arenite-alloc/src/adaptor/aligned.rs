@@ -32,8 +32,14 @@ impl<R: Resource> Aligned<R> {
 
     fn raise(&self, layout: Layout) -> Result<Layout, AllocError> {
         layout.align_to(self.least.get()).map_err(|_| {
-            AllocError::bad_layout(layout.size(), self.least.get(), self.upstream.state(), arenite_core::Label::new("aligned"))
+            AllocError::bad_layout(layout.size(), layout.align(), self.upstream.state(), arenite_core::Label::new("aligned"))
         })
+    }
+
+    /// An error of the upstream, with the layout that was asked here.
+    #[cold]
+    fn as_asked(error: AllocError, layout: Layout) -> AllocError {
+        AllocError { size: layout.size(), align: layout.align(), ..error }
     }
 
     /// The raised layout of a live block, which was raised when it was allocated.
@@ -46,12 +52,12 @@ impl<R: Resource> Aligned<R> {
 unsafe impl<R: Resource> Resource for Aligned<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.upstream.allocate(self.raise(layout)?)
+        self.upstream.allocate(self.raise(layout)?).map_err(|error| Self::as_asked(error, layout))
     }
 
     #[inline]
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.upstream.allocate_zeroed(self.raise(layout)?)
+        self.upstream.allocate_zeroed(self.raise(layout)?).map_err(|error| Self::as_asked(error, layout))
     }
 
     #[inline]
@@ -61,15 +67,15 @@ unsafe impl<R: Resource> Resource for Aligned<R> {
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let new = self.raise(new)?;
+        let raised = self.raise(new)?;
         // SAFETY: as for `deallocate`.
-        unsafe { self.upstream.grow(block, self.raised(old), new) }
+        unsafe { self.upstream.grow(block, self.raised(old), raised) }.map_err(|error| Self::as_asked(error, new))
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let new = self.raise(new)?;
+        let raised = self.raise(new)?;
         // SAFETY: as for `deallocate`.
-        unsafe { self.upstream.shrink(block, self.raised(old), new) }
+        unsafe { self.upstream.shrink(block, self.raised(old), raised) }.map_err(|error| Self::as_asked(error, new))
     }
 
     fn state(&self) -> ResourceState {

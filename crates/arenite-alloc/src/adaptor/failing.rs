@@ -31,12 +31,12 @@ pub struct Failing<R> {
 }
 
 impl<R: Resource> Failing<R> {
-    /// Refuses the allocation (or growth) number `attempt`, counted from 0, and no other.
+    /// Refuses the allocation (or change of size) number `attempt`, counted from 0, and no other.
     pub const fn at(upstream: R, attempt: usize) -> Self {
         Self { upstream, first: attempt, last: attempt, attempts: AtomicUsize::new(0) }
     }
 
-    /// Refuses every allocation (or growth) from number `attempt` on.
+    /// Refuses every allocation (or change of size) from number `attempt` on.
     pub const fn from(upstream: R, attempt: usize) -> Self {
         Self { upstream, first: attempt, last: usize::MAX, attempts: AtomicUsize::new(0) }
     }
@@ -46,7 +46,7 @@ impl<R: Resource> Failing<R> {
         Self { upstream, first: usize::MAX, last: 0, attempts: AtomicUsize::new(0) }
     }
 
-    /// How many allocations and growths were asked.
+    /// How many allocations and changes of size were asked.
     pub fn attempts(&self) -> usize {
         self.attempts.load(Relaxed)
     }

@@ -103,8 +103,10 @@ unsafe impl<A: Owns, B: Resource> Resource for Fallback<A, B> {
     }
 }
 
-impl<A: Trim, B: Trim> Trim for Fallback<A, B> {
+impl<A: Resource + Trim, B: Resource + Trim> Trim for Fallback<A, B> {
+    /// Trims the first resource, then the second to what the first left of the target.
     fn trim(&self, target_held: usize) -> usize {
-        self.first.trim(target_held / 2) + self.second.trim(target_held / 2)
+        let first = self.first.trim(target_held.saturating_sub(self.second.state().held));
+        first + self.second.trim(target_held.saturating_sub(self.first.state().held))
     }
 }

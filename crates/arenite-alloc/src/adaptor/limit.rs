@@ -57,10 +57,12 @@ impl<R: Resource> Limit<R> {
         layout: Layout,
         allocate: impl FnOnce() -> Result<NonNull<[u8]>, AllocError>,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        if !self.charged.try_add(layout.size(), self.limit) {
+        if !self.charged.charge(layout.size(), self.limit) {
             return Err(self.refuse(layout));
         }
-        allocate().inspect_err(|_| self.charged.remove(layout.size()))
+        let block = allocate().inspect_err(|_| self.charged.refund(layout.size()))?;
+        self.charged.settle(1);
+        Ok(block)
     }
 }
 
@@ -86,11 +88,13 @@ unsafe impl<R: Resource> Resource for Limit<R> {
     /// Charges the difference only.
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let more = new.size() - old.size();
-        if !self.charged.try_resize(more, self.limit) {
+        if !self.charged.charge(more, self.limit) {
             return Err(self.refuse(new));
         }
         // SAFETY: the caller's promise.
-        unsafe { self.upstream.grow(block, old, new) }.inspect_err(|_| self.charged.resize(more, 0))
+        let grown = unsafe { self.upstream.grow(block, old, new) }.inspect_err(|_| self.charged.refund(more))?;
+        self.charged.settle(0);
+        Ok(grown)
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {

@@ -7,8 +7,9 @@
 use arenite_core::{AllocError, Event, EventKind, Label, Resource, ResourceState, Sink, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Emits an [`Event`] for each call.
+/// Emits an [`Event`] for each call. A panic of the sink is reported by the panic hook and goes no further.
 ///
 /// ```
 /// use arenite_alloc::{Global, Traced};
@@ -59,7 +60,10 @@ impl<R: Resource, S: Sink> Traced<R, S> {
     fn tell(&self, kind: EventKind, address: usize, size: usize, align: usize) {
         let state = self.upstream.state();
         let label = self.label;
-        self.sink.record(&Event { kind, address, size, align, label, in_use: state.in_use, held: state.held });
+        let event = Event { kind, address, size, align, label, in_use: state.in_use, held: state.held };
+        // A sink that panics must not unwind into a caller who does not know yet where its block went: the panic has been
+        // reported, and ends here.
+        let _told: Result<(), _> = catch_unwind(AssertUnwindSafe(|| self.sink.record(&event)));
     }
 
     fn told(

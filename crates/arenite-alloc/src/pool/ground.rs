@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "gives its chunk back")]
 
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
-use arenite_pages::{Region, page_size};
+use arenite_pages::{HUGE_PAGE, Region, page_size};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -15,7 +15,8 @@ const LEAST_COMMIT: usize = 64 << 10;
 /// Where a pool's bytes come from.
 #[derive(Debug)]
 enum Source<R> {
-    Region { region: Region, committed: usize },
+    /// The blocks start `lead` bytes into the region, on their alignment.
+    Region { region: Region, lead: usize, committed: usize },
     Upstream { upstream: R, layout: Layout },
 }
 
@@ -33,20 +34,26 @@ unsafe impl<R: Resource + Send> Send for Ground<R> {}
 
 impl<R: Resource> Ground<R> {
     /// One reserved range; blocks are committed as they are asked for.
-    pub(crate) fn reserved(blocks: usize, table: usize, label: Label) -> Result<Self, AllocError> {
+    pub(crate) fn reserved(blocks: usize, table: usize, align: usize, label: Label) -> Result<Self, AllocError> {
         let refuse = |cause| AllocError {
             cause,
             size: blocks.saturating_add(table),
-            align: page_size(),
+            align,
             state: ResourceState::default(),
             label,
         };
         let blocks = blocks.checked_next_multiple_of(page_size()).ok_or(refuse(AllocCause::BadLayout))?;
         let table = table.checked_next_multiple_of(page_size()).ok_or(refuse(AllocCause::BadLayout))?;
-        let all = blocks.checked_add(table).ok_or(refuse(AllocCause::BadLayout))?;
+        // A region starts on 2 MiB; for more than that, the blocks start somewhat later.
+        let slack = if align > HUGE_PAGE { align } else { 0 };
+        let all = blocks.checked_add(table).and_then(|all| all.checked_add(slack));
+        let all = all.ok_or(refuse(AllocCause::BadLayout))?;
         let region = Region::reserve(all, label).map_err(|error| refuse(error.alloc_cause()))?;
-        region.commit(blocks, table).map_err(|error| refuse(error.alloc_cause()))?;
-        Ok(Self { base: region.as_ptr(), blocks, table, source: Source::Region { region, committed: 0 } })
+        let lead = region.as_ptr().addr().get().wrapping_neg() & (align - 1);
+        region.commit(lead + blocks, table).map_err(|error| refuse(error.alloc_cause()))?;
+        // SAFETY: `lead` is below `slack`, so inside the region.
+        let base = unsafe { region.as_ptr().add(lead) };
+        Ok(Self { base, blocks, table, source: Source::Region { region, lead, committed: 0 } })
     }
 
     /// One chunk of `upstream`.
@@ -86,12 +93,12 @@ impl<R: Resource> Ground<R> {
     /// Backs the blocks' first `end` bytes, and some more where there is more; returns how many are backed.
     pub(crate) fn back(&mut self, end: usize) -> Result<usize, AllocCause> {
         let blocks = self.blocks;
-        if let Source::Region { region, committed } = &mut self.source
+        if let Source::Region { region, lead, committed } = &mut self.source
             && end > *committed
         {
             let wish = end.max(*committed + LEAST_COMMIT.max(*committed / 8));
             let wish = wish.checked_next_multiple_of(page_size()).map_or(blocks, |wish| wish.min(blocks));
-            region.commit(*committed, wish - *committed).map_err(|error| error.alloc_cause())?;
+            region.commit(*lead + *committed, wish - *committed).map_err(|error| error.alloc_cause())?;
             *committed = wish;
         }
         Ok(self.backed())
@@ -102,14 +109,14 @@ impl<R: Resource> Ground<R> {
     /// # Safety
     /// No block at or after `keep` is live, and none is handed out before [`Ground::back`] was asked for it.
     pub(crate) unsafe fn unback(&mut self, keep: usize) -> usize {
-        let Source::Region { region, committed } = &mut self.source else { return 0 };
+        let Source::Region { region, lead, committed } = &mut self.source else { return 0 };
         let keep = keep.checked_next_multiple_of(page_size()).unwrap_or(*committed);
         if keep >= *committed {
             return 0;
         }
         let gone = *committed - keep;
         // SAFETY: the caller's promise.
-        if unsafe { region.decommit(keep, gone) }.is_err() {
+        if unsafe { region.decommit(*lead + keep, gone) }.is_err() {
             return 0;
         }
         *committed = keep;

@@ -4,24 +4,53 @@
 //! stack ("Systems programming: coping with parallelism", IBM RJ 5118, 1986) with a tag against ABA; a slot's link says
 //! either which slot comes after it, or that it is lent and with what size.
 
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 
-/// Set in the link of a lent slot; the rest is the size it was lent with.
-const LENT: u32 = 1 << 31;
-/// The link of a slot that is on its way onto the stack.
-const MOVING: u32 = LENT - 1;
+/// Set in the link of a lent slot; the rest is what it was lent as.
+const LENT: u64 = 1 << 63;
+/// Set with it where the slot was lent through the fast door.
+const OWNED: u64 = 1 << 62;
+/// Where in a lent slot's link the logarithm of its alignment stands; below it stands its size.
+const ALIGN_SHIFT: u32 = 56;
+/// The link of a slot that is on its way onto the stack: no slot has this number.
+const MOVING: u64 = LENT - 1;
 /// The largest size that a link can carry.
-pub(crate) const MAX_SIZE: usize = (LENT - 1) as usize;
+pub(crate) const MAX_SIZE: usize = (1 << ALIGN_SHIFT) - 1;
 /// The most slots that a stack can carry.
-pub(crate) const MAX_SLOTS: usize = (MOVING - 1) as usize;
+pub(crate) const MAX_SLOTS: usize = (u32::MAX - 1) as usize;
+
+/// What a slot is lent as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lent {
+    /// Through the fast door, to an owner that gives it back there.
+    pub(crate) owned: bool,
+    pub(crate) size: usize,
+    pub(crate) align: usize,
+}
+
+impl Lent {
+    fn link(self) -> u64 {
+        let owned = if self.owned { OWNED } else { 0 };
+        LENT | owned | u64::from(self.align.trailing_zeros() & 63) << ALIGN_SHIFT | self.size as u64
+    }
+
+    /// Reads the link of a lent slot.
+    fn of(link: u64) -> Option<Self> {
+        if link & LENT == 0 {
+            return None;
+        }
+        let size = usize::try_from(link & ((1 << ALIGN_SHIFT) - 1)).unwrap_or(usize::MAX);
+        Some(Self { owned: link & OWNED != 0, size, align: 1 << ((link >> ALIGN_SHIFT) & 63) })
+    }
+}
 
 /// Why a slot was not taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotTaken {
-    /// It is not lent.
+    /// It is not lent, or not through this door.
     NotLive,
-    /// It was lent with this size.
-    Size(usize),
+    /// It was lent as this.
+    Differs(Lent),
 }
 
 #[derive(Debug)]
@@ -38,22 +67,17 @@ fn unpack(head: u64) -> (u32, Option<usize>) {
     (tag, top.checked_sub(1).and_then(|slot| usize::try_from(slot).ok()))
 }
 
-fn pack(tag: u32, next: u32) -> u64 {
-    u64::from(tag) << 32 | u64::from(next)
+fn pack(tag: u32, next: u64) -> u64 {
+    u64::from(tag) << 32 | next & u64::from(u32::MAX)
 }
 
 /// The link that names `slot`.
-fn name(slot: usize) -> u32 {
-    u32::try_from(slot + 1).unwrap_or(0)
-}
-
-/// The link of a slot lent with `size`.
-fn lent(size: usize) -> u32 {
-    LENT | u32::try_from(size).unwrap_or(MOVING)
+fn name(slot: usize) -> u64 {
+    slot as u64 + 1
 }
 
 /// Whether the slot of `link` is lent.
-pub(crate) fn is_lent(link: &AtomicU32) -> bool {
+pub(crate) fn is_lent(link: &AtomicU64) -> bool {
     link.load(Ordering::Relaxed) & LENT != 0
 }
 
@@ -67,9 +91,9 @@ impl IndexStack {
         self.free.load(Ordering::Relaxed)
     }
 
-    /// Takes the newest slot off and registers it as lent with `size`.
+    /// Takes the newest slot off and registers what it is lent as.
     #[inline]
-    pub(crate) fn pop(&self, links: &[AtomicU32], size: usize) -> Option<usize> {
+    pub(crate) fn pop(&self, links: &[AtomicU64], lent: Lent) -> Option<usize> {
         let mut head = self.head.load(Ordering::Acquire);
         loop {
             let (tag, top) = unpack(head);
@@ -80,7 +104,7 @@ impl IndexStack {
             match self.head.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => {
                     self.free.fetch_sub(1, Ordering::Relaxed);
-                    links[slot].store(lent(size), Ordering::Relaxed);
+                    links[slot].store(lent.link(), Ordering::Relaxed);
                     return Some(slot);
                 }
                 Err(now) => head = now,
@@ -88,23 +112,22 @@ impl IndexStack {
         }
     }
 
-    /// Registers a slot that was never on the stack as lent with `size`.
+    /// Registers what a slot that was never on the stack is lent as.
     #[inline]
-    pub(crate) fn enter(&self, links: &[AtomicU32], slot: usize, size: usize) {
-        links[slot].store(lent(size), Ordering::Relaxed);
+    pub(crate) fn enter(&self, links: &[AtomicU64], slot: usize, lent: Lent) {
+        links[slot].store(lent.link(), Ordering::Relaxed);
     }
 
-    /// Takes a slot back, if it is lent and (where `size` is given) was lent with that size.
+    /// Takes a slot back, if `accept` agrees to what it is lent as.
     #[inline]
-    pub(crate) fn push(&self, links: &[AtomicU32], slot: usize, size: Option<usize>) -> Result<(), NotTaken> {
+    pub(crate) fn push(
+        &self,
+        links: &[AtomicU64],
+        slot: usize,
+        accept: impl FnOnce(Lent) -> Result<(), NotTaken>,
+    ) -> Result<(), NotTaken> {
         let link = links[slot].load(Ordering::Relaxed);
-        if link & LENT == 0 {
-            return Err(NotTaken::NotLive);
-        }
-        let lent_size = usize::try_from(link & !LENT).unwrap_or(usize::MAX);
-        if size.is_some_and(|size| size != lent_size) {
-            return Err(NotTaken::Size(lent_size));
-        }
+        accept(Lent::of(link).ok_or(NotTaken::NotLive)?)?;
         // Of two threads that give the same slot back, one wins here.
         if links[slot].compare_exchange(link, MOVING, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return Err(NotTaken::NotLive);
@@ -123,13 +146,14 @@ impl IndexStack {
         }
     }
 
-    /// Registers another size for a lent slot; `false` if it was not lent with `old`.
-    pub(crate) fn resize(&self, links: &[AtomicU32], slot: usize, old: usize, new: usize) -> Result<(), NotTaken> {
-        let swap = links[slot].compare_exchange(lent(old), lent(new), Ordering::Relaxed, Ordering::Relaxed);
-        match swap {
+    /// Registers another size for a slot that is lent as `old`.
+    pub(crate) fn resize(&self, links: &[AtomicU64], slot: usize, old: Lent, size: usize) -> Result<(), NotTaken> {
+        let new = Lent { size, ..old };
+        let swap = links[slot].compare_exchange(old.link(), new.link(), Ordering::Relaxed, Ordering::Relaxed);
+        match swap.map_err(Lent::of) {
             Ok(_) => Ok(()),
-            Err(link) if link & LENT == 0 => Err(NotTaken::NotLive),
-            Err(link) => Err(NotTaken::Size(usize::try_from(link & !LENT).unwrap_or(usize::MAX))),
+            Err(Some(lent)) if !lent.owned => Err(NotTaken::Differs(lent)),
+            Err(_) => Err(NotTaken::NotLive),
         }
     }
 }
@@ -140,10 +164,16 @@ mod loom_models {
     use loom::sync::Arc;
     use loom::thread;
 
-    fn two() -> Arc<(IndexStack, [AtomicU32; 2])> {
-        let pair = Arc::new((IndexStack::new(), [AtomicU32::new(0), AtomicU32::new(0)]));
-        pair.0.enter(&pair.1, 0, 8);
-        pair.0.enter(&pair.1, 1, 8);
+    const AS: Lent = Lent { owned: false, size: 8, align: 8 };
+
+    fn any(_: Lent) -> Result<(), NotTaken> {
+        Ok(())
+    }
+
+    fn two() -> Arc<(IndexStack, [AtomicU64; 2])> {
+        let pair = Arc::new((IndexStack::new(), [AtomicU64::new(0), AtomicU64::new(0)]));
+        pair.0.enter(&pair.1, 0, AS);
+        pair.0.enter(&pair.1, 1, AS);
         pair
     }
 
@@ -151,14 +181,14 @@ mod loom_models {
     fn loom_two_threads_never_get_the_same_slot() {
         loom::model(|| {
             let pair = two();
-            assert_eq!(pair.0.push(&pair.1, 0, Some(8)), Ok(()));
-            assert_eq!(pair.0.push(&pair.1, 1, None), Ok(()));
+            assert_eq!(pair.0.push(&pair.1, 0, any), Ok(()));
+            assert_eq!(pair.0.push(&pair.1, 1, any), Ok(()));
             let other = Arc::clone(&pair);
-            let handle = thread::spawn(move || other.0.pop(&other.1, 4));
-            let mine = pair.0.pop(&pair.1, 4);
+            let handle = thread::spawn(move || other.0.pop(&other.1, AS));
+            let mine = pair.0.pop(&pair.1, AS);
             let theirs = handle.join().unwrap();
             assert!(mine.is_some() && theirs.is_some() && mine != theirs);
-            assert_eq!(pair.0.pop(&pair.1, 4), None);
+            assert_eq!(pair.0.pop(&pair.1, AS), None);
         });
     }
 
@@ -167,8 +197,8 @@ mod loom_models {
         loom::model(|| {
             let pair = two();
             let other = Arc::clone(&pair);
-            let handle = thread::spawn(move || other.0.push(&other.1, 0, Some(8)));
-            let mine = pair.0.push(&pair.1, 0, Some(8));
+            let handle = thread::spawn(move || other.0.push(&other.1, 0, any));
+            let mine = pair.0.push(&pair.1, 0, any);
             let theirs = handle.join().unwrap();
             assert!(mine.is_ok() != theirs.is_ok());
             assert_eq!(pair.0.len(), 1);
@@ -179,16 +209,16 @@ mod loom_models {
     fn loom_reuse_between_a_read_and_its_exchange_is_noticed() {
         loom::model(|| {
             let pair = two();
-            assert_eq!(pair.0.push(&pair.1, 0, None), Ok(()));
+            assert_eq!(pair.0.push(&pair.1, 0, any), Ok(()));
             let other = Arc::clone(&pair);
             let handle = thread::spawn(move || {
-                let slot = other.0.pop(&other.1, 8)?;
-                other.0.push(&other.1, slot, None).ok()
+                let slot = other.0.pop(&other.1, AS)?;
+                other.0.push(&other.1, slot, any).ok()
             });
-            let mine = pair.0.pop(&pair.1, 8);
+            let mine = pair.0.pop(&pair.1, AS);
             let cycled = handle.join().unwrap();
             assert!(mine.is_some() || cycled.is_some());
-            let left = pair.0.pop(&pair.1, 8);
+            let left = pair.0.pop(&pair.1, AS);
             assert!(mine.is_none() || left.is_none(), "one slot, two owners");
         });
     }

@@ -47,7 +47,10 @@ pub struct Pool<R: Resource = Global> {
 }
 
 const FREE: u8 = 0;
+/// Lent by `allocate_block`: `deallocate_block` takes it back.
 const LIVE: u8 = 1;
+/// Lent by the fast door, to an owner that gives it back there: safe code must not free it from under that owner.
+const OWNED: u8 = 2;
 
 // SAFETY: the pointers are into the ground, which this value owns and which is `Send`; a pool can only be sent while nothing
 // borrows it.
@@ -73,7 +76,7 @@ impl Pool {
 
     fn reserved(slots: Slots) -> Result<Self, AllocError> {
         let label = Label::new("pool");
-        Ok(Self::over(Ground::reserved(slots.bytes(), table(slots.count), label)?, slots, label))
+        Ok(Self::over(Ground::reserved(slots.bytes(), table(slots.count), slots.align, label)?, slots, label))
     }
 }
 
@@ -162,6 +165,11 @@ impl<R: Resource> Pool<R> {
     /// [`AllocCause::CapacityReached`] if every block is lent, or the system gives no more memory.
     #[inline]
     pub fn allocate_block(&self) -> Result<NonNull<u8>, AllocError> {
+        self.lend(LIVE)
+    }
+
+    #[inline(always)]
+    fn lend(&self, door: u8) -> Result<NonNull<u8>, AllocError> {
         let mut block = self.hot.get();
         if block.is_null() {
             block = match self.pop() {
@@ -176,7 +184,7 @@ impl<R: Resource> Pool<R> {
         // SAFETY: `block` is one of this pool's.
         let flag = unsafe { self.flag(slot) };
         // SAFETY: an entry of the table, which this thread alone uses.
-        unsafe { flag.write(LIVE) };
+        unsafe { flag.write(door) };
         // SAFETY: blocks lie in the ground: not null.
         Ok(unsafe { NonNull::new_unchecked(block) })
     }
@@ -226,7 +234,7 @@ impl<R: Resource> Pool<R> {
     ///
     /// # Errors
     /// [`AllocCause::Foreign`] outside the pool, [`AllocCause::Interior`] inside a block, [`AllocCause::NotLive`] already
-    /// free or never lent. The pool is unchanged in each case.
+    /// free, never lent, or lent through the fast door (to a container). The pool is unchanged in each case.
     #[inline]
     pub fn deallocate_block(&self, block: NonNull<u8>) -> Result<(), AllocError> {
         let offset = block.addr().get().wrapping_sub(self.base.addr());
@@ -286,7 +294,7 @@ impl<R: Resource> Pool<R> {
     fn live_end(&self) -> usize {
         // SAFETY: the flags of the blocks touched so far.
         let flags = unsafe { core::slice::from_raw_parts(self.flags, self.touched()) };
-        flags.iter().rposition(|&flag| flag == LIVE).map_or(0, |slot| slot + 1)
+        flags.iter().rposition(|&flag| flag != FREE).map_or(0, |slot| slot + 1)
     }
 }
 
@@ -300,7 +308,7 @@ unsafe impl<R: Resource> Resource for Pool<R> {
             let error = self.refuse(AllocCause::TooLarge { largest: self.slots.stride });
             return Err(AllocError { size: layout.size(), align: layout.align(), ..error });
         }
-        match self.allocate_block() {
+        match self.lend(OWNED) {
             Ok(block) => Ok(NonNull::slice_from_raw_parts(block, self.slots.stride)),
             Err(error) => Err(AllocError { size: layout.size(), align: layout.align(), ..error }),
         }
@@ -308,8 +316,12 @@ unsafe impl<R: Resource> Resource for Pool<R> {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
-        let given = self.deallocate_block(block);
-        debug_assert!(given.is_ok(), "{given:?}");
+        let offset = block.addr().get().wrapping_sub(self.base.addr());
+        // SAFETY: the caller's promise: the start of a block of this pool.
+        let flag = unsafe { self.flag(self.slots.slot(offset)) };
+        // SAFETY: an entry of the table, which this thread alone uses.
+        unsafe { flag.write(FREE) };
+        self.push(self.base.wrapping_add(offset));
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, _old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -317,7 +329,9 @@ unsafe impl<R: Resource> Resource for Pool<R> {
             let error = self.refuse(AllocCause::TooLarge { largest: self.slots.stride });
             return Err(AllocError { size: new.size(), align: new.align(), ..error });
         }
-        Ok(NonNull::slice_from_raw_parts(block, self.slots.stride))
+        // Made from the pool's own pointer: the caller's may be good for no more than the old size.
+        let own = self.base.wrapping_add(block.addr().get().wrapping_sub(self.base.addr()));
+        Ok(NonNull::slice_from_raw_parts(NonNull::new(own).unwrap_or(block), self.slots.stride))
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {

@@ -5,10 +5,10 @@
 #![expect(unsafe_code, reason = "keeps its table in raw memory and hands out raw blocks")]
 
 use super::ground::Ground;
-use super::index_stack::{IndexStack, MAX_SIZE, MAX_SLOTS, NotTaken};
+use super::index_stack::{IndexStack, Lent, MAX_SIZE, MAX_SLOTS, NotTaken, is_lent};
 use super::slots::Slots;
 use crate::Global;
-use crate::sync::AtomicU32;
+use crate::sync::AtomicU64;
 use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Owns, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::fmt;
@@ -18,8 +18,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A fixed-size pool that many threads use at once: the twin of [`Pool`](crate::Pool), checked in the same way.
 ///
-/// Lock-free and O(1); a block may be given back by any thread. Four bytes of table a block. It is a
-/// [`MemoryAllocator`] as it stands: the table knows with what size each block was lent.
+/// Lock-free and O(1); a block may be given back by any thread. Eight bytes of table a block. It is a
+/// [`MemoryAllocator`] as it stands: the table knows with what size and alignment each block was lent.
 ///
 /// ```
 /// use arenite_alloc::SharedPool;
@@ -40,7 +40,7 @@ pub struct SharedPool<R: Resource = Global> {
     fresh: AtomicUsize,
     backed: AtomicUsize,
     peak: AtomicUsize,
-    links: *const AtomicU32,
+    links: *const AtomicU64,
     base: *mut u8,
     slots: Slots,
     label: Label,
@@ -56,17 +56,24 @@ impl SharedPool {
     /// `count` blocks of `size` bytes; see [`Pool::new`](crate::Pool::new).
     ///
     /// # Errors
-    /// As [`Pool::new`](crate::Pool::new), and if `size` or `count` is 2³¹ or more.
+    /// As [`Pool::new`](crate::Pool::new), and if `count` is 2³² - 1 or more.
     pub fn new(size: usize, count: usize) -> Result<Self, AllocError> {
         let slots = Self::geometry(Slots::new(size, None, count)?)?;
         let label = Label::new("shared pool");
-        Ok(Self::over(Ground::reserved(slots.bytes(), table(count), label)?, slots, label))
+        Ok(Self::over(Ground::reserved(slots.bytes(), table(count), slots.align, label)?, slots, label))
+    }
+}
+
+fn cause(why: NotTaken) -> AllocCause {
+    match why {
+        NotTaken::NotLive => AllocCause::NotLive,
+        NotTaken::Differs(Lent { size, align, .. }) => AllocCause::Mismatch { size, align },
     }
 }
 
 /// The bytes of the table: a link per block.
 const fn table(count: usize) -> usize {
-    count * size_of::<AtomicU32>()
+    count * size_of::<AtomicU64>()
 }
 
 impl<R: Resource> SharedPool<R> {
@@ -133,7 +140,7 @@ impl<R: Resource> SharedPool<R> {
         }
     }
 
-    fn links(&self) -> &[AtomicU32] {
+    fn links(&self) -> &[AtomicU64] {
         // SAFETY: the table has `count` links, zeroed when it was made, aligned, and lives as long as the pool.
         unsafe { core::slice::from_raw_parts(self.links, self.slots.count) }
     }
@@ -143,10 +150,10 @@ impl<R: Resource> SharedPool<R> {
     }
 
     #[inline]
-    fn lend(&self, size: usize, align: usize) -> Result<NonNull<u8>, AllocError> {
-        let slot = match self.stack.pop(self.links(), size) {
+    fn lend(&self, lent: Lent) -> Result<NonNull<u8>, AllocError> {
+        let slot = match self.stack.pop(self.links(), lent) {
             Some(slot) => slot,
-            None => self.take_fresh(size).map_err(|cause| self.refuse(cause, size, align))?,
+            None => self.take_fresh(lent).map_err(|cause| self.refuse(cause, lent.size, lent.align))?,
         };
         // SAFETY: blocks lie in the ground: not null.
         Ok(unsafe { NonNull::new_unchecked(self.base.wrapping_add(slot * self.slots.stride)) })
@@ -154,12 +161,12 @@ impl<R: Resource> SharedPool<R> {
 
     /// A slot that was never handed out.
     #[cold]
-    fn take_fresh(&self, size: usize) -> Result<usize, AllocCause> {
+    fn take_fresh(&self, lent: Lent) -> Result<usize, AllocCause> {
         loop {
             let backed = self.backed.load(Ordering::Acquire);
             let step = |fresh| (fresh < backed).then_some(fresh + 1);
             if let Ok(slot) = self.fresh.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step) {
-                self.stack.enter(self.links(), slot, size);
+                self.stack.enter(self.links(), slot, lent);
                 self.peak.fetch_max(slot + 1, Ordering::Relaxed);
                 return Ok(slot);
             }
@@ -169,7 +176,7 @@ impl<R: Resource> SharedPool<R> {
             }
             if backed == self.slots.count {
                 // Another thread may have given a block back meanwhile.
-                return self.stack.pop(self.links(), size).ok_or(AllocCause::CapacityReached);
+                return self.stack.pop(self.links(), lent).ok_or(AllocCause::CapacityReached);
             }
             let bytes = ground.back((backed + 1) * self.slots.stride)?;
             self.backed.store((bytes / self.slots.stride).min(self.slots.count), Ordering::Release);
@@ -187,17 +194,18 @@ impl<R: Resource> SharedPool<R> {
     /// [`AllocCause::CapacityReached`] if every block is lent, or the system gives no more memory.
     #[inline]
     pub fn allocate_block(&self) -> Result<NonNull<u8>, AllocError> {
-        self.lend(self.slots.stride, self.slots.align)
+        self.lend(Lent { owned: false, size: self.slots.stride, align: self.slots.align })
     }
 
     /// Gives `block` back. O(1), lock-free.
     ///
     /// # Errors
     /// [`AllocCause::Foreign`] outside the pool, [`AllocCause::Interior`] inside a block, [`AllocCause::NotLive`] already
-    /// free or never lent. The pool is unchanged in each case.
+    /// free, never lent, or lent through the fast door (to a container). The pool is unchanged in each case.
     #[inline]
     pub fn deallocate_block(&self, block: NonNull<u8>) -> Result<(), AllocError> {
-        self.take_back(block.addr().get(), None)
+        let lent_here = |lent: Lent| if lent.owned { Err(NotTaken::NotLive) } else { Ok(()) };
+        self.take_back(block.addr().get(), lent_here)
             .map_err(|cause| self.refuse(cause, self.slots.stride, self.slots.align))
     }
 
@@ -209,16 +217,13 @@ impl<R: Resource> SharedPool<R> {
     }
 
     #[inline]
-    fn take_back(&self, address: usize, size: Option<usize>) -> Result<(), AllocCause> {
+    fn take_back(
+        &self,
+        address: usize,
+        accept: impl FnOnce(Lent) -> Result<(), NotTaken>,
+    ) -> Result<(), AllocCause> {
         let slot = self.slot(address)?;
-        self.stack.push(self.links(), slot, size).map_err(|why| self.cause(why))
-    }
-
-    fn cause(&self, why: NotTaken) -> AllocCause {
-        match why {
-            NotTaken::NotLive => AllocCause::NotLive,
-            NotTaken::Size(size) => AllocCause::Mismatch { size, align: self.slots.align },
-        }
+        self.stack.push(self.links(), slot, accept).map_err(cause)
     }
 
     fn serve(&self, layout: Layout) -> Result<(), AllocError> {
@@ -242,19 +247,21 @@ unsafe impl<R: Resource> Resource for SharedPool<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.serve(layout)?;
-        let block = self.lend(layout.size(), layout.align())?;
+        let block = self.lend(Lent { owned: true, size: layout.size(), align: layout.align() })?;
         Ok(NonNull::slice_from_raw_parts(block, self.slots.stride))
     }
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
-        let given = self.take_back(block.addr().get(), None);
+        let given = self.take_back(block.addr().get(), |_| Ok(()));
         debug_assert!(given.is_ok(), "{given:?}");
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, _old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.serve(new)?;
-        Ok(NonNull::slice_from_raw_parts(block, self.slots.stride))
+        // Made from the pool's own pointer: the caller's may be good for no more than the old size.
+        let own = self.base.wrapping_add(block.addr().get().wrapping_sub(self.base.addr()));
+        Ok(NonNull::slice_from_raw_parts(NonNull::new(own).unwrap_or(block), self.slots.stride))
     }
 
     unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -287,12 +294,18 @@ impl<R: Resource + Send> MemoryAllocator for SharedPool<R> {
 
     fn allocate(&self, size: usize, alignment: usize) -> Result<*mut u8, AllocError> {
         self.layout(size, alignment)?;
-        self.lend(size, alignment).map(NonNull::as_ptr)
+        self.lend(Lent { owned: false, size, align: alignment }).map(NonNull::as_ptr)
     }
 
     fn deallocate(&self, ptr: *mut u8, size: usize, alignment: usize) -> Result<(), AllocError> {
         self.layout(size, alignment)?;
-        self.take_back(ptr.addr(), Some(size)).map_err(|cause| self.refuse(cause, size, alignment))
+        let said = Lent { owned: false, size, align: alignment };
+        let accept = |lent: Lent| match lent {
+            lent if lent == said => Ok(()),
+            lent if lent.owned => Err(NotTaken::NotLive),
+            lent => Err(NotTaken::Differs(lent)),
+        };
+        self.take_back(ptr.addr(), accept).map_err(|cause| self.refuse(cause, size, alignment))
     }
 
     /// Within a block's size the block stays where it is.
@@ -306,8 +319,9 @@ impl<R: Resource + Send> MemoryAllocator for SharedPool<R> {
         self.layout(old_size, alignment)?;
         self.layout(new_size, alignment)?;
         let slot = self.slot(ptr.addr()).map_err(|cause| self.refuse(cause, old_size, alignment))?;
-        let resized = self.stack.resize(self.links(), slot, old_size, new_size);
-        resized.map_err(|why| self.refuse(self.cause(why), old_size, alignment))?;
+        let said = Lent { owned: false, size: old_size, align: alignment };
+        let resized = self.stack.resize(self.links(), slot, said, new_size);
+        resized.map_err(|why| self.refuse(cause(why), old_size, alignment))?;
         Ok(ptr)
     }
 
@@ -334,12 +348,12 @@ impl<R: Resource> Trim for SharedPool<R> {
 impl<R: Resource> SharedPool<R> {
     /// Gives the memory behind the last lent block back. O(capacity).
     pub fn trim_mut(&mut self) -> usize {
-        let lent = self.links().iter().rposition(super::index_stack::is_lent).map_or(0, |slot| slot + 1);
+        let lent = self.links().iter().rposition(is_lent).map_or(0, |slot| slot + 1);
         self.stack = IndexStack::new();
         let links = self.links();
-        for slot in (0..lent).rev().filter(|&slot| !super::index_stack::is_lent(&links[slot])) {
-            self.stack.enter(links, slot, 0);
-            let pushed = self.stack.push(links, slot, None);
+        for slot in (0..lent).rev().filter(|&slot| !is_lent(&links[slot])) {
+            self.stack.enter(links, slot, Lent { owned: false, size: 0, align: 1 });
+            let pushed = self.stack.push(links, slot, |_| Ok(()));
             debug_assert_eq!(pushed, Ok(()), "just entered");
         }
         let (stride, count) = (self.slots.stride, self.slots.count);

@@ -1,0 +1,137 @@
+//! The examples of the documents that this project answers to, with nothing changed but imports and the corrections that
+//! the mission's table names.
+
+use arenite::prelude::*;
+use std::error::Error;
+
+#[test]
+fn u05_arena_example() -> Result<(), Box<dyn Error>> {
+    let arena = ArenaAllocator::new(10 * 1024 * 1024);
+    let ptr1 = arena.allocate(1024, 8)?;
+    let ptr2 = arena.allocate(2048, 16)?;
+    assert!(ptr1 != ptr2 && ptr1.addr().is_multiple_of(8) && ptr2.addr().is_multiple_of(16));
+    println!("Arena allocated: {} bytes", arena.allocated_size());
+    println!("Arena peak usage: {} bytes", arena.peak_allocated());
+    assert_eq!((arena.allocated_size(), arena.peak_allocated()), (3072, 3072));
+    Ok(())
+}
+
+#[test]
+fn u06_matrix_operations_with_arena() -> Result<(), Box<dyn Error>> {
+    fn run() -> Result<Array<f64>, Box<dyn Error>> {
+        let arena = Arena::with_capacity(100 * 1024 * 1024);
+        let temp1 = Array::with_allocator(&arena).zeros([1000, 1000])?;
+        let temp2 = Array::with_allocator(&arena).ones([1000, 1000])?;
+        let temp3 = temp1.add(&temp2)?;
+        let result = Array::from(&temp3);
+        Ok(result)
+    }
+    let result = run()?;
+    assert_eq!((result.sum(), result[[999, 999]]), (1e6, 1.0));
+    Ok(())
+}
+
+#[test]
+fn u08_pool_example() -> Result<(), Box<dyn Error>> {
+    let pool = PoolAllocator::new(1024, 100)?;
+    let block1 = pool.allocate_block()?;
+    let block2 = pool.allocate_block()?;
+    pool.deallocate_block(block1)?;
+    pool.deallocate_block(block2)?;
+    println!("Pool fragmentation: {:.2}%", pool.fragmentation_level() * 100.0);
+    assert_eq!(pool.state().live_blocks, 0);
+    Ok(())
+}
+
+#[test]
+fn u12_system_allocator_example() {
+    let allocator = SystemAllocator::new();
+    let ptr = allocator.allocate(4096, 16).expect("Allocation failed");
+    assert_eq!((allocator.allocated_size(), allocator.peak_allocated()), (4096, 4096));
+    allocator.deallocate(ptr, 4096, 16).expect("Deallocation failed");
+    assert_eq!((allocator.allocated_size(), allocator.peak_allocated()), (0, 4096));
+}
+
+#[test]
+fn u38_an_allocator_is_chosen_by_use() -> Result<(), Box<dyn Error>> {
+    fn choose(operation_type: &str, data_size: usize) -> Box<dyn MemoryAllocator<Error = AllocError>> {
+        match operation_type {
+            "temporary" => Box::new(ArenaAllocator::new(data_size * 2)),
+            "streaming" => Box::new(PoolAllocator::new(4096, 1000).unwrap()),
+            _ => Box::new(SystemAllocator::new()),
+        }
+    }
+    for operation in ["temporary", "streaming", "persistent"] {
+        let allocator = choose(operation, 1 << 20);
+        let block = allocator.allocate(4096, 16)?;
+        assert_eq!(allocator.allocated_size(), 4096, "{operation}");
+        assert!(allocator.deallocate(block.wrapping_add(1), 4096, 16).is_err(), "{operation}");
+        allocator.deallocate(block, 4096, 16)?;
+        assert!(allocator.deallocate(block, 4096, 16).is_err(), "{operation}");
+        assert_eq!(allocator.allocated_size(), 0, "{operation}");
+    }
+    Ok(())
+}
+
+/// The document's struct borrows from itself; a counted handle of the arena says the same and compiles.
+struct TemporaryWorkspace {
+    arrays: Vec<Array<f64, LocalHandle<Arena>>>,
+    arena: LocalHandle<Arena>,
+}
+
+impl TemporaryWorkspace {
+    fn new(capacity: usize) -> Self {
+        Self { arrays: Vec::new(), arena: LocalHandle::new(Arena::with_capacity(capacity)) }
+    }
+
+    fn create_array(&mut self, shape: &[usize]) -> Result<&Array<f64, LocalHandle<Arena>>, Box<dyn Error>> {
+        let array = Array::with_allocator(self.arena.clone()).zeros(shape)?;
+        self.arrays.push(array);
+        self.arrays.last().ok_or_else(|| "just pushed".into())
+    }
+}
+
+#[test]
+fn u40_a_workspace_owns_its_arena_and_its_arrays() -> Result<(), Box<dyn Error>> {
+    let mut workspace = TemporaryWorkspace::new(100 * 1024 * 1024);
+    workspace.create_array(&[1000, 1000])?;
+    workspace.create_array(&[500, 2000])?;
+    let [temp1, temp2] = &workspace.arrays[..] else { return Err("two arrays".into()) };
+    assert!(temp1.add(temp2).is_err(), "shapes differ");
+    let flat = temp1.view().reshape([500, 2000])?;
+    assert_eq!(flat.len(), temp2.len());
+    let arena = workspace.arena.clone();
+    assert_eq!(arena.state().live_blocks, 2);
+    drop(workspace);
+    assert_eq!(arena.state().live_blocks, 0);
+    Ok(())
+}
+
+#[test]
+fn a10_the_checkpoint_of_a_training_loop() -> Result<(), Box<dyn Error>> {
+    let arena = Arena::new();
+    let params = Array::<f32>::with_allocator(&arena).ones([1000])?;
+    let save = arena.mark()?;
+    for _ in 0..3 {
+        let forward = Array::<f32>::with_allocator(&arena).full([1 << 20], 2.0)?;
+        assert_eq!(forward.sum(), 2.0 * f32::from(1u16 << 15) * 32.0);
+        drop(forward);
+        arena.restore(save)?;
+        assert_eq!(params.sum(), 1000.0);
+    }
+    assert_eq!(arena.state().live_blocks, 1);
+    Ok(())
+}
+
+#[test]
+fn a18_one_arena_for_every_tensor_of_a_program() -> Result<(), Box<dyn Error>> {
+    static TENSORS: std::sync::LazyLock<SharedArena> = std::sync::LazyLock::new(SharedArena::new);
+    let sums: Vec<f64> = std::thread::scope(|threads| {
+        let sum = |value| move || Array::<f64, _>::with_allocator(&*TENSORS).full([100], value).map(|array| array.sum());
+        let handles: Vec<_> = (0..4u8).map(|id| threads.spawn(sum(f64::from(id)))).collect();
+        handles.into_iter().map(|handle| handle.join().expect("no panic")).collect::<Result<_, _>>()
+    })?;
+    assert_eq!(sums, [0.0, 100.0, 200.0, 300.0]);
+    assert_eq!(TENSORS.state().live_blocks, 0);
+    Ok(())
+}
