@@ -11,6 +11,8 @@ use std::alloc::System;
 
 /// How many blocks a thread keeps while it recycles.
 const KEPT: usize = 16;
+/// The smallest block that is worth keeping: smaller ones would push the large ones out, and cost little.
+const LEAST: usize = 1024;
 
 thread_local! {
     // Constant and without a destructor: of use from the first allocation of a thread to the last.
@@ -109,8 +111,8 @@ impl<A> Front<A> {
 }
 
 impl<A: GlobalAlloc> Front<A> {
-    /// From now until the guard is dropped, this thread keeps up to 16 of the blocks that it frees, and takes them again for
-    /// requests of the same size and alignment.
+    /// From now until the guard is dropped, this thread keeps up to 16 of the blocks of 1 KiB and more that it frees, and
+    /// takes them again for requests of the same size and alignment.
     pub fn recycle(&self) -> Recycling<'_, A> {
         let _started: Result<(), _> = THREAD.try_with(|thread| thread.recycling.set(thread.recycling.get() + 1));
         Recycling { front: self, thread: PhantomData }
@@ -119,7 +121,7 @@ impl<A: GlobalAlloc> Front<A> {
     /// A kept block of `layout`.
     fn take_kept(layout: Layout) -> Option<*mut u8> {
         let take = |thread: &Thread| {
-            if thread.recycling.get() == 0 {
+            if thread.recycling.get() == 0 || layout.size() < LEAST {
                 return None;
             }
             let slot = thread.kept.iter().find(|slot| slot.get().is_some_and(|(_, kept)| kept == layout))?;
@@ -131,7 +133,7 @@ impl<A: GlobalAlloc> Front<A> {
     /// Keeps `block`, and returns the one that had to make room for it; `block` itself where nothing is kept.
     fn keep(block: *mut u8, layout: Layout) -> Option<(*mut u8, Layout)> {
         let keep = |thread: &Thread| {
-            if thread.recycling.get() == 0 {
+            if thread.recycling.get() == 0 || layout.size() < LEAST {
                 return Some((block, layout));
             }
             let free = thread.kept.iter().position(|slot| slot.get().is_none());

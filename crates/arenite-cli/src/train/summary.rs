@@ -53,7 +53,7 @@ fn table(strategies: &[StrategyReport]) -> Table {
             format!("{:.2}", strategy.step_ms_p95),
             strategy.ratio_to_system.map_or("-".into(), |ratio| format!("{ratio:.2}")),
             format!("{:.0}", strategy.allocs_per_step),
-            format!("{:.0}", strategy.system_calls_per_step),
+            format!("{:.1}", strategy.system_calls_per_step),
             format!("{:.1}", strategy.faults_per_step),
             bytes(strategy.peak_in_use),
             bytes(strategy.peak_held),
