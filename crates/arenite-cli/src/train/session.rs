@@ -56,6 +56,7 @@ pub(super) struct Session<'m, 'e, M: Memory> {
     sample: usize,
     seed: u64,
     custom: bool,
+    learning_warm_up: usize,
     model: Model<&'m Heard<'e, M>>,
     costs: Vec<Cost>,
     peak_held: usize,
@@ -84,7 +85,8 @@ impl<'m, 'e, M: Memory> Session<'m, 'e, M> {
         let model = Model::new(config, text.vocabulary(), spec.seed, memory)?;
         let costs = Vec::with_capacity(spec.steps);
         let (sample, seed, custom) = (spec.sample, spec.seed, spec.text.is_some());
-        Ok(Self { strategy, memory, ears, text, sample, seed, custom, model, costs, peak_held: 0 })
+        let learning_warm_up = spec.warm_up;
+        Ok(Self { strategy, memory, ears, text, sample, seed, custom, learning_warm_up, model, costs, peak_held: 0 })
     }
 
     pub(super) fn ready(&self) -> Answer {
@@ -140,8 +142,9 @@ impl<'m, 'e, M: Memory> Session<'m, 'e, M> {
     }
 
     fn report(&self) -> StrategyReport {
-        // The first steps touch memory for the first time and make what is kept from then on.
-        let warm_up = (self.costs.len() / 5).min(10);
+        // The first steps touch memory for the first time and make what is kept from then on; when the learning rate begins
+        // to fall, code runs for the first time, too.
+        let warm_up = (self.costs.len() / 5).min(self.learning_warm_up.max(8) + 2);
         let warm = &self.costs[warm_up..];
         let mean = |field: fn(&Cost) -> f64| warm.iter().map(field).sum::<f64>() / warm.len().max(1) as f64;
         let mut sorted: Vec<f64> = warm.iter().map(|cost| cost.ms).collect();
