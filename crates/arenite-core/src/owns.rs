@@ -7,7 +7,8 @@
 use crate::Resource;
 use core::ptr::NonNull;
 
-/// Tells its own blocks from others by their address.
+/// Tells its own blocks from others by their address. Implemented for resources and boxes of them, not for handles: behind a
+/// handle, others may draw on the same resource.
 ///
 /// # Safety
 /// `owns` is true for every live block of this resource, and false for every block of another.

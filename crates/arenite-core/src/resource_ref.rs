@@ -43,13 +43,6 @@ macro_rules! forward {
             }
         }
 
-        // SAFETY: the handle's blocks are the resource's.
-        unsafe impl<R: Owns + ?Sized> Owns for $handle {
-            fn owns(&self, block: NonNull<u8>) -> bool {
-                (**self).owns(block)
-            }
-        }
-
         impl<R: Trim + ?Sized> Trim for $handle {
             fn trim(&self, target_held: usize) -> usize {
                 (**self).trim(target_held)
@@ -59,3 +52,11 @@ macro_rules! forward {
 }
 
 forward!(&R, Box<R>, Rc<R>, Arc<R>);
+
+// Not for `&R`, `Rc` and `Arc`: a resource that others draw on, too, cannot say "false" of their blocks.
+// SAFETY: the box owns the resource, whose blocks they are.
+unsafe impl<R: Owns + ?Sized> Owns for Box<R> {
+    fn owns(&self, block: NonNull<u8>) -> bool {
+        (**self).owns(block)
+    }
+}

@@ -99,7 +99,7 @@ fn the_program_survives_every_refusal_of_its_own_requests() {
     let system = System::new();
     for attempt in 0..20 {
         let pool = Pool::new(8192, 32).unwrap();
-        let both = Fallback::new(&pool, Failing::at(&system, attempt));
+        let both = Fallback::new(pool, Failing::at(&system, attempt));
         assert_eq!(program(&both).unwrap(), 512.0 + 4950.0);
     }
 }

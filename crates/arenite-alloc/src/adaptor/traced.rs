@@ -63,7 +63,10 @@ impl<R: Resource, S: Sink> Traced<R, S> {
         let event = Event { kind, address, size, align, label, in_use: state.in_use, held: state.held };
         // A sink that panics must not unwind into a caller who does not know yet where its block went: the panic has been
         // reported, and ends here.
-        let _told: Result<(), _> = catch_unwind(AssertUnwindSafe(|| self.sink.record(&event)));
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.sink.record(&event))) {
+            // Its own destructor could panic, too.
+            let _kept = core::mem::ManuallyDrop::new(payload);
+        }
     }
 
     fn told(

@@ -232,9 +232,10 @@ struct Leave<'a> {
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
+        // First, so that a destructor that panics leaves no scope open.
+        self.arena.cursor.seal(0);
         self.arena.adopted().drop_down_to(self.offset);
         self.arena.cursor.force(self.offset, self.depth, self.live);
-        self.arena.cursor.seal(0);
     }
 }
 
