@@ -116,12 +116,22 @@ macro_rules! handle {
                 unsafe { self.0.deallocate(block, layout) }
             }
             #[inline]
-            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            unsafe fn grow(
+                &self,
+                block: NonNull<u8>,
+                old: Layout,
+                new: Layout,
+            ) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's promise.
                 unsafe { self.0.grow(block, old, new) }
             }
             #[inline]
-            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            unsafe fn shrink(
+                &self,
+                block: NonNull<u8>,
+                old: Layout,
+                new: Layout,
+            ) -> Result<NonNull<[u8]>, AllocError> {
                 // SAFETY: the caller's promise.
                 unsafe { self.0.shrink(block, old, new) }
             }

@@ -114,7 +114,8 @@ impl<A: GlobalAlloc> Front<A> {
     /// From now until the guard is dropped, this thread keeps up to 16 of the blocks of 1 KiB and more that it frees, and
     /// takes them again for requests of the same size and alignment.
     pub fn recycle(&self) -> Recycling<'_, A> {
-        let _started: Result<(), _> = THREAD.try_with(|thread| thread.recycling.set(thread.recycling.get() + 1));
+        let _started: Result<(), _> =
+            THREAD.try_with(|thread| thread.recycling.set(thread.recycling.get() + 1));
         Recycling { front: self, thread: PhantomData }
     }
 

@@ -68,7 +68,11 @@ pub(crate) mod counted {
         Global::take(layout, std::alloc::alloc, tally, label)
     }
 
-    pub(crate) fn allocate_zeroed(tally: &Tally, label: Label, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    pub(crate) fn allocate_zeroed(
+        tally: &Tally,
+        label: Label,
+        layout: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         Global::take(layout, std::alloc::alloc_zeroed, tally, label)
     }
 
@@ -134,7 +138,12 @@ unsafe impl Resource for Global {
         unsafe { counted::resize(&TALLY, LABEL, block, old, new) }
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
         unsafe { counted::resize(&TALLY, LABEL, block, old, new) }
     }

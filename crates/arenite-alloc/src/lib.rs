@@ -6,6 +6,7 @@ mod adaptor;
 mod arena;
 mod checked;
 mod containers;
+mod fibonacci;
 mod front;
 mod global;
 mod pool;
@@ -14,8 +15,8 @@ mod tally;
 
 pub use adaptor::{Aligned, Failing, Fallback, Limit, LoggingAllocator, Traced};
 pub use arena::{
-    Arena, ArenaAllocator, ArenaBox, ArenaOptions, ArenaScope, Chunk, Chunked, HugePages, Mark, Reserved, RestoreError,
-    ScopeGuard, SharedArena, Span, Store,
+    Arena, ArenaAllocator, ArenaBox, ArenaOptions, ArenaScope, Chunk, Chunked, HugePages, Mark, Reserved,
+    RestoreError, ScopeGuard, SharedArena, Span, Store,
 };
 pub use checked::{Checked, Locked, System, SystemAllocator, ThreadSafeAllocator};
 pub use containers::{LocalHandle, SharedHandle};

@@ -98,9 +98,9 @@ fn print(bytes: &[u8]) -> Result<(), DoctorError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
     use clap::{CommandFactory, Parser};
     use std::error::Error;
+    use std::fs;
 
     #[derive(Debug, Parser)]
     struct Alone {

@@ -26,8 +26,10 @@ use workloads::char_lm::{CORPUS, Config, ConfigError, Text, TextError};
 
 /// Train a small language model on text under each memory strategy, and compare what it cost
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:\n  arenite train\n  arenite train --text book.txt --steps 300 --json run.json\n  \
-arenite train --memory system,arena --batch 64   # a step's temporaries pass 64 MiB")]
+#[command(
+    after_help = "Examples:\n  arenite train\n  arenite train --text book.txt --steps 300 --json run.json\n  \
+arenite train --memory system,arena --batch 64   # a step's temporaries pass 64 MiB"
+)]
 pub struct TrainArgs {
     /// Text to train on, UTF-8; `-` reads standard input [default: this program's own sources and documents]
     #[arg(long, value_name = "FILE")]
@@ -135,7 +137,9 @@ pub enum TrainError {
         source: io::Error,
     },
     /// Two strategies trained differently, which is a defect of arenite.
-    #[error("losses under `{0}` differ from those under `{1}`: memory was used before it was written; please report this")]
+    #[error(
+        "losses under `{0}` differ from those under `{1}`: memory was used before it was written; please report this"
+    )]
     Differ(Strategy, Strategy),
     /// The table could not be printed.
     #[error("cannot print the table")]
@@ -257,7 +261,8 @@ fn spec(args: &TrainArgs, name: &str, text: Option<Vec<u8>>) -> Result<Spec, Tra
 fn report_of(args: &TrainArgs, spec: &Spec, text_name: String, trained: Trained) -> Report {
     let number = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
     let mut strategies = trained.strategies;
-    let system = strategies.iter().find(|strategy| strategy.name == "system").map(|system| system.step_ms_median);
+    let system =
+        strategies.iter().find(|strategy| strategy.name == "system").map(|system| system.step_ms_median);
     for strategy in &mut strategies {
         strategy.ratio_to_system = system.filter(|&ms| ms > 0.0).map(|ms| strategy.step_ms_median / ms);
     }
@@ -287,7 +292,8 @@ fn report_of(args: &TrainArgs, spec: &Spec, text_name: String, trained: Trained)
 /// The command line that makes the same run again.
 fn command(args: &TrainArgs) -> String {
     let names: Vec<String> = args.memory.iter().map(ToString::to_string).collect();
-    let mut line = format!("arenite train --memory {} --steps {} --seed {}", names.join(","), args.steps, args.seed);
+    let mut line =
+        format!("arenite train --memory {} --steps {} --seed {}", names.join(","), args.steps, args.seed);
     if let Some(text) = &args.text {
         line += &format!(" --text {}", text.display());
     }

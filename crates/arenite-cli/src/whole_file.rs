@@ -24,7 +24,9 @@ impl WholeFile {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()); // a link stays a link
         match fs::metadata(&path) {
             Ok(found) if found.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)),
-            Ok(found) if !found.is_file() => return Ok(Self::Direct(fs::OpenOptions::new().write(true).open(&path)?)),
+            Ok(found) if !found.is_file() => {
+                return Ok(Self::Direct(fs::OpenOptions::new().write(true).open(&path)?));
+            }
             _ => {}
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

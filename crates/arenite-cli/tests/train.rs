@@ -71,7 +71,15 @@ fn paths_that_cannot_be_written_are_refused_before_training() {
 
 #[test]
 fn a_limit_too_small_to_train_in_is_refused_with_every_number() {
-    let says = ["asked", "of `train`: limit reached", "in use", "held", "largest free", "limit 100 KiB", "raise the limit"];
+    let says = [
+        "asked",
+        "of `train`: limit reached",
+        "in use",
+        "held",
+        "largest free",
+        "limit 100 KiB",
+        "raise the limit",
+    ];
     for memory in ["system", "pool", "arena"] {
         refused(&[&["--memory", memory, "--limit", "100K"], &TINY[..]].concat(), 1, &says);
     }
@@ -82,7 +90,8 @@ fn every_strategy_learns_the_same_and_the_arena_asks_the_system_for_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let output = arenite(folder.path(), &[&["train", "--json", "run.json"], &TINY[..]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let json: Value = serde_json::from_slice(&std::fs::read(folder.path().join("run.json")).unwrap()).unwrap();
+    let json: Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("run.json")).unwrap()).unwrap();
     let strategies = json["strategies"].as_array().unwrap();
     let names: Vec<_> = strategies.iter().map(|strategy| strategy["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["system", "pool", "arena"]);
@@ -91,8 +100,14 @@ fn every_strategy_learns_the_same_and_the_arena_asks_the_system_for_nothing() {
         assert_eq!(losses.len(), 20);
         assert_eq!(losses, strategies[0]["losses"].as_array().unwrap());
         assert!(losses[19].as_f64() < losses[0].as_f64(), "{losses:?}");
-        for field in ["step_ms_median", "step_ms_p95", "allocs_per_step", "peak_in_use", "peak_held", "rss_peak"] {
-            assert!(strategy[field].as_f64().is_some_and(|value| value > 0.0), "{field}: {}", strategy[field]);
+        for field in
+            ["step_ms_median", "step_ms_p95", "allocs_per_step", "peak_in_use", "peak_held", "rss_peak"]
+        {
+            assert!(
+                strategy[field].as_f64().is_some_and(|value| value > 0.0),
+                "{field}: {}",
+                strategy[field]
+            );
         }
         assert!(strategy["peak_held"].as_u64() >= strategy["peak_in_use"].as_u64());
     }
@@ -111,7 +126,11 @@ fn every_strategy_learns_the_same_and_the_arena_asks_the_system_for_nothing() {
 #[test]
 fn text_from_a_file_and_no_page_when_none_is_wanted() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("verse.txt"), "the quick brown fox jumps over the lazy dog\n".repeat(50)).unwrap();
+    std::fs::write(
+        folder.path().join("verse.txt"),
+        "the quick brown fox jumps over the lazy dog\n".repeat(50),
+    )
+    .unwrap();
     let own = ["train", "--text", "verse.txt", "--memory", "arena", "--no-report", "--sample", "20"];
     let output = arenite(folder.path(), &[&own[..], &TINY[..]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

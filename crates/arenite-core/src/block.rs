@@ -113,7 +113,10 @@ impl<R: Resource> Drop for Block<R> {
 
 impl<R: Resource> fmt::Debug for Block<R> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Block").field("start", &self.start).field("layout", &self.layout).finish_non_exhaustive()
+        out.debug_struct("Block")
+            .field("start", &self.start)
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
     }
 }
 

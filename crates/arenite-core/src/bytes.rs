@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn sizes_are_read_in_the_usual_units() {
-        for (text, bytes) in [("4096", 4096), ("64K", 65536), ("1 MiB", 1 << 20), ("2gb", 2 << 30), ("7b", 7)] {
+        for (text, bytes) in [("4096", 4096), ("64K", 65536), ("1 MiB", 1 << 20), ("2gb", 2 << 30), ("7b", 7)]
+        {
             assert_eq!(text.parse(), Ok(Bytes(bytes)));
         }
     }

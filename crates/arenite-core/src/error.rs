@@ -52,7 +52,9 @@ impl AllocCause {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::BadLayout => "ask for a size below isize::MAX and a power-of-two alignment",
-            Self::Exhausted { .. } => "free or trim something, lower the request, or raise the machine's or cgroup's limit",
+            Self::Exhausted { .. } => {
+                "free or trim something, lower the request, or raise the machine's or cgroup's limit"
+            }
             Self::CapacityReached => "free or reset blocks, or make the resource with more capacity",
             Self::LimitReached => "free blocks or raise the limit",
             Self::TooLarge { .. } => "use a resource with larger blocks",
@@ -79,7 +81,9 @@ impl fmt::Display for AllocCause {
             Self::Foreign => out.write_str("not a live block of this resource"),
             Self::Interior => out.write_str("pointer inside a block"),
             Self::NotLive => out.write_str("block already free"),
-            Self::Mismatch { size, align } => write!(out, "block was asked with size {size} and alignment {align}"),
+            Self::Mismatch { size, align } => {
+                write!(out, "block was asked with size {size} and alignment {align}")
+            }
             Self::TooManyMarks => out.write_str("too many open marks"),
         }
     }
@@ -136,7 +140,14 @@ impl AllocError {
             Err(_) => Err(Self::bad_layout(
                 size,
                 align,
-                ResourceState { in_use: 0, held: 0, peak: 0, live_blocks: 0, largest_free: None, limit: None },
+                ResourceState {
+                    in_use: 0,
+                    held: 0,
+                    peak: 0,
+                    live_blocks: 0,
+                    largest_free: None,
+                    limit: None,
+                },
                 Label::new(""),
             )),
         }
@@ -153,7 +164,14 @@ impl AllocError {
 
 impl fmt::Display for AllocError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "asked {} (align {}) of `{}`: {}; ", Bytes(self.size), self.align, self.label, self.cause)?;
+        write!(
+            out,
+            "asked {} (align {}) of `{}`: {}; ",
+            Bytes(self.size),
+            self.align,
+            self.label,
+            self.cause
+        )?;
         write!(out, "{}; {}", self.state, self.cause.advice())
     }
 }
@@ -177,7 +195,15 @@ mod tests {
         };
         let layout = Layout::from_size_align(512, 64).unwrap();
         let text = AllocError::new(AllocCause::LimitReached, layout, state, Label::new("grads")).to_string();
-        for part in ["512 B", "align 64", "`grads`", "limit reached", "in use 900 B", "held 2 KiB", "largest free 124 B"] {
+        for part in [
+            "512 B",
+            "align 64",
+            "`grads`",
+            "limit reached",
+            "in use 900 B",
+            "held 2 KiB",
+            "largest free 124 B",
+        ] {
             assert!(text.contains(part), "{part} is missing in: {text}");
         }
         assert!(text.contains("limit 1 KiB") && text.ends_with("raise the limit"), "{text}");

@@ -98,7 +98,12 @@ pub unsafe trait Resource {
     /// 2. `new.size() <= old.size()`.
     /// 3. After success the old block is not used.
     #[inline]
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         debug_assert!(new.size() <= old.size(), "shrink to a larger size");
         // SAFETY: the caller's promises are those of `relocate`, with `new.size()` the smaller size.
         unsafe { relocate(self, block, old, new, new.size()) }

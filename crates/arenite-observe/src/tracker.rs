@@ -54,8 +54,14 @@ impl MemoryTracker {
     /// Nothing counted yet.
     #[must_use]
     pub const fn new() -> Self {
-        const ZERO: LabelUsage =
-            LabelUsage { label: Label::new(""), current: 0, peak: 0, live_blocks: 0, allocations: 0, refusals: 0 };
+        const ZERO: LabelUsage = LabelUsage {
+            label: Label::new(""),
+            current: 0,
+            peak: 0,
+            live_blocks: 0,
+            allocations: 0,
+            refusals: 0,
+        };
         Self { usage: Mutex::new(Usage { all: ZERO, labels: Vec::new() }) }
     }
 
@@ -101,7 +107,9 @@ impl LabelUsage {
                 self.live_blocks = self.live_blocks.saturating_sub(1);
                 self.current = self.current.saturating_sub(event.size);
             }
-            EventKind::Resize { old_size, .. } => self.current = self.current.saturating_sub(old_size) + event.size,
+            EventKind::Resize { old_size, .. } => {
+                self.current = self.current.saturating_sub(old_size) + event.size
+            }
             EventKind::Refuse => self.refusals += 1,
             _ => {}
         }
@@ -132,7 +140,8 @@ mod tests {
     fn e38_labels_are_counted_apart_and_together() {
         let tracker = MemoryTracker::new();
         let arena = Arena::new();
-        let (weights, grads) = (Traced::new(&arena, &tracker, "weights"), Traced::new(&arena, &tracker, "grads"));
+        let (weights, grads) =
+            (Traced::new(&arena, &tracker, "weights"), Traced::new(&arena, &tracker, "grads"));
         let layout = AllocError::layout(100, 64).unwrap();
         let first = Block::new_in(layout, &weights).unwrap();
         let mut second = Block::new_in(layout, &grads).unwrap();
@@ -141,7 +150,10 @@ mod tests {
         let labels = tracker.by_label();
         assert_eq!((labels[0].current, labels[0].peak, labels[0].allocations), (0, 100, 1));
         assert_eq!((labels[1].current, labels[1].peak, labels[1].live_blocks), (300, 300, 1));
-        assert_eq!((tracker.current_usage(), tracker.peak_usage(), tracker.allocation_count()), (300, 400, 2));
+        assert_eq!(
+            (tracker.current_usage(), tracker.peak_usage(), tracker.allocation_count()),
+            (300, 400, 2)
+        );
     }
 
     #[test]

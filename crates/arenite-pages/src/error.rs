@@ -75,10 +75,18 @@ impl fmt::Display for PageError {
             PageCall::AdviseHuge => "advise huge pages for",
             PageCall::Release => "release",
         };
-        write!(out, "cannot {call} {} at offset {} of region `{}`", Bytes(self.size), self.offset, self.label)?;
+        write!(
+            out,
+            "cannot {call} {} at offset {} of region `{}`",
+            Bytes(self.size),
+            self.offset,
+            self.label
+        )?;
         write!(out, " of {}: ", Bytes(self.region))?;
         match self.cause {
-            PageCause::BadSize => out.write_str("the size is zero or overflows; ask for 1 byte to isize::MAX"),
+            PageCause::BadSize => {
+                out.write_str("the size is zero or overflows; ask for 1 byte to isize::MAX")
+            }
             PageCause::Unaligned => out.write_str("the range must start and end on OS pages"),
             PageCause::OutOfRange => out.write_str("the range must lie inside the region"),
             PageCause::Os { errno } => write!(

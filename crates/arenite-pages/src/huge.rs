@@ -93,7 +93,8 @@ mod tests {
         }
         let report = region.huge_report().unwrap();
         assert!(report.resident >= 4096, "{report:?}");
-        let granted = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+        let granted =
+            std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
         if granted.contains("[never]") || granted.is_empty() {
             println!("skipped the check of huge pages: this machine grants none");
         } else {

@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "lends and gives back address ranges")]
 
 use crate::error::{PageCall, PageCause, PageError};
-use crate::huge::{HugeReport, HUGE_PAGE};
+use crate::huge::{HUGE_PAGE, HugeReport};
 use crate::os;
 use arenite_core::Label;
 use core::ptr::NonNull;
@@ -43,8 +43,10 @@ impl Region {
     /// [`PageError`] if `len` is zero or overflows, or the process may map no more.
     pub fn reserve(len: usize, label: impl Into<Label>) -> Result<Self, PageError> {
         let label = label.into();
-        let fail = |cause| PageError { call: PageCall::Reserve, cause, offset: 0, size: len, region: 0, label };
-        let rounded = round_up(len, os::page_size()).filter(|&len| len > 0).ok_or(fail(PageCause::BadSize))?;
+        let fail =
+            |cause| PageError { call: PageCall::Reserve, cause, offset: 0, size: len, region: 0, label };
+        let rounded =
+            round_up(len, os::page_size()).filter(|&len| len > 0).ok_or(fail(PageCause::BadSize))?;
         let slack = rounded.checked_add(HUGE_PAGE).filter(|&all| all <= isize::MAX.unsigned_abs());
         let all = slack.ok_or(fail(PageCause::BadSize))?;
         let start = os::reserve(all).map_err(|errno| fail(PageCause::Os { errno: errno.raw_os_error() }))?;
@@ -71,7 +73,8 @@ impl Region {
     pub fn commit(&self, offset: usize, size: usize) -> Result<(), PageError> {
         let start = self.range(PageCall::Commit, offset, size)?;
         // SAFETY: `range` checked that the range is aligned and inside this reservation.
-        unsafe { os::commit(start, size) }.map_err(|errno| self.os_error(PageCall::Commit, offset, size, errno))
+        unsafe { os::commit(start, size) }
+            .map_err(|errno| self.os_error(PageCall::Commit, offset, size, errno))
     }
 
     /// Drops the contents and the backing of `size` bytes at `offset`; they fault until committed again.
@@ -84,7 +87,8 @@ impl Region {
     pub unsafe fn decommit(&self, offset: usize, size: usize) -> Result<(), PageError> {
         let start = self.range(PageCall::Decommit, offset, size)?;
         // SAFETY: `range` checked the range; the caller promised that nobody uses it.
-        unsafe { os::decommit(start, size) }.map_err(|errno| self.os_error(PageCall::Decommit, offset, size, errno))
+        unsafe { os::decommit(start, size) }
+            .map_err(|errno| self.os_error(PageCall::Decommit, offset, size, errno))
     }
 
     /// Asks for transparent huge pages in a range (or, with `false`, for none). It is advice: see

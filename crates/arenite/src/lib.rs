@@ -112,12 +112,13 @@ pub use arenite_tensor as tensor;
 /// What most programs use.
 pub mod prelude {
     pub use arenite_alloc::{
-        Aligned, Arena, ArenaAllocator, ArenaBox, ArenaOptions, ArenaScope, Checked, Fallback, Global, HugePages, Limit,
-        LocalHandle, Mark, Pool, PoolAllocator, RestoreError, SharedArena, SharedHandle, SharedPool, SizedPools, System,
-        SystemAllocator, ThreadSafeAllocator, Traced,
+        Aligned, Arena, ArenaAllocator, ArenaBox, ArenaOptions, ArenaScope, Checked, Fallback, Global,
+        HugePages, Limit, LocalHandle, Mark, Pool, PoolAllocator, RestoreError, SharedArena, SharedHandle,
+        SharedPool, SizedPools, System, SystemAllocator, ThreadSafeAllocator, Traced,
     };
     pub use arenite_core::{
-        Alignment, AllocCause, AllocError, Block, Bytes, Label, MemoryAllocator, Resource, ResourceState, Sink, Trim,
+        Alignment, AllocCause, AllocError, Block, Bytes, Label, MemoryAllocator, Resource, ResourceState,
+        Sink, Trim,
     };
     #[cfg(feature = "observe")]
     pub use arenite_observe::{MemoryTracker, Timeline};

@@ -127,7 +127,9 @@ fn a10_the_checkpoint_of_a_training_loop() -> Result<(), Box<dyn Error>> {
 fn a18_one_arena_for_every_tensor_of_a_program() -> Result<(), Box<dyn Error>> {
     static TENSORS: std::sync::LazyLock<SharedArena> = std::sync::LazyLock::new(SharedArena::new);
     let sums: Vec<f64> = std::thread::scope(|threads| {
-        let sum = |value| move || Array::<f64, _>::with_allocator(&*TENSORS).full([100], value).map(|array| array.sum());
+        let sum = |value| {
+            move || Array::<f64, _>::with_allocator(&*TENSORS).full([100], value).map(|array| array.sum())
+        };
         let handles: Vec<_> = (0..4u8).map(|id| threads.spawn(sum(f64::from(id)))).collect();
         handles.into_iter().map(|handle| handle.join().expect("no panic")).collect::<Result<_, _>>()
     })?;

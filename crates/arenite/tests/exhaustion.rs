@@ -111,7 +111,9 @@ fn a12_a_bounded_arena_refuses_at_every_capacity_below_what_is_needed() {
     let needed = whole.state().peak;
     for capacity in (1..needed).step_by(61) {
         let arena = ArenaOptions::new().capacity(capacity).label("bounded").build();
-        let Err(ArrayError::Alloc(error)) = program(&arena) else { panic!("{capacity} of {needed} was enough") };
+        let Err(ArrayError::Alloc(error)) = program(&arena) else {
+            panic!("{capacity} of {needed} was enough")
+        };
         if error.label.as_str() == "bounded" {
             assert_eq!(error.cause, AllocCause::CapacityReached, "{error}");
             assert_eq!(error.state.limit, Some(capacity), "{error}");
@@ -126,7 +128,10 @@ fn a12_what_the_operating_system_refuses_is_an_error_too() {
     for arena in [Arena::with_capacity(1 << 62), Arena::with_capacity(isize::MAX.unsigned_abs())] {
         let error = arena.alloc(1u8).unwrap_err();
         assert!(matches!(error.cause, AllocCause::Exhausted { .. } | AllocCause::BadLayout), "{error}");
-        assert_eq!(arena.state(), ResourceState { limit: arena.state().limit, largest_free: Some(0), ..Default::default() });
+        assert_eq!(
+            arena.state(),
+            ResourceState { limit: arena.state().limit, largest_free: Some(0), ..Default::default() }
+        );
     }
     let chunked: Arena<Chunked<Pages>> = Arena::chunked_by(Pages::new(), 1 << 61);
     assert!(matches!(chunked.alloc(1u8).unwrap_err().cause, AllocCause::Exhausted { errno } if errno != 0));

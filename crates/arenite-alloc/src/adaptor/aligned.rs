@@ -32,7 +32,12 @@ impl<R: Resource> Aligned<R> {
 
     fn raise(&self, layout: Layout) -> Result<Layout, AllocError> {
         layout.align_to(self.least.get()).map_err(|_| {
-            AllocError::bad_layout(layout.size(), layout.align(), self.upstream.state(), arenite_core::Label::new("aligned"))
+            AllocError::bad_layout(
+                layout.size(),
+                layout.align(),
+                self.upstream.state(),
+                arenite_core::Label::new("aligned"),
+            )
         })
     }
 
@@ -69,13 +74,20 @@ unsafe impl<R: Resource> Resource for Aligned<R> {
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let raised = self.raise(new)?;
         // SAFETY: as for `deallocate`.
-        unsafe { self.upstream.grow(block, self.raised(old), raised) }.map_err(|error| Self::as_asked(error, new))
+        unsafe { self.upstream.grow(block, self.raised(old), raised) }
+            .map_err(|error| Self::as_asked(error, new))
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         let raised = self.raise(new)?;
         // SAFETY: as for `deallocate`.
-        unsafe { self.upstream.shrink(block, self.raised(old), raised) }.map_err(|error| Self::as_asked(error, new))
+        unsafe { self.upstream.shrink(block, self.raised(old), raised) }
+            .map_err(|error| Self::as_asked(error, new))
     }
 
     fn state(&self) -> ResourceState {

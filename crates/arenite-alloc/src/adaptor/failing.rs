@@ -83,7 +83,12 @@ unsafe impl<R: Resource> Resource for Failing<R> {
         unsafe { self.upstream.grow(block, old, new) }
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         self.attempt(new)?;
         // SAFETY: the caller's promise.
         unsafe { self.upstream.shrink(block, old, new) }

@@ -80,7 +80,12 @@ unsafe impl<A: Owns, B: Resource> Resource for Fallback<A, B> {
         }
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         if self.first.owns(block) {
             // SAFETY: the caller's promise, and the block is of `first`.
             unsafe { self.first.shrink(block, old, new) }

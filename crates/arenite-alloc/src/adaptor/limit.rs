@@ -92,12 +92,18 @@ unsafe impl<R: Resource> Resource for Limit<R> {
             return Err(self.refuse(new));
         }
         // SAFETY: the caller's promise.
-        let grown = unsafe { self.upstream.grow(block, old, new) }.inspect_err(|_| self.charged.refund(more))?;
+        let grown =
+            unsafe { self.upstream.grow(block, old, new) }.inspect_err(|_| self.charged.refund(more))?;
         self.charged.settle(0);
         Ok(grown)
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
         let shrunk = unsafe { self.upstream.shrink(block, old, new) }?;
         self.charged.resize(old.size(), new.size());

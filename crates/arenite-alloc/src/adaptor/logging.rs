@@ -93,6 +93,9 @@ impl<T: MemoryAllocator, L: Fn(fmt::Arguments<'_>) + Send + Sync> MemoryAllocato
 
 impl<T: fmt::Debug, L> fmt::Debug for LoggingAllocator<T, L> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("LoggingAllocator").field("inner", &self.inner).field("calls", &self.calls).finish_non_exhaustive()
+        out.debug_struct("LoggingAllocator")
+            .field("inner", &self.inner)
+            .field("calls", &self.calls)
+            .finish_non_exhaustive()
     }
 }

@@ -105,7 +105,12 @@ unsafe impl<R: Resource, S: Sink> Resource for Traced<R, S> {
         self.told(unsafe { self.upstream.grow(block, old, new) }, kind, new)
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         let kind = EventKind::Resize { old_address: block.addr().get(), old_size: old.size() };
         // SAFETY: the caller's promise.
         self.told(unsafe { self.upstream.shrink(block, old, new) }, kind, new)

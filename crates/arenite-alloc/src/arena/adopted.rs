@@ -44,7 +44,12 @@ impl AdoptedList {
     /// 1. `block` is valid for writes of an `Adopted<T>`, aligned, and nobody else's.
     /// 2. It stays so until [`AdoptedList::drop_down_to`] was called with a position at or below `position`.
     /// 3. The returned reference is not used after that.
-    pub(crate) unsafe fn push<'a, T: 'static>(&self, block: NonNull<Adopted<T>>, value: T, position: usize) -> &'a mut T {
+    pub(crate) unsafe fn push<'a, T: 'static>(
+        &self,
+        block: NonNull<Adopted<T>>,
+        value: T,
+        position: usize,
+    ) -> &'a mut T {
         let header = Header { older: self.newest.get(), position, destroy: destroy::<T> };
         // SAFETY: the caller's first promise.
         unsafe { block.write(Adopted { header, value }) };

@@ -92,7 +92,9 @@ impl<R: Resource> Sealed for Chunked<R> {}
 impl<R: Resource> Store for Chunked<R> {
     fn grow(&mut self, cursor: *mut u8, layout: Layout, _label: Label) -> Result<Span, AllocCause> {
         let (next, before) = match self.chunks.get(self.current) {
-            Some(now) if !cursor.is_null() => (self.current + 1, now.before + (cursor.addr() - now.start.addr().get())),
+            Some(now) if !cursor.is_null() => {
+                (self.current + 1, now.before + (cursor.addr() - now.start.addr().get()))
+            }
             _ => (0, 0),
         };
         match self.chunks.iter().skip(next).position(|chunk| chunk.fits(layout)) {

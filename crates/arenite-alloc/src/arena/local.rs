@@ -187,7 +187,8 @@ impl<S: Store> Arena<S> {
     #[inline(always)]
     fn fit(&self, layout: Layout) -> Option<(*mut u8, *mut u8)> {
         let cursor = self.cursor.get();
-        let padding = if layout.align() > GRANULE { cursor.addr().wrapping_neg() & (layout.align() - 1) } else { 0 };
+        let padding =
+            if layout.align() > GRANULE { cursor.addr().wrapping_neg() & (layout.align() - 1) } else { 0 };
         // Neither sum overflows: a layout's size rounded up to its alignment is at most `isize::MAX`.
         let need = padding + rounded(layout.size());
         if need > self.limit.get().addr() - cursor.addr() {
@@ -212,7 +213,10 @@ impl<S: Store> Arena<S> {
         // While the store is at work, the fast path is closed: an upstream that calls back finds no room here.
         let limit = self.limit.replace(self.cursor.get());
         let grown = match self.cold.try_borrow_mut() {
-            Ok(mut cold) => cold.store.grow(self.cursor.get(), layout, self.label).map(|span| (span, cold.store.current())),
+            Ok(mut cold) => cold
+                .store
+                .grow(self.cursor.get(), layout, self.label)
+                .map(|span| (span, cold.store.current())),
             Err(_) => Err(AllocCause::Exhausted { errno: 0 }),
         };
         self.limit.set(limit);
@@ -309,7 +313,9 @@ impl<S: Store> Arena<S> {
 
     #[inline(never)]
     fn open_segment(&self) -> Result<(), AllocError> {
-        let Ok(mut cold) = self.cold.try_borrow_mut() else { return Err(self.refuse(AllocCause::TooManyMarks, Layout::new::<()>())) };
+        let Ok(mut cold) = self.cold.try_borrow_mut() else {
+            return Err(self.refuse(AllocCause::TooManyMarks, Layout::new::<()>()));
+        };
         if cold.below.try_reserve(1).is_err() {
             drop(cold);
             return Err(self.refuse(AllocCause::TooManyMarks, Layout::new::<()>()));
@@ -509,7 +515,8 @@ impl<S: Store> Arena<S> {
     }
 
     pub(crate) fn live_blocks(&self) -> usize {
-        let below: usize = self.cold.try_borrow().map_or(0, |cold| cold.below.iter().map(|segment| segment.live).sum());
+        let below: usize =
+            self.cold.try_borrow().map_or(0, |cold| cold.below.iter().map(|segment| segment.live).sum());
         below + self.live.get()
     }
 }
@@ -529,6 +536,9 @@ impl<S: Store> Drop for Arena<S> {
 
 impl<S: Store> fmt::Debug for Arena<S> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Arena").field("label", &self.label).field("state", &self.state()).finish_non_exhaustive()
+        out.debug_struct("Arena")
+            .field("label", &self.label)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }

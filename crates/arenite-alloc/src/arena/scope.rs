@@ -113,7 +113,12 @@ unsafe impl<S: Store> Resource for ArenaScope<'_, S> {
     }
 
     #[inline]
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
         unsafe { self.arena.shrink(block, old, new) }
     }

@@ -270,7 +270,12 @@ unsafe impl Resource for SharedArena {
         unsafe { relocate(self, block, old, new, old.size()) }
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         if block.addr().get().is_multiple_of(new.align()) {
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }
@@ -322,6 +327,9 @@ impl Drop for SharedArena {
 
 impl fmt::Debug for SharedArena {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("SharedArena").field("label", &self.label).field("in_use", &self.in_use()).finish_non_exhaustive()
+        out.debug_struct("SharedArena")
+            .field("label", &self.label)
+            .field("in_use", &self.in_use())
+            .finish_non_exhaustive()
     }
 }

@@ -79,7 +79,10 @@ impl SharedCursor {
         Self {
             word: AtomicU64::new(0),
             limit: AtomicUsize::new(0),
-            segments: core::array::from_fn(|_| Segment { start: AtomicUsize::new(0), live: AtomicUsize::new(0) }),
+            segments: core::array::from_fn(|_| Segment {
+                start: AtomicUsize::new(0),
+                live: AtomicUsize::new(0),
+            }),
             serials: Mutex::new(Serials { open: [0; SEGMENTS], next: 1 }),
             inside: AtomicUsize::new(0),
             high: AtomicUsize::new(0),
@@ -166,7 +169,12 @@ impl SharedCursor {
             && new_end <= self.limit()
             && self
                 .word
-                .compare_exchange(word.0, word.at(new_end, word.depth()).0, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange(
+                    word.0,
+                    word.at(new_end, word.depth()).0,
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                )
                 .is_ok()
     }
 

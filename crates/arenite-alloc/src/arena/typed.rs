@@ -54,7 +54,11 @@ impl<T> Drop for Filling<T> {
 /// # Safety
 /// `start` is a fresh block for `len` values, which stays for `'a`.
 #[inline]
-unsafe fn fill_with<'a, T>(start: NonNull<T>, len: usize, mut value: impl FnMut(usize) -> T) -> ArenaBox<'a, [T]> {
+unsafe fn fill_with<'a, T>(
+    start: NonNull<T>,
+    len: usize,
+    mut value: impl FnMut(usize) -> T,
+) -> ArenaBox<'a, [T]> {
     let mut filling = Filling { start, filled: 0 };
     while filling.filled < len {
         let next = value(filling.filled);

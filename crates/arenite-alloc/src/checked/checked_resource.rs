@@ -175,7 +175,12 @@ unsafe impl<R: Resource> Resource for Checked<R> {
         unsafe { self.resource.grow(block, old, new) }
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
         unsafe { self.resource.shrink(block, old, new) }
     }

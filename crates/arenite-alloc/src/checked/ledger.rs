@@ -3,6 +3,7 @@
 //! Rests on `hashbrown`. Plain pointers come back from anywhere, so nothing may be read through them before they are known;
 //! a table beside the blocks is the only check that is always sound. It is cut into shards so that threads seldom meet.
 
+use crate::fibonacci::Fibonacci;
 use arenite_core::AllocCause;
 use core::alloc::Layout;
 use hashbrown::HashMap;
@@ -21,47 +22,11 @@ struct Live {
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    shards: [Mutex<HashMap<usize, Live, Multiply>>; SHARDS],
-}
-
-/// Addresses are spread by a multiplication (Fibonacci hashing, Knuth vol. 3 § 6.4); they are not chosen by an adversary.
-#[derive(Clone, Copy, Debug, Default)]
-struct Multiply;
-
-/// The state of one such hash.
-#[derive(Clone, Copy, Debug, Default)]
-struct MultiplyHasher(u64);
-
-impl core::hash::BuildHasher for Multiply {
-    type Hasher = MultiplyHasher;
-
-    fn build_hasher(&self) -> MultiplyHasher {
-        MultiplyHasher(0)
-    }
-}
-
-impl core::hash::Hasher for MultiplyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
-    }
-
-    fn write_usize(&mut self, value: usize) {
-        self.write_u64(value as u64);
-    }
+    shards: [Mutex<HashMap<usize, Live, Fibonacci>>; SHARDS],
 }
 
 impl Ledger {
-    fn shard(&self, address: usize) -> MutexGuard<'_, HashMap<usize, Live, Multiply>> {
+    fn shard(&self, address: usize) -> MutexGuard<'_, HashMap<usize, Live, Fibonacci>> {
         let index = (address >> 6 ^ address >> 12) % SHARDS;
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -70,7 +70,12 @@ unsafe impl<R: Resource> Resource for Locked<R> {
         unsafe { self.lock().grow(block, old, new) }
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
         unsafe { self.lock().shrink(block, old, new) }
     }

@@ -60,7 +60,12 @@ unsafe impl Resource for System {
         unsafe { counted::resize(&self.tally, LABEL, block, old, new) }
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
         unsafe { counted::resize(&self.tally, LABEL, block, old, new) }
     }

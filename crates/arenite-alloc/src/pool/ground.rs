@@ -16,8 +16,15 @@ const LEAST_COMMIT: usize = 64 << 10;
 #[derive(Debug)]
 enum Source<R> {
     /// The blocks start `lead` bytes into the region, on their alignment.
-    Region { region: Region, lead: usize, committed: usize },
-    Upstream { upstream: R, layout: Layout },
+    Region {
+        region: Region,
+        lead: usize,
+        committed: usize,
+    },
+    Upstream {
+        upstream: R,
+        layout: Layout,
+    },
 }
 
 /// `blocks` bytes for blocks, then `table` bytes, zeroed and always backed.
@@ -34,7 +41,12 @@ unsafe impl<R: Resource + Send> Send for Ground<R> {}
 
 impl<R: Resource> Ground<R> {
     /// One reserved range; blocks are committed as they are asked for.
-    pub(crate) fn reserved(blocks: usize, table: usize, align: usize, label: Label) -> Result<Self, AllocError> {
+    pub(crate) fn reserved(
+        blocks: usize,
+        table: usize,
+        align: usize,
+        label: Label,
+    ) -> Result<Self, AllocError> {
         let refuse = |cause| AllocError {
             cause,
             size: blocks.saturating_add(table),
@@ -57,13 +69,20 @@ impl<R: Resource> Ground<R> {
     }
 
     /// One chunk of `upstream`.
-    pub(crate) fn chunk(upstream: R, blocks: usize, table: usize, align: usize, label: Label) -> Result<Self, AllocError> {
+    pub(crate) fn chunk(
+        upstream: R,
+        blocks: usize,
+        table: usize,
+        align: usize,
+        label: Label,
+    ) -> Result<Self, AllocError> {
         let blocks = blocks.checked_next_multiple_of(align.max(8));
         let all = blocks.and_then(|blocks| blocks.checked_add(table));
         let (Some(blocks), Some(all)) = (blocks, all) else {
             return Err(AllocError::bad_layout(usize::MAX, align, ResourceState::default(), label));
         };
-        let layout = AllocError::layout(all, align.max(8)).map_err(|error| error.of(upstream.state(), label))?;
+        let layout =
+            AllocError::layout(all, align.max(8)).map_err(|error| error.of(upstream.state(), label))?;
         let base = upstream.allocate(layout)?.cast::<u8>();
         // SAFETY: inside the chunk, which ends `table` bytes later.
         let start = unsafe { base.add(blocks) };

@@ -147,7 +147,13 @@ impl IndexStack {
     }
 
     /// Registers another size for a slot that is lent as `old`.
-    pub(crate) fn resize(&self, links: &[AtomicU64], slot: usize, old: Lent, size: usize) -> Result<(), NotTaken> {
+    pub(crate) fn resize(
+        &self,
+        links: &[AtomicU64],
+        slot: usize,
+        old: Lent,
+        size: usize,
+    ) -> Result<(), NotTaken> {
         let new = Lent { size, ..old };
         let swap = links[slot].compare_exchange(old.link(), new.link(), Ordering::Relaxed, Ordering::Relaxed);
         match swap.map_err(Lent::of) {

@@ -93,7 +93,11 @@ impl<R: Resource> Pool<R> {
     pub fn new_in(upstream: R, size: usize, count: usize) -> Result<Self, AllocError> {
         let slots = Slots::new(size, None, count)?;
         let label = Label::new("pool");
-        Ok(Self::over(Ground::chunk(upstream, slots.bytes(), table(count), slots.align, label)?, slots, label))
+        Ok(Self::over(
+            Ground::chunk(upstream, slots.bytes(), table(count), slots.align, label)?,
+            slots,
+            label,
+        ))
     }
 
     fn over(ground: Ground<R>, slots: Slots, label: Label) -> Self {
@@ -227,7 +231,13 @@ impl<R: Resource> Pool<R> {
 
     #[cold]
     fn refuse(&self, cause: AllocCause) -> AllocError {
-        AllocError { cause, size: self.slots.stride, align: self.slots.align, state: self.state(), label: self.label }
+        AllocError {
+            cause,
+            size: self.slots.stride,
+            align: self.slots.align,
+            state: self.state(),
+            label: self.label,
+        }
     }
 
     /// Gives `block` back. O(1).
@@ -324,7 +334,12 @@ unsafe impl<R: Resource> Resource for Pool<R> {
         self.push(self.base.wrapping_add(offset));
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, _old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(
+        &self,
+        block: NonNull<u8>,
+        _old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         if !self.slots.serves(new) {
             let error = self.refuse(AllocCause::TooLarge { largest: self.slots.stride });
             return Err(AllocError { size: new.size(), align: new.align(), ..error });
@@ -334,7 +349,12 @@ unsafe impl<R: Resource> Resource for Pool<R> {
         Ok(NonNull::slice_from_raw_parts(NonNull::new(own).unwrap_or(block), self.slots.stride))
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise; a block serves a smaller size as it stands.
         unsafe { self.grow(block, old, new) }
     }
@@ -400,6 +420,9 @@ impl<R: Resource> Trim for Pool<R> {
 
 impl<R: Resource> fmt::Debug for Pool<R> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Pool").field("label", &self.label).field("state", &self.state()).finish_non_exhaustive()
+        out.debug_struct("Pool")
+            .field("label", &self.label)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }

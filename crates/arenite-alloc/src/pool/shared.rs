@@ -84,7 +84,11 @@ impl<R: Resource> SharedPool<R> {
     pub fn new_in(upstream: R, size: usize, count: usize) -> Result<Self, AllocError> {
         let slots = Self::geometry(Slots::new(size, None, count)?)?;
         let label = Label::new("shared pool");
-        Ok(Self::over(Ground::chunk(upstream, slots.bytes(), table(count), slots.align, label)?, slots, label))
+        Ok(Self::over(
+            Ground::chunk(upstream, slots.bytes(), table(count), slots.align, label)?,
+            slots,
+            label,
+        ))
     }
 
     fn geometry(slots: Slots) -> Result<Slots, AllocError> {
@@ -257,14 +261,24 @@ unsafe impl<R: Resource> Resource for SharedPool<R> {
         debug_assert!(given.is_ok(), "{given:?}");
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, _old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(
+        &self,
+        block: NonNull<u8>,
+        _old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         self.serve(new)?;
         // Made from the pool's own pointer: the caller's may be good for no more than the old size.
         let own = self.base.wrapping_add(block.addr().get().wrapping_sub(self.base.addr()));
         Ok(NonNull::slice_from_raw_parts(NonNull::new(own).unwrap_or(block), self.slots.stride))
     }
 
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise; a block serves a smaller size as it stands.
         unsafe { self.grow(block, old, new) }
     }
@@ -368,6 +382,9 @@ impl<R: Resource> SharedPool<R> {
 
 impl<R: Resource> fmt::Debug for SharedPool<R> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("SharedPool").field("label", &self.label).field("state", &self.state()).finish_non_exhaustive()
+        out.debug_struct("SharedPool")
+            .field("label", &self.label)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }

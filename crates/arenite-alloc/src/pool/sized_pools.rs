@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::Pool;
+use crate::fibonacci::Fibonacci;
 use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
@@ -35,49 +36,10 @@ const MOST_BLOCKS: usize = 1 << 16;
 /// ```
 #[derive(Debug, Default)]
 pub struct SizedPools {
-    pools: RefCell<HashMap<Layout, Pool, foldless::State>>,
+    pools: RefCell<HashMap<Layout, Pool, Fibonacci>>,
     in_use: Cell<usize>,
     peak: Cell<usize>,
     live: Cell<usize>,
-}
-
-/// The hash of a layout: one multiplication.
-mod foldless {
-    use core::hash::{BuildHasher, Hasher};
-
-    #[derive(Clone, Copy, Debug, Default)]
-    pub(super) struct State;
-
-    #[derive(Debug)]
-    pub(super) struct Fold(u64);
-
-    impl BuildHasher for State {
-        type Hasher = Fold;
-
-        fn build_hasher(&self) -> Fold {
-            Fold(0)
-        }
-    }
-
-    impl Hasher for Fold {
-        fn finish(&self) -> u64 {
-            self.0
-        }
-
-        fn write(&mut self, bytes: &[u8]) {
-            for &byte in bytes {
-                self.write_u64(u64::from(byte));
-            }
-        }
-
-        fn write_u64(&mut self, value: u64) {
-            self.0 = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
-        }
-
-        fn write_usize(&mut self, value: usize) {
-            self.write_u64(value as u64);
-        }
-    }
 }
 
 const LABEL: Label = Label::new("sized pools");
@@ -106,7 +68,11 @@ impl SizedPools {
     }
 
     /// Runs `body` with the pool of `class`, made if there is none.
-    fn with_pool<T>(&self, class: Layout, body: impl FnOnce(&Pool) -> Result<T, AllocError>) -> Result<T, AllocError> {
+    fn with_pool<T>(
+        &self,
+        class: Layout,
+        body: impl FnOnce(&Pool) -> Result<T, AllocError>,
+    ) -> Result<T, AllocError> {
         let mut pools = self.pools.borrow_mut();
         if !pools.contains_key(&class) {
             let made = match pools.try_reserve(1) {
@@ -114,13 +80,23 @@ impl SizedPools {
                     let count = (RESERVE.0 / class.size()).clamp(1, MOST_BLOCKS);
                     Pool::with_alignment(class.size(), class.align(), count)
                 }
-                Err(_) => Err(AllocError::new(AllocCause::Exhausted { errno: 0 }, class, ResourceState::default(), LABEL)),
+                Err(_) => Err(AllocError::new(
+                    AllocCause::Exhausted { errno: 0 },
+                    class,
+                    ResourceState::default(),
+                    LABEL,
+                )),
             };
             pools.insert(class, made?.labelled(LABEL));
         }
         match pools.get(&class) {
             Some(pool) => body(pool),
-            None => Err(AllocError::new(AllocCause::Exhausted { errno: 0 }, class, ResourceState::default(), LABEL)),
+            None => Err(AllocError::new(
+                AllocCause::Exhausted { errno: 0 },
+                class,
+                ResourceState::default(),
+                LABEL,
+            )),
         }
     }
 }
@@ -130,7 +106,8 @@ impl SizedPools {
 unsafe impl Resource for SizedPools {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let class = self.class(layout)?;
-        let block = self.with_pool(class, Pool::allocate_block).map_err(|error| self.refuse(error.cause, layout))?;
+        let block =
+            self.with_pool(class, Pool::allocate_block).map_err(|error| self.refuse(error.cause, layout))?;
         self.live.set(self.live.get() + 1);
         self.in_use.set(self.in_use.get() + class.size());
         self.peak.set(self.peak.get().max(self.in_use.get()));
@@ -149,7 +126,10 @@ unsafe impl Resource for SizedPools {
 
     fn state(&self) -> ResourceState {
         let in_use = self.in_use.get();
-        let held = self.pools.try_borrow().map_or(in_use, |pools| pools.values().map(|pool| pool.state().held).sum());
+        let held = self
+            .pools
+            .try_borrow()
+            .map_or(in_use, |pools| pools.values().map(|pool| pool.state().held).sum());
         ResourceState {
             in_use,
             held,

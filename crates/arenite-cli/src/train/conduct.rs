@@ -20,7 +20,9 @@ pub(super) fn train(strategies: &[Strategy], spec: &Spec) -> Result<Trained, Tra
     for &strategy in strategies {
         let mut worker = Worker::start(strategy, spec)?;
         match worker.listen()? {
-            Answer::Ready { parameters, vocabulary } => (trained.parameters, trained.vocabulary) = (parameters, vocabulary),
+            Answer::Ready { parameters, vocabulary } => {
+                (trained.parameters, trained.vocabulary) = (parameters, vocabulary)
+            }
             other => return Err(worker.unexpected(other)),
         }
         workers.push(worker);
@@ -84,7 +86,10 @@ impl Worker {
     fn say(&mut self, line: &str) -> Result<(), TrainError> {
         let strategy = self.strategy;
         let Some(orders) = &mut self.orders else { return Ok(()) };
-        let said = orders.write_all(line.as_bytes()).and_then(|()| orders.write_all(b"\n")).and_then(|()| orders.flush());
+        let said = orders
+            .write_all(line.as_bytes())
+            .and_then(|()| orders.write_all(b"\n"))
+            .and_then(|()| orders.flush());
         match said {
             // A worker that is gone has said why, or its exit status does.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -99,10 +104,13 @@ impl Worker {
     fn listen(&mut self) -> Result<Answer, TrainError> {
         let strategy = self.strategy;
         let mut line = String::new();
-        let read = self.answers.read_line(&mut line).map_err(|source| TrainError::Process { strategy, source })?;
+        let read =
+            self.answers.read_line(&mut line).map_err(|source| TrainError::Process { strategy, source })?;
         if read == 0 {
-            let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-            let message = format!("its process ended ({status}); if it was killed, memory ran out: lower --batch");
+            let status =
+                self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+            let message =
+                format!("its process ended ({status}); if it was killed, memory ran out: lower --batch");
             return Err(TrainError::Worker { strategy, message });
         }
         match serde_json::from_str(&line)? {
@@ -123,7 +131,10 @@ impl Worker {
         }
     }
 
-    fn finish(mut self, with_sample: bool) -> Result<(crate::report::StrategyReport, String, String), TrainError> {
+    fn finish(
+        mut self,
+        with_sample: bool,
+    ) -> Result<(crate::report::StrategyReport, String, String), TrainError> {
         self.order(Order::Finish(with_sample))?;
         match self.listen()? {
             Answer::Finished { report, prompt, sample } => Ok((*report, prompt, sample)),

@@ -86,7 +86,19 @@ impl<'m, 'e, M: Memory> Session<'m, 'e, M> {
         let costs = Vec::with_capacity(spec.steps);
         let (sample, seed, custom) = (spec.sample, spec.seed, spec.text.is_some());
         let learning_warm_up = spec.warm_up;
-        Ok(Self { strategy, memory, ears, text, sample, seed, custom, learning_warm_up, model, costs, peak_held: 0 })
+        Ok(Self {
+            strategy,
+            memory,
+            ears,
+            text,
+            sample,
+            seed,
+            custom,
+            learning_warm_up,
+            model,
+            costs,
+            peak_held: 0,
+        })
     }
 
     pub(super) fn ready(&self) -> Answer {
@@ -133,7 +145,8 @@ impl<'m, 'e, M: Memory> Session<'m, 'e, M> {
         if with_sample && self.sample > 0 {
             // A prompt that occurs in the text: the head of a doc comment, or how somebody else's text begins.
             let start = if self.custom { self.text.opening(12) } else { "//! A ".to_owned() };
-            let tokens = self.model.generate(&self.text.encode(&start), self.sample, 0.7, self.seed, Global)?;
+            let tokens =
+                self.model.generate(&self.text.encode(&start), self.sample, 0.7, self.seed, Global)?;
             sample = self.text.decode(tokens.as_slice());
             sample = sample.strip_prefix(start.as_str()).map_or(sample.clone(), ToOwned::to_owned);
             prompt = start;

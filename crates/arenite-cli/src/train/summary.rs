@@ -8,7 +8,8 @@ use comfy_table::{CellAlignment, Table, presets};
 
 /// The first pair of strategies whose losses differ in any bit.
 pub(super) fn same_losses(strategies: &[StrategyReport]) -> Option<(usize, usize)> {
-    let bits = |strategy: &StrategyReport| strategy.losses.iter().map(|loss| loss.to_bits()).collect::<Vec<_>>();
+    let bits =
+        |strategy: &StrategyReport| strategy.losses.iter().map(|loss| loss.to_bits()).collect::<Vec<_>>();
     let first = bits(strategies.first()?);
     strategies.iter().position(|strategy| bits(strategy) != first).map(|at| (at, 0))
 }
@@ -44,7 +45,8 @@ fn table(strategies: &[StrategyReport]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header([
-        "memory", "ms/step", "p95", "ratio", "allocs", "malloc", "faults", "in use", "held", "resident", "loss",
+        "memory", "ms/step", "p95", "ratio", "allocs", "malloc", "faults", "in use", "held", "resident",
+        "loss",
     ]);
     for strategy in strategies {
         table.add_row([
@@ -106,7 +108,12 @@ mod tests {
     use super::*;
 
     fn strategy(name: &str, median: f64, losses: &[f32]) -> StrategyReport {
-        StrategyReport { name: name.into(), step_ms_median: median, losses: losses.to_vec(), ..Default::default() }
+        StrategyReport {
+            name: name.into(),
+            step_ms_median: median,
+            losses: losses.to_vec(),
+            ..Default::default()
+        }
     }
 
     #[test]

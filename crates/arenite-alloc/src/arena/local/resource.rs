@@ -27,7 +27,8 @@ unsafe impl<S: Store> Resource for Arena<S> {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        let in_top = self.offset_in_chunk(block).is_some_and(|offset| self.before.get() + offset >= self.top.get());
+        let in_top =
+            self.offset_in_chunk(block).is_some_and(|offset| self.before.get() + offset >= self.top.get());
         if !in_top {
             return self.deallocate_below(block);
         }
@@ -52,7 +53,12 @@ unsafe impl<S: Store> Resource for Arena<S> {
     }
 
     #[inline]
-    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
         let start = block.addr().get();
         if !start.is_multiple_of(new.align()) {
             // SAFETY: the caller's promises, with `new.size()` the smaller size.
@@ -67,7 +73,8 @@ unsafe impl<S: Store> Resource for Arena<S> {
 
     fn state(&self) -> ResourceState {
         let in_use = self.in_use();
-        let (held, limit) = self.cold.try_borrow().map_or((in_use, None), |cold| (cold.store.held(), cold.store.capacity()));
+        let (held, limit) =
+            self.cold.try_borrow().map_or((in_use, None), |cold| (cold.store.held(), cold.store.capacity()));
         ResourceState {
             in_use,
             held,
