@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "is a global allocator")]
 
 use core::alloc::{GlobalAlloc, Layout};
+use core::any::TypeId;
 use core::cell::Cell;
 use core::marker::PhantomData;
 use std::alloc::System;
@@ -20,15 +21,21 @@ thread_local! {
         Thread {
             counts: Cell::new(FrontCounts { allocations: 0, deallocations: 0, upstream_calls: 0, bytes: 0 }),
             recycling: Cell::new(0),
+            owner: Cell::new(None),
             next: Cell::new(0),
             kept: [const { Cell::new(None) }; KEPT],
         }
     };
 }
 
+/// Which allocator stands behind a front: its type, and for one with a state of its own the front's address.
+type Owner = (TypeId, usize);
+
 struct Thread {
     counts: Cell<FrontCounts>,
     recycling: Cell<usize>,
+    /// The front that recycles: another one's blocks are not its to keep, nor its to lend.
+    owner: Cell<Option<Owner>>,
     next: Cell<usize>,
     kept: [Cell<Option<(*mut u8, Layout)>>; KEPT],
 }
@@ -110,19 +117,37 @@ impl<A> Front<A> {
     }
 }
 
-impl<A: GlobalAlloc> Front<A> {
+impl<A: GlobalAlloc + 'static> Front<A> {
     /// From now until the guard is dropped, this thread keeps up to 16 of the blocks of 1 KiB and more that it frees, and
     /// takes them again for requests of the same size and alignment.
+    /// While another front recycles on this thread, this one does not.
     pub fn recycle(&self) -> Recycling<'_, A> {
-        let _started: Result<(), _> =
-            THREAD.try_with(|thread| thread.recycling.set(thread.recycling.get() + 1));
-        Recycling { front: self, thread: PhantomData }
+        let start = |thread: &Thread| {
+            if thread.recycling.get() == 0 {
+                thread.owner.set(Some(self.owner()));
+            }
+            let started = thread.owner.get() == Some(self.owner());
+            thread.recycling.set(thread.recycling.get() + usize::from(started));
+            started
+        };
+        let started = THREAD.try_with(start).unwrap_or(false);
+        Recycling { front: self, started, thread: PhantomData }
+    }
+
+    fn owner(&self) -> Owner {
+        let address = if size_of::<A>() == 0 { 0 } else { core::ptr::from_ref(self).addr() };
+        (TypeId::of::<A>(), address)
+    }
+
+    /// Whether this front recycles on this thread, and blocks of `layout` are worth it.
+    fn recycles(&self, thread: &Thread, layout: Layout) -> bool {
+        thread.recycling.get() > 0 && layout.size() >= LEAST && thread.owner.get() == Some(self.owner())
     }
 
     /// A kept block of `layout`.
-    fn take_kept(layout: Layout) -> Option<*mut u8> {
+    fn take_kept(&self, layout: Layout) -> Option<*mut u8> {
         let take = |thread: &Thread| {
-            if thread.recycling.get() == 0 || layout.size() < LEAST {
+            if !self.recycles(thread, layout) {
                 return None;
             }
             let slot = thread.kept.iter().find(|slot| slot.get().is_some_and(|(_, kept)| kept == layout))?;
@@ -132,9 +157,9 @@ impl<A: GlobalAlloc> Front<A> {
     }
 
     /// Keeps `block`, and returns the one that had to make room for it; `block` itself where nothing is kept.
-    fn keep(block: *mut u8, layout: Layout) -> Option<(*mut u8, Layout)> {
+    fn keep(&self, block: *mut u8, layout: Layout) -> Option<(*mut u8, Layout)> {
         let keep = |thread: &Thread| {
-            if thread.recycling.get() == 0 || layout.size() < LEAST {
+            if !self.recycles(thread, layout) {
                 return Some((block, layout));
             }
             let free = thread.kept.iter().position(|slot| slot.get().is_none());
@@ -159,13 +184,17 @@ impl<A: GlobalAlloc> Front<A> {
 
 /// Ends recycling when dropped, and frees what was kept. Made by [`Front::recycle`]; stays on its thread.
 #[derive(Debug)]
-pub struct Recycling<'f, A: GlobalAlloc = System> {
+pub struct Recycling<'f, A: GlobalAlloc + 'static = System> {
     front: &'f Front<A>,
+    started: bool,
     thread: PhantomData<*const ()>,
 }
 
-impl<A: GlobalAlloc> Drop for Recycling<'_, A> {
+impl<A: GlobalAlloc + 'static> Drop for Recycling<'_, A> {
     fn drop(&mut self) {
+        if !self.started {
+            return;
+        }
         let take_all = |thread: &Thread| {
             thread.recycling.set(thread.recycling.get() - 1);
             if thread.recycling.get() > 0 { None } else { Some(thread.kept.each_ref().map(Cell::take)) }
@@ -179,10 +208,10 @@ impl<A: GlobalAlloc> Drop for Recycling<'_, A> {
 
 // SAFETY: every block comes from `upstream`, which keeps the contract, or is a kept one of exactly the layout asked, which
 // its last owner gave back.
-unsafe impl<A: GlobalAlloc> GlobalAlloc for Front<A> {
+unsafe impl<A: GlobalAlloc + 'static> GlobalAlloc for Front<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::note(1, 0, layout.size());
-        if let Some(block) = Self::take_kept(layout) {
+        if let Some(block) = self.take_kept(layout) {
             return block;
         }
         Self::note_upstream();
@@ -199,7 +228,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Front<A> {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         Self::note(0, 1, 0);
-        if let Some((block, layout)) = Self::keep(block, layout) {
+        if let Some((block, layout)) = self.keep(block, layout) {
             // SAFETY: the caller's promise, or a kept block that left the list.
             unsafe { self.free(block, layout) }
         }

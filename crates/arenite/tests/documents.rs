@@ -137,3 +137,65 @@ fn a18_one_arena_for_every_tensor_of_a_program() -> Result<(), Box<dyn Error>> {
     assert_eq!(TENSORS.state().live_blocks, 0);
     Ok(())
 }
+
+#[test]
+fn a05_an_arena_in_chunks_shows_its_head_and_its_current_chunk() -> Result<(), Box<dyn Error>> {
+    let arena = Arena::chunked_by(Pages::new(), 64 << 10);
+    arena.alloc_bytes(40 << 10)?;
+    arena.alloc_bytes(40 << 10)?;
+    let chunks = arena.chunks();
+    let [head, current] = &chunks[..] else { return Err("two chunks".into()) };
+    assert_eq!((head.size, head.used, current.used), (64 << 10, 40 << 10, 40 << 10));
+    assert_ne!(head.data, current.data);
+    Ok(())
+}
+
+#[test]
+fn a13_blocks_lie_one_behind_the_other() -> Result<(), Box<dyn Error>> {
+    let arena = Arena::new();
+    let starts: Vec<usize> = (0..1000)
+        .map(|_| arena.alloc_bytes(192).map(|block| block.as_ptr().addr()))
+        .collect::<Result<_, _>>()?;
+    assert!(starts.windows(2).all(|pair| pair[1] == pair[0] + 192), "a gap");
+    assert_eq!(arena.in_use(), 192_000);
+    Ok(())
+}
+
+#[test]
+fn a14_a_pool_has_objects_of_one_size_and_a_capacity() -> Result<(), Box<dyn Error>> {
+    let pool = Pool::new(48, 1024)?;
+    assert_eq!((pool.block_size(), pool.capacity(), pool.live_blocks()), (48, 1024, 0));
+    let blocks = (0..1024).map(|_| pool.allocate_block()).collect::<Result<Vec<_>, _>>()?;
+    let full = pool.allocate_block().unwrap_err();
+    assert_eq!((full.cause, full.state.live_blocks), (AllocCause::CapacityReached, 1024));
+    for block in blocks {
+        pool.deallocate_block(block)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn u10_fragmentation_is_the_part_of_the_touched_blocks_that_is_free() -> Result<(), Box<dyn Error>> {
+    let pool = PoolAllocator::new(1024, 100)?;
+    assert_eq!(pool.fragmentation_level(), 0.0);
+    let blocks = (0..4).map(|_| pool.allocate_block()).collect::<Result<Vec<_>, _>>()?;
+    assert_eq!(pool.fragmentation_level(), 0.0);
+    for (freed, block) in blocks.into_iter().enumerate() {
+        pool.deallocate_block(block)?;
+        assert_eq!(pool.fragmentation_level(), (freed + 1) as f64 / 4.0);
+    }
+    Ok(())
+}
+
+#[test]
+fn n41_n42_n43_a_pool_is_used_and_destroyed() -> Result<(), Box<dyn Error>> {
+    let upstream = System::new();
+    let pool = Pool::new_in(&upstream, 4096, 16)?.labelled("particles");
+    let block = pool.allocate_block()?;
+    pool.deallocate_block(block)?;
+    assert_eq!(pool.allocate_block()?, block, "the block freed last is the one wanted next");
+    assert_eq!(upstream.state().live_blocks, 1);
+    drop(pool);
+    assert_eq!(upstream.state().live_blocks, 0);
+    Ok(())
+}
