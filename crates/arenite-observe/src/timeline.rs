@@ -1,7 +1,7 @@
 //! A timeline: how memory rose and fell, in bounded memory.
 //!
 //! Rests on events. When its room is full, neighbours are merged two by two and from then on twice as many events make a
-//! moment; a merged moment keeps the larger numbers, because peaks are what a reader looks for.
+//! moment; a merged moment keeps the extremes, because peaks and valleys are what a reader looks for.
 
 use arenite_core::{Event, Sink};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,11 @@ use std::time::Instant;
 pub struct Moment {
     /// Nanoseconds since the timeline began.
     pub nanos: u64,
-    /// In use.
+    /// In use: the most while this moment lasted.
     pub in_use: usize,
-    /// Held.
+    /// In use: the least while this moment lasted.
+    pub least_in_use: usize,
+    /// Held: the most while this moment lasted.
     pub held: usize,
 }
 
@@ -63,7 +65,7 @@ impl Timeline {
     /// Notes what is in use and held now, in bytes.
     pub fn note(&self, in_use: usize, held: usize) {
         let nanos = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.track().add(Moment { nanos, in_use, held });
+        self.track().add(Moment { nanos, in_use, least_in_use: in_use, held });
     }
 
     /// The moments so far, in order.
@@ -84,11 +86,12 @@ impl Timeline {
     }
 }
 
-/// Two neighbours as one: the later time, the larger numbers.
+/// Two neighbours as one: the later time, the extremes.
 fn merge(earlier: Moment, later: Moment) -> Moment {
     Moment {
         nanos: later.nanos,
         in_use: earlier.in_use.max(later.in_use),
+        least_in_use: earlier.least_in_use.min(later.least_in_use),
         held: earlier.held.max(later.held),
     }
 }
@@ -147,6 +150,8 @@ mod tests {
             prop_assert!(moments.is_sorted_by_key(|moment| moment.nanos));
             let peak = moments.iter().map(|moment| moment.held).max();
             prop_assert_eq!(peak, sizes.iter().map(|size| size + 1).max());
+            let least = moments.iter().map(|moment| moment.least_in_use).min();
+            prop_assert_eq!(least, sizes.iter().copied().min());
         }
     }
 }

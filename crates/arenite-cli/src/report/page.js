@@ -376,7 +376,7 @@
     redraw = lineChart(host, {
       label: `Memory held and in use over time under ${joined(drawn.map((s) => s.label))}`,
       yLabel: "memory: held (thick line), in use (thin line)",
-      xLabel: () => `time since training started (${seconds ? "s" : "ms"})`,
+      xLabel: () => `clock time since training started, the strategies taking turns (${seconds ? "s" : "ms"})`,
       height: 400, stops,
       x: () => [view[1], view[2]],
       y: (n) => {

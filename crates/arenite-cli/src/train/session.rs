@@ -185,16 +185,18 @@ impl<'m, 'e, M: Memory> Session<'m, 'e, M> {
         }
     }
 
+    /// Two points a moment, its least and its most, so that the curve shows how far memory falls between steps.
     fn timeline(&self) -> Vec<TimelinePoint> {
         let bytes = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
         let moments = self.ears.timeline.moments();
-        moments
-            .iter()
-            .map(|moment| TimelinePoint {
-                ms: moment.nanos as f64 / 1e6,
-                in_use: bytes(moment.in_use),
+        let points = moments.iter().flat_map(|moment| {
+            let ms = moment.nanos as f64 / 1e6;
+            [moment.least_in_use, moment.in_use].map(|in_use| TimelinePoint {
+                ms,
+                in_use: bytes(in_use),
                 held: bytes(moment.held),
             })
-            .collect()
+        });
+        points.collect()
     }
 }
