@@ -1,0 +1,359 @@
+//! What safe code cannot do to an arena or a pool: programs that do not compile, each beside its twin that does.
+//!
+//! Rests on nothing: the programs run as documentation tests. A twin differs in the line that offends and in nothing else, so
+//! that the other program fails for the reason it names and not for another one.
+//!
+//! # A value does not leave its scope
+//! ```
+//! let mut arena = arenite_alloc::Arena::new();
+//! let seven = arena.scope(|scope| {
+//!     let seven = scope.alloc(7).unwrap();
+//!     *seven
+//! });
+//! assert_eq!(seven, 7);
+//! ```
+//! ```compile_fail
+//! let mut arena = arenite_alloc::Arena::new();
+//! let seven = arena.scope(|scope| {
+//!     let seven = scope.alloc(7).unwrap();
+//!     seven
+//! });
+//! assert_eq!(*seven, 7);
+//! ```
+//!
+//! # Nor by way of a variable outside
+//! ```
+//! let mut arena = arenite_alloc::Arena::new();
+//! let mut found = None;
+//! arena.scope(|scope| {
+//!     let seven = scope.alloc(7).unwrap();
+//!     found = Some(*seven);
+//! });
+//! assert_eq!(found, Some(7));
+//! ```
+//! ```compile_fail
+//! let mut arena = arenite_alloc::Arena::new();
+//! let mut found = None;
+//! arena.scope(|scope| {
+//!     let seven = scope.alloc(7).unwrap();
+//!     found = Some(seven);
+//! });
+//! assert_eq!(found.as_deref(), Some(&7));
+//! ```
+//!
+//! # An inner value does not go into an outer container
+//! ```
+//! use allocator_api2::vec::Vec;
+//! let mut arena = arenite_alloc::Arena::new();
+//! arena.scope(|outer| {
+//!     let mut kept = outer.alloc(None).unwrap();
+//!     outer.scope(|inner| {
+//!         let seven = inner.alloc(7).unwrap();
+//!         *kept = Some(*seven);
+//!     });
+//!     assert!(kept.is_some());
+//! });
+//! ```
+//! ```compile_fail
+//! use allocator_api2::vec::Vec;
+//! let mut arena = arenite_alloc::Arena::new();
+//! arena.scope(|outer| {
+//!     let mut kept = outer.alloc(None).unwrap();
+//!     outer.scope(|inner| {
+//!         let seven = inner.alloc(7).unwrap();
+//!         *kept = Some(seven);
+//!     });
+//!     assert!(kept.is_some());
+//! });
+//! ```
+//!
+//! # The outer scope does not allocate while an inner one is open
+//! What it allocated would be freed with the inner one.
+//! ```
+//! let mut arena = arenite_alloc::Arena::new();
+//! arena.scope(|outer| {
+//!     outer.scope(|inner| {
+//!         let _seven = inner.alloc(7).unwrap();
+//!     });
+//! });
+//! ```
+//! ```compile_fail
+//! let mut arena = arenite_alloc::Arena::new();
+//! arena.scope(|outer| {
+//!     outer.scope(|inner| {
+//!         let _seven = outer.alloc(7).unwrap();
+//!     });
+//! });
+//! ```
+//!
+//! # Nor does a guard's scope
+//! ```
+//! let mut arena = arenite_alloc::Arena::new();
+//! let mut guard = arena.scope_guard();
+//! let mut outer = guard.scope();
+//! let mut inner_guard = outer.scope_guard();
+//! let seven = inner_guard.scope().alloc(7).unwrap();
+//! drop(seven);
+//! drop(inner_guard);
+//! ```
+//! ```compile_fail
+//! let mut arena = arenite_alloc::Arena::new();
+//! let mut guard = arena.scope_guard();
+//! let mut outer = guard.scope();
+//! let mut inner_guard = outer.scope_guard();
+//! let seven = outer.alloc(7).unwrap();
+//! drop(seven);
+//! drop(inner_guard);
+//! ```
+//!
+//! # A value does not outlive the guard of its scope
+//! ```
+//! let mut arena = arenite_alloc::Arena::new();
+//! let mut guard = arena.scope_guard();
+//! let text = guard.scope().alloc_str("text").unwrap();
+//! assert_eq!(text, "text");
+//! drop(guard);
+//! ```
+//! ```compile_fail,E0505
+//! let mut arena = arenite_alloc::Arena::new();
+//! let mut guard = arena.scope_guard();
+//! let text = guard.scope().alloc_str("text").unwrap();
+//! drop(guard);
+//! assert_eq!(text, "text");
+//! ```
+//!
+//! # Guards of one arena are not exchanged
+//! ```
+//! let (mut one, mut two) = (arenite_alloc::Arena::new(), arenite_alloc::Arena::new());
+//! let (mut a, mut b) = (one.scope_guard(), two.scope_guard());
+//! std::mem::swap(&mut a, &mut b);
+//! ```
+//! ```compile_fail,E0499
+//! let mut one = arenite_alloc::Arena::new();
+//! let (mut a, mut b) = (one.scope_guard(), one.scope_guard());
+//! std::mem::swap(&mut a, &mut b);
+//! ```
+//!
+//! # Nor are an inner and an outer scope
+//! ```
+//! use arenite_alloc::{Arena, ArenaScope};
+//! let (mut one, mut two) = (Arena::new(), Arena::new());
+//! fn swap<'s>(one: &mut ArenaScope<'s>, two: &mut ArenaScope<'s>) {
+//!     std::mem::swap(one, two);
+//! }
+//! let (mut a, mut b) = (one.scope_guard(), two.scope_guard());
+//! swap(&mut a.scope(), &mut b.scope());
+//! ```
+//! ```compile_fail
+//! use arenite_alloc::{Arena, ArenaScope};
+//! let mut one = Arena::new();
+//! fn swap<'s>(one: &mut ArenaScope<'s>, two: &mut ArenaScope<'s>) {
+//!     std::mem::swap(one, two);
+//! }
+//! one.scope(|outer| outer.scope(|inner| swap(outer, inner)));
+//! ```
+//!
+//! # A container does not outlive its scope
+//! ```
+//! use allocator_api2::vec::Vec;
+//! let mut arena = arenite_alloc::Arena::new();
+//! arena.scope(|scope| {
+//!     let mut values = Vec::new_in(&*scope);
+//!     values.push(7);
+//! });
+//! ```
+//! ```compile_fail
+//! use allocator_api2::vec::Vec;
+//! let mut arena = arenite_alloc::Arena::new();
+//! let mut kept = None;
+//! arena.scope(|scope| {
+//!     let mut values = Vec::new_in(&*scope);
+//!     values.push(7);
+//!     kept = Some(values);
+//! });
+//! ```
+//!
+//! # An inner scope does not open while a container may still grow in the outer one
+//! ```
+//! use allocator_api2::vec::Vec;
+//! let mut arena = arenite_alloc::Arena::new();
+//! arena.scope(|scope| {
+//!     let mut values = Vec::new_in(&*scope);
+//!     values.push(7);
+//!     drop(values);
+//!     scope.scope(|inner| inner.alloc(8).map(drop).unwrap());
+//! });
+//! ```
+//! ```compile_fail,E0502
+//! use allocator_api2::vec::Vec;
+//! let mut arena = arenite_alloc::Arena::new();
+//! arena.scope(|scope| {
+//!     let mut values = Vec::new_in(&*scope);
+//!     values.push(7);
+//!     scope.scope(|inner| inner.alloc(8).map(drop).unwrap());
+//!     drop(values);
+//! });
+//! ```
+//!
+//! # No reference survives a reset
+//! ```
+//! let mut arena = arenite_alloc::Arena::new();
+//! let values = arena.alloc_slice_copy(&[1, 2, 3]).unwrap();
+//! assert_eq!(values[0], 1);
+//! arena.reset();
+//! ```
+//! ```compile_fail,E0502
+//! let mut arena = arenite_alloc::Arena::new();
+//! let values = arena.alloc_slice_copy(&[1, 2, 3]).unwrap();
+//! arena.reset();
+//! assert_eq!(values[0], 1);
+//! ```
+//!
+//! # Nor a `restore_mut`
+//! ```
+//! let mut arena = arenite_alloc::Arena::new();
+//! let mark = arena.mark().unwrap();
+//! let value = arena.adopt(String::from("text")).unwrap();
+//! value.push('!');
+//! arena.restore_mut(mark).unwrap();
+//! ```
+//! ```compile_fail,E0502
+//! let mut arena = arenite_alloc::Arena::new();
+//! let mark = arena.mark().unwrap();
+//! let value = arena.adopt(String::from("text")).unwrap();
+//! arena.restore_mut(mark).unwrap();
+//! value.push('!');
+//! ```
+//!
+//! # Nor the arena
+//! ```
+//! let arena = arenite_alloc::Arena::new();
+//! let value = arena.alloc(7).unwrap();
+//! assert_eq!(*value, 7);
+//! drop(value);
+//! drop(arena);
+//! ```
+//! ```compile_fail,E0505
+//! let arena = arenite_alloc::Arena::new();
+//! let value = arena.alloc(7).unwrap();
+//! drop(arena);
+//! assert_eq!(*value, 7);
+//! ```
+//!
+//! # A scope is exclusive
+//! ```
+//! let mut arena = arenite_alloc::Arena::new();
+//! let before = arena.alloc(7).unwrap();
+//! drop(before);
+//! arena.scope(|_| ());
+//! ```
+//! ```compile_fail,E0502
+//! let mut arena = arenite_alloc::Arena::new();
+//! let before = arena.alloc(7).unwrap();
+//! arena.scope(|_| ());
+//! drop(before);
+//! ```
+//!
+//! # A local arena is not shared between threads
+//! ```
+//! let arena = arenite_alloc::SharedArena::new();
+//! std::thread::scope(|threads| {
+//!     threads.spawn(|| arena.alloc(7).map(drop).unwrap());
+//! });
+//! ```
+//! ```compile_fail,E0277
+//! let arena = arenite_alloc::Arena::new();
+//! std::thread::scope(|threads| {
+//!     threads.spawn(|| arena.alloc(7).map(drop).unwrap());
+//! });
+//! ```
+//!
+//! # Nor its handle
+//! ```
+//! use arenite_alloc::{SharedArena, SharedHandle};
+//! let arena = SharedHandle::new(SharedArena::new());
+//! let other = arena.clone();
+//! std::thread::spawn(move || drop(other)).join().unwrap();
+//! ```
+//! ```compile_fail,E0277
+//! use arenite_alloc::{Arena, LocalHandle};
+//! let arena = LocalHandle::new(Arena::new());
+//! let other = arena.clone();
+//! std::thread::spawn(move || drop(other)).join().unwrap();
+//! ```
+//!
+//! # Nor a local pool, nor a container in a local arena
+//! ```
+//! use arenite_alloc::SharedPool;
+//! let pool = SharedPool::new(64, 4).unwrap();
+//! std::thread::scope(|threads| {
+//!     threads.spawn(|| drop(allocator_api2::boxed::Box::new_in(7, &pool)));
+//! });
+//! ```
+//! ```compile_fail,E0277
+//! use arenite_alloc::Pool;
+//! let pool = Pool::new(64, 4).unwrap();
+//! std::thread::scope(|threads| {
+//!     threads.spawn(|| drop(allocator_api2::boxed::Box::new_in(7, &pool)));
+//! });
+//! ```
+//! ```compile_fail,E0277
+//! let arena = arenite_alloc::Arena::new();
+//! let values = allocator_api2::vec::Vec::<u8, _>::new_in(&arena);
+//! std::thread::scope(|threads| {
+//!     threads.spawn(move || drop(values));
+//! });
+//! ```
+//!
+//! # An arena moves to another thread with all its values, if those may
+//! ```
+//! let arena = arenite_alloc::Arena::new();
+//! let _adopted = arena.adopt(vec![7]).unwrap();
+//! std::thread::spawn(move || drop(arena)).join().unwrap();
+//! ```
+//! ```compile_fail,E0277
+//! let arena = arenite_alloc::Arena::new();
+//! let _adopted = arena.adopt(std::rc::Rc::new(7)).unwrap();
+//! std::thread::spawn(move || drop(arena)).join().unwrap();
+//! ```
+//!
+//! # An adopted value borrows nothing
+//! Its destructor would run when what it borrows may be gone.
+//! ```
+//! let arena = arenite_alloc::Arena::new();
+//! let text = String::from("text");
+//! let _adopted = arena.adopt(text.clone()).unwrap();
+//! ```
+//! ```compile_fail,E0597
+//! let arena = arenite_alloc::Arena::new();
+//! let text = String::from("text");
+//! let _adopted = arena.adopt(&*text).unwrap();
+//! ```
+//!
+//! # The only handle may reset, one of two may not
+//! ```
+//! use arenite_alloc::{Arena, LocalHandle};
+//! let mut arena = LocalHandle::new(Arena::new());
+//! arena.get_mut().unwrap().reset();
+//! let second = arena.clone();
+//! assert!(arena.get_mut().is_none());
+//! drop(second);
+//! ```
+//! ```compile_fail,E0596
+//! use arenite_alloc::{Arena, LocalHandle};
+//! let mut arena = LocalHandle::new(Arena::new());
+//! arena.reset();
+//! ```
+//!
+//! # A fallback owns its first resource
+//! A second one that draws on the first would have its blocks taken for the first one's.
+//! ```
+//! use arenite_alloc::{Fallback, Global, Pool};
+//! let pool = Pool::new(64, 4).unwrap();
+//! let _both = Fallback::new(pool, Global);
+//! ```
+//! ```compile_fail,E0277
+//! use arenite_alloc::{Fallback, Global, Pool};
+//! let pool = Pool::new(64, 4).unwrap();
+//! let _both = Fallback::new(&pool, Global);
+//! ```

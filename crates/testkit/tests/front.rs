@@ -1,0 +1,56 @@
+//! The front of the global allocator: what one front keeps, no other allocator may get.
+//!
+//! Rests on an allocator that counts blocks which are not its own instead of freeing them.
+#![expect(unsafe_code, reason = "is a global allocator")]
+
+use arenite_alloc::Front;
+use core::alloc::{GlobalAlloc, Layout};
+use std::alloc::System;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+#[global_allocator]
+static FRONT: Front = Front::system();
+
+/// An allocator that has lent nothing yet: whatever comes back is another's.
+struct Alien;
+
+static STRAYS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: it lends nothing, and takes nothing back: both are in the contract.
+unsafe impl GlobalAlloc for Alien {
+    unsafe fn alloc(&self, _layout: Layout) -> *mut u8 {
+        core::ptr::null_mut()
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        STRAYS.fetch_add(1, Relaxed);
+        // SAFETY: in this program every block is the system's, so the stray one is neither leaked nor misused.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[test]
+fn blocks_kept_by_one_front_do_not_reach_the_allocator_of_another() {
+    let other = Front::new(Alien);
+    let recycling = other.recycle();
+    for _ in 0..20 {
+        drop(black_box(Box::new([0u8; 4096])));
+    }
+    drop(recycling);
+    assert_eq!(STRAYS.load(Relaxed), 0, "the system's blocks were given to another allocator");
+}
+
+#[test]
+fn a_recycled_block_is_one_of_its_size_and_alignment_and_has_one_owner() {
+    let recycling = FRONT.recycle();
+    let inner = FRONT.recycle();
+    for round in 0..100usize {
+        let blocks: Vec<_> = (0..40).map(|n| black_box(vec![n; 130 + (round * 7 + n) % 5 * 100])).collect();
+        assert!(blocks.iter().enumerate().all(|(n, block)| block.iter().all(|&found| found == n)));
+        let zeroed = black_box(vec![0u64; 130 + round]);
+        assert!(zeroed.iter().all(|&word| word == 0));
+    }
+    drop(recycling);
+    drop(inner);
+}

@@ -1,0 +1,128 @@
+//! The laws of a resource over every implementation there is: one line each.
+//!
+//! Rests on [`testkit::resource_laws!`]. A new resource is one more line here.
+
+use arenite_alloc::*;
+use arenite_core::{Alignment, Block, Resource};
+use arenite_pages::Pages;
+use std::rc::Rc;
+use std::sync::Arc;
+use testkit::doubles::{Counting, Scribbling, ThreadCounter};
+use testkit::laws::Traits;
+use testkit::resource_laws;
+
+#[global_allocator]
+static COUNTER: ThreadCounter = ThreadCounter;
+
+/// A resource that frees each block.
+const EACH: Traits =
+    Traits { max_align: 4 << 20, max_size: 64 << 10, max_live: 64, frees_each: true, own_counts: true };
+/// An arena.
+const ARENA: Traits = EACH.freed_together();
+/// Blocks of 4 KiB at 64.
+const POOL: Traits = EACH.equal_blocks(4096, 64, 64);
+
+fn options() -> ArenaOptions {
+    ArenaOptions::new()
+}
+
+// The program's allocator, and pages.
+resource_laws!(global, Global, EACH.shared_counts());
+resource_laws!(system, System::new(), EACH);
+resource_laws!(pages, Pages::new(), EACH);
+
+// Arenas over a range.
+resource_laws!(arena, Arena::new(), ARENA);
+resource_laws!(arena_bounded, Arena::with_capacity(64 << 20), ARENA);
+resource_laws!(arena_huge_never, options().huge_pages(HugePages::Never).build(), ARENA);
+resource_laws!(arena_huge_always, options().capacity(128 << 20).huge_pages(HugePages::Always).build(), ARENA);
+resource_laws!(arena_shared, SharedArena::new(), ARENA);
+resource_laws!(arena_shared_bounded, SharedArena::with_capacity(64 << 20), ARENA);
+
+// Arenas over chunks.
+resource_laws!(arena_over_pages, Arena::chunked(Pages::new()), ARENA);
+resource_laws!(arena_over_small_pages, Arena::chunked_by(Pages::new(), 4096), ARENA);
+resource_laws!(arena_over_global, Arena::chunked_by(Global, 10_000), ARENA);
+resource_laws!(arena_over_system, Arena::chunked_by(System::new(), 100), ARENA);
+resource_laws!(arena_over_arena, Arena::chunked_by(&Arena::new(), 4096), ARENA);
+resource_laws!(arena_over_arena_in_tiny_chunks, Arena::chunked_by(&Arena::new(), 64), ARENA);
+resource_laws!(
+    arena_over_shared_arena,
+    Arena::chunked_by(SharedHandle::new(SharedArena::new()), 4096),
+    ARENA
+);
+resource_laws!(
+    arena_over_pool,
+    Arena::chunked_by(Pool::new(64 << 10, 200).unwrap(), 64 << 10),
+    Traits { max_size: 4096, max_align: 64, max_live: 64, ..ARENA }
+);
+resource_laws!(arena_over_scribbling, Arena::chunked_by(Scribbling::new(System::new()), 4096), ARENA);
+
+// Scopes.
+resource_laws!(arena_scope, Arena::new().scope_guard().scope(), ARENA);
+resource_laws!(arena_scope_in_scope, Arena::new().scope_guard().scope().scope_guard().scope(), ARENA);
+resource_laws!(arena_scope_over_pages, Arena::chunked_by(Pages::new(), 4096).scope_guard().scope(), ARENA);
+
+// Pools.
+resource_laws!(pool, Pool::new(4096, 64).unwrap(), POOL);
+resource_laws!(pool_of_small_blocks, Pool::new(24, 40).unwrap(), EACH.equal_blocks(24, 8, 40));
+resource_laws!(pool_aligned, Pool::with_alignment(100, 4096, 10).unwrap(), EACH.equal_blocks(100, 4096, 10));
+resource_laws!(pool_over_system, Pool::new_in(System::new(), 4096, 64).unwrap(), POOL);
+resource_laws!(pool_over_arena, Pool::new_in(&Arena::new(), 4096, 64).unwrap(), POOL);
+resource_laws!(pool_shared, SharedPool::new(4096, 64).unwrap(), POOL);
+resource_laws!(pool_shared_over_pages, SharedPool::new_in(Pages::new(), 4096, 64).unwrap(), POOL);
+resource_laws!(pools_by_size, SizedPools::new(), EACH);
+
+// Adaptors.
+resource_laws!(aligned, Aligned::new(System::new(), Alignment::DEFAULT), EACH);
+resource_laws!(limit, Limit::new(System::new(), 64 << 20), EACH);
+resource_laws!(limit_over_arena, Limit::new(Arena::new(), 64 << 20), ARENA);
+resource_laws!(fallback, Fallback::new(Pool::new(64, 10).unwrap(), System::new()), EACH);
+resource_laws!(traced, Traced::new(System::new(), arenite_core::NoSink, "traced"), EACH);
+resource_laws!(failing_never, Failing::never(System::new()), EACH);
+resource_laws!(scribbling, Scribbling::new(System::new()), EACH);
+resource_laws!(counting, Counting::new(System::new()), EACH);
+
+// Doors and locks.
+resource_laws!(checked_system, Checked::new(System::new()), EACH);
+resource_laws!(checked_arena, Checked::new(SharedArena::new()), ARENA);
+resource_laws!(locked_arena, Locked::new(Arena::new()), ARENA);
+resource_laws!(locked_chunked_arena, Locked::new(Arena::chunked_by(Pages::new(), 4096)), ARENA);
+resource_laws!(
+    checked_locked_arena,
+    Checked::new(Locked::new(Arena::chunked_by(System::new(), 4096))),
+    ARENA
+);
+
+// Handles.
+resource_laws!(local_handle, LocalHandle::new(Arena::new()), ARENA);
+resource_laws!(local_handle_of_pool, LocalHandle::new(Pool::new(4096, 64).unwrap()), POOL);
+resource_laws!(shared_handle, SharedHandle::new(SharedArena::new()), ARENA);
+resource_laws!(by_reference, &Arena::new(), ARENA);
+resource_laws!(by_dyn_reference, &System::new() as &dyn Resource, EACH);
+resource_laws!(boxed, Box::new(System::new()) as Box<dyn Resource>, EACH);
+resource_laws!(counted, Rc::new(Arena::new()) as Rc<dyn Resource>, ARENA);
+resource_laws!(counted_by_threads, Arc::new(SharedArena::new()) as Arc<dyn Resource + Send + Sync>, ARENA);
+
+// A tower of them.
+resource_laws!(
+    tower,
+    Limit::new(
+        Traced::new(
+            Locked::new(Arena::chunked_by(Counting::new(Pages::new()), 8192)),
+            arenite_core::NoSink,
+            "t"
+        ),
+        1 << 30
+    ),
+    ARENA
+);
+
+#[test]
+fn a_block_of_each_handle_keeps_its_resource() {
+    let layout = arenite_core::AllocError::layout(100, 64).unwrap();
+    let arena = LocalHandle::new(Arena::new());
+    let block = Block::zeroed_in(layout, arena.clone()).unwrap();
+    drop(arena);
+    assert_eq!((block.len(), block.resource().state().live_blocks), (100, 1));
+}

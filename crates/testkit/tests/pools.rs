@@ -1,0 +1,223 @@
+//! Pools: equal blocks, taken and given back one by one, whatever the caller brings.
+//!
+//! Rests on the safe door of each pool and on a naive model: the set of live addresses. One set of tests serves both pools.
+
+use arenite_alloc::*;
+use arenite_core::{AllocCause, AllocError, Resource, Trim};
+use core::num::NonZero;
+use core::ptr::NonNull;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use testkit::Lent;
+use testkit::model::run;
+
+/// What both pools offer.
+trait Blocks: Resource + Sized {
+    fn take(&self) -> Result<NonNull<u8>, AllocError>;
+    fn give(&self, block: NonNull<u8>) -> Result<(), AllocError>;
+    fn stride(&self) -> usize;
+    fn fragmentation(&self) -> f64;
+    fn trim_all(&mut self) -> usize;
+}
+
+macro_rules! blocks {
+    ($($type:ty, $trim:expr;)*) => {$(
+        impl Blocks for $type {
+            fn take(&self) -> Result<NonNull<u8>, AllocError> {
+                self.allocate_block()
+            }
+            fn give(&self, block: NonNull<u8>) -> Result<(), AllocError> {
+                self.deallocate_block(block)
+            }
+            fn stride(&self) -> usize {
+                self.block_size()
+            }
+            fn fragmentation(&self) -> f64 {
+                self.fragmentation_level()
+            }
+            fn trim_all(&mut self) -> usize {
+                let trim: fn(&mut $type) -> usize = $trim;
+                trim(self)
+            }
+        }
+    )*};
+}
+
+blocks! {
+    Pool, |pool| pool.trim(0);
+    Pool<System>, |pool| pool.trim(0);
+    SharedPool, SharedPool::trim_mut;
+    SharedPool<System>, SharedPool::trim_mut;
+}
+
+/// Any pointer with this address.
+fn at(address: usize) -> NonNull<u8> {
+    NonNull::without_provenance(NonZero::new(address).expect("not null"))
+}
+
+fn refused(pool: &impl Blocks, address: usize) -> AllocCause {
+    let before = pool.state();
+    let error = pool.give(at(address)).expect_err("what is no live block was taken back");
+    assert_eq!((pool.state(), error.state), (before, before), "after a refusal");
+    error.cause
+}
+
+fn a_thousand_objects<P: Blocks>(pool: &P) {
+    let blocks: Vec<_> = (0..1024).map(|_| pool.take().expect("one of 1024")).collect();
+    let distinct: BTreeSet<_> = blocks.iter().map(|block| block.addr().get()).collect();
+    assert_eq!(distinct.len(), 1024);
+    assert_eq!(pool.take().expect_err("more than there are").cause, AllocCause::CapacityReached);
+    let lowest = *distinct.first().expect("1024 of them");
+    let end = lowest + 1024 * pool.stride();
+    for outside in [
+        1,
+        4096,
+        lowest - 1,
+        lowest - pool.stride(),
+        end,
+        end + 1,
+        usize::MAX,
+        NonNull::<u8>::dangling().addr().get(),
+    ] {
+        assert_eq!(refused(pool, outside), AllocCause::Foreign, "{outside:#x}");
+    }
+    for inside in 1..pool.stride() {
+        assert_eq!(refused(pool, lowest + inside), AllocCause::Interior);
+    }
+    for block in &blocks {
+        pool.give(*block).expect("a live block");
+        assert_eq!(refused(pool, block.addr().get()), AllocCause::NotLive);
+    }
+    assert_eq!((pool.state().live_blocks, pool.state().in_use, pool.fragmentation()), (0, 0, 1.0));
+    let again: BTreeSet<_> = (0..1024).map(|_| pool.take().expect("freed").addr().get()).collect();
+    assert_eq!(again, distinct, "the same blocks again");
+}
+
+#[test]
+fn a15_a16_a17_a_pool_of_1024_objects_serves_reuses_and_refuses() {
+    a_thousand_objects(&Pool::new(40, 1024).unwrap());
+    a_thousand_objects(&Pool::new_in(System::new(), 64, 1024).unwrap());
+    a_thousand_objects(&Pool::new(1, 1024).unwrap());
+}
+
+#[test]
+fn a15_a16_a17_a_shared_pool_of_1024_objects_serves_reuses_and_refuses() {
+    a_thousand_objects(&SharedPool::new(40, 1024).unwrap());
+    a_thousand_objects(&SharedPool::new_in(System::new(), 64, 1024).unwrap());
+}
+
+#[test]
+fn a17_a_block_that_was_never_lent_is_not_live() {
+    let (pool, shared) = (Pool::new(64, 4).unwrap(), SharedPool::new(64, 4).unwrap());
+    let first = pool.allocate_block().unwrap().addr().get();
+    assert_eq!(refused(&pool, first + 64), AllocCause::NotLive);
+    let first = shared.allocate_block().unwrap().addr().get();
+    assert_eq!(refused(&shared, first + 128), AllocCause::NotLive);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Take,
+    TakeOwned,
+    Give(usize),
+    GiveOwned(usize),
+    Wrong(usize),
+    Trim,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        5 => Just(Step::Take),
+        3 => Just(Step::TakeOwned),
+        3 => any::<usize>().prop_map(Step::Give),
+        2 => any::<usize>().prop_map(Step::GiveOwned),
+        2 => (0usize..20_000).prop_map(Step::Wrong),
+        1 => Just(Step::Trim),
+    ];
+    proptest::collection::vec(step, 1..120)
+}
+
+/// Blocks by both doors, wrong frees and trims, against the set of live addresses.
+fn follow<P: Blocks>(mut pool: P, steps: &[Step], count: usize) {
+    let layout = arenite_core::AllocError::layout(pool.stride(), 8).expect("a small layout");
+    let (mut lent, mut owned, mut peak) = (Vec::<NonNull<u8>>::new(), Lent::default(), 0);
+    let mut base = None;
+    for &step in steps {
+        let live = lent.len() + owned.len();
+        match step {
+            Step::Take => match pool.take() {
+                Ok(block) => lent.push(block),
+                Err(error) => assert_eq!((error.cause, live), (AllocCause::CapacityReached, count)),
+            },
+            Step::TakeOwned => assert_eq!(owned.take(&pool, layout).is_ok(), live < count),
+            Step::Give(which) if !lent.is_empty() => {
+                pool.give(lent.swap_remove(which % lent.len())).expect("a live block");
+            }
+            Step::GiveOwned(which) if !owned.is_empty() => owned.give(&pool, which % owned.len()),
+            Step::Wrong(offset) => {
+                let address = base.unwrap_or(8192) + offset;
+                if lent.iter().all(|block| block.addr().get() != address) {
+                    let _cause = refused(&pool, address);
+                }
+            }
+            Step::Trim => {
+                let held = pool.state().held;
+                let gone = pool.trim_all();
+                assert_eq!(pool.state().held + gone, held, "what went back");
+            }
+            _ => {}
+        }
+        base = lent.first().map(|block| block.addr().get()).or(base);
+        owned.verify();
+        let distinct: BTreeSet<_> = lent
+            .iter()
+            .map(|block| block.addr().get())
+            .chain((0..owned.len()).map(|at| owned.address(at)))
+            .collect();
+        assert_eq!(distinct.len(), lent.len() + owned.len(), "two owners of one block");
+        let state = pool.state();
+        peak = peak.max(distinct.len() * pool.stride());
+        assert_eq!((state.live_blocks, state.in_use), (distinct.len(), distinct.len() * pool.stride()));
+        assert!(
+            state.held >= state.in_use && state.peak >= peak && state.limit == Some(count * pool.stride())
+        );
+        assert!((0.0..=1.0).contains(&pool.fragmentation()));
+    }
+    owned.give_all(&pool);
+}
+
+#[test]
+fn n40_n43_a_pool_follows_the_model_of_live_addresses() {
+    run(&steps(), 300, |steps| follow(Pool::new(64, 24).unwrap(), &steps, 24));
+    run(&steps(), 100, |steps| follow(Pool::new(3000, 30).unwrap(), &steps, 30));
+    run(&steps(), 100, |steps| follow(Pool::new_in(System::new(), 24, 24).unwrap(), &steps, 24));
+}
+
+#[test]
+fn n40_n43_a_shared_pool_follows_the_model_of_live_addresses() {
+    run(&steps(), 300, |steps| follow(SharedPool::new(64, 24).unwrap(), &steps, 24));
+    run(&steps(), 100, |steps| follow(SharedPool::new(3000, 30).unwrap(), &steps, 30));
+    run(&steps(), 100, |steps| follow(SharedPool::new_in(System::new(), 24, 24).unwrap(), &steps, 24));
+}
+
+#[test]
+fn u11_four_threads_share_a_pool_and_no_block_has_two_owners() {
+    let pool = SharedPool::new(64, 64).unwrap();
+    std::thread::scope(|threads| {
+        for id in 0..4u8 {
+            let pool = &pool;
+            threads.spawn(move || {
+                let layout = AllocError::layout(64, 8).unwrap();
+                for round in 0..2000usize {
+                    let mut lent = Lent::default();
+                    for _ in 0..1 + (round + usize::from(id)) % 15 {
+                        lent.take(pool, layout).unwrap();
+                    }
+                    lent.verify();
+                    lent.give_all(pool);
+                }
+            });
+        }
+    });
+    assert_eq!(pool.live_blocks(), 0);
+}
