@@ -63,7 +63,16 @@ impl AdoptedList {
     }
 
     /// Drops, newest first, every value at or above `position`.
+    #[inline]
     pub(crate) fn drop_down_to(&self, position: usize) {
+        if self.newest.get().is_some() {
+            self.drop_newest_down_to(position);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn drop_newest_down_to(&self, position: usize) {
         while let Some(header) = self.newest.get() {
             // SAFETY: values in the list are live until dropped here; a header is `Copy`.
             let Header { older, position: at, destroy } = unsafe { header.read() };

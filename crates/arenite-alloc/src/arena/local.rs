@@ -4,11 +4,11 @@
 //! labels lie behind a cell that only the slow paths open.
 #![expect(unsafe_code, reason = "hands out and takes back raw blocks")]
 
+mod freeing;
 mod resource;
 
-use super::adopted::{Adopted, AdoptedList};
-use super::marks::{Mark, RestoreError, Segment};
-use super::scope::{ArenaScope, ScopeGuard};
+use super::adopted::AdoptedList;
+use super::marks::Segment;
 use super::store::{Chunk, Span, Store};
 use super::{Chunked, DEFAULT_CHUNK, GRANULE, Reserved};
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
@@ -66,7 +66,10 @@ pub struct Arena<S: Store = Reserved> {
     top: Cell<usize>,
     floor: Cell<*mut u8>,
     before: Cell<usize>,
+    /// The most bytes in use, but for those of the current chunk.
     high: Cell<usize>,
+    /// The highest address that the cursor came back from in the current chunk; 0 where it did not.
+    highest: Cell<usize>,
     /// The top segment, but for its count.
     segment: Cell<Segment>,
     /// How many segments lie below the top one.
@@ -148,6 +151,7 @@ impl<S: Store> Arena<S> {
             floor: Cell::new(Span::EMPTY.floor),
             before: Cell::new(0),
             high: Cell::new(0),
+            highest: Cell::new(0),
             segment: Cell::new(Segment::root(0)),
             depth: Cell::new(0),
             chunk: Cell::new(0),
@@ -234,6 +238,7 @@ impl<S: Store> Arena<S> {
     /// Goes on in `span`: at the cursor where that lies in it, at its floor else.
     fn enter_span(&self, span: Span) {
         if span.floor != self.floor.get() || self.cursor.get().is_null() {
+            self.settle_peak();
             self.cursor.set(span.floor);
             self.floor.set(span.floor);
             self.before.set(span.before);
@@ -241,10 +246,25 @@ impl<S: Store> Arena<S> {
         self.limit.set(span.limit);
     }
 
+    /// Remembers how high the cursor stands, before it goes down.
+    #[inline]
     fn note_peak(&self) {
-        if self.in_use() > self.high.get() {
-            self.high.set(self.in_use());
+        let cursor = self.cursor.get().addr();
+        if cursor > self.highest.get() {
+            self.highest.set(cursor);
         }
+    }
+
+    /// The most bytes in use so far.
+    fn peak(&self) -> usize {
+        let highest = self.highest.get().max(self.cursor.get().addr());
+        self.high.get().max(self.before.get() + (highest - self.floor.get().addr()))
+    }
+
+    /// Keeps the peak, before the current chunk becomes another.
+    fn settle_peak(&self) {
+        self.high.set(self.peak());
+        self.highest.set(0);
     }
 
     /// How far above the current chunk's floor `block` lies, if it lies below the cursor in that chunk.
@@ -297,221 +317,6 @@ impl<S: Store> Arena<S> {
             debug_assert!(segment.live > 0, "more blocks given back than lent");
             segment.live -= 1;
         }
-    }
-
-    /// Takes a mark at the position. O(1); marks at one position with nothing allocated between are one mark.
-    ///
-    /// # Errors
-    /// [`AllocCause::TooManyMarks`] if there is no memory for the list of open marks.
-    #[inline]
-    pub fn mark(&self) -> Result<Mark, AllocError> {
-        if self.live.get() != 0 || self.top.get() != self.in_use() {
-            self.open_segment()?;
-        }
-        Ok(Mark { arena: self.number, depth: self.depth.get(), serial: self.segment.get().serial })
-    }
-
-    #[inline(never)]
-    fn open_segment(&self) -> Result<(), AllocError> {
-        let Ok(mut cold) = self.cold.try_borrow_mut() else {
-            return Err(self.refuse(AllocCause::TooManyMarks, Layout::new::<()>()));
-        };
-        if cold.below.try_reserve(1).is_err() {
-            drop(cold);
-            return Err(self.refuse(AllocCause::TooManyMarks, Layout::new::<()>()));
-        }
-        cold.below.push(Segment { live: self.live.get(), ..self.segment.get() });
-        let serial = cold.serials;
-        cold.serials += 1;
-        self.depth.set(cold.below.len());
-        self.segment.set(Segment { serial, ..self.position() });
-        self.top.set(self.in_use());
-        self.live.set(0);
-        Ok(())
-    }
-
-    /// Frees everything allocated after `mark`, if nothing of it is alive; `mark` stays good. O(1).
-    ///
-    /// References from `alloc` and its kin count as alive for as long as the arena is shared: free them by
-    /// [`Arena::restore_mut`], a scope, or [`Arena::reset`].
-    ///
-    /// # Errors
-    /// [`RestoreError`]: blocks above the mark are alive (how many), the mark is stale, or another arena's. The arena is
-    /// as it was.
-    #[inline]
-    pub fn restore(&self, mark: Mark) -> Result<(), RestoreError> {
-        let (segment, alive) = self.find(mark)?;
-        if alive > 0 {
-            return Err(RestoreError::BlocksAlive { count: alive });
-        }
-        self.go_back(mark.depth, segment);
-        Ok(())
-    }
-
-    /// Frees everything allocated after `mark`, dropping adopted values, newest first; `mark` stays good. Exclusive access
-    /// proves that nothing borrows from the arena, so nothing is counted. O(1) plus the adopted values.
-    ///
-    /// # Errors
-    /// [`RestoreError`]: the mark is stale or another arena's. The arena is as it was.
-    ///
-    /// # Panics
-    /// If the destructor of an adopted value does; the arena is then as it was, less that value.
-    #[inline]
-    pub fn restore_mut(&mut self, mark: Mark) -> Result<(), RestoreError> {
-        let (segment, _) = self.find(mark)?;
-        self.adopted.drop_down_to(segment.position);
-        self.go_back(mark.depth, segment);
-        Ok(())
-    }
-
-    /// The segment that starts at `mark`, and how many blocks at or above it are alive.
-    #[inline]
-    fn find(&self, mark: Mark) -> Result<(Segment, usize), RestoreError> {
-        if mark.arena != self.number {
-            return Err(RestoreError::ForeignMark);
-        }
-        let (segment, below) = if mark.depth == self.depth.get() {
-            (self.segment.get(), 0)
-        } else {
-            self.find_below(mark.depth)?
-        };
-        if segment.serial != mark.serial {
-            return Err(RestoreError::StaleMark);
-        }
-        Ok((segment, below + self.live.get()))
-    }
-
-    /// The segment at `depth`, and how many blocks from there to the top segment are alive.
-    #[cold]
-    fn find_below(&self, depth: usize) -> Result<(Segment, usize), RestoreError> {
-        let cold = self.cold.borrow();
-        let open = cold.below.get(depth..).unwrap_or_default();
-        let segment = *open.first().ok_or(RestoreError::StaleMark)?;
-        Ok((segment, open.iter().map(|segment| segment.live).sum()))
-    }
-
-    /// Makes `segment`, at `depth`, the empty top segment.
-    #[inline]
-    fn go_back(&self, depth: usize, segment: Segment) {
-        self.rewind(segment);
-        self.live.set(0);
-        if depth != self.depth.get() || segment.serial != self.segment.get().serial {
-            self.cold.borrow_mut().below.truncate(depth);
-            self.depth.set(depth);
-            self.segment.set(segment);
-            self.top.set(segment.position);
-        }
-    }
-
-    /// Moves the cursor back to where `segment` starts.
-    #[inline]
-    fn rewind(&self, segment: Segment) {
-        self.note_peak();
-        if segment.chunk == self.chunk.get() && !segment.cursor.is_null() {
-            self.cursor.set(segment.cursor);
-        } else {
-            self.rewind_chunk(segment);
-        }
-    }
-
-    #[cold]
-    fn rewind_chunk(&self, segment: Segment) {
-        let span = self.cold.borrow_mut().store.rewind(segment.chunk);
-        self.floor.set(span.floor);
-        self.before.set(span.before);
-        self.limit.set(span.limit);
-        self.chunk.set(segment.chunk);
-        self.cursor.set(if segment.cursor.is_null() { span.floor } else { segment.cursor });
-    }
-
-    /// Frees everything, dropping adopted values, newest first. Keeps the memory; every mark is stale afterwards. O(1) plus
-    /// the adopted values.
-    ///
-    /// # Panics
-    /// As [`Arena::restore_mut`].
-    #[inline]
-    pub fn reset(&mut self) {
-        self.adopted.drop_down_to(0);
-        let cold = self.cold.get_mut();
-        let cursor = if self.chunk.get() == 0 { self.floor.get() } else { core::ptr::null_mut() };
-        let root = Segment { cursor, ..Segment::root(cold.serials) };
-        cold.serials += 1;
-        self.go_back(0, root);
-    }
-
-    /// Runs `body` with a scope: what it allocates lives until it returns, what was allocated in an outer scope stays
-    /// usable inside, and nothing allocated inside can leave.
-    ///
-    /// ```
-    /// use arenite_alloc::Arena;
-    /// let mut arena = Arena::new();
-    /// let sum = arena.scope(|outer| {
-    ///     let mut total = outer.alloc(0)?;
-    ///     for step in 0..3 {
-    ///         outer.scope(|inner| {
-    ///             let part = inner.alloc(step)?;
-    ///             *total += *part;
-    ///             Ok::<(), arenite_core::AllocError>(())
-    ///         })?;
-    ///     }
-    ///     Ok::<i32, arenite_core::AllocError>(*total)
-    /// })?;
-    /// assert_eq!(sum, 3);
-    /// assert_eq!(arena.in_use(), 0);
-    /// # Ok::<(), arenite_core::AllocError>(())
-    /// ```
-    ///
-    /// Nothing allocated inside gets out:
-    /// ```compile_fail
-    /// let mut arena = arenite_alloc::Arena::new();
-    /// let escaped = arena.scope(|scope| scope.alloc(1));
-    /// ```
-    #[inline]
-    pub fn scope<T>(&mut self, body: impl for<'s> FnOnce(&mut ArenaScope<'s, S>) -> T) -> T {
-        let mut guard = self.scope_guard();
-        body(&mut guard.scope())
-    }
-
-    /// A scope that ends when the guard is dropped, for where a closure is in the way.
-    #[inline]
-    pub fn scope_guard(&mut self) -> ScopeGuard<'_, S> {
-        ScopeGuard::enter(self)
-    }
-
-    /// What a scope must put back.
-    #[inline]
-    pub(crate) fn position(&self) -> Segment {
-        Segment {
-            position: self.in_use(),
-            chunk: self.chunk.get(),
-            cursor: self.cursor.get(),
-            live: self.live.get(),
-            serial: 0,
-        }
-    }
-
-    /// Ends a scope that began at `position`: nothing allocated since is borrowed any more.
-    #[inline]
-    pub(crate) fn leave(&self, position: Segment) {
-        self.adopted.drop_down_to(position.position);
-        self.rewind(position);
-        self.live.set(position.live);
-    }
-
-    /// Moves `value` into the arena, which drops it when its memory is freed ([`Arena::reset`], [`Arena::restore_mut`], the
-    /// end of the arena), newest first.
-    ///
-    /// The value is `'static`, because its destructor runs when other values of the arena are gone already.
-    ///
-    /// # Errors
-    /// [`AllocError`]; the value is then dropped.
-    #[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
-    pub fn adopt<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
-        let block = self.allocate(Layout::new::<Adopted<T>>())?.cast::<Adopted<T>>();
-        let position = self.in_use() - rounded(size_of::<Adopted<T>>());
-        // SAFETY: the block is fresh, of `Adopted<T>`'s layout, and stays until this list has dropped it: every way of
-        // freeing it runs `drop_down_to` first or refuses, as the block counts as alive.
-        Ok(unsafe { self.adopted.push(block, value, position) })
     }
 
     pub(crate) fn live_blocks(&self) -> usize {

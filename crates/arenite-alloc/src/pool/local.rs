@@ -33,7 +33,6 @@ pub struct Pool<R: Resource = Global> {
     hot: Cell<*mut u8>,
     /// Free blocks on the stack.
     depth: Cell<usize>,
-    live: Cell<usize>,
     /// The first block never handed out, and the end of the backed blocks.
     fresh: Cell<*mut u8>,
     backed: Cell<*mut u8>,
@@ -109,7 +108,6 @@ impl<R: Resource> Pool<R> {
         Self {
             hot: Cell::new(core::ptr::null_mut()),
             depth: Cell::new(0),
-            live: Cell::new(0),
             fresh: Cell::new(base),
             backed: Cell::new(backed),
             base,
@@ -140,15 +138,16 @@ impl<R: Resource> Pool<R> {
     }
 
     /// How many blocks are lent.
-    pub const fn live_blocks(&self) -> usize {
-        self.live.get()
+    pub fn live_blocks(&self) -> usize {
+        // Touched, and neither on the stack nor hot: nothing is counted where blocks come and go.
+        self.touched() - self.depth.get() - usize::from(!self.hot.get().is_null())
     }
 
     /// The part of the blocks touched so far that is free, 0 to 1: memory held for nobody.
     pub fn fragmentation_level(&self) -> f64 {
         match self.touched() {
             0 => 0.0,
-            touched => (touched - self.live.get()) as f64 / touched as f64,
+            touched => (touched - self.live_blocks()) as f64 / touched as f64,
         }
     }
 
@@ -183,7 +182,6 @@ impl<R: Resource> Pool<R> {
         } else {
             self.hot.set(core::ptr::null_mut());
         }
-        self.live.set(self.live.get() + 1);
         let slot = self.slots.slot(block.addr() - self.base.addr());
         // SAFETY: `block` is one of this pool's.
         let flag = unsafe { self.flag(slot) };
@@ -267,7 +265,6 @@ impl<R: Resource> Pool<R> {
 
     #[inline]
     fn push(&self, block: *mut u8) {
-        self.live.set(self.live.get() - 1);
         let older = self.hot.replace(block);
         if !older.is_null() {
             // SAFETY: each free block is on the stack at most once, so it holds fewer than there are.
@@ -362,7 +359,7 @@ unsafe impl<R: Resource> Resource for Pool<R> {
     fn state(&self) -> ResourceState {
         // SAFETY: the pool is of one thread, and the borrow ends here.
         let held = unsafe { &*self.ground.get() }.held();
-        let live = self.live.get();
+        let live = self.live_blocks();
         ResourceState {
             in_use: live * self.slots.stride,
             held,

@@ -78,7 +78,7 @@ unsafe impl<S: Store> Resource for Arena<S> {
         ResourceState {
             in_use,
             held,
-            peak: self.high.get().max(in_use),
+            peak: self.peak(),
             live_blocks: self.live_blocks(),
             largest_free: Some(self.limit.get().addr() - self.cursor.get().addr()),
             limit,
@@ -100,6 +100,7 @@ impl<S: Store> Trim for Arena<S> {
         let empty = self.in_use() == 0 && cold.below.is_empty();
         // While the store is at work, the fast path is closed: an upstream that calls back finds no room here.
         if empty {
+            self.settle_peak();
             self.chunk.set(0);
             self.before.set(0);
             self.cursor.set(Span::EMPTY.floor);

@@ -1,0 +1,277 @@
+//! Freeing an arena: marks, restores, scopes, resets, and the values that are dropped with their memory.
+//!
+//! Rests on the arena's bump and counts. Each way of freeing moves the cursor back once; they differ in how they know that
+//! nobody is left above: by count, by exclusive access, or by the end of a scope.
+#![expect(unsafe_code, reason = "moves adopted values into raw blocks")]
+
+use super::{Arena, rounded};
+use crate::arena::adopted::Adopted;
+use crate::arena::marks::{Mark, RestoreError, Segment};
+use crate::arena::scope::{ArenaScope, ScopeGuard};
+use crate::arena::store::Store;
+use arenite_core::{AllocCause, AllocError, Resource};
+use core::alloc::Layout;
+
+impl<S: Store> Arena<S> {
+    /// Takes a mark at the position. O(1); marks at one position with nothing allocated between are one mark.
+    ///
+    /// # Errors
+    /// [`AllocCause::TooManyMarks`] if there is no memory for the list of open marks.
+    #[inline]
+    pub fn mark(&self) -> Result<Mark, AllocError> {
+        if self.live.get() != 0 || self.top.get() != self.in_use() {
+            self.open_segment()?;
+        }
+        Ok(Mark { arena: self.number, depth: self.depth.get(), serial: self.segment.get().serial })
+    }
+
+    #[inline(never)]
+    fn open_segment(&self) -> Result<(), AllocError> {
+        let Ok(mut cold) = self.cold.try_borrow_mut() else {
+            return Err(self.refuse(AllocCause::TooManyMarks, Layout::new::<()>()));
+        };
+        if cold.below.try_reserve(1).is_err() {
+            drop(cold);
+            return Err(self.refuse(AllocCause::TooManyMarks, Layout::new::<()>()));
+        }
+        cold.below.push(Segment { live: self.live.get(), ..self.segment.get() });
+        let serial = cold.serials;
+        cold.serials += 1;
+        self.depth.set(cold.below.len());
+        self.segment.set(Segment { serial, ..self.position() });
+        self.top.set(self.in_use());
+        self.live.set(0);
+        Ok(())
+    }
+
+    /// Frees everything allocated after `mark`, if nothing of it is alive; `mark` stays good. O(1).
+    ///
+    /// References from `alloc` and its kin count as alive for as long as the arena is shared: free them by
+    /// [`Arena::restore_mut`], a scope, or [`Arena::reset`].
+    ///
+    /// # Errors
+    /// [`RestoreError`]: blocks above the mark are alive (how many), the mark is stale, or another arena's. The arena is
+    /// as it was.
+    #[inline]
+    pub fn restore(&self, mark: Mark) -> Result<(), RestoreError> {
+        if self.is_top(mark) && self.live.get() == 0 {
+            self.back_to_top();
+            return Ok(());
+        }
+        self.restore_counted(mark)
+    }
+
+    #[inline(never)]
+    fn restore_counted(&self, mark: Mark) -> Result<(), RestoreError> {
+        let (segment, alive) = self.find(mark)?;
+        if alive > 0 {
+            return Err(RestoreError::BlocksAlive { count: alive });
+        }
+        self.go_back(mark.depth, segment);
+        Ok(())
+    }
+
+    /// Frees everything allocated after `mark`, dropping adopted values, newest first; `mark` stays good. Exclusive access
+    /// proves that nothing borrows from the arena, so nothing is counted. O(1) plus the adopted values.
+    ///
+    /// # Errors
+    /// [`RestoreError`]: the mark is stale or another arena's. The arena is as it was.
+    ///
+    /// # Panics
+    /// If the destructor of an adopted value does; the arena is then as it was, less that value.
+    #[inline]
+    pub fn restore_mut(&mut self, mark: Mark) -> Result<(), RestoreError> {
+        if !self.is_top(mark) {
+            return self.restore_lower(mark);
+        }
+        self.adopted.drop_down_to(self.top.get());
+        self.back_to_top();
+        Ok(())
+    }
+
+    /// Whether `mark` is where the top segment starts.
+    #[inline]
+    fn is_top(&self, mark: Mark) -> bool {
+        mark.arena == self.number
+            && mark.depth == self.depth.get()
+            && mark.serial == self.segment.get().serial
+    }
+
+    /// Empties the top segment.
+    #[inline]
+    fn back_to_top(&self) {
+        self.rewind(self.segment.get());
+        self.live.set(0);
+    }
+
+    /// Restores a mark below the top segment, or says why not.
+    #[inline(never)]
+    fn restore_lower(&mut self, mark: Mark) -> Result<(), RestoreError> {
+        if mark.arena != self.number {
+            return Err(RestoreError::ForeignMark);
+        }
+        let segment = *self.cold.get_mut().below.get(mark.depth).ok_or(RestoreError::StaleMark)?;
+        if segment.serial != mark.serial {
+            return Err(RestoreError::StaleMark);
+        }
+        self.adopted.drop_down_to(segment.position);
+        self.rewind(segment);
+        self.live.set(0);
+        self.cold.get_mut().below.truncate(mark.depth);
+        self.depth.set(mark.depth);
+        self.segment.set(segment);
+        self.top.set(segment.position);
+        Ok(())
+    }
+
+    /// The segment that starts at `mark`, and how many blocks at or above it are alive.
+    #[inline]
+    fn find(&self, mark: Mark) -> Result<(Segment, usize), RestoreError> {
+        if mark.arena != self.number {
+            return Err(RestoreError::ForeignMark);
+        }
+        let (segment, below) = if mark.depth == self.depth.get() {
+            (self.segment.get(), 0)
+        } else {
+            self.find_below(mark.depth)?
+        };
+        if segment.serial != mark.serial {
+            return Err(RestoreError::StaleMark);
+        }
+        Ok((segment, below + self.live.get()))
+    }
+
+    /// The segment at `depth`, and how many blocks from there to the top segment are alive.
+    #[cold]
+    fn find_below(&self, depth: usize) -> Result<(Segment, usize), RestoreError> {
+        let cold = self.cold.borrow();
+        let open = cold.below.get(depth..).unwrap_or_default();
+        let segment = *open.first().ok_or(RestoreError::StaleMark)?;
+        Ok((segment, open.iter().map(|segment| segment.live).sum()))
+    }
+
+    /// Makes `segment`, at `depth`, the empty top segment.
+    #[inline]
+    fn go_back(&self, depth: usize, segment: Segment) {
+        self.rewind(segment);
+        self.live.set(0);
+        if depth != self.depth.get() || segment.serial != self.segment.get().serial {
+            self.cold.borrow_mut().below.truncate(depth);
+            self.depth.set(depth);
+            self.segment.set(segment);
+            self.top.set(segment.position);
+        }
+    }
+
+    /// Moves the cursor back to where `segment` starts.
+    #[inline]
+    fn rewind(&self, segment: Segment) {
+        self.note_peak();
+        if segment.chunk == self.chunk.get() && !segment.cursor.is_null() {
+            self.cursor.set(segment.cursor);
+        } else {
+            self.rewind_chunk(segment);
+        }
+    }
+
+    #[cold]
+    fn rewind_chunk(&self, segment: Segment) {
+        let span = self.cold.borrow_mut().store.rewind(segment.chunk);
+        self.settle_peak();
+        self.floor.set(span.floor);
+        self.before.set(span.before);
+        self.limit.set(span.limit);
+        self.chunk.set(segment.chunk);
+        self.cursor.set(if segment.cursor.is_null() { span.floor } else { segment.cursor });
+    }
+
+    /// Frees everything, dropping adopted values, newest first. Keeps the memory; every mark is stale afterwards. O(1) plus
+    /// the adopted values.
+    ///
+    /// # Panics
+    /// As [`Arena::restore_mut`].
+    #[inline]
+    pub fn reset(&mut self) {
+        self.adopted.drop_down_to(0);
+        let cold = self.cold.get_mut();
+        let cursor = if self.chunk.get() == 0 { self.floor.get() } else { core::ptr::null_mut() };
+        let root = Segment { cursor, ..Segment::root(cold.serials) };
+        cold.serials += 1;
+        self.go_back(0, root);
+    }
+
+    /// Runs `body` with a scope: what it allocates lives until it returns, what was allocated in an outer scope stays
+    /// usable inside, and nothing allocated inside can leave.
+    ///
+    /// ```
+    /// use arenite_alloc::Arena;
+    /// let mut arena = Arena::new();
+    /// let sum = arena.scope(|outer| {
+    ///     let mut total = outer.alloc(0)?;
+    ///     for step in 0..3 {
+    ///         outer.scope(|inner| {
+    ///             let part = inner.alloc(step)?;
+    ///             *total += *part;
+    ///             Ok::<(), arenite_core::AllocError>(())
+    ///         })?;
+    ///     }
+    ///     Ok::<i32, arenite_core::AllocError>(*total)
+    /// })?;
+    /// assert_eq!(sum, 3);
+    /// assert_eq!(arena.in_use(), 0);
+    /// # Ok::<(), arenite_core::AllocError>(())
+    /// ```
+    ///
+    /// Nothing allocated inside gets out:
+    /// ```compile_fail
+    /// let mut arena = arenite_alloc::Arena::new();
+    /// let escaped = arena.scope(|scope| scope.alloc(1));
+    /// ```
+    #[inline]
+    pub fn scope<T>(&mut self, body: impl for<'s> FnOnce(&mut ArenaScope<'s, S>) -> T) -> T {
+        let mut guard = self.scope_guard();
+        body(&mut guard.scope())
+    }
+
+    /// A scope that ends when the guard is dropped, for where a closure is in the way.
+    #[inline]
+    pub fn scope_guard(&mut self) -> ScopeGuard<'_, S> {
+        ScopeGuard::enter(self)
+    }
+
+    /// What a scope must put back.
+    #[inline]
+    pub(crate) fn position(&self) -> Segment {
+        Segment {
+            position: self.in_use(),
+            chunk: self.chunk.get(),
+            cursor: self.cursor.get(),
+            live: self.live.get(),
+            serial: 0,
+        }
+    }
+
+    /// Ends a scope that began at `position`: nothing allocated since is borrowed any more.
+    #[inline]
+    pub(crate) fn leave(&self, position: Segment) {
+        self.adopted.drop_down_to(position.position);
+        self.rewind(position);
+        self.live.set(position.live);
+    }
+
+    /// Moves `value` into the arena, which drops it when its memory is freed ([`Arena::reset`], [`Arena::restore_mut`], the
+    /// end of the arena), newest first.
+    ///
+    /// The value is `'static`, because its destructor runs when other values of the arena are gone already.
+    ///
+    /// # Errors
+    /// [`AllocError`]; the value is then dropped.
+    #[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
+    pub fn adopt<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
+        let block = self.allocate(Layout::new::<Adopted<T>>())?.cast::<Adopted<T>>();
+        let position = self.in_use() - rounded(size_of::<Adopted<T>>());
+        // SAFETY: the block is fresh, of `Adopted<T>`'s layout, and stays until this list has dropped it: every way of
+        // freeing it runs `drop_down_to` first or refuses, as the block counts as alive.
+        Ok(unsafe { self.adopted.push(block, value, position) })
+    }
+}

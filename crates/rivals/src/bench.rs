@@ -1,0 +1,201 @@
+//! A bench: lets the contestants of a case run in short alternating rounds, and takes the medians.
+//!
+//! Rests on [`Contestant`]. Alternating, because a machine's clock and its other tenants change over seconds: what disturbs one
+//! round disturbs each contestant's alike.
+
+use crate::contestant::{Contestant, Side};
+use crate::failure::Failure;
+use crate::report::{Figure, Row};
+use crate::spread::Spread;
+use crate::stamp::Reading;
+use crate::tally;
+use std::time::Duration;
+
+/// How long and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Rounds that count.
+    pub rounds: u32,
+    /// Rounds before those.
+    pub warm_up: u32,
+    /// The least CPU time of a round of the fastest contestant.
+    pub round: Duration,
+}
+
+impl Settings {
+    /// 61 rounds of 150 µs or more, after 6.
+    #[must_use]
+    pub const fn full() -> Self {
+        Self { rounds: 61, warm_up: 6, round: Duration::from_micros(150) }
+    }
+
+    /// 9 rounds of 50 µs or more, after 2: for a look, not for a record.
+    #[must_use]
+    pub const fn quick() -> Self {
+        Self { rounds: 9, warm_up: 2, round: Duration::from_micros(50) }
+    }
+}
+
+/// What a row counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metric {
+    /// CPU time of the thread, in nanoseconds a unit of work.
+    Cpu,
+    /// CPU time of the thread, in microseconds a unit of work.
+    CpuMicros,
+    /// Wall time, in nanoseconds a unit of one thread's work.
+    Wall,
+    /// Page faults a unit of work.
+    Faults,
+}
+
+impl Metric {
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Cpu => "ns",
+            Self::CpuMicros => "us",
+            Self::Wall => "ns wall",
+            Self::Faults => "faults",
+        }
+    }
+
+    fn of(self, reading: &Reading) -> f64 {
+        match self {
+            Self::Cpu => reading.cpu.as_secs_f64() * 1e9,
+            Self::CpuMicros => reading.cpu.as_secs_f64() * 1e6,
+            Self::Wall => reading.wall.as_secs_f64() * 1e9,
+            Self::Faults => reading.faults as f64,
+        }
+    }
+}
+
+/// How a case is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Units of work in a turn of the body.
+    pub(crate) units: u32,
+    /// A row for each.
+    pub(crate) metrics: &'static [Metric],
+    /// A round is one turn (long work); else as many as fill the settings' round this many times.
+    pub(crate) rounds_of: RoundsOf,
+}
+
+/// How many turns make a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RoundsOf {
+    /// One.
+    OneTurn,
+    /// As many as take the settings' round times this.
+    Time(u32),
+}
+
+/// Runs cases.
+#[derive(Debug)]
+pub struct Bench {
+    settings: Settings,
+}
+
+impl Bench {
+    /// A bench that measures by `settings`.
+    #[must_use]
+    pub const fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    /// Lets `contestants` run against each other; a row for each metric.
+    pub(crate) fn compare(
+        &self,
+        case: &str,
+        plan: Plan,
+        mut contestants: Vec<Contestant<'_>>,
+    ) -> Result<Vec<Row>, Failure> {
+        same_work(case, &mut contestants)?;
+        let turns = match plan.rounds_of {
+            RoundsOf::OneTurn => 1,
+            RoundsOf::Time(times) => calibrate(case, &mut contestants, self.settings.round * times)?,
+        };
+        let readings = self.alternate(case, turns, &mut contestants)?;
+        let units = turns as f64 * f64::from(plan.units);
+        plan.metrics.iter().map(|metric| self.row(case, *metric, units, &contestants, &readings)).collect()
+    }
+
+    /// The readings of each contestant, round by round, in rotating order.
+    fn alternate(
+        &self,
+        case: &str,
+        turns: u64,
+        contestants: &mut [Contestant<'_>],
+    ) -> Result<Vec<Vec<Reading>>, Failure> {
+        let count = contestants.len();
+        let mut readings = vec![Vec::new(); count];
+        for round in 0..self.settings.warm_up + self.settings.rounds {
+            let first = usize::try_from(round).unwrap_or(0) % count;
+            for index in (first..count).chain(0..first) {
+                let reading = run(case, &mut contestants[index], turns)?;
+                if round >= self.settings.warm_up {
+                    readings[index].push(reading);
+                }
+            }
+        }
+        Ok(readings)
+    }
+
+    fn row(
+        &self,
+        case: &str,
+        metric: Metric,
+        units: f64,
+        contestants: &[Contestant<'_>],
+        readings: &[Vec<Reading>],
+    ) -> Result<Row, Failure> {
+        let unit = metric.unit();
+        let mut row = Row::new(case, unit, self.settings.rounds);
+        for (contestant, readings) in contestants.iter().zip(readings) {
+            let name = contestant.name;
+            let spread = Spread::of(readings.iter().map(|reading| metric.of(reading) / units).collect());
+            let spread = spread.ok_or_else(|| Failure::NoFigure { case: case.to_owned(), name, unit })?;
+            row.add(match contestant.side {
+                Side::Ours => Figure::Ours(spread),
+                Side::Variant => Figure::Variant(name, spread),
+                Side::Rival => Figure::Rival(name, spread),
+            });
+        }
+        Ok(row)
+    }
+}
+
+fn run(case: &str, contestant: &mut Contestant<'_>, turns: u64) -> Result<Reading, Failure> {
+    (contestant.run)(turns).map_err(|_| Failure::Refused { case: case.to_owned(), name: contestant.name })
+}
+
+/// Lets each contestant take one turn and compares what they did, where that is counted.
+fn same_work(case: &str, contestants: &mut [Contestant<'_>]) -> Result<(), Failure> {
+    let mut first = None;
+    for contestant in contestants {
+        let name = contestant.name;
+        let _before = tally::take();
+        run(case, contestant, 1)?;
+        let work = tally::take();
+        let (other, expected) = *first.get_or_insert((name, work));
+        if work != expected {
+            let (work, expected) = (work.to_string(), expected.to_string());
+            return Err(Failure::UnequalWork { case: case.to_owned(), name, other, work, expected });
+        }
+    }
+    Ok(())
+}
+
+/// How many turns the fastest contestant needs to fill `round`.
+fn calibrate(case: &str, contestants: &mut [Contestant<'_>], round: Duration) -> Result<u64, Failure> {
+    let mut turns = 1u64;
+    loop {
+        let mut fastest = Duration::MAX;
+        for contestant in contestants.iter_mut() {
+            fastest = fastest.min(run(case, contestant, turns)?.cpu);
+        }
+        if fastest >= round || turns > u64::from(u32::MAX) {
+            return Ok(turns);
+        }
+        turns *= if fastest * 8 < round { 8 } else { 2 };
+    }
+}

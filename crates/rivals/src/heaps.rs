@@ -1,0 +1,222 @@
+//! The heaps: system malloc, mimalloc, jemalloc and snmalloc, side by side in one process.
+//!
+//! Rests on their `GlobalAlloc` types, none of which is this program's global allocator: each is called by name. Every heap is one
+//! static of a type of its own, so a block's type says which heap it goes back to.
+#![expect(unsafe_code, reason = "calls the allocators")]
+
+use crate::arenas::{Bump, Marked, Put, Take};
+use crate::blocks::Blocks;
+use crate::failure::Refused;
+use crate::lent::Lent;
+use crate::tally;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::RefCell;
+use std::hint::black_box;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+/// A heap that is one static.
+pub(crate) trait Heap: Send + Sync + 'static {
+    type Allocator: GlobalAlloc + Sync;
+    const NAME: &'static str;
+    fn allocator() -> &'static Self::Allocator;
+}
+
+macro_rules! heap {
+    ($(#[$condition:meta])* $name:ident, $label:literal, $allocator:ty, $value:expr) => {
+        $(#[$condition])*
+        #[derive(Debug)]
+        pub(crate) struct $name;
+
+        $(#[$condition])*
+        impl Heap for $name {
+            type Allocator = $allocator;
+            const NAME: &'static str = $label;
+            #[inline(always)]
+            fn allocator() -> &'static $allocator {
+                static HEAP: $allocator = $value;
+                &HEAP
+            }
+        }
+    };
+}
+
+heap!(SystemMalloc, "system", System, System);
+heap!(
+    #[cfg(feature = "mimalloc")]
+    Mimalloc,
+    "mimalloc",
+    mimalloc::MiMalloc,
+    mimalloc::MiMalloc
+);
+heap!(
+    #[cfg(feature = "jemalloc")]
+    Jemalloc,
+    "jemalloc",
+    tikv_jemallocator::Jemalloc,
+    tikv_jemallocator::Jemalloc
+);
+heap!(
+    #[cfg(feature = "snmalloc")]
+    Snmalloc,
+    "snmalloc",
+    snmalloc_rs::SnMalloc,
+    snmalloc_rs::SnMalloc
+);
+
+/// What is done with each heap that was built in.
+pub(crate) trait ForHeap {
+    fn visit<H: Heap>(&mut self);
+}
+
+/// Visits every heap that was built in.
+pub(crate) fn each(visitor: &mut impl ForHeap) {
+    visitor.visit::<SystemMalloc>();
+    #[cfg(feature = "mimalloc")]
+    visitor.visit::<Mimalloc>();
+    #[cfg(feature = "jemalloc")]
+    visitor.visit::<Jemalloc>();
+    #[cfg(feature = "snmalloc")]
+    visitor.visit::<Snmalloc>();
+}
+
+/// The heaps that this program was built without, by feature.
+#[must_use]
+pub fn left_out() -> Vec<&'static str> {
+    let features = [
+        (cfg!(feature = "mimalloc"), "mimalloc"),
+        (cfg!(feature = "jemalloc"), "jemalloc"),
+        (cfg!(feature = "snmalloc"), "snmalloc"),
+    ];
+    features.iter().filter(|(built, _)| !built).map(|(_, name)| *name).collect()
+}
+
+#[inline(always)]
+fn allocate<H: Heap>(layout: Layout) -> Result<NonNull<u8>, Refused> {
+    assert!(layout.size() > 0, "no case asks for nothing");
+    // SAFETY: the size is not zero, just checked.
+    NonNull::new(unsafe { H::allocator().alloc(layout) }).ok_or(Refused)
+}
+
+/// # Safety
+/// 1. `block` came from `allocate::<H>` with this layout and is live. 2. It is not used afterwards.
+#[inline(always)]
+unsafe fn deallocate<H: Heap>(block: NonNull<u8>, layout: Layout) {
+    // SAFETY: `H` has one allocator, and the caller promised the rest.
+    unsafe { H::allocator().dealloc(block.as_ptr(), layout) }
+}
+
+/// A heap with the list of what it lent: what a program keeps that frees everything at once without an arena.
+#[derive(Debug)]
+pub(crate) struct Listed<H: Heap> {
+    list: RefCell<Vec<(NonNull<u8>, Layout)>>,
+    heap: PhantomData<H>,
+}
+
+impl<H: Heap> Listed<H> {
+    pub(crate) fn new() -> Self {
+        Self { list: RefCell::new(Vec::with_capacity(128)), heap: PhantomData }
+    }
+
+    /// Frees what was lent after the first `kept`, newest first.
+    #[inline(always)]
+    fn free_down_to(&mut self, kept: usize) {
+        let list = self.list.get_mut();
+        while list.len() > kept {
+            if let Some((block, layout)) = list.pop() {
+                // SAFETY: only `take` fills the list, with blocks of `allocate::<H>` and their layouts; a block leaves the
+                // list here, and `&mut self` says that no `Lent` of it is left.
+                unsafe { deallocate::<H>(block, layout) }
+            }
+        }
+    }
+}
+
+impl<H: Heap> Take for Listed<H> {
+    #[inline(always)]
+    fn take(&self, layout: Layout) -> Result<Lent<'_>, Refused> {
+        let block = allocate::<H>(layout)?;
+        self.list.borrow_mut().push((block, layout));
+        // SAFETY: a fresh block of this layout, which is freed through `&mut self` alone.
+        Ok(unsafe { Lent::new(block, layout) })
+    }
+}
+
+impl<H: Heap> Bump for Listed<H> {
+    #[inline(always)]
+    fn reset(&mut self) {
+        self.free_down_to(0);
+    }
+}
+
+impl<H: Heap> Put for Listed<H> {
+    #[inline(always)]
+    fn put(&self, value: [u64; 8]) -> Result<*mut [u64; 8], Refused> {
+        let place = self.take(Layout::new::<[u64; 8]>())?.start().cast::<[u64; 8]>();
+        // SAFETY: a fresh block of the value's layout.
+        unsafe { place.write(value) };
+        Ok(place.as_ptr())
+    }
+
+    #[inline(always)]
+    fn reset(&mut self) {
+        self.free_down_to(0);
+    }
+}
+
+impl<H: Heap> Marked for Listed<H> {
+    #[inline(always)]
+    fn marked(&mut self, inside: impl FnOnce(&Self) -> Result<(), Refused>) -> Result<(), Refused> {
+        let kept = self.list.get_mut().len();
+        let done = inside(self);
+        self.free_down_to(kept);
+        done
+    }
+}
+
+impl<H: Heap> Drop for Listed<H> {
+    fn drop(&mut self) {
+        self.free_down_to(0);
+    }
+}
+
+/// A heap that lends blocks of `SIZE` bytes.
+#[derive(Debug)]
+pub(crate) struct HeapBlocks<H: Heap, const SIZE: usize>(PhantomData<H>);
+
+impl<H: Heap, const SIZE: usize> HeapBlocks<H, SIZE> {
+    const LAYOUT: Layout = match Layout::from_size_align(SIZE, 8) {
+        Ok(layout) => layout,
+        Err(_) => panic!("no such size"),
+    };
+
+    pub(crate) const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// A block of a `HeapBlocks<H, SIZE>`; made by `take` alone.
+#[derive(Debug)]
+pub(crate) struct HeapBlock<H: Heap, const SIZE: usize>(NonNull<u8>, PhantomData<H>);
+
+impl<H: Heap, const SIZE: usize> Blocks for HeapBlocks<H, SIZE> {
+    type Token = HeapBlock<H, SIZE>;
+
+    #[inline(always)]
+    fn take(&mut self, word: u64) -> Result<Self::Token, Refused> {
+        let block = allocate::<H>(Self::LAYOUT)?;
+        tally::lent(SIZE);
+        tally::wrote();
+        // SAFETY: a fresh block of `LAYOUT`, aligned to 8, of 8 bytes at least in every case.
+        unsafe { block.cast::<u64>().write(word) };
+        Ok(HeapBlock(black_box(block), PhantomData))
+    }
+
+    #[inline(always)]
+    fn give(&mut self, token: Self::Token) -> Result<(), Refused> {
+        tally::freed();
+        // SAFETY: tokens of this type come from `allocate::<H>` with `LAYOUT`, cannot be copied, and end here.
+        unsafe { deallocate::<H>(token.0, Self::LAYOUT) };
+        Ok(())
+    }
+}

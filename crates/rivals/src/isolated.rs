@@ -1,0 +1,46 @@
+//! A suite whose cases each run in a process of their own.
+//!
+//! Rests on this very program, which is called again with [`CASE`] and answers in JSON. A malloc remembers what was freed
+//! before, so a case that follows others in one process measures them too.
+
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::report::{Report, Row};
+use crate::suites::Suite;
+use std::process::{Command, Stdio};
+
+/// The hidden option that runs one case, by index, and prints its rows as JSON.
+pub const CASE: &str = "case";
+
+/// Runs every case of `suite` by calling this program again with `options`.
+///
+/// # Errors
+/// [`Failure`] of the first case that fails.
+pub fn isolated(suite: &Suite, options: &[String], progress: &Progress) -> Result<Report, Failure> {
+    let mut rows = Vec::new();
+    for (index, case) in suite.cases().enumerate() {
+        progress.case(case);
+        rows.extend(
+            run(suite, index, options).map_err(|cause| Failure::Process { case: case.to_owned(), cause })?,
+        );
+        progress.step();
+    }
+    Ok(suite.report(rows))
+}
+
+/// The rows of one case, or why there are none.
+fn run(suite: &Suite, index: usize, options: &[String]) -> Result<Vec<Row>, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut command = Command::new(program);
+    command
+        .arg(suite.name)
+        .arg(format!("--{CASE}"))
+        .arg(index.to_string())
+        .args(options)
+        .stdin(Stdio::null());
+    let output = command.output().map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("no rows: {error}"))
+}

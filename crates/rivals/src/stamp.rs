@@ -1,0 +1,72 @@
+//! A point in a thread's time, and what passed since: CPU time, wall time, page faults.
+//!
+//! Rests on `clock_gettime` and on what `arenite-pages` reads of the kernel's counts. CPU time of the thread, because it does not grow while others run.
+
+use arenite_pages::thread_faults;
+use rustix::time::{ClockId, clock_gettime};
+use std::time::{Duration, Instant};
+
+/// What a stretch of work took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reading {
+    /// CPU time of the thread (of the average thread, where there are several).
+    pub(crate) cpu: Duration,
+    /// Wall time.
+    pub(crate) wall: Duration,
+    /// Page faults that needed no reading from a disk.
+    pub(crate) faults: u64,
+}
+
+/// The start of a stretch of work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp {
+    cpu: Duration,
+    wall: Instant,
+    faults: u64,
+}
+
+impl Stamp {
+    /// Now, on this thread.
+    pub(crate) fn now() -> Self {
+        let (faults, wall) = (faults(), Instant::now());
+        Self { cpu: thread_cpu(), wall, faults }
+    }
+
+    /// When the stretch began.
+    pub(crate) fn wall(&self) -> Instant {
+        self.wall
+    }
+
+    /// What passed since, on the same thread.
+    pub(crate) fn elapsed(&self) -> Reading {
+        let cpu = thread_cpu();
+        Reading {
+            cpu: cpu.saturating_sub(self.cpu),
+            wall: self.wall.elapsed(),
+            faults: faults().saturating_sub(self.faults),
+        }
+    }
+}
+
+/// The CPU time of this thread.
+fn thread_cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// The page faults of this thread so far; 0 if the kernel does not tell.
+fn faults() -> u64 {
+    thread_faults().map_or(0, |faults| faults.minor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_faults_of_fresh_memory_are_counted() {
+        let before = Stamp::now();
+        let room = std::hint::black_box(vec![1u8; 64 << 20]);
+        let reading = before.elapsed();
+        assert!(reading.faults > 0 && !reading.cpu.is_zero() && room.len() == 64 << 20);
+    }
+}

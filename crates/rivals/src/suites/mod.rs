@@ -1,0 +1,109 @@
+//! The suites: what is compared.
+//!
+//! Rests on the lenders for who is compared. A suite is a list of cases; a case is a body, a list of contestants and a plan.
+
+mod arena;
+mod fill;
+mod pool;
+mod shared_arena;
+mod step;
+
+use crate::bench::Bench;
+use crate::failure::{Failure, Refused};
+use crate::machine::Machine;
+use crate::report::{Report, Row};
+use std::fmt;
+
+/// The suites by name.
+pub const SUITES: &[Suite] = &[
+    Suite {
+        name: "arena",
+        about: "arenas against bumpalo, bump-scope, blink-alloc, system malloc",
+        cases: arena::CASES,
+    },
+    Suite {
+        name: "pool",
+        about: "pools against slab, system malloc, mimalloc, jemalloc, snmalloc",
+        cases: pool::CASES,
+    },
+    Suite {
+        name: "step",
+        about: "a training step's tensors, from an arena and from four heaps, with page faults",
+        cases: step::CASES,
+    },
+];
+
+/// A case: its name, and what runs it.
+pub(crate) type Case = (&'static str, fn(&Bench, &str) -> Result<Vec<Row>, Failure>);
+
+/// A list of cases.
+#[derive(Clone, Copy)]
+pub struct Suite {
+    /// What it is asked for by.
+    pub name: &'static str,
+    /// What it compares.
+    pub about: &'static str,
+    cases: &'static [Case],
+}
+
+impl Suite {
+    /// The suite of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        SUITES.iter().find(|suite| suite.name == name)
+    }
+
+    /// How many cases it has.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.cases.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.cases.is_empty()
+    }
+
+    /// The names of its cases, in order.
+    pub fn cases(&self) -> impl Iterator<Item = &'static str> {
+        self.cases.iter().map(|(name, _)| *name)
+    }
+
+    /// Runs case `index` in this process: a row for each of its units, none where there is no such case.
+    ///
+    /// # Errors
+    /// [`Failure`] of the case.
+    pub fn run_case(&self, index: usize, bench: &Bench) -> Result<Vec<Row>, Failure> {
+        self.cases.get(index).map_or(Ok(Vec::new()), |(name, case)| case(bench, name))
+    }
+
+    /// Runs every case in this process, in order.
+    ///
+    /// # Errors
+    /// [`Failure`] of the first case that fails.
+    pub fn run(&self, bench: &Bench) -> Result<Report, Failure> {
+        let rows: Result<Vec<Vec<Row>>, Failure> =
+            (0..self.len()).map(|index| self.run_case(index, bench)).collect();
+        Ok(self.report(rows?.concat()))
+    }
+
+    /// The report of rows that were taken here and now.
+    pub(crate) fn report(&self, rows: Vec<Row>) -> Report {
+        Report { suite: self.name.to_owned(), machine: Machine::this(), rows }
+    }
+}
+
+impl fmt::Debug for Suite {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Suite")
+            .field("name", &self.name)
+            .field("cases", &self.cases.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A lender that could not even be made.
+fn made<T>(case: &str, name: &'static str, lender: Result<T, Refused>) -> Result<T, Failure> {
+    lender.map_err(|_| Failure::Refused { case: case.to_owned(), name })
+}

@@ -1,0 +1,76 @@
+//! The tally of work: blocks lent, bytes asked, words written, blocks freed, by this thread.
+//!
+//! Rests on a thread-local, and counts only in builds with debug assertions: a release build times bodies without it.
+
+use std::cell::Cell;
+use std::fmt;
+use std::ops::AddAssign;
+
+thread_local! {
+    static TALLY: Cell<Tally> = const { Cell::new(Tally { blocks: 0, bytes: 0, words: 0, frees: 0 }) };
+}
+
+/// What a body did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    blocks: usize,
+    bytes: usize,
+    words: usize,
+    frees: usize,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.blocks += other.blocks;
+        self.bytes += other.bytes;
+        self.words += other.words;
+        self.frees += other.frees;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { blocks, bytes, words, frees } = self;
+        write!(out, "{blocks} blocks, {bytes} bytes, {words} words written, {frees} frees")
+    }
+}
+
+#[inline(always)]
+fn change(by: impl FnOnce(&mut Tally)) {
+    if cfg!(debug_assertions) {
+        let mut tally = TALLY.get();
+        by(&mut tally);
+        TALLY.set(tally);
+    }
+}
+
+/// Counts a block of `bytes`.
+#[inline(always)]
+pub(crate) fn lent(bytes: usize) {
+    change(|tally| {
+        tally.blocks += 1;
+        tally.bytes += bytes;
+    });
+}
+
+/// Counts a word written.
+#[inline(always)]
+pub(crate) fn wrote() {
+    change(|tally| tally.words += 1);
+}
+
+/// Counts a block given back by the body.
+#[inline(always)]
+pub(crate) fn freed() {
+    change(|tally| tally.frees += 1);
+}
+
+/// What was counted on this thread since the last call.
+pub(crate) fn take() -> Tally {
+    TALLY.take()
+}
+
+/// Counts what another thread counted.
+pub(crate) fn add(other: Tally) {
+    change(|tally| *tally += other);
+}

@@ -1,0 +1,61 @@
+//! Every suite runs with tiny rounds: each case gives figures, all contestants do the same work, the JSON survives.
+
+use rivals::{Bench, Failure, JsonFile, Report, SUITES, Settings, Suite, left_out, losses, table};
+use std::time::Duration;
+
+fn run(name: &str) -> Result<Report, Failure> {
+    let settings = Settings { rounds: 3, warm_up: 1, round: Duration::from_micros(1) };
+    let suite = Suite::named(name).unwrap_or(&SUITES[0]);
+    let report = suite.run(&Bench::new(settings))?;
+    assert!(report.suite == name && report.rows.len() >= suite.len());
+    Ok(report)
+}
+
+/// Checks figures, names and the way through a file and back.
+fn check(report: &Report, rivals: &[&str]) -> Result<(), Box<dyn std::error::Error>> {
+    for row in &report.rows {
+        let figures = std::iter::once(&row.ours).chain(row.rivals.values()).chain(row.variants.values());
+        for figure in figures {
+            let positive = *figure > 0.0 || (row.unit == "faults" && *figure == 0.0);
+            assert!(figure.is_finite() && positive, "{}: {figure} {}", row.case, row.unit);
+        }
+        assert!(row.lower_is_better && row.rounds == 3);
+        assert!(!row.rivals.is_empty(), "{} has nobody to beat", row.case);
+        assert_eq!(row.spread.len(), 1 + row.rivals.len() + row.variants.len());
+    }
+    for name in rivals.iter().filter(|name| !left_out().contains(name)) {
+        assert!(report.rows.iter().any(|row| row.rivals.contains_key(*name)), "{name} did not run");
+    }
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("report.json");
+    JsonFile::at(&path)?.write(std::slice::from_ref(report))?;
+    let text = std::fs::read_to_string(&path)?;
+    assert_eq!(&serde_json::from_str::<Report>(&text)?, report);
+    let text = table(report);
+    for row in &report.rows {
+        assert!(text.contains(&row.case), "{} is not in the table", row.case);
+    }
+    assert!(losses(report).len() <= report.rows.len());
+    Ok(())
+}
+
+#[test]
+fn arena_runs() {
+    check(&run("arena").unwrap(), &["bumpalo", "bump-scope", "blink-alloc", "system"]).unwrap();
+}
+
+#[test]
+fn pool_runs() {
+    check(&run("pool").unwrap(), &["slab", "system", "mimalloc", "jemalloc", "snmalloc"]).unwrap();
+}
+
+#[test]
+fn step_runs() {
+    check(&run("step").unwrap(), &["system", "mimalloc", "jemalloc", "snmalloc"]).unwrap();
+}
+
+#[test]
+fn every_suite_has_a_test() {
+    let names: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
+    assert_eq!(names, ["arena", "pool", "step"]);
+}
