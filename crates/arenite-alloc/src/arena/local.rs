@@ -27,7 +27,7 @@ pub(crate) static ARENAS: AtomicU64 = AtomicU64::new(0);
 /// [`Arena::new`] reserves addresses once and commits memory as it grows, so nothing moves; [`Arena::chunked`] takes chunks
 /// from any upstream. `allocate` is O(1); `reset` and restoring a mark are O(1) whatever lies above (plus one call for each
 /// value that was [adopted](Arena::adopt)), keep the memory, and cause no page fault in the next round;
-/// [`Trim::trim`] gives memory back.
+/// [`Trim::trim`](arenite_core::Trim::trim) gives memory back.
 ///
 /// # Freeing
 /// | how | needs | frees |

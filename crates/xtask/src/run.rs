@@ -1,0 +1,169 @@
+//! Runs a plan, a step at a time, its output shown as it comes.
+//!
+//! Rests on [`plan`](crate::plan) and [`reading`](crate::reading). A step that fails does not stop the next, since who
+//! waits for minutes wants to know all of what is broken.
+
+use crate::plan::{Call, Step};
+use crate::reading::Reading;
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What came of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every call answered well.
+    Passed {
+        /// So many tests showed something.
+        tests: u64,
+        /// So many lacked a part of the machine and showed nothing.
+        skipped: u64,
+    },
+    /// Why not.
+    Failed(String),
+    /// Nothing was run; why is in the step's skips.
+    Skipped,
+}
+
+/// A step that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The step's name.
+    pub name: String,
+    /// How long it took.
+    pub took: Duration,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What was left out, and why.
+    pub skips: Vec<String>,
+}
+
+/// Runs every step with `cargo`; what the calls say goes to `out` as it comes.
+///
+/// # Errors
+/// `out` cannot be written to. A call that cannot be started fails its step.
+pub fn run(cargo: &OsString, steps: Vec<Step>, out: &mut impl Write) -> io::Result<Vec<Done>> {
+    let mut all = Vec::new();
+    for step in steps {
+        let start = Instant::now();
+        let mut reading = Reading::default();
+        let mut outcome =
+            if step.calls.is_empty() { Outcome::Skipped } else { Outcome::Passed { tests: 0, skipped: 0 } };
+        for call in &step.calls {
+            writeln!(out, "\n── {}: cargo {}", step.name, call.arguments.join(" "))?;
+            if let Err(why) = one(cargo, call, &mut reading, out)? {
+                outcome = Outcome::Failed(why);
+            }
+        }
+        if let Outcome::Passed { tests, skipped } = &mut outcome {
+            (*tests, *skipped) = (reading.passed.saturating_sub(reading.stood_out), reading.stood_out);
+            if step.tests && reading.passed == 0 {
+                outcome = Outcome::Failed("no test was run".to_owned());
+            }
+        }
+        let skips = [step.skips, reading.skips].concat();
+        all.push(Done { name: step.name, took: start.elapsed(), outcome, skips });
+    }
+    Ok(all)
+}
+
+/// Runs one call. The inner error says why it failed.
+fn one(
+    cargo: &OsString,
+    call: &Call,
+    reading: &mut Reading,
+    out: &mut impl Write,
+) -> io::Result<Result<(), String>> {
+    let mut command = Command::new(cargo);
+    command.args(&call.arguments).envs(&call.variables).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Ok(Err(format!("{} cannot be started: {error}", cargo.display()))),
+    };
+    let failed_before = reading.failed.len();
+    if let Some(stdout) = child.stdout.take() {
+        let mut lines = BufReader::new(stdout);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            if reading.read(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r'])) {
+                out.write_all(&line)?;
+                out.flush()?;
+            }
+            line.clear();
+        }
+    }
+    let status = child.wait()?;
+    if status.success() {
+        return Ok(Ok(()));
+    }
+    let failed = &reading.failed[failed_before..];
+    Ok(Err(if failed.is_empty() {
+        format!("cargo {}: {status}", call.arguments[0])
+    } else {
+        failed.join(", ")
+    }))
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+
+    /// A step whose calls are scripts of a shell, which stands in for cargo.
+    fn scripts(tests: bool, scripts: &[&str]) -> Step {
+        let call = |script: &&str| Call { arguments: vec!["-c".into(), (*script).into()], ..Call::default() };
+        Step { name: "step".into(), calls: scripts.iter().map(call).collect(), tests, ..Step::default() }
+    }
+
+    fn ran(program: &str, step: Step) -> (Done, String) {
+        let mut out = Vec::new();
+        let done = run(&program.into(), vec![step], &mut out).unwrap().remove(0);
+        (done, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn run_sums_the_tests_of_its_calls() {
+        let one = "echo 'test result: ok. 3 passed; 0 failed'";
+        let (done, out) = ran("sh", scripts(true, &[one, one]));
+        assert_eq!(done.outcome, Outcome::Passed { tests: 6, skipped: 0 });
+        assert_eq!(out.matches("3 passed").count(), 4, "each command and each answer is shown: {out}");
+    }
+
+    #[test]
+    fn run_names_the_tests_that_failed_and_goes_on() {
+        let (done, out) =
+            ran("sh", scripts(true, &["echo 'test a ... FAILED'; exit 101", "echo 'skipped: b'"]));
+        assert_eq!(done.outcome, Outcome::Failed("a".into()));
+        assert_eq!(done.skips, [": skipped: b"]);
+        assert!(out.contains("\nskipped: b\n"), "{out}");
+    }
+
+    #[test]
+    fn run_fails_where_nothing_was_tested() {
+        assert_eq!(ran("sh", scripts(true, &["true"])).0.outcome, Outcome::Failed("no test was run".into()));
+        assert_eq!(ran("sh", scripts(false, &["true"])).0.outcome, Outcome::Passed { tests: 0, skipped: 0 });
+    }
+
+    #[test]
+    fn run_fails_with_the_exit_code_where_no_test_is_to_blame() {
+        let (done, _) = ran("sh", scripts(false, &["exit 7"]));
+        assert!(matches!(&done.outcome, Outcome::Failed(why) if why.contains('7')), "{done:?}");
+    }
+
+    #[test]
+    fn run_fails_where_the_program_is_missing() {
+        let (done, _) = ran("/no/cargo/here", scripts(false, &["true"]));
+        assert!(
+            matches!(&done.outcome, Outcome::Failed(why) if why.contains("cannot be started")),
+            "{done:?}"
+        );
+    }
+
+    #[test]
+    fn run_skips_a_step_without_calls() {
+        let step = Step { skips: vec!["skipped: --fast".into()], ..scripts(true, &[]) };
+        let (done, _) = ran("sh", step);
+        assert_eq!((done.outcome, done.skips), (Outcome::Skipped, vec!["skipped: --fast".to_owned()]));
+    }
+}
