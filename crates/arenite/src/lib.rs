@@ -126,3 +126,8 @@ pub mod prelude {
     #[cfg(feature = "tensor")]
     pub use arenite_tensor::{Array, ArrayError, ArrayView, ArrayViewMut};
 }
+
+/// The README's examples, run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
