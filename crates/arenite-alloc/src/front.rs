@@ -121,7 +121,9 @@ impl<A: GlobalAlloc + 'static> Front<A> {
     /// From now until the guard is dropped, this thread keeps up to 16 of the blocks of 1 KiB and more that it frees, and
     /// takes them again for requests of the same size and alignment.
     /// While another front recycles on this thread, this one does not.
-    pub fn recycle(&self) -> Recycling<'_, A> {
+    /// The front is a static, as a `#[global_allocator]` is: what is kept must not outlive it, even where the guard is
+    /// forgotten.
+    pub fn recycle(&'static self) -> Recycling<A> {
         let start = |thread: &Thread| {
             if thread.recycling.get() == 0 {
                 thread.owner.set(Some(self.owner()));
@@ -184,13 +186,13 @@ impl<A: GlobalAlloc + 'static> Front<A> {
 
 /// Ends recycling when dropped, and frees what was kept. Made by [`Front::recycle`]; stays on its thread.
 #[derive(Debug)]
-pub struct Recycling<'f, A: GlobalAlloc + 'static = System> {
-    front: &'f Front<A>,
+pub struct Recycling<A: GlobalAlloc + 'static = System> {
+    front: &'static Front<A>,
     started: bool,
     thread: PhantomData<*const ()>,
 }
 
-impl<A: GlobalAlloc + 'static> Drop for Recycling<'_, A> {
+impl<A: GlobalAlloc + 'static> Drop for Recycling<A> {
     fn drop(&mut self) {
         if !self.started {
             return;

@@ -11,11 +11,11 @@ mod summary;
 mod wire;
 mod worker;
 
-pub use memory::Strategy;
+pub use memory::{Recycle, Strategy};
 pub use worker::work;
 
 use crate::report::{self, Machine, Model, Report};
-use crate::whole_file::WholeFile;
+use crate::whole_file::{WholeFile, place};
 use arenite_core::Bytes;
 use clap::Args;
 use std::io::{self, IsTerminal, Read, Write};
@@ -64,6 +64,9 @@ pub struct TrainArgs {
     /// Most bytes that the model and a step may have in use, as in 64M [default: no limit]
     #[arg(long, value_name = "BYTES")]
     pub limit: Option<Bytes>,
+    /// For which strategies the scratch blocks that the matrix library takes from malloc are kept for its next call
+    #[arg(long, value_enum, default_value_t = Recycle::Auto)]
+    pub recycle: Recycle,
     /// Characters of text that the trained model writes
     #[arg(long, default_value_t = 400)]
     pub sample: usize,
@@ -109,6 +112,22 @@ pub enum TrainError {
     /// The sizes asked for do not make a model.
     #[error("cannot make this model")]
     Config(#[from] ConfigError),
+    /// The text is larger than is read.
+    #[error("the text {} is larger than {}; give a part of it", path.display(), Bytes(MOST_TEXT))]
+    TooLarge {
+        /// The file asked for.
+        path: PathBuf,
+    },
+    /// Two of the text, the page and the JSON file are one file.
+    #[error("{} is named twice, by {first} and {second}: writing one would destroy the other; name another file", path.display())]
+    SameFile {
+        /// The file asked for.
+        path: PathBuf,
+        /// One option.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
     /// A strategy is asked for twice.
     #[error("`{0}` is asked for twice in --memory; name each strategy once")]
     Twice(Strategy),
@@ -154,7 +173,12 @@ impl TrainError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Read { .. } | Self::Text { .. } | Self::Config(_) | Self::Twice(_) => 2,
+            Self::Read { .. }
+            | Self::Text { .. }
+            | Self::TooLarge { .. }
+            | Self::SameFile { .. }
+            | Self::Config(_)
+            | Self::Twice(_) => 2,
             _ => 1,
         }
     }
@@ -169,6 +193,7 @@ pub fn run(args: &TrainArgs) -> Result<(), TrainError> {
     if let Some(twice) = args.memory.iter().enumerate().find(|(at, name)| args.memory[..*at].contains(name)) {
         return Err(TrainError::Twice(*twice.1));
     }
+    all_different(args)?;
     let (name, text) = read_text(args.text.as_deref())?;
     let spec = spec(args, &name, text)?;
     let page = if args.no_report { None } else { Some(prepare(&args.report)?) };
@@ -217,11 +242,46 @@ fn read_text(path: Option<&Path>) -> Result<(String, Option<Vec<u8>>), TrainErro
         if io::stdin().is_terminal() {
             return Err(fail(io::Error::other("standard input is a terminal; pipe a text into it")));
         }
-        io::stdin().lock().read_to_end(&mut bytes).map_err(fail)?;
+        read_bounded(&mut io::stdin().lock(), &mut bytes, path)?;
         return Ok(("standard input".into(), Some(bytes)));
     }
-    std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(fail)?;
+    read_bounded(&mut std::fs::File::open(path).map_err(fail)?, &mut bytes, path)?;
     Ok((path.display().to_string(), Some(bytes)))
+}
+
+/// The most bytes of text that are read.
+const MOST_TEXT: usize = 256 << 20;
+
+/// Reads to the end, or until the text is too large or (a device, say) no text at all.
+fn read_bounded(source: &mut dyn Read, bytes: &mut Vec<u8>, path: &Path) -> Result<(), TrainError> {
+    let part = 1 << 20;
+    loop {
+        let before = bytes.len();
+        let read = source.take(part).read_to_end(bytes);
+        let read = read.map_err(|source| TrainError::Read { path: path.to_path_buf(), source })?;
+        // What has a NUL is no text, however long it goes on: the text's own check says so.
+        if read == 0 || bytes[before..].contains(&0) {
+            return Ok(());
+        }
+        if bytes.len() > MOST_TEXT {
+            return Err(TrainError::TooLarge { path: path.to_path_buf() });
+        }
+    }
+}
+
+/// Checks that text, page and JSON file are three.
+fn all_different(args: &TrainArgs) -> Result<(), TrainError> {
+    let page = (!args.no_report).then_some(args.report.as_path());
+    let named = [("--text", args.text.as_deref()), ("--report", page), ("--json", args.json.as_deref())];
+    for (at, (second, path)) in named.iter().enumerate() {
+        let Some(path) = path.filter(|path| path.is_file() || !path.exists()) else { continue };
+        for (first, other) in &named[..at] {
+            if other.is_some_and(|other| place(other) == place(path)) {
+                return Err(TrainError::SameFile { path: path.to_path_buf(), first, second });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What every strategy is to do, checked.
@@ -255,6 +315,7 @@ fn spec(args: &TrainArgs, name: &str, text: Option<Vec<u8>>) -> Result<Spec, Tra
         seed: args.seed,
         limit: args.limit.map(Bytes::get),
         sample: args.sample,
+        recycle: args.recycle,
     })
 }
 
@@ -295,9 +356,18 @@ fn command(args: &TrainArgs) -> String {
     let mut line =
         format!("arenite train --memory {} --steps {} --seed {}", names.join(","), args.steps, args.seed);
     if let Some(text) = &args.text {
-        line += &format!(" --text {}", text.display());
+        line += &format!(" --text {}", quoted(&text.display().to_string()));
     }
     let default = Config::default();
+    if args.learning_rate.to_bits() != default.learning_rate.to_bits() {
+        line += &format!(" --learning-rate {}", args.learning_rate);
+    }
+    if let Some(limit) = args.limit {
+        line += &format!(" --limit {}", limit.get());
+    }
+    if args.recycle != Recycle::Auto {
+        line += &format!(" --recycle {}", args.recycle);
+    }
     for (name, value, usual) in [
         ("batch", args.batch, default.batch),
         ("context", args.context, default.context),
@@ -310,6 +380,15 @@ fn command(args: &TrainArgs) -> String {
         }
     }
     line
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,=:@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 fn machine() -> Machine {

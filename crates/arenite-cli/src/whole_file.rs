@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// A file that is about to be written: whatever can be refused is refused when this is made.
 #[derive(Debug)]
 pub(crate) enum WholeFile {
-    /// A temporary file beside the target, renamed onto it at the end.
-    Beside { file: tempfile::NamedTempFile, target: PathBuf },
+    /// A temporary file beside the target, made and renamed onto it at the end.
+    Beside { target: PathBuf },
     /// What is there and is no file (a pipe, a terminal) is written to as it is.
     Direct(fs::File),
 }
@@ -29,12 +29,9 @@ impl WholeFile {
             }
             _ => {}
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".arenite-");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask, as any new file
-        Ok(Self::Beside { file: builder.tempfile_in(folder)?, target: path })
+        // Made and removed again: an interrupted program leaves nothing behind.
+        drop(temporary(&path)?);
+        Ok(Self::Beside { target: path })
     }
 
     /// Writes `bytes` and puts the file in its place.
@@ -44,7 +41,8 @@ impl WholeFile {
     pub(crate) fn finish(self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Direct(mut file) => file.write_all(bytes),
-            Self::Beside { mut file, target } => {
+            Self::Beside { target } => {
+                let mut file = temporary(&target)?;
                 file.write_all(bytes)?;
                 file.as_file().sync_all()?;
                 file.persist(&target).map_err(|refused| refused.error)?;
@@ -60,4 +58,24 @@ impl WholeFile {
     pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Self::prepare(path)?.finish(bytes)
     }
+}
+
+/// A temporary file beside `target`, with the rights of any new file.
+fn temporary(target: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".arenite-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+    builder.tempfile_in(folder)
+}
+
+/// Where `path` leads, also where there is nothing yet: two names of one file are one.
+pub(crate) fn place(path: &Path) -> PathBuf {
+    if let Ok(found) = fs::canonicalize(path) {
+        return found;
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
+    path.file_name().map_or_else(|| folder.clone(), |name| folder.join(name))
 }

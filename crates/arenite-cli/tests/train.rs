@@ -63,6 +63,63 @@ fn bad_numbers_and_names_are_refused_with_what_to_do() {
 }
 
 #[test]
+fn more_steps_or_text_than_can_be_are_refused() {
+    refused(
+        &["--steps", "18446744073709551615"],
+        2,
+        &["18446744073709551615 steps", "10000000 are the most"],
+    );
+    refused(&["--steps", "1000000000000"], 2, &["10000000 are the most"]);
+    refused(&["--text", "/dev/zero"], 2, &["cannot train on /dev/zero", "byte"]);
+}
+
+#[test]
+fn one_file_for_two_things_is_refused_before_it_is_lost() {
+    let says = "writing one would destroy the other";
+    refused(&["--text", "same.txt", "--report", "./same.txt"], 2, &[says, "--text and --report"]);
+    refused(&["--text", "same.txt", "--json", "same.txt"], 2, &[says, "--text and --json"]);
+    refused(&["--json", "new.x", "--report", "new.x"], 2, &[says, "--report and --json"]);
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_arenite"))
+        .args(["train", "--steps", "100000", "--json", "run.json"])
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // It is at work as soon as it has a child of its own.
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    while std::fs::read_to_string(&children).is_ok_and(|found| found.is_empty()) {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(files(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn system_with_recycling_and_arena_without_are_to_be_had() {
+    let folder = tempfile::tempdir().unwrap();
+    for (memory, recycle, calls) in [("system", "all", 92.0), ("arena", "none", 200.0)] {
+        let own = ["train", "--memory", memory, "--recycle", recycle, "--no-report", "--json", "run.json"];
+        let output = arenite(folder.path(), &[&own[..], &TINY[..]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let json: Value =
+            serde_json::from_slice(&std::fs::read(folder.path().join("run.json")).unwrap()).unwrap();
+        let found = json["strategies"][0]["system_calls_per_step"].as_f64().unwrap();
+        assert!(found > 0.0 && found < calls, "{memory}: {found} calls");
+        assert!(
+            json["command"].as_str().unwrap().contains(&format!("--recycle {recycle}")),
+            "{}",
+            json["command"]
+        );
+    }
+}
+
+#[test]
 fn paths_that_cannot_be_written_are_refused_before_training() {
     refused(&["--report", "no/such/folder/report.html"], 1, &["cannot write no/such/folder/report.html"]);
     refused(&["--report", "."], 1, &["cannot write ."]);

@@ -16,7 +16,8 @@ use core::ptr::NonNull;
 /// 2. **Disjoint.** Blocks that are live at one time do not overlap.
 /// 3. **Stay.** A live block keeps its address and its bytes until it is deallocated, or until the resource is dropped,
 ///    reset or restored through a method that proves (by exclusive access or by count) that nobody holds it. Moving the
-///    resource moves no block.
+///    resource moves no block, and a clone of it, where it can be cloned, is a handle of the same resource: it takes
+///    back what the other lent.
 /// 4. **Zero size.** A request of zero bytes follows laws 1 to 3 like any other: it returns a non-null aligned pointer
 ///    that may be deallocated once.
 /// 5. **Refusal.** A refused request changes nothing but what the resource counts of failures: `state()` is as it was.

@@ -83,12 +83,8 @@ impl<T: Element, R: Resource> Storage<T, R> {
     where
         T: Real,
     {
-        debug_assert_eq!(
-            shape.dims(),
-            [left.rows(), right.cols()],
-            "the caller made the shape of the operands"
-        );
-        debug_assert_eq!(left.cols(), right.rows(), "the caller compared the shapes");
+        assert_eq!(shape.dims(), [left.rows(), right.cols()], "the caller made the shape of the operands");
+        assert_eq!(left.cols(), right.rows(), "the caller compared the shapes");
         let mut unwritten = Unwritten::new(shape, resource)?;
         let out: *mut T = unwritten.slots().as_mut_ptr().cast();
         let (m, k, n) = (left.rows(), left.cols(), right.cols());

@@ -1,5 +1,5 @@
-//! The examples of the documents that this project answers to, with nothing changed but imports and the corrections that
-//! the mission's table names.
+//! The examples of the documents that this project answers to, with nothing changed but imports and what would not
+//! compile or was unsound as written.
 
 use arenite::prelude::*;
 use std::error::Error;

@@ -32,8 +32,8 @@ unsafe impl GlobalAlloc for Alien {
 
 #[test]
 fn blocks_kept_by_one_front_do_not_reach_the_allocator_of_another() {
-    let other = Front::new(Alien);
-    let recycling = other.recycle();
+    static OTHER: Front<Alien> = Front::new(Alien);
+    let recycling = OTHER.recycle();
     for _ in 0..20 {
         drop(black_box(Box::new([0u8; 4096])));
     }

@@ -4,6 +4,7 @@
 //! passed, not by one byte and not by two threads at once.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
+use super::as_asked;
 use crate::tally::Tally;
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
@@ -62,7 +63,7 @@ impl<R: Resource> Limit<R> {
         }
         let block = allocate().inspect_err(|_| self.charged.refund(layout.size()))?;
         self.charged.settle(1);
-        Ok(block)
+        Ok(as_asked(block, layout))
     }
 }
 
@@ -95,7 +96,7 @@ unsafe impl<R: Resource> Resource for Limit<R> {
         let grown =
             unsafe { self.upstream.grow(block, old, new) }.inspect_err(|_| self.charged.refund(more))?;
         self.charged.settle(0);
-        Ok(grown)
+        Ok(as_asked(grown, new))
     }
 
     unsafe fn shrink(
@@ -107,7 +108,7 @@ unsafe impl<R: Resource> Resource for Limit<R> {
         // SAFETY: the caller's promise.
         let shrunk = unsafe { self.upstream.shrink(block, old, new) }?;
         self.charged.resize(old.size(), new.size());
-        Ok(shrunk)
+        Ok(as_asked(shrunk, new))
     }
 
     fn state(&self) -> ResourceState {

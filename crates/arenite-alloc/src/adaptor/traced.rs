@@ -4,6 +4,7 @@
 //! pays nothing.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
+use super::as_asked;
 use arenite_core::{AllocError, Event, EventKind, Label, Resource, ResourceState, Sink, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -79,7 +80,7 @@ impl<R: Resource, S: Sink> Traced<R, S> {
             Ok(block) => self.tell(kind, block.cast::<u8>().addr().get(), layout.size(), layout.align()),
             Err(_) => self.tell(EventKind::Refuse, 0, layout.size(), layout.align()),
         }
-        result
+        result.map(|block| as_asked(block, layout))
     }
 }
 

@@ -56,6 +56,11 @@ impl PoolAllocator {
         self.pool.fragmentation_level()
     }
 
+    /// Gives the memory behind the last lent block back. O(capacity).
+    pub fn trim(&mut self) -> usize {
+        self.pool.trim_mut()
+    }
+
     /// What is lent, held and left.
     #[must_use]
     pub fn state(&self) -> ResourceState {

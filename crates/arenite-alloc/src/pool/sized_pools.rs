@@ -19,7 +19,8 @@ const MOST_BLOCKS: usize = 1 << 16;
 
 /// A resource of one thread that keeps a pool per block size (rounded up to 64 bytes, or to the alignment). O(1).
 ///
-/// Each size may take 4 GiB of addresses (or one block, if that is larger) and 65,536 blocks; memory is committed as blocks
+/// Each size may take 4 GiB of addresses (or one block, if that is larger; less where the process may not map so much) and
+/// 65,536 blocks; memory is committed as blocks
 /// are first used, and kept for reuse until [`Trim::trim`].
 ///
 /// ```
@@ -67,6 +68,17 @@ impl SizedPools {
         AllocError::new(cause, layout, self.state(), LABEL)
     }
 
+    /// A pool for `class`, of as many addresses as are wished or else of half as many, down to one block.
+    fn pool(class: Layout) -> Result<Pool, AllocError> {
+        let mut count = (RESERVE.0 / class.size()).clamp(1, MOST_BLOCKS);
+        loop {
+            match Pool::with_alignment(class.size(), class.align(), count) {
+                Err(_) if count > 1 => count /= 2,
+                made => return made,
+            }
+        }
+    }
+
     /// Runs `body` with the pool of `class`, made if there is none.
     fn with_pool<T>(
         &self,
@@ -76,10 +88,7 @@ impl SizedPools {
         let mut pools = self.pools.borrow_mut();
         if !pools.contains_key(&class) {
             let made = match pools.try_reserve(1) {
-                Ok(()) => {
-                    let count = (RESERVE.0 / class.size()).clamp(1, MOST_BLOCKS);
-                    Pool::with_alignment(class.size(), class.align(), count)
-                }
+                Ok(()) => Self::pool(class),
                 Err(_) => Err(AllocError::new(
                     AllocCause::Exhausted { errno: 0 },
                     class,

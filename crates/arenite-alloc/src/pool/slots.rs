@@ -35,7 +35,8 @@ impl Slots {
         };
         if size == 0
             || count == 0
-            || stride.checked_mul(count).is_none_or(|all| all > isize::MAX.unsigned_abs() / 2)
+            || (stride.checked_add(16).and_then(|entry| entry.checked_mul(count)))
+                .is_none_or(|all| all > isize::MAX.unsigned_abs() / 2)
         {
             return Err(bad());
         }

@@ -27,7 +27,7 @@ pub(super) fn train(strategies: &[Strategy], spec: &Spec) -> Result<Trained, Tra
         }
         workers.push(worker);
     }
-    let bar = progress(spec.steps * strategies.len());
+    let bar = progress(spec.steps.saturating_mul(strategies.len()));
     let mut done = 0;
     while done < spec.steps {
         let turn = TURN.min(spec.steps - done);

@@ -14,10 +14,43 @@ use std::fmt;
 pub enum Strategy {
     /// The system's malloc and free for every block
     System,
-    /// One pool per block size
+    /// One pool per block size; the matrix library's scratch blocks are recycled
     Pool,
-    /// One arena, freed to a mark after every step
+    /// One arena, freed to a mark after every step; the matrix library's scratch blocks are recycled
     Arena,
+}
+
+/// Whether the scratch blocks that libraries take from the global allocator are kept for their next call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recycle {
+    /// Under pool and arena, not under system
+    Auto,
+    /// Under every strategy
+    All,
+    /// Under none
+    None,
+}
+
+impl Recycle {
+    /// Whether they are, for a strategy that does so by default or not.
+    pub(super) const fn applies(self, by_default: bool) -> bool {
+        match self {
+            Self::Auto => by_default,
+            Self::All => true,
+            Self::None => false,
+        }
+    }
+}
+
+impl fmt::Display for Recycle {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Auto => "auto",
+            Self::All => "all",
+            Self::None => "none",
+        })
+    }
 }
 
 impl fmt::Display for Strategy {

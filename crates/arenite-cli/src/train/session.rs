@@ -83,7 +83,8 @@ impl<'m, 'e, M: Memory> Session<'m, 'e, M> {
         };
         let text = Text::new(spec.text.as_deref().unwrap_or(CORPUS).as_bytes(), spec.context)?;
         let model = Model::new(config, text.vocabulary(), spec.seed, memory)?;
-        let costs = Vec::with_capacity(spec.steps);
+        let mut costs = Vec::new();
+        costs.try_reserve_exact(spec.steps)?;
         let (sample, seed, custom) = (spec.sample, spec.seed, spec.text.is_some());
         let learning_warm_up = spec.warm_up;
         Ok(Self {

@@ -77,7 +77,8 @@ fn bytes(count: u64) -> String {
 fn finding(strategies: &[StrategyReport]) -> String {
     let mut text = String::from(
         "Per step after warm-up: allocs = blocks of the model; malloc = calls that reached the system's allocator; \
-         faults = page faults.\nIn use, held and resident are peaks. ",
+         faults = page faults.\nIn use, held and resident are peaks; system holds no more than is in use as far as can be told. \
+         Pool and arena also recycle\nthe matrix library's scratch blocks (--recycle). ",
     );
     let names: Vec<&str> = strategies.iter().map(|strategy| strategy.name.as_str()).collect();
     if same_losses(strategies).is_none() && names.len() > 1 {
@@ -89,12 +90,11 @@ fn finding(strategies: &[StrategyReport]) -> String {
         let saved = system.step_ms_median - strategy.step_ms_median;
         let word = if saved >= 0.0 { "less" } else { "more" };
         let faults = system.faults_per_step - strategy.faults_per_step;
-        text += &format!(
-            "{}: {:.2} ms {word} a step than system, {:.0} page faults fewer",
-            strategy.name,
-            saved.abs(),
-            faults
-        );
+        text += &format!("{}: {:.2} ms {word} a step than system", strategy.name, saved.abs());
+        if faults.abs() >= 0.5 {
+            let word = if faults > 0.0 { "fewer" } else { "more" };
+            text += &format!(", {:.0} page faults {word}", faults.abs());
+        }
         if saved > 0.0 && faults > 100.0 {
             text += &format!(" ({:.2} us for each)", saved * 1e3 / faults);
         }

@@ -3,7 +3,7 @@
 //! Rests on `serde`. The first line a worker gets is a [`Spec`], each later one an [`Order`]; each line it says is an
 //! [`Answer`].
 
-use super::memory::Strategy;
+use super::memory::{Recycle, Strategy};
 use crate::report::StrategyReport;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,8 @@ pub(super) struct Spec {
     pub limit: Option<usize>,
     /// Characters that the trained model writes.
     pub sample: usize,
+    /// Whose libraries' scratch blocks are kept.
+    pub recycle: Recycle,
 }
 
 /// What a worker is to do next.

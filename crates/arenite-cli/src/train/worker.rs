@@ -13,7 +13,17 @@ use std::io::{self, BufRead, Write};
 ///
 /// # Errors
 /// [`io::Error`] if the conductor is gone; what fails in training is told to the conductor.
-pub fn work(front: &Front) -> io::Result<()> {
+pub fn work(front: &'static Front) -> io::Result<()> {
+    match obey(front) {
+        // The conductor is gone: there is nobody to tell.
+        Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe) => {
+            Ok(())
+        }
+        obeyed => obeyed,
+    }
+}
+
+fn obey(front: &'static Front) -> io::Result<()> {
     let mut orders = io::stdin().lock().lines();
     let spec: Spec = parse(orders.next())?;
     let Order::Begin(strategy) = parse(orders.next())? else {
@@ -27,8 +37,22 @@ pub fn work(front: &Front) -> io::Result<()> {
     };
     match worked {
         Ok(()) => Ok(()),
-        Err(error) => answer(&Answer::Failed(error.to_string())),
+        Err(error) => answer(&Answer::Failed(told(error.as_ref()))),
     }
+}
+
+/// An error and what caused it, in one line.
+fn told(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(below) = cause {
+        // Errors that show what they wrap have said it already.
+        if !text.contains(&below.to_string()) {
+            text = format!("{text}: {below}");
+        }
+        cause = below.source();
+    }
+    text
 }
 
 fn parse<T: serde::de::DeserializeOwned>(line: Option<io::Result<String>>) -> io::Result<T> {
@@ -47,14 +71,14 @@ fn serve<M: Memory>(
     strategy: Strategy,
     memory: M,
     spec: &Spec,
-    front: &Front,
+    front: &'static Front,
     orders: &mut dyn Iterator<Item = io::Result<Order>>,
 ) -> Result<(), Box<dyn Error>> {
     let ears = Ears::new();
     let memory = listen(memory, spec.limit, &ears);
     let mut session = Session::new(strategy, spec, &memory, &ears)?;
     answer(&session.ready())?;
-    let recycling = M::RECYCLES.then(|| front.recycle());
+    let recycling = spec.recycle.applies(M::RECYCLES).then(|| front.recycle());
     for order in orders {
         match order? {
             Order::Begin(_) => {}

@@ -78,6 +78,12 @@ pub enum ConfigError {
         /// The layers asked.
         found: usize,
     },
+    /// More steps than can be noted.
+    #[error("{found} steps, and {max} are the most", max = Config::MAX_STEPS)]
+    Steps {
+        /// The steps asked.
+        found: usize,
+    },
     /// A number outside its range.
     #[error("{field} is {value}; it must lie in {range}")]
     Range {
@@ -105,6 +111,9 @@ impl Config {
     /// The most blocks that a model can have: a step keeps their traces in a place of fixed size.
     pub const MAX_LAYERS: usize = 16;
 
+    /// The most steps: what is noted of each must find room.
+    pub const MAX_STEPS: usize = 10_000_000;
+
     /// The characters in a step.
     ///
     /// # Errors
@@ -130,6 +139,9 @@ impl Config {
             if value == 0 {
                 return Err(ConfigError::Zero { field });
             }
+        }
+        if self.steps > Self::MAX_STEPS {
+            return Err(ConfigError::Steps { found: self.steps });
         }
         if self.layers > Self::MAX_LAYERS {
             return Err(ConfigError::Layers { found: self.layers });
@@ -170,6 +182,7 @@ mod tests {
         let good = Config::default();
         assert_eq!(Config { batch: 0, ..good }.validate(), Err(ConfigError::Zero { field: "batch" }));
         assert_eq!(Config { layers: 17, ..good }.validate(), Err(ConfigError::Layers { found: 17 }));
+        assert!(matches!(Config { steps: usize::MAX, ..good }.validate(), Err(ConfigError::Steps { .. })));
         assert_eq!(Config { batch: usize::MAX, ..good }.validate(), Err(ConfigError::Overflow));
         for rate in [0.0, -1.0, f32::NAN, f32::INFINITY] {
             let error = Config { learning_rate: rate, ..good }.validate().unwrap_err();
