@@ -16,7 +16,7 @@ mod tally;
 pub use adaptor::{Aligned, Failing, Fallback, Limit, LoggingAllocator, Traced};
 pub use arena::{
     Arena, ArenaAllocator, ArenaBox, ArenaOptions, ArenaScope, Chunk, Chunked, HugePages, Mark, Reserved,
-    RestoreError, ScopeGuard, SharedArena, Span, Store,
+    RestoreError, ScopeGuard, SharedArena, SharedChunkedArena, Span, Store,
 };
 pub use checked::{Checked, Locked, System, SystemAllocator, ThreadSafeAllocator};
 pub use containers::{LocalHandle, SharedHandle};

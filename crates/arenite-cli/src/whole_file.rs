@@ -63,6 +63,7 @@ impl WholeFile {
 /// A temporary file beside `target`, with the rights of any new file.
 fn temporary(target: &Path) -> io::Result<tempfile::NamedTempFile> {
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::metadata(folder)?; // refused in the system's own words, without a temporary name
     let mut builder = tempfile::Builder::new();
     builder.prefix(".arenite-");
     #[cfg(unix)]

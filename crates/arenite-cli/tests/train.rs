@@ -196,6 +196,17 @@ fn text_from_a_file_and_no_page_when_none_is_wanted() {
 }
 
 #[test]
+fn doctor_says_what_it_cannot_write_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = arenite(folder.path(), &["doctor", "--json", "no/such/machine.json"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("no/such/machine.json: No such file or directory"), "{text}");
+    assert_eq!(arenite(folder.path(), &["doctor", "--jason"]).status.code(), Some(2));
+    assert_eq!(files(folder.path()), Vec::<String>::new());
+}
+
+#[test]
 fn help_has_an_example() {
     let folder = tempfile::tempdir().unwrap();
     for command in ["train", "doctor"] {

@@ -113,8 +113,9 @@ pub use arenite_tensor as tensor;
 pub mod prelude {
     pub use arenite_alloc::{
         Aligned, Arena, ArenaAllocator, ArenaBox, ArenaOptions, ArenaScope, Checked, Fallback, Global,
-        HugePages, Limit, LocalHandle, Mark, Pool, PoolAllocator, RestoreError, SharedArena, SharedHandle,
-        SharedPool, SizedPools, System, SystemAllocator, ThreadSafeAllocator, Traced,
+        HugePages, Limit, LocalHandle, Mark, Pool, PoolAllocator, RestoreError, SharedArena,
+        SharedChunkedArena, SharedHandle, SharedPool, SizedPools, System, SystemAllocator,
+        ThreadSafeAllocator, Traced,
     };
     pub use arenite_core::{
         Alignment, AllocCause, AllocError, Block, Bytes, Label, MemoryAllocator, Resource, ResourceState,

@@ -2,7 +2,7 @@
 //!
 //! In the order in which bytes pass: a [`Store`] gives spans (one [`Reserved`] range, or [`Chunked`] from an upstream); an
 //! [`Arena`] bumps through them and counts; [`Mark`]s and [`ArenaScope`]s free back to a position; [`ArenaBox`] owns a
-//! value in it; [`SharedArena`] is the twin for threads; [`ArenaAllocator`] is the checked door.
+//! value in it; [`SharedArena`] and [`SharedChunkedArena`] are the twins for threads; [`ArenaAllocator`] is the checked door.
 
 mod adopted;
 mod arena_allocator;
@@ -14,6 +14,7 @@ mod options;
 mod reserved;
 mod scope;
 mod shared;
+mod shared_chunked;
 mod shared_cursor;
 mod store;
 mod typed;
@@ -27,6 +28,7 @@ pub use options::ArenaOptions;
 pub use reserved::{HugePages, Reserved};
 pub use scope::{ArenaScope, ScopeGuard};
 pub use shared::SharedArena;
+pub use shared_chunked::SharedChunkedArena;
 pub use store::{Chunk, Span, Store};
 
 /// Positions are multiples of this many bytes, so that most typed blocks need no padding.

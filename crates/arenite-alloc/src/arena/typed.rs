@@ -1,12 +1,13 @@
 //! Typed blocks: values, slices, strings, one set of methods for arenas, scopes and shared arenas.
 //!
-//! Rests on [`Resource`](arenite_core::Resource) and [`ArenaBox`]. A macro writes the methods three times, because the life time of what is
+//! Rests on [`Resource`](arenite_core::Resource) and [`ArenaBox`]. A macro writes the methods four times, because the life time of what is
 //! lent is the borrow's for an arena and the scope's for a scope, and no trait can say both.
 #![expect(unsafe_code, reason = "writes values into fresh blocks")]
 
 use super::ArenaBox;
 use super::store::Store;
 use super::{Arena, ArenaScope, SharedArena};
+use crate::checked::Locked;
 use arenite_core::{AllocError, Resource};
 use core::alloc::Layout;
 use core::mem::MaybeUninit;
@@ -164,5 +165,10 @@ impl<'s, S: Store> ArenaScope<'s, S> {
 
 #[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
 impl SharedArena {
+    typed_methods!('s, ['s]);
+}
+
+#[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
+impl<S: Store> Locked<Arena<S>> {
     typed_methods!('s, ['s]);
 }

@@ -105,7 +105,11 @@ fn pages(page: &mut Page, report: &DoctorReport) {
         page.row("explicit huge", &format!("{}: {total} set aside, {free} free", bytes(size)), None);
     }
     let asked = pages.arenas_ask.remark.as_deref().unwrap_or_default();
-    page.row("in arenas", &format!("arenas ask for huge pages by madvise: {asked}"), None);
+    page.row(
+        "in arenas",
+        &format!("arenas ask by madvise from their second 2 MiB on; granted: {asked}"),
+        None,
+    );
 }
 
 fn memory(page: &mut Page, report: &DoctorReport) {
