@@ -28,7 +28,7 @@ use workloads::char_lm::{CORPUS, Config, ConfigError, Text, TextError};
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  arenite train\n  arenite train --text book.txt --steps 300 --json run.json\n  \
-arenite train --memory system,arena --batch 64   # a step's temporaries pass 64 MiB"
+arenite train --memory system,arena --batch 72   # a step's temporaries pass 64 MiB"
 )]
 pub struct TrainArgs {
     /// Text to train on, UTF-8; `-` reads standard input [default: this program's own sources and documents]
