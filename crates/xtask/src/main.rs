@@ -29,7 +29,9 @@ struct Cli {
 enum Task {
     /// Every test: crates, examples in the documentation, loom models, rules of the house
     Test(Options),
-    /// Format, lints, every test, documentation, every benchmark once
+    /// Format, lints, documentation, every benchmark once: what a change must pass besides the tests
+    Check,
+    /// All of `check` and all of `test`
     Ci(Options),
 }
 
@@ -57,6 +59,7 @@ fn run(task: &Task) -> Result<bool, Box<dyn Error>> {
     let machine = Machine::this();
     let steps = match task {
         Task::Test(options) => plan::test(&graph, &machine, options.fast),
+        Task::Check => plan::check(&graph, &machine),
         Task::Ci(options) => plan::ci(&graph, &machine, options.fast),
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));

@@ -121,16 +121,31 @@ pub fn test(graph: &Graph, machine: &Machine, fast: bool) -> Vec<Step> {
 
 /// The plan of `cargo xtask ci`: format, lints, tests, documentation, and every benchmark once in a release build.
 pub fn ci(graph: &Graph, machine: &Machine, fast: bool) -> Vec<Step> {
+    let mut steps = form(graph, machine);
+    steps.extend(test(graph, machine, fast));
+    steps.extend(papers_and_benchmarks(graph, machine));
+    steps
+}
+
+/// The plan of `cargo xtask check`: what [`ci`] does, less what [`test`] does.
+pub fn check(graph: &Graph, machine: &Machine) -> Vec<Step> {
+    let mut steps = form(graph, machine);
+    steps.extend(papers_and_benchmarks(graph, machine));
+    steps
+}
+
+fn form(graph: &Graph, machine: &Machine) -> Vec<Step> {
     let lints = ["clippy", "--workspace", "--all-targets", "--keep-going"];
     let lints = over_workspace(graph, machine, &lints, &["--", "-D", "warnings"]);
+    vec![step("format", vec![call(&["fmt", "--all", "--", "--check"])]), step("lints", lints)]
+}
+
+fn papers_and_benchmarks(graph: &Graph, machine: &Machine) -> Vec<Step> {
     let mut pages = over_workspace(graph, machine, &["doc", "--workspace", "--no-deps", "--keep-going"], &[]);
     for page in &mut pages {
         page.variables.insert("RUSTDOCFLAGS", "-D warnings".into());
     }
-    let mut steps =
-        vec![step("format", vec![call(&["fmt", "--all", "--", "--check"])]), step("lints", lints)];
-    steps.extend(test(graph, machine, fast));
-    steps.push(step("documentation", pages));
+    let mut steps = vec![step("documentation", pages)];
     if has_rivals(graph) {
         let mut release = call(&["test", "-p", "rivals", "--release", "--no-fail-fast"]);
         release.arguments.extend(machine.rivals_options());
@@ -271,5 +286,15 @@ mod tests {
         assert_eq!(loom_in(&user)["RUSTFLAGS"], "-C debuginfo=0 --cfg loom");
         let encoded = Machine { encoded_rustflags: Some("-C\x1fdebuginfo=0".into()), ..user };
         assert_eq!(loom_in(&encoded)["CARGO_ENCODED_RUSTFLAGS"], "-C\x1fdebuginfo=0\x1f--cfg\x1floom");
+    }
+
+    #[test]
+    fn plan_check_and_test_together_are_ci() {
+        let machine = Machine { make: true, cpp: true, ..Machine::default() };
+        let mut both = check(&graph(), &machine);
+        both.extend(test(&graph(), &machine, false));
+        let all = ci(&graph(), &machine, false);
+        assert_eq!(both.len(), all.len());
+        assert!(both.iter().all(|step| all.contains(step)), "{both:?}");
     }
 }
