@@ -127,7 +127,7 @@ pub fn ci(graph: &Graph, machine: &Machine, fast: bool) -> Vec<Step> {
     steps
 }
 
-/// The plan of `cargo xtask check`: what [`ci`] does, less what [`test`] does.
+/// The plan of `cargo xtask check`: what [`ci`] does, less what [`test()`] does.
 pub fn check(graph: &Graph, machine: &Machine) -> Vec<Step> {
     let mut steps = form(graph, machine);
     steps.extend(papers_and_benchmarks(graph, machine));
