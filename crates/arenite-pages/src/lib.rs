@@ -8,14 +8,18 @@
 
 mod error;
 mod faults;
+mod file;
 mod huge;
 pub mod machine;
 mod os;
 mod pages;
 mod region;
+mod ring;
+mod sync;
 
 pub use error::{PageCall, PageCause, PageError};
 pub use faults::{Faults, thread_faults};
 pub use huge::{HUGE_PAGE, HugeReport};
 pub use pages::Pages;
 pub use region::{Region, page_size};
+pub use ring::{Consumer, Producer, Reserved, RingError, RingFile, WaitError, ring_buffer};

@@ -90,7 +90,7 @@ unsafe impl Resource for Pages {
             .map_err(|errno| self.refuse(AllocCause::Exhausted { errno }, layout))?;
         if size >= HUGE_PAGE {
             // SAFETY: the block just mapped. Advice that is refused leaves ordinary pages, which are as good.
-            let _advised: Result<(), _> = unsafe { os::advise_huge(start, size, true) };
+            let _advised: Result<(), _> = unsafe { os::advise(start, size, os::Advice::Huge) };
         }
         self.live.fetch_add(1, Relaxed);
         let now = self.in_use.fetch_add(size, Relaxed) + size;

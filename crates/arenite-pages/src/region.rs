@@ -99,7 +99,7 @@ impl Region {
     pub fn advise_huge(&self, offset: usize, size: usize, wanted: bool) -> Result<(), PageError> {
         let start = self.range(PageCall::AdviseHuge, offset, size)?;
         // SAFETY: `range` checked that the range is aligned and inside this reservation.
-        unsafe { os::advise_huge(start, size, wanted) }
+        unsafe { os::advise(start, size, if wanted { os::Advice::Huge } else { os::Advice::NoHuge }) }
             .map_err(|errno| self.os_error(PageCall::AdviseHuge, offset, size, errno))
     }
 

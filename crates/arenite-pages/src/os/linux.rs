@@ -1,72 +1,569 @@
-//! Linux: address space, backing and advice.
+//! Linux: every call of this crate into the kernel.
 //!
-//! Rests on `rustix`. Reserving is a private anonymous mapping that nobody may touch; committing is a change of its
-//! protection, so that memory which is not committed faults instead of silently growing the process.
+//! Rests on `rustix`, and on `libc` for what that lacks. In the order of the crate: address space and its backing, advice,
+//! locking and moving, copies that cannot fault, files, double mappings, NUMA, written pages, waiting. Reserving is a private
+//! anonymous mapping that nobody may touch; committing is a change of its protection, so that memory which is not
+//! committed faults instead of silently growing the process.
+//!
+//! A *range* is an address and a length in bytes that are multiples of the OS page, the length positive.
 #![expect(unsafe_code, reason = "maps, protects and unmaps address ranges")]
 
+use super::{Access, Advice, NodeSet, Placement, Run};
+use core::ffi::CStr;
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicU32;
+use core::time::Duration;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
-use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
+use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, MsyncFlags, ProtFlags};
+use rustix::thread::futex;
 
 /// The size of an OS page, in bytes.
 pub(crate) fn page_size() -> usize {
     rustix::param::page_size()
 }
 
-/// `len` bytes of address space without backing. `len` is a positive multiple of the OS page.
+// --- address space and its backing
+
+fn protection(access: Access) -> ProtFlags {
+    match access {
+        Access::None => ProtFlags::empty(),
+        Access::Read => ProtFlags::READ,
+        Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+        Access::ReadExecute => ProtFlags::READ | ProtFlags::EXEC,
+    }
+}
+
+fn anonymous(len: usize, access: Access, flags: MapFlags) -> Result<NonNull<u8>, Errno> {
+    // SAFETY: the kernel chooses the place, so no existing mapping is replaced.
+    let base = unsafe { rustix::mm::mmap_anonymous(core::ptr::null_mut(), len, protection(access), flags) }?;
+    NonNull::new(base.cast()).ok_or(Errno::NOMEM)
+}
+
+/// A range of `len` bytes of address space without backing.
 pub(crate) fn reserve(len: usize) -> Result<NonNull<u8>, Errno> {
-    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-    // SAFETY: the kernel chooses the place, so no existing mapping is replaced.
-    let base = unsafe { mmap_anonymous(core::ptr::null_mut(), len, ProtFlags::empty(), flags) }?;
-    NonNull::new(base.cast()).ok_or(Errno::NOMEM)
+    anonymous(len, Access::None, MapFlags::PRIVATE | MapFlags::NORESERVE)
 }
 
-/// `len` bytes of address space with backing. `len` is a positive multiple of the OS page.
+/// A range of `len` bytes with backing, zeroed, readable and writable.
 pub(crate) fn map(len: usize) -> Result<NonNull<u8>, Errno> {
-    // SAFETY: the kernel chooses the place, so no existing mapping is replaced.
-    let base = unsafe {
-        mmap_anonymous(core::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
-    }?;
-    NonNull::new(base.cast()).ok_or(Errno::NOMEM)
+    anonymous(len, Access::ReadWrite, MapFlags::PRIVATE)
 }
 
-/// Backs `len` bytes at `start` for reading and writing; what was backed keeps its contents.
+/// A range on explicit huge pages of `2^log2` bytes, of which `len` is a multiple; they are set aside for it now.
+pub(crate) fn map_explicit_huge(len: usize, log2: u32) -> Result<NonNull<u8>, Errno> {
+    let size = MapFlags::from_bits_retain(log2 << libc::MAP_HUGE_SHIFT);
+    anonymous(len, Access::ReadWrite, MapFlags::PRIVATE | MapFlags::HUGETLB | size)
+}
+
+/// Puts a reservation back at a place where nothing is mapped.
 ///
 /// # Safety
-/// `start` and `len` are multiples of the OS page inside one reservation of the caller.
-pub(crate) unsafe fn commit(start: NonNull<u8>, len: usize) -> Result<(), Errno> {
-    // SAFETY: the range is the caller's own reservation; more access invalidates no reference.
-    unsafe { mprotect(start.as_ptr().cast(), len, MprotectFlags::READ | MprotectFlags::WRITE) }
+/// Nothing but this replaces a mapping: the call refuses where there is one (and on kernels before 4.17 the range is the
+/// caller's own).
+pub(crate) unsafe fn reserve_at(start: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE;
+    // SAFETY: the flag refuses to replace a mapping.
+    let got = unsafe { rustix::mm::mmap_anonymous(start.as_ptr().cast(), len, ProtFlags::empty(), flags) }?;
+    if got == start.as_ptr().cast() { Ok(()) } else { Err(Errno::EXIST) }
 }
 
-/// Drops the contents and the backing of `len` bytes at `start`; they fault until committed again.
+/// Changes what a range may be used for; its contents stay.
+///
+/// # Safety
+/// 1. The range is the caller's own mapping. 2. Nobody uses it in a way that `access` forbids.
+pub(crate) unsafe fn protect(start: NonNull<u8>, len: usize, access: Access) -> Result<(), Errno> {
+    let flags = MprotectFlags::from_bits_retain(protection(access).bits());
+    // SAFETY: the caller's promises.
+    unsafe { rustix::mm::mprotect(start.as_ptr().cast(), len, flags) }
+}
+
+/// Backs a range for reading and writing; what was backed keeps its contents.
+///
+/// # Safety
+/// The range lies inside one reservation of the caller.
+pub(crate) unsafe fn commit(start: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    // SAFETY: the range is the caller's own; more access invalidates no reference.
+    unsafe { protect(start, len, Access::ReadWrite) }
+}
+
+/// Drops the contents and the backing of a range; it faults until committed again.
 ///
 /// # Safety
 /// 1. As [`commit`]. 2. Nobody reads or writes the range afterwards without committing it.
 pub(crate) unsafe fn decommit(start: NonNull<u8>, len: usize) -> Result<(), Errno> {
     // SAFETY: the caller's promise: nobody uses the range's contents.
-    unsafe { madvise(start.as_ptr().cast(), len, Advice::LinuxDontNeed) }?;
+    unsafe { advise(start, len, Advice::Discard) }?;
     // SAFETY: as above.
-    unsafe { mprotect(start.as_ptr().cast(), len, MprotectFlags::empty()) }
+    unsafe { protect(start, len, Access::None) }
 }
 
-/// Gives `len` bytes of address space at `start` back.
+/// Gives a range of address space back.
 ///
 /// # Safety
-/// The range is a mapping of the caller's (or a whole part of one) that nobody uses afterwards.
+/// The range is a mapping of the caller's (or whole parts of one) that nobody uses afterwards.
 pub(crate) unsafe fn release(start: NonNull<u8>, len: usize) -> Result<(), Errno> {
     // SAFETY: the caller's promise.
-    unsafe { munmap(start.as_ptr().cast(), len) }
+    unsafe { rustix::mm::munmap(start.as_ptr().cast(), len) }
 }
 
-/// Asks for (or, with `false`, refuses) transparent huge pages in `len` bytes at `start`.
+/// Writes `name` beside a range in `/proc/PID/maps`, where the kernel does that; it must hold no `[ ] \ $ ` or backtick.
 ///
 /// # Safety
-/// As [`commit`].
-pub(crate) unsafe fn advise_huge(start: NonNull<u8>, len: usize, wanted: bool) -> Result<(), Errno> {
-    let advice = if wanted { Advice::LinuxHugepage } else { Advice::LinuxNoHugepage };
-    // SAFETY: the advice changes no contents; the range is the caller's own.
-    unsafe { madvise(start.as_ptr().cast(), len, advice) }
+/// The range is the caller's own anonymous mapping.
+pub(crate) unsafe fn name(start: NonNull<u8>, len: usize, name: &CStr) -> Result<(), Errno> {
+    const PR_SET_VMA: libc::c_int = 0x5356_4d41;
+    const ANON_NAME: libc::c_ulong = 0;
+    // SAFETY: the kernel reads the name and attaches it to the mapping; contents and access stay.
+    answer(unsafe { libc::prctl(PR_SET_VMA, ANON_NAME, start.as_ptr(), len, name.as_ptr()) }.into()).map(drop)
+}
+
+// --- advice, locking, moving
+
+/// Tells the kernel `advice` about a range.
+///
+/// # Safety
+/// 1. The range is the caller's own mapping. 2. For `Discard` and `Free`: nobody relies on the contents afterwards.
+pub(crate) unsafe fn advise(start: NonNull<u8>, len: usize, advice: Advice) -> Result<(), Errno> {
+    let number = match advice {
+        Advice::Huge => libc::MADV_HUGEPAGE,
+        Advice::NoHuge => libc::MADV_NOHUGEPAGE,
+        Advice::PopulateWrite => libc::MADV_POPULATE_WRITE,
+        Advice::PopulateRead => libc::MADV_POPULATE_READ,
+        Advice::Discard => libc::MADV_DONTNEED,
+        Advice::Free => libc::MADV_FREE,
+        Advice::Cold => libc::MADV_COLD,
+        Advice::PageOut => libc::MADV_PAGEOUT,
+        Advice::Collapse => libc::MADV_COLLAPSE,
+        Advice::WillNeed => libc::MADV_WILLNEED,
+    };
+    // SAFETY: the caller's promises; other advice changes no contents.
+    answer(unsafe { libc::madvise(start.as_ptr().cast(), len, number) }.into()).map(drop)
+}
+
+/// Keeps a range in memory; takes every OS page of it now.
+///
+/// # Safety
+/// The range is the caller's own mapping.
+pub(crate) unsafe fn lock(start: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    // SAFETY: the call changes no contents.
+    unsafe { rustix::mm::mlock(start.as_ptr().cast(), len) }
+}
+
+/// Lets the kernel page a range out again.
+///
+/// # Safety
+/// As [`lock`].
+pub(crate) unsafe fn unlock(start: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    // SAFETY: the call changes no contents.
+    unsafe { rustix::mm::munlock(start.as_ptr().cast(), len) }
+}
+
+/// Moves the OS pages of one range to another without copying. The source stays mapped, with its access, and is empty.
+///
+/// # Safety
+/// 1. Both ranges are private anonymous mappings of the caller's, each inside one mapping, and do not overlap. 2. Nobody
+/// uses the contents of either. 3. On an error the target may be unmapped: the caller maps it again or gives it up.
+pub(crate) unsafe fn move_range(from: NonNull<u8>, len: usize, to: NonNull<u8>) -> Result<(), Errno> {
+    let (from, to) = (from.as_ptr().cast(), to.as_ptr().cast());
+    // SAFETY: the caller's promises; the call replaces its own target alone.
+    unsafe { rustix::mm::mremap_fixed(from, len, len, MremapFlags::MAYMOVE | MremapFlags::DONTUNMAP, to) }
+        .map(drop)
+}
+
+/// A mapping of `old` bytes with `new` bytes, at the same place or another.
+///
+/// # Safety
+/// The range is a whole mapping of the caller's, and nobody uses its address afterwards.
+pub(crate) unsafe fn resize(start: NonNull<u8>, old: usize, new: usize) -> Result<NonNull<u8>, Errno> {
+    // SAFETY: the caller's promise.
+    let moved = unsafe { rustix::mm::mremap(start.as_ptr().cast(), old, new, MremapFlags::MAYMOVE) }?;
+    NonNull::new(moved.cast()).ok_or(Errno::NOMEM)
+}
+
+// --- copies that answer instead of faulting
+
+/// Copies memory of this process at `from` into `into` through the kernel. How many bytes there were up to the first that
+/// cannot be read.
+pub(crate) fn read_own(from: usize, into: &mut [u8]) -> Result<usize, Errno> {
+    let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    let remote = libc::iovec { iov_base: core::ptr::without_provenance_mut(from), iov_len: into.len() };
+    // SAFETY: the kernel writes at most `into.len()` bytes to `into`, and checks the other address itself.
+    copied(answer(unsafe {
+        libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
+    } as i64))
+}
+
+/// Copies `bytes` to memory of this process at `to` through the kernel. How many there was room for up to the first that
+/// cannot be written.
+///
+/// # Safety
+/// Nobody uses what lies in `[to, to + bytes.len())` at the same time.
+pub(crate) unsafe fn write_own(to: usize, bytes: &[u8]) -> Result<usize, Errno> {
+    let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let remote = libc::iovec { iov_base: core::ptr::without_provenance_mut(to), iov_len: bytes.len() };
+    // SAFETY: the kernel reads `bytes`, and checks the other address itself; the caller promised that nobody uses it.
+    copied(answer(unsafe {
+        libc::process_vm_writev(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
+    } as i64))
+}
+
+fn copied(answer: Result<i64, Errno>) -> Result<usize, Errno> {
+    match answer {
+        Ok(bytes) => usize::try_from(bytes).map_err(|_| Errno::IO),
+        Err(Errno::FAULT) => Ok(0),
+        Err(errno) => Err(errno),
+    }
+}
+
+// --- files
+
+/// An anonymous file in memory, closed on exec, that can be sealed.
+pub(crate) fn memory_file(name: &CStr) -> Result<OwnedFd, Errno> {
+    use rustix::fs::MemfdFlags;
+    rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+}
+
+/// Keeps an anonymous file from changing its size, for good.
+pub(crate) fn seal_size(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    use rustix::fs::SealFlags;
+    rustix::fs::fcntl_add_seals(file, SealFlags::GROW | SealFlags::SHRINK)
+}
+
+/// Gives a file `len` bytes at `offset` for certain: a write to them, or to a mapping of them, finds room. Longer files
+/// keep their length.
+pub(crate) fn allocate_file(file: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Errno> {
+    loop {
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), offset, len) {
+            Err(Errno::INTR) => {}
+            done => return done,
+        }
+    }
+}
+
+/// A range of `len` bytes that shows a file from `offset` (a multiple of the OS page). Shared: writes reach the file and
+/// whoever else maps it; private: writes stay here.
+pub(crate) fn map_file(
+    file: BorrowedFd<'_>,
+    offset: u64,
+    len: usize,
+    access: Access,
+    shared: bool,
+) -> Result<NonNull<u8>, Errno> {
+    let flags = if shared { MapFlags::SHARED } else { MapFlags::PRIVATE };
+    // SAFETY: the kernel chooses the place, so no existing mapping is replaced.
+    let base =
+        unsafe { rustix::mm::mmap(core::ptr::null_mut(), len, protection(access), flags, file, offset) }?;
+    NonNull::new(base.cast()).ok_or(Errno::NOMEM)
+}
+
+/// Writes what changed in a shared mapping to its file, and waits for the device.
+///
+/// # Safety
+/// The range is the caller's own mapping of a file.
+pub(crate) unsafe fn sync_mapping(start: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    // SAFETY: the call changes no contents.
+    unsafe { rustix::mm::msync(start.as_ptr().cast(), len, MsyncFlags::SYNC) }
+}
+
+/// Locks one byte of a file for this open file description, until that is closed or its process ends. False: another
+/// description has it.
+pub(crate) fn claim_byte(file: BorrowedFd<'_>, byte: u8) -> Result<bool, Errno> {
+    match byte_lock(file, libc::F_OFD_SETLK, byte) {
+        Ok(_) => Ok(true),
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Whether another open file description has locked this byte.
+pub(crate) fn byte_is_claimed(file: BorrowedFd<'_>, byte: u8) -> Result<bool, Errno> {
+    byte_lock(file, libc::F_OFD_GETLK, byte).map(|lock| i32::from(lock.l_type) != libc::F_UNLCK)
+}
+
+fn byte_lock(file: BorrowedFd<'_>, command: libc::c_int, byte: u8) -> Result<libc::flock, Errno> {
+    let mut lock =
+        libc::flock { l_type: WRITE_LOCK, l_whence: FROM_START, l_start: byte.into(), l_len: 1, l_pid: 0 };
+    // SAFETY: the descriptor is open while it is borrowed; the kernel reads and writes the struct alone.
+    answer(unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) }.into())?;
+    Ok(lock)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the constants are 1 and 0")]
+const WRITE_LOCK: libc::c_short = libc::F_WRLCK as libc::c_short;
+#[expect(clippy::cast_possible_truncation, reason = "the constants are 1 and 0")]
+const FROM_START: libc::c_short = libc::SEEK_SET as libc::c_short;
+
+// --- double mappings
+
+/// A range of `2 * len` bytes whose halves show the same fresh, zeroed memory. `len` is a multiple of the OS page.
+pub(crate) fn map_double(len: usize) -> Result<NonNull<u8>, Errno> {
+    let all = len.checked_mul(2).ok_or(Errno::NOMEM)?;
+    let base = anonymous(all, Access::ReadWrite, MapFlags::SHARED)?;
+    let half = base.as_ptr().wrapping_add(len);
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    // An old size of 0 asks for a second view of a shared mapping, here in place of its own second half.
+    // SAFETY: the target is the second half of the mapping just made, which nobody uses.
+    let twin = unsafe { libc::mremap(base.as_ptr().cast(), 0, len, flags, half) };
+    if twin == libc::MAP_FAILED {
+        let errno = last_error();
+        // SAFETY: what is left of the mapping just made; nobody uses it.
+        let _gone: Result<(), _> = unsafe { release(base, all) };
+        return Err(errno);
+    }
+    Ok(base)
+}
+
+/// A range of `2 * len` bytes whose halves show the same `len` bytes of a file, from `offset` on. Both are multiples of
+/// the OS page.
+pub(crate) fn map_double_file(file: BorrowedFd<'_>, offset: u64, len: usize) -> Result<NonNull<u8>, Errno> {
+    let all = len.checked_mul(2).ok_or(Errno::NOMEM)?;
+    let base = reserve(all)?;
+    for half in [base.as_ptr(), base.as_ptr().wrapping_add(len)] {
+        let flags = MapFlags::SHARED | MapFlags::FIXED;
+        let access = protection(Access::ReadWrite);
+        // SAFETY: it replaces a half of the reservation just made, which nobody uses.
+        if let Err(errno) = unsafe { rustix::mm::mmap(half.cast(), len, access, flags, file, offset) } {
+            // SAFETY: the reservation just made; nobody uses it.
+            let _gone: Result<(), _> = unsafe { release(base, all) };
+            return Err(errno);
+        }
+    }
+    Ok(base)
+}
+
+// --- NUMA
+
+/// `MPOL_MF_MOVE`.
+const MOVE: libc::c_int = 2;
+
+fn mode(placement: Placement) -> libc::c_int {
+    match placement {
+        Placement::Local => libc::MPOL_LOCAL,
+        Placement::Interleave => libc::MPOL_INTERLEAVE,
+        Placement::Bind => libc::MPOL_BIND,
+        Placement::Preferred => libc::MPOL_PREFERRED,
+    }
+}
+
+/// Says on which nodes the OS pages of a range are to be found; with `move_now`, moves those that lie elsewhere.
+///
+/// # Safety
+/// The range is the caller's own mapping.
+pub(crate) unsafe fn place(
+    start: NonNull<u8>,
+    len: usize,
+    placement: Placement,
+    nodes: &NodeSet,
+    move_now: bool,
+) -> Result<(), Errno> {
+    let (bits, count) = match placement {
+        Placement::Local => (core::ptr::null(), 0),
+        _ => (nodes.0.as_ptr(), super::MOST_NODES + 1),
+    };
+    let flags = if move_now { MOVE } else { 0 };
+    // SAFETY: the kernel reads the bits; contents and access stay.
+    answer(unsafe {
+        libc::syscall(libc::SYS_mbind, start.as_ptr(), len, mode(placement), bits, count, flags)
+    })
+    .map(drop)
+}
+
+/// The policy that the OS page at `address` follows: its number in the kernel, and its nodes.
+pub(crate) fn placement_of(address: usize) -> Result<(i32, NodeSet), Errno> {
+    let (mut mode, mut nodes) = (0_i32, NodeSet::EMPTY);
+    const OF_ADDRESS: libc::c_int = 2;
+    let flags = OF_ADDRESS;
+    let (out, bits) = (&raw mut mode, nodes.0.as_mut_ptr());
+    // SAFETY: the kernel writes the mode and that many bits, and looks the address up itself.
+    answer(unsafe { libc::syscall(libc::SYS_get_mempolicy, out, bits, super::MOST_NODES, address, flags) })?;
+    Ok((mode, nodes))
+}
+
+/// The node of each OS page, or a negative error number: `-ENOENT` where none is there.
+pub(crate) fn nodes_of(pages: &[usize], into: &mut [i32]) -> Result<(), Errno> {
+    debug_assert_eq!(pages.len(), into.len());
+    let nodes: *const i32 = core::ptr::null();
+    // SAFETY: the kernel reads the addresses, which it looks up itself, and writes as many answers.
+    answer(unsafe {
+        libc::syscall(libc::SYS_move_pages, 0, pages.len(), pages.as_ptr(), nodes, into.as_mut_ptr(), 0)
+    })
+    .map(drop)
+}
+
+/// Moves each OS page to a node; the answers are as those of [`nodes_of`].
+pub(crate) fn move_pages(pages: &[usize], nodes: &[i32], into: &mut [i32]) -> Result<(), Errno> {
+    debug_assert!(pages.len() == into.len() && pages.len() == nodes.len());
+    let flags = MOVE;
+    // SAFETY: the kernel reads the addresses, which it looks up itself, and the nodes, and writes as many answers; the
+    // contents of the pages stay what they are.
+    answer(unsafe {
+        libc::syscall(
+            libc::SYS_move_pages,
+            0,
+            pages.len(),
+            pages.as_ptr(),
+            nodes.as_ptr(),
+            into.as_mut_ptr(),
+            flags,
+        )
+    })
+    .map(drop)
+}
+
+/// The processor and the node that the calling thread runs on at this moment.
+pub(crate) fn processor_and_node() -> Result<(u32, u32), Errno> {
+    let (mut cpu, mut node) = (0_u32, 0_u32);
+    let nothing: *mut u8 = core::ptr::null_mut();
+    // SAFETY: the kernel writes the two numbers.
+    answer(unsafe { libc::syscall(libc::SYS_getcpu, &raw mut cpu, &raw mut node, nothing) })?;
+    Ok((cpu, node))
+}
+
+/// Keeps the calling thread on these processors.
+pub(crate) fn pin_thread(cpus: &[usize]) -> Result<(), Errno> {
+    let mut set = rustix::thread::CpuSet::new();
+    cpus.iter().filter(|&&cpu| cpu < rustix::thread::CpuSet::MAX_CPU).for_each(|&cpu| set.set(cpu));
+    rustix::thread::sched_setaffinity(None, &set)
+}
+
+// --- what was written, and what is there
+
+/// `struct pm_scan_arg` of `linux/fs.h`.
+#[repr(C)]
+#[derive(Default)]
+struct ScanArgument {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    walk_end: u64,
+    out: u64,
+    out_len: u64,
+    max_pages: u64,
+    inverted: u64,
+    all_of: u64,
+    any_of: u64,
+    returned: u64,
+}
+
+/// Which OS pages a [`scan`] returns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scan {
+    /// Only pages with one of these kinds.
+    pub(crate) any_of: u64,
+    /// The kinds that a run tells.
+    pub(crate) returned: u64,
+    /// Whether the pages found are watched afresh, in the same step.
+    pub(crate) watch_again: bool,
+}
+
+/// Finds runs of OS pages in `[start, end)`, whole pages, by the kernel's page tables: `pagemap` is `/proc/self/pagemap`.
+/// How many runs there are, and where the walk stopped because `into` was full.
+pub(crate) fn scan(
+    pagemap: BorrowedFd<'_>,
+    (start, end): (usize, usize),
+    scan: Scan,
+    into: &mut [Run],
+) -> Result<(usize, usize), Errno> {
+    const PAGEMAP_SCAN: u64 = 0xc060_6610;
+    let mut argument = ScanArgument {
+        size: size_of::<ScanArgument>() as u64,
+        flags: if scan.watch_again { 3 } else { 0 },
+        start: start as u64,
+        end: end as u64,
+        out: into.as_mut_ptr().addr() as u64,
+        out_len: into.len() as u64,
+        any_of: scan.any_of,
+        returned: scan.returned,
+        ..ScanArgument::default()
+    };
+    let _exposed = into.as_mut_ptr().expose_provenance();
+    // SAFETY: the kernel writes at most `into.len()` runs, which have the layout of its own, and the argument.
+    let found =
+        answer(unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN as _, &raw mut argument) }.into())?;
+    let walked = usize::try_from(argument.walk_end).map_err(|_| Errno::IO)?;
+    Ok((usize::try_from(found).map_err(|_| Errno::IO)?, walked))
+}
+
+/// Watches the writes to a range, until the descriptor is closed: an OS page that is written is marked, and nobody waits.
+///
+/// # Safety
+/// The range is the caller's own private anonymous mapping.
+pub(crate) unsafe fn watch_writes(start: NonNull<u8>, len: usize) -> Result<OwnedFd, Errno> {
+    const USER_MODE_ONLY: libc::c_int = 1;
+    const API: u64 = 0xc018_aa3f;
+    const REGISTER: u64 = 0xc020_aa00;
+    const PROTECT: u64 = 0xc018_aa06;
+    const FEATURES: u64 = 1 | 1 << 13 | 1 << 15; // write faults, of pages not there too, resolved by the kernel
+    let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | USER_MODE_ONLY;
+    // SAFETY: the call makes a descriptor and touches no memory.
+    let raw = answer(unsafe { libc::syscall(libc::SYS_userfaultfd, flags) })?;
+    let raw = RawFd::try_from(raw).map_err(|_| Errno::IO)?;
+    // SAFETY: the descriptor was just made and is nobody else's.
+    let watch = unsafe { OwnedFd::from_raw_fd(raw) };
+    let (start, len) = (start.as_ptr().addr() as u64, len as u64);
+    let mut api = [0xaa, FEATURES, 0];
+    // SAFETY: the kernel reads and writes 24 bytes.
+    answer(unsafe { libc::ioctl(raw, API as _, api.as_mut_ptr()) }.into())?;
+    let mut register = [start, len, 2, 0];
+    // SAFETY: the kernel reads and writes 32 bytes; the range is the caller's, its contents and access stay.
+    answer(unsafe { libc::ioctl(raw, REGISTER as _, register.as_mut_ptr()) }.into())?;
+    let mut protect = [start, len, 1];
+    // SAFETY: the kernel reads 24 bytes; a write to the range goes on after the kernel has marked its page.
+    answer(unsafe { libc::ioctl(raw, PROTECT as _, protect.as_mut_ptr()) }.into())?;
+    Ok(watch)
+}
+
+// --- waiting
+
+fn time(duration: Duration) -> Timespec {
+    let tv_sec = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    Timespec { tv_sec, tv_nsec: duration.subsec_nanos().into() }
+}
+
+fn futex_flags(shared: bool) -> futex::Flags {
+    if shared { futex::Flags::empty() } else { futex::Flags::PRIVATE }
+}
+
+/// Sleeps while `word` is `expected`, at most for `timeout`; may wake early. Shared: other processes wake it too.
+pub(crate) fn wait_while(word: &AtomicU32, expected: u32, timeout: Option<Duration>, shared: bool) {
+    let timeout = timeout.map(time);
+    // Whatever the answer (woken, changed, timed out, a signal): the caller looks again.
+    let _woken: Result<(), Errno> = futex::wait(word, futex_flags(shared), expected, timeout.as_ref());
+}
+
+/// Wakes one thread that sleeps on `word`.
+pub(crate) fn wake_one(word: &AtomicU32, shared: bool) {
+    let _count: Result<usize, Errno> = futex::wake(word, futex_flags(shared), 1);
+}
+
+/// Asks for [`barrier`]; with `shared`, for this process to take part in those of others.
+pub(crate) fn register_barrier(shared: bool) -> bool {
+    let command = if shared { 1 << 2 } else { 1 << 4 };
+    // SAFETY: the call touches no memory.
+    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+}
+
+/// A full barrier on every processor that runs a thread of this process (shared: of any that registered). False where
+/// the kernel has none.
+pub(crate) fn barrier(shared: bool) -> bool {
+    let command = if shared { 1 << 1 } else { 1 << 3 };
+    // SAFETY: the call touches no memory.
+    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+}
+
+/// Waits until the kernel reports an exceptional condition on a descriptor (a pressure trigger). False: the time is over.
+pub(crate) fn wait_exceptional(file: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<bool, Errno> {
+    let mut polled = [PollFd::from_borrowed_fd(file, PollFlags::PRI)];
+    let timeout = timeout.map(time);
+    match rustix::event::poll(&mut polled, timeout.as_ref()) {
+        Ok(0) | Err(Errno::INTR) => Ok(false),
+        Ok(_) if polled[0].revents().contains(PollFlags::ERR) => Err(Errno::NODEV),
+        Ok(_) => Ok(true),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Page faults of the calling thread: without disk, and with.
@@ -80,4 +577,14 @@ pub(crate) fn thread_faults() -> Option<(u64, u64)> {
     // SAFETY: the call succeeded, so it is written.
     let usage = unsafe { usage.assume_init() };
     Some((u64::try_from(usage.ru_minflt).ok()?, u64::try_from(usage.ru_majflt).ok()?))
+}
+
+/// The answer of a call of the C library: not negative, or the error number it left.
+fn answer(value: i64) -> Result<i64, Errno> {
+    if value < 0 { Err(last_error()) } else { Ok(value) }
+}
+
+fn last_error() -> Errno {
+    let number = std::io::Error::last_os_error().raw_os_error();
+    Errno::from_raw_os_error(number.unwrap_or(libc::EIO))
 }

@@ -1,7 +1,11 @@
 //! The operating system's surface: the only files of this crate that call it.
 //!
-//! Each function states its preconditions, so that another system is a second file with the same functions.
+//! Each function states its preconditions, so that another system is a second file with the same functions: `linux.rs` is
+//! the whole of it, `unsupported.rs` has the same functions for systems that have no file yet. Beside them `bus_error.rs`
+//! answers the signal of a mapped file that became shorter, which is no call but a conversation.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod bus_error;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -11,3 +15,92 @@ pub(crate) use linux::*;
 mod unsupported;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unsupported::*;
+
+/// What a mapping may be used for. There is no write without read, and no write with execute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    None,
+    Read,
+    ReadWrite,
+    ReadExecute,
+}
+
+/// What the kernel is told about a range, without a change of its access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Advice {
+    /// Back it by huge pages where it can.
+    Huge,
+    /// Never do.
+    NoHuge,
+    /// Find every OS page now, for writing.
+    PopulateWrite,
+    /// Find every OS page now, for reading (files).
+    PopulateRead,
+    /// Drop the contents now.
+    Discard,
+    /// Drop the contents when memory is short, unless they are written before.
+    Free,
+    /// First in line for reclaim.
+    Cold,
+    /// Write it to swap or to its file now.
+    PageOut,
+    /// Copy it onto huge pages now.
+    Collapse,
+    /// Read ahead.
+    WillNeed,
+}
+
+/// Where memory is to be found; the nodes are bits of a [`NodeSet`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// On the node of the thread that touches it first.
+    Local,
+    /// On these nodes in turn.
+    Interleave,
+    /// On these nodes and no other.
+    Bind,
+    /// On this node where it can.
+    Preferred,
+}
+
+/// The most nodes that a kernel numbers (`MAX_NUMNODES` is 1024 at most).
+pub(crate) const MOST_NODES: usize = 1024;
+
+/// A set of NUMA nodes, a bit each, as the kernel takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NodeSet(pub(crate) [u64; MOST_NODES / 64]);
+
+impl NodeSet {
+    pub(crate) const EMPTY: Self = Self([0; MOST_NODES / 64]);
+
+    /// The set with `node` in it; unchanged where no kernel numbers a node so high.
+    pub(crate) const fn with(mut self, node: usize) -> Self {
+        if node < MOST_NODES {
+            self.0[node / 64] |= 1 << (node % 64);
+        }
+        self
+    }
+
+    /// The nodes in it, ascending.
+    pub(crate) fn nodes(self) -> Vec<usize> {
+        (0..MOST_NODES).filter(|node| self.0[node / 64] >> (node % 64) & 1 == 1).collect()
+    }
+}
+
+/// One run of equal OS pages that a scan of a range found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// The `PAGE_IS_…` bits of the kernel.
+    pub(crate) kinds: u64,
+}
+
+/// The bits of [`Run::kinds`].
+pub(crate) mod kind {
+    pub(crate) const WRITTEN: u64 = 1 << 1;
+    pub(crate) const PRESENT: u64 = 1 << 3;
+    pub(crate) const SWAPPED: u64 = 1 << 4;
+    pub(crate) const ZERO: u64 = 1 << 5;
+    pub(crate) const HUGE: u64 = 1 << 6;
+}

@@ -1,0 +1,3 @@
+//! Files as memory.
+mod mapping;
+pub(crate) use mapping::Mapping;

@@ -1,0 +1,75 @@
+//! Memory that is seen twice, in two adjacent views.
+//!
+//! Rests on `os`. A byte written past the end of the first view is the byte at its start, so whatever begins in the first
+//! view is one slice, wherever it ends.
+#![expect(unsafe_code, reason = "gives a mapping back")]
+
+use crate::os;
+use core::ptr::NonNull;
+use rustix::io::Errno;
+use std::os::fd::BorrowedFd;
+
+/// Two adjacent views of the same bytes; both go on drop.
+#[derive(Debug)]
+pub(crate) struct DoubleMapping {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: an address range; reading and writing it is its owner's own unsafe code.
+unsafe impl Send for DoubleMapping {}
+// SAFETY: as for `Send`; a shared borrow offers no access to the bytes.
+unsafe impl Sync for DoubleMapping {}
+
+impl DoubleMapping {
+    /// Fresh, zeroed memory. `len` is a positive multiple of the OS page.
+    pub(crate) fn anonymous(len: usize) -> Result<Self, Errno> {
+        Ok(Self { base: os::map_double(len)?, len })
+    }
+
+    /// The bytes of a file from `offset` on. Both are multiples of the OS page.
+    pub(crate) fn of_file(file: BorrowedFd<'_>, offset: u64, len: usize) -> Result<Self, Errno> {
+        Ok(Self { base: os::map_double_file(file, offset, len)?, len })
+    }
+
+    /// The first byte of the first view; `2 * len` bytes are readable and writable from here.
+    pub(crate) fn as_ptr(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// The bytes of one view.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Drop for DoubleMapping {
+    fn drop(&mut self) {
+        // SAFETY: both views are this value's own, and the value goes.
+        let released = unsafe { os::release(self.base, 2 * self.len) };
+        debug_assert!(released.is_ok(), "whole mappings can be released");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n25_what_is_written_past_the_end_appears_at_the_start() {
+        let ring = DoubleMapping::anonymous(crate::page_size()).unwrap();
+        let last = ring.as_ptr().as_ptr().wrapping_add(ring.len() - 1);
+        // SAFETY: two bytes across the seam of the views; the mapping is this test's own.
+        unsafe { last.cast::<[u8; 2]>().write([7, 8]) };
+        // SAFETY: the first byte of the first view.
+        assert_eq!(unsafe { ring.as_ptr().read() }, 8);
+        // SAFETY: the last byte of the second view.
+        assert_eq!(unsafe { last.wrapping_add(ring.len()).read() }, 7);
+    }
+
+    #[test]
+    fn n24_more_than_there_are_addresses_is_refused() {
+        assert_eq!(DoubleMapping::anonymous(1 << 62).map(drop), Err(Errno::NOMEM));
+        assert_eq!(DoubleMapping::anonymous(1 << 63).map(drop), Err(Errno::NOMEM));
+    }
+}

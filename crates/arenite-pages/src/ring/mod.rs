@@ -1,0 +1,24 @@
+//! Rings: memory seen twice in a row, and queues over it whose slices never split.
+//!
+//! Rests on `os` for the double mapping. In the order in which an element passes: [`ring_buffer`] makes the two ends; the
+//! [`Producer`] pushes, or reserves slots and commits them; `Positions` are the two counters between them, which know
+//! numbers and not memory; the [`Consumer`] pops, or peeks and releases. [`RingFile`] is the same ring in a file, between
+//! processes.
+//!
+//! One producer and one consumer, wait-free: no call but those named `wait_…`, `send` and `recv` ever waits, and none takes
+//! a lock. The counters are those of Lamport's queue (1977), each with a copy of the other side's, as in FastForward and
+//! its successors: the far counter is read only when the copy says full or empty.
+
+mod consumer;
+mod double_mapping;
+mod error;
+mod positions;
+mod producer;
+mod ring_file;
+mod shared;
+
+pub use consumer::Consumer;
+pub use error::{RingError, WaitError};
+pub use producer::{Producer, Reserved};
+pub use ring_file::RingFile;
+pub use shared::ring_buffer;

@@ -1,0 +1,291 @@
+//! A ring in a file: between processes, by a name or by a descriptor that is handed over.
+//!
+//! Rests on `Shared`, and on the kernel's locks of open file descriptions to say who has an end: such a lock goes with the
+//! process, however it dies, and no process number is ever mistaken for a later one. The file is one OS page with header
+//! and positions, then the elements.
+#![expect(unsafe_code, reason = "maps a file that another process maps too")]
+
+use super::double_mapping::DoubleMapping;
+use super::positions::Sign;
+use super::shared::{End, Shared, rounded};
+use super::{Consumer, Producer, RingError};
+use crate::file::Mapping;
+use crate::os::{self, Access};
+use crate::page_size;
+use bytemuck::{Pod, Zeroable};
+use core::ffi::CStr;
+use core::ptr::NonNull;
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const MAGIC: [u8; 8] = *b"arenring";
+const VERSION: u32 = 1;
+/// Where the positions begin; the header lies before.
+const POSITIONS: usize = 128;
+
+/// The first bytes of the file.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+struct Header {
+    magic: [u8; 8],
+    version: u32,
+    /// Bytes of an element.
+    element: u32,
+    /// Elements, a power of two.
+    capacity: u64,
+    /// Bytes of the counters' word and of the OS page, which both sides must share.
+    word: u32,
+    page: u32,
+}
+
+/// A ring in a file, which any process that can open the file may take an end of. Elements are plain data.
+///
+/// ```
+/// use arenite_pages::RingFile;
+/// let ring = RingFile::anonymous::<u64>(1000)?; // in memory; hand its descriptor to a child process
+/// // SAFETY: both ends are taken by arenite and nobody else opens the file.
+/// let (mut producer, mut consumer) = unsafe { (ring.producer::<u64>()?, ring.consumer::<u64>()?) };
+/// assert!(producer.push(7).is_ok());
+/// assert_eq!(consumer.recv(), Ok(7));
+/// // SAFETY: as above.
+/// assert!(unsafe { ring.producer::<u64>() }.is_err()); // a ring has one producer
+/// # Ok::<(), arenite_pages::RingError>(())
+/// ```
+#[derive(Debug)]
+pub struct RingFile {
+    file: File,
+}
+
+impl RingFile {
+    /// A ring of at least `capacity` elements of `T` in an anonymous file, whose size can never change.
+    ///
+    /// # Errors
+    /// [`RingError::BadCapacity`], or [`RingError::Os`] where there is no memory.
+    pub fn anonymous<T: Pod>(capacity: usize) -> Result<Self, RingError> {
+        const NAME: &CStr = c"arenite-ring";
+        let (header, bytes) = plan::<T>(capacity)?;
+        let fail = |call| move |errno: rustix::io::Errno| RingError::Os { call, bytes, source: errno.into() };
+        let file = File::from(os::memory_file(NAME).map_err(fail("make a file in memory"))?);
+        fill(&file, &header, bytes)?;
+        os::seal_size(file.as_fd()).map_err(fail("seal the file"))?;
+        Ok(Self { file })
+    }
+
+    /// A ring of at least `capacity` elements of `T` in a new file at `path`, for instance below `/dev/shm`. The file
+    /// appears whole, stays when the ring is dropped, and is readable and writable by its owner alone.
+    ///
+    /// # Errors
+    /// [`RingError::BadCapacity`]; [`RingError::Open`] where there is a file at `path` or none can be made;
+    /// [`RingError::Os`] where the device is full.
+    pub fn create<T: Pod>(path: &Path, capacity: usize) -> Result<Self, RingError> {
+        let (header, bytes) = plan::<T>(capacity)?;
+        let fail = |source| RingError::Open { path: path.to_path_buf(), source };
+        let unborn = unborn(path);
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&unborn).map_err(fail)?;
+        let born = fill(&file, &header, bytes).and_then(|()| std::fs::hard_link(&unborn, path).map_err(fail));
+        let _gone: std::io::Result<()> = std::fs::remove_file(&unborn);
+        born.map(|()| Self { file })
+    }
+
+    /// The ring in the file at `path`.
+    ///
+    /// # Errors
+    /// [`RingError::Open`] where it cannot be opened for reading and writing, [`RingError::NotARing`] where it is not one.
+    pub fn open(path: &Path) -> Result<Self, RingError> {
+        let fail = |source| RingError::Open { path: path.to_path_buf(), source };
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
+        header(&file).map(|_| Self { file })
+    }
+
+    /// The ring in a file that was handed to this process.
+    ///
+    /// # Errors
+    /// [`RingError::NotARing`] where it is not one.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self, RingError> {
+        let file = File::from(fd);
+        header(&file).map(|_| Self { file })
+    }
+
+    /// The number of elements that the ring has room for.
+    ///
+    /// # Errors
+    /// [`RingError::NotARing`] where the file was spoilt since.
+    pub fn capacity(&self) -> Result<usize, RingError> {
+        header(&self.file).map(|header| usize::try_from(header.capacity).unwrap_or(usize::MAX))
+    }
+
+    /// Takes the producer's end. Where a producer has died, the next one goes on after the last element that it committed.
+    ///
+    /// # Errors
+    /// [`RingError::Taken`] while somebody has it; [`RingError::OtherElement`]; [`RingError::NotARing`];
+    /// [`RingError::Os`].
+    ///
+    /// # Safety
+    /// 1. Whoever maps the file keeps to this protocol (uses this version of this crate). 2. Nobody writes to the file by
+    ///    other means, or makes it shorter.
+    pub unsafe fn producer<T: Pod>(&self) -> Result<Producer<T>, RingError> {
+        // SAFETY: the caller's promises.
+        unsafe { self.end(End::Producer) }.map(Producer::new)
+    }
+
+    /// Takes the consumer's end. Where a consumer has died, the next one begins with the first element that it did not
+    /// release.
+    ///
+    /// # Errors
+    /// As [`RingFile::producer`].
+    ///
+    /// # Safety
+    /// As [`RingFile::producer`].
+    pub unsafe fn consumer<T: Pod>(&self) -> Result<Consumer<T>, RingError> {
+        // SAFETY: the caller's promises.
+        unsafe { self.end(End::Consumer) }.map(Consumer::new)
+    }
+
+    /// # Safety
+    /// As [`RingFile::producer`].
+    unsafe fn end<T: Pod>(&self, end: End) -> Result<Arc<Shared<T>>, RingError> {
+        let header = header(&self.file)?;
+        let element = header.element as usize;
+        if element != size_of::<T>() {
+            return Err(RingError::OtherElement { found: element, asked: size_of::<T>() });
+        }
+        let capacity = usize::try_from(header.capacity).unwrap_or(0);
+        let bytes = capacity * element;
+        let os_error = |call| move |source| RingError::Os { call, bytes, source };
+        let own = reopened(&self.file).map_err(os_error("open the file once more"))?;
+        let claimed =
+            os::claim_byte(own.as_fd(), byte(end)).map_err(|errno| os_error("lock")(errno.into()))?;
+        if !claimed {
+            let end = if end == End::Producer { "producer" } else { "consumer" };
+            return Err(RingError::Taken { end });
+        }
+        let map = || -> Result<_, rustix::io::Errno> {
+            let control = os::map_file(own.as_fd(), 0, page_size(), Access::ReadWrite, true)?;
+            // SAFETY: the mapping just made, of that size, is handed over.
+            let control = unsafe { Mapping::own(control, page_size()) };
+            Ok((control, DoubleMapping::of_file(own.as_fd(), page_size() as u64, bytes)?))
+        };
+        let (control, memory) = map().map_err(|errno| os_error("map the file")(errno.into()))?;
+        let positions = control.as_ptr().as_ptr().wrapping_add(POSITIONS).cast();
+        let positions = NonNull::new(positions).unwrap_or(NonNull::dangling());
+        os::register_barrier(true);
+        let place = Place::File(Hold { file: own, _control: control });
+        // SAFETY: 1. `header` checked size and capacity, and `T` is plain data. 2. the mapping is in `place`. The caller
+        // promised that whoever else maps the file keeps to the protocol.
+        let shared = unsafe { Shared::of_file(memory, positions, place, capacity) };
+        let positions = shared.positions();
+        let sign = if end == End::Producer { &positions.producer.0 } else { &positions.consumer.0 };
+        sign.asleep.store(0, crate::sync::Ordering::Relaxed); // of one that died in its sleep
+        sign.set_presence(Sign::HERE);
+        Ok(shared)
+    }
+}
+
+impl AsFd for RingFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Where a ring lives.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// In this process alone.
+    Process,
+    /// In a file.
+    File(Hold),
+}
+
+/// What one end of a ring in a file holds on to.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    /// An open file description of this end's own, which has the lock on its byte.
+    file: File,
+    _control: Mapping,
+}
+
+impl Place {
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
+    /// Whether the process at `end`, which was there, holds it no longer.
+    pub(crate) fn is_dead(&self, end: End) -> bool {
+        match self {
+            Self::Process => false,
+            Self::File(hold) => os::byte_is_claimed(hold.file.as_fd(), byte(end)) == Ok(false),
+        }
+    }
+}
+
+fn byte(end: End) -> u8 {
+    match end {
+        End::Producer => 0,
+        End::Consumer => 1,
+    }
+}
+
+/// The header of a new ring, and the bytes of its elements.
+fn plan<T: Pod>(capacity: usize) -> Result<(Header, usize), RingError> {
+    let count = rounded::<T>(capacity)?;
+    let bad = |_| RingError::BadCapacity { capacity, size: size_of::<T>() };
+    let header = Header {
+        magic: MAGIC,
+        version: VERSION,
+        element: u32::try_from(size_of::<T>()).map_err(bad)?,
+        capacity: count as u64,
+        word: usize::BITS,
+        page: u32::try_from(page_size()).map_err(bad)?,
+    };
+    Ok((header, count * size_of::<T>()))
+}
+
+fn fill(file: &File, header: &Header, bytes: usize) -> Result<(), RingError> {
+    let fail = |call| move |source| RingError::Os { call, bytes, source };
+    let len = (page_size() + bytes) as u64;
+    os::allocate_file(file.as_fd(), 0, len).map_err(|errno| fail("allocate the file")(errno.into()))?;
+    file.write_all_at(bytemuck::bytes_of(header), 0).map_err(fail("write the header"))
+}
+
+/// Reads and checks the header by a call that cannot fault, whatever became of the file.
+fn header(file: &File) -> Result<Header, RingError> {
+    let not = |what| RingError::NotARing { what };
+    let mut header = Header::zeroed();
+    file.read_exact_at(bytemuck::bytes_of_mut(&mut header), 0).map_err(|_| not("the file is too short"))?;
+    if header.magic != MAGIC {
+        return Err(not("it does not begin as one"));
+    }
+    if header.version != VERSION {
+        return Err(not("it has another version"));
+    }
+    if header.word != usize::BITS || header.page as usize != page_size() {
+        return Err(not("it was made on another kind of machine"));
+    }
+    let (capacity, element) = (header.capacity, u64::from(header.element));
+    let bytes = capacity.checked_mul(element).filter(|&bytes| bytes > 0 && bytes <= i64::MAX as u64 / 4);
+    let bytes = bytes.filter(|bytes| capacity.is_power_of_two() && bytes.is_multiple_of(page_size() as u64));
+    let bytes = bytes.ok_or(not("its capacity is damaged"))?;
+    let len = file.metadata().map_err(|_| not("its length cannot be read"))?.len();
+    if len < bytes + page_size() as u64 {
+        return Err(not("the file was cut off"));
+    }
+    Ok(header)
+}
+
+/// The same file, as an open file description of its own.
+fn reopened(file: &File) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+/// A name beside `path` for a file that is not whole yet.
+fn unborn(path: &Path) -> PathBuf {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.{count}.unborn", std::process::id()));
+    path.with_file_name(name)
+}

@@ -1,0 +1,228 @@
+//! What the two ends of a ring hold together: its memory, its positions, and how the other end is seen to be alive.
+//!
+//! Rests on `DoubleMapping` and `Positions`. The capacity is a power of two and fills whole OS pages, so an index is a
+//! counter and a mask, and every run of slots that begins in the first view is one slice.
+#![expect(unsafe_code, reason = "shares raw memory between two threads")]
+
+use super::double_mapping::DoubleMapping;
+use super::positions::{Positions, Sign, lie_down, stay_awake, wake_up};
+use super::ring_file::Place;
+use super::{Consumer, Producer, RingError, WaitError};
+use crate::{os, page_size};
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a sleeper trusts a kernel without the barrier, or a peer that may have died.
+const SHORT: Duration = Duration::from_millis(1);
+/// How often a sleeper looks whether the process at the other end still lives.
+const ALIVE: Duration = Duration::from_millis(50);
+
+/// Which end of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Producer,
+    Consumer,
+}
+
+/// A ring in one process: [`Producer`] and [`Consumer`] of at least `capacity` elements, each of which may go to a thread
+/// of its own. Elements that are left when both ends are gone are dropped.
+///
+/// The capacity is rounded up to a power of two that fills whole OS pages. Costs three system calls to make and one to
+/// drop, and a page fault per OS page first touched.
+///
+/// ```
+/// let (mut producer, mut consumer) = arenite_pages::ring_buffer::<u8>(65_536)?;
+/// assert!(producer.push_all(b"seen "));
+/// assert!(producer.push_all(b"at once"));
+/// assert_eq!(consumer.peek(), b"seen at once"); // one slice, even across the end
+/// consumer.release(5);
+/// assert_eq!(consumer.peek(), b"at once");
+/// # Ok::<(), arenite_pages::RingError>(())
+/// ```
+///
+/// # Errors
+/// [`RingError::BadCapacity`] for no elements, elements of no size, or too many; [`RingError::Os`] where there is no memory.
+pub fn ring_buffer<T>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), RingError> {
+    let count = rounded::<T>(capacity)?;
+    let bytes = count * size_of::<T>();
+    let memory = DoubleMapping::anonymous(bytes).map_err(|errno| RingError::Os {
+        call: "map memory",
+        bytes,
+        source: errno.into(),
+    })?;
+    static BARRIER: std::sync::Once = std::sync::Once::new();
+    BARRIER.call_once(|| _ = os::register_barrier(false));
+    let (producer, consumer) = Shared::own(memory, count).ends();
+    Ok((Producer::new(producer), Consumer::new(consumer)))
+}
+
+/// The number of elements for `capacity`: a power of two that fills whole OS pages.
+pub(crate) fn rounded<T>(capacity: usize) -> Result<usize, RingError> {
+    let bad = || RingError::BadCapacity { capacity, size: size_of::<T>() };
+    let (page, size) = (page_size(), size_of::<T>());
+    if capacity == 0 || size == 0 || align_of::<T>() > page {
+        return Err(bad());
+    }
+    // the power of two in the element's size is what it brings along of a page
+    let least = page / page.min(1 << size.trailing_zeros());
+    let count = capacity.max(least).checked_next_power_of_two().ok_or_else(bad)?;
+    let bytes = count.checked_mul(size).filter(|&bytes| bytes <= isize::MAX.unsigned_abs() / 4);
+    bytes.map(|_| count).ok_or_else(bad)
+}
+
+/// The memory of a ring whose elements are `T`.
+#[derive(Debug)]
+pub(crate) struct Shared<T> {
+    memory: DoubleMapping,
+    positions: NonNull<Positions>,
+    place: Place,
+    capacity: usize,
+    elements: PhantomData<T>,
+}
+
+// SAFETY: one producer and one consumer use the memory, each its own part of it, as the positions say; elements pass from
+// one thread to the other, so they must be `Send`.
+unsafe impl<T: Send> Send for Shared<T> {}
+// SAFETY: as for `Send`; the positions are atomics, and only the ends touch elements.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    fn own(memory: DoubleMapping, capacity: usize) -> Arc<Self> {
+        let positions = Box::new(Positions::default());
+        positions.producer.0.set_presence(Sign::HERE);
+        positions.consumer.0.set_presence(Sign::HERE);
+        let positions = NonNull::from(Box::leak(positions));
+        Arc::new(Self { memory, positions, place: Place::Process, capacity, elements: PhantomData })
+    }
+
+    /// The ring of a file, of which this process takes one end.
+    ///
+    /// # Safety
+    /// 1. `memory` shows `capacity` elements of `T` for which any bytes are valid. 2. `positions` lives as long as `place`.
+    pub(crate) unsafe fn of_file(
+        memory: DoubleMapping,
+        positions: NonNull<Positions>,
+        place: Place,
+        capacity: usize,
+    ) -> Arc<Self> {
+        Arc::new(Self { memory, positions, place, capacity, elements: PhantomData })
+    }
+
+    fn ends(self: Arc<Self>) -> (Arc<Self>, Arc<Self>) {
+        (Arc::clone(&self), self)
+    }
+
+    pub(crate) fn base(&self) -> NonNull<T> {
+        self.memory.as_ptr().cast()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(crate) fn positions(&self) -> &Positions {
+        // SAFETY: the box is this value's own until it drops, or the mapping that `place` holds; all of it is atomics.
+        unsafe { self.positions.as_ref() }
+    }
+
+    fn sign(&self, end: End) -> &Sign {
+        match end {
+            End::Producer => &self.positions().producer.0,
+            End::Consumer => &self.positions().consumer.0,
+        }
+    }
+
+    /// Whether the other side of `end` was dropped.
+    pub(crate) fn is_closed(&self, other: End) -> bool {
+        self.sign(other).presence() == Sign::GONE
+    }
+
+    /// Wakes whoever sleeps at `other`.
+    #[cold]
+    pub(crate) fn wake(&self, other: End) {
+        #[cfg(not(loom))]
+        os::wake_one(&self.sign(other).asleep, self.place.is_file());
+        #[cfg(loom)]
+        let _ = (other, os::wake_one);
+    }
+
+    /// Says that `end` is gone, and wakes the other.
+    pub(crate) fn leave(&self, end: End) {
+        self.sign(end).set_presence(Sign::GONE);
+        let other = if end == End::Producer { End::Consumer } else { End::Producer };
+        // whoever lies down after this looks at the presence once more before it sleeps; whoever did before is woken
+        crate::sync::fence(crate::sync::Ordering::SeqCst);
+        if wake_up(self.sign(other)) {
+            self.wake(other);
+        }
+    }
+
+    /// Sleeps at `own` until `ready` says so, the other end is gone or dead, or the time is over.
+    pub(crate) fn wait(
+        &self,
+        own: End,
+        timeout: Option<Duration>,
+        mut ready: impl FnMut() -> bool,
+    ) -> Result<(), WaitError> {
+        let other = if own == End::Producer { End::Consumer } else { End::Producer };
+        let shared = self.place.is_file();
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let sign = self.sign(own);
+        loop {
+            if ready() {
+                return Ok(());
+            }
+            let certain = lie_down(sign, shared);
+            let over = self.over(other);
+            // once more, now that the other end sees the flag
+            if ready() {
+                stay_awake(sign);
+                return Ok(());
+            }
+            if let Some(news) = over {
+                stay_awake(sign);
+                return Err(news);
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                stay_awake(sign);
+                return Err(WaitError::TimedOut);
+            }
+            let nap = if !certain { Some(SHORT) } else { shared.then_some(ALIVE) };
+            let nap = nap.into_iter().chain(left).min();
+            #[cfg(not(loom))]
+            os::wait_while(&sign.asleep, 1, nap, shared);
+            #[cfg(loom)]
+            let _ = (nap, os::wait_while);
+        }
+    }
+
+    /// What is known of the other end that makes waiting for it vain.
+    fn over(&self, other: End) -> Option<WaitError> {
+        match self.sign(other).presence() {
+            Sign::GONE => Some(WaitError::Closed),
+            Sign::HERE if self.place.is_dead(other) => Some(WaitError::PeerDied),
+            _ => None,
+        }
+    }
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        if self.place.is_file() {
+            return; // plain values, which stay in the file
+        }
+        // SAFETY: made by `own` from a box, and no end is left that could use it.
+        let positions = unsafe { Box::from_raw(self.positions.as_ptr()) };
+        let (read, written) = (positions.read(), positions.written());
+        if core::mem::needs_drop::<T>() {
+            let first = self.base().as_ptr().wrapping_add(read & (self.capacity - 1));
+            let left = core::ptr::slice_from_raw_parts_mut(first, written.wrapping_sub(read));
+            // SAFETY: the elements between the positions were written and not taken, one run in the double mapping, and
+            // nobody else is left to use them.
+            unsafe { core::ptr::drop_in_place(left) };
+        }
+    }
+}
