@@ -11,15 +11,21 @@ mod faults;
 mod file;
 mod huge;
 pub mod machine;
+mod maps;
 mod os;
 mod pages;
 mod region;
 mod ring;
+mod scalar;
 mod sync;
 
 pub use error::{PageCall, PageCause, PageError};
 pub use faults::{Faults, thread_faults};
 pub use huge::{HUGE_PAGE, HugeReport};
 pub use pages::Pages;
-pub use region::{Region, page_size};
+pub use region::{
+    Offer, PageState, Prefetch, Protection, ProtectionError, Reclaimed, Region, RegionEntry, RegionInfo,
+    RegionOptions, RegionStats, WriteWatch, page_size, regions, stats,
+};
 pub use ring::{Consumer, Producer, Reserved, RingError, RingFile, WaitError, ring_buffer};
+pub use scalar::{Scalar, ScalarType, ScalarTypeError, Scalars};

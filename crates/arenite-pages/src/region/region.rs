@@ -4,11 +4,14 @@
 //! grow without moving a block; committing and decommitting are what gives and takes the memory behind them.
 #![expect(unsafe_code, reason = "lends and gives back address ranges")]
 
+use super::closed::Closed;
+use super::{Protection, RegionOptions, registry};
 use crate::error::{PageCall, PageCause, PageError};
 use crate::huge::{HUGE_PAGE, HugeReport};
 use crate::os;
 use arenite_core::Label;
 use core::ptr::NonNull;
+use rustix::io::Errno;
 
 /// A reserved address range that is released on drop. Shared between threads.
 ///
@@ -25,9 +28,13 @@ use core::ptr::NonNull;
 /// ```
 #[derive(Debug)]
 pub struct Region {
-    base: NonNull<u8>,
-    len: usize,
+    pub(super) base: NonNull<u8>,
+    pub(super) len: usize,
     label: Label,
+    /// The bytes of guard on either side.
+    guard: usize,
+    /// What is committed and closed.
+    pub(super) closed: Closed,
 }
 
 // SAFETY: a region is an address range; its methods are calls to the kernel, which orders them, and reading or writing
@@ -42,16 +49,27 @@ impl Region {
     /// # Errors
     /// [`PageError`] if `len` is zero or overflows, or the process may map no more.
     pub fn reserve(len: usize, label: impl Into<Label>) -> Result<Self, PageError> {
-        let label = label.into();
+        RegionOptions::new().labelled(label).reserve(len)
+    }
+
+    pub(super) fn reserve_with(
+        len: usize,
+        label: Label,
+        guard: usize,
+        huge: Option<bool>,
+    ) -> Result<Self, PageError> {
         let fail =
             |cause| PageError { call: PageCall::Reserve, cause, offset: 0, size: len, region: 0, label };
+        let os_fail = |errno: Errno| fail(PageCause::Os { errno: errno.raw_os_error() });
         let rounded =
             round_up(len, os::page_size()).filter(|&len| len > 0).ok_or(fail(PageCause::BadSize))?;
-        let slack = rounded.checked_add(HUGE_PAGE).filter(|&all| all <= isize::MAX.unsigned_abs());
-        let all = slack.ok_or(fail(PageCause::BadSize))?;
-        let start = os::reserve(all).map_err(|errno| fail(PageCause::Os { errno: errno.raw_os_error() }))?;
-        let before = start.as_ptr().addr().wrapping_neg() % HUGE_PAGE;
-        let base = offset(start, before);
+        let guarded = guard.checked_mul(2).and_then(|guards| guards.checked_add(rounded));
+        let slack = guarded.and_then(|guarded| guarded.checked_add(HUGE_PAGE));
+        let all = slack.filter(|&all| all <= isize::MAX.unsigned_abs()).ok_or(fail(PageCause::BadSize))?;
+        let start = os::reserve(all).map_err(os_fail)?;
+        // the front guard ends where 2 MiB begin
+        let before = start.as_ptr().addr().wrapping_add(guard).wrapping_neg() % HUGE_PAGE;
+        let base = offset(start, before + guard);
         if before > 0 {
             // SAFETY: the front of the mapping just made; nobody uses it.
             let released = unsafe { os::release(start, before) };
@@ -59,10 +77,49 @@ impl Region {
         }
         if before < HUGE_PAGE {
             // SAFETY: the back of the mapping just made; nobody uses it.
-            let released = unsafe { os::release(offset(base, rounded), HUGE_PAGE - before) };
+            let released = unsafe { os::release(offset(base, rounded + guard), HUGE_PAGE - before) };
             debug_assert!(released.is_ok(), "part of an own mapping");
         }
-        Ok(Self { base, len: rounded, label })
+        let region = Self { base, len: rounded, label, guard, closed: Closed::default() };
+        if let Err(errno) = registry::enter(&region) {
+            // SAFETY: the mapping just made, which nobody uses.
+            let _gone: Result<(), _> = unsafe { region.unmap() };
+            core::mem::ManuallyDrop::new(region);
+            return Err(os_fail(errno));
+        }
+        region.name();
+        if let Some(wanted) = huge {
+            // Advice that is refused leaves ordinary pages, which are as good.
+            let _advised: Result<(), _> = region.advise_huge(0, rounded, wanted);
+        }
+        Ok(region)
+    }
+
+    /// Writes the label into `/proc/PID/maps`, where the kernel does that; asks it no more once it said that it does not.
+    fn name(&self) {
+        use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+        static REFUSED: AtomicBool = AtomicBool::new(false);
+        if self.label.is_empty() || REFUSED.load(Relaxed) {
+            return;
+        }
+        let mut name = [0_u8; Label::CAPACITY + 1];
+        for (to, &from) in name.iter_mut().zip(self.label.as_str().as_bytes()) {
+            let plain = (b' '..=b'~').contains(&from) && !br"[]\$`".contains(&from);
+            *to = if plain { from } else { b'_' };
+        }
+        if let Ok(name) = core::ffi::CStr::from_bytes_until_nul(&name) {
+            // SAFETY: the region is this value's own anonymous mapping.
+            let named = unsafe { os::name(self.base, self.len, name) };
+            REFUSED.store(named == Err(Errno::INVAL), Relaxed);
+        }
+    }
+
+    /// # Safety
+    /// Nobody uses the region afterwards.
+    unsafe fn unmap(&self) -> Result<(), Errno> {
+        let start = NonNull::new(self.base.as_ptr().wrapping_sub(self.guard)).unwrap_or(self.base);
+        // SAFETY: the region and its guards are this value's own mapping; nobody uses them.
+        unsafe { os::release(start, self.len + 2 * self.guard) }
     }
 
     /// Backs `size` bytes at `offset`, both multiples of the OS page. What was committed keeps its contents; fresh bytes
@@ -74,7 +131,9 @@ impl Region {
         let start = self.range(PageCall::Commit, offset, size)?;
         // SAFETY: `range` checked that the range is aligned and inside this reservation.
         unsafe { os::commit(start, size) }
-            .map_err(|errno| self.os_error(PageCall::Commit, offset, size, errno))
+            .map_err(|errno| self.os_error(PageCall::Commit, offset, size, errno))?;
+        self.closed.remove(offset..offset + size);
+        Ok(())
     }
 
     /// Drops the contents and the backing of `size` bytes at `offset`; they fault until committed again.
@@ -88,7 +147,38 @@ impl Region {
         let start = self.range(PageCall::Decommit, offset, size)?;
         // SAFETY: `range` checked the range; the caller promised that nobody uses it.
         unsafe { os::decommit(start, size) }
-            .map_err(|errno| self.os_error(PageCall::Decommit, offset, size, errno))
+            .map_err(|errno| self.os_error(PageCall::Decommit, offset, size, errno))?;
+        self.closed.remove(offset..offset + size);
+        Ok(())
+    }
+
+    /// Changes what `size` committed bytes at `offset` may be used for; they keep their contents, and any other use faults.
+    /// Reads the process's mappings to see that all of the range is committed: microseconds, not for a fast path.
+    ///
+    /// # Errors
+    /// [`PageError`] if the range is unaligned, outside or not committed, or the system refuses.
+    ///
+    /// # Safety
+    /// Until the next change, nobody uses the range in a way that `protection` forbids.
+    pub unsafe fn protect(
+        &self,
+        offset: usize,
+        size: usize,
+        protection: Protection,
+    ) -> Result<(), PageError> {
+        let start = self.range(PageCall::Protect, offset, size)?;
+        self.committed_throughout(PageCall::Protect, offset, size)?;
+        // Closed is remembered before the kernel closes, and opened after: a query in between errs to "committed".
+        if protection == Protection::None {
+            self.closed.add(offset..offset + size);
+        }
+        // SAFETY: `range` checked the range; the caller keeps to the new protection.
+        unsafe { os::protect(start, size, protection.access()) }
+            .map_err(|errno| self.os_error(PageCall::Protect, offset, size, errno))?;
+        if protection != Protection::None {
+            self.closed.remove(offset..offset + size);
+        }
+        Ok(())
     }
 
     /// Asks for transparent huge pages in a range (or, with `false`, for none). It is advice: see
@@ -117,16 +207,25 @@ impl Region {
     /// # Errors
     /// [`PageError`] with the system's error number; the addresses then stay reserved.
     pub fn release(self) -> Result<(), PageError> {
-        let region = core::mem::ManuallyDrop::new(self);
-        // SAFETY: the region is this value's own mapping, and the value is gone.
-        let released = unsafe { os::release(region.base, region.len) };
-        released.map_err(|errno| region.os_error(PageCall::Release, 0, region.len, errno))
+        let mut region = core::mem::ManuallyDrop::new(self);
+        registry::leave(region.base);
+        // SAFETY: the value is gone, and with it everyone who may use the region.
+        let released = unsafe { region.unmap() };
+        let error = released.map_err(|errno| region.os_error(PageCall::Release, 0, region.len, errno));
+        drop(core::mem::take(&mut region.closed));
+        error
     }
 
     /// The first address, aligned to 2 MiB.
     #[must_use]
     pub const fn as_ptr(&self) -> NonNull<u8> {
         self.base
+    }
+
+    /// All of the region, as offsets: `0..len`.
+    #[must_use]
+    pub const fn as_range(&self) -> core::ops::Range<usize> {
+        0..self.len
     }
 
     /// The size in bytes, a multiple of the OS page.
@@ -153,8 +252,14 @@ impl Region {
         address.addr().wrapping_sub(self.base.as_ptr().addr()) < self.len
     }
 
-    fn range(&self, call: PageCall, at: usize, size: usize) -> Result<NonNull<u8>, PageError> {
-        let fail = |cause| PageError { call, cause, offset: at, size, region: self.len, label: self.label };
+    /// The bytes of guard on either side, which nothing is ever mapped in.
+    #[must_use]
+    pub const fn guard(&self) -> usize {
+        self.guard
+    }
+
+    pub(super) fn range(&self, call: PageCall, at: usize, size: usize) -> Result<NonNull<u8>, PageError> {
+        let fail = |cause| self.error(call, at, size, cause);
         let page = os::page_size();
         if size == 0 {
             return Err(fail(PageCause::BadSize));
@@ -168,16 +273,21 @@ impl Region {
         Ok(offset(self.base, at))
     }
 
-    fn os_error(&self, call: PageCall, offset: usize, size: usize, errno: rustix::io::Errno) -> PageError {
-        let cause = PageCause::Os { errno: errno.raw_os_error() };
+    pub(super) fn error(&self, call: PageCall, offset: usize, size: usize, cause: PageCause) -> PageError {
         PageError { call, cause, offset, size, region: self.len, label: self.label }
+    }
+
+    #[cold]
+    pub(super) fn os_error(&self, call: PageCall, offset: usize, size: usize, errno: Errno) -> PageError {
+        self.error(call, offset, size, PageCause::Os { errno: errno.raw_os_error() })
     }
 }
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: the region is this value's own mapping, and the value goes.
-        let released = unsafe { os::release(self.base, self.len) };
+        registry::leave(self.base);
+        // SAFETY: the value goes, and with it everyone who may use the region.
+        let released = unsafe { self.unmap() };
         debug_assert!(released.is_ok(), "a whole mapping can be released");
     }
 }
@@ -201,7 +311,7 @@ pub(crate) const fn round_up(value: usize, to: usize) -> Option<usize> {
 }
 
 /// `base + bytes`, for `bytes` inside one mapping.
-fn offset(base: NonNull<u8>, bytes: usize) -> NonNull<u8> {
+pub(crate) fn offset(base: NonNull<u8>, bytes: usize) -> NonNull<u8> {
     NonNull::new(base.as_ptr().wrapping_add(bytes)).unwrap_or(base)
 }
 
@@ -231,6 +341,19 @@ mod tests {
         region.commit(4096, 64 << 10).unwrap();
         // SAFETY: committed again.
         assert_eq!(unsafe { at.read() }, 0);
+    }
+
+    #[test]
+    fn n04_guards_are_never_mapped() {
+        let region = RegionOptions::new().guarded(1).reserve(1 << 20).unwrap();
+        region.commit(0, region.len()).unwrap();
+        let around =
+            region.as_ptr().as_ptr().addr() - page_size()..region.as_ptr().as_ptr().addr() + (1 << 20);
+        let mut byte = [0];
+        assert_eq!((region.guard(), os::read_own(around.start + page_size() - 1, &mut byte)), (4096, Ok(0)));
+        assert_eq!(os::read_own(around.end, &mut byte), Ok(0));
+        assert_eq!(os::read_own(around.end - 1, &mut byte), Ok(1));
+        assert!(RegionOptions::new().guarded(usize::MAX).reserve(1).is_err());
     }
 
     #[test]

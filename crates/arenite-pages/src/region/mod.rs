@@ -1,0 +1,30 @@
+//! Regions: reserved address ranges, and everything that can be done with the memory behind them.
+//!
+//! Rests on `os`. In the order of a region's life: [`RegionOptions`] reserves; [`Region`] commits, protects and releases;
+//! `access` reads and writes bytes that may not be there; `advice` and [`Prefetch`] tell the kernel what comes;
+//! [`Offer`] lends memory back to it; `moving` moves without copying; [`WriteWatch`] sees what was written; [`RegionInfo`]
+//! says what the kernel knows; the registry knows every region of this process.
+
+mod access;
+mod advice;
+mod closed;
+mod moving;
+mod offer;
+mod options;
+mod prefetch;
+mod protection;
+mod query;
+#[expect(clippy::module_inception, reason = "a file is named for its main type")]
+mod region;
+mod registry;
+mod write_watch;
+
+pub use offer::{Offer, Reclaimed};
+pub use options::RegionOptions;
+pub use prefetch::Prefetch;
+pub use protection::{Protection, ProtectionError};
+pub use query::{PageState, RegionInfo};
+pub use region::{Region, page_size};
+pub(crate) use region::{offset, round_up};
+pub use registry::{RegionEntry, RegionStats, regions, stats};
+pub use write_watch::WriteWatch;

@@ -1,0 +1,121 @@
+//! Memory moved from one range to another without a copy: the page tables change, the bytes stay where they are.
+//!
+//! Rests on `os::move_range`. It costs a few nanoseconds for each OS page where a copy costs hundreds, and no memory.
+#![expect(unsafe_code, reason = "moves what lies behind address ranges")]
+
+use super::Region;
+use crate::error::{PageCall, PageCause, PageError};
+use crate::os::{self, Access};
+use rustix::io::Errno;
+
+impl Region {
+    /// Moves `size` committed bytes at `from` of this region to `at` of `target`, which may be this region. Afterwards the
+    /// target is committed, for reading and writing, and has the contents; the source is reserved and has none. What the
+    /// target had before is dropped.
+    ///
+    /// ```
+    /// use arenite_pages::Region;
+    /// let mut small = Region::reserve(1 << 20, "small")?;
+    /// let large = Region::reserve(1 << 30, "large")?;
+    /// small.commit(0, 1 << 20)?;
+    /// small.poke(5, b"kept")?;
+    /// // SAFETY: nobody uses either range.
+    /// unsafe { small.remap(0, 1 << 20, &large, 0) }?; // no byte is copied
+    /// large.commit(1 << 20, 1 << 20)?; // and grows in place
+    /// assert_eq!(large.peek(5, 4)?, b"kept");
+    /// assert!(small.peek(5, 4).is_err());
+    /// # Ok::<(), arenite_pages::PageError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PageError`] if a range is unaligned, outside or empty, they overlap, the source is not committed from end to end
+    /// for reading and writing, or the system refuses. The source keeps its contents then; the target is reserved.
+    ///
+    /// # Safety
+    /// 1. Nobody uses the contents of either range. 2. Nobody commits, decommits, protects or moves a part of either at
+    ///    the same time.
+    pub unsafe fn remap(&self, from: usize, size: usize, target: &Self, at: usize) -> Result<(), PageError> {
+        const CALL: PageCall = PageCall::Remap;
+        let source = self.range(CALL, from, size)?;
+        let goal = target.range(CALL, at, size)?;
+        if source.addr().get().abs_diff(goal.addr().get()) < size {
+            return Err(self.error(CALL, from, size, PageCause::Overlap));
+        }
+        self.committed_throughout(CALL, from, size)?;
+        let os_error = |errno| self.os_error(CALL, from, size, errno);
+        // One mapping from end to end, as the call wants it: the same access throughout.
+        // SAFETY: the range is committed, checked above; more access invalidates nothing.
+        unsafe { os::commit(source, size) }.map_err(os_error)?;
+        self.closed.remove(from..from + size);
+        // SAFETY: 1. both are ranges of reservations of this process that do not overlap. 2. nobody uses them, as the caller
+        // promised. 3. on an error the target is reserved again.
+        let moved = unsafe { os::move_range(source, size, goal) };
+        if let Err(errno) = moved {
+            // SAFETY: the call refuses where something is mapped; if nothing was unmapped, that is our own reservation.
+            let again = unsafe { os::reserve_at(goal, size) };
+            debug_assert!(again.is_ok() || again == Err(Errno::EXIST), "{again:?}");
+            // SAFETY: the target's contents are nobody's, as the caller promised.
+            let _closed: Result<(), _> = unsafe { os::decommit(goal, size) };
+            target.closed.remove(at..at + size);
+            return Err(os_error(errno));
+        }
+        target.closed.remove(at..at + size);
+        // SAFETY: the source is empty now, and nobody uses it.
+        unsafe { os::protect(source, size, Access::None) }.map_err(os_error)
+    }
+
+    /// Moves `size` committed bytes within the region: [`Region::remap`] to itself.
+    ///
+    /// # Errors
+    /// As [`Region::remap`].
+    ///
+    /// # Safety
+    /// As [`Region::remap`].
+    pub unsafe fn remap_within(&self, from: usize, size: usize, at: usize) -> Result<(), PageError> {
+        // SAFETY: the caller's promises.
+        unsafe { self.remap(from, size, self, at) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page_size;
+
+    #[test]
+    fn remap_moves_contents_and_leaves_the_source_reserved() {
+        let (page, mut a) = (page_size(), Region::reserve(1 << 20, "a").unwrap());
+        let b = Region::reserve(1 << 20, "b").unwrap();
+        a.commit(0, 8 * page).unwrap();
+        a.poke(3 * page + 7, b"moved").unwrap();
+        let resident = a.query(0).unwrap().resident;
+        // SAFETY: nobody uses either range.
+        unsafe { a.remap(2 * page, 4 * page, &b, 16 * page) }.unwrap();
+        assert_eq!(b.peek(17 * page + 7, 5).unwrap(), b"moved");
+        assert_eq!(b.query(16 * page).unwrap().range, 16 * page..20 * page);
+        assert_eq!(
+            (b.query(16 * page).unwrap().resident, resident),
+            (page, page),
+            "the same page, not a copy"
+        );
+        assert_eq!(a.peek(2 * page, 1).unwrap_err().cause, PageCause::Inaccessible { at: 2 * page });
+        assert_eq!(a.peek(page, 1).unwrap(), [0]);
+        // SAFETY: nobody uses either range.
+        unsafe { b.remap_within(16 * page, 4 * page, 0) }.unwrap();
+        assert_eq!(b.peek(page + 7, 5).unwrap(), b"moved");
+    }
+
+    #[test]
+    fn remap_refuses_what_cannot_be_moved() {
+        let (page, a) = (page_size(), Region::reserve(1 << 20, "a").unwrap());
+        a.commit(0, 4 * page).unwrap();
+        // SAFETY: nobody uses either range.
+        let refused = |from, size, at| unsafe { a.remap_within(from, size, at) }.unwrap_err().cause;
+        assert_eq!(refused(0, 2 * page, page), PageCause::Overlap);
+        assert_eq!(refused(0, 8 * page, 16 * page), PageCause::Inaccessible { at: 4 * page });
+        assert_eq!(refused(0, page, 1 << 20), PageCause::OutOfRange);
+        assert_eq!(refused(1, page, 16 * page), PageCause::Unaligned);
+        assert_eq!(refused(0, 0, 16 * page), PageCause::BadSize);
+        assert_eq!(a.query(16 * page).unwrap().state, crate::PageState::Reserved);
+    }
+}

@@ -1,0 +1,212 @@
+//! Memory lent to the kernel: it may drop the contents when memory is short, and on return each OS page is known to be kept
+//! or lost.
+//!
+//! Rests on `MADV_FREE`, which tells nobody what it dropped. So the first word of each OS page is kept here and replaced by
+//! a mark that is not zero. On return one atomic exchange puts the word back: it makes the page dirty, after which the
+//! kernel may no longer drop it, and in the same step brings out the mark (kept) or zero (lost). There is no moment between.
+#![expect(unsafe_code, reason = "marks pages that nobody else uses")]
+
+use super::Region;
+use super::query::runs;
+use super::region::offset;
+use crate::error::{PageCall, PageError};
+use crate::os::{self, Advice, kind};
+use crate::page_size;
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What stands in the first word of an offered page.
+const MARK: u64 = 0x6f66_6665_7265_6421;
+
+/// A range that the kernel may drop. Dropped without [`Offer::reclaim`], its contents are gone.
+#[derive(Debug)]
+pub struct Offer<'r> {
+    region: &'r Region,
+    range: Range<usize>,
+    /// The offsets of the pages that had contents, and their first words.
+    marked: Vec<(usize, u64)>,
+    over: bool,
+}
+
+/// What came back. Ranges are offsets in the region, in whole OS pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reclaimed {
+    /// The parts whose contents were dropped; they read as zeroes.
+    pub lost: Vec<Range<usize>>,
+    /// Bytes whose contents are as they were.
+    pub kept: usize,
+}
+
+impl Reclaimed {
+    /// Whether nothing was dropped.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.lost.is_empty()
+    }
+}
+
+impl Region {
+    /// Lends a committed range to the kernel, which drops its contents when memory is short and not before. 16 bytes are
+    /// kept here for each OS page that is in memory.
+    ///
+    /// ```
+    /// use arenite_pages::Region;
+    /// let mut cache = Region::reserve(1 << 20, "cache")?;
+    /// cache.commit(0, 1 << 20)?;
+    /// cache.poke(0, b"costly to compute")?;
+    /// // SAFETY: nobody uses the range until it is reclaimed.
+    /// let offer = unsafe { cache.offer(0, 1 << 20) }?;
+    /// // … memory may become short here …
+    /// let back = offer.reclaim()?;
+    /// if back.is_whole() {
+    ///     assert_eq!(cache.peek(0, 17)?, b"costly to compute");
+    /// } // else: compute again what lies in `back.lost`
+    /// # Ok::<(), arenite_pages::PageError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PageError`] if the range is unaligned, outside, locked or not committed for reading and writing.
+    ///
+    /// # Safety
+    /// Nobody uses the range, or changes what is committed of it, before it is reclaimed.
+    pub unsafe fn offer(&self, from: usize, size: usize) -> Result<Offer<'_>, PageError> {
+        let start = self.range(PageCall::Offer, from, size)?;
+        self.committed_throughout(PageCall::Offer, from, size)?;
+        let mut offer = Offer { region: self, range: from..from + size, marked: Vec::new(), over: false };
+        let base = self.base.addr().get();
+        let (page, all) = (page_size(), base + from..base + from + size);
+        let scanned = runs(all.clone(), kind::PRESENT | kind::SWAPPED, |run| {
+            if run.kinds & kind::ZERO == 0 {
+                offer.marked.extend((run.start..run.end).step_by(page).map(|page| (page - base, 0)));
+            }
+        });
+        if scanned.is_err() {
+            offer.marked = all.step_by(page).map(|page| (page - base, 0)).collect();
+        }
+        for (at, word) in &mut offer.marked {
+            *word = self.word(*at).swap(MARK, Relaxed);
+        }
+        // SAFETY: `range` checked the range; its contents may be dropped, as the caller wants.
+        if let Err(errno) = unsafe { os::advise(start, size, Advice::Free) } {
+            offer.unmark();
+            offer.over = true;
+            return Err(self.os_error(PageCall::Offer, from, size, errno));
+        }
+        Ok(offer)
+    }
+
+    /// The first word of the committed page at `at`, which nobody else uses.
+    fn word(&self, at: usize) -> &AtomicU64 {
+        debug_assert!(at.is_multiple_of(page_size()) && at < self.len);
+        // SAFETY: the word is aligned, committed for reading and writing (checked by `offer`, which its caller keeps so), and
+        // used by this module alone while the offer lasts; the region is borrowed for as long.
+        unsafe { AtomicU64::from_ptr(offset(self.base, at).as_ptr().cast()) }
+    }
+}
+
+impl Offer<'_> {
+    /// The range, as offsets in the region.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// Takes the range back and says, for each OS page, whether its contents are still there. O(pages that were in memory).
+    ///
+    /// # Errors
+    /// None today; the signature is that of systems on which taking back can fail.
+    pub fn reclaim(mut self) -> Result<Reclaimed, PageError> {
+        let lost = self.unmark();
+        self.over = true;
+        let gone: usize = lost.iter().map(Range::len).sum();
+        Ok(Reclaimed { lost, kept: self.range.len() - gone })
+    }
+
+    /// Puts every word back; the parts that had lost their mark.
+    fn unmark(&mut self) -> Vec<Range<usize>> {
+        let mut lost: Vec<Range<usize>> = Vec::new();
+        for &(at, word) in &self.marked {
+            if self.region.word(at).swap(word, Relaxed) == MARK {
+                continue;
+            }
+            // the page is fresh and zero: the word that was put back is not its contents
+            self.region.word(at).store(0, Relaxed);
+            match lost.last_mut() {
+                Some(last) if last.end == at => last.end += page_size(),
+                _ => lost.push(at..at + page_size()),
+            }
+        }
+        lost
+    }
+}
+
+impl Drop for Offer<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            // SAFETY: the contents were given up with the offer, and nobody uses them.
+            let _dropped: Result<(), PageError> =
+                unsafe { self.region.discard(self.range.start, self.range.len()) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(pages: usize) -> Region {
+        let mut region = Region::reserve(pages * page_size(), "offered").unwrap();
+        region.commit(0, region.len()).unwrap();
+        for page in 0..pages {
+            region.poke(page * page_size(), &[u8::try_from(page % 250).unwrap() + 1; 4096]).unwrap();
+        }
+        region
+    }
+
+    #[test]
+    fn n20_n21_reclaim_tells_each_page_that_was_dropped() {
+        let page = page_size();
+        let region = filled(64);
+        // SAFETY: nobody uses the range.
+        let offer = unsafe { region.offer(0, 64 * page) }.unwrap();
+        // what memory pressure does, here and now: offered pages are dropped
+        region.page_out(3 * page, 2 * page).unwrap();
+        region.page_out(40 * page, page).unwrap();
+        let back = offer.reclaim().unwrap();
+        if back.is_whole() {
+            println!("skipped: this kernel did not drop offered pages on MADV_PAGEOUT");
+            return;
+        }
+        assert_eq!(back.lost, [3 * page..5 * page, 40 * page..41 * page]);
+        assert_eq!(back.kept, 61 * page);
+        for at in 0..64 {
+            let kept = ![3, 4, 40].contains(&at);
+            let byte = if kept { u8::try_from(at).unwrap() + 1 } else { 0 };
+            assert_eq!(region.peek(at * page, page).unwrap(), vec![byte; page], "page {at}");
+        }
+        // after reclaim the pages are ordinary again
+        region.page_out(0, 3 * page).unwrap();
+        assert_eq!(region.peek(0, 1).unwrap(), [1]);
+    }
+
+    #[test]
+    fn n20_what_is_not_in_memory_is_neither_taken_nor_lost() {
+        let region = Region::reserve(1 << 20, "idle").unwrap();
+        region.commit(0, 1 << 20).unwrap();
+        // SAFETY: nobody uses the range.
+        let offer = unsafe { region.offer(0, 1 << 20) }.unwrap();
+        assert_eq!(region.query(0).unwrap().resident, 0);
+        let back = offer.reclaim().unwrap();
+        assert!(back.is_whole() && back.kept == 1 << 20);
+    }
+
+    #[test]
+    fn n20_an_offer_that_is_dropped_gives_the_contents_up() {
+        let region = filled(8);
+        // SAFETY: nobody uses the range.
+        drop(unsafe { region.offer(0, 8 * page_size()) }.unwrap());
+        assert_eq!(region.peek(0, 8).unwrap(), [0; 8]);
+        // SAFETY: nobody uses the range.
+        assert!(unsafe { region.offer(0, 16 * page_size()) }.is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! How a region is reserved.
+//!
+//! Rests on `Region`. Options are apart from it because each is a decision of the one moment at which addresses are taken.
+
+use super::Region;
+use super::region::round_up;
+use crate::error::PageError;
+use crate::os;
+use arenite_core::Label;
+
+/// How a [`Region`] is reserved.
+///
+/// ```
+/// use arenite_pages::RegionOptions;
+/// let region = RegionOptions::new().labelled("stack").guarded(4096).reserve(1 << 20)?;
+/// region.commit(0, region.len())?; // a byte beyond either end faults
+/// # Ok::<(), arenite_pages::PageError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegionOptions {
+    pub(crate) label: Label,
+    pub(crate) guard: usize,
+    pub(crate) huge: Option<bool>,
+}
+
+impl RegionOptions {
+    /// No label, no guards, huge pages as the machine's policy has it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The name that errors, [`regions`](crate::regions) and, where the kernel writes it, `/proc/PID/maps` show.
+    #[must_use]
+    pub fn labelled(mut self, label: impl Into<Label>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// At least `bytes` before and after the region that nothing is ever mapped in: a stray access faults.
+    #[must_use]
+    pub const fn guarded(mut self, bytes: usize) -> Self {
+        self.guard = bytes;
+        self
+    }
+
+    /// Asks for huge pages in all of the region, or for none. Advice: kernels without huge pages do not mind.
+    #[must_use]
+    pub const fn huge(mut self, wanted: bool) -> Self {
+        self.huge = Some(wanted);
+        self
+    }
+
+    /// Reserves `len` bytes of address space, rounded up to OS pages. Commits nothing. Two to four system calls.
+    ///
+    /// # Errors
+    /// [`PageError`] if `len` is zero or overflows with its guards, or the process may map no more.
+    pub fn reserve(self, len: usize) -> Result<Region, PageError> {
+        let guard = round_up(self.guard, os::page_size()).unwrap_or(usize::MAX);
+        Region::reserve_with(len, self.label, guard, self.huge)
+    }
+}

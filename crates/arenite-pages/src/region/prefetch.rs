@@ -1,0 +1,239 @@
+//! A range found before it is used, by many threads, each on the NUMA node that it fills.
+//!
+//! Rests on [`Region::prefetch`], which is one thread's. The kernel clears each page it finds, so one thread is bound by one
+//! core's bandwidth; and a page lies on the node of the thread that asked for it, so who fills must be where it is used.
+
+use super::Region;
+use crate::error::PageError;
+use crate::huge::HUGE_PAGE;
+use crate::machine::Numa;
+use crate::os;
+use core::fmt;
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Mutex;
+
+/// How a range is found before it is used.
+///
+/// ```
+/// use arenite_pages::{Prefetch, Region};
+/// let region = Region::reserve(64 << 20, "weights")?;
+/// region.commit(0, 64 << 20)?;
+/// Prefetch::new().threads(2).progress(&|done, all| println!("{done} of {all} bytes")).run(&region, 0..64 << 20)?;
+/// assert_eq!(region.query(0)?.resident, 64 << 20);
+/// # Ok::<(), arenite_pages::PageError>(())
+/// ```
+#[derive(Clone, Copy, Default)]
+pub struct Prefetch<'a> {
+    threads: usize,
+    nodes: &'a [usize],
+    progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
+}
+
+/// What a thread asks for at once.
+const STEP: usize = 8 * HUGE_PAGE;
+
+impl<'a> Prefetch<'a> {
+    /// One thread, the calling one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With this many threads in all; 0 and 1 are the calling thread alone.
+    #[must_use]
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Cuts the range into as many parts as there are nodes here, in this order, and has each filled by threads that run on
+    /// its node. A node without processors is filled by threads that run anywhere: bind its part first, with
+    /// [`bind_range`](crate::bind_range).
+    #[must_use]
+    pub const fn nodes(mut self, nodes: &'a [usize]) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
+    /// Calls `progress` from the threads with the bytes done and the bytes in all.
+    #[must_use]
+    pub const fn progress(mut self, progress: &'a (dyn Fn(usize, usize) + Sync)) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+
+    /// Finds every OS page of `range` (offsets in `region`, whole OS pages, committed).
+    ///
+    /// # Errors
+    /// As [`Region::prefetch`]; what was found before stays.
+    pub fn run(self, region: &Region, range: Range<usize>) -> Result<(), PageError> {
+        let size = range.end.saturating_sub(range.start);
+        if self.threads <= 1 && self.nodes.is_empty() {
+            let done = AtomicUsize::new(0);
+            let mut steps = Steps::new(range);
+            while let Some(step) = steps.next() {
+                self.step(region, step, &done, size)?;
+            }
+            // an empty range is refused as one
+            return if size == 0 { region.prefetch(steps.at, 0) } else { Ok(()) };
+        }
+        self.spread(region, range, size)
+    }
+
+    fn step(
+        &self,
+        region: &Region,
+        step: Range<usize>,
+        done: &AtomicUsize,
+        all: usize,
+    ) -> Result<(), PageError> {
+        region.prefetch(step.start, step.len())?;
+        let done = done.fetch_add(step.len(), Ordering::Relaxed) + step.len();
+        if let Some(progress) = self.progress {
+            progress(done, all);
+        }
+        Ok(())
+    }
+
+    fn spread(&self, region: &Region, range: Range<usize>, size: usize) -> Result<(), PageError> {
+        let parts = self.parts(region, &range)?;
+        let per_part = (self.threads / parts.len()).max(1);
+        let (done, failed, first) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(None));
+        std::thread::scope(|scope| {
+            for (cpus, part) in &parts {
+                for _ in 0..per_part {
+                    let (done, failed, first) = (&done, &failed, &first);
+                    scope.spawn(move || {
+                        if !cpus.is_empty() {
+                            // a thread that may not be pinned fills from where it is
+                            let _pinned: Result<(), _> = os::pin_thread(cpus);
+                        }
+                        while let Some(step) =
+                            part.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next()
+                        {
+                            if failed.load(Ordering::Relaxed) {
+                                return;
+                            }
+                            if let Err(error) = self.step(region, step, done, size) {
+                                failed.store(true, Ordering::Relaxed);
+                                first
+                                    .lock()
+                                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                                    .get_or_insert(error);
+                            }
+                        }
+                    });
+                }
+            }
+        });
+        let first = first.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        first.map_or(Ok(()), Err)
+    }
+
+    /// The parts, each with the processors that fill it (none: any).
+    fn parts(
+        &self,
+        region: &Region,
+        range: &Range<usize>,
+    ) -> Result<Vec<(Vec<usize>, Mutex<Steps>)>, PageError> {
+        let _checked =
+            region.range(crate::PageCall::Prefetch, range.start, range.end.saturating_sub(range.start))?;
+        if self.nodes.is_empty() {
+            return Ok(vec![(Vec::new(), Mutex::new(Steps::new(range.clone())))]);
+        }
+        let numa = Numa::read();
+        let cpus = |node: usize| numa.node(node).map(|node| node.cpus.clone()).unwrap_or_default();
+        let shares = shares(range, self.nodes.len());
+        Ok(self
+            .nodes
+            .iter()
+            .zip(shares)
+            .map(|(&node, share)| (cpus(node), Mutex::new(Steps::new(share))))
+            .collect())
+    }
+}
+
+/// `range` in `count` parts, each but the last of whole huge pages.
+pub(crate) fn shares(range: &Range<usize>, count: usize) -> Vec<Range<usize>> {
+    let each = range.len().div_ceil(count.max(1)).next_multiple_of(HUGE_PAGE);
+    let at = |part: usize| range.start.saturating_add(part.saturating_mul(each)).min(range.end);
+    (0..count).map(|part| at(part)..at(part + 1)).collect()
+}
+
+/// The steps of one part.
+#[derive(Debug)]
+struct Steps {
+    at: usize,
+    end: usize,
+}
+
+impl Steps {
+    fn new(range: Range<usize>) -> Self {
+        Self { at: range.start, end: range.end }
+    }
+}
+
+impl Iterator for Steps {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let start = self.at;
+        self.at = start.saturating_add(STEP).min(self.end).max(start);
+        (start < self.at).then_some(start..self.at)
+    }
+}
+
+impl fmt::Debug for Prefetch<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = out.debug_struct("Prefetch");
+        out.field("threads", &self.threads).field("nodes", &self.nodes).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PageCause, page_size};
+
+    #[test]
+    fn n19_every_page_is_there_whoever_fills_it() {
+        for (threads, nodes) in [(0, &[][..]), (3, &[]), (2, &[0]), (4, &[0, 77])] {
+            let len = 5 * STEP / 2 + page_size();
+            let region = Region::reserve(len, "found").unwrap();
+            region.commit(0, len).unwrap();
+            let seen = AtomicUsize::new(0);
+            let progress = |done: usize, all: usize| {
+                assert!(done <= all && all == len);
+                seen.fetch_max(done, Ordering::Relaxed);
+            };
+            Prefetch::new().threads(threads).nodes(nodes).progress(&progress).run(&region, 0..len).unwrap();
+            assert_eq!(
+                (region.query(0).unwrap().resident, seen.into_inner()),
+                (len, len),
+                "{threads} {nodes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn n19_what_is_not_committed_is_refused() {
+        let region = Region::reserve(64 << 20, "holes").unwrap();
+        region.commit(0, 1 << 20).unwrap();
+        for threads in [1, 4] {
+            let error = Prefetch::new().threads(threads).run(&region, 0..64 << 20).unwrap_err();
+            assert_eq!(error.cause, PageCause::Inaccessible { at: 1 << 20 }, "{error}");
+            let error = Prefetch::new().threads(threads).run(&region, 0..0).unwrap_err();
+            assert_eq!(error.cause, PageCause::BadSize);
+        }
+    }
+
+    #[test]
+    fn n19_shares_cover_the_range() {
+        for (len, count) in [(1, 3), (64 << 20, 3), (7 << 20, 2), (4096, 1)] {
+            let shares = shares(&(10..10 + len), count);
+            assert_eq!((shares.len(), shares[0].start, shares[count - 1].end), (count, 10, 10 + len));
+            assert!(shares.windows(2).all(|pair| pair[0].end == pair[1].start));
+        }
+    }
+}

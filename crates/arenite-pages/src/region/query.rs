@@ -1,0 +1,183 @@
+//! What the kernel knows of a region: which parts are committed, open, in memory, on huge pages.
+//!
+//! Rests on [`Maps`](crate::maps::Maps) and on a scan of the page tables (`PAGEMAP_SCAN`, Linux 6.7; before that the file
+//! `/proc/self/pagemap`). Everything is asked and nothing remembered, but for what is committed and closed.
+
+use super::{Protection, Region};
+use crate::error::{PageCall, PageCause, PageError};
+use crate::huge::HugeReport;
+use crate::maps::Maps;
+use crate::os::{self, Run, kind};
+use arenite_core::Label;
+use core::ops::Range;
+use std::fs::File;
+use std::os::fd::AsFd;
+
+/// Whether memory is behind an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PageState {
+    /// Addresses alone.
+    Reserved,
+    /// Backed; the kernel finds an OS page when it is first touched.
+    Committed,
+}
+
+/// A stretch of a region that is alike throughout. Offsets and sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionInfo {
+    /// The region's first address.
+    pub base: usize,
+    /// The region's size.
+    pub len: usize,
+    /// The region's label.
+    pub label: Label,
+    /// The stretch, as offsets in the region.
+    pub range: Range<usize>,
+    /// Whether it is backed.
+    pub state: PageState,
+    /// What it may be used for.
+    pub protection: Protection,
+    /// Of the stretch, in memory.
+    pub resident: usize,
+    /// Of that, on huge pages.
+    pub huge: usize,
+    /// Whether `/proc/PID/maps` shows the label.
+    pub named: bool,
+}
+
+impl Region {
+    /// The stretch around `offset`. Reads the process's mappings and, for what is committed, its page tables.
+    ///
+    /// ```
+    /// use arenite_pages::{PageState, Protection, Region};
+    /// let region = Region::reserve(1 << 20, "buffer")?;
+    /// region.commit(0, 65_536)?;
+    /// let info = region.query(100)?;
+    /// assert_eq!((info.range, info.state, info.protection), (0..65_536, PageState::Committed, Protection::ReadWrite));
+    /// assert_eq!((region.query(65_536)?.state, info.resident), (PageState::Reserved, 0));
+    /// # Ok::<(), arenite_pages::PageError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PageError`] if `offset` lies outside the region, or the kernel does not tell.
+    pub fn query(&self, offset: usize) -> Result<RegionInfo, PageError> {
+        if offset >= self.len {
+            return Err(self.error(PageCall::Query, offset, 1, PageCause::OutOfRange));
+        }
+        let stretches = self.stretches(PageCall::Query, 0..self.len)?;
+        let found = stretches.into_iter().find(|info| info.range.contains(&offset));
+        let mut info = found.ok_or_else(|| self.unknown(PageCall::Query, offset))?;
+        self.count(&mut info)?;
+        Ok(info)
+    }
+
+    /// All stretches of the region, in order.
+    ///
+    /// # Errors
+    /// [`PageError`] if the kernel does not tell.
+    pub fn query_all(&self) -> Result<Vec<RegionInfo>, PageError> {
+        let mut stretches = self.stretches(PageCall::Query, 0..self.len)?;
+        stretches.iter_mut().try_for_each(|info| self.count(info))?;
+        Ok(stretches)
+    }
+
+    /// Refuses a range that is not committed from end to end.
+    pub(super) fn committed_throughout(
+        &self,
+        call: PageCall,
+        offset: usize,
+        size: usize,
+    ) -> Result<(), PageError> {
+        let stretches = self.stretches(call, offset..offset + size)?;
+        match stretches.iter().find(|info| info.state == PageState::Reserved) {
+            None => Ok(()),
+            Some(info) => {
+                Err(self.error(call, offset, size, PageCause::Inaccessible { at: info.range.start }))
+            }
+        }
+    }
+
+    fn unknown(&self, call: PageCall, offset: usize) -> PageError {
+        self.error(call, offset, 1, PageCause::Unsupported { what: "the kernel's list of mappings" })
+    }
+
+    /// The stretches of `part`, without counts of what is in memory.
+    fn stretches(&self, call: PageCall, part: Range<usize>) -> Result<Vec<RegionInfo>, PageError> {
+        let base = self.base.addr().get();
+        let maps = Maps::read().map_err(|_| self.unknown(call, part.start))?;
+        let mut stretches: Vec<RegionInfo> = Vec::new();
+        for mapped in maps.within(base + part.start..base + part.end) {
+            let protection =
+                Protection::of_letters(&mapped.letters).ok_or_else(|| self.unknown(call, part.start))?;
+            let (mut at, end) = (mapped.range.start - base, mapped.range.end - base);
+            while at < end {
+                let (closed, until) = match protection {
+                    Protection::None => self.closed.stretch(at, end),
+                    _ => (true, end),
+                };
+                let state = if closed { PageState::Committed } else { PageState::Reserved };
+                let range = at..until;
+                at = until;
+                match stretches.last_mut() {
+                    Some(last) if (last.state, last.protection) == (state, protection) => {
+                        last.range.end = range.end;
+                    }
+                    _ => stretches.push(RegionInfo {
+                        base,
+                        len: self.len,
+                        label: self.label(),
+                        range,
+                        state,
+                        protection,
+                        resident: 0,
+                        huge: 0,
+                        named: mapped.name.starts_with("[anon:"),
+                    }),
+                }
+            }
+        }
+        Ok(stretches)
+    }
+
+    fn count(&self, info: &mut RegionInfo) -> Result<(), PageError> {
+        if info.state == PageState::Committed {
+            let (start, end) = (info.base + info.range.start, info.base + info.range.end);
+            let found = residency(start..end).map_err(|_| self.unknown(PageCall::Query, info.range.start))?;
+            (info.resident, info.huge) = (found.resident, found.huge);
+        }
+        Ok(())
+    }
+}
+
+/// What of a range of whole OS pages is in memory: by a scan of the page tables where the kernel has it.
+pub(crate) fn residency(range: Range<usize>) -> std::io::Result<HugeReport> {
+    let mut report = HugeReport::default();
+    let scanned = runs(range.clone(), kind::PRESENT, |run| {
+        if run.kinds & kind::ZERO == 0 {
+            report.resident += run.end - run.start;
+            if run.kinds & kind::HUGE != 0 {
+                report.huge += run.end - run.start;
+            }
+        }
+    });
+    match scanned {
+        Ok(()) => Ok(report),
+        Err(_) => HugeReport::of_range(range.start, range.len()),
+    }
+}
+
+/// Calls `visit` with each run of OS pages in `range` that is of `any_of` these kinds.
+pub(crate) fn runs(range: Range<usize>, any_of: u64, mut visit: impl FnMut(Run)) -> std::io::Result<()> {
+    let pagemap = File::open("/proc/self/pagemap")?;
+    let wanted = os::Scan { any_of, returned: any_of | kind::ZERO | kind::HUGE, watch_again: false };
+    let (mut found, mut at) = ([Run::default(); 64], range.start);
+    while at < range.end {
+        let (count, walked) = os::scan(pagemap.as_fd(), (at, range.end), wanted, &mut found)?;
+        found[..count].iter().copied().for_each(&mut visit);
+        if walked <= at {
+            break;
+        }
+        at = walked;
+    }
+    Ok(())
+}

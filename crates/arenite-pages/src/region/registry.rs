@@ -1,0 +1,186 @@
+//! Every region of this process, by address.
+//!
+//! Rests on `os` and on no allocator: regions lie below allocators, so the list of them must not ask one. It is one sorted
+//! table in pages of its own. New regions mostly lie below older ones, so it is sorted downwards and most of them go to
+//! its end.
+#![expect(unsafe_code, reason = "keeps a table in pages of its own")]
+
+use super::Region;
+use super::query::residency;
+use crate::maps::Maps;
+use crate::os;
+use arenite_core::Label;
+use core::ptr::NonNull;
+use rustix::io::Errno;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One region of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegionEntry {
+    /// The first address.
+    pub base: usize,
+    /// The size in bytes, without guards.
+    pub len: usize,
+    /// The label.
+    pub label: Label,
+}
+
+/// All regions of this process together. Sizes in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegionStats {
+    /// How many there are.
+    pub regions: usize,
+    /// Address space reserved.
+    pub reserved: usize,
+    /// Of it, committed and open for at least reading.
+    pub committed: usize,
+    /// Of it, in memory.
+    pub resident: usize,
+    /// Of that, on huge pages.
+    pub huge: usize,
+}
+
+/// Every region of this process, ascending by address. O(n), one lock; also sees those inside arenas and pools.
+///
+/// ```
+/// use arenite_pages::{Region, regions};
+/// let region = Region::reserve(1 << 20, "cache")?;
+/// let found = regions().into_iter().find(|entry| entry.label.as_str() == "cache").unwrap();
+/// assert_eq!((found.base, found.len), (region.as_ptr().addr().get(), 1 << 20));
+/// # Ok::<(), arenite_pages::PageError>(())
+/// ```
+#[must_use]
+pub fn regions() -> Vec<RegionEntry> {
+    let count = table().len;
+    let mut entries = Vec::with_capacity(count + 16); // before the lock: the allocator may reserve a region
+    let table = table();
+    let room = entries.capacity();
+    entries.extend(table.entries().iter().take(room));
+    drop(table);
+    entries.reverse();
+    entries
+}
+
+/// What all regions of this process hold together, as the kernel counts it. Reads the process's mappings and page tables:
+/// microseconds to milliseconds.
+///
+/// # Errors
+/// [`std::io::Error`] where the kernel does not tell.
+///
+/// ```
+/// let before = arenite_pages::stats()?;
+/// let region = arenite_pages::Region::reserve(1 << 30, "idle")?;
+/// assert!(arenite_pages::stats()?.reserved >= before.reserved + (1 << 30));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn stats() -> std::io::Result<RegionStats> {
+    let entries = regions();
+    let maps = Maps::read()?;
+    let mut stats = RegionStats { regions: entries.len(), ..RegionStats::default() };
+    for entry in entries {
+        stats.reserved += entry.len;
+        for part in maps.within(entry.base..entry.base + entry.len) {
+            if part.letters.starts_with('r') {
+                let (len, found) = (part.range.len(), residency(part.range)?);
+                stats.committed += len;
+                stats.resident += found.resident;
+                stats.huge += found.huge;
+            }
+        }
+    }
+    Ok(stats)
+}
+
+/// Enters a region.
+pub(super) fn enter(region: &Region) -> Result<(), Errno> {
+    let entry = RegionEntry { base: region.base.addr().get(), len: region.len, label: region.label() };
+    table().insert(entry)
+}
+
+/// Strikes the region at `base` out.
+pub(super) fn leave(base: NonNull<u8>) {
+    table().remove(base.addr().get());
+}
+
+static TABLE: Mutex<Table> = Mutex::new(Table { start: NonNull::dangling(), room: 0, len: 0 });
+
+fn table() -> MutexGuard<'static, Table> {
+    TABLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Entries in pages of their own, descending by address.
+struct Table {
+    start: NonNull<RegionEntry>,
+    room: usize,
+    len: usize,
+}
+
+// SAFETY: the pages are this value's own.
+unsafe impl Send for Table {}
+
+impl Table {
+    fn entries(&self) -> &[RegionEntry] {
+        // SAFETY: the first `len` entries are written; dangling, aligned and empty before the first.
+        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
+    fn entries_mut(&mut self) -> &mut [RegionEntry] {
+        // SAFETY: as for `entries`, and this value is borrowed exclusively.
+        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+
+    fn insert(&mut self, entry: RegionEntry) -> Result<(), Errno> {
+        if self.len == self.room {
+            self.widen()?;
+        }
+        // SAFETY: there is room for one more entry in pages of this value's own.
+        unsafe { self.start.as_ptr().add(self.len).write(entry) };
+        self.len += 1;
+        let at = self.entries().partition_point(|other| other.base > entry.base);
+        self.entries_mut()[at..].rotate_right(1);
+        Ok(())
+    }
+
+    fn remove(&mut self, base: usize) {
+        let at = self.entries().partition_point(|other| other.base > base);
+        if self.entries().get(at).is_some_and(|entry| entry.base == base) {
+            self.entries_mut()[at..].rotate_left(1);
+            self.len -= 1;
+        }
+    }
+
+    /// Twice the room, in new pages.
+    fn widen(&mut self) -> Result<(), Errno> {
+        let old = self.room * size_of::<RegionEntry>();
+        let bytes = (2 * old).max(os::page_size()).next_multiple_of(os::page_size());
+        let pages = os::map(bytes)?;
+        let wider = pages.cast::<RegionEntry>();
+        // SAFETY: the entries are written, the new pages hold more, are aligned to OS pages, and are not the old ones.
+        unsafe { core::ptr::copy_nonoverlapping(self.start.as_ptr(), wider.as_ptr(), self.len) };
+        if self.room > 0 {
+            let whole = old.next_multiple_of(os::page_size());
+            // SAFETY: the old pages, a whole mapping of this value's own, whose entries were copied.
+            let released = unsafe { os::release(self.start.cast(), whole) };
+            debug_assert!(released.is_ok(), "whole mappings can be released");
+        }
+        (self.start, self.room) = (wider, bytes / size_of::<RegionEntry>());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_are_listed_in_order_and_leave_no_trace() {
+        let ours = |entries: Vec<RegionEntry>| {
+            entries.into_iter().filter(|entry| entry.label.as_str() == "listed").collect::<Vec<_>>()
+        };
+        let many: Vec<Region> = (0..300).map(|_| Region::reserve(4096, "listed").unwrap()).collect();
+        let listed = ours(regions());
+        assert!(listed.len() == 300 && listed.is_sorted_by(|a, b| a.base < b.base));
+        drop(many);
+        assert_eq!(ours(regions()), []);
+    }
+}

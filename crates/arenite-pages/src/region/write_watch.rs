@@ -1,0 +1,152 @@
+//! Which OS pages were written since: for incremental saves, and to see who writes where.
+//!
+//! Rests on userfaultfd's asynchronous write protection and `PAGEMAP_SCAN` (Linux 6.7): the kernel marks a page at the
+//! first write and lets the writer go on, and a scan reads and clears the marks in one step, so no write is missed between.
+//! What older kernels offer (soft-dirty bits) can only be cleared for a whole process at once; there the answer is
+//! [`PageCause::Unsupported`].
+#![expect(unsafe_code, reason = "registers an address range")]
+
+use super::Region;
+use crate::error::{PageCall, PageCause, PageError};
+use crate::os::{self, Run, Scan, kind};
+use core::ops::Range;
+use rustix::io::Errno;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Sees the writes to a range of a region, until it is dropped. A first write to an OS page after each look costs a fault.
+///
+/// ```
+/// use arenite_pages::{PageCause, Region, WriteWatch};
+/// let mut region = Region::reserve(1 << 20, "model")?;
+/// region.commit(0, 1 << 20)?;
+/// let mut watch = match WriteWatch::new(region.as_range(), &region) {
+///     Err(error) if matches!(error.cause, PageCause::Unsupported { .. }) => return Ok(()),
+///     watch => watch?,
+/// };
+/// // SAFETY: the byte is committed and nobody else uses it.
+/// unsafe { region.as_ptr().add(8192).write(1) };
+/// assert_eq!(watch.written()?, [8192..12_288]); // and begins afresh
+/// assert_eq!(watch.written()?, []);
+/// # Ok::<(), arenite_pages::PageError>(())
+/// ```
+#[derive(Debug)]
+pub struct WriteWatch<'r> {
+    region: &'r Region,
+    range: Range<usize>,
+    pagemap: File,
+    _watch: OwnedFd,
+}
+
+impl<'r> WriteWatch<'r> {
+    /// Watches `range` of `region` (offsets, whole OS pages) from now on.
+    ///
+    /// # Errors
+    /// [`PageError`] if the range is unaligned, outside or already watched; [`PageCause::Unsupported`] where the kernel is
+    /// older than 6.7 or this process may not.
+    pub fn new(range: Range<usize>, region: &'r Region) -> Result<Self, PageError> {
+        let (at, size) = (range.start, range.end.saturating_sub(range.start));
+        let start = region.range(PageCall::WatchWrites, at, size)?;
+        let unsupported =
+            |what| region.error(PageCall::WatchWrites, at, size, PageCause::Unsupported { what });
+        let pagemap = File::open("/proc/self/pagemap").map_err(|_| unsupported("/proc/self/pagemap"))?;
+        // SAFETY: `range` checked the range, a part of the region's private anonymous mapping.
+        let watch = unsafe { os::watch_writes(start, size) }.map_err(|errno| match errno {
+            Errno::NOSYS | Errno::INVAL | Errno::PERM => {
+                unsupported("Linux before 6.7, or a process without userfaultfd")
+            }
+            errno => region.os_error(PageCall::WatchWrites, at, size, errno),
+        })?;
+        let mut watch = Self { region, range, pagemap, _watch: watch };
+        watch.look(true)?; // pages that were never there count as unwritten
+        Ok(watch)
+    }
+
+    /// What was written since the last call (or since the beginning): offsets in the region, whole OS pages, ascending.
+    /// Begins afresh in the same step. Writes to a huge page mark all of it.
+    ///
+    /// # Errors
+    /// [`PageError`] where the kernel refuses.
+    pub fn written(&mut self) -> Result<Vec<Range<usize>>, PageError> {
+        self.look(true)
+    }
+
+    /// What was written since, without beginning afresh.
+    ///
+    /// # Errors
+    /// As [`WriteWatch::written`].
+    pub fn written_so_far(&self) -> Result<Vec<Range<usize>>, PageError> {
+        self.look(false)
+    }
+
+    fn look(&self, watch_again: bool) -> Result<Vec<Range<usize>>, PageError> {
+        let base = self.region.base.addr().get();
+        let (mut at, end) = (base + self.range.start, base + self.range.end);
+        let scan = Scan { any_of: kind::WRITTEN, returned: kind::WRITTEN, watch_again };
+        let (mut found, mut written) = ([Run::default(); 64], Vec::<Range<usize>>::new());
+        while at < end {
+            let (count, walked) =
+                os::scan(self.pagemap.as_fd(), (at, end), scan, &mut found).map_err(|errno| {
+                    self.region.os_error(PageCall::WatchWrites, self.range.start, self.range.len(), errno)
+                })?;
+            for run in &found[..count] {
+                let run = run.start - base..run.end - base;
+                match written.last_mut() {
+                    Some(last) if last.end == run.start => last.end = run.end,
+                    _ => written.push(run),
+                }
+            }
+            if walked <= at {
+                break;
+            }
+            at = walked;
+        }
+        Ok(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page_size;
+
+    #[test]
+    fn write_watch_sees_each_page_written_and_no_other() {
+        let page = page_size();
+        let mut region = Region::reserve(64 * page, "watched").unwrap();
+        region.commit(0, 64 * page).unwrap();
+        region.poke(9 * page, b"before").unwrap();
+        let base = region.as_ptr().as_ptr();
+        let write = |at: usize| {
+            // SAFETY: a committed byte of this test's own.
+            unsafe { base.wrapping_add(at).write(1) };
+        };
+        let mut watch = match WriteWatch::new(0..64 * page, &region) {
+            Ok(watch) => watch,
+            Err(error) => return println!("skipped: {error}"),
+        };
+        assert_eq!(watch.written().unwrap(), []);
+        for at in [3 * page + 5, 4 * page, 9 * page + 1, 63 * page] {
+            write(at);
+        }
+        let expected = [3 * page..5 * page, 9 * page..10 * page, 63 * page..64 * page];
+        assert_eq!(watch.written_so_far().unwrap(), expected);
+        assert_eq!(watch.written().unwrap(), expected);
+        assert_eq!(watch.written().unwrap(), []);
+        for at in (0..64).step_by(2) {
+            write(at * page); // more runs than one answer holds would need 64; this is half of them
+        }
+        assert_eq!(watch.written().unwrap().len(), 32);
+        drop(watch);
+        write(0);
+    }
+
+    #[test]
+    fn write_watch_refuses_what_is_not_there() {
+        let region = Region::reserve(4 * page_size(), "watched").unwrap();
+        let cause = |range| WriteWatch::new(range, &region).map(drop).unwrap_err().cause;
+        assert_eq!(cause(0..5 * page_size()), PageCause::OutOfRange);
+        assert_eq!(cause(0..0), PageCause::BadSize);
+        assert_eq!(cause(1..page_size()), PageCause::Unaligned);
+    }
+}
