@@ -12,6 +12,7 @@ mod file;
 mod huge;
 pub mod machine;
 mod maps;
+mod numa;
 mod os;
 mod pages;
 mod region;
@@ -22,6 +23,10 @@ mod sync;
 pub use error::{PageCall, PageCause, PageError};
 pub use faults::{Faults, thread_faults};
 pub use huge::{HUGE_PAGE, HugeReport};
+pub use numa::{
+    NumaAllocator, NumaBlock, NumaDistribution, NumaError, NumaPolicy, bind_range, current_numa_node,
+    migrate_range, numa_alloc, numa_distribution, numa_free, numa_node, numa_node_count,
+};
 pub use pages::Pages;
 pub use region::{
     Offer, PageState, Prefetch, Protection, ProtectionError, Reclaimed, Region, RegionEntry, RegionInfo,

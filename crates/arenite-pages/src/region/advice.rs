@@ -34,17 +34,14 @@ impl Region {
     /// # Errors
     /// [`PageError`] if the range is unaligned, outside or not committed, memory runs out, or the kernel is older than 5.14.
     pub fn prefetch(&self, offset: usize, size: usize) -> Result<(), PageError> {
-        let advised =
-            self.advise(PageCall::Prefetch, offset, size, Advice::PopulateWrite, "Linux before 5.14");
-        let not_there = PageCause::Os { errno: Errno::FAULT.raw_os_error() };
-        let not_mapped = PageCause::Os { errno: Errno::NOMEM.raw_os_error() };
-        match advised {
-            Err(error) if error.cause == not_there || error.cause == not_mapped => {
+        let found = self.advise(PageCall::Prefetch, offset, size, Advice::PopulateWrite, "Linux before 5.14");
+        // only after a refusal: the kernel's answer does not say why, and the check costs more than a small prefetch
+        found.or_else(|error| {
+            if matches!(error.cause, PageCause::Os { .. } | PageCause::Unsupported { .. }) {
                 self.committed_throughout(PageCall::Prefetch, offset, size)?;
-                Err(error)
             }
-            done => done,
-        }
+            Err(error)
+        })
     }
 
     /// Drops the contents of a range now and gives its memory back; it stays committed and reads as zeroes.

@@ -24,7 +24,7 @@ pub use options::RegionOptions;
 pub use prefetch::Prefetch;
 pub use protection::{Protection, ProtectionError};
 pub use query::{PageState, RegionInfo};
+pub(crate) use region::round_up;
 pub use region::{Region, page_size};
-pub(crate) use region::{offset, round_up};
 pub use registry::{RegionEntry, RegionStats, regions, stats};
 pub use write_watch::WriteWatch;

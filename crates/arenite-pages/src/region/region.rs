@@ -84,7 +84,7 @@ impl Region {
         if let Err(errno) = registry::enter(&region) {
             // SAFETY: the mapping just made, which nobody uses.
             let _gone: Result<(), _> = unsafe { region.unmap() };
-            core::mem::ManuallyDrop::new(region);
+            let _unmapped = core::mem::ManuallyDrop::new(region);
             return Err(os_fail(errno));
         }
         region.name();
@@ -258,7 +258,7 @@ impl Region {
         self.guard
     }
 
-    pub(super) fn range(&self, call: PageCall, at: usize, size: usize) -> Result<NonNull<u8>, PageError> {
+    pub(crate) fn range(&self, call: PageCall, at: usize, size: usize) -> Result<NonNull<u8>, PageError> {
         let fail = |cause| self.error(call, at, size, cause);
         let page = os::page_size();
         if size == 0 {
@@ -273,7 +273,7 @@ impl Region {
         Ok(offset(self.base, at))
     }
 
-    pub(super) fn error(&self, call: PageCall, offset: usize, size: usize, cause: PageCause) -> PageError {
+    pub(crate) fn error(&self, call: PageCall, offset: usize, size: usize, cause: PageCause) -> PageError {
         PageError { call, cause, offset, size, region: self.len, label: self.label }
     }
 

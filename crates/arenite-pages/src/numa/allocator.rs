@@ -1,0 +1,162 @@
+//! Blocks under a NUMA policy.
+//!
+//! Rests on [`Pages`]: each block is a mapping of its own, because the kernel keeps policies by mapping.
+#![expect(unsafe_code, reason = "takes and gives back blocks")]
+
+use super::placement::place;
+use super::{NumaDistribution, NumaError, NumaPolicy, numa_distribution};
+use crate::Pages;
+use crate::machine::Numa;
+use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+/// Blocks in whole OS pages whose place is set by a policy before they are touched. Shared between threads.
+///
+/// Two system calls to take a block, one to give it back. The policy is checked when the allocator is made; where the
+/// memory of a block really lies is asked with [`numa_distribution`].
+///
+/// ```
+/// use arenite_core::{Block, Resource};
+/// use arenite_pages::{NumaAllocator, NumaPolicy};
+/// let local = NumaAllocator::new(NumaPolicy::Local)?;
+/// let block = Block::zeroed_in(core::alloc::Layout::new::<[f64; 1000]>(), &local)?;
+/// assert_eq!(local.state().live_blocks, 1);
+/// assert!(NumaAllocator::new(NumaPolicy::Bind(1000)).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct NumaAllocator {
+    pages: Pages,
+    policy: NumaPolicy,
+}
+
+const LABEL: Label = Label::new("numa");
+
+impl NumaAllocator {
+    /// Blocks under `policy`. Reads the machine's nodes.
+    ///
+    /// # Errors
+    /// [`NumaError`] if the policy names a node that the machine lacks, or one without memory.
+    pub fn new(policy: NumaPolicy) -> Result<Self, NumaError> {
+        policy.resolve(&Numa::read())?;
+        Ok(Self { pages: Pages::new(), policy })
+    }
+
+    /// The policy.
+    #[must_use]
+    pub const fn policy(&self) -> NumaPolicy {
+        self.policy
+    }
+}
+
+// SAFETY: as `Pages`, whose blocks these are (laws 1 to 7); a policy changes neither contents nor access.
+unsafe impl Resource for NumaAllocator {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let block = self.pages.allocate(layout).map_err(|error| error.of(error.state, LABEL))?;
+        if let Err(error) = place(block.cast(), block.len(), self.policy, false) {
+            // SAFETY: the block just taken, with its layout.
+            unsafe { self.pages.deallocate(block.cast(), layout) };
+            let errno = if let NumaError::Os { errno, .. } = error { errno } else { 0 };
+            return Err(AllocError::new(AllocCause::Exhausted { errno }, layout, self.state(), LABEL));
+        }
+        Ok(block)
+    }
+
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promises.
+        unsafe { self.pages.deallocate(block, layout) };
+    }
+
+    fn state(&self) -> ResourceState {
+        self.pages.state()
+    }
+}
+
+impl Trim for NumaAllocator {
+    /// Holds nothing that is not in use: 0.
+    fn trim(&self, target_held: usize) -> usize {
+        self.pages.trim(target_held)
+    }
+}
+
+/// Zeroed bytes bound to one node; given back on drop.
+#[derive(Debug)]
+pub struct NumaBlock {
+    block: NonNull<[u8]>,
+    layout: Layout,
+    from: NumaAllocator,
+}
+
+// SAFETY: the bytes are this value's own.
+unsafe impl Send for NumaBlock {}
+// SAFETY: a shared borrow only reads them.
+unsafe impl Sync for NumaBlock {}
+
+/// `size` zeroed bytes bound to `node`. Three system calls; a page fault per OS page first touched.
+///
+/// ```
+/// use arenite_pages::{machine::numa_info, numa_alloc, numa_free};
+/// let node = numa_info().nodes[0].id;
+/// let mut block = numa_alloc(1 << 20, node)?;
+/// block.fill(7);
+/// assert_eq!(block.distribution()?.on(node), 1 << 20); // verified, not assumed
+/// numa_free(block);
+/// # Ok::<(), arenite_pages::NumaError>(())
+/// ```
+///
+/// # Errors
+/// [`NumaError`] if the size is zero or too large, the node is none or has no memory, or the system has no more.
+pub fn numa_alloc(size: usize, node: usize) -> Result<NumaBlock, NumaError> {
+    let layout = Layout::from_size_align(size, crate::page_size()).ok().filter(|layout| layout.size() > 0);
+    let layout = layout.ok_or(NumaError::BadSize { size })?;
+    let from = NumaAllocator::new(NumaPolicy::Bind(node))?;
+    let block = from.allocate(layout).map_err(|error| match error.cause {
+        AllocCause::Exhausted { errno } => NumaError::Os { call: "take memory", errno },
+        _ => NumaError::BadSize { size },
+    })?;
+    let block = NonNull::slice_from_raw_parts(block.cast(), size);
+    Ok(NumaBlock { block, layout, from })
+}
+
+/// Gives a block back; dropping does the same.
+pub fn numa_free(block: NumaBlock) {
+    drop(block);
+}
+
+impl NumaBlock {
+    /// Where its memory lies; what was not touched lies nowhere yet.
+    ///
+    /// # Errors
+    /// [`NumaError::Os`] where the kernel does not tell.
+    pub fn distribution(&self) -> Result<NumaDistribution, NumaError> {
+        numa_distribution(self.as_ptr(), self.len())
+    }
+}
+
+impl core::ops::Deref for NumaBlock {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the block is this value's own, zeroed when it was taken.
+        unsafe { self.block.as_ref() }
+    }
+}
+
+impl core::ops::DerefMut for NumaBlock {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `deref`, borrowed exclusively.
+        unsafe { self.block.as_mut() }
+    }
+}
+
+impl Drop for NumaBlock {
+    fn drop(&mut self) {
+        // SAFETY: the block of this layout, which nobody borrows any more.
+        unsafe { self.from.deallocate(self.block.cast(), self.layout) };
+    }
+}

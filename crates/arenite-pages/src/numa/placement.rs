@@ -1,0 +1,212 @@
+//! Where memory lies, as the kernel answers, and how it gets to another node.
+//!
+//! Rests on `os` (`move_pages`, `mbind`, `getcpu`). A policy is a wish; these are the facts, asked for each OS page.
+#![expect(unsafe_code, reason = "places and moves address ranges")]
+
+use super::{NumaError, NumaPolicy};
+use crate::error::{PageCall, PageCause, PageError};
+use crate::machine::Numa;
+use crate::os;
+use crate::{Region, page_size};
+use core::ops::Range;
+use core::ptr::NonNull;
+use rustix::io::Errno;
+
+/// How many OS pages are asked for in one call.
+const BATCH: usize = 512;
+
+/// The number of NUMA nodes of this machine, at least 1. Reads a folder of the kernel's.
+///
+/// ```
+/// assert!(arenite_pages::numa_node_count() >= 1);
+/// ```
+#[must_use]
+pub fn numa_node_count() -> usize {
+    Numa::read().nodes.len()
+}
+
+/// The node that the calling thread runs on at this moment; it may move at any time.
+///
+/// ```
+/// let node = arenite_pages::current_numa_node();
+/// assert!(arenite_pages::machine::numa_info().node(node).is_some());
+/// ```
+#[must_use]
+pub fn current_numa_node() -> usize {
+    os::processor_and_node().ok().and_then(|(_, node)| usize::try_from(node).ok()).unwrap_or(0)
+}
+
+/// The node on which the OS page at `address` lies; `None` where it is in no memory (yet). One system call.
+///
+/// ```
+/// let number = Box::new(7_u64);
+/// let node = arenite_pages::numa_node(std::ptr::from_ref(&*number).cast())?;
+/// assert!(node.is_some());
+/// # Ok::<(), arenite_pages::NumaError>(())
+/// ```
+///
+/// # Errors
+/// [`NumaError::Os`] where the kernel does not tell.
+pub fn numa_node(address: *const u8) -> Result<Option<usize>, NumaError> {
+    let mut answer = [0];
+    ask(&[address.addr() & !(page_size() - 1)], &mut answer)?;
+    Ok(usize::try_from(answer[0]).ok())
+}
+
+fn ask(pages: &[usize], answers: &mut [i32]) -> Result<(), NumaError> {
+    match os::nodes_of(pages, answers) {
+        Err(Errno::NOSYS) if Numa::read().nodes.len() == 1 => {
+            answers.fill(0); // a kernel without NUMA has one node
+            Ok(())
+        }
+        done => {
+            done.map_err(|errno| NumaError::Os { call: "ask where memory lies", errno: errno.raw_os_error() })
+        }
+    }
+}
+
+/// How many bytes of a range lie where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NumaDistribution {
+    /// Nodes and the bytes on each, ascending by node; nodes with none are left out.
+    pub nodes: Vec<(usize, usize)>,
+    /// Bytes in no memory: never touched, or paged out.
+    pub absent: usize,
+}
+
+impl NumaDistribution {
+    /// Bytes on a node.
+    #[must_use]
+    pub fn on(&self, node: usize) -> usize {
+        self.nodes.iter().find(|(id, _)| *id == node).map_or(0, |(_, bytes)| *bytes)
+    }
+}
+
+/// Where `[start, start + len)` lies, in whole OS pages around it. One system call for 512 OS pages; touches none.
+///
+/// ```
+/// let numbers = vec![1_u8; 1 << 20];
+/// let found = arenite_pages::numa_distribution(numbers.as_ptr(), numbers.len())?;
+/// assert!(found.nodes.iter().map(|(_, bytes)| bytes).sum::<usize>() >= 1 << 20);
+/// # Ok::<(), arenite_pages::NumaError>(())
+/// ```
+///
+/// # Errors
+/// [`NumaError::BadSize`] if the range overflows; [`NumaError::Os`] where the kernel does not tell.
+pub fn numa_distribution(start: *const u8, len: usize) -> Result<NumaDistribution, NumaError> {
+    let mut found = NumaDistribution::default();
+    each_batch(start, len, |pages| {
+        let mut answers = [0; BATCH];
+        let answers = &mut answers[..pages.len()];
+        ask(pages, answers)?;
+        for &answer in answers.iter() {
+            match usize::try_from(answer) {
+                Ok(node) => match found.nodes.iter_mut().find(|(id, _)| *id == node) {
+                    Some((_, bytes)) => *bytes += page_size(),
+                    None => found.nodes.push((node, page_size())),
+                },
+                Err(_) => found.absent += page_size(),
+            }
+        }
+        Ok(())
+    })?;
+    found.nodes.sort_unstable();
+    Ok(found)
+}
+
+fn each_batch(
+    start: *const u8,
+    len: usize,
+    mut visit: impl FnMut(&[usize]) -> Result<(), NumaError>,
+) -> Result<(), NumaError> {
+    let page = page_size();
+    let first = start.addr() & !(page - 1);
+    let end = start.addr().checked_add(len).ok_or(NumaError::BadSize { size: len })?;
+    let pages: Vec<usize> = (first..end).step_by(page).take(BATCH).collect();
+    let mut pages = pages;
+    while !pages.is_empty() {
+        visit(&pages)?;
+        let next = pages[pages.len() - 1].checked_add(page);
+        pages = next.map_or(Vec::new(), |next| (next..end).step_by(page).take(BATCH).collect());
+    }
+    Ok(())
+}
+
+/// Moves what is in memory of `[start, start + len)` to `node`, in whole OS pages around it, and says where all of it lies
+/// afterwards. Contents and policy stay; a later fault follows the policy. A copy for each OS page that moves.
+///
+/// ```
+/// let numbers = vec![1_u8; 1 << 20];
+/// let node = arenite_pages::machine::numa_info().nodes[0].id;
+/// let after = arenite_pages::migrate_range(numbers.as_ptr(), numbers.len(), node)?;
+/// assert!(after.on(node) >= 1 << 20);
+/// # Ok::<(), arenite_pages::NumaError>(())
+/// ```
+///
+/// # Errors
+/// [`NumaError::NoSuchNode`], [`NumaError::NoMemory`], or [`NumaError::Os`] where the kernel refuses. Pages that could not
+/// be moved (shared with another process, or the node is full) are no error: they are counted where they lie.
+pub fn migrate_range(start: *const u8, len: usize, node: usize) -> Result<NumaDistribution, NumaError> {
+    let numa = Numa::read();
+    NumaPolicy::Bind(node).resolve(&numa)?;
+    let number = i32::try_from(node).map_err(|_| NumaError::NoSuchNode { node, nodes: Vec::new() })?;
+    if numa.nodes.len() > 1 {
+        each_batch(start, len, |pages| {
+            let mut answers = [0; BATCH];
+            let targets = [number; BATCH];
+            match os::move_pages(pages, &targets[..pages.len()], &mut answers[..pages.len()]) {
+                Ok(()) | Err(Errno::NOENT) => Ok(()), // none of these is in memory
+                Err(errno) => Err(NumaError::Os { call: "move memory", errno: errno.raw_os_error() }),
+            }
+        })?;
+    }
+    numa_distribution(start, len)
+}
+
+/// Sets the policy of a part of a region (offsets, whole OS pages); with `move_now`, moves what lies elsewhere.
+///
+/// ```
+/// use arenite_pages::{NumaPolicy, Region, bind_range, numa_distribution};
+/// let region = Region::reserve(1 << 20, "near")?;
+/// region.commit(0, 1 << 20)?;
+/// bind_range(&region, 0..1 << 20, NumaPolicy::Interleave, false)?;
+/// region.prefetch(0, 1 << 20)?;
+/// println!("{:?}", numa_distribution(region.as_ptr().as_ptr(), region.len())?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`PageError`] if the range is unaligned or outside, the policy names a node that cannot be, or the system refuses.
+pub fn bind_range(
+    region: &Region,
+    range: Range<usize>,
+    policy: NumaPolicy,
+    move_now: bool,
+) -> Result<(), PageError> {
+    let (at, size) = (range.start, range.end.saturating_sub(range.start));
+    let start = region.range(PageCall::Place, at, size)?;
+    place(start, size, policy, move_now).map_err(|error| {
+        let cause = match error {
+            NumaError::Os { errno, .. } => PageCause::Os { errno },
+            _ => PageCause::Unsupported { what: "the machine has no such node with memory" },
+        };
+        region.error(PageCall::Place, at, size, cause)
+    })
+}
+
+/// Sets the policy of a range of the caller's own, whole OS pages.
+pub(super) fn place(
+    start: NonNull<u8>,
+    size: usize,
+    policy: NumaPolicy,
+    move_now: bool,
+) -> Result<(), NumaError> {
+    let numa = Numa::read();
+    let (placement, nodes) = policy.resolve(&numa)?;
+    // SAFETY: a policy changes neither contents nor access, whosever the range is.
+    match unsafe { os::place(start, size, placement, &nodes, move_now) } {
+        Err(Errno::NOSYS) if numa.synthesised => Ok(()), // a kernel without NUMA has one node
+        done => done
+            .map_err(|errno| NumaError::Os { call: "set where memory belongs", errno: errno.raw_os_error() }),
+    }
+}
