@@ -44,6 +44,8 @@ pub enum AllocCause {
     },
     /// Too many marks are open at once.
     TooManyMarks,
+    /// The memory may only be read.
+    ReadOnly,
 }
 
 impl AllocCause {
@@ -64,6 +66,7 @@ impl AllocCause {
             Self::NotLive => "give each block back once",
             Self::Mismatch { .. } => "give the block back with the size and alignment it was asked with",
             Self::TooManyMarks => "restore older marks before taking more",
+            Self::ReadOnly => "open the file for writing",
         }
     }
 }
@@ -85,6 +88,7 @@ impl fmt::Display for AllocCause {
                 write!(out, "block was asked with size {size} and alignment {align}")
             }
             Self::TooManyMarks => out.write_str("too many open marks"),
+            Self::ReadOnly => out.write_str("the memory may only be read"),
         }
     }
 }

@@ -10,6 +10,7 @@ mod error;
 mod faults;
 mod file;
 mod huge;
+mod large_block;
 pub mod machine;
 mod maps;
 mod numa;
@@ -22,7 +23,12 @@ mod sync;
 
 pub use error::{PageCall, PageCause, PageError};
 pub use faults::{Faults, thread_faults};
+pub use file::{
+    ArrayOrder, FileError, MapMode, MappedArray, MappedFile, MemoryMappedAllocator, flush_file, map_file,
+    unmap_file,
+};
 pub use huge::{HUGE_PAGE, HugeReport};
+pub use large_block::{LargeBlock, LargeKind, large_alloc};
 pub use numa::{
     NumaAllocator, NumaBlock, NumaDistribution, NumaError, NumaPolicy, bind_range, current_numa_node,
     migrate_range, numa_alloc, numa_distribution, numa_free, numa_node, numa_node_count,

@@ -58,7 +58,7 @@ fn alignment(layout: Layout) -> usize {
 }
 
 /// `size` bytes at `align` (both multiples of the OS page), the ends of a larger mapping cut off.
-fn map_aligned(size: usize, align: usize) -> Result<NonNull<u8>, i32> {
+pub(crate) fn map_aligned(size: usize, align: usize) -> Result<NonNull<u8>, i32> {
     const NO_MEMORY: i32 = 12;
     let slack = align - os::page_size();
     let all = size.checked_add(slack).filter(|&all| all <= isize::MAX.unsigned_abs()).ok_or(NO_MEMORY)?;

@@ -1,1 +1,170 @@
+//! A mapped file that became shorter: the page faults with a signal (SIGBUS) that kills, unless somebody answers it.
+//!
+//! Rests on `libc`. This handler answers for the mappings that are entered here: it puts a page of zeroes where the file's
+//! page was, marks the mapping as damaged, and lets the access go on; for any other address it does what was done before
+//! it. Each mapping is a node of a list that only grows, and is reused, so the handler walks it without a lock. It is
+//! installed when the first file is mapped; a handler that a program installs later, without calling the one before, takes
+//! its place.
+#![expect(unsafe_code, reason = "answers a signal")]
 
+use core::ffi::{c_int, c_void};
+use core::mem::MaybeUninit;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
+
+/// A place in the list. Free while `start` is 0.
+struct Node {
+    start: AtomicUsize,
+    end: AtomicUsize,
+    damaged: AtomicBool,
+    next: *const Node,
+}
+
+static FIRST: AtomicPtr<Node> = AtomicPtr::new(null_mut());
+/// Held while a place is taken.
+static TAKING: Mutex<()> = Mutex::new(());
+/// What was done before about this signal.
+static BEFORE: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
+static PAGE: AtomicUsize = AtomicUsize::new(0);
+
+/// A mapping that the handler answers for, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    node: NonNull<Node>,
+}
+
+// SAFETY: nodes live for ever, and all that changes in them is atomic.
+unsafe impl Send for Watched {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Watched {}
+
+impl Watched {
+    /// Answers for `[start, start + len)`: whole OS pages of a mapped file.
+    pub(crate) fn new(start: NonNull<u8>, len: usize) -> Self {
+        install();
+        let start = start.addr().get();
+        let _taking = TAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        let node = nodes().find(|node| node.start.load(Ordering::Acquire) == 0);
+        let node = node.map_or_else(
+            || {
+                let next = FIRST.load(Ordering::Acquire).cast_const();
+                let (start, end) = (AtomicUsize::new(0), AtomicUsize::new(0));
+                let node = Box::leak(Box::new(Node { start, end, damaged: AtomicBool::new(false), next }));
+                FIRST.store(node, Ordering::Release);
+                NonNull::from(node)
+            },
+            NonNull::from,
+        );
+        let watched = Self { node };
+        watched.node().damaged.store(false, Ordering::Relaxed);
+        watched.node().end.store(start + len, Ordering::Relaxed);
+        watched.node().start.store(start, Ordering::Release);
+        watched
+    }
+
+    fn node(&self) -> &Node {
+        // SAFETY: nodes live for ever and are only read through shared references.
+        unsafe { self.node.as_ref() }
+    }
+
+    /// Whether a page of the mapping was gone when somebody touched it, and reads as zeroes since.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.node().damaged.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.node().start.store(0, Ordering::Release);
+    }
+}
+
+/// The list, from its newest node.
+fn nodes() -> impl Iterator<Item = &'static Node> {
+    let mut next = FIRST.load(Ordering::Acquire).cast_const();
+    core::iter::from_fn(move || {
+        // SAFETY: nodes live for ever, are written before they are linked, and only read through shared references.
+        let node = unsafe { next.as_ref() }?;
+        next = node.next;
+        Some(node)
+    })
+}
+
+fn install() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        PAGE.store(super::page_size(), Ordering::Relaxed);
+        let mut before = Box::new(MaybeUninit::<libc::sigaction>::zeroed());
+        // SAFETY: with no new action the call only writes the old one.
+        if unsafe { libc::sigaction(libc::SIGBUS, core::ptr::null(), before.as_mut_ptr()) } != 0 {
+            return;
+        }
+        BEFORE.store(Box::into_raw(before).cast(), Ordering::Release);
+        // SAFETY: all zeroes is a valid `sigaction`: no flags, no signals blocked.
+        let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
+        let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = answer;
+        action.sa_sigaction = handler as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        // SAFETY: `answer` is a handler with that signature and calls only what a handler may.
+        let _installed = unsafe { libc::sigaction(libc::SIGBUS, &raw const action, null_mut()) };
+    });
+}
+
+extern "C" fn answer(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel hands a handler with SA_SIGINFO a valid `siginfo_t`.
+    let info_ref = unsafe { &*info };
+    // SAFETY: the kernel fills in the address for this signal.
+    let address = unsafe { info_ref.si_addr() }.addr();
+    if info_ref.si_code == libc::BUS_ADRERR && replace(address) {
+        return;
+    }
+    // SAFETY: written once before the handler was installed, and never freed.
+    let Some(before) = (unsafe { BEFORE.load(Ordering::Acquire).as_ref() }) else { return };
+    match before.sa_sigaction {
+        libc::SIG_DFL | libc::SIG_IGN => {
+            // the access faults again, and kills as it would have
+            // SAFETY: all zeroes is the default action.
+            let default: libc::sigaction = unsafe { core::mem::zeroed() };
+            // SAFETY: sets the default action.
+            let _set = unsafe { libc::sigaction(signal, &raw const default, null_mut()) };
+        }
+        handler if before.sa_flags & libc::SA_SIGINFO != 0 => {
+            // SAFETY: a handler that was installed with SA_SIGINFO has this signature.
+            let handler = unsafe {
+                core::mem::transmute::<usize, extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void)>(
+                    handler,
+                )
+            };
+            handler(signal, info, context);
+        }
+        handler => {
+            // SAFETY: a handler that was installed without SA_SIGINFO has this signature.
+            let handler = unsafe { core::mem::transmute::<usize, extern "C" fn(c_int)>(handler) };
+            handler(signal);
+        }
+    }
+}
+
+/// Puts a page of zeroes under `address`, where it lies in a mapping of the list.
+fn replace(address: usize) -> bool {
+    let page = PAGE.load(Ordering::Relaxed);
+    let inside = |node: &&Node| {
+        let start = node.start.load(Ordering::Acquire);
+        start != 0 && start <= address && address < node.end.load(Ordering::Relaxed)
+    };
+    let Some(node) = nodes().find(inside) else { return false };
+    // SAFETY: the C library keeps `errno` for each thread at this address.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let kept = unsafe { *errno };
+    node.damaged.store(true, Ordering::Release);
+    let at = core::ptr::without_provenance_mut(address & !(page - 1));
+    let (access, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
+    // SAFETY: the page is part of a mapping of ours whose contents are gone; the owner keeps it mapped while it is listed.
+    let got = unsafe { libc::mmap(at, page, access, flags, -1, 0) };
+    // SAFETY: as above.
+    unsafe { *errno = kept };
+    got != libc::MAP_FAILED
+}

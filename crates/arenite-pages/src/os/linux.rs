@@ -57,16 +57,16 @@ pub(crate) fn map_explicit_huge(len: usize, log2: u32) -> Result<NonNull<u8>, Er
     anonymous(len, Access::ReadWrite, MapFlags::PRIVATE | MapFlags::HUGETLB | size)
 }
 
-/// Puts a reservation back at a place where nothing is mapped.
+/// Puts a reservation at a place: where nothing is mapped, or with `replace` also in place of what is.
 ///
 /// # Safety
-/// Nothing but this replaces a mapping: the call refuses where there is one (and on kernels before 4.17 the range is the
-/// caller's own).
-pub(crate) unsafe fn reserve_at(start: NonNull<u8>, len: usize) -> Result<(), Errno> {
-    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED_NOREPLACE;
-    // SAFETY: the flag refuses to replace a mapping.
-    let got = unsafe { rustix::mm::mmap_anonymous(start.as_ptr().cast(), len, ProtFlags::empty(), flags) }?;
-    if got == start.as_ptr().cast() { Ok(()) } else { Err(Errno::EXIST) }
+/// With `replace`, the range is the caller's own, and nobody uses what was there.
+pub(crate) unsafe fn reserve_at(start: NonNull<u8>, len: usize, replace: bool) -> Result<(), Errno> {
+    let place = if replace { MapFlags::FIXED } else { MapFlags::FIXED_NOREPLACE };
+    let (start, flags) = (start.as_ptr().cast(), MapFlags::PRIVATE | MapFlags::NORESERVE | place);
+    // SAFETY: the flag refuses to replace a mapping, or the caller promised that it may be.
+    let got = unsafe { rustix::mm::mmap_anonymous(start, len, ProtFlags::empty(), flags) }?;
+    if got == start { Ok(()) } else { Err(Errno::EXIST) }
 }
 
 /// Changes what a range may be used for; its contents stay.
@@ -130,13 +130,11 @@ pub(crate) unsafe fn advise(start: NonNull<u8>, len: usize, advice: Advice) -> R
         Advice::Huge => libc::MADV_HUGEPAGE,
         Advice::NoHuge => libc::MADV_NOHUGEPAGE,
         Advice::PopulateWrite => libc::MADV_POPULATE_WRITE,
-        Advice::PopulateRead => libc::MADV_POPULATE_READ,
         Advice::Discard => libc::MADV_DONTNEED,
         Advice::Free => libc::MADV_FREE,
         Advice::Cold => libc::MADV_COLD,
         Advice::PageOut => libc::MADV_PAGEOUT,
         Advice::Collapse => libc::MADV_COLLAPSE,
-        Advice::WillNeed => libc::MADV_WILLNEED,
     };
     // SAFETY: the caller's promises; other advice changes no contents.
     answer(unsafe { libc::madvise(start.as_ptr().cast(), len, number) }.into()).map(drop)
@@ -170,16 +168,6 @@ pub(crate) unsafe fn move_range(from: NonNull<u8>, len: usize, to: NonNull<u8>) 
     // SAFETY: the caller's promises; the call replaces its own target alone.
     unsafe { rustix::mm::mremap_fixed(from, len, len, MremapFlags::MAYMOVE | MremapFlags::DONTUNMAP, to) }
         .map(drop)
-}
-
-/// A mapping of `old` bytes with `new` bytes, at the same place or another.
-///
-/// # Safety
-/// The range is a whole mapping of the caller's, and nobody uses its address afterwards.
-pub(crate) unsafe fn resize(start: NonNull<u8>, old: usize, new: usize) -> Result<NonNull<u8>, Errno> {
-    // SAFETY: the caller's promise.
-    let moved = unsafe { rustix::mm::mremap(start.as_ptr().cast(), old, new, MremapFlags::MAYMOVE) }?;
-    NonNull::new(moved.cast()).ok_or(Errno::NOMEM)
 }
 
 // --- copies that answer instead of faulting
@@ -258,6 +246,22 @@ pub(crate) fn map_file(
     NonNull::new(base.cast()).ok_or(Errno::NOMEM)
 }
 
+/// Shows a file from `offset` on in a range, shared, in place of what is mapped there. All are multiples of the OS page.
+///
+/// # Safety
+/// The range is the caller's own, and nobody uses what was there.
+pub(crate) unsafe fn map_file_at(
+    start: NonNull<u8>,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    len: usize,
+    access: Access,
+) -> Result<(), Errno> {
+    let (start, flags) = (start.as_ptr().cast(), MapFlags::SHARED | MapFlags::FIXED);
+    // SAFETY: it replaces the caller's own range.
+    unsafe { rustix::mm::mmap(start, len, protection(access), flags, file, offset) }.map(drop)
+}
+
 /// Writes what changed in a shared mapping to its file, and waits for the device.
 ///
 /// # Safety
@@ -320,11 +324,9 @@ pub(crate) fn map_double(len: usize) -> Result<NonNull<u8>, Errno> {
 pub(crate) fn map_double_file(file: BorrowedFd<'_>, offset: u64, len: usize) -> Result<NonNull<u8>, Errno> {
     let all = len.checked_mul(2).ok_or(Errno::NOMEM)?;
     let base = reserve(all)?;
-    for half in [base.as_ptr(), base.as_ptr().wrapping_add(len)] {
-        let flags = MapFlags::SHARED | MapFlags::FIXED;
-        let access = protection(Access::ReadWrite);
+    for half in [base, NonNull::new(base.as_ptr().wrapping_add(len)).unwrap_or(base)] {
         // SAFETY: it replaces a half of the reservation just made, which nobody uses.
-        if let Err(errno) = unsafe { rustix::mm::mmap(half.cast(), len, access, flags, file, offset) } {
+        if let Err(errno) = unsafe { map_file_at(half, file, offset, len, Access::ReadWrite) } {
             // SAFETY: the reservation just made; nobody uses it.
             let _gone: Result<(), _> = unsafe { release(base, all) };
             return Err(errno);
@@ -368,17 +370,6 @@ pub(crate) unsafe fn place(
         libc::syscall(libc::SYS_mbind, start.as_ptr(), len, mode(placement), bits, count, flags)
     })
     .map(drop)
-}
-
-/// The policy that the OS page at `address` follows: its number in the kernel, and its nodes.
-pub(crate) fn placement_of(address: usize) -> Result<(i32, NodeSet), Errno> {
-    let (mut mode, mut nodes) = (0_i32, NodeSet::EMPTY);
-    const OF_ADDRESS: libc::c_int = 2;
-    let flags = OF_ADDRESS;
-    let (out, bits) = (&raw mut mode, nodes.0.as_mut_ptr());
-    // SAFETY: the kernel writes the mode and that many bits, and looks the address up itself.
-    answer(unsafe { libc::syscall(libc::SYS_get_mempolicy, out, bits, super::MOST_NODES, address, flags) })?;
-    Ok((mode, nodes))
 }
 
 /// The node of each OS page, or a negative error number: `-ENOENT` where none is there.

@@ -34,8 +34,6 @@ pub(crate) enum Advice {
     NoHuge,
     /// Find every OS page now, for writing.
     PopulateWrite,
-    /// Find every OS page now, for reading (files).
-    PopulateRead,
     /// Drop the contents now.
     Discard,
     /// Drop the contents when memory is short, unless they are written before.
@@ -46,8 +44,6 @@ pub(crate) enum Advice {
     PageOut,
     /// Copy it onto huge pages now.
     Collapse,
-    /// Read ahead.
-    WillNeed,
 }
 
 /// Where memory is to be found; the nodes are bits of a [`NodeSet`].
@@ -82,6 +78,7 @@ impl NodeSet {
     }
 
     /// The nodes in it, ascending.
+    #[cfg(test)]
     pub(crate) fn nodes(self) -> Vec<usize> {
         (0..MOST_NODES).filter(|node| self.0[node / 64] >> (node % 64) & 1 == 1).collect()
     }

@@ -23,6 +23,7 @@ pub use offer::{Offer, Reclaimed};
 pub use options::RegionOptions;
 pub use prefetch::Prefetch;
 pub use protection::{Protection, ProtectionError};
+pub(crate) use query::residency;
 pub use query::{PageState, RegionInfo};
 pub(crate) use region::round_up;
 pub use region::{Region, page_size};

@@ -52,7 +52,7 @@ impl Region {
         let moved = unsafe { os::move_range(source, size, goal) };
         if let Err(errno) = moved {
             // SAFETY: the call refuses where something is mapped; if nothing was unmapped, that is our own reservation.
-            let again = unsafe { os::reserve_at(goal, size) };
+            let again = unsafe { os::reserve_at(goal, size, false) };
             debug_assert!(again.is_ok() || again == Err(Errno::EXIST), "{again:?}");
             // SAFETY: the target's contents are nobody's, as the caller promised.
             let _closed: Result<(), _> = unsafe { os::decommit(goal, size) };

@@ -57,7 +57,7 @@ impl<'r> WriteWatch<'r> {
             }
             errno => region.os_error(PageCall::WatchWrites, at, size, errno),
         })?;
-        let mut watch = Self { region, range, pagemap, _watch: watch };
+        let watch = Self { region, range, pagemap, _watch: watch };
         watch.look(true)?; // pages that were never there count as unwritten
         Ok(watch)
     }

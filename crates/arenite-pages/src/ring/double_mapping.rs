@@ -38,6 +38,7 @@ impl DoubleMapping {
     }
 
     /// The bytes of one view.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

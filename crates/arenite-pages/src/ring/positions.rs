@@ -22,14 +22,12 @@ pub(crate) struct Counter(AtomicUsize);
 pub(crate) struct Sign {
     /// 1 while this end sleeps, or is about to; the word it sleeps on.
     pub(crate) asleep: AtomicU32,
-    /// [`Sign::NEVER`], [`Sign::HERE`] or [`Sign::GONE`].
+    /// 0 while nobody has taken this end yet, then [`Sign::HERE`] or [`Sign::GONE`].
     presence: AtomicU32,
 }
 
 impl Sign {
-    /// Nobody has taken this end yet.
-    pub(crate) const NEVER: u32 = 0;
-    /// Somebody has.
+    /// Somebody has taken this end.
     pub(crate) const HERE: u32 = 1;
     /// And has dropped it.
     pub(crate) const GONE: u32 = 2;

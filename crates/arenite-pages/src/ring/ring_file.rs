@@ -9,7 +9,7 @@ use super::double_mapping::DoubleMapping;
 use super::positions::Sign;
 use super::shared::{End, Shared, rounded};
 use super::{Consumer, Producer, RingError};
-use crate::file::Mapping;
+use crate::file::{Mapping, Newborn};
 use crate::os::{self, Access};
 use crate::page_size;
 use bytemuck::{Pod, Zeroable};
@@ -17,8 +17,8 @@ use core::ffi::CStr;
 use core::ptr::NonNull;
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 
 const MAGIC: [u8; 8] = *b"arenring";
@@ -83,12 +83,9 @@ impl RingFile {
     pub fn create<T: Pod>(path: &Path, capacity: usize) -> Result<Self, RingError> {
         let (header, bytes) = plan::<T>(capacity)?;
         let fail = |source| RingError::Open { path: path.to_path_buf(), source };
-        let unborn = unborn(path);
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&unborn).map_err(fail)?;
-        let born = fill(&file, &header, bytes).and_then(|()| std::fs::hard_link(&unborn, path).map_err(fail));
-        let _gone: std::io::Result<()> = std::fs::remove_file(&unborn);
-        born.map(|()| Self { file })
+        let newborn = Newborn::new(path, 0o600).map_err(fail)?;
+        fill(newborn.file(), &header, bytes)?;
+        Ok(Self { file: newborn.born().map_err(fail)? })
     }
 
     /// The ring in the file at `path`.
@@ -279,13 +276,4 @@ fn header(file: &File) -> Result<Header, RingError> {
 /// The same file, as an open file description of its own.
 fn reopened(file: &File) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()))
-}
-
-/// A name beside `path` for a file that is not whole yet.
-fn unborn(path: &Path) -> PathBuf {
-    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.{count}.unborn", std::process::id()));
-    path.with_file_name(name)
 }

@@ -1,0 +1,137 @@
+//! What the file of a mapped array begins with: what it holds, twice.
+//!
+//! Rests on `twox-hash` for the checksum. There are two places for a header, an OS page apart, and a change is written to
+//! the one that is not in force, with a higher generation: whenever a writer dies, one of the two is whole, and it says
+//! what the file held before or after.
+
+use super::FileError;
+use super::mapped_file::length;
+use crate::scalar::ScalarType;
+use bytemuck::{Pod, Zeroable};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use twox_hash::XxHash3_64;
+
+const MAGIC: [u8; 8] = *b"arenarr1";
+const VERSION: u32 = 1;
+/// The most dimensions of an array in a file.
+pub(crate) const MOST_DIMENSIONS: usize = 8;
+/// Where the two headers stand, and where the elements begin.
+const PLACES: [u64; 2] = [0, 4096];
+pub(crate) const DATA: usize = 8192;
+
+/// The bytes of a header, in the machine's order (little-endian machines alone are supported).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Header {
+    magic: [u8; 8],
+    version: u32,
+    /// The place of the type in [`ScalarType::ALL`].
+    pub(crate) scalar: u32,
+    pub(crate) dimensions: u32,
+    /// 0: row-major, 1: column-major.
+    pub(crate) order: u32,
+    pub(crate) generation: u64,
+    pub(crate) shape: [u64; MOST_DIMENSIONS],
+    /// Bytes of the elements.
+    pub(crate) bytes: u64,
+    /// XXH3 of all before it.
+    checksum: u64,
+}
+
+impl Header {
+    pub(crate) fn new(scalar: ScalarType, shape: &[usize], order: u32) -> Result<Self, FileError> {
+        let bad = || FileError::BadShape { shape: shape.to_vec() };
+        if shape.is_empty() || shape.len() > MOST_DIMENSIONS || shape.contains(&0) {
+            return Err(bad());
+        }
+        let count = shape.iter().try_fold(1_usize, |count, &side| count.checked_mul(side));
+        let bytes = count
+            .and_then(|count| count.checked_mul(scalar.size()))
+            .filter(|&bytes| bytes <= isize::MAX.unsigned_abs() / 2);
+        let bytes = bytes.ok_or_else(bad)? as u64;
+        let mut sides = [0; MOST_DIMENSIONS];
+        sides.iter_mut().zip(shape).for_each(|(to, &from)| *to = from as u64);
+        let number = ScalarType::ALL.iter().position(|known| *known == scalar).unwrap_or(usize::MAX);
+        let (scalar, dimensions) =
+            (u32::try_from(number).unwrap_or(u32::MAX), u32::try_from(shape.len()).unwrap_or(0));
+        let header = Self {
+            magic: MAGIC,
+            version: VERSION,
+            scalar,
+            dimensions,
+            order,
+            generation: 1,
+            shape: sides,
+            bytes,
+            checksum: 0,
+        };
+        Ok(header.sealed())
+    }
+
+    fn sealed(mut self) -> Self {
+        self.checksum = self.sum();
+        self
+    }
+
+    fn sum(&self) -> u64 {
+        let bytes = bytemuck::bytes_of(self);
+        XxHash3_64::oneshot(&bytes[..bytes.len() - size_of::<u64>()])
+    }
+
+    /// The header of what comes after this one.
+    pub(crate) fn followed_by(&self, next: Self) -> Self {
+        Self { generation: self.generation + 1, ..next }.sealed()
+    }
+
+    /// Bytes of the whole file.
+    pub(crate) fn file_len(&self) -> u64 {
+        DATA as u64 + self.bytes
+    }
+
+    pub(crate) fn scalar_type(&self) -> Option<ScalarType> {
+        ScalarType::ALL.get(usize::try_from(self.scalar).ok()?).copied()
+    }
+
+    pub(crate) fn sides(&self) -> Vec<usize> {
+        let count = usize::try_from(self.dimensions).unwrap_or(0).min(MOST_DIMENSIONS);
+        self.shape[..count].iter().map(|&side| usize::try_from(side).unwrap_or(usize::MAX)).collect()
+    }
+
+    /// Writes the header to the place of its generation, and waits for the device.
+    pub(crate) fn write(&self, file: &File) -> std::io::Result<()> {
+        let place = PLACES[usize::from(self.generation.is_multiple_of(2))];
+        file.write_all_at(bytemuck::bytes_of(self), place)?;
+        file.sync_data()
+    }
+
+    /// The header in force, read by calls that cannot fault, and checked against itself and the file's length.
+    pub(crate) fn read(file: &File, path: &Path) -> Result<Self, FileError> {
+        let not = |what| FileError::NotAnArray { path: path.to_path_buf(), what };
+        let found = PLACES.map(|place| {
+            let mut header = Self::zeroed();
+            let read = file.read_exact_at(bytemuck::bytes_of_mut(&mut header), place);
+            read.is_ok().then_some(header)
+        });
+        let whole = |header: &&Self| header.magic == MAGIC && header.checksum == header.sum();
+        let newest = found.iter().flatten().filter(whole).max_by_key(|header| header.generation);
+        let Some(header) = newest else {
+            let begins = found.iter().flatten().any(|header| header.magic == MAGIC);
+            return Err(not(if begins { "its header is damaged" } else { "it does not begin as one" }));
+        };
+        if header.version != VERSION {
+            return Err(not("it has another version"));
+        }
+        let scalar = header.scalar_type().ok_or_else(|| not("its type of number is not known"))?;
+        let again = Self::new(scalar, &header.sides(), header.order).ok().filter(|_| header.order <= 1);
+        if again.is_none_or(|again| (again.bytes, again.shape) != (header.bytes, header.shape)) {
+            return Err(not("its shape is damaged"));
+        }
+        let (expected, len) = (header.file_len(), length(file, path)?);
+        if len < expected {
+            return Err(FileError::Truncated { path: path.to_path_buf(), expected, found: len });
+        }
+        Ok(*header)
+    }
+}

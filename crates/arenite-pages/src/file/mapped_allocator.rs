@@ -1,0 +1,394 @@
+//! Blocks in a file.
+//!
+//! Rests on one reserved range into which the file is mapped piece by piece as it grows, so that no block ever moves, and on
+//! two sorted tables: what is live and what is free. First fit from the lowest address, neighbours joined; a file that
+//! allocates in the same order finds its blocks at the same offsets. For few and large blocks: O(free ranges) to take one,
+//! O(log n) to give it back.
+#![expect(unsafe_code, reason = "lends parts of a mapped file")]
+
+use super::mapped_file::{length, lock};
+use super::newborn::allocate;
+use super::{FileError, MapMode, Mapping};
+use crate::os::bus_error::Watched;
+use crate::os::{self, Access};
+use crate::page_size;
+use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Resource, ResourceState, Trim};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Blocks that lie in a file: larger than memory where need be, and written to the file by the kernel in its own time.
+/// Shared between threads, under one lock.
+///
+/// The file grows with what is allocated and keeps its length; its bytes are what fresh blocks hold. Room on the device is
+/// taken when a block is, so that a full device is an error there and no signal later. While this value lives, nobody else
+/// may write to the file; it is locked against other mappings of this crate.
+///
+/// ```
+/// use arenite_core::{Block, Resource};
+/// use arenite_pages::MemoryMappedAllocator;
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("large_array.dat");
+/// let mapped = MemoryMappedAllocator::new(&path, true)?;
+/// let block = Block::zeroed_in(core::alloc::Layout::new::<[f64; 1000]>(), &mapped)?;
+/// mapped.sync()?; // what was written is in the file
+/// drop(block);
+/// assert!(std::fs::metadata(&path)?.len() >= 8000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct MemoryMappedAllocator {
+    // in the order in which they must go: the handler forgets the pages before they are unmapped
+    watched: Watched,
+    mapping: Mapping,
+    file: File,
+    path: PathBuf,
+    writable: bool,
+    /// The file's length when it was opened: what lies before it is somebody's.
+    original: usize,
+    blocks: Mutex<Blocks>,
+}
+
+/// Address space for a file that has no limit of its own.
+const DEFAULT_CAPACITY: usize = 1 << 38;
+const LEAST_CAPACITY: usize = 1 << 26;
+/// Blocks begin at, and take, whole cache lines.
+const LINE: usize = 64;
+const LABEL: Label = Label::new("mapped file");
+
+/// Which parts of the file are whose. Offsets and sizes in bytes.
+#[derive(Debug)]
+struct Blocks {
+    live: BTreeMap<usize, Layout>,
+    /// Free ranges by their start, apart from one another.
+    free: BTreeMap<usize, usize>,
+    /// How much of the file is mapped: whole OS pages.
+    mapped: usize,
+    in_use: usize,
+    peak: usize,
+}
+
+impl MemoryMappedAllocator {
+    /// Blocks in the file at `path`, which is made if it is not there and `writable` is true. A file that is not writable
+    /// can be read ([`MemoryMappedAllocator::read`]) and lends no blocks.
+    ///
+    /// # Errors
+    /// [`FileError`]: it cannot be opened or made, is no ordinary file, is mapped by somebody else, or cannot be mapped.
+    pub fn new(path: impl AsRef<Path>, writable: bool) -> Result<Self, FileError> {
+        Self::with_capacity(path, writable, DEFAULT_CAPACITY)
+    }
+
+    /// The same, for at most `capacity` bytes (less where the process may not have as many addresses).
+    ///
+    /// # Errors
+    /// As [`MemoryMappedAllocator::new`].
+    pub fn with_capacity(path: impl AsRef<Path>, writable: bool, capacity: usize) -> Result<Self, FileError> {
+        let path = path.as_ref();
+        let named = || path.to_path_buf();
+        let mut options = OpenOptions::new();
+        let opened = options.read(true).write(writable).create(writable).truncate(false).open(path);
+        let file = opened.map_err(|source| match source.kind() {
+            std::io::ErrorKind::IsADirectory => FileError::NotAFile { path: named() },
+            _ => FileError::Open { path: named(), source },
+        })?;
+        if !file.metadata().is_ok_and(|found| found.is_file()) {
+            return Err(FileError::NotAFile { path: named() });
+        }
+        lock(&file, path, if writable { MapMode::ReadWrite } else { MapMode::ReadOnly })?;
+        let fail = |source| FileError::Os { path: named(), call: "map", source };
+        let too_long = || fail(std::io::ErrorKind::FileTooLarge.into());
+        let original = usize::try_from(length(&file, path)?).map_err(|_| too_long())?;
+        let least = original.checked_next_multiple_of(page_size()).ok_or_else(too_long)?;
+        let mut size = capacity.clamp(page_size(), DEFAULT_CAPACITY).next_multiple_of(page_size()).max(least);
+        let base = loop {
+            match os::reserve(size) {
+                Ok(base) => break base,
+                Err(_) if size / 2 >= least.max(LEAST_CAPACITY) => {
+                    size = (size / 2).next_multiple_of(page_size())
+                }
+                Err(errno) => return Err(fail(errno.into())),
+            }
+        };
+        let watched = Watched::new(base, size);
+        // SAFETY: the reservation just made, whole.
+        let mapping = unsafe { Mapping::own(base, size) };
+        let blocks = Blocks {
+            live: BTreeMap::new(),
+            free: BTreeMap::from([(0, size)]),
+            mapped: 0,
+            in_use: 0,
+            peak: 0,
+        };
+        let blocks = Mutex::new(blocks);
+        let mapped = Self { watched, mapping, file, path: named(), writable, original, blocks };
+        if original > 0 {
+            mapped.map_up_to(&mut mapped.lock(), original).map_err(|errno| fail(errno.into()))?;
+        }
+        Ok(mapped)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Blocks> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Maps the file up to `end`.
+    fn map_up_to(&self, blocks: &mut Blocks, end: usize) -> Result<(), rustix::io::Errno> {
+        let end = end.next_multiple_of(page_size());
+        if end <= blocks.mapped {
+            return Ok(());
+        }
+        let access = if self.writable { Access::ReadWrite } else { Access::Read };
+        let (at, size) = (self.at(blocks.mapped), end - blocks.mapped);
+        // SAFETY: a part of this value's own reservation, beyond what is mapped: nobody uses it.
+        unsafe { os::map_file_at(at, self.file.as_fd(), blocks.mapped as u64, size, access) }?;
+        blocks.mapped = end;
+        Ok(())
+    }
+
+    fn at(&self, offset: usize) -> NonNull<u8> {
+        debug_assert!(offset < self.mapping.len());
+        let base = self.mapping.as_ptr();
+        NonNull::new(base.as_ptr().wrapping_add(offset)).unwrap_or(base)
+    }
+
+    /// Writes what changed to the file and waits for the device.
+    ///
+    /// # Errors
+    /// [`FileError::Truncated`] where the file became shorter; [`FileError::Os`] where the device refuses.
+    pub fn sync(&self) -> Result<(), FileError> {
+        let mapped = self.lock().mapped;
+        let fail = |source| FileError::Os { path: self.path.clone(), call: "write", source };
+        if mapped > 0 && self.writable {
+            // SAFETY: the mapped part of this value's own range.
+            unsafe { os::sync_mapping(self.mapping.as_ptr(), mapped) }.map_err(|errno| fail(errno.into()))?;
+            self.file.sync_all().map_err(fail)?;
+        }
+        self.check()
+    }
+
+    /// Refuses if the file is shorter than what it must hold.
+    ///
+    /// # Errors
+    /// [`FileError::Truncated`].
+    pub fn check(&self) -> Result<(), FileError> {
+        let mapped = self.lock().mapped;
+        let expected = if self.writable { mapped.max(self.original) } else { self.original } as u64;
+        let expected = if mapped == self.original.next_multiple_of(page_size()) {
+            self.original as u64
+        } else {
+            expected
+        };
+        let found = length(&self.file, &self.path)?;
+        if found < expected || self.watched.is_damaged() {
+            return Err(FileError::Truncated { path: self.path.clone(), expected, found });
+        }
+        Ok(())
+    }
+
+    /// A copy of `count` bytes of the file from `offset` on; cannot fault.
+    ///
+    /// # Errors
+    /// [`FileError::OutOfRange`] beyond what is mapped; [`FileError::Truncated`].
+    pub fn read(&self, offset: usize, count: usize) -> Result<Vec<u8>, FileError> {
+        let len = if self.writable { self.lock().mapped } else { self.original };
+        if offset.checked_add(count).is_none_or(|end| end > len) {
+            return Err(FileError::OutOfRange { path: self.path.clone(), offset, count, len });
+        }
+        let mut bytes = vec![0; count];
+        let done = os::read_own(self.at(0).addr().get() + offset, &mut bytes);
+        let fail = |source| FileError::Os { path: self.path.clone(), call: "read", source };
+        let done = done.map_err(|errno| fail(errno.into()))?;
+        self.check()?;
+        if done < count {
+            let (expected, found) = (len as u64, (offset + done) as u64);
+            return Err(FileError::Truncated { path: self.path.clone(), expected, found });
+        }
+        Ok(bytes)
+    }
+
+    fn state_of(&self, blocks: &Blocks) -> ResourceState {
+        ResourceState {
+            in_use: blocks.in_use,
+            held: blocks.mapped,
+            peak: blocks.peak,
+            live_blocks: blocks.live.len(),
+            largest_free: blocks.free.values().copied().max(),
+            limit: Some(self.mapping.len()),
+        }
+    }
+
+    fn take(&self, blocks: &mut Blocks, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let refuse = |blocks: &Blocks, cause| AllocError::new(cause, layout, self.state_of(blocks), LABEL);
+        if !self.writable {
+            return Err(refuse(blocks, AllocCause::ReadOnly));
+        }
+        let size = rounded(layout).ok_or_else(|| refuse(blocks, AllocCause::BadLayout))?;
+        let base = self.mapping.as_ptr().addr().get();
+        let fit = |(&start, &len): (&usize, &usize)| {
+            let at = (base + start).checked_next_multiple_of(layout.align().max(LINE))? - base;
+            (at.checked_add(size)? <= start + len).then_some((start, len, at))
+        };
+        let found = blocks.free.iter().find_map(fit);
+        let (start, len, at) = found.ok_or_else(|| refuse(blocks, AllocCause::CapacityReached))?;
+        let end = at + size;
+        if end > blocks.mapped {
+            let long = end.next_multiple_of(page_size()) as u64;
+            let room = allocate(&self.file, &self.path, blocks.mapped as u64, long);
+            room.map_err(|error| {
+                let errno = match error {
+                    FileError::DiskFull { .. } => rustix::io::Errno::NOSPC.raw_os_error(),
+                    FileError::Os { source, .. } => source.raw_os_error().unwrap_or(0),
+                    _ => 0,
+                };
+                refuse(blocks, AllocCause::Exhausted { errno })
+            })?;
+            self.map_up_to(blocks, end)
+                .map_err(|errno| refuse(blocks, AllocCause::Exhausted { errno: errno.raw_os_error() }))?;
+        }
+        blocks.free.remove(&start);
+        for (start, end) in [(start, at), (end, start + len)] {
+            if start < end {
+                blocks.free.insert(start, end - start);
+            }
+        }
+        blocks.live.insert(at, layout);
+        blocks.in_use += size;
+        blocks.peak = blocks.peak.max(blocks.in_use);
+        Ok(NonNull::slice_from_raw_parts(self.at(at), size))
+    }
+
+    /// The live block at `address`, given back as `layout`; why not, where it is none.
+    fn give(&self, blocks: &mut Blocks, address: usize, layout: Layout) -> Result<(), AllocCause> {
+        let at = address.wrapping_sub(self.mapping.as_ptr().addr().get());
+        if at >= self.mapping.len() {
+            return Err(AllocCause::Foreign);
+        }
+        let Some(live) = blocks.live.get(&at).copied() else {
+            let before = blocks.live.range(..at).next_back();
+            let inside = before.is_some_and(|(start, live)| at < start + rounded(*live).unwrap_or(0));
+            return Err(if inside { AllocCause::Interior } else { AllocCause::NotLive });
+        };
+        let size = rounded(live).unwrap_or(0);
+        if layout.align() != live.align() || !(live.size()..=size).contains(&layout.size()) {
+            return Err(AllocCause::Mismatch { size: live.size(), align: live.align() });
+        }
+        blocks.live.remove(&at);
+        blocks.in_use -= size;
+        let (mut start, mut end) = (at, at + size);
+        if let Some((&before, &len)) = blocks.free.range(..at).next_back()
+            && before + len == start
+        {
+            blocks.free.remove(&before);
+            start = before;
+        }
+        if let Some(len) = blocks.free.remove(&end) {
+            end += len;
+        }
+        blocks.free.insert(start, end - start);
+        Ok(())
+    }
+}
+
+/// What a block of `layout` takes: whole cache lines, one at least.
+fn rounded(layout: Layout) -> Option<usize> {
+    layout.size().max(1).checked_next_multiple_of(LINE).filter(|&size| size <= isize::MAX.unsigned_abs())
+}
+
+// SAFETY: blocks are parts of one mapping that never moves, disjoint by the table (laws 1 to 4), and are given back to it on
+// drop of the resource alone; nobody else writes to the file while it is locked (see SECURITY.md on mapped files). `grow` and
+// `shrink` are the provided ones (law 7).
+unsafe impl Resource for MemoryMappedAllocator {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.take(&mut self.lock(), layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        let given = self.give(&mut self.lock(), block.addr().get(), layout);
+        debug_assert!(given.is_ok(), "{given:?}");
+    }
+
+    fn state(&self) -> ResourceState {
+        self.state_of(&self.lock())
+    }
+}
+
+impl MemoryAllocator for MemoryMappedAllocator {
+    type Error = AllocError;
+
+    fn allocate(&self, size: usize, alignment: usize) -> Result<*mut u8, AllocError> {
+        let layout = AllocError::layout(size, alignment).map_err(|error| error.of(self.state(), LABEL))?;
+        self.take(&mut self.lock(), layout).map(|block| block.cast::<u8>().as_ptr())
+    }
+
+    fn deallocate(&self, ptr: *mut u8, size: usize, alignment: usize) -> Result<(), AllocError> {
+        let layout = AllocError::layout(size, alignment).map_err(|error| error.of(self.state(), LABEL))?;
+        let mut blocks = self.lock();
+        let given = self.give(&mut blocks, ptr.addr(), layout);
+        given.map_err(|cause| AllocError::new(cause, layout, self.state_of(&blocks), LABEL))
+    }
+
+    fn reallocate(
+        &self,
+        ptr: *mut u8,
+        old_size: usize,
+        new_size: usize,
+        alignment: usize,
+    ) -> Result<*mut u8, AllocError> {
+        let layout =
+            |size| AllocError::layout(size, alignment).map_err(|error| error.of(self.state(), LABEL));
+        let (old, new) = (layout(old_size)?, layout(new_size)?);
+        let mut blocks = self.lock();
+        let at = ptr.addr().wrapping_sub(self.mapping.as_ptr().addr().get());
+        if blocks.live.get(&at) != Some(&old) {
+            let mut copy = Blocks { live: blocks.live.clone(), free: blocks.free.clone(), ..*blocks };
+            let why = self.give(&mut copy, ptr.addr(), old).err();
+            let why = why.unwrap_or(AllocCause::Mismatch { size: old_size, align: alignment });
+            return Err(AllocError::new(why, old, self.state_of(&blocks), LABEL));
+        }
+        let moved = self.take(&mut blocks, new)?.cast::<u8>();
+        // SAFETY: both blocks are live, at least that long, and apart; the old one is this allocator's own, in whose pointer
+        // the caller's claim to use it is not believed but looked up.
+        unsafe { moved.copy_from_nonoverlapping(self.at(at), old_size.min(new_size)) };
+        let given = self.give(&mut blocks, ptr.addr(), old);
+        debug_assert!(given.is_ok(), "{given:?}");
+        Ok(moved.as_ptr())
+    }
+
+    fn allocated_size(&self) -> usize {
+        self.lock().live.values().map(Layout::size).sum()
+    }
+
+    fn peak_allocated(&self) -> usize {
+        self.lock().peak
+    }
+
+    fn reset_peak(&self) {
+        let mut blocks = self.lock();
+        blocks.peak = blocks.in_use;
+    }
+}
+
+impl Trim for MemoryMappedAllocator {
+    /// Makes the file shorter: by what is free at its end, but never shorter than it was when it was opened.
+    fn trim(&self, target_held: usize) -> usize {
+        let mut blocks = self.lock();
+        let used = blocks.live.last_key_value().map_or(0, |(at, layout)| at + rounded(*layout).unwrap_or(0));
+        let keep = used.max(target_held).max(self.original).next_multiple_of(page_size());
+        if !self.writable || keep >= blocks.mapped {
+            return 0;
+        }
+        let gone = blocks.mapped - keep;
+        // SAFETY: no live block lies beyond `keep`, so nobody uses that part of this value's own range.
+        if unsafe { os::reserve_at(self.at(keep), gone, true) }.is_err() {
+            return 0;
+        }
+        blocks.mapped = keep;
+        // a file that cannot be made shorter is only longer than it must be
+        let _shorter: std::io::Result<()> = self.file.set_len(keep as u64);
+        gone
+    }
+}

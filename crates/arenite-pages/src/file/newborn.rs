@@ -1,0 +1,113 @@
+//! A file that appears whole or not at all.
+//!
+//! Rests on `os::allocate_file`. It is filled under another name beside its own and linked to its name at the end, so
+//! that nobody opens half of it, and a name that is taken stays what it was.
+
+use super::FileError;
+use crate::os;
+use rustix::io::Errno;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A file without a name yet; dropped before it is born, it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct Newborn {
+    file: File,
+    unborn: PathBuf,
+    path: PathBuf,
+}
+
+impl Newborn {
+    /// A file that will be `path`, with the permissions `mode`, less what the process masks.
+    pub(crate) fn new(path: &Path, mode: u32) -> io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        if path.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
+        name.push(format!(".{}.{count}.unborn", std::process::id()));
+        let unborn = path.with_file_name(name);
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create_new(true).mode(mode).open(&unborn)?;
+        Ok(Self { file, unborn, path: path.to_path_buf() })
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives it its name.
+    pub(crate) fn born(self) -> io::Result<File> {
+        std::fs::hard_link(&self.unborn, &self.path)?;
+        self.file.try_clone()
+    }
+}
+
+impl Drop for Newborn {
+    fn drop(&mut self) {
+        let _gone: io::Result<()> = std::fs::remove_file(&self.unborn);
+    }
+}
+
+/// Gives `file` at least `len` bytes for certain, so that no later write to a mapping of it finds the device full.
+pub(crate) fn allocate(file: &File, path: &Path, from: u64, len: u64) -> Result<(), FileError> {
+    if len <= from {
+        return Ok(());
+    }
+    let taken = match os::allocate_file(file.as_fd(), from, len - from) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_zeroes(file, from, len),
+        taken => taken.map_err(io::Error::from),
+    };
+    taken.map_err(|source| match source.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => {
+            FileError::DiskFull { path: path.to_path_buf(), bytes: len }
+        }
+        _ => FileError::Os { path: path.to_path_buf(), call: "allocate", source },
+    })
+}
+
+/// For file systems that cannot set room aside: what is written has room. Only for what lies beyond the file's end.
+fn write_zeroes(file: &File, from: u64, len: u64) -> io::Result<()> {
+    const ZEROES: [u8; 65_536] = [0; 65_536];
+    let mut at = from.max(file.metadata()?.len());
+    while at < len {
+        let count = usize::try_from(len - at).unwrap_or(usize::MAX).min(ZEROES.len());
+        file.write_all_at(&ZEROES[..count], at)?;
+        at += count as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n23_room_without_the_call_is_room_that_was_written() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(b"kept", 0).unwrap();
+        write_zeroes(&file, 0, 200_000).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 200_000);
+        let mut bytes = [1; 8];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(&bytes, b"kept\0\0\0\0");
+    }
+
+    #[test]
+    fn n23_a_file_that_is_not_born_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        drop(Newborn::new(&path, 0o600).unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let born = Newborn::new(&path, 0o600).unwrap();
+        std::fs::write(&path, "somebody's").unwrap();
+        assert_eq!(born.born().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's");
+    }
+}

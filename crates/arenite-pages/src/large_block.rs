@@ -1,0 +1,198 @@
+//! Large blocks on the largest pages there are: explicit huge pages, then transparent ones, then ordinary ones, and which
+//! it became.
+//!
+//! Rests on `os`. Explicit huge pages are set aside by the machine's administrator and are certain or refused; transparent
+//! ones are advice that the kernel takes where it can. So the first is known when the block is made, and the second is read
+//! from the page tables when somebody asks.
+#![expect(unsafe_code, reason = "lends a mapping of its own")]
+
+use crate::error::{PageCall, PageCause, PageError};
+use crate::file::Mapping;
+use crate::huge::{HUGE_PAGE, HugeReport};
+use crate::machine::OsPages;
+use crate::os::{self, Advice};
+use crate::pages::map_aligned;
+use crate::region::{residency, round_up};
+
+/// On which pages a large block lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LargeKind {
+    /// On explicit huge pages of this size in bytes, set aside for it.
+    Explicit {
+        /// The size of one.
+        page: usize,
+    },
+    /// On transparent huge pages, as far as [`LargeBlock::report`] says.
+    Transparent,
+    /// On ordinary pages: the kernel gives no others.
+    Ordinary,
+}
+
+/// Zeroed bytes of this value's own, at 2 MiB or better; given back on drop.
+#[derive(Debug)]
+pub struct LargeBlock {
+    mapping: Mapping,
+    len: usize,
+    kind: LargeKind,
+}
+
+/// `size` zeroed bytes on the largest pages that can be had, and nothing smaller than need be. One to four system calls.
+///
+/// ```
+/// use arenite_pages::{LargeKind, large_alloc};
+/// let mut block = large_alloc(8 << 20)?;
+/// block.prefetch()?; // no fault later
+/// match block.kind() {
+///     LargeKind::Explicit { page } => println!("on explicit pages of {page} bytes"),
+///     LargeKind::Transparent => println!("{:?}", block.report()?),
+///     LargeKind::Ordinary => println!("this machine gives no huge pages"),
+/// }
+/// block[8 << 19] = 1;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`PageError`] if `size` is zero or overflows, or the system has no memory.
+pub fn large_alloc(size: usize) -> Result<LargeBlock, PageError> {
+    let fail = |cause| PageError::without_region(PageCall::Reserve, cause, size);
+    let top = isize::MAX.unsigned_abs() - HUGE_PAGE;
+    if size == 0 || size > top {
+        return Err(fail(PageCause::BadSize));
+    }
+    for (page, log2) in explicit_sizes(size) {
+        let Some(whole) = round_up(size, page) else { continue };
+        if let Ok(base) = os::map_explicit_huge(whole, log2) {
+            // SAFETY: the mapping just made, whole.
+            let mapping = unsafe { Mapping::own(base, whole) };
+            return Ok(LargeBlock { mapping, len: size, kind: LargeKind::Explicit { page } });
+        }
+    }
+    let unit = if size >= HUGE_PAGE { HUGE_PAGE } else { os::page_size() };
+    let whole = round_up(size, unit).ok_or(fail(PageCause::BadSize))?;
+    let base = map_aligned(whole, HUGE_PAGE).map_err(|errno| fail(PageCause::Os { errno }))?;
+    // SAFETY: the mapping just made.
+    let advised = unsafe { os::advise(base, whole, Advice::Huge) };
+    let granted = advised.is_ok() && size >= HUGE_PAGE && OsPages::read().grants_transparent();
+    // SAFETY: the mapping just made, whole.
+    let mapping = unsafe { Mapping::own(base, whole) };
+    Ok(LargeBlock {
+        mapping,
+        len: size,
+        kind: if granted { LargeKind::Transparent } else { LargeKind::Ordinary },
+    })
+}
+
+/// The explicit huge pages that are free in sufficient number, largest first; a page that is more than half of the block is
+/// too large for it.
+fn explicit_sizes(size: usize) -> Vec<(usize, u32)> {
+    let mut sizes: Vec<(usize, u32)> = OsPages::read()
+        .explicit
+        .iter()
+        .filter_map(|huge| {
+            let page = usize::try_from(huge.size).ok().filter(|page| page.is_power_of_two())?;
+            let need = u64::try_from(size.div_ceil(page)).ok()?;
+            (huge.free >= need && size >= page).then_some((page, page.trailing_zeros()))
+        })
+        .collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    sizes
+}
+
+impl LargeBlock {
+    /// On which pages it lies.
+    #[must_use]
+    pub const fn kind(&self) -> LargeKind {
+        self.kind
+    }
+
+    /// What of it is in memory, and how much on huge pages, as the page tables say.
+    ///
+    /// # Errors
+    /// [`std::io::Error`] where the kernel does not tell.
+    pub fn report(&self) -> std::io::Result<HugeReport> {
+        let start = self.mapping.as_ptr().addr().get();
+        let mut report = residency(start..start + self.mapping.len())?;
+        if let LargeKind::Explicit { .. } = self.kind {
+            report.huge = report.resident;
+        }
+        Ok(report)
+    }
+
+    /// Finds every OS page now, so that no later touch faults.
+    ///
+    /// # Errors
+    /// [`PageError`] where memory runs out, or the kernel is older than 5.14.
+    pub fn prefetch(&mut self) -> Result<(), PageError> {
+        // SAFETY: the mapping is this value's own; the advice changes no contents.
+        unsafe { os::advise(self.mapping.as_ptr(), self.mapping.len(), Advice::PopulateWrite) }.map_err(
+            |errno| {
+                let cause = PageCause::Os { errno: errno.raw_os_error() };
+                PageError::without_region(PageCall::Prefetch, cause, self.len)
+            },
+        )
+    }
+}
+
+impl core::ops::Deref for LargeBlock {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `len` bytes of this value's own mapping, zeroed when it was made.
+        unsafe { core::slice::from_raw_parts(self.mapping.as_ptr().as_ptr(), self.len) }
+    }
+}
+
+impl core::ops::DerefMut for LargeBlock {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `deref`, borrowed exclusively.
+        unsafe { core::slice::from_raw_parts_mut(self.mapping.as_ptr().as_ptr(), self.len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_alloc_says_which_pages_it_got() {
+        let mut block = large_alloc(5 << 20).unwrap();
+        block.prefetch().unwrap();
+        let report = block.report().unwrap();
+        println!("{:?}: {report:?}", block.kind());
+        assert!(block.len() == 5 << 20 && block.iter().all(|&byte| byte == 0));
+        match block.kind() {
+            LargeKind::Ordinary => assert_eq!(report.huge, 0),
+            LargeKind::Transparent | LargeKind::Explicit { .. } => {
+                assert!(report.resident >= 5 << 20 && report.huge <= report.resident, "{report:?}");
+            }
+        }
+        block[(5 << 20) - 1] = 1;
+    }
+
+    #[test]
+    fn large_alloc_takes_explicit_pages_where_they_are_set_aside() {
+        let pool = "/proc/sys/vm/nr_hugepages";
+        let before = std::fs::read_to_string(pool).unwrap_or_default();
+        if before.trim() != "0" || std::fs::write(pool, "4").is_err() {
+            return println!("skipped: this process may not set huge pages aside, or some are already");
+        }
+        let block = large_alloc(3 << 20).map(|mut block| {
+            block.fill(3);
+            (block.kind(), block.report().unwrap().huge, block[0])
+        });
+        let aside = std::fs::read_to_string(pool).unwrap_or_default();
+        std::fs::write(pool, before.trim()).unwrap();
+        if aside.trim() != "4" {
+            return println!("skipped: the machine had only {} huge pages to set aside", aside.trim());
+        }
+        assert_eq!(block.unwrap(), (LargeKind::Explicit { page: 2 << 20 }, 4 << 20, 3));
+    }
+
+    #[test]
+    fn large_alloc_refuses_sizes_that_cannot_be() {
+        for size in [0, usize::MAX, isize::MAX.unsigned_abs()] {
+            assert_eq!(large_alloc(size).unwrap_err().cause, PageCause::BadSize, "{size}");
+        }
+        assert!(matches!(large_alloc(1 << 62).unwrap_err().cause, PageCause::Os { .. }));
+    }
+}
