@@ -73,6 +73,8 @@ pub enum PageCause {
         /// The address.
         address: usize,
     },
+    /// A part of the range is offered to the kernel and was not reclaimed.
+    Offered,
     /// The process may not lock as much.
     LockLimit {
         /// Bytes that it may lock (`RLIMIT_MEMLOCK`); `u64::MAX` where that is not known.
@@ -166,6 +168,7 @@ impl fmt::Display for PageCause {
             Self::Foreign { address } => {
                 write!(out, "no region begins at {address:#x}, or it was released before")
             }
+            Self::Offered => out.write_str("a part of the range is offered: reclaim it first"),
             Self::LockLimit { limit: u64::MAX, .. } => out.write_str("this process may lock no more memory"),
             Self::LockLimit { limit, locked } => write!(
                 out,

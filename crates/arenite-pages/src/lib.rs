@@ -13,9 +13,11 @@ mod huge;
 mod large_block;
 pub mod machine;
 mod maps;
+pub mod memory;
 mod numa;
 mod os;
 mod pages;
+mod pressure_trigger;
 mod region;
 mod ring;
 mod scalar;
@@ -34,6 +36,7 @@ pub use numa::{
     migrate_range, numa_alloc, numa_distribution, numa_free, numa_node, numa_node_count,
 };
 pub use pages::Pages;
+pub use pressure_trigger::{PressureError, PressureTrigger, StallKind};
 pub use region::{
     Offer, PageState, Prefetch, Protection, ProtectionError, Reclaimed, Region, RegionEntry, RegionInfo,
     RegionOptions, RegionStats, WriteWatch, page_size, regions, stats,

@@ -12,6 +12,7 @@
 mod available;
 mod caches;
 mod cgroup;
+mod cgroup_events;
 mod cgroup_mount;
 mod cpu;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod root;
 pub use available::{Available, Ceiling, available_memory};
 pub use caches::{Cache, CacheKind, Caches};
 pub use cgroup::{Cgroup, CgroupLevel, CgroupVersion};
+pub use cgroup_events::CgroupEvents;
 pub use cpu::Cpu;
 pub use limits::{Limit, Limits, Overcommit, OvercommitMode, Rlimit};
 pub use machine::Machine;

@@ -19,6 +19,7 @@ mod region;
 mod registry;
 mod write_watch;
 
+pub(crate) use offer::Marks;
 pub use offer::{Offer, Reclaimed};
 pub use options::RegionOptions;
 pub use prefetch::Prefetch;
@@ -28,4 +29,5 @@ pub use query::{PageState, RegionInfo};
 pub(crate) use region::round_up;
 pub use region::{Region, page_size};
 pub use registry::{RegionEntry, RegionStats, regions, stats};
+pub(crate) use write_watch::Watch;
 pub use write_watch::WriteWatch;

@@ -22,10 +22,14 @@ const MARK: u64 = 0x6f66_6665_7265_6421;
 #[derive(Debug)]
 pub struct Offer<'r> {
     region: &'r Region,
-    range: Range<usize>,
-    /// The offsets of the pages that had contents, and their first words.
-    marked: Vec<(usize, u64)>,
-    over: bool,
+    marks: Option<Marks>,
+}
+
+/// An offered range of some region, as offsets, and the first words of its pages that had contents.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    pub(crate) range: Range<usize>,
+    words: Vec<(usize, u64)>,
 }
 
 /// What came back. Ranges are offsets in the region, in whole OS pages.
@@ -57,7 +61,7 @@ impl Region {
     /// // SAFETY: nobody uses the range until it is reclaimed.
     /// let offer = unsafe { cache.offer(0, 1 << 20) }?;
     /// // … memory may become short here …
-    /// let back = offer.reclaim()?;
+    /// let back = offer.reclaim();
     /// if back.is_whole() {
     ///     assert_eq!(cache.peek(0, 17)?, b"costly to compute");
     /// } // else: compute again what lies in `back.lost`
@@ -70,29 +74,54 @@ impl Region {
     /// # Safety
     /// Nobody uses the range, or changes what is committed of it, before it is reclaimed.
     pub unsafe fn offer(&self, from: usize, size: usize) -> Result<Offer<'_>, PageError> {
+        // SAFETY: the caller's promise.
+        let marks = unsafe { self.mark(from, size) }?;
+        Ok(Offer { region: self, marks: Some(marks) })
+    }
+
+    /// # Safety
+    /// As [`Region::offer`], before [`Region::unmark`].
+    pub(crate) unsafe fn mark(&self, from: usize, size: usize) -> Result<Marks, PageError> {
         let start = self.range(PageCall::Offer, from, size)?;
-        self.committed_throughout(PageCall::Offer, from, size)?;
-        let mut offer = Offer { region: self, range: from..from + size, marked: Vec::new(), over: false };
+        self.open_throughout(PageCall::Offer, from, size)?;
+        let mut marks = Marks { range: from..from + size, words: Vec::new() };
         let base = self.base.addr().get();
         let (page, all) = (page_size(), base + from..base + from + size);
         let scanned = runs(all.clone(), kind::PRESENT | kind::SWAPPED, |run| {
             if run.kinds & kind::ZERO == 0 {
-                offer.marked.extend((run.start..run.end).step_by(page).map(|page| (page - base, 0)));
+                marks.words.extend((run.start..run.end).step_by(page).map(|page| (page - base, 0)));
             }
         });
         if scanned.is_err() {
-            offer.marked = all.step_by(page).map(|page| (page - base, 0)).collect();
+            marks.words = all.step_by(page).map(|page| (page - base, 0)).collect();
         }
-        for (at, word) in &mut offer.marked {
+        for (at, word) in &mut marks.words {
             *word = self.word(*at).swap(MARK, Relaxed);
         }
         // SAFETY: `range` checked the range; its contents may be dropped, as the caller wants.
         if let Err(errno) = unsafe { os::advise(start, size, Advice::Free) } {
-            offer.unmark();
-            offer.over = true;
+            let _kept = self.unmark(&marks);
             return Err(self.os_error(PageCall::Offer, from, size, errno));
         }
-        Ok(offer)
+        Ok(marks)
+    }
+
+    /// Puts every word back, once; the parts that had lost their mark.
+    pub(crate) fn unmark(&self, marks: &Marks) -> Reclaimed {
+        let mut lost: Vec<Range<usize>> = Vec::new();
+        for &(at, word) in &marks.words {
+            if self.word(at).swap(word, Relaxed) == MARK {
+                continue;
+            }
+            // the page is fresh and zero: the word that was put back is not its contents
+            self.word(at).store(0, Relaxed);
+            match lost.last_mut() {
+                Some(last) if last.end == at => last.end += page_size(),
+                _ => lost.push(at..at + page_size()),
+            }
+        }
+        let gone: usize = lost.iter().map(Range::len).sum();
+        Reclaimed { lost, kept: marks.range.len() - gone }
     }
 
     /// The first word of the committed page at `at`, which nobody else uses.
@@ -108,44 +137,25 @@ impl Offer<'_> {
     /// The range, as offsets in the region.
     #[must_use]
     pub fn range(&self) -> Range<usize> {
-        self.range.clone()
+        self.marks.as_ref().map_or(0..0, |marks| marks.range.clone())
     }
 
     /// Takes the range back and says, for each OS page, whether its contents are still there. O(pages that were in memory).
-    ///
-    /// # Errors
-    /// None today; the signature is that of systems on which taking back can fail.
-    pub fn reclaim(mut self) -> Result<Reclaimed, PageError> {
-        let lost = self.unmark();
-        self.over = true;
-        let gone: usize = lost.iter().map(Range::len).sum();
-        Ok(Reclaimed { lost, kept: self.range.len() - gone })
-    }
-
-    /// Puts every word back; the parts that had lost their mark.
-    fn unmark(&mut self) -> Vec<Range<usize>> {
-        let mut lost: Vec<Range<usize>> = Vec::new();
-        for &(at, word) in &self.marked {
-            if self.region.word(at).swap(word, Relaxed) == MARK {
-                continue;
-            }
-            // the page is fresh and zero: the word that was put back is not its contents
-            self.region.word(at).store(0, Relaxed);
-            match lost.last_mut() {
-                Some(last) if last.end == at => last.end += page_size(),
-                _ => lost.push(at..at + page_size()),
-            }
+    #[must_use]
+    pub fn reclaim(mut self) -> Reclaimed {
+        match self.marks.take() {
+            Some(marks) => self.region.unmark(&marks),
+            None => Reclaimed { lost: Vec::new(), kept: 0 },
         }
-        lost
     }
 }
 
 impl Drop for Offer<'_> {
     fn drop(&mut self) {
-        if !self.over {
+        if let Some(marks) = self.marks.take() {
             // SAFETY: the contents were given up with the offer, and nobody uses them.
-            let _dropped: Result<(), PageError> =
-                unsafe { self.region.discard(self.range.start, self.range.len()) };
+            let dropped = unsafe { self.region.discard(marks.range.start, marks.range.len()) };
+            debug_assert!(dropped.is_ok(), "{dropped:?}");
         }
     }
 }
@@ -172,7 +182,7 @@ mod tests {
         // what memory pressure does, here and now: offered pages are dropped
         region.page_out(3 * page, 2 * page).unwrap();
         region.page_out(40 * page, page).unwrap();
-        let back = offer.reclaim().unwrap();
+        let back = offer.reclaim();
         if back.is_whole() {
             println!("skipped: this kernel did not drop offered pages on MADV_PAGEOUT");
             return;
@@ -196,7 +206,7 @@ mod tests {
         // SAFETY: nobody uses the range.
         let offer = unsafe { region.offer(0, 1 << 20) }.unwrap();
         assert_eq!(region.query(0).unwrap().resident, 0);
-        let back = offer.reclaim().unwrap();
+        let back = offer.reclaim();
         assert!(back.is_whole() && back.kept == 1 << 20);
     }
 

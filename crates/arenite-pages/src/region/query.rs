@@ -88,13 +88,30 @@ impl Region {
         offset: usize,
         size: usize,
     ) -> Result<(), PageError> {
+        self.throughout(call, offset, size, |info| info.state == PageState::Committed)
+    }
+
+    /// Refuses a range that is not open for reading and writing from end to end.
+    pub(super) fn open_throughout(
+        &self,
+        call: PageCall,
+        offset: usize,
+        size: usize,
+    ) -> Result<(), PageError> {
+        self.throughout(call, offset, size, |info| info.protection == Protection::ReadWrite)
+    }
+
+    fn throughout(
+        &self,
+        call: PageCall,
+        offset: usize,
+        size: usize,
+        fits: impl Fn(&RegionInfo) -> bool,
+    ) -> Result<(), PageError> {
         let stretches = self.stretches(call, offset..offset + size)?;
-        match stretches.iter().find(|info| info.state == PageState::Reserved) {
-            None => Ok(()),
-            Some(info) => {
-                Err(self.error(call, offset, size, PageCause::Inaccessible { at: info.range.start }))
-            }
-        }
+        stretches.iter().find(|info| !fits(info)).map_or(Ok(()), |info| {
+            Err(self.error(call, offset, size, PageCause::Inaccessible { at: info.range.start }))
+        })
     }
 
     fn unknown(&self, call: PageCall, offset: usize) -> PageError {

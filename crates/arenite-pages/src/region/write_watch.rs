@@ -33,6 +33,12 @@ use std::os::fd::{AsFd, OwnedFd};
 #[derive(Debug)]
 pub struct WriteWatch<'r> {
     region: &'r Region,
+    watch: Watch,
+}
+
+/// The watch of a range of some region, as offsets.
+#[derive(Debug)]
+pub(crate) struct Watch {
     range: Range<usize>,
     pagemap: File,
     _watch: OwnedFd,
@@ -45,6 +51,29 @@ impl<'r> WriteWatch<'r> {
     /// [`PageError`] if the range is unaligned, outside or already watched; [`PageCause::Unsupported`] where the kernel is
     /// older than 6.7 or this process may not.
     pub fn new(range: Range<usize>, region: &'r Region) -> Result<Self, PageError> {
+        Ok(Self { region, watch: Watch::new(range, region)? })
+    }
+
+    /// What was written since the last call (or since the beginning): offsets in the region, whole OS pages, ascending.
+    /// Begins afresh in the same step. Writes to a huge page mark all of it.
+    ///
+    /// # Errors
+    /// [`PageError`] where the kernel refuses.
+    pub fn written(&mut self) -> Result<Vec<Range<usize>>, PageError> {
+        self.watch.look(self.region, true)
+    }
+
+    /// What was written since, without beginning afresh.
+    ///
+    /// # Errors
+    /// As [`WriteWatch::written`].
+    pub fn written_so_far(&self) -> Result<Vec<Range<usize>>, PageError> {
+        self.watch.look(self.region, false)
+    }
+}
+
+impl Watch {
+    pub(crate) fn new(range: Range<usize>, region: &Region) -> Result<Self, PageError> {
         let (at, size) = (range.start, range.end.saturating_sub(range.start));
         let start = region.range(PageCall::WatchWrites, at, size)?;
         let unsupported =
@@ -57,37 +86,21 @@ impl<'r> WriteWatch<'r> {
             }
             errno => region.os_error(PageCall::WatchWrites, at, size, errno),
         })?;
-        let watch = Self { region, range, pagemap, _watch: watch };
-        watch.look(true)?; // pages that were never there count as unwritten
+        let watch = Self { range, pagemap, _watch: watch };
+        watch.look(region, true)?; // pages that were never there count as unwritten
         Ok(watch)
     }
 
-    /// What was written since the last call (or since the beginning): offsets in the region, whole OS pages, ascending.
-    /// Begins afresh in the same step. Writes to a huge page mark all of it.
-    ///
-    /// # Errors
-    /// [`PageError`] where the kernel refuses.
-    pub fn written(&mut self) -> Result<Vec<Range<usize>>, PageError> {
-        self.look(true)
-    }
-
-    /// What was written since, without beginning afresh.
-    ///
-    /// # Errors
-    /// As [`WriteWatch::written`].
-    pub fn written_so_far(&self) -> Result<Vec<Range<usize>>, PageError> {
-        self.look(false)
-    }
-
-    fn look(&self, watch_again: bool) -> Result<Vec<Range<usize>>, PageError> {
-        let base = self.region.base.addr().get();
+    /// What was written since, of the region that this is the watch of.
+    pub(crate) fn look(&self, region: &Region, watch_again: bool) -> Result<Vec<Range<usize>>, PageError> {
+        let base = region.base.addr().get();
         let (mut at, end) = (base + self.range.start, base + self.range.end);
         let scan = Scan { any_of: kind::WRITTEN, returned: kind::WRITTEN, watch_again };
         let (mut found, mut written) = ([Run::default(); 64], Vec::<Range<usize>>::new());
         while at < end {
             let (count, walked) =
                 os::scan(self.pagemap.as_fd(), (at, end), scan, &mut found).map_err(|errno| {
-                    self.region.os_error(PageCall::WatchWrites, self.range.start, self.range.len(), errno)
+                    region.os_error(PageCall::WatchWrites, self.range.start, self.range.len(), errno)
                 })?;
             for run in &found[..count] {
                 let run = run.start - base..run.end - base;

@@ -1,0 +1,115 @@
+//! How often the control group of this process met its limits.
+//!
+//! Rests on [`Cgroup`] for the group, and on the files `memory.events` (version 2) or `memory.failcnt` and
+//! `memory.oom_control` (version 1). The counts only grow: a reader compares two readings.
+
+use super::cgroup::{Cgroup, CgroupVersion};
+use super::notation::keyed;
+use super::root::Root;
+use std::path::Path;
+
+/// Counts of a control group and, in version 2, of those below it.
+///
+/// ```
+/// use arenite_pages::machine::CgroupEvents;
+/// if let Some(events) = CgroupEvents::read() {
+///     println!("at the limit {:?} times, killed {:?}", events.limit, events.killed);
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CgroupEvents {
+    /// Memory was taken back although the group was below what it is promised (version 2).
+    pub low: Option<u64>,
+    /// The group was slowed down at `memory.high` (version 2).
+    pub high: Option<u64>,
+    /// The group was at its limit, and had to give something up to go on.
+    pub limit: Option<u64>,
+    /// It could not, and an allocation failed or a process was to die (version 2).
+    pub out_of_memory: Option<u64>,
+    /// Processes killed.
+    pub killed: Option<u64>,
+    /// Whether the group's processes stand still for memory now (version 1).
+    pub stopped: Option<bool>,
+}
+
+impl CgroupEvents {
+    /// Those of the group this process is in; `None` where no memory controller is to be seen.
+    ///
+    /// ```
+    /// println!("{:?}", arenite_pages::machine::CgroupEvents::read());
+    /// ```
+    #[must_use]
+    pub fn read() -> Option<Self> {
+        Self::from_root(Root::real())
+    }
+
+    /// Those of the machine below `root`.
+    ///
+    /// ```
+    /// assert_eq!(arenite_pages::machine::CgroupEvents::read_at("/nonexistent".as_ref()), None);
+    /// ```
+    #[must_use]
+    pub fn read_at(root: &Path) -> Option<Self> {
+        Self::from_root(Root::at(root))
+    }
+
+    fn from_root(root: Root<'_>) -> Option<Self> {
+        let group = Cgroup::from_root(root)?;
+        let folder = &group.levels.first()?.path;
+        let text = |file: &str| root.text(folder.join(file)).unwrap_or_default();
+        Some(match group.version {
+            CgroupVersion::V2 => {
+                let events = text("memory.events");
+                Self {
+                    low: keyed(&events, "low"),
+                    high: keyed(&events, "high"),
+                    limit: keyed(&events, "max"),
+                    out_of_memory: keyed(&events, "oom"),
+                    killed: keyed(&events, "oom_kill"),
+                    stopped: None,
+                }
+            }
+            CgroupVersion::V1 => {
+                let control = text("memory.oom_control");
+                Self {
+                    limit: root.number(folder.join("memory.failcnt")),
+                    killed: keyed(&control, "oom_kill"),
+                    stopped: keyed(&control, "under_oom").map(|under| under != 0),
+                    ..Self::default()
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use super::*;
+
+    #[test]
+    fn u21_version_2_counts_are_read() {
+        let fixture = Fixture::new()
+            .file("/proc/self/cgroup", "0::/job\n")
+            .file("/proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
+            .file("/sys/fs/cgroup/job/memory.events", "low 1\nhigh 2\nmax 3\noom 4\noom_kill 5\n");
+        let events = CgroupEvents::read_at(fixture.path()).unwrap();
+        assert_eq!((events.low, events.high, events.limit), (Some(1), Some(2), Some(3)));
+        assert_eq!((events.out_of_memory, events.killed, events.stopped), (Some(4), Some(5), None));
+    }
+
+    #[test]
+    fn u21_version_1_counts_are_read_and_garbage_is_none() {
+        let base = "/sys/fs/cgroup/memory";
+        let fixture = Fixture::new()
+            .file("/proc/self/cgroup", "4:memory:/\n")
+            .file("/proc/self/mountinfo", "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n")
+            .file(&format!("{base}/memory.failcnt"), "7\n")
+            .file(&format!("{base}/memory.oom_control"), "oom_kill_disable 0\nunder_oom 1\noom_kill x\n");
+        let events = CgroupEvents::read_at(fixture.path()).unwrap();
+        assert_eq!(
+            (events.limit, events.killed, events.stopped, events.low),
+            (Some(7), None, Some(true), None)
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! Files by address.
+//!
+//! Rests on the table and on [`MappedFile`](crate::MappedFile).
+
+use super::MemoryError;
+use super::table::{At, Entry, enter, find, foreign, table};
+use crate::MapMode;
+use crate::error::PageCall;
+use std::path::Path;
+
+/// Maps all of a file, for reading or for both; [`peek`](super::peek) and [`poke`](super::poke) reach it.
+///
+/// # Errors
+/// [`MemoryError::File`] if it cannot be opened, locked or mapped.
+pub fn map_file(path: impl AsRef<Path>, writable: bool) -> Result<At, MemoryError> {
+    let mode = if writable { MapMode::ReadWrite } else { MapMode::ReadOnly };
+    let file = crate::map_file(path, mode)?;
+    let addr = file.as_ptr().addr().get();
+    Ok(enter(addr, Entry::File(file)))
+}
+
+/// Unmaps the file that begins at `addr`.
+///
+/// # Errors
+/// [`MemoryError::Page`] if none begins there.
+pub fn unmap_file(addr: usize) -> Result<(), MemoryError> {
+    let mut table = table();
+    match table.remove(&addr) {
+        Some(Entry::File(file)) => {
+            drop(file);
+            Ok(())
+        }
+        other => {
+            other.and_then(|entry| table.insert(addr, entry));
+            Err(foreign(PageCall::Release, addr, 0))
+        }
+    }
+}
+
+/// Writes what changed of the file at `addr` and waits for the device.
+///
+/// # Errors
+/// [`MemoryError`] if there is none, it became shorter, or the device refuses.
+pub fn flush_file(addr: usize) -> Result<(), MemoryError> {
+    let mut table = table();
+    let (entry, _) = find(&mut table, PageCall::Query, addr, 0)?;
+    match entry {
+        Entry::File(file) => Ok(file.flush()?),
+        other => Err(MemoryError::Other { address: addr, what: other.what(), call: "be flushed" }),
+    }
+}

@@ -1,0 +1,84 @@
+//! Byte rings by number.
+//!
+//! Rests on [`crate::ring_buffer`]. Both ends stand in one table under one lock: for scripts; threads take the ends themselves.
+
+use super::MemoryError;
+use crate::{Consumer, Producer};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A ring by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ring {
+    /// The number.
+    pub ring_id: u64,
+    /// The bytes that it has room for.
+    pub capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct Rings {
+    next: u64,
+    all: BTreeMap<u64, (Producer<u8>, Consumer<u8>)>,
+}
+
+static RINGS: Mutex<Rings> = Mutex::new(Rings { next: 1, all: BTreeMap::new() });
+
+fn rings() -> MutexGuard<'static, Rings> {
+    RINGS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A ring of at least `size` bytes: two adjacent views of one memory.
+///
+/// ```
+/// use arenite_pages::memory;
+/// let ring = memory::ring_buffer(65_536)?;
+/// assert_eq!(memory::ring_write(ring.ring_id, b"around")?, 6);
+/// assert_eq!(memory::ring_read(ring.ring_id, 100)?, b"around");
+/// memory::ring_buffer_free(ring.ring_id)?;
+/// # Ok::<(), memory::MemoryError>(())
+/// ```
+///
+/// # Errors
+/// [`MemoryError::Ring`] if the size cannot be, or there is no memory.
+pub fn ring_buffer(size: usize) -> Result<Ring, MemoryError> {
+    let ends = crate::ring_buffer::<u8>(size)?;
+    let capacity = ends.0.capacity();
+    let mut rings = rings();
+    let ring_id = rings.next;
+    rings.next += 1;
+    rings.all.insert(ring_id, ends);
+    Ok(Ring { ring_id, capacity })
+}
+
+/// Frees a ring with what is left in it.
+///
+/// # Errors
+/// [`MemoryError::NoRing`].
+pub fn ring_buffer_free(id: u64) -> Result<(), MemoryError> {
+    let gone = rings().all.remove(&id);
+    gone.map(drop).ok_or(MemoryError::NoRing { id })
+}
+
+/// Writes as many of `bytes` as there is room for, and says how many.
+///
+/// # Errors
+/// [`MemoryError::NoRing`].
+pub fn ring_write(id: u64, bytes: &[u8]) -> Result<usize, MemoryError> {
+    let mut rings = rings();
+    let (producer, _) = rings.all.get_mut(&id).ok_or(MemoryError::NoRing { id })?;
+    Ok(producer.push_slice(bytes))
+}
+
+/// Reads at most `most` bytes.
+///
+/// # Errors
+/// [`MemoryError::NoRing`].
+pub fn ring_read(id: u64, most: usize) -> Result<Vec<u8>, MemoryError> {
+    let mut rings = rings();
+    let (_, consumer) = rings.all.get_mut(&id).ok_or(MemoryError::NoRing { id })?;
+    let bytes = consumer.peek();
+    let bytes = bytes[..bytes.len().min(most)].to_vec();
+    consumer.release(bytes.len());
+    Ok(bytes)
+}
