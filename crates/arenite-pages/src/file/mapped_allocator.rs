@@ -6,9 +6,9 @@
 //! O(log n) to give it back.
 #![expect(unsafe_code, reason = "lends parts of a mapped file")]
 
-use super::mapped_file::{length, lock};
+use super::mapped_file::length;
 use super::newborn::allocate;
-use super::{FileError, MapMode, Mapping};
+use super::{FileError, LockedFile, MapMode, Mapping};
 use crate::os::bus_error::Watched;
 use crate::os::{self, Access};
 use crate::page_size;
@@ -16,7 +16,7 @@ use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Resource, Res
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -45,7 +45,7 @@ pub struct MemoryMappedAllocator {
     // in the order in which they must go: the handler forgets the pages before they are unmapped
     watched: Watched,
     mapping: Mapping,
-    file: File,
+    file: LockedFile,
     path: PathBuf,
     writable: bool,
     /// The file's length when it was opened: what lies before it is somebody's.
@@ -98,7 +98,8 @@ impl MemoryMappedAllocator {
         if !file.metadata().is_ok_and(|found| found.is_file()) {
             return Err(FileError::NotAFile { path: named() });
         }
-        lock(&file, path, if writable { MapMode::ReadWrite } else { MapMode::ReadOnly })?;
+        let mode = if writable { MapMode::ReadWrite } else { MapMode::ReadOnly };
+        let file = LockedFile::new(file, path, mode)?;
         let fail = |source| FileError::Os { path: named(), call: "map", source };
         let too_long = || fail(std::io::ErrorKind::FileTooLarge.into());
         let original = usize::try_from(length(&file, path)?).map_err(|_| too_long())?;

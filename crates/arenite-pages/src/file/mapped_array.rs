@@ -5,9 +5,9 @@
 #![expect(unsafe_code, reason = "lends the pages of a file as numbers")]
 
 use super::header::{DATA, Header};
-use super::mapped_file::{length, lock, open};
+use super::mapped_file::{length, open};
 use super::newborn::allocate;
-use super::{FileError, MapMode, MappedFile, Newborn};
+use super::{FileError, LockedFile, MapMode, MappedFile, Newborn};
 use crate::scalar::Scalar;
 use core::marker::PhantomData;
 use std::path::Path;
@@ -68,10 +68,12 @@ impl<T: Scalar> MappedArray<T> {
         let header = Header::new(T::TYPE, shape, u32::from(order == ArrayOrder::ColumnMajor))?;
         let fail = |source| FileError::Open { path: path.to_path_buf(), source };
         let newborn = Newborn::new(path, 0o666).map_err(fail)?;
-        lock(newborn.file(), path, MapMode::ReadWrite)?;
+        let own = newborn.file().try_clone().map_err(fail)?;
+        // before it has a name, so that nobody is first
+        let file = LockedFile::new(own, path, MapMode::ReadWrite)?;
         allocate(newborn.file(), path, 0, header.file_len())?;
         header.write(newborn.file()).map_err(fail)?;
-        let file = newborn.born().map_err(fail)?;
+        newborn.born().map_err(fail)?;
         Self::of(MappedFile::of(file, path, header.file_len(), MapMode::ReadWrite)?, header)
     }
 

@@ -5,9 +5,10 @@
 //! fast door.
 #![expect(unsafe_code, reason = "lends the pages of a file")]
 
-use super::{FileError, Mapping};
+use super::{FileError, LockedFile, Mapping};
 use crate::os::bus_error::Watched;
 use crate::os::{self, Access};
+use crate::page_size;
 use core::ops::Range;
 use core::ptr::NonNull;
 use std::fs::{File, OpenOptions};
@@ -55,7 +56,7 @@ pub struct MappedFile {
     // in the order in which they must go: the handler forgets the pages before they are unmapped
     watched: Watched,
     mapping: Mapping,
-    file: File,
+    file: LockedFile,
     len: usize,
     mode: MapMode,
     path: PathBuf,
@@ -91,7 +92,7 @@ pub fn flush_file(file: &MappedFile) -> Result<(), FileError> {
 }
 
 /// Opens `path` for `mode` and locks it: against everybody for writing, against writers for reading.
-pub(crate) fn open(path: &Path, mode: MapMode) -> Result<File, FileError> {
+pub(crate) fn open(path: &Path, mode: MapMode) -> Result<LockedFile, FileError> {
     let named = || path.to_path_buf();
     let opened = OpenOptions::new().read(true).write(mode == MapMode::ReadWrite).open(path);
     let file = opened.map_err(|source| match source.kind() {
@@ -102,18 +103,7 @@ pub(crate) fn open(path: &Path, mode: MapMode) -> Result<File, FileError> {
     if !kind.is_file() {
         return Err(FileError::NotAFile { path: named() });
     }
-    lock(&file, path, mode)?;
-    Ok(file)
-}
-
-pub(crate) fn lock(file: &File, path: &Path, mode: MapMode) -> Result<(), FileError> {
-    let locked = if mode == MapMode::ReadWrite { file.try_lock() } else { file.try_lock_shared() };
-    locked.map_err(|error| match error {
-        std::fs::TryLockError::WouldBlock => FileError::Locked { path: path.to_path_buf() },
-        std::fs::TryLockError::Error(source) => {
-            FileError::Os { path: path.to_path_buf(), call: "lock", source }
-        }
-    })
+    LockedFile::new(file, path, mode)
 }
 
 /// The length of `file` now, in bytes.
@@ -125,18 +115,8 @@ pub(crate) fn length(file: &File, path: &Path) -> Result<u64, FileError> {
 
 impl MappedFile {
     /// Maps the first `len` bytes of `file`, which has at least as many.
-    pub(crate) fn of(file: File, path: &Path, len: u64, mode: MapMode) -> Result<Self, FileError> {
-        let fail = |source| FileError::Os { path: path.to_path_buf(), call: "map", source };
-        let too_long = || fail(io::ErrorKind::FileTooLarge.into());
-        let len =
-            usize::try_from(len).ok().filter(|&len| len <= isize::MAX.unsigned_abs()).ok_or_else(too_long)?;
-        let shared = mode != MapMode::CopyOnWrite;
-        let whole = len.next_multiple_of(crate::page_size());
-        let base = os::map_file(file.as_fd(), 0, whole, mode.access(), shared)
-            .map_err(|errno| fail(errno.into()))?;
-        let watched = Watched::new(base, whole);
-        // SAFETY: the mapping just made, whole.
-        let mapping = unsafe { Mapping::own(base, whole) };
+    pub(crate) fn of(file: LockedFile, path: &Path, len: u64, mode: MapMode) -> Result<Self, FileError> {
+        let (watched, mapping, len) = map(&file, path, len, mode)?;
         Ok(Self { watched, mapping, file, len, mode, path: path.to_path_buf() })
     }
 
@@ -295,10 +275,23 @@ impl MappedFile {
 
     /// Shows `len` bytes of the file instead, which has at least as many. The address may change.
     pub(crate) fn resize(&mut self, len: u64) -> Result<(), FileError> {
-        let again = self.file.try_clone();
-        let file =
-            again.map_err(|source| FileError::Os { path: self.path.clone(), call: "open again", source })?;
-        *self = Self::of(file, &self.path, len, self.mode)?;
+        // the old pages go one by one: first from the handler's list, then from memory
+        (self.watched, self.mapping, self.len) = map(&self.file, &self.path, len, self.mode)?;
         Ok(())
     }
+}
+
+/// The first `len` bytes of `file` as memory.
+fn map(file: &File, path: &Path, len: u64, mode: MapMode) -> Result<(Watched, Mapping, usize), FileError> {
+    let fail = |source| FileError::Os { path: path.to_path_buf(), call: "map", source };
+    let too_long = || fail(io::ErrorKind::FileTooLarge.into());
+    let fits = |&len: &usize| len <= isize::MAX.unsigned_abs() - page_size();
+    let len = usize::try_from(len).ok().filter(fits).ok_or_else(too_long)?;
+    let whole = len.next_multiple_of(page_size());
+    let shared = mode != MapMode::CopyOnWrite;
+    let base = os::map_file(file.as_fd(), 0, whole, mode.access(), shared);
+    let base = base.map_err(|errno| fail(errno.into()))?;
+    let watched = Watched::new(base, whole);
+    // SAFETY: the mapping just made, whole.
+    Ok((watched, unsafe { Mapping::own(base, whole) }, len))
 }

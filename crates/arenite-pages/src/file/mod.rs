@@ -10,6 +10,7 @@
 
 mod error;
 mod header;
+mod locked_file;
 mod mapped_allocator;
 mod mapped_array;
 mod mapped_file;
@@ -17,6 +18,7 @@ mod mapping;
 mod newborn;
 
 pub use error::FileError;
+pub(crate) use locked_file::LockedFile;
 pub use mapped_allocator::MemoryMappedAllocator;
 pub use mapped_array::{ArrayOrder, MappedArray};
 pub use mapped_file::{MapMode, MappedFile, flush_file, map_file, unmap_file};

@@ -42,9 +42,8 @@ impl Newborn {
     }
 
     /// Gives it its name.
-    pub(crate) fn born(self) -> io::Result<File> {
-        std::fs::hard_link(&self.unborn, &self.path)?;
-        self.file.try_clone()
+    pub(crate) fn born(&self) -> io::Result<()> {
+        std::fs::hard_link(&self.unborn, &self.path)
     }
 }
 
@@ -107,6 +106,7 @@ mod tests {
         let born = Newborn::new(&path, 0o600).unwrap();
         std::fs::write(&path, "somebody's").unwrap();
         assert_eq!(born.born().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        drop(born);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's");
     }

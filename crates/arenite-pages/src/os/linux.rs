@@ -274,7 +274,7 @@ pub(crate) unsafe fn sync_mapping(start: NonNull<u8>, len: usize) -> Result<(), 
 /// Locks one byte of a file for this open file description, until that is closed or its process ends. False: another
 /// description has it.
 pub(crate) fn claim_byte(file: BorrowedFd<'_>, byte: u8) -> Result<bool, Errno> {
-    match byte_lock(file, libc::F_OFD_SETLK, byte) {
+    match byte_lock(file, libc::F_OFD_SETLK, libc::F_WRLCK, byte) {
         Ok(_) => Ok(true),
         Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
         Err(errno) => Err(errno),
@@ -283,21 +283,28 @@ pub(crate) fn claim_byte(file: BorrowedFd<'_>, byte: u8) -> Result<bool, Errno> 
 
 /// Whether another open file description has locked this byte.
 pub(crate) fn byte_is_claimed(file: BorrowedFd<'_>, byte: u8) -> Result<bool, Errno> {
-    byte_lock(file, libc::F_OFD_GETLK, byte).map(|lock| i32::from(lock.l_type) != libc::F_UNLCK)
+    byte_lock(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte)
+        .map(|lock| i32::from(lock.l_type) != libc::F_UNLCK)
 }
 
-fn byte_lock(file: BorrowedFd<'_>, command: libc::c_int, byte: u8) -> Result<libc::flock, Errno> {
-    let mut lock =
-        libc::flock { l_type: WRITE_LOCK, l_whence: FROM_START, l_start: byte.into(), l_len: 1, l_pid: 0 };
+/// Gives a byte up that this open file description has locked.
+pub(crate) fn give_up_byte(file: BorrowedFd<'_>, byte: u8) {
+    let _given_up: Result<_, Errno> = byte_lock(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte);
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the constants are 0 to 2")]
+fn byte_lock(
+    file: BorrowedFd<'_>,
+    command: libc::c_int,
+    kind: libc::c_int,
+    byte: u8,
+) -> Result<libc::flock, Errno> {
+    let (l_type, l_whence) = (kind as libc::c_short, libc::SEEK_SET as libc::c_short);
+    let mut lock = libc::flock { l_type, l_whence, l_start: byte.into(), l_len: 1, l_pid: 0 };
     // SAFETY: the descriptor is open while it is borrowed; the kernel reads and writes the struct alone.
     answer(unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) }.into())?;
     Ok(lock)
 }
-
-#[expect(clippy::cast_possible_truncation, reason = "the constants are 1 and 0")]
-const WRITE_LOCK: libc::c_short = libc::F_WRLCK as libc::c_short;
-#[expect(clippy::cast_possible_truncation, reason = "the constants are 1 and 0")]
-const FROM_START: libc::c_short = libc::SEEK_SET as libc::c_short;
 
 // --- double mappings
 

@@ -85,7 +85,8 @@ impl RingFile {
         let fail = |source| RingError::Open { path: path.to_path_buf(), source };
         let newborn = Newborn::new(path, 0o600).map_err(fail)?;
         fill(newborn.file(), &header, bytes)?;
-        Ok(Self { file: newborn.born().map_err(fail)? })
+        newborn.born().map_err(fail)?;
+        Ok(Self { file: newborn.file().try_clone().map_err(fail)? })
     }
 
     /// The ring in the file at `path`.
@@ -160,17 +161,19 @@ impl RingFile {
             let end = if end == End::Producer { "producer" } else { "consumer" };
             return Err(RingError::Taken { end });
         }
+        let claim = Claim { file: own, end };
+        let own = claim.file.as_fd();
         let map = || -> Result<_, rustix::io::Errno> {
-            let control = os::map_file(own.as_fd(), 0, page_size(), Access::ReadWrite, true)?;
+            let control = os::map_file(own, 0, page_size(), Access::ReadWrite, true)?;
             // SAFETY: the mapping just made, of that size, is handed over.
             let control = unsafe { Mapping::own(control, page_size()) };
-            Ok((control, DoubleMapping::of_file(own.as_fd(), page_size() as u64, bytes)?))
+            Ok((control, DoubleMapping::of_file(own, page_size() as u64, bytes)?))
         };
         let (control, memory) = map().map_err(|errno| os_error("map the file")(errno.into()))?;
         let positions = control.as_ptr().as_ptr().wrapping_add(POSITIONS).cast();
         let positions = NonNull::new(positions).unwrap_or(NonNull::dangling());
         os::register_barrier(true);
-        let place = Place::File(Hold { file: own, _control: control });
+        let place = Place::File(Hold { claim, _control: control });
         // SAFETY: 1. `header` checked size and capacity, and `T` is plain data. 2. the mapping is in `place`. The caller
         // promised that whoever else maps the file keeps to the protocol.
         let shared = unsafe { Shared::of_file(memory, positions, place, capacity) };
@@ -200,9 +203,22 @@ pub(crate) enum Place {
 /// What one end of a ring in a file holds on to.
 #[derive(Debug)]
 pub(crate) struct Hold {
-    /// An open file description of this end's own, which has the lock on its byte.
-    file: File,
+    claim: Claim,
     _control: Mapping,
+}
+
+/// An open file description of an end's own, which has the lock on its byte. It gives that up by word and not by closing,
+/// because a child process that is being started has a copy of the descriptor for a moment.
+#[derive(Debug)]
+struct Claim {
+    file: File,
+    end: End,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        os::give_up_byte(self.file.as_fd(), byte(self.end));
+    }
 }
 
 impl Place {
@@ -214,7 +230,7 @@ impl Place {
     pub(crate) fn is_dead(&self, end: End) -> bool {
         match self {
             Self::Process => false,
-            Self::File(hold) => os::byte_is_claimed(hold.file.as_fd(), byte(end)) == Ok(false),
+            Self::File(hold) => os::byte_is_claimed(hold.claim.file.as_fd(), byte(end)) == Ok(false),
         }
     }
 }

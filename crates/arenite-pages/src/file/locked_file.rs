@@ -1,0 +1,37 @@
+//! A file that is locked while this value lives.
+//!
+//! Rests on `flock` through the standard library. It is unlocked by word and not left to the closing of its descriptor,
+//! because a child process that is being started has a copy of that for a moment.
+
+use super::{FileError, MapMode};
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+/// A file, locked against everybody for writing, or against writers for reading.
+#[derive(Debug)]
+pub(crate) struct LockedFile(File);
+
+impl LockedFile {
+    /// Locks `file`, without waiting.
+    pub(crate) fn new(file: File, path: &Path, mode: MapMode) -> Result<Self, FileError> {
+        let locked = if mode == MapMode::ReadWrite { file.try_lock() } else { file.try_lock_shared() };
+        locked.map(|()| Self(file)).map_err(|error| match error {
+            TryLockError::WouldBlock => FileError::Locked { path: path.to_path_buf() },
+            TryLockError::Error(source) => FileError::Os { path: path.to_path_buf(), call: "lock", source },
+        })
+    }
+}
+
+impl core::ops::Deref for LockedFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        let _unlocked: std::io::Result<()> = self.0.unlock();
+    }
+}
