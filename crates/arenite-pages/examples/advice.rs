@@ -1,0 +1,48 @@
+//! What a program can tell the kernel: find it now, take it if you must, give me larger pages, show me what was written.
+//!
+//! cargo run --release -p arenite-pages --example advice
+
+use arenite_pages::{Prefetch, Region, WriteWatch, large_alloc, thread_faults};
+use std::error::Error;
+
+const SIZE: usize = 64 << 20;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut cache = Region::reserve(SIZE, "cache")?;
+    cache.advise_huge(0, SIZE, true)?;
+    cache.commit(0, SIZE)?;
+
+    // found before it is used, by two threads, with progress
+    let progress = |done: usize, all: usize| println!("prefetch: {} of {} MiB", done >> 20, all >> 20);
+    Prefetch::new().threads(2).progress(&progress).run(&cache, 0..SIZE)?;
+    let before = thread_faults().unwrap_or_default();
+    cache.poke(SIZE / 2, b"costly")?;
+    println!("faults to use it: {}", thread_faults().unwrap_or_default().minor - before.minor);
+    println!("on huge pages: {:.0} %", cache.huge_report()?.huge_share() * 100.0);
+
+    // lent to the kernel, and taken back: each page is kept or known to be lost
+    #[expect(unsafe_code, reason = "lends memory")]
+    // SAFETY: nobody uses the range before it is reclaimed.
+    let offer = unsafe { cache.offer(0, SIZE) }?;
+    let back = offer.reclaim();
+    println!("kept {} MiB, lost {} ranges", back.kept >> 20, back.lost.len());
+
+    // what was written since, for an incremental save
+    match WriteWatch::new(0..SIZE, &cache) {
+        Ok(mut watch) => {
+            #[expect(unsafe_code, reason = "writes a byte")]
+            // SAFETY: a committed byte that nobody borrows.
+            unsafe {
+                cache.as_ptr().add(5 << 20).write(1)
+            };
+            println!("written: {:?}", watch.written()?);
+        }
+        Err(refused) => println!("{refused}"),
+    }
+
+    cache.lock(0, 1 << 16).unwrap_or_else(|refused| println!("{refused}"));
+    let mut block = large_alloc(8 << 20)?;
+    block.prefetch()?;
+    println!("a large block: {:?}, {:?}", block.kind(), block.report()?);
+    Ok(())
+}
