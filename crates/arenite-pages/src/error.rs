@@ -185,7 +185,10 @@ impl fmt::Display for PageCause {
 
 impl fmt::Display for PageError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "cannot {} {}", self.call.words(), Bytes(self.size))?;
+        write!(out, "cannot {}", self.call.words())?;
+        if self.size > 0 || self.region > 0 {
+            write!(out, " {}", Bytes(self.size))?;
+        }
         if self.region > 0 {
             write!(out, " at offset {} of region `{}` of {}", self.offset, self.label, Bytes(self.region))?;
         } else if !self.label.is_empty() {

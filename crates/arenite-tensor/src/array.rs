@@ -10,6 +10,7 @@ use crate::{
 };
 use arenite_alloc::Global;
 use arenite_core::Resource;
+use arenite_pages::{NumaDistribution, NumaError, numa_distribution, numa_node};
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -129,6 +130,23 @@ impl<T: Element, R: Resource> Array<T, R> {
     #[must_use]
     pub fn memory_usage(&self) -> usize {
         size_of_val(self.as_slice())
+    }
+
+    /// The NUMA node on which the first element lies; `None` where it is in no memory yet. One system call.
+    ///
+    /// # Errors
+    /// [`NumaError::Os`] where the kernel does not tell.
+    pub fn numa_node(&self) -> Result<Option<usize>, NumaError> {
+        numa_node(self.as_slice().as_ptr().cast())
+    }
+
+    /// How many bytes of the elements lie on which NUMA node, in the whole OS pages around them. A system call for 512 OS
+    /// pages.
+    ///
+    /// # Errors
+    /// As [`Array::numa_node`].
+    pub fn numa_distribution(&self) -> Result<NumaDistribution, NumaError> {
+        numa_distribution(self.as_slice().as_ptr().cast(), self.memory_usage())
     }
 
     /// Whether the elements lie row after row without gaps: always so for an array that owns them.

@@ -123,7 +123,9 @@ pub mod prelude {
     };
     #[cfg(feature = "observe")]
     pub use arenite_observe::{MemoryTracker, Timeline};
-    pub use arenite_pages::{Pages, Region};
+    pub use arenite_pages::{
+        MapMode, MappedArray, MemoryMappedAllocator, NumaAllocator, NumaPolicy, Pages, Region, ring_buffer,
+    };
     #[cfg(feature = "tensor")]
     pub use arenite_tensor::{Array, ArrayError, ArrayView, ArrayViewMut};
 }

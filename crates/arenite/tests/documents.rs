@@ -199,3 +199,46 @@ fn n41_n42_n43_a_pool_is_used_and_destroyed() -> Result<(), Box<dyn Error>> {
     assert_eq!(upstream.state().live_blocks, 0);
     Ok(())
 }
+
+#[test]
+fn u30_u31_an_array_backed_by_a_file() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let file_path = folder.path().join("large_array.dat");
+    let array_size = [10000, 10000]; // 100M f64 elements
+    let mmap_allocator = MemoryMappedAllocator::new(&file_path, true)?; // read-write
+    let mut array = Array::with_allocator(&mmap_allocator).zeros(array_size)?;
+    // Modifications are automatically written to disk
+    array[[1000, 1000]] = 42.0;
+    // Explicit sync to disk
+    mmap_allocator.sync()?;
+    println!("Array backed by file: {}", file_path.display());
+    println!("Array size: {} bytes", array.memory_usage());
+    assert_eq!(array.memory_usage(), 800_000_000);
+    drop(array);
+    drop(mmap_allocator);
+    let mut number = [0; 8];
+    let file = std::fs::File::open(&file_path)?;
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut number, 8 * (1000 * 10_000 + 1000))?;
+    assert_eq!(f64::from_ne_bytes(number), 42.0);
+    Ok(())
+}
+
+#[test]
+fn u36_u37_arrays_under_numa_policies() -> Result<(), Box<dyn Error>> {
+    // Allocate on local NUMA node
+    let local_allocator = NumaAllocator::new(NumaPolicy::Local)?;
+    // Allocate with interleaving across all nodes
+    let interleaved_allocator = NumaAllocator::new(NumaPolicy::Interleave)?;
+    // Allocate on specific node
+    let node_allocator = NumaAllocator::new(NumaPolicy::Bind(0))?;
+    // Create arrays with different NUMA policies
+    let local_array = Array::<f64>::with_allocator(&local_allocator).zeros([5000, 5000])?;
+    let interleaved_array = Array::<f64>::with_allocator(&interleaved_allocator).zeros([5000, 5000])?;
+    // Check NUMA placement
+    println!("Local array NUMA node: {:?}", local_array.numa_node());
+    println!("Interleaved array NUMA distribution: {:?}", interleaved_array.numa_distribution());
+    let bound = Array::<f64>::with_allocator(&node_allocator).ones([500, 500])?;
+    assert_eq!((bound.numa_node()?, bound.numa_distribution()?.absent), (Some(0), 0));
+    assert!(bound.numa_distribution()?.on(0) >= bound.memory_usage());
+    Ok(())
+}

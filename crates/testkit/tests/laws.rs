@@ -4,7 +4,7 @@
 
 use arenite_alloc::*;
 use arenite_core::{Alignment, Block, Resource};
-use arenite_pages::Pages;
+use arenite_pages::{MemoryMappedAllocator, NumaAllocator, NumaPolicy, Pages};
 use std::rc::Rc;
 use std::sync::Arc;
 use testkit::doubles::{Counting, Scribbling, ThreadCounter};
@@ -22,6 +22,12 @@ const ARENA: Traits = EACH.freed_together();
 /// Blocks of 4 KiB at 64.
 const POOL: Traits = EACH.equal_blocks(4096, 64, 64);
 
+/// Blocks in a file that nobody finds again: it has lost its name.
+fn in_a_file() -> MemoryMappedAllocator {
+    let folder = tempfile::tempdir().unwrap();
+    MemoryMappedAllocator::new(folder.path().join("blocks"), true).unwrap()
+}
+
 fn options() -> ArenaOptions {
     ArenaOptions::new()
 }
@@ -30,6 +36,9 @@ fn options() -> ArenaOptions {
 resource_laws!(global, Global, EACH.shared_counts());
 resource_laws!(system, System::new(), EACH);
 resource_laws!(pages, Pages::new(), EACH);
+resource_laws!(numa_local, NumaAllocator::new(NumaPolicy::Local).unwrap(), EACH);
+resource_laws!(numa_interleaved, NumaAllocator::new(NumaPolicy::Interleave).unwrap(), EACH);
+resource_laws!(in_a_file, in_a_file(), EACH);
 
 // Arenas over a range.
 resource_laws!(arena, Arena::new(), ARENA);

@@ -68,6 +68,8 @@ struct Blocks {
     free: BTreeMap<usize, usize>,
     /// How much of the file is mapped: whole OS pages.
     mapped: usize,
+    /// From here on the file was never lent, nor somebody's before: it is zero.
+    fresh: usize,
     in_use: usize,
     peak: usize,
 }
@@ -121,6 +123,7 @@ impl MemoryMappedAllocator {
             live: BTreeMap::new(),
             free: BTreeMap::from([(0, size)]),
             mapped: 0,
+            fresh: original,
             in_use: 0,
             peak: 0,
         };
@@ -257,6 +260,7 @@ impl MemoryMappedAllocator {
             }
         }
         blocks.live.insert(at, layout);
+        blocks.fresh = blocks.fresh.max(end);
         blocks.in_use += size;
         blocks.peak = blocks.peak.max(blocks.in_use);
         Ok(NonNull::slice_from_raw_parts(self.at(at), size))
@@ -305,6 +309,18 @@ fn rounded(layout: Layout) -> Option<usize> {
 unsafe impl Resource for MemoryMappedAllocator {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.take(&mut self.lock(), layout)
+    }
+
+    /// Writes zeroes only where the file had something before: a large fresh block is not touched.
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let mut blocks = self.lock();
+        let fresh = blocks.fresh;
+        let block = self.take(&mut blocks, layout)?;
+        let at = block.cast::<u8>().addr().get() - self.mapping.as_ptr().addr().get();
+        let used = fresh.saturating_sub(at).min(block.len());
+        // SAFETY: the block is live, this call's alone, and at least that long.
+        unsafe { block.cast::<u8>().write_bytes(0, used) };
+        Ok(block)
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
@@ -388,6 +404,7 @@ impl Trim for MemoryMappedAllocator {
             return 0;
         }
         blocks.mapped = keep;
+        blocks.fresh = blocks.fresh.min(keep);
         // a file that cannot be made shorter is only longer than it must be
         let _shorter: std::io::Result<()> = self.file.set_len(keep as u64);
         gone
