@@ -30,11 +30,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     // what was written since, for an incremental save
     match WriteWatch::new(0..SIZE, &cache) {
         Ok(mut watch) => {
+            let byte = cache.as_ptr().as_ptr().wrapping_add(5 << 20);
             #[expect(unsafe_code, reason = "writes a byte")]
             // SAFETY: a committed byte that nobody borrows.
             unsafe {
-                cache.as_ptr().add(5 << 20).write(1)
-            };
+                byte.write(1);
+            }
             println!("written: {:?}", watch.written()?);
         }
         Err(refused) => println!("{refused}"),

@@ -4,21 +4,28 @@
 
 use arenite_pages::{Scalars, memory};
 
+/// Says why a call was refused.
+fn refused<T>(done: Result<T, memory::MemoryError>) {
+    if let Err(error) = done {
+        println!("refused: {error}");
+    }
+}
+
 fn main() -> Result<(), memory::MemoryError> {
     let region = memory::reserve(1_048_576, "buffer")?; // 1 MB of addresses
     memory::commit(region.addr, 65_536)?; // 64 KB of memory
     memory::poke(region.addr, &[72, 101, 108])?;
     println!("{:?}", memory::peek(region.addr, 3)?);
-    memory::typed_poke(region.addr + 8, &Scalars::Float32(vec![3.14, 2.71, 1.41]))?;
+    memory::typed_poke(region.addr + 8, &Scalars::Float32(vec![0.5, 1.5, 2.5]))?;
     println!("{:?}", memory::typed_peek(region.addr + 8, "float32", 3)?);
 
     memory::protect(region.addr, 4096, "read")?;
-    println!("{}", memory::poke(region.addr, &[0]).unwrap_err());
-    println!("{}", memory::protect(region.addr, 4096, "read-write-execute").unwrap_err());
+    refused(memory::poke(region.addr, &[0]));
+    refused(memory::protect(region.addr, 4096, "read-write-execute"));
     println!("{:?}", memory::query(region.addr)?);
 
     memory::offer(region.addr + 8192, 4096)?;
-    println!("{}", memory::peek(region.addr + 8192, 1).unwrap_err());
+    refused(memory::peek(region.addr + 8192, 1));
     println!("{:?}", memory::reclaim(region.addr + 8192)?);
 
     let ring = memory::ring_buffer(65_536)?;
@@ -27,7 +34,7 @@ fn main() -> Result<(), memory::MemoryError> {
     memory::ring_buffer_free(ring.ring_id)?;
 
     memory::release(region.addr)?;
-    println!("{}", memory::release(region.addr).unwrap_err());
-    println!("{}", memory::peek(region.addr, 1).unwrap_err());
+    refused(memory::release(region.addr));
+    refused(memory::peek(region.addr, 1));
     Ok(())
 }

@@ -17,8 +17,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(stack.typed_peek::<f64>(2 * step, 1)?, [2.0]);
 
     // what is not committed answers with an error instead of a fault
-    let refused = stack.peek(3 * step, 1).unwrap_err();
-    println!("refused: {refused}");
+    if let Err(refused) = stack.peek(3 * step, 1) {
+        println!("refused: {refused}");
+    }
 
     // a larger home for the first two mebibytes, without copying a byte
     let larger = RegionOptions::new().labelled("larger").reserve(1 << 31)?;

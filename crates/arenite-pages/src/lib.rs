@@ -1,10 +1,24 @@
-//! Bytes from the operating system: regions of address space, the memory behind them, and what the machine offers.
+//! Bytes from the operating system: everything that it can do with memory, safely, and what the machine offers.
 //!
-//! Rests on `arenite-core` for its words and on `rustix` for the calls, which stand in `os/` alone. Everything above asks
-//! this room and never the operating system.
+//! Rests on `arenite-core` for its words and on `rustix` and `libc` for the calls, which stand in `os/` alone. Everything
+//! above asks this room and never the operating system.
 //!
-//! In the order in which bytes pass: a [`Region`] reserves addresses and commits memory; [`Pages`] maps whole blocks;
-//! [`HugeReport`] tells which of it lies on huge pages; [`machine`] reads what there is to be had.
+//! | you want | take |
+//! |---|---|
+//! | addresses now and memory later; access rights; guards; a look at what is there | [`Region`], [`RegionOptions`], [`Protection`], [`RegionInfo`], [`regions`], [`stats`] |
+//! | memory found before it is used, by many threads | [`Region::prefetch`], [`Prefetch`] |
+//! | memory lent to the kernel and taken back, page by page known to be kept or lost | [`Region::offer`], [`Reclaimed`] |
+//! | memory moved without a copy; what was written since | [`Region::remap`], [`WriteWatch`] |
+//! | whole blocks; the largest pages that can be had | [`Pages`], [`large_alloc`], [`HugeReport`] |
+//! | NUMA: place, verify, move | [`NumaAllocator`], [`numa_alloc`], [`numa_distribution`], [`migrate_range`] |
+//! | files as memory that outlive a crash and a truncation | [`map_file`], [`MappedArray`], [`MemoryMappedAllocator`] |
+//! | queues whose slices never split, between threads or processes | [`ring_buffer`], [`RingFile`] |
+//! | a wait for memory pressure | [`PressureTrigger`] |
+//! | all of it by address, for scripts and other languages | [`memory`] |
+//! | what this machine has and what binds this process | [`machine`] |
+//!
+//! Linux is the first platform; what a kernel lacks is a typed error that says so. Each facility has an example of under 80
+//! lines in this crate's `examples/`.
 
 mod error;
 mod faults;

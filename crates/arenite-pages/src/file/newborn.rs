@@ -72,7 +72,7 @@ pub(crate) fn allocate(file: &File, path: &Path, from: u64, len: u64) -> Result<
 
 /// For file systems that cannot set room aside: what is written has room. Only for what lies beyond the file's end.
 fn write_zeroes(file: &File, from: u64, len: u64) -> io::Result<()> {
-    const ZEROES: [u8; 65_536] = [0; 65_536];
+    static ZEROES: [u8; 65_536] = [0; 65_536];
     let mut at = from.max(file.metadata()?.len());
     while at < len {
         let count = usize::try_from(len - at).unwrap_or(usize::MAX).min(ZEROES.len());

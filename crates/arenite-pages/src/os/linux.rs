@@ -8,7 +8,7 @@
 //! A *range* is an address and a length in bytes that are multiples of the OS page, the length positive.
 #![expect(unsafe_code, reason = "maps, protects and unmaps address ranges")]
 
-use super::{Access, Advice, NodeSet, Placement, Run};
+use super::{Access, Advice, NodeSet, Placement, Run, Scan};
 use core::ffi::CStr;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
@@ -161,8 +161,9 @@ pub(crate) unsafe fn unlock(start: NonNull<u8>, len: usize) -> Result<(), Errno>
 /// Moves the OS pages of one range to another without copying. The source stays mapped, with its access, and is empty.
 ///
 /// # Safety
-/// 1. Both ranges are private anonymous mappings of the caller's, each inside one mapping, and do not overlap. 2. Nobody
-/// uses the contents of either. 3. On an error the target may be unmapped: the caller maps it again or gives it up.
+/// 1. Both ranges are private anonymous mappings of the caller's, each inside one mapping, and do not overlap.
+/// 2. Nobody uses the contents of either.
+/// 3. On an error the target may be unmapped: the caller maps it again or gives it up.
 pub(crate) unsafe fn move_range(from: NonNull<u8>, len: usize, to: NonNull<u8>) -> Result<(), Errno> {
     let (from, to) = (from.as_ptr().cast(), to.as_ptr().cast());
     // SAFETY: the caller's promises; the call replaces its own target alone.
@@ -178,9 +179,8 @@ pub(crate) fn read_own(from: usize, into: &mut [u8]) -> Result<usize, Errno> {
     let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     let remote = libc::iovec { iov_base: core::ptr::without_provenance_mut(from), iov_len: into.len() };
     // SAFETY: the kernel writes at most `into.len()` bytes to `into`, and checks the other address itself.
-    copied(answer(unsafe {
-        libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
-    } as i64))
+    let done = unsafe { libc::process_vm_readv(own(), &raw const local, 1, &raw const remote, 1, 0) };
+    copied(answer(done as i64))
 }
 
 /// Copies `bytes` to memory of this process at `to` through the kernel. How many there was room for up to the first that
@@ -192,9 +192,13 @@ pub(crate) unsafe fn write_own(to: usize, bytes: &[u8]) -> Result<usize, Errno> 
     let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     let remote = libc::iovec { iov_base: core::ptr::without_provenance_mut(to), iov_len: bytes.len() };
     // SAFETY: the kernel reads `bytes`, and checks the other address itself; the caller promised that nobody uses it.
-    copied(answer(unsafe {
-        libc::process_vm_writev(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
-    } as i64))
+    let done = unsafe { libc::process_vm_writev(own(), &raw const local, 1, &raw const remote, 1, 0) };
+    copied(answer(done as i64))
+}
+
+/// This process's number.
+fn own() -> libc::pid_t {
+    rustix::process::getpid().as_raw_nonzero().get()
 }
 
 fn copied(answer: Result<i64, Errno>) -> Result<usize, Errno> {
@@ -446,17 +450,6 @@ struct ScanArgument {
     returned: u64,
 }
 
-/// Which OS pages a [`scan`] returns.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scan {
-    /// Only pages with one of these kinds.
-    pub(crate) any_of: u64,
-    /// The kinds that a run tells.
-    pub(crate) returned: u64,
-    /// Whether the pages found are watched afresh, in the same step.
-    pub(crate) watch_again: bool,
-}
-
 /// Finds runs of OS pages in `[start, end)`, whole pages, by the kernel's page tables: `pagemap` is `/proc/self/pagemap`.
 /// How many runs there are, and where the walk stopped because `into` was full.
 pub(crate) fn scan(
@@ -546,6 +539,7 @@ pub(crate) fn register_barrier(shared: bool) -> bool {
 
 /// A full barrier on every processor that runs a thread of this process (shared: of any that registered). False where
 /// the kernel has none.
+#[cfg_attr(loom, expect(dead_code, reason = "a model has a fence instead"))]
 pub(crate) fn barrier(shared: bool) -> bool {
     let command = if shared { 1 << 1 } else { 1 << 3 };
     // SAFETY: the call touches no memory.

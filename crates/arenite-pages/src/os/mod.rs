@@ -11,7 +11,8 @@ mod linux;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 
-#[cfg(not(target_os = "linux"))]
+// also in the tests of Linux, so that it cannot fall behind
+#[cfg(any(test, not(target_os = "linux")))]
 mod unsupported;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unsupported::*;
@@ -91,6 +92,17 @@ pub(crate) struct Run {
     pub(crate) end: usize,
     /// The `PAGE_IS_…` bits of the kernel.
     pub(crate) kinds: u64,
+}
+
+/// Which OS pages a scan returns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scan {
+    /// Only pages with one of these kinds.
+    pub(crate) any_of: u64,
+    /// The kinds that a run tells.
+    pub(crate) returned: u64,
+    /// Whether the pages found are watched afresh, in the same step.
+    pub(crate) watch_again: bool,
 }
 
 /// The bits of [`Run::kinds`].

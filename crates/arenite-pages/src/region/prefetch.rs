@@ -72,7 +72,7 @@ impl<'a> Prefetch<'a> {
         if self.threads <= 1 && self.nodes.is_empty() {
             let done = AtomicUsize::new(0);
             let mut steps = Steps::new(range);
-            while let Some(step) = steps.next() {
+            for step in steps.by_ref() {
                 self.step(region, step, &done, size)?;
             }
             // an empty range is refused as one
@@ -132,11 +132,7 @@ impl<'a> Prefetch<'a> {
     }
 
     /// The parts, each with the processors that fill it (none: any).
-    fn parts(
-        &self,
-        region: &Region,
-        range: &Range<usize>,
-    ) -> Result<Vec<(Vec<usize>, Mutex<Steps>)>, PageError> {
+    fn parts(&self, region: &Region, range: &Range<usize>) -> Result<Vec<Part>, PageError> {
         let _checked =
             region.range(crate::PageCall::Prefetch, range.start, range.end.saturating_sub(range.start))?;
         if self.nodes.is_empty() {
@@ -160,6 +156,9 @@ pub(crate) fn shares(range: &Range<usize>, count: usize) -> Vec<Range<usize>> {
     let at = |part: usize| range.start.saturating_add(part.saturating_mul(each)).min(range.end);
     (0..count).map(|part| at(part)..at(part + 1)).collect()
 }
+
+/// A part of a range, with the processors that fill it (none: any).
+type Part = (Vec<usize>, Mutex<Steps>);
 
 /// The steps of one part.
 #[derive(Debug)]

@@ -133,8 +133,9 @@ impl Table {
         if self.len == self.room {
             self.widen()?;
         }
+        let end = self.start.as_ptr().wrapping_add(self.len);
         // SAFETY: there is room for one more entry in pages of this value's own.
-        unsafe { self.start.as_ptr().add(self.len).write(entry) };
+        unsafe { end.write(entry) };
         self.len += 1;
         let at = self.entries().partition_point(|other| other.base > entry.base);
         self.entries_mut()[at..].rotate_right(1);

@@ -104,6 +104,7 @@ pub(crate) fn stay_awake(own: &Sign) {
 }
 
 #[cfg(all(test, loom))]
+#[expect(unsafe_code, reason = "stands for the memory of a ring")]
 mod loom_models {
     use super::*;
     use loom::cell::UnsafeCell;
