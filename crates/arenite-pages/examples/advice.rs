@@ -1,6 +1,7 @@
 //! What a program can tell the kernel: find it now, take it if you must, give me larger pages, show me what was written.
 //!
 //! cargo run --release -p arenite-pages --example advice
+#![expect(unsafe_code, reason = "uses memory that it alone has")]
 
 use arenite_pages::{Prefetch, Region, WriteWatch, large_alloc, thread_faults};
 use std::error::Error;
@@ -21,7 +22,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("on huge pages: {:.0} %", cache.huge_report()?.huge_share() * 100.0);
 
     // lent to the kernel, and taken back: each page is kept or known to be lost
-    #[expect(unsafe_code, reason = "lends memory")]
     // SAFETY: nobody uses the range before it is reclaimed.
     let offer = unsafe { cache.offer(0, SIZE) }?;
     let back = offer.reclaim();
@@ -31,7 +31,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     match WriteWatch::new(0..SIZE, &cache) {
         Ok(mut watch) => {
             let byte = cache.as_ptr().as_ptr().wrapping_add(5 << 20);
-            #[expect(unsafe_code, reason = "writes a byte")]
             // SAFETY: a committed byte that nobody borrows.
             unsafe {
                 byte.write(1);

@@ -1,6 +1,7 @@
 //! A table of numbers in a file: larger than memory if need be, whole after a crash, alive after a truncation.
 //!
 //! cargo run --release -p arenite-pages --example mapped_array
+#![expect(unsafe_code, reason = "uses memory that it alone has")]
 
 use arenite_core::{Block, Resource};
 use arenite_pages::{FileError, MapMode, MappedArray, MemoryMappedAllocator};
@@ -27,7 +28,6 @@ fn run(folder: &std::path::Path) -> Result<(), Box<dyn Error>> {
     drop(prices);
 
     let prices = MappedArray::<f64>::open(&path, MapMode::ReadOnly)?;
-    #[expect(unsafe_code, reason = "borrows the pages of a file")]
     // SAFETY: nobody writes to the file while the slice lives.
     let mean = unsafe { prices.as_slice() }.iter().skip(1).step_by(2).take(1000).sum::<f64>() / 1000.0;
     println!("mean price {mean}");

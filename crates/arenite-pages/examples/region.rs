@@ -1,6 +1,7 @@
 //! A stack that grows in place: a gibibyte of addresses, as much memory as is used, a guard at either end.
 //!
 //! cargo run --release -p arenite-pages --example region
+#![expect(unsafe_code, reason = "uses memory that it alone has")]
 
 use arenite_pages::{PageState, RegionOptions, page_size, regions, stats};
 use std::error::Error;
@@ -23,7 +24,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // a larger home for the first two mebibytes, without copying a byte
     let larger = RegionOptions::new().labelled("larger").reserve(1 << 31)?;
-    #[expect(unsafe_code, reason = "moves memory")]
     // SAFETY: nobody borrows a byte of either region.
     unsafe { stack.remap(0, 2 * step, &larger, 0) }?;
     assert_eq!(larger.typed_peek::<f64>(step, 1)?, [1.0]);

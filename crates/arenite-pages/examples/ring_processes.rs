@@ -1,6 +1,7 @@
 //! A ring between two processes, one of which dies: the other learns of it, and nothing that was committed is lost.
 //!
 //! cargo run --release -p arenite-pages --example ring_processes
+#![expect(unsafe_code, reason = "uses memory that it alone has")]
 
 use arenite_pages::{RingFile, WaitError};
 use std::error::Error;
@@ -20,7 +21,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn parent(path: &Path) -> Result<(), Box<dyn Error>> {
     let ring = RingFile::create::<u64>(path, 1000)?;
-    #[expect(unsafe_code, reason = "maps a file that a child maps, too")]
     // SAFETY: both processes run this program, and nobody else opens the file.
     let mut consumer = unsafe { ring.consumer::<u64>() }?;
     let mut child = Command::new(std::env::current_exe()?).arg(path).spawn()?;
@@ -41,7 +41,6 @@ fn parent(path: &Path) -> Result<(), Box<dyn Error>> {
 /// Sends numbers and dies without a word.
 fn child(path: &Path) -> Result<(), Box<dyn Error>> {
     let ring = RingFile::open(path)?;
-    #[expect(unsafe_code, reason = "maps a file that the parent maps, too")]
     // SAFETY: as in the parent.
     let mut producer = unsafe { ring.producer::<u64>() }?;
     for number in 1..=5000 {

@@ -113,8 +113,13 @@ mod tests {
             kind,
             features: features.iter().map(|&feature| feature.into()).collect(),
         };
-        let member =
-            |name: &str, uses| Member { name: name.into(), folder: name.into(), published: true, uses };
+        let member = |name: &str, uses| Member {
+            name: name.into(),
+            folder: name.into(),
+            published: true,
+            uses,
+            examples: vec![],
+        };
         Graph {
             root: "/".into(),
             target: "/".into(),

@@ -39,6 +39,8 @@ pub struct Member {
     pub published: bool,
     /// What it uses, crates of the workspace and others.
     pub uses: Vec<Use>,
+    /// Its examples by name.
+    pub examples: Vec<String>,
 }
 
 /// The workspace.
@@ -95,7 +97,10 @@ fn member(package: &Package) -> Member {
     });
     // `publish = false` is an empty list of registries
     let published = package.publish.as_ref().is_none_or(|registries| !registries.is_empty());
-    Member { name: package.name.to_string(), folder, published, uses: uses.collect() }
+    let examples =
+        package.targets.iter().filter(|target| target.is_example()).map(|target| target.name.clone());
+    let examples = examples.collect();
+    Member { name: package.name.to_string(), folder, published, uses: uses.collect(), examples }
 }
 
 #[cfg(test)]

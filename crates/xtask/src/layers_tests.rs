@@ -6,7 +6,7 @@ use crate::graph::Use;
 fn member(name: &str, uses: &[(&str, Kind)]) -> Member {
     let published = find(HOUSE, name).is_none_or(|room| room.published);
     let uses = uses.iter().map(|&(name, kind)| Use { name: name.into(), kind, features: BTreeSet::new() });
-    Member { name: name.into(), folder: name.into(), published, uses: uses.collect() }
+    Member { name: name.into(), folder: name.into(), published, uses: uses.collect(), examples: vec![] }
 }
 
 fn said(members: &[Member]) -> Vec<String> {

@@ -114,6 +114,7 @@ pub fn test(graph: &Graph, machine: &Machine, fast: bool) -> Vec<Step> {
             steps.push(loom(graph, machine, &member.name, fast));
         }
     }
+    steps.push(examples(graph));
     let rules = [&["test", "-p", "xtask", "--no-fail-fast"], &HARNESS[..]].concat();
     steps.push(tests("rules of the house", vec![call(&rules)]));
     steps
@@ -132,6 +133,17 @@ pub fn check(graph: &Graph, machine: &Machine) -> Vec<Step> {
     let mut steps = form(graph, machine);
     steps.extend(papers_and_benchmarks(graph, machine));
     steps
+}
+
+/// Every example of the crates that are published, run to its end.
+fn examples(graph: &Graph) -> Step {
+    let mut all = Vec::new();
+    for member in graph.members.iter().filter(|member| member.published) {
+        for example in &member.examples {
+            all.push(call(&["run", "--quiet", "-p", &member.name, "--example", example]));
+        }
+    }
+    step("every example, run", all)
 }
 
 fn form(graph: &Graph, machine: &Machine) -> Vec<Step> {
@@ -215,9 +227,15 @@ mod tests {
 
     fn graph() -> Graph {
         let loom = Use { name: "loom".into(), kind: Kind::Normal, features: BTreeSet::new() };
-        let member =
-            |name: &str, uses| Member { name: name.into(), folder: name.into(), published: true, uses };
-        let members = vec![member("a", vec![]), member("b", vec![loom]), member("rivals", vec![])];
+        let member = |name: &str, uses| Member {
+            name: name.into(),
+            folder: name.into(),
+            published: true,
+            uses,
+            examples: vec![],
+        };
+        let shown = Member { examples: vec!["show".into()], ..member("a", vec![]) };
+        let members = vec![shown, member("b", vec![loom]), member("rivals", vec![])];
         Graph { root: "/w".into(), target: "/t".into(), members }
     }
 
@@ -234,10 +252,12 @@ mod tests {
             [
                 "test --workspace --exclude xtask --no-fail-fast -- --show-output",
                 "test -p b --lib --release --no-fail-fast loom_ -- --show-output",
+                "run --quiet -p a --example show",
                 "test -p xtask --no-fail-fast -- --show-output",
             ]
         );
-        assert!(steps.iter().all(|step| step.skips.is_empty() && step.tests));
+        assert!(steps.iter().all(|step| step.skips.is_empty()));
+        assert_eq!(steps.iter().filter(|step| !step.tests).count(), 1, "examples are no tests");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! grow (and wrap with the word): `written - read` is what lies between. Whoever sleeps says so in a flag first, runs the
 //! heavy half of a barrier, and looks once more; whoever moves a counter runs the light half and looks at the flag. So a
 //! counter's move costs one store and one load, and no wake-up is lost.
+#![cfg_attr(all(test, loom), expect(unsafe_code, reason = "a model stands for the memory of a ring"))]
 
 use crate::sync::{AtomicU32, AtomicUsize, Ordering, heavy_barrier, light_barrier};
 
@@ -104,7 +105,6 @@ pub(crate) fn stay_awake(own: &Sign) {
 }
 
 #[cfg(all(test, loom))]
-#[expect(unsafe_code, reason = "stands for the memory of a ring")]
 mod loom_models {
     use super::*;
     use loom::cell::UnsafeCell;
