@@ -4,13 +4,15 @@
 //! `report`), written for people (`text`) and for scripts (JSON). One report in both forms, so that what somebody pastes
 //! into an issue is what a script would have read.
 
+mod check;
 mod collect;
 mod report;
 mod text;
 
+pub use check::{CheckLine, Outcome};
 pub use report::{
-    CacheLine, DoctorReport, Driver, GpuLine, Gpus, LimitLine, MemorySection, NodeLine, Noted, PagesSection,
-    PressureLine, ProcessorSection,
+    CacheLine, DoctorReport, Driver, EventsLine, GpuLine, Gpus, LimitLine, MemorySection, NodeLine, Noted,
+    PagesSection, PressureLine, ProcessorSection,
 };
 
 use crate::whole_file::WholeFile;
@@ -24,12 +26,15 @@ use thiserror::Error;
 /// Show what this machine offers and what will limit arenite here
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(
-    after_help = "Examples:\n  arenite doctor\n  arenite doctor --json machine.json\n  arenite doctor --json - | jq .pages"
+    after_help = "Examples:\n  arenite doctor\n  arenite doctor --json machine.json\n  arenite doctor --json - | jq .pages\n  arenite doctor --check   # uses every facility once and says what works here"
 )]
 pub struct DoctorArgs {
     /// Also write the report as JSON to FILE, whole or not at all; `-` prints it in place of the text
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Use every facility for real, once, and say what works here; exit code 1 if one does something it should not
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// Why `arenite doctor` failed.
@@ -50,6 +55,18 @@ pub enum DoctorError {
         /// What the serialiser said.
         source: serde_json::Error,
     },
+    /// No folder could be made for the checks of files.
+    #[error("cannot make a folder for the checks in {}", std::env::temp_dir().display())]
+    Folder {
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A facility did something that it should not.
+    #[error("{failed} checks failed")]
+    Checks {
+        /// How many.
+        failed: usize,
+    },
     /// The report could not be printed.
     #[error("cannot print the report")]
     Print {
@@ -68,7 +85,11 @@ pub enum DoctorError {
 /// arenite_cli::doctor::run(&arenite_cli::doctor::DoctorArgs::default()).unwrap();
 /// ```
 pub fn run(args: &DoctorArgs) -> Result<(), DoctorError> {
-    let report = DoctorReport::of(&Machine::read(), &Probe::run(), MemoryVisibility::detect());
+    let mut report = DoctorReport::of(&Machine::read(), &Probe::run(), MemoryVisibility::detect());
+    if args.check {
+        let folder = tempfile::tempdir().map_err(|source| DoctorError::Folder { source })?;
+        report.checks = check::run(folder.path());
+    }
     let json = args.json.as_deref().map(|path| Ok((path, json_of(&report)?))).transpose()?;
     match json {
         Some((path, json)) if path == Path::new("-") => print(&json),
@@ -78,7 +99,9 @@ pub fn run(args: &DoctorArgs) -> Result<(), DoctorError> {
             print(text::render(&report).as_bytes())
         }
         None => print(text::render(&report).as_bytes()),
-    }
+    }?;
+    let failed = report.checks.iter().filter(|check| check.outcome == Outcome::Fails).count();
+    if failed > 0 { Err(DoctorError::Checks { failed }) } else { Ok(()) }
 }
 
 fn json_of(report: &DoctorReport) -> Result<Vec<u8>, DoctorError> {
@@ -109,7 +132,7 @@ mod tests {
     }
 
     fn to(path: &Path) -> DoctorArgs {
-        DoctorArgs { json: Some(path.to_path_buf()) }
+        DoctorArgs { json: Some(path.to_path_buf()), check: false }
     }
 
     #[test]
@@ -150,6 +173,19 @@ mod tests {
         assert!(link.is_symlink() && fs::read(&target).unwrap() == b"new");
         WholeFile::write(Path::new("/dev/null"), b"gone").unwrap();
         assert!(!Path::new("/dev/null").is_file());
+    }
+
+    #[test]
+    fn n16_checks_are_in_the_json_when_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("machine.json");
+        run(&DoctorArgs { check: true, ..to(&path) }).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let checks = json["checks"].as_array().unwrap();
+        assert!(
+            checks.iter().any(|check| check["outcome"] == "works" && check["name"] == "protect"),
+            "{json}"
+        );
     }
 
     #[test]

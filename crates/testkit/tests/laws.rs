@@ -24,8 +24,8 @@ const POOL: Traits = EACH.equal_blocks(4096, 64, 64);
 
 /// Blocks in a file that nobody finds again: it has lost its name.
 fn in_a_file() -> MemoryMappedAllocator {
-    let folder = tempfile::tempdir().unwrap();
-    MemoryMappedAllocator::new(folder.path().join("blocks"), true).unwrap()
+    let folder = tempfile::tempdir().expect("a folder for a test");
+    MemoryMappedAllocator::new(folder.path().join("blocks"), true).expect("a file for a test")
 }
 
 fn options() -> ArenaOptions {

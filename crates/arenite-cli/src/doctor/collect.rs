@@ -4,15 +4,15 @@
 //! not in the rooms, because they are about what arenite does with a limit: each says what will fail and how to raise it.
 
 use super::report::{
-    CacheLine, DoctorReport, Driver, GpuLine, Gpus, LimitLine, MemorySection, NodeLine, Noted, PagesSection,
-    PressureLine, ProcessorSection,
+    CacheLine, DoctorReport, Driver, EventsLine, GpuLine, Gpus, LimitLine, MemorySection, NodeLine, Noted,
+    PagesSection, PressureLine, ProcessorSection,
 };
 use super::text::{bytes, ranges};
 use arenite_device::probe::{DeviceDetails, DeviceInfo, ProbeError};
 use arenite_device::{MemoryVisibility, Probe};
 use arenite_pages::machine::{
-    Available, Cache, CacheKind, Ceiling, Cgroup, CgroupVersion, Limit, Limits, Machine, Meminfo, Numa,
-    NumaNode, OsPages, Overcommit, OvercommitMode, Pressure, Rlimit, TransparentHuge,
+    Available, Cache, CacheKind, Ceiling, Cgroup, CgroupEvents, CgroupVersion, Limit, Limits, Machine,
+    Meminfo, Numa, NumaNode, OsPages, Overcommit, OvercommitMode, Pressure, Rlimit, TransparentHuge,
 };
 
 /// Above this percentage of the last ten seconds spent waiting for memory, the report says so.
@@ -53,12 +53,18 @@ impl DoctorReport {
             },
             caches: machine.caches.levels.iter().map(cache).collect(),
             numa: numa(&machine.numa, machine.meminfo.as_ref()),
+            current_node: arenite_pages::current_numa_node(),
             pages: pages(&machine.pages),
             memory,
             pressure: [("machine", &machine.pressure), ("cgroup", &machine.cgroup_pressure)]
                 .into_iter()
                 .filter_map(|(of, pressure)| Some(pressure_line(of, pressure.as_ref()?)))
                 .collect(),
+            events: CgroupEvents::read().map(|events| EventsLine {
+                high: events.high,
+                limit: events.limit,
+                killed: events.killed,
+            }),
             available_bytes: available(&machine.available),
             limits: limits(&machine.limits),
             gpus: Gpus {
@@ -66,6 +72,7 @@ impl DoctorReport {
                 vulkan: driver(&probe.vulkan),
                 visibility: seen(visibility, probe.cuda.as_ref().is_ok_and(|devices| !devices.is_empty())),
             },
+            checks: Vec::new(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! its own: fields are bytes, counts and percents by name, and `null` is "no limit" or "not known", whichever the words
 //! beside it say.
 
+use super::check::CheckLine;
 use serde::Serialize;
 
 /// A value, with what it means for a program that uses arenite.
@@ -157,6 +158,17 @@ pub struct Gpus {
     pub visibility: Noted<&'static str>,
 }
 
+/// What this process's control group has met, as counts; `null` where the kernel does not count it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EventsLine {
+    /// Slowed down at `memory.high`.
+    pub high: Option<u64>,
+    /// At the limit.
+    pub limit: Option<u64>,
+    /// Processes killed.
+    pub killed: Option<u64>,
+}
+
 /// The whole report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DoctorReport {
@@ -174,16 +186,22 @@ pub struct DoctorReport {
     pub caches: Vec<CacheLine>,
     /// The NUMA nodes, with a remark where they are made up.
     pub numa: Noted<Vec<NodeLine>>,
+    /// The node that the report was made on.
+    pub current_node: usize,
     /// The OS pages.
     pub pages: PagesSection,
     /// The machine's memory.
     pub memory: Option<MemorySection>,
     /// Memory pressure, of the machine and of the control group, where the kernel tells.
     pub pressure: Vec<PressureLine>,
+    /// What the control group has met; `null` without a memory controller.
+    pub events: Option<EventsLine>,
     /// Bytes this process may still take, with the ceiling that binds; `null` where none is known.
     pub available_bytes: Noted<Option<u64>>,
     /// What binds this process.
     pub limits: Vec<LimitLine>,
     /// The devices.
     pub gpus: Gpus,
+    /// What `--check` found; empty without it.
+    pub checks: Vec<CheckLine>,
 }

@@ -3,6 +3,7 @@
 //! Rests on the report alone. Values stand in one column and wrap under themselves, remarks follow below with a `!`, so
 //! the eye finds both; names that come from hardware lose their control characters before they reach a terminal.
 
+use super::check::{CheckLine, Outcome};
 use super::report::{CacheLine, DoctorReport, Driver, NodeLine, Noted, PressureLine};
 use arenite_core::Bytes;
 use std::fmt::Write;
@@ -34,6 +35,7 @@ pub(super) fn render(report: &DoctorReport) -> String {
     page.line(&format!("arenite {} on {} {kernel} {}", report.arenite, report.os, report.architecture));
     processor(&mut page, report);
     numa(&mut page, &report.numa);
+    page.row("this thread", &format!("runs on node {}", report.current_node), None);
     pages(&mut page, report);
     memory(&mut page, report);
     page.section("Limits of this process");
@@ -45,7 +47,28 @@ pub(super) fn render(report: &DoctorReport) -> String {
     driver(&mut page, "Vulkan", &report.gpus.vulkan);
     let seen = &report.gpus.visibility;
     page.row("visible writes", seen.value, seen.remark.as_deref());
+    checks(&mut page, &report.checks);
     page.0
+}
+
+fn checks(page: &mut Page, checks: &[CheckLine]) {
+    if checks.is_empty() {
+        return;
+    }
+    page.section("Checks, each done for real");
+    for check in checks {
+        let (word, remark) = match check.outcome {
+            Outcome::Works => ("works", None),
+            Outcome::Unsupported => ("not here", None),
+            Outcome::Fails => {
+                ("FAILS", Some("this is a mistake of arenite's or of this machine's: please report it"))
+            }
+        };
+        page.row(check.name, &format!("{word}: {} ({} us)", check.seen, check.micros), remark);
+    }
+    let count = |outcome| checks.iter().filter(|check| check.outcome == outcome).count();
+    let (works, lacking, fails) = (count(Outcome::Works), count(Outcome::Unsupported), count(Outcome::Fails));
+    page.row("in all", &format!("{works} work, {lacking} not here, {fails} fail"), None);
 }
 
 fn processor(page: &mut Page, report: &DoctorReport) {
@@ -130,6 +153,16 @@ fn memory(page: &mut Page, report: &DoctorReport) {
             page.row("swap", &swap, None);
             page.row("on huge pages", &bytes(memory.anonymous_huge_bytes), None);
         }
+    }
+    if let Some(events) = &report.events {
+        let count =
+            |count: Option<u64>| count.map_or("not counted".to_owned(), |count| format!("{count} times"));
+        let killed = events.killed.map_or("not counted".to_owned(), |count| count.to_string());
+        page.row(
+            "control group",
+            &format!("limit met {}, processes killed: {killed}", count(events.limit)),
+            None,
+        );
     }
     for pressure in &report.pressure {
         page.row(
