@@ -8,6 +8,7 @@ use arenite_pages::{
     page_size, unmap_file,
 };
 use core::alloc::Layout;
+use proptest::prelude::*;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -205,6 +206,35 @@ fn u30_every_damaged_header_is_refused_or_outvoted() {
     assert!(matches!(open(b"PK\x03\x04 something else altogether"), Err(FileError::NotAnArray { .. })));
     assert!(matches!(open(&twice[..twice.len() - 1]), Err(FileError::Truncated { .. })));
     assert!(matches!(open(&once[..100]), Err(FileError::NotAnArray { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+    #[test]
+    fn u30_any_bytes_as_a_file_are_an_array_or_an_error(
+        garbage in proptest::collection::vec(any::<u8>(), 0..300),
+        changes in proptest::collection::vec((0_usize..8300, any::<u8>()), 0..4),
+        len in 0_usize..9000,
+    ) {
+        let folder = folder();
+        let path = folder.path().join("array");
+        let mut array = MappedArray::<f32>::create(&path, &[5, 5]).unwrap();
+        array.write(0, &[1.5; 25]).unwrap();
+        array.grow(10).unwrap();
+        drop(array);
+        let mut bytes = fs::read(&path).unwrap();
+        for (at, byte) in changes {
+            if let Some(place) = bytes.get_mut(at) { *place = byte; }
+        }
+        bytes.truncate(len);
+        for bytes in [&bytes, &garbage] {
+            fs::write(&path, bytes).unwrap();
+            if let Ok(array) = MappedArray::<f32>::open(&path, MapMode::ReadWrite) {
+                prop_assert!(8192 + array.memory_usage() <= bytes.len() && array.shape()[1] == 5);
+                prop_assert_eq!(array.read(0, array.len()).unwrap().len(), array.len());
+            }
+        }
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
     #[test]
     fn n24_n25_any_sequence_of_calls_equals_a_queue(steps in proptest::collection::vec(step(), 1..60)) {
         let (mut producer, mut consumer) = ring_buffer::<[u32; 3]>(1000).unwrap();
@@ -258,6 +258,10 @@ fn n24_a_ring_in_a_file_keeps_what_was_committed_and_has_one_of_each_end() {
     let (_producer, mut consumer) = ends::<u64>(&again);
     assert_eq!(consumer.peek(), [1, 2, 3]);
     assert!(matches!(RingFile::create::<u64>(&path, 10), Err(RingError::Open { .. })), "there is one");
+    let handed = std::os::fd::AsFd::as_fd(&again).try_clone_to_owned().unwrap();
+    assert_eq!(RingFile::from_fd(handed).unwrap().capacity().unwrap(), 1024);
+    let other = tempfile::tempfile().unwrap();
+    assert!(matches!(RingFile::from_fd(other.into()), Err(RingError::NotARing { .. })));
 }
 
 #[test]
