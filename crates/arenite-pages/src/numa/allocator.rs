@@ -3,10 +3,9 @@
 //! Rests on [`Pages`]: each block is a mapping of its own, because the kernel keeps policies by mapping.
 #![expect(unsafe_code, reason = "takes and gives back blocks")]
 
-use super::placement::place;
+use super::placement::Resolved;
 use super::{NumaDistribution, NumaError, NumaPolicy, numa_distribution};
 use crate::Pages;
-use crate::machine::Numa;
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -29,6 +28,7 @@ use core::ptr::NonNull;
 pub struct NumaAllocator {
     pages: Pages,
     policy: NumaPolicy,
+    resolved: Resolved,
 }
 
 const LABEL: Label = Label::new("numa");
@@ -39,8 +39,7 @@ impl NumaAllocator {
     /// # Errors
     /// [`NumaError`] if the policy names a node that the machine lacks, or one without memory.
     pub fn new(policy: NumaPolicy) -> Result<Self, NumaError> {
-        policy.resolve(&Numa::read())?;
-        Ok(Self { pages: Pages::new(), policy })
+        Ok(Self { pages: Pages::new(), policy, resolved: Resolved::new(policy)? })
     }
 
     /// The policy.
@@ -54,7 +53,7 @@ impl NumaAllocator {
 unsafe impl Resource for NumaAllocator {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let block = self.pages.allocate(layout).map_err(|error| error.of(error.state, LABEL))?;
-        if let Err(error) = place(block.cast(), block.len(), self.policy, false) {
+        if let Err(error) = self.resolved.place(block.cast(), block.len(), false) {
             // SAFETY: the block just taken, with its layout.
             unsafe { self.pages.deallocate(block.cast(), layout) };
             let errno = if let NumaError::Os { errno, .. } = error { errno } else { 0 };

@@ -6,7 +6,7 @@
 use super::{NumaError, NumaPolicy};
 use crate::error::{PageCall, PageCause, PageError};
 use crate::machine::Numa;
-use crate::os;
+use crate::os::{self, NodeSet, Placement};
 use crate::{Region, page_size};
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -185,7 +185,8 @@ pub fn bind_range(
 ) -> Result<(), PageError> {
     let (at, size) = (range.start, range.end.saturating_sub(range.start));
     let start = region.range(PageCall::Place, at, size)?;
-    place(start, size, policy, move_now).map_err(|error| {
+    let placed = Resolved::new(policy).and_then(|policy| policy.place(start, size, move_now));
+    placed.map_err(|error| {
         let cause = match error {
             NumaError::Os { errno, .. } => PageCause::Os { errno },
             _ => PageCause::Unsupported { what: "the machine has no such node with memory" },
@@ -194,19 +195,31 @@ pub fn bind_range(
     })
 }
 
-/// Sets the policy of a range of the caller's own, whole OS pages.
-pub(super) fn place(
-    start: NonNull<u8>,
-    size: usize,
-    policy: NumaPolicy,
-    move_now: bool,
-) -> Result<(), NumaError> {
-    let numa = Numa::read();
-    let (placement, nodes) = policy.resolve(&numa)?;
-    // SAFETY: a policy changes neither contents nor access, whosever the range is.
-    match unsafe { os::place(start, size, placement, &nodes, move_now) } {
-        Err(Errno::NOSYS) if numa.synthesised => Ok(()), // a kernel without NUMA has one node
-        done => done
-            .map_err(|errno| NumaError::Os { call: "set where memory belongs", errno: errno.raw_os_error() }),
+/// A policy in the kernel's words: the machine's nodes were read once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resolved {
+    placement: Placement,
+    nodes: NodeSet,
+    /// The kernel tells of no nodes: a refusal to know the call is no refusal of the policy.
+    synthesised: bool,
+}
+
+impl Resolved {
+    pub(super) fn new(policy: NumaPolicy) -> Result<Self, NumaError> {
+        let numa = Numa::read();
+        let (placement, nodes) = policy.resolve(&numa)?;
+        Ok(Self { placement, nodes, synthesised: numa.synthesised })
+    }
+
+    /// Sets the policy of a range of the caller's own, whole OS pages. One system call.
+    pub(super) fn place(&self, start: NonNull<u8>, size: usize, move_now: bool) -> Result<(), NumaError> {
+        // SAFETY: a policy changes neither contents nor access, whosever the range is.
+        match unsafe { os::place(start, size, self.placement, &self.nodes, move_now) } {
+            Err(Errno::NOSYS) if self.synthesised => Ok(()), // a kernel without NUMA has one node
+            done => done.map_err(|errno| NumaError::Os {
+                call: "set where memory belongs",
+                errno: errno.raw_os_error(),
+            }),
+        }
     }
 }
