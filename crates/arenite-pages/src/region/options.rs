@@ -4,7 +4,8 @@
 
 use super::Region;
 use super::region::round_up;
-use crate::error::PageError;
+use crate::error::{PageCall, PageCause, PageError};
+use crate::huge::HUGE_PAGE;
 use crate::os;
 use arenite_core::Label;
 
@@ -20,6 +21,7 @@ use arenite_core::Label;
 pub struct RegionOptions {
     pub(crate) label: Label,
     pub(crate) guard: usize,
+    pub(crate) align: usize,
     pub(crate) huge: Option<bool>,
 }
 
@@ -44,6 +46,13 @@ impl RegionOptions {
         self
     }
 
+    /// Has the region begin at a multiple of `align`, a power of two; 2 MiB, which is also the least, where it is not called.
+    #[must_use]
+    pub const fn aligned(mut self, align: usize) -> Self {
+        self.align = align;
+        self
+    }
+
     /// Asks for huge pages in all of the region, or for none. Advice: kernels without huge pages do not mind.
     #[must_use]
     pub const fn huge(mut self, wanted: bool) -> Self {
@@ -54,9 +63,22 @@ impl RegionOptions {
     /// Reserves `len` bytes of address space, rounded up to OS pages. Commits nothing. Two to four system calls.
     ///
     /// # Errors
-    /// [`PageError`] if `len` is zero or overflows with its guards, or the process may map no more.
-    pub fn reserve(self, len: usize) -> Result<Region, PageError> {
-        let guard = round_up(self.guard, os::page_size()).unwrap_or(usize::MAX);
-        Region::reserve_with(len, self.label, guard, self.huge)
+    /// [`PageError`] if `len` is zero or overflows with its guards, the alignment is no power of two, or the process may map
+    /// no more.
+    pub fn reserve(mut self, len: usize) -> Result<Region, PageError> {
+        self.guard = round_up(self.guard, os::page_size()).unwrap_or(usize::MAX);
+        if self.align != 0 && !self.align.is_power_of_two() {
+            let cause = PageCause::Unaligned;
+            return Err(PageError {
+                call: PageCall::Reserve,
+                cause,
+                offset: 0,
+                size: len,
+                region: 0,
+                label: self.label,
+            });
+        }
+        self.align = self.align.max(HUGE_PAGE);
+        Region::reserve_with(len, self)
     }
 }

@@ -7,7 +7,7 @@
 use super::closed::Closed;
 use super::{Protection, RegionOptions, registry};
 use crate::error::{PageCall, PageCause, PageError};
-use crate::huge::{HUGE_PAGE, HugeReport};
+use crate::huge::HugeReport;
 use crate::os;
 use arenite_core::Label;
 use core::ptr::NonNull;
@@ -52,32 +52,29 @@ impl Region {
         RegionOptions::new().labelled(label).reserve(len)
     }
 
-    pub(super) fn reserve_with(
-        len: usize,
-        label: Label,
-        guard: usize,
-        huge: Option<bool>,
-    ) -> Result<Self, PageError> {
+    /// `options` has a guard of whole OS pages and an alignment of 2 MiB or more.
+    pub(super) fn reserve_with(len: usize, options: RegionOptions) -> Result<Self, PageError> {
+        let RegionOptions { label, guard, align, huge } = options;
         let fail =
             |cause| PageError { call: PageCall::Reserve, cause, offset: 0, size: len, region: 0, label };
         let os_fail = |errno: Errno| fail(PageCause::Os { errno: errno.raw_os_error() });
         let rounded =
             round_up(len, os::page_size()).filter(|&len| len > 0).ok_or(fail(PageCause::BadSize))?;
         let guarded = guard.checked_mul(2).and_then(|guards| guards.checked_add(rounded));
-        let slack = guarded.and_then(|guarded| guarded.checked_add(HUGE_PAGE));
+        let slack = guarded.and_then(|guarded| guarded.checked_add(align));
         let all = slack.filter(|&all| all <= isize::MAX.unsigned_abs()).ok_or(fail(PageCause::BadSize))?;
         let start = os::reserve(all).map_err(os_fail)?;
-        // the front guard ends where 2 MiB begin
-        let before = start.as_ptr().addr().wrapping_add(guard).wrapping_neg() % HUGE_PAGE;
+        // the front guard ends where the alignment begins
+        let before = start.as_ptr().addr().wrapping_add(guard).wrapping_neg() % align;
         let base = offset(start, before + guard);
         if before > 0 {
             // SAFETY: the front of the mapping just made; nobody uses it.
             let released = unsafe { os::release(start, before) };
             debug_assert!(released.is_ok(), "part of an own mapping");
         }
-        if before < HUGE_PAGE {
+        if before < align {
             // SAFETY: the back of the mapping just made; nobody uses it.
-            let released = unsafe { os::release(offset(base, rounded + guard), HUGE_PAGE - before) };
+            let released = unsafe { os::release(offset(base, rounded + guard), align - before) };
             debug_assert!(released.is_ok(), "part of an own mapping");
         }
         let region = Self { base, len: rounded, label, guard, closed: Closed::default() };
@@ -318,6 +315,7 @@ pub(crate) fn offset(base: NonNull<u8>, bytes: usize) -> NonNull<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::huge::HUGE_PAGE;
 
     #[test]
     fn n01_reserving_a_gibibyte_costs_no_resident_byte() {
@@ -354,6 +352,16 @@ mod tests {
         assert_eq!(os::read_own(around.end, &mut byte), Ok(0));
         assert_eq!(os::read_own(around.end - 1, &mut byte), Ok(1));
         assert!(RegionOptions::new().guarded(usize::MAX).reserve(1).is_err());
+    }
+
+    #[test]
+    fn n01_a_region_begins_where_it_is_asked_to() {
+        for align in [1, 4096, 2 << 20, 256 << 20] {
+            let region = RegionOptions::new().aligned(align).guarded(4096).reserve(5000).unwrap();
+            assert!(region.as_ptr().addr().get().is_multiple_of(align.max(HUGE_PAGE)), "{align}");
+        }
+        assert_eq!(RegionOptions::new().aligned(3).reserve(1).unwrap_err().cause, PageCause::Unaligned);
+        assert_eq!(RegionOptions::new().aligned(1 << 63).reserve(1).unwrap_err().cause, PageCause::BadSize);
     }
 
     #[test]
