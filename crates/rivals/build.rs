@@ -4,13 +4,18 @@ use std::path::Path;
 use std::process::Command;
 
 /// The packages whose versions a record names.
-const NAMED: [&str; 10] = [
+const NAMED: [&str; 15] = [
     "blink-alloc",
     "bump-scope",
     "bumpalo",
+    "crossbeam-queue",
     "libmimalloc-sys",
+    "magic-buffer",
     "mimalloc",
+    "ringbuf",
+    "rtrb",
     "slab",
+    "slice-ring-buffer",
     "snmalloc-rs",
     "snmalloc-sys",
     "tikv-jemalloc-sys",

@@ -82,8 +82,7 @@ pub fn large_alloc(size: usize) -> Result<LargeBlock, PageError> {
     })
 }
 
-/// The explicit huge pages that are free in sufficient number, largest first; a page that is more than half of the block is
-/// too large for it.
+/// The explicit huge pages that are free in sufficient number, largest first; none that is larger than the block.
 fn explicit_sizes(size: usize) -> Vec<(usize, u32)> {
     let mut sizes: Vec<(usize, u32)> = OsPages::read()
         .explicit

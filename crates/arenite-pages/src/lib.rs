@@ -20,6 +20,7 @@
 //! Linux is the first platform; what a kernel lacks is a typed error that says so. Each facility has an example of under 80
 //! lines in this crate's `examples/`.
 
+mod copy;
 mod error;
 mod faults;
 mod file;

@@ -22,7 +22,8 @@ pub(crate) struct Maps(Vec<Part>);
 impl Maps {
     /// Reads them: microseconds for a small process, milliseconds for thousands of mappings.
     pub(crate) fn read() -> std::io::Result<Self> {
-        Ok(Self::parse(&std::fs::read_to_string("/proc/self/maps")?))
+        // names of files are any bytes
+        Ok(Self::parse(&String::from_utf8_lossy(&std::fs::read("/proc/self/maps")?)))
     }
 
     fn parse(text: &str) -> Self {

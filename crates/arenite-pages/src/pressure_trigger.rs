@@ -106,6 +106,11 @@ impl PressureTrigger {
     ) -> Result<Self, PressureError> {
         let unsupported = |source| PressureError::Unsupported { path: path.to_path_buf(), source };
         let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(unsupported)?;
+        // the kernel's own files have no length; anything else is somebody's, and not to be written to
+        let found = file.metadata().map_err(unsupported)?;
+        if !found.is_file() || found.len() > 0 {
+            return Err(unsupported(io::ErrorKind::InvalidInput.into()));
+        }
         let kind = match kind {
             StallKind::Some => "some",
             StallKind::Full => "full",
@@ -167,5 +172,10 @@ mod tests {
     fn u23_no_pressure_file_is_unsupported() {
         let missing = PressureTrigger::at(Path::new("/nonexistent"), StallKind::Some, STALL, STALL);
         assert!(matches!(missing, Err(PressureError::Unsupported { .. })));
+        let somebodys = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(somebodys.path(), "kept").unwrap();
+        let refused = PressureTrigger::at(somebodys.path(), StallKind::Some, STALL, STALL);
+        assert!(matches!(refused, Err(PressureError::Unsupported { .. })));
+        assert_eq!(std::fs::read_to_string(somebodys.path()).unwrap(), "kept");
     }
 }

@@ -88,10 +88,10 @@ macro_rules! scalars {
                 match self { $(Self::$variant(numbers) => bytemuck::cast_slice(numbers)),* }
             }
 
-            /// `count` zeroes of a type.
+            /// `count` zeroes of a type; `None` where there is no memory for them.
             #[must_use]
-            pub fn zeroes(of: ScalarType, count: usize) -> Self {
-                match of { $(ScalarType::$variant => Self::$variant(vec![<$type as bytemuck::Zeroable>::zeroed(); count])),* }
+            pub fn zeroes(of: ScalarType, count: usize) -> Option<Self> {
+                Some(match of { $(ScalarType::$variant => Self::$variant(zeroes(count)?)),* })
             }
 
             pub(crate) fn as_bytes_mut(&mut self) -> &mut [u8] {
@@ -112,6 +112,14 @@ scalars! {
     u16, Uint16, "uint16";
     u32, Uint32, "uint32";
     u64, Uint64, "uint64";
+}
+
+/// `count` zeroes; `None` where there is no memory for them.
+pub(crate) fn zeroes<T: Clone + bytemuck::Zeroable>(count: usize) -> Option<Vec<T>> {
+    let mut numbers = Vec::new();
+    numbers.try_reserve_exact(count).ok()?;
+    numbers.resize(count, T::zeroed());
+    Some(numbers)
 }
 
 impl fmt::Display for ScalarType {

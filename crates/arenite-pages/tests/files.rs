@@ -257,7 +257,7 @@ fn u31_a_file_cut_off_under_a_mapping_is_an_error_and_not_a_death() {
     // SAFETY: as above.
     unsafe { array.as_mut_slice() }.unwrap().fill(1);
     cut(&path, 900_000);
-    assert!(matches!(array.file().check(), Err(FileError::Truncated { .. })), "it stays damaged");
+    assert!(matches!(array.file().check(), Err(FileError::Damaged { .. })), "it stays damaged");
     drop(array);
     assert_eq!(fs::metadata(&path).unwrap().len(), 900_000);
 }

@@ -4,6 +4,7 @@
 //! round disturbs each contestant's alike.
 
 use crate::contestant::{Contestant, Side};
+use crate::distance::Distance;
 use crate::failure::Failure;
 use crate::report::{Figure, Row};
 use crate::spread::Spread;
@@ -109,14 +110,46 @@ impl Bench {
         plan: Plan,
         mut contestants: Vec<Contestant<'_>>,
     ) -> Result<Vec<Row>, Failure> {
-        same_work(case, &mut contestants)?;
+        let (units, readings) = self.readings(case, plan, &mut contestants)?;
+        rows(case, plan, units, &contestants, &readings)
+    }
+
+    /// The same for contestants of two threads each: rows for each distance that a quarter of every contestant's rounds
+    /// ran at, without the other rounds.
+    pub(crate) fn compare_by_distance(
+        &self,
+        case: &str,
+        plan: Plan,
+        mut contestants: Vec<Contestant<'_>>,
+    ) -> Result<Vec<Row>, Failure> {
+        let (units, readings) = self.readings(case, plan, &mut contestants)?;
+        let mut all = Vec::new();
+        for distance in Distance::ALL {
+            let here = |reading: &&Reading| reading.apart.map(Distance::of) == Some(distance);
+            let readings: Vec<Vec<Reading>> =
+                readings.iter().map(|readings| readings.iter().filter(here).copied().collect()).collect();
+            let least = readings.iter().map(Vec::len).min().unwrap_or(0);
+            if least * 4 >= usize::try_from(self.settings.rounds).unwrap_or(usize::MAX) {
+                all.extend(rows(&format!("{case}, {distance}"), plan, units, &contestants, &readings)?);
+            }
+        }
+        if all.is_empty() { rows(case, plan, units, &contestants, &readings) } else { Ok(all) }
+    }
+
+    /// The units of work in a round, and the readings of each contestant.
+    fn readings(
+        &self,
+        case: &str,
+        plan: Plan,
+        contestants: &mut [Contestant<'_>],
+    ) -> Result<(f64, Vec<Vec<Reading>>), Failure> {
+        same_work(case, contestants)?;
         let turns = match plan.rounds_of {
             RoundsOf::OneTurn => 1,
-            RoundsOf::Time(times) => calibrate(case, &mut contestants, self.settings.round * times)?,
+            RoundsOf::Time(times) => calibrate(case, contestants, self.settings.round * times)?,
         };
-        let readings = self.alternate(case, turns, &mut contestants)?;
-        let units = turns as f64 * f64::from(plan.units);
-        plan.metrics.iter().map(|metric| self.row(case, *metric, units, &contestants, &readings)).collect()
+        let readings = self.alternate(case, turns, contestants)?;
+        Ok((turns as f64 * f64::from(plan.units), readings))
     }
 
     /// The readings of each contestant, round by round, in rotating order.
@@ -139,29 +172,40 @@ impl Bench {
         }
         Ok(readings)
     }
+}
 
-    fn row(
-        &self,
-        case: &str,
-        metric: Metric,
-        units: f64,
-        contestants: &[Contestant<'_>],
-        readings: &[Vec<Reading>],
-    ) -> Result<Row, Failure> {
-        let unit = metric.unit();
-        let mut row = Row::new(case, unit, self.settings.rounds);
-        for (contestant, readings) in contestants.iter().zip(readings) {
-            let name = contestant.name;
-            let spread = Spread::of(readings.iter().map(|reading| metric.of(reading) / units).collect());
-            let spread = spread.ok_or_else(|| Failure::NoFigure { case: case.to_owned(), name, unit })?;
-            row.add(match contestant.side {
-                Side::Ours => Figure::Ours(spread),
-                Side::Variant => Figure::Variant(name, spread),
-                Side::Rival => Figure::Rival(name, spread),
-            });
-        }
-        Ok(row)
+/// A row for each metric of `plan`.
+fn rows(
+    case: &str,
+    plan: Plan,
+    units: f64,
+    contestants: &[Contestant<'_>],
+    readings: &[Vec<Reading>],
+) -> Result<Vec<Row>, Failure> {
+    plan.metrics.iter().map(|metric| row(case, *metric, units, contestants, readings)).collect()
+}
+
+fn row(
+    case: &str,
+    metric: Metric,
+    units: f64,
+    contestants: &[Contestant<'_>],
+    readings: &[Vec<Reading>],
+) -> Result<Row, Failure> {
+    let unit = metric.unit();
+    let rounds = readings.iter().map(Vec::len).min().unwrap_or(0);
+    let mut row = Row::new(case, unit, u32::try_from(rounds).unwrap_or(u32::MAX));
+    for (contestant, readings) in contestants.iter().zip(readings) {
+        let name = contestant.name;
+        let spread = Spread::of(readings.iter().map(|reading| metric.of(reading) / units).collect());
+        let spread = spread.ok_or_else(|| Failure::NoFigure { case: case.to_owned(), name, unit })?;
+        row.add(match contestant.side {
+            Side::Ours => Figure::Ours(spread),
+            Side::Variant => Figure::Variant(name, spread),
+            Side::Rival => Figure::Rival(name, spread),
+        });
     }
+    Ok(row)
 }
 
 fn run(case: &str, contestant: &mut Contestant<'_>, turns: u64) -> Result<Reading, Failure> {

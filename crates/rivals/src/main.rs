@@ -16,8 +16,9 @@ use std::process::ExitCode;
     name = "rivals",
     version,
     after_help = "Example:\n  \
-        cargo run --release -p rivals -- arena pool step --json rivals.json\n\n\
+        cargo run --release -p rivals -- arena pool step pages ring --json rivals.json\n\n\
         A cell is the median, [its quartiles], and arenite's figure over the rival's (×0.50: half of it).\n\
+        A row of two threads may end with how far apart they were: one core, near or far.\n\
         Exit status: 0; 1 if a suite or the file failed; 2 if the command line is wrong."
 )]
 struct Arguments {

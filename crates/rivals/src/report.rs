@@ -36,7 +36,7 @@ pub struct Row {
     pub variants: BTreeMap<String, f64>,
     /// The spread of each figure; arenite's is under `ours`.
     pub spread: BTreeMap<String, Spread>,
-    /// How many rounds each figure is the median of.
+    /// How many rounds each figure is the median of, at the least.
     pub rounds: u32,
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Reading {
     pub(crate) wall: Duration,
     /// Page faults that needed no reading from a disk.
     pub(crate) faults: u64,
+    /// A cache line's way there and back, where there are two threads.
+    pub(crate) apart: Option<Duration>,
 }
 
 /// The start of a stretch of work.
@@ -44,6 +46,7 @@ impl Stamp {
             cpu: cpu.saturating_sub(self.cpu),
             wall: self.wall.elapsed(),
             faults: faults().saturating_sub(self.faults),
+            apart: None,
         }
     }
 }

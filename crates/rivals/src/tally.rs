@@ -1,4 +1,4 @@
-//! The tally of work: blocks lent, bytes asked, words written, blocks freed, by this thread.
+//! The tally of work: blocks lent, bytes asked, words written, blocks freed, and what was read, by this thread.
 //!
 //! Rests on a thread-local, and counts only in builds with debug assertions: a release build times bodies without it.
 
@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::AddAssign;
 
 thread_local! {
-    static TALLY: Cell<Tally> = const { Cell::new(Tally { blocks: 0, bytes: 0, words: 0, frees: 0 }) };
+    static TALLY: Cell<Tally> = const { Cell::new(Tally { blocks: 0, bytes: 0, words: 0, frees: 0, sum: 0 }) };
 }
 
 /// What a body did.
@@ -17,6 +17,7 @@ pub(crate) struct Tally {
     bytes: usize,
     words: usize,
     frees: usize,
+    sum: u64,
 }
 
 impl AddAssign for Tally {
@@ -25,13 +26,17 @@ impl AddAssign for Tally {
         self.bytes += other.bytes;
         self.words += other.words;
         self.frees += other.frees;
+        self.sum = self.sum.wrapping_add(other.sum);
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { blocks, bytes, words, frees } = self;
-        write!(out, "{blocks} blocks, {bytes} bytes, {words} words written, {frees} frees")
+        let Self { blocks, bytes, words, frees, sum } = self;
+        write!(
+            out,
+            "{blocks} blocks, {bytes} bytes, {words} words written, {frees} frees, {sum} the sum of what was read"
+        )
     }
 }
 
@@ -63,6 +68,15 @@ pub(crate) fn wrote() {
 #[inline(always)]
 pub(crate) fn freed() {
     change(|tally| tally.frees += 1);
+}
+
+/// Counts a block that was read and given back; `word` stands for what it held.
+#[inline(always)]
+pub(crate) fn read(word: u64) {
+    change(|tally| {
+        tally.frees += 1;
+        tally.sum = tally.sum.wrapping_add(word);
+    });
 }
 
 /// What was counted on this thread since the last call.

@@ -4,33 +4,36 @@
 //! time is each thread's own.
 
 use crate::contestant::unmeasured;
+use crate::distance::Between;
 use crate::failure::Refused;
 use crate::stamp::{Reading, Stamp};
 use crate::tally;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Runs `body` with each of `handles` on a thread of its own. The reading has the mean of the threads' CPU times, the wall
-/// time from the first start to the last end, and the sum of the faults.
+/// time from the first start to the last end, the sum of the faults, and how far apart the threads were if they are two.
 pub(crate) fn round<H: Send>(
     handles: Vec<H>,
     turns: u64,
     body: impl Fn(&mut H, u64) -> Result<(), Refused> + Sync,
 ) -> Result<Reading, Refused> {
     let count = handles.len();
-    let (ready, body) = (AtomicUsize::new(0), &body);
-    let ready = &ready;
+    let (ready, between, body) = (AtomicUsize::new(0), Between::default(), &body);
+    let (ready, between) = (&ready, &between);
     let parts: Vec<Result<Part, Refused>> = std::thread::scope(|scope| {
         let threads: Vec<_> = handles
             .into_iter()
-            .map(|mut handle| {
+            .enumerate()
+            .map(|(index, mut handle)| {
                 scope.spawn(move || {
+                    let apart = if count == 2 { measure(between, index) } else { None };
                     let warm = body(&mut handle, unmeasured(turns));
                     meet(ready, count);
                     warm?;
                     let before = Stamp::now();
                     body(&mut handle, turns)?;
-                    let reading = before.elapsed();
+                    let reading = Reading { apart, ..before.elapsed() };
                     Ok(Part {
                         began: before.wall(),
                         ended: before.wall() + reading.wall,
@@ -56,6 +59,15 @@ struct Part {
     work: tally::Tally,
 }
 
+/// The first of two threads measures, the other answers.
+fn measure(between: &Between, index: usize) -> Option<Duration> {
+    if index == 0 {
+        return Some(between.ask());
+    }
+    between.answer();
+    None
+}
+
 /// Waits until `count` threads are here.
 fn meet(ready: &AtomicUsize, count: usize) {
     ready.fetch_add(1, Ordering::AcqRel);
@@ -77,8 +89,9 @@ fn together(parts: &[Part]) -> Reading {
     let began = parts.iter().map(|part| part.began).min();
     let ended = parts.iter().map(|part| part.ended).max();
     Reading {
-        cpu: parts.iter().map(|part| part.reading.cpu).sum::<std::time::Duration>() / count,
+        cpu: parts.iter().map(|part| part.reading.cpu).sum::<Duration>() / count,
         wall: began.zip(ended).map_or_else(Default::default, |(began, ended)| ended - began),
         faults: parts.iter().map(|part| part.reading.faults).sum(),
+        apart: parts.iter().find_map(|part| part.reading.apart),
     }
 }

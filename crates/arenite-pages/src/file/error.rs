@@ -47,6 +47,13 @@ pub enum FileError {
         /// Bytes that it has.
         found: u64,
     },
+    /// A page of it could not be had: the device is full (where the file has holes) or failed, or the file was shorter for a
+    /// while. What the page held reads as zeroes since, and what is written to it is lost.
+    #[error("a page of {} could not be had: its device is full or failed, or the file was cut off for a while", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
     /// The device has no room for it, or a quota has not.
     #[error("no room for {bytes} bytes of {}", path.display())]
     DiskFull {

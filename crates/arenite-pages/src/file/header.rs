@@ -17,6 +17,8 @@ const MAGIC: [u8; 8] = *b"arenarr1";
 const VERSION: u32 = 1;
 /// The most dimensions of an array in a file.
 pub(crate) const MOST_DIMENSIONS: usize = 8;
+/// More changes than any file sees.
+const LAST: u64 = 1 << 62;
 /// Where the two headers stand, and where the elements begin.
 const PLACES: [u64; 2] = [0, 4096];
 pub(crate) const DATA: usize = 8192;
@@ -114,8 +116,12 @@ impl Header {
             let read = file.read_exact_at(bytemuck::bytes_of_mut(&mut header), place);
             read.is_ok().then_some(header)
         });
-        let whole = |header: &&Self| header.magic == MAGIC && header.checksum == header.sum();
-        let newest = found.iter().flatten().filter(whole).max_by_key(|header| header.generation);
+        let whole = |&(place, header): &(usize, &Self)| {
+            let own_place = header.generation.is_multiple_of(2) == (place == 1);
+            header.magic == MAGIC && header.checksum == header.sum() && own_place && header.generation < LAST
+        };
+        let all = found.iter().enumerate().filter_map(|(place, header)| Some((place, header.as_ref()?)));
+        let newest = all.filter(whole).map(|(_, header)| header).max_by_key(|header| header.generation);
         let Some(header) = newest else {
             let begins = found.iter().flatten().any(|header| header.magic == MAGIC);
             return Err(not(if begins { "its header is damaged" } else { "it does not begin as one" }));

@@ -6,17 +6,18 @@
 //! O(log n) to give it back.
 #![expect(unsafe_code, reason = "lends parts of a mapped file")]
 
-use super::mapped_file::length;
-use super::newborn::allocate;
+use super::mapped_file::{length, no_memory, options, still_whole};
+use super::newborn::allocate_part;
 use super::{FileError, LockedFile, MapMode, Mapping};
+use crate::copy;
 use crate::os::bus_error::Watched;
 use crate::os::{self, Access};
 use crate::page_size;
+use crate::scalar::zeroes;
 use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,8 +26,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Shared between threads, under one lock.
 ///
 /// The file grows with what is allocated and keeps its length; its bytes are what fresh blocks hold. Room on the device is
-/// taken when a block is, so that a full device is an error there and no signal later. While this value lives, nobody else
-/// may write to the file; it is locked against other mappings of this crate.
+/// taken when a block is, so that a full device is an error there and no signal later.
+///
+/// **While this value lives, nobody else may write to the file or cut it off**: whatever lives in its blocks would change
+/// under its owner, and nothing in Rust allows that. The file is locked (`flock`) against other mappings by this crate, and
+/// no lock keeps a program from writing to a file that it has opened otherwise. It is the one constructor of this crate that
+/// is safe to call and rests on such a promise; see SECURITY.md. [`MappedArray`](crate::MappedArray) does without.
 ///
 /// ```
 /// use arenite_core::{Block, Resource};
@@ -68,10 +73,15 @@ struct Blocks {
     free: BTreeMap<usize, usize>,
     /// How much of the file is mapped: whole OS pages.
     mapped: usize,
+    /// Bytes that the file has, at least.
+    len: usize,
     /// From here on the file was never lent, nor somebody's before: it is zero.
     fresh: usize,
     in_use: usize,
     peak: usize,
+    /// The same in bytes asked, without padding: the checked door's account.
+    asked: usize,
+    peak_asked: usize,
 }
 
 impl MemoryMappedAllocator {
@@ -91,8 +101,7 @@ impl MemoryMappedAllocator {
     pub fn with_capacity(path: impl AsRef<Path>, writable: bool, capacity: usize) -> Result<Self, FileError> {
         let path = path.as_ref();
         let named = || path.to_path_buf();
-        let mut options = OpenOptions::new();
-        let opened = options.read(true).write(writable).create(writable).truncate(false).open(path);
+        let opened = options(writable).create(writable).truncate(false).open(path);
         let file = opened.map_err(|source| match source.kind() {
             std::io::ErrorKind::IsADirectory => FileError::NotAFile { path: named() },
             _ => FileError::Open { path: named(), source },
@@ -123,9 +132,13 @@ impl MemoryMappedAllocator {
             live: BTreeMap::new(),
             free: BTreeMap::from([(0, size)]),
             mapped: 0,
-            fresh: original,
+            len: original,
+            // the rest of the last OS page shows whatever is in the page cache
+            fresh: least,
             in_use: 0,
             peak: 0,
+            asked: 0,
+            peak_asked: 0,
         };
         let blocks = Mutex::new(blocks);
         let mapped = Self { watched, mapping, file, path: named(), writable, original, blocks };
@@ -179,18 +192,9 @@ impl MemoryMappedAllocator {
     /// # Errors
     /// [`FileError::Truncated`].
     pub fn check(&self) -> Result<(), FileError> {
-        let mapped = self.lock().mapped;
-        let expected = if self.writable { mapped.max(self.original) } else { self.original } as u64;
-        let expected = if mapped == self.original.next_multiple_of(page_size()) {
-            self.original as u64
-        } else {
-            expected
-        };
+        let blocks = self.lock(); // nobody makes it shorter meanwhile
         let found = length(&self.file, &self.path)?;
-        if found < expected || self.watched.is_damaged() {
-            return Err(FileError::Truncated { path: self.path.clone(), expected, found });
-        }
-        Ok(())
+        still_whole(&self.path, blocks.len as u64, found, self.watched.is_damaged())
     }
 
     /// A copy of `count` bytes of the file from `offset` on; cannot fault.
@@ -198,18 +202,17 @@ impl MemoryMappedAllocator {
     /// # Errors
     /// [`FileError::OutOfRange`] beyond what is mapped; [`FileError::Truncated`].
     pub fn read(&self, offset: usize, count: usize) -> Result<Vec<u8>, FileError> {
-        let len = if self.writable { self.lock().mapped } else { self.original };
+        let len = self.lock().len;
         if offset.checked_add(count).is_none_or(|end| end > len) {
             return Err(FileError::OutOfRange { path: self.path.clone(), offset, count, len });
         }
-        let mut bytes = vec![0; count];
-        let done = os::read_own(self.at(0).addr().get() + offset, &mut bytes);
+        let mut bytes = zeroes(count).ok_or_else(|| no_memory(&self.path))?;
+        let done = copy::read_own(self.at(0).addr().get() + offset, &mut bytes);
         let fail = |source| FileError::Os { path: self.path.clone(), call: "read", source };
         let done = done.map_err(|errno| fail(errno.into()))?;
         self.check()?;
         if done < count {
-            let (expected, found) = (len as u64, (offset + done) as u64);
-            return Err(FileError::Truncated { path: self.path.clone(), expected, found });
+            return Err(FileError::Damaged { path: self.path.clone() });
         }
         Ok(bytes)
     }
@@ -239,17 +242,15 @@ impl MemoryMappedAllocator {
         let found = blocks.free.iter().find_map(fit);
         let (start, len, at) = found.ok_or_else(|| refuse(blocks, AllocCause::CapacityReached))?;
         let end = at + size;
-        if end > blocks.mapped {
-            let long = end.next_multiple_of(page_size()) as u64;
-            let room = allocate(&self.file, &self.path, blocks.mapped as u64, long);
+        // a hole in a file that was there has no room on the device yet, as little as what lies beyond its end
+        let beyond = end > blocks.len.min(blocks.mapped);
+        if beyond || at < self.original {
+            let long = if beyond { end.next_multiple_of(page_size()) } else { end };
+            let room = allocate_part(&self.file, at.min(blocks.len) as u64, long as u64);
             room.map_err(|error| {
-                let errno = match error {
-                    FileError::DiskFull { .. } => rustix::io::Errno::NOSPC.raw_os_error(),
-                    FileError::Os { source, .. } => source.raw_os_error().unwrap_or(0),
-                    _ => 0,
-                };
-                refuse(blocks, AllocCause::Exhausted { errno })
+                refuse(blocks, AllocCause::Exhausted { errno: error.raw_os_error().unwrap_or(0) })
             })?;
+            blocks.len = blocks.len.max(long);
             self.map_up_to(blocks, end)
                 .map_err(|errno| refuse(blocks, AllocCause::Exhausted { errno: errno.raw_os_error() }))?;
         }
@@ -263,26 +264,42 @@ impl MemoryMappedAllocator {
         blocks.fresh = blocks.fresh.max(end);
         blocks.in_use += size;
         blocks.peak = blocks.peak.max(blocks.in_use);
+        blocks.asked += layout.size();
+        blocks.peak_asked = blocks.peak_asked.max(blocks.asked);
         Ok(NonNull::slice_from_raw_parts(self.at(at), size))
     }
 
-    /// The live block at `address`, given back as `layout`; why not, where it is none.
-    fn give(&self, blocks: &mut Blocks, address: usize, layout: Layout) -> Result<(), AllocCause> {
+    /// The offset and layout of the live block at `address`; why not, where it is none.
+    fn live(&self, blocks: &Blocks, address: usize) -> Result<(usize, Layout), AllocCause> {
         let at = address.wrapping_sub(self.mapping.as_ptr().addr().get());
         if at >= self.mapping.len() {
             return Err(AllocCause::Foreign);
         }
-        let Some(live) = blocks.live.get(&at).copied() else {
-            let before = blocks.live.range(..at).next_back();
-            let inside = before.is_some_and(|(start, live)| at < start + rounded(*live).unwrap_or(0));
-            return Err(if inside { AllocCause::Interior } else { AllocCause::NotLive });
-        };
-        let size = rounded(live).unwrap_or(0);
-        if layout.align() != live.align() || !(live.size()..=size).contains(&layout.size()) {
-            return Err(AllocCause::Mismatch { size: live.size(), align: live.align() });
+        if let Some(live) = blocks.live.get(&at) {
+            return Ok((at, *live));
         }
+        let before = blocks.live.range(..at).next_back();
+        let inside = before.is_some_and(|(start, live)| at < start + rounded(*live).unwrap_or(0));
+        Err(if inside { AllocCause::Interior } else { AllocCause::NotLive })
+    }
+
+    /// The same, for who must name its layout.
+    fn named(&self, blocks: &Blocks, address: usize, layout: Layout) -> Result<usize, AllocCause> {
+        let (at, live) = self.live(blocks, address)?;
+        if layout == live {
+            Ok(at)
+        } else {
+            Err(AllocCause::Mismatch { size: live.size(), align: live.align() })
+        }
+    }
+
+    /// Gives the live block at `at` back.
+    fn give(blocks: &mut Blocks, at: usize) {
+        let Some(live) = blocks.live.get(&at).copied() else { return };
+        let size = rounded(live).unwrap_or(0);
         blocks.live.remove(&at);
         blocks.in_use -= size;
+        blocks.asked -= live.size();
         let (mut start, mut end) = (at, at + size);
         if let Some((&before, &len)) = blocks.free.range(..at).next_back()
             && before + len == start
@@ -294,7 +311,6 @@ impl MemoryMappedAllocator {
             end += len;
         }
         blocks.free.insert(start, end - start);
-        Ok(())
     }
 }
 
@@ -324,8 +340,17 @@ unsafe impl Resource for MemoryMappedAllocator {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        let given = self.give(&mut self.lock(), block.addr().get(), layout);
-        debug_assert!(given.is_ok(), "{given:?}");
+        let mut blocks = self.lock();
+        match self.live(&blocks, block.addr().get()) {
+            Ok((at, live)) => {
+                debug_assert!(
+                    layout.align() == live.align() && layout.size() >= live.size(),
+                    "{layout:?} for {live:?}"
+                );
+                Self::give(&mut blocks, at);
+            }
+            Err(cause) => debug_assert!(false, "{cause:?}"),
+        }
     }
 
     fn state(&self) -> ResourceState {
@@ -344,8 +369,10 @@ impl MemoryAllocator for MemoryMappedAllocator {
     fn deallocate(&self, ptr: *mut u8, size: usize, alignment: usize) -> Result<(), AllocError> {
         let layout = AllocError::layout(size, alignment).map_err(|error| error.of(self.state(), LABEL))?;
         let mut blocks = self.lock();
-        let given = self.give(&mut blocks, ptr.addr(), layout);
-        given.map_err(|cause| AllocError::new(cause, layout, self.state_of(&blocks), LABEL))
+        let at = self.named(&blocks, ptr.addr(), layout);
+        let at = at.map_err(|cause| AllocError::new(cause, layout, self.state_of(&blocks), LABEL))?;
+        Self::give(&mut blocks, at);
+        Ok(())
     }
 
     fn reallocate(
@@ -359,33 +386,27 @@ impl MemoryAllocator for MemoryMappedAllocator {
             |size| AllocError::layout(size, alignment).map_err(|error| error.of(self.state(), LABEL));
         let (old, new) = (layout(old_size)?, layout(new_size)?);
         let mut blocks = self.lock();
-        let at = ptr.addr().wrapping_sub(self.mapping.as_ptr().addr().get());
-        if blocks.live.get(&at) != Some(&old) {
-            let mut copy = Blocks { live: blocks.live.clone(), free: blocks.free.clone(), ..*blocks };
-            let why = self.give(&mut copy, ptr.addr(), old).err();
-            let why = why.unwrap_or(AllocCause::Mismatch { size: old_size, align: alignment });
-            return Err(AllocError::new(why, old, self.state_of(&blocks), LABEL));
-        }
+        let at = self.named(&blocks, ptr.addr(), old);
+        let at = at.map_err(|cause| AllocError::new(cause, old, self.state_of(&blocks), LABEL))?;
         let moved = self.take(&mut blocks, new)?.cast::<u8>();
         // SAFETY: both blocks are live, at least that long, and apart; the old one is this allocator's own, in whose pointer
         // the caller's claim to use it is not believed but looked up.
         unsafe { moved.copy_from_nonoverlapping(self.at(at), old_size.min(new_size)) };
-        let given = self.give(&mut blocks, ptr.addr(), old);
-        debug_assert!(given.is_ok(), "{given:?}");
+        Self::give(&mut blocks, at);
         Ok(moved.as_ptr())
     }
 
     fn allocated_size(&self) -> usize {
-        self.lock().live.values().map(Layout::size).sum()
+        self.lock().asked
     }
 
     fn peak_allocated(&self) -> usize {
-        self.lock().peak
+        self.lock().peak_asked
     }
 
     fn reset_peak(&self) {
         let mut blocks = self.lock();
-        blocks.peak = blocks.in_use;
+        (blocks.peak, blocks.peak_asked) = (blocks.in_use, blocks.asked);
     }
 }
 
@@ -394,8 +415,11 @@ impl Trim for MemoryMappedAllocator {
     fn trim(&self, target_held: usize) -> usize {
         let mut blocks = self.lock();
         let used = blocks.live.last_key_value().map_or(0, |(at, layout)| at + rounded(*layout).unwrap_or(0));
+        if !self.writable || target_held >= blocks.mapped {
+            return 0;
+        }
         let keep = used.max(target_held).max(self.original).next_multiple_of(page_size());
-        if !self.writable || keep >= blocks.mapped {
+        if keep >= blocks.mapped {
             return 0;
         }
         let gone = blocks.mapped - keep;
@@ -404,9 +428,11 @@ impl Trim for MemoryMappedAllocator {
             return 0;
         }
         blocks.mapped = keep;
-        blocks.fresh = blocks.fresh.min(keep);
-        // a file that cannot be made shorter is only longer than it must be
-        let _shorter: std::io::Result<()> = self.file.set_len(keep as u64);
+        // a file that cannot be made shorter keeps what was there: that is not fresh
+        if self.file.set_len(keep as u64).is_ok() {
+            blocks.fresh = blocks.fresh.min(keep);
+            blocks.len = keep;
+        }
         gone
     }
 }

@@ -5,10 +5,10 @@
 #![expect(unsafe_code, reason = "lends the pages of a file as numbers")]
 
 use super::header::{DATA, Header};
-use super::mapped_file::{length, open};
+use super::mapped_file::{length, no_memory, open};
 use super::newborn::allocate;
 use super::{FileError, LockedFile, MapMode, MappedFile, Newborn};
-use crate::scalar::Scalar;
+use crate::scalar::{Scalar, zeroes};
 use core::marker::PhantomData;
 use std::path::Path;
 
@@ -24,8 +24,9 @@ pub enum ArrayOrder {
 
 /// An array in a file. Its elements begin 8192 bytes into the file, in the machine's byte order.
 ///
-/// A process that dies leaves a file that opens, with everything in it that [`MappedArray::sync`] returned for; growth
-/// takes effect whole or not at all.
+/// A process that dies leaves a file that opens, with everything in it that was written before; after a crash of the machine
+/// there is what [`MappedArray::sync`] returned for, as far as the device keeps what it acknowledged. Growth takes effect whole
+/// or not at all.
 ///
 /// ```
 /// use arenite_pages::{MapMode, MappedArray};
@@ -46,6 +47,8 @@ pub struct MappedArray<T> {
     file: MappedFile,
     header: Header,
     shape: Vec<usize>,
+    /// Whether a new header could not be written whole.
+    torn: bool,
     numbers: PhantomData<T>,
 }
 
@@ -98,7 +101,7 @@ impl<T: Scalar> MappedArray<T> {
     }
 
     fn of(file: MappedFile, header: Header) -> Result<Self, FileError> {
-        Ok(Self { file, header, shape: header.sides(), numbers: PhantomData })
+        Ok(Self { file, header, shape: header.sides(), torn: false, numbers: PhantomData })
     }
 
     /// Elements along each dimension.
@@ -192,7 +195,7 @@ impl<T: Scalar> MappedArray<T> {
     /// As [`MappedArray::get`].
     pub fn read(&self, first: usize, count: usize) -> Result<Vec<T>, FileError> {
         self.byte(first, count)?;
-        let mut numbers = vec![T::zeroed(); count];
+        let mut numbers = zeroes(count).ok_or_else(|| no_memory(self.file.path()))?;
         self.read_into(first, &mut numbers)?;
         Ok(numbers)
     }
@@ -215,7 +218,7 @@ impl<T: Scalar> MappedArray<T> {
         self.file.write(at, bytemuck::cast_slice(numbers))
     }
 
-    /// Writes what changed to the file and waits for the device: what was written before is there after any crash.
+    /// Writes what changed to the file and waits until the device acknowledges it (`msync`, `fsync`).
     ///
     /// # Errors
     /// [`FileError::Truncated`] where the file became shorter; [`FileError::Os`] where the device refuses;
@@ -235,6 +238,10 @@ impl<T: Scalar> MappedArray<T> {
     /// [`FileError::ReadOnly`]. The array is as it was then.
     pub fn grow(&mut self, side: usize) -> Result<(), FileError> {
         self.sync()?;
+        if self.torn {
+            let what = "a growth failed half-way: open it again";
+            return Err(FileError::NotAnArray { path: self.file.path().to_path_buf(), what });
+        }
         let mut shape = self.shape.clone();
         let slowest = if self.order() == ArrayOrder::RowMajor { 0 } else { shape.len() - 1 };
         if side < shape[slowest] {
@@ -252,8 +259,13 @@ impl<T: Scalar> MappedArray<T> {
             let _back: std::io::Result<()> = file.set_len(self.header.file_len());
         })?;
         file.sync_all().map_err(fail)?;
-        next.write(file).map_err(fail)?;
-        self.file.resize(next.file_len())?;
+        // mapped before the file says so: what can be refused is refused while nothing has changed
+        let wider = self.file.wider(next.file_len())?;
+        if let Err(source) = next.write(self.file.file()) {
+            self.torn = true; // which of the two headers is on the device is not known
+            return Err(fail(source));
+        }
+        self.file.widen(wider);
         (self.header, self.shape) = (next, shape);
         Ok(())
     }

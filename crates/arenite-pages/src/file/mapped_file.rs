@@ -6,14 +6,17 @@
 #![expect(unsafe_code, reason = "lends the pages of a file")]
 
 use super::{FileError, LockedFile, Mapping};
+use crate::copy;
 use crate::os::bus_error::Watched;
 use crate::os::{self, Access};
 use crate::page_size;
+use crate::scalar::zeroes;
 use core::ops::Range;
 use core::ptr::NonNull;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// What a mapped file is for.
@@ -94,7 +97,7 @@ pub fn flush_file(file: &MappedFile) -> Result<(), FileError> {
 /// Opens `path` for `mode` and locks it: against everybody for writing, against writers for reading.
 pub(crate) fn open(path: &Path, mode: MapMode) -> Result<LockedFile, FileError> {
     let named = || path.to_path_buf();
-    let opened = OpenOptions::new().read(true).write(mode == MapMode::ReadWrite).open(path);
+    let opened = options(mode == MapMode::ReadWrite).open(path);
     let file = opened.map_err(|source| match source.kind() {
         io::ErrorKind::IsADirectory => FileError::NotAFile { path: named() },
         _ => FileError::Open { path: named(), source },
@@ -104,6 +107,26 @@ pub(crate) fn open(path: &Path, mode: MapMode) -> Result<LockedFile, FileError> 
         return Err(FileError::NotAFile { path: named() });
     }
     LockedFile::new(file, path, mode)
+}
+
+/// Refuses a file that is shorter than what it must hold, or of which a page could not be had.
+pub(crate) fn still_whole(path: &Path, expected: u64, found: u64, damaged: bool) -> Result<(), FileError> {
+    if found < expected {
+        return Err(FileError::Truncated { path: path.to_path_buf(), expected, found });
+    }
+    if damaged { Err(FileError::Damaged { path: path.to_path_buf() }) } else { Ok(()) }
+}
+
+/// There is no memory for a copy of what is in the file.
+pub(crate) fn no_memory(path: &Path) -> FileError {
+    FileError::Os { path: path.to_path_buf(), call: "copy", source: io::ErrorKind::OutOfMemory.into() }
+}
+
+/// How every file here is opened: a pipe is refused and not waited for.
+pub(crate) fn options(writable: bool) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(writable).custom_flags(os::DO_NOT_WAIT);
+    options
 }
 
 /// The length of `file` now, in bytes.
@@ -167,10 +190,7 @@ impl MappedFile {
     /// [`FileError::Truncated`].
     pub fn check(&self) -> Result<(), FileError> {
         let (expected, found) = (self.len as u64, length(&self.file, &self.path)?);
-        if found < expected || self.is_damaged() {
-            return Err(FileError::Truncated { path: self.path.clone(), expected, found });
-        }
-        Ok(())
+        still_whole(&self.path, expected, found, self.is_damaged())
     }
 
     fn inside(&self, offset: usize, count: usize) -> Result<Range<usize>, FileError> {
@@ -185,7 +205,7 @@ impl MappedFile {
     /// [`FileError::OutOfRange`]; [`FileError::Truncated`] where the file became shorter.
     pub fn read(&self, offset: usize, count: usize) -> Result<Vec<u8>, FileError> {
         self.inside(offset, count)?;
-        let mut bytes = vec![0; count];
+        let mut bytes = zeroes(count).ok_or_else(|| no_memory(&self.path))?;
         self.read_into(offset, &mut bytes)?;
         Ok(bytes)
     }
@@ -196,7 +216,7 @@ impl MappedFile {
     /// As [`MappedFile::read`].
     pub fn read_into(&self, offset: usize, into: &mut [u8]) -> Result<(), FileError> {
         let range = self.inside(offset, into.len())?;
-        let done = os::read_own(self.as_ptr().addr().get() + offset, into);
+        let done = copy::read_own(self.as_ptr().addr().get() + offset, into);
         self.copied("read", range, done)
     }
 
@@ -210,7 +230,7 @@ impl MappedFile {
             return Err(FileError::ReadOnly { path: self.path.clone() });
         }
         // SAFETY: the bytes lie in this mapping, which is borrowed exclusively.
-        let done = unsafe { os::write_own(self.as_ptr().addr().get() + offset, bytes) };
+        let done = unsafe { copy::write_own(self.as_ptr().addr().get() + offset, bytes) };
         self.copied("write", range, done)
     }
 
@@ -224,11 +244,8 @@ impl MappedFile {
             done.map_err(|errno| FileError::Os { path: self.path.clone(), call, source: errno.into() })?;
         // The kernel's copy stops at a page that is gone; what was cut off inside a page only the length tells.
         self.check()?;
-        if done < range.len() {
-            let found = (range.start + done) as u64;
-            return Err(FileError::Truncated { path: self.path.clone(), expected: self.len as u64, found });
-        }
-        Ok(())
+        // the length is right, and yet a page is not to be had
+        if done < range.len() { Err(FileError::Damaged { path: self.path.clone() }) } else { Ok(()) }
     }
 
     /// Writes what changed to the file and waits for the device. Nothing to do for files that are not written to.
@@ -273,16 +290,23 @@ impl MappedFile {
         Ok(unsafe { core::slice::from_raw_parts_mut(self.as_ptr().as_ptr(), self.len) })
     }
 
-    /// Shows `len` bytes of the file instead, which has at least as many. The address may change.
-    pub(crate) fn resize(&mut self, len: u64) -> Result<(), FileError> {
+    /// A mapping of `len` bytes of the file, which has at least as many, beside the one there is.
+    pub(crate) fn wider(&self, len: u64) -> Result<Wider, FileError> {
+        map(&self.file, &self.path, len, self.mode)
+    }
+
+    /// Shows what [`MappedFile::wider`] mapped instead. The address changes.
+    pub(crate) fn widen(&mut self, wider: Wider) {
         // the old pages go one by one: first from the handler's list, then from memory
-        (self.watched, self.mapping, self.len) = map(&self.file, &self.path, len, self.mode)?;
-        Ok(())
+        (self.watched, self.mapping, self.len) = wider;
     }
 }
 
+/// A mapping, its entry in the handler's list, and its length in bytes.
+pub(crate) type Wider = (Watched, Mapping, usize);
+
 /// The first `len` bytes of `file` as memory.
-fn map(file: &File, path: &Path, len: u64, mode: MapMode) -> Result<(Watched, Mapping, usize), FileError> {
+fn map(file: &File, path: &Path, len: u64, mode: MapMode) -> Result<Wider, FileError> {
     let fail = |source| FileError::Os { path: path.to_path_buf(), call: "map", source };
     let too_long = || fail(io::ErrorKind::FileTooLarge.into());
     let fits = |&len: &usize| len <= isize::MAX.unsigned_abs() - page_size();

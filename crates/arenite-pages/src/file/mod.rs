@@ -23,4 +23,4 @@ pub use mapped_allocator::MemoryMappedAllocator;
 pub use mapped_array::{ArrayOrder, MappedArray};
 pub use mapped_file::{MapMode, MappedFile, flush_file, map_file, unmap_file};
 pub(crate) use mapping::Mapping;
-pub(crate) use newborn::Newborn;
+pub(crate) use newborn::{Newborn, allocate_part};

@@ -28,13 +28,20 @@ impl Newborn {
         if path.symlink_metadata().is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
-        name.push(format!(".{}.{count}.unborn", std::process::id()));
-        let unborn = path.with_file_name(name);
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create_new(true).mode(mode).open(&unborn)?;
-        Ok(Self { file, unborn, path: path.to_path_buf() })
+        let own = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        loop {
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let mut name = own.to_os_string();
+            name.push(format!(".{}.{count}.unborn", std::process::id()));
+            let unborn = path.with_file_name(name);
+            let mut options = OpenOptions::new();
+            match options.read(true).write(true).create_new(true).mode(mode).open(&unborn) {
+                Ok(file) => return Ok(Self { file, unborn, path: path.to_path_buf() }),
+                // left by a process that died, whose number this one has
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -43,7 +50,10 @@ impl Newborn {
 
     /// Gives it its name.
     pub(crate) fn born(&self) -> io::Result<()> {
-        std::fs::hard_link(&self.unborn, &self.path)
+        std::fs::hard_link(&self.unborn, &self.path)?;
+        // the name, too, outlives a crash of the machine
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
 }
 
@@ -55,19 +65,25 @@ impl Drop for Newborn {
 
 /// Gives `file` at least `len` bytes for certain, so that no later write to a mapping of it finds the device full.
 pub(crate) fn allocate(file: &File, path: &Path, from: u64, len: u64) -> Result<(), FileError> {
-    if len <= from {
+    allocate_part(file, from, len).map_err(|source| {
+        match source.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => {
+                FileError::DiskFull { path: path.to_path_buf(), bytes: len }
+            }
+            _ => FileError::Os { path: path.to_path_buf(), call: "allocate", source },
+        }
+    })
+}
+
+/// Gives `file` the bytes `[from, end)` for certain. An error of the operating system's, which takes no memory.
+pub(crate) fn allocate_part(file: &File, from: u64, end: u64) -> io::Result<()> {
+    if end <= from {
         return Ok(());
     }
-    let taken = match os::allocate_file(file.as_fd(), from, len - from) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_zeroes(file, from, len),
+    match os::allocate_file(file.as_fd(), from, end - from) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_zeroes(file, from, end),
         taken => taken.map_err(io::Error::from),
-    };
-    taken.map_err(|source| match source.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => {
-            FileError::DiskFull { path: path.to_path_buf(), bytes: len }
-        }
-        _ => FileError::Os { path: path.to_path_buf(), call: "allocate", source },
-    })
+    }
 }
 
 /// For file systems that cannot set room aside: what is written has room. Only for what lies beyond the file's end.

@@ -5,7 +5,7 @@
 
 use super::MemoryError;
 use super::table::{At, Entry, Held, enter, find, foreign, pages, table};
-use crate::error::PageCall;
+use crate::error::{PageCall, PageCause, PageError};
 use crate::{Protection, Region, RegionInfo, ScalarType, Scalars};
 
 /// Reserves `size` bytes of address space under a label. Commits nothing.
@@ -158,7 +158,12 @@ pub fn typed_poke(addr: usize, numbers: &Scalars) -> Result<(), MemoryError> {
 pub fn typed_peek(addr: usize, of: &str, count: usize) -> Result<Scalars, MemoryError> {
     let of: ScalarType = of.parse()?;
     let bytes = peek(addr, count.saturating_mul(of.size()))?;
-    let mut numbers = Scalars::zeroes(of, count);
+    let no_memory = PageCause::Os { errno: rustix::io::Errno::NOMEM.raw_os_error() };
+    let mut numbers = Scalars::zeroes(of, count).ok_or(PageError::without_region(
+        PageCall::Peek,
+        no_memory,
+        bytes.len(),
+    ))?;
     numbers.as_bytes_mut().copy_from_slice(&bytes);
     Ok(numbers)
 }

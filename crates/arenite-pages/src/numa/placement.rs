@@ -6,6 +6,7 @@
 use super::{NumaError, NumaPolicy};
 use crate::error::{PageCall, PageCause, PageError};
 use crate::machine::Numa;
+use crate::maps::Maps;
 use crate::os::{self, NodeSet, Placement};
 use crate::{Region, page_size};
 use core::ops::Range;
@@ -95,39 +96,48 @@ impl NumaDistribution {
 /// [`NumaError::BadSize`] if the range overflows; [`NumaError::Os`] where the kernel does not tell.
 pub fn numa_distribution(start: *const u8, len: usize) -> Result<NumaDistribution, NumaError> {
     let mut found = NumaDistribution::default();
-    each_batch(start, len, |pages| {
-        let mut answers = [0; BATCH];
-        let answers = &mut answers[..pages.len()];
-        ask(pages, answers)?;
-        for &answer in answers.iter() {
-            match usize::try_from(answer) {
-                Ok(node) => match found.nodes.iter_mut().find(|(id, _)| *id == node) {
+    let (first, end) = whole_pages(start, len)?;
+    // what is not mapped lies nowhere, however much of it there is
+    let maps = Maps::read().map_err(|error| NumaError::Os {
+        call: "read the mappings of this process",
+        errno: error.raw_os_error().unwrap_or(0),
+    })?;
+    for part in maps.within(first..end) {
+        each_batch(part.range, |pages| {
+            let mut answers = [0; BATCH];
+            let answers = &mut answers[..pages.len()];
+            ask(pages, answers)?;
+            for node in answers.iter().filter_map(|&answer| usize::try_from(answer).ok()) {
+                match found.nodes.iter_mut().find(|(id, _)| *id == node) {
                     Some((_, bytes)) => *bytes += page_size(),
                     None => found.nodes.push((node, page_size())),
-                },
-                Err(_) => found.absent += page_size(),
+                }
             }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        })?;
+    }
+    found.absent = (end - first) - found.nodes.iter().map(|(_, bytes)| bytes).sum::<usize>();
     found.nodes.sort_unstable();
     Ok(found)
 }
 
+/// The whole OS pages around `[start, start + len)`.
+fn whole_pages(start: *const u8, len: usize) -> Result<(usize, usize), NumaError> {
+    let end = start.addr().checked_add(len).and_then(|end| end.checked_next_multiple_of(page_size()));
+    let end = end.ok_or(NumaError::BadSize { size: len })?;
+    Ok((start.addr() & !(page_size() - 1), end))
+}
+
+/// Calls `visit` with the OS pages of a range, so many at a time.
 fn each_batch(
-    start: *const u8,
-    len: usize,
+    range: Range<usize>,
     mut visit: impl FnMut(&[usize]) -> Result<(), NumaError>,
 ) -> Result<(), NumaError> {
-    let page = page_size();
-    let first = start.addr() & !(page - 1);
-    let end = start.addr().checked_add(len).ok_or(NumaError::BadSize { size: len })?;
-    let pages: Vec<usize> = (first..end).step_by(page).take(BATCH).collect();
-    let mut pages = pages;
-    while !pages.is_empty() {
+    let mut at = range.start;
+    while at < range.end {
+        let pages: Vec<usize> = (at..range.end).step_by(page_size()).take(BATCH).collect();
         visit(&pages)?;
-        let next = pages[pages.len() - 1].checked_add(page);
-        pages = next.map_or(Vec::new(), |next| (next..end).step_by(page).take(BATCH).collect());
+        at += pages.len() * page_size();
     }
     Ok(())
 }
@@ -151,7 +161,8 @@ pub fn migrate_range(start: *const u8, len: usize, node: usize) -> Result<NumaDi
     NumaPolicy::Bind(node).resolve(&numa)?;
     let number = i32::try_from(node).map_err(|_| NumaError::NoSuchNode { node, nodes: Vec::new() })?;
     if numa.nodes.len() > 1 {
-        each_batch(start, len, |pages| {
+        let (first, end) = whole_pages(start, len)?;
+        each_batch(first..end, |pages| {
             let mut answers = [0; BATCH];
             let targets = [number; BATCH];
             match os::move_pages(pages, &targets[..pages.len()], &mut answers[..pages.len()]) {
@@ -213,7 +224,7 @@ impl Resolved {
 
     /// Sets the policy of a range of the caller's own, whole OS pages. One system call.
     pub(super) fn place(&self, start: NonNull<u8>, size: usize, move_now: bool) -> Result<(), NumaError> {
-        // SAFETY: a policy changes neither contents nor access, whosever the range is.
+        // SAFETY: the callers hand over a range of their own: a part of a region, or a block just taken.
         match unsafe { os::place(start, size, self.placement, &self.nodes, move_now) } {
             Err(Errno::NOSYS) if self.synthesised => Ok(()), // a kernel without NUMA has one node
             done => done.map_err(|errno| NumaError::Os {

@@ -27,6 +27,20 @@ static TAKING: Mutex<()> = Mutex::new(());
 /// What was done before about this signal.
 static BEFORE: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
 static PAGE: AtomicUsize = AtomicUsize::new(0);
+/// Held by the handler while it replaces a page.
+static BUSY: AtomicBool = AtomicBool::new(false);
+
+/// Whether the page at `at` is there after all: replaced by another thread, or the file is long again.
+fn populated(at: *mut c_void, page: usize, errno: *mut c_int) -> bool {
+    // SAFETY: finds a page; contents and access stay.
+    if unsafe { libc::madvise(at, page, libc::MADV_POPULATE_WRITE) } == 0 {
+        return true;
+    }
+    // SAFETY: the C library keeps `errno` for each thread at this address.
+    let only_read = unsafe { *errno } == libc::EINVAL;
+    // SAFETY: as above.
+    only_read && unsafe { libc::madvise(at, page, libc::MADV_POPULATE_READ) } == 0
+}
 
 /// A mapping that the handler answers for, until this is dropped.
 #[derive(Debug)]
@@ -58,7 +72,7 @@ impl Watched {
         );
         let watched = Self { node };
         watched.node().damaged.store(false, Ordering::Relaxed);
-        watched.node().end.store(start + len, Ordering::Relaxed);
+        watched.node().end.store(start + len, Ordering::Release);
         watched.node().start.store(start, Ordering::Release);
         watched
     }
@@ -105,7 +119,9 @@ fn install() {
         let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
         let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = answer;
         action.sa_sigaction = handler as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+        // SAFETY: writes the set.
+        let _all = unsafe { libc::sigfillset(&raw mut action.sa_mask) };
         // SAFETY: `answer` is a handler with that signature and calls only what a handler may.
         let _installed = unsafe { libc::sigaction(libc::SIGBUS, &raw const action, null_mut()) };
     });
@@ -121,13 +137,19 @@ extern "C" fn answer(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_
     }
     // SAFETY: written once before the handler was installed, and never freed.
     let Some(before) = (unsafe { BEFORE.load(Ordering::Acquire).as_ref() }) else { return };
+    let sent = info_ref.si_code <= 0; // by a process, and not by an access
     match before.sa_sigaction {
+        libc::SIG_IGN if sent => {}
         libc::SIG_DFL | libc::SIG_IGN => {
             // the access faults again, and kills as it would have
             // SAFETY: all zeroes is the default action.
             let default: libc::sigaction = unsafe { core::mem::zeroed() };
             // SAFETY: sets the default action.
             let _set = unsafe { libc::sigaction(signal, &raw const default, null_mut()) };
+            if sent {
+                // SAFETY: sends the signal once more; it is delivered when this handler is over.
+                let _again = unsafe { libc::raise(signal) };
+            }
         }
         handler if before.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: a handler that was installed with SA_SIGINFO has this signature.
@@ -151,19 +173,32 @@ fn replace(address: usize) -> bool {
     let page = PAGE.load(Ordering::Relaxed);
     let inside = |node: &&Node| {
         let start = node.start.load(Ordering::Acquire);
-        start != 0 && start <= address && address < node.end.load(Ordering::Relaxed)
+        let end = node.end.load(Ordering::Acquire);
+        // the node may have changed its owner between the two
+        start != 0 && start <= address && address < end && node.start.load(Ordering::Acquire) == start
     };
     let Some(node) = nodes().find(inside) else { return false };
     // SAFETY: the C library keeps `errno` for each thread at this address.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let kept = unsafe { *errno };
-    node.damaged.store(true, Ordering::Release);
     let at = core::ptr::without_provenance_mut(address & !(page - 1));
+    // One thread at a time: who comes second finds the page replaced, and what the first has written since.
+    while BUSY.swap(true, Ordering::Acquire) {
+        core::hint::spin_loop();
+    }
+    if populated(at, page, errno) {
+        BUSY.store(false, Ordering::Release);
+        // SAFETY: as above.
+        unsafe { *errno = kept };
+        return true;
+    }
+    node.damaged.store(true, Ordering::Release);
     let (access, flags) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
     // SAFETY: the page is part of a mapping of ours whose contents are gone; the owner keeps it mapped while it is listed.
     let got = unsafe { libc::mmap(at, page, access, flags, -1, 0) };
+    BUSY.store(false, Ordering::Release);
     // SAFETY: as above.
     unsafe { *errno = kept };
     got != libc::MAP_FAILED

@@ -1,14 +1,13 @@
 //! Linux: every call of this crate into the kernel.
 //!
-//! Rests on `rustix`, and on `libc` for what that lacks. In the order of the crate: address space and its backing, advice,
-//! locking and moving, copies that cannot fault, files, double mappings, NUMA, written pages, waiting. Reserving is a private
-//! anonymous mapping that nobody may touch; committing is a change of its protection, so that memory which is not
-//! committed faults instead of silently growing the process.
+//! Rests on `rustix`, and on `libc` for what that lacks. Reserving is a private anonymous mapping that nobody may touch;
+//! committing is a change of its protection, so that memory which is not committed faults instead of silently growing the
+//! process.
 //!
 //! A *range* is an address and a length in bytes that are multiples of the OS page, the length positive.
 #![expect(unsafe_code, reason = "maps, protects and unmaps address ranges")]
 
-use super::{Access, Advice, NodeSet, Placement, Run, Scan};
+use super::{Access, Advice, MoveError, NodeSet, Placement, Run, Scan};
 use core::ffi::CStr;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
@@ -23,8 +22,6 @@ use rustix::thread::futex;
 pub(crate) fn page_size() -> usize {
     rustix::param::page_size()
 }
-
-// --- address space and its backing
 
 fn protection(access: Access) -> ProtFlags {
     match access {
@@ -160,45 +157,61 @@ pub(crate) unsafe fn unlock(start: NonNull<u8>, len: usize) -> Result<(), Errno>
 
 /// Moves the OS pages of one range to another without copying. The source stays mapped, with its access, and is empty.
 ///
+/// In two steps, because a call that replaces its target unmaps that before it can fail: first to a place of the kernel's
+/// choice, which can be refused, then over the target.
+///
 /// # Safety
 /// 1. Both ranges are private anonymous mappings of the caller's, each inside one mapping, and do not overlap.
 /// 2. Nobody uses the contents of either.
-/// 3. On an error the target may be unmapped: the caller maps it again or gives it up.
-pub(crate) unsafe fn move_range(from: NonNull<u8>, len: usize, to: NonNull<u8>) -> Result<(), Errno> {
-    let (from, to) = (from.as_ptr().cast(), to.as_ptr().cast());
+pub(crate) unsafe fn move_range(from: NonNull<u8>, len: usize, to: NonNull<u8>) -> Result<(), MoveError> {
+    let (from, to) = (from.as_ptr().cast(), to.as_ptr());
+    const AWAY: libc::c_int = libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP;
+    // SAFETY: the caller's promises; nothing is replaced.
+    let between = unsafe { libc::mremap(from, len, len, AWAY, core::ptr::null_mut::<u8>()) };
+    if between == libc::MAP_FAILED {
+        return Err(MoveError::Refused(last_error()));
+    }
     // SAFETY: the caller's promises; the call replaces its own target alone.
-    unsafe { rustix::mm::mremap_fixed(from, len, len, MremapFlags::MAYMOVE | MremapFlags::DONTUNMAP, to) }
-        .map(drop)
+    let Err(errno) =
+        (unsafe { rustix::mm::mremap_fixed(between, len, len, MremapFlags::MAYMOVE, to.cast()) })
+    else {
+        return Ok(());
+    };
+    // SAFETY: back over the source, which is empty and the caller's own.
+    let _back = unsafe { rustix::mm::mremap_fixed(between, len, len, MremapFlags::MAYMOVE, from) };
+    let target = NonNull::new(to).ok_or(MoveError::Refused(errno))?;
+    // SAFETY: nothing that is mapped is replaced.
+    match unsafe { reserve_at(target, len, false) } {
+        Ok(()) => Err(MoveError::Refused(errno)),
+        Err(_) => Err(MoveError::TargetUnknown(errno)),
+    }
 }
 
 // --- copies that answer instead of faulting
 
-/// Copies memory of this process at `from` into `into` through the kernel. How many bytes there were up to the first that
-/// cannot be read.
+/// Copies memory of this process at `from` into `into`, 1 GiB at most, through the kernel. How many bytes there were up to
+/// the first that cannot be read.
 pub(crate) fn read_own(from: usize, into: &mut [u8]) -> Result<usize, Errno> {
     let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    let own = rustix::process::getpid().as_raw_nonzero().get();
     let remote = libc::iovec { iov_base: core::ptr::without_provenance_mut(from), iov_len: into.len() };
     // SAFETY: the kernel writes at most `into.len()` bytes to `into`, and checks the other address itself.
-    let done = unsafe { libc::process_vm_readv(own(), &raw const local, 1, &raw const remote, 1, 0) };
+    let done = unsafe { libc::process_vm_readv(own, &raw const local, 1, &raw const remote, 1, 0) };
     copied(answer(done as i64))
 }
 
-/// Copies `bytes` to memory of this process at `to` through the kernel. How many there was room for up to the first that
-/// cannot be written.
+/// Copies `bytes`, 1 GiB at most, to memory of this process at `to` through the kernel. How many there was room for up to
+/// the first that cannot be written.
 ///
 /// # Safety
 /// Nobody uses what lies in `[to, to + bytes.len())` at the same time.
 pub(crate) unsafe fn write_own(to: usize, bytes: &[u8]) -> Result<usize, Errno> {
     let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let own = rustix::process::getpid().as_raw_nonzero().get();
     let remote = libc::iovec { iov_base: core::ptr::without_provenance_mut(to), iov_len: bytes.len() };
     // SAFETY: the kernel reads `bytes`, and checks the other address itself; the caller promised that nobody uses it.
-    let done = unsafe { libc::process_vm_writev(own(), &raw const local, 1, &raw const remote, 1, 0) };
+    let done = unsafe { libc::process_vm_writev(own, &raw const local, 1, &raw const remote, 1, 0) };
     copied(answer(done as i64))
-}
-
-/// This process's number.
-fn own() -> libc::pid_t {
-    rustix::process::getpid().as_raw_nonzero().get()
 }
 
 fn copied(answer: Result<i64, Errno>) -> Result<usize, Errno> {
@@ -210,6 +223,9 @@ fn copied(answer: Result<i64, Errno>) -> Result<usize, Errno> {
 }
 
 // --- files
+
+/// For opening: a pipe without a writer is opened and not waited for.
+pub(crate) const DO_NOT_WAIT: i32 = libc::O_NONBLOCK;
 
 /// An anonymous file in memory, closed on exec, that can be sealed.
 pub(crate) fn memory_file(name: &CStr) -> Result<OwnedFd, Errno> {
@@ -510,8 +526,10 @@ pub(crate) unsafe fn watch_writes(start: NonNull<u8>, len: usize) -> Result<Owne
 // --- waiting
 
 fn time(duration: Duration) -> Timespec {
-    let tv_sec = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    Timespec { tv_sec, tv_nsec: duration.subsec_nanos().into() }
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
 }
 
 fn futex_flags(shared: bool) -> futex::Flags {
@@ -530,7 +548,7 @@ pub(crate) fn wake_one(word: &AtomicU32, shared: bool) {
     let _count: Result<usize, Errno> = futex::wake(word, futex_flags(shared), 1);
 }
 
-/// Asks for [`barrier`]; with `shared`, for this process to take part in those of others.
+/// Asks for [`barrier`]; with `shared`, to take part in those of other processes.
 pub(crate) fn register_barrier(shared: bool) -> bool {
     let command = if shared { 1 << 2 } else { 1 << 4 };
     // SAFETY: the call touches no memory.

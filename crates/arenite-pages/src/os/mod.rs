@@ -85,11 +85,25 @@ impl NodeSet {
     }
 }
 
-/// One run of equal OS pages that a scan of a range found.
+/// Why a range was not moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MoveError {
+    /// The kernel refused; both ranges are mapped, the source has its contents.
+    Refused(rustix::io::Errno),
+    /// The kernel refused, and whether the target is still its owner's is not known: it must not be used or unmapped.
+    TargetUnknown(rustix::io::Errno),
+}
+
+/// An address as the kernel's scan writes it: 64 bits, on a machine of as many.
+type Address = usize;
+const _: () = assert!(size_of::<Run>() == 24 || size_of::<usize>() < 8);
+
+/// One run of equal OS pages that a scan of a range found; the kernel writes it (`struct page_region`).
+#[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Run {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+    pub(crate) start: Address,
+    pub(crate) end: Address,
     /// The `PAGE_IS_…` bits of the kernel.
     pub(crate) kinds: u64,
 }

@@ -4,13 +4,15 @@
 //! `linux.rs`, which says what each asks of its caller.
 #![expect(unsafe_code, reason = "has the signatures of the Linux surface")]
 
-use super::{Access, Advice, NodeSet, Placement, Run, Scan};
+use super::{Access, Advice, MoveError, NodeSet, Placement, Run, Scan};
 use core::ffi::CStr;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
 use core::time::Duration;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
+
+pub(crate) const DO_NOT_WAIT: i32 = 0;
 
 pub(crate) fn page_size() -> usize {
     4096
@@ -64,8 +66,8 @@ pub(crate) unsafe fn unlock(_start: NonNull<u8>, _len: usize) -> Result<(), Errn
     Err(Errno::NOSYS)
 }
 
-pub(crate) unsafe fn move_range(_from: NonNull<u8>, _len: usize, _to: NonNull<u8>) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
+pub(crate) unsafe fn move_range(_from: NonNull<u8>, _len: usize, _to: NonNull<u8>) -> Result<(), MoveError> {
+    Err(MoveError::Refused(Errno::NOSYS))
 }
 
 pub(crate) fn read_own(_from: usize, _into: &mut [u8]) -> Result<usize, Errno> {
@@ -223,7 +225,7 @@ mod tests {
         let (at, file) = (NonNull::<u8>::dangling(), tempfile::tempfile().unwrap());
         let (file, word, mut runs) = (file.as_fd(), AtomicU32::new(0), [Run::default()]);
         let scanned = Scan { any_of: 0, returned: 0, watch_again: false };
-        assert!(page_size().is_power_of_two());
+        assert!(page_size().is_power_of_two() && DO_NOT_WAIT == 0);
         assert_eq!([reserve(1), map(1), map_explicit_huge(1, 21), map_double(1)], [Err(NO); 4]);
         assert_eq!(map_file(file, 0, 1, Access::Read, true), Err(NO));
         assert_eq!(map_double_file(file, 0, 1), Err(NO));
@@ -246,7 +248,7 @@ mod tests {
         // SAFETY: as above.
         assert_eq!(unsafe { unlock(at, 1) }, Err(NO));
         // SAFETY: as above.
-        assert_eq!(unsafe { move_range(at, 1, at) }, Err(NO));
+        assert_eq!(unsafe { move_range(at, 1, at) }, Err(MoveError::Refused(NO)));
         // SAFETY: as above.
         assert_eq!(unsafe { write_own(1, &[]) }, Err(NO));
         // SAFETY: as above.

@@ -6,9 +6,9 @@
 #![expect(unsafe_code, reason = "writes into memory that nobody borrows")]
 
 use super::Region;
+use crate::copy;
 use crate::error::{PageCall, PageCause, PageError};
-use crate::os;
-use crate::scalar::Scalar;
+use crate::scalar::{Scalar, zeroes};
 use rustix::io::Errno;
 
 impl Region {
@@ -28,7 +28,7 @@ impl Region {
     /// [`PageError`] if the range lies outside the region, or a byte of it may not be read.
     pub fn peek(&self, offset: usize, count: usize) -> Result<Vec<u8>, PageError> {
         self.inside(PageCall::Peek, offset, count)?;
-        let mut bytes = vec![0; count];
+        let mut bytes = zeroes(count).ok_or_else(|| self.no_memory(offset, count))?;
         self.peek_into(offset, &mut bytes)?;
         Ok(bytes)
     }
@@ -39,7 +39,7 @@ impl Region {
     /// As [`Region::peek`]; `into` may be filled up to the first byte that may not be read.
     pub fn peek_into(&self, offset: usize, into: &mut [u8]) -> Result<(), PageError> {
         self.inside(PageCall::Peek, offset, into.len())?;
-        let done = os::read_own(self.base.addr().get() + offset, into);
+        let done = copy::read_own(self.base.addr().get() + offset, into);
         self.copied(PageCall::Peek, offset, into.len(), done)
     }
 
@@ -52,7 +52,7 @@ impl Region {
         self.inside(PageCall::Poke, offset, bytes.len())?;
         // SAFETY: the range lies inside this region, which is borrowed exclusively: who lends its bytes lends them from a
         // borrow of it.
-        let done = unsafe { os::write_own(self.base.addr().get() + offset, bytes) };
+        let done = unsafe { copy::write_own(self.base.addr().get() + offset, bytes) };
         self.copied(PageCall::Poke, offset, bytes.len(), done)
     }
 
@@ -71,7 +71,7 @@ impl Region {
     /// As [`Region::peek`].
     pub fn typed_peek<T: Scalar>(&self, offset: usize, count: usize) -> Result<Vec<T>, PageError> {
         self.inside(PageCall::Peek, offset, count.saturating_mul(size_of::<T>()))?;
-        let mut numbers = vec![T::zeroed(); count];
+        let mut numbers = zeroes(count).ok_or_else(|| self.no_memory(offset, count))?;
         self.peek_into(offset, bytemuck::cast_slice_mut(&mut numbers))?;
         Ok(numbers)
     }
@@ -82,6 +82,10 @@ impl Region {
     /// As [`Region::poke`].
     pub fn typed_poke<T: Scalar>(&mut self, offset: usize, numbers: &[T]) -> Result<(), PageError> {
         self.poke(offset, bytemuck::cast_slice(numbers))
+    }
+
+    fn no_memory(&self, offset: usize, count: usize) -> PageError {
+        self.os_error(PageCall::Peek, offset, count, Errno::NOMEM)
     }
 
     /// Refuses bytes outside the region; none are inside anywhere.

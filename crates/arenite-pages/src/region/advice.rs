@@ -32,13 +32,13 @@ impl Region {
     /// many threads and NUMA nodes. 0.3 µs and more for each OS page.
     ///
     /// # Errors
-    /// [`PageError`] if the range is unaligned, outside or not committed, memory runs out, or the kernel is older than 5.14.
+    /// [`PageError`] if the range is unaligned, outside or not open for writing, memory runs out, or the kernel is older than 5.14.
     pub fn prefetch(&self, offset: usize, size: usize) -> Result<(), PageError> {
         let found = self.advise(PageCall::Prefetch, offset, size, Advice::PopulateWrite, "Linux before 5.14");
         // only after a refusal: the kernel's answer does not say why, and the check costs more than a small prefetch
         found.or_else(|error| {
             if matches!(error.cause, PageCause::Os { .. } | PageCause::Unsupported { .. }) {
-                self.committed_throughout(PageCall::Prefetch, offset, size)?;
+                self.open_throughout(PageCall::Prefetch, offset, size)?;
             }
             Err(error)
         })
@@ -63,7 +63,13 @@ impl Region {
     /// # Errors
     /// [`PageError`] if the range is unaligned or outside, or the kernel is older than 5.4.
     pub fn cold(&self, offset: usize, size: usize) -> Result<(), PageError> {
-        self.advise(PageCall::PageOut, offset, size, Advice::Cold, "Linux before 5.4")
+        self.advise(
+            PageCall::PageOut,
+            offset,
+            size,
+            Advice::Cold,
+            "Linux before 5.4, or a part of the range is locked",
+        )
     }
 
     /// Writes a range to swap space now, where there is some. Contents stay and are read back when they are touched.
@@ -71,7 +77,13 @@ impl Region {
     /// # Errors
     /// As [`Region::cold`].
     pub fn page_out(&self, offset: usize, size: usize) -> Result<(), PageError> {
-        self.advise(PageCall::PageOut, offset, size, Advice::PageOut, "Linux before 5.4")
+        self.advise(
+            PageCall::PageOut,
+            offset,
+            size,
+            Advice::PageOut,
+            "Linux before 5.4, or a part of the range is locked",
+        )
     }
 
     /// Copies what lies in whole huge pages of a range onto such pages now, whatever the machine's policy says of later.
@@ -89,7 +101,8 @@ impl Region {
         )
     }
 
-    /// Finds every OS page of a committed range and keeps it in memory until it is unlocked or released.
+    /// Finds every OS page of a committed range and keeps it in memory until it is unlocked or released. A refusal unlocks all of
+    /// the range, also what was locked before.
     ///
     /// # Errors
     /// [`PageError`] if the range is unaligned, outside or not committed; [`PageCause::LockLimit`] if the process may lock
@@ -103,8 +116,9 @@ impl Region {
         // SAFETY: as above.
         let _unmarked: Result<(), _> = unsafe { os::unlock(start, size) };
         Err(match errno {
-            Errno::NOMEM | Errno::PERM | Errno::AGAIN => {
-                self.error(PageCall::Lock, offset, size, lock_limit())
+            Errno::PERM | Errno::NOMEM | Errno::AGAIN => {
+                let cause = lock_limit(size).unwrap_or(PageCause::Os { errno: errno.raw_os_error() });
+                self.error(PageCall::Lock, offset, size, cause)
             }
             _ => self.os_error(PageCall::Lock, offset, size, errno),
         })
@@ -122,9 +136,11 @@ impl Region {
     }
 }
 
-/// The limit on locked memory, and what is locked.
-fn lock_limit() -> PageCause {
-    let limit = Limits::read().memlock.and_then(|limit| limit.soft.bytes());
-    let locked = ProcessMemory::read().ok().and_then(|memory| memory.locked_bytes);
-    PageCause::LockLimit { limit: limit.unwrap_or(u64::MAX), locked: locked.unwrap_or(0) }
+/// The limit on locked memory, and what is locked, where `size` more would pass it.
+fn lock_limit(size: usize) -> Option<PageCause> {
+    let limits = Limits::read();
+    let limit = limits.memlock.and_then(|limit| limit.soft.bytes())?;
+    let locked = ProcessMemory::read().ok().and_then(|memory| memory.locked_bytes).unwrap_or(0);
+    let passed = locked.saturating_add(size as u64) > limit && !limits.may_lock_all;
+    passed.then_some(PageCause::LockLimit { limit, locked })
 }

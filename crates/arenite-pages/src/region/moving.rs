@@ -5,8 +5,7 @@
 
 use super::Region;
 use crate::error::{PageCall, PageCause, PageError};
-use crate::os::{self, Access};
-use rustix::io::Errno;
+use crate::os::{self, Access, MoveError};
 
 impl Region {
     /// Moves `size` committed bytes at `from` of this region to `at` of `target`, which may be this region. Afterwards the
@@ -29,7 +28,7 @@ impl Region {
     ///
     /// # Errors
     /// [`PageError`] if a range is unaligned, outside or empty, they overlap, the source is not committed from end to end
-    /// for reading and writing, or the system refuses. The source keeps its contents then; the target is reserved.
+    /// for reading and writing, or the system refuses. Nothing changed then.
     ///
     /// # Safety
     /// 1. Nobody uses the contents of either range. 2. Nobody commits, decommits, protects or moves a part of either at
@@ -41,27 +40,24 @@ impl Region {
         if source.addr().get().abs_diff(goal.addr().get()) < size {
             return Err(self.error(CALL, from, size, PageCause::Overlap));
         }
-        self.committed_throughout(CALL, from, size)?;
+        self.open_throughout(CALL, from, size)?;
         let os_error = |errno| self.os_error(CALL, from, size, errno);
-        // One mapping from end to end, as the call wants it: the same access throughout.
-        // SAFETY: the range is committed, checked above; more access invalidates nothing.
-        unsafe { os::commit(source, size) }.map_err(os_error)?;
-        self.closed.remove(from..from + size);
         // SAFETY: 1. both are ranges of reservations of this process that do not overlap. 2. nobody uses them, as the caller
-        // promised. 3. on an error the target is reserved again.
-        let moved = unsafe { os::move_range(source, size, goal) };
-        if let Err(errno) = moved {
-            // SAFETY: the call refuses where something is mapped; if nothing was unmapped, that is our own reservation.
-            let again = unsafe { os::reserve_at(goal, size, false) };
-            debug_assert!(again.is_ok() || again == Err(Errno::EXIST), "{again:?}");
-            // SAFETY: the target's contents are nobody's, as the caller promised.
-            let _closed: Result<(), _> = unsafe { os::decommit(goal, size) };
-            target.closed.remove(at..at + size);
-            return Err(os_error(errno));
+        // promised.
+        match unsafe { os::move_range(source, size, goal) } {
+            Ok(()) => {}
+            Err(MoveError::Refused(errno)) => return Err(os_error(errno)),
+            Err(MoveError::TargetUnknown(errno)) => {
+                target.leak();
+                return Err(os_error(errno));
+            }
         }
         target.closed.remove(at..at + size);
+        // A mapping of its own, which is closed as a whole: there is nothing to refuse. Left open it would only be empty.
         // SAFETY: the source is empty now, and nobody uses it.
-        unsafe { os::protect(source, size, Access::None) }.map_err(os_error)
+        let closed = unsafe { os::protect(source, size, Access::None) };
+        debug_assert!(closed.is_ok(), "{closed:?}");
+        Ok(())
     }
 
     /// Moves `size` committed bytes within the region: [`Region::remap`] to itself.

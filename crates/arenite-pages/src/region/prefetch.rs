@@ -10,8 +10,8 @@ use crate::machine::Numa;
 use crate::os;
 use core::fmt;
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::Mutex;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How a range is found before it is used.
 ///
@@ -98,37 +98,37 @@ impl<'a> Prefetch<'a> {
 
     fn spread(&self, region: &Region, range: Range<usize>, size: usize) -> Result<(), PageError> {
         let parts = self.parts(region, &range)?;
-        let per_part = (self.threads / parts.len()).max(1);
-        let (done, failed, first) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(None));
+        // more threads than steps have nothing to do
+        let per_part = (self.threads / parts.len()).clamp(1, size.div_ceil(STEP).max(1));
+        let (done, failed) = (AtomicUsize::new(0), Mutex::new(None));
+        let fill = |part: &Mutex<Steps>| {
+            while let Some(step) = lock(part).next() {
+                let filled =
+                    if lock(&failed).is_some() { return } else { self.step(region, step, &done, size) };
+                if let Err(error) = filled {
+                    lock(&failed).get_or_insert(error);
+                }
+            }
+        };
         std::thread::scope(|scope| {
             for (cpus, part) in &parts {
                 for _ in 0..per_part {
-                    let (done, failed, first) = (&done, &failed, &first);
-                    scope.spawn(move || {
+                    let work = || {
                         if !cpus.is_empty() {
                             // a thread that may not be pinned fills from where it is
                             let _pinned: Result<(), _> = os::pin_thread(cpus);
                         }
-                        while let Some(step) =
-                            part.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next()
-                        {
-                            if failed.load(Ordering::Relaxed) {
-                                return;
-                            }
-                            if let Err(error) = self.step(region, step, done, size) {
-                                failed.store(true, Ordering::Relaxed);
-                                first
-                                    .lock()
-                                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                                    .get_or_insert(error);
-                            }
-                        }
-                    });
+                        fill(part);
+                    };
+                    if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                        break; // no more threads to be had: those that there are do the rest
+                    }
                 }
             }
         });
-        let first = first.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        first.map_or(Ok(()), Err)
+        // what is left where not even one thread was to be had
+        parts.iter().for_each(|(_, part)| fill(part));
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
     /// The parts, each with the processors that fill it (none: any).
@@ -148,6 +148,10 @@ impl<'a> Prefetch<'a> {
             .map(|(&node, share)| (cpus(node), Mutex::new(Steps::new(share))))
             .collect())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// `range` in `count` parts, each but the last of whole huge pages.
@@ -197,7 +201,7 @@ mod tests {
 
     #[test]
     fn n19_every_page_is_there_whoever_fills_it() {
-        for (threads, nodes) in [(0, &[][..]), (3, &[]), (2, &[0]), (4, &[0, 77])] {
+        for (threads, nodes) in [(0, &[][..]), (3, &[]), (200_000, &[]), (2, &[0]), (4, &[0, 77])] {
             let len = 5 * STEP / 2 + page_size();
             let region = Region::reserve(len, "found").unwrap();
             region.commit(0, len).unwrap();

@@ -2,7 +2,8 @@
 //!
 //! Rests on `os` and on no allocator: regions lie below allocators, so the list of them must not ask one. It is one sorted
 //! table in pages of its own. New regions mostly lie below older ones, so it is sorted downwards and most of them go to
-//! its end.
+//! its end. Its lock is not taken before `fork`: a child of a process in which another thread reserves or releases a region
+//! at that moment must not use regions before it executes another program.
 #![expect(unsafe_code, reason = "keeps a table in pages of its own")]
 
 use super::Region;
@@ -51,12 +52,16 @@ pub struct RegionStats {
 /// ```
 #[must_use]
 pub fn regions() -> Vec<RegionEntry> {
-    let count = table().len;
-    let mut entries = Vec::with_capacity(count + 16); // before the lock: the allocator may reserve a region
-    let table = table();
-    let room = entries.capacity();
-    entries.extend(table.entries().iter().take(room));
-    drop(table);
+    let mut entries = Vec::new();
+    loop {
+        // before the lock: the allocator may reserve a region
+        entries.reserve(table().len + 16);
+        let table = table();
+        if table.len <= entries.capacity() {
+            entries.extend_from_slice(table.entries());
+            break;
+        }
+    }
     entries.reverse();
     entries
 }

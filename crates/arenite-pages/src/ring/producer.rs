@@ -24,6 +24,17 @@ use std::time::Duration;
 /// assert!(consumer.recv().is_err()); // the producer is gone
 /// # Ok::<(), arenite_pages::RingError>(())
 /// ```
+///
+/// What goes in with a short life does not come out with a long one:
+///
+/// ```compile_fail
+/// let (producer, mut consumer) = arenite_pages::ring_buffer::<&'static str>(100).unwrap();
+/// let text = String::from("short-lived");
+/// let mut producer: arenite_pages::Producer<&str> = producer;
+/// producer.push(&text).unwrap();
+/// drop(text);
+/// println!("{}", consumer.pop().unwrap());
+/// ```
 pub struct Producer<T> {
     base: NonNull<T>,
     mask: usize,

@@ -9,7 +9,7 @@ use super::double_mapping::DoubleMapping;
 use super::positions::Sign;
 use super::shared::{End, Shared, rounded};
 use super::{Consumer, Producer, RingError};
-use crate::file::{Mapping, Newborn};
+use crate::file::{Mapping, Newborn, allocate_part};
 use crate::os::{self, Access};
 use crate::page_size;
 use bytemuck::{Pod, Zeroable};
@@ -148,7 +148,7 @@ impl RingFile {
     unsafe fn end<T: Pod>(&self, end: End) -> Result<Arc<Shared<T>>, RingError> {
         let header = header(&self.file)?;
         let element = header.element as usize;
-        if element != size_of::<T>() {
+        if element != size_of::<T>() || align_of::<T>() > page_size() {
             return Err(RingError::OtherElement { found: element, asked: size_of::<T>() });
         }
         let capacity = usize::try_from(header.capacity).unwrap_or(0);
@@ -260,7 +260,7 @@ fn plan<T: Pod>(capacity: usize) -> Result<(Header, usize), RingError> {
 fn fill(file: &File, header: &Header, bytes: usize) -> Result<(), RingError> {
     let fail = |call| move |source| RingError::Os { call, bytes, source };
     let len = (page_size() + bytes) as u64;
-    os::allocate_file(file.as_fd(), 0, len).map_err(|errno| fail("allocate the file")(errno.into()))?;
+    allocate_part(file, 0, len).map_err(fail("allocate the file"))?;
     file.write_all_at(bytemuck::bytes_of(header), 0).map_err(fail("write the header"))
 }
 

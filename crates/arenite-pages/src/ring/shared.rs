@@ -79,7 +79,8 @@ pub(crate) struct Shared<T> {
     positions: NonNull<Positions>,
     place: Place,
     capacity: usize,
-    elements: PhantomData<T>,
+    /// Invariant: what one end puts in, the other takes out.
+    elements: PhantomData<fn(T) -> T>,
 }
 
 // SAFETY: one producer and one consumer use the memory, each its own part of it, as the positions say; elements pass from

@@ -4,7 +4,10 @@
 
 mod arena;
 mod fill;
+mod pages;
 mod pool;
+mod ring;
+mod ring_alone;
 mod shared_arena;
 mod step;
 
@@ -30,6 +33,16 @@ pub const SUITES: &[Suite] = &[
         name: "step",
         about: "a training step's tensors, from an arena and from four heaps, with page faults",
         cases: step::CASES,
+    },
+    Suite {
+        name: "pages",
+        about: "addresses, backing, first touches and rings from the kernel, against its own calls and two crates",
+        cases: pages::CASES,
+    },
+    Suite {
+        name: "ring",
+        about: "rings of one producer and one consumer, on two threads and on one, against rtrb, ringbuf, crossbeam",
+        cases: ring::CASES,
     },
 ];
 

@@ -1,0 +1,59 @@
+//! Copies that answer instead of faulting, of any length.
+//!
+//! Rests on `os`, whose call copies a part: the kernel takes at most 2 GiB less an OS page at once.
+#![expect(unsafe_code, reason = "writes memory that the caller owns")]
+
+use crate::os;
+use rustix::io::Errno;
+
+/// Smaller in tests, so that they need no gibibytes to see the seams.
+const PART: usize = if cfg!(test) { 1 << 16 } else { 1 << 30 };
+
+/// Copies memory of this process at `from` into `into`. How many bytes there were up to the first that cannot be read.
+pub(crate) fn read_own(from: usize, into: &mut [u8]) -> Result<usize, Errno> {
+    let mut done = 0;
+    for part in into.chunks_mut(PART) {
+        let count = os::read_own(from.wrapping_add(done), part)?;
+        done += count;
+        if count < part.len() {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// Copies `bytes` to memory of this process at `to`. How many there was room for up to the first that cannot be written.
+///
+/// # Safety
+/// Nobody uses what lies in `[to, to + bytes.len())` at the same time.
+pub(crate) unsafe fn write_own(to: usize, bytes: &[u8]) -> Result<usize, Errno> {
+    let mut done = 0;
+    for part in bytes.chunks(PART) {
+        // SAFETY: the caller's promise, of a part.
+        let count = unsafe { os::write_own(to.wrapping_add(done), part) }?;
+        done += count;
+        if count < part.len() {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PART;
+    use crate::{PageCause, Region};
+
+    #[test]
+    fn n07_more_than_is_copied_at_once_is_copied_up_to_the_first_byte_that_is_not_there() {
+        let len = 3 * PART + 4096;
+        let mut region = Region::reserve(2 * len, "long").unwrap();
+        region.commit(0, len).unwrap();
+        let bytes: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        region.poke(0, &bytes).unwrap();
+        assert!(region.peek(0, len).unwrap() == bytes);
+        assert_eq!(region.peek(0, 2 * len).unwrap_err().cause, PageCause::Inaccessible { at: len });
+        let across = region.poke(PART - 2, &vec![7; len]).unwrap_err();
+        assert_eq!(across.cause, PageCause::Inaccessible { at: len });
+    }
+}

@@ -1,0 +1,84 @@
+//! What goes through a ring: messages that hold their own number, and the reading that whoever takes them does.
+//!
+//! Rests on nothing. One word of every cache line is read, so that every line must come over from the other thread, whether it
+//! is read in the ring or in a copy; the sum of what was read shows that the right messages came.
+
+/// The bytes of a cache line.
+const LINE: usize = 64;
+
+/// What a message is made of.
+pub(crate) trait Element: Copy + Default + Send {
+    /// Makes `message` the one of this number.
+    fn number(message: &mut [Self], number: u64);
+
+    /// The sum of the first words of all cache lines.
+    fn sum(message: &[Self]) -> u64;
+}
+
+impl Element for u8 {
+    #[inline(always)]
+    fn number(message: &mut [Self], number: u64) {
+        if let Some(word) = message.first_chunk_mut() {
+            *word = number.to_ne_bytes();
+        }
+    }
+
+    #[inline(always)]
+    fn sum(message: &[Self]) -> u64 {
+        let words = message.chunks(LINE).filter_map(|line| line.first_chunk());
+        words.fold(0, |sum, word| sum.wrapping_add(u64::from_ne_bytes(*word)))
+    }
+}
+
+impl Element for u64 {
+    #[inline(always)]
+    fn number(message: &mut [Self], number: u64) {
+        if let Some(word) = message.first_mut() {
+            *word = number;
+        }
+    }
+
+    #[inline(always)]
+    fn sum(message: &[Self]) -> u64 {
+        message.iter().step_by(LINE / size_of::<Self>()).fold(0, |sum, word| sum.wrapping_add(*word))
+    }
+}
+
+/// A message of `LEN` elements at the start of a cache line, so that no contestant's stack is luckier than another's.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Message<T, const LEN: usize>([T; LEN]);
+
+impl<T: Element, const LEN: usize> Message<T, LEN> {
+    pub(crate) fn new() -> Self {
+        Self([T::default(); LEN])
+    }
+
+    /// Its elements. (`LEN` is known where they are copied, as it is in a program that sends records.)
+    #[inline(always)]
+    pub(crate) fn elements(&mut self) -> &mut [T; LEN] {
+        &mut self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_word_of_every_whole_line_is_summed() {
+        let mut bytes = Message::<u8, 200>::new();
+        u8::number(bytes.elements(), 7);
+        bytes.elements()[128] = 1;
+        bytes.elements()[129] = 1;
+        bytes.elements()[192] = 2;
+        assert_eq!(
+            u8::sum(bytes.elements()),
+            u64::from_ne_bytes([7, 0, 0, 0, 0, 0, 0, 0]) + u64::from_ne_bytes([1, 1, 0, 0, 0, 0, 0, 0]) + 2
+        );
+        let mut words = Message::<u64, 64>::new();
+        words.elements().fill(1);
+        u64::number(words.elements(), 10);
+        assert_eq!(u64::sum(words.elements()), 17);
+    }
+}
