@@ -29,10 +29,15 @@ impl Closed {
     }
 
     /// Takes a range out, splitting those that it cuts.
+    #[inline]
     pub(crate) fn remove(&self, gone: Range<usize>) {
-        if !self.any.load(Relaxed) {
-            return;
+        if self.any.load(Relaxed) {
+            self.cut_out(gone);
         }
+    }
+
+    #[cold]
+    fn cut_out(&self, gone: Range<usize>) {
         let mut ranges = self.lock();
         let cut = |range: Range<usize>| {
             let (before, after) =

@@ -11,7 +11,7 @@ use crate::huge::HugeReport;
 use crate::os;
 use arenite_core::Label;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use rustix::io::Errno;
 
 /// A reserved address range that is released on drop. Shared between threads.
@@ -141,6 +141,7 @@ impl Region {
     ///
     /// # Errors
     /// [`PageError`] if the range is unaligned or outside, or the system refuses; nothing changes then.
+    #[inline]
     pub fn commit(&self, offset: usize, size: usize) -> Result<(), PageError> {
         let start = self.range(PageCall::Commit, offset, size)?;
         // SAFETY: `range` checked that the range is aligned and inside this reservation.
@@ -272,16 +273,16 @@ impl Region {
         self.guard
     }
 
+    #[inline]
     pub(crate) fn range(&self, call: PageCall, at: usize, size: usize) -> Result<NonNull<u8>, PageError> {
         let fail = |cause| self.error(call, at, size, cause);
-        let page = os::page_size();
         if size == 0 {
             return Err(fail(PageCause::BadSize));
         }
         if at.checked_add(size).is_none_or(|end| end > self.len) {
             return Err(fail(PageCause::OutOfRange));
         }
-        if !at.is_multiple_of(page) || !size.is_multiple_of(page) {
+        if (at | size) & (page_size() - 1) != 0 {
             return Err(fail(PageCause::Unaligned));
         }
         Ok(offset(self.base, at))
@@ -313,8 +314,17 @@ impl Drop for Region {
 /// assert!(arenite_pages::page_size().is_power_of_two());
 /// ```
 #[must_use]
+#[inline]
 pub fn page_size() -> usize {
-    os::page_size()
+    // asked once: it is on the path of every commit
+    static SIZE: AtomicUsize = AtomicUsize::new(0);
+    match SIZE.load(Relaxed) {
+        0 => {
+            SIZE.store(os::page_size(), Relaxed);
+            os::page_size()
+        }
+        size => size,
+    }
 }
 
 /// `value` rounded up to a multiple of `to` (a power of two), or `None` on overflow.
