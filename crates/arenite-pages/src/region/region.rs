@@ -7,7 +7,7 @@
 use super::closed::Closed;
 use super::{Protection, RegionOptions, registry};
 use crate::error::{PageCall, PageCause, PageError};
-use crate::huge::HugeReport;
+use crate::huge::{HUGE_PAGE, HugeReport};
 use crate::os;
 use arenite_core::Label;
 use core::ptr::NonNull;
@@ -66,20 +66,7 @@ impl Region {
         let guarded = guard.checked_mul(2).and_then(|guards| guards.checked_add(rounded));
         let slack = guarded.and_then(|guarded| guarded.checked_add(align));
         let all = slack.filter(|&all| all <= isize::MAX.unsigned_abs()).ok_or(fail(PageCause::BadSize))?;
-        let start = os::reserve(all).map_err(os_fail)?;
-        // the front guard ends where the alignment begins
-        let before = start.as_ptr().addr().wrapping_add(guard).wrapping_neg() % align;
-        let base = offset(start, before + guard);
-        if before > 0 {
-            // SAFETY: the front of the mapping just made; nobody uses it.
-            let released = unsafe { os::release(start, before) };
-            debug_assert!(released.is_ok(), "part of an own mapping");
-        }
-        if before < align {
-            // SAFETY: the back of the mapping just made; nobody uses it.
-            let released = unsafe { os::release(offset(base, rounded + guard), align - before) };
-            debug_assert!(released.is_ok(), "part of an own mapping");
-        }
+        let base = aligned(rounded, guard, align, all).map_err(os_fail)?;
         let region = Self {
             base,
             len: rounded,
@@ -308,6 +295,36 @@ impl Drop for Region {
     }
 }
 
+/// Addresses for `len` bytes that begin at a multiple of `align` and have `guard` bytes on either side; `all` bytes hold
+/// them wherever they begin.
+fn aligned(len: usize, guard: usize, align: usize, all: usize) -> Result<NonNull<u8>, Errno> {
+    if guard == 0 && align == HUGE_PAGE && len.is_multiple_of(HUGE_PAGE) {
+        // kernels since 6.7 put such a mapping where huge pages can lie
+        let start = os::reserve(len)?;
+        if start.addr().get().is_multiple_of(HUGE_PAGE) {
+            return Ok(start);
+        }
+        // SAFETY: the mapping just made; nobody uses it.
+        let released = unsafe { os::release(start, len) };
+        debug_assert!(released.is_ok(), "a whole mapping can be released");
+    }
+    let start = os::reserve(all)?;
+    // the front guard ends where the alignment begins
+    let before = start.as_ptr().addr().wrapping_add(guard).wrapping_neg() % align;
+    let base = offset(start, before + guard);
+    if before > 0 {
+        // SAFETY: the front of the mapping just made; nobody uses it.
+        let released = unsafe { os::release(start, before) };
+        debug_assert!(released.is_ok(), "part of an own mapping");
+    }
+    if before < align {
+        // SAFETY: the back of the mapping just made; nobody uses it.
+        let released = unsafe { os::release(offset(base, len + guard), align - before) };
+        debug_assert!(released.is_ok(), "part of an own mapping");
+    }
+    Ok(base)
+}
+
 /// The size of an OS page here, in bytes.
 ///
 /// ```
@@ -344,7 +361,6 @@ pub(crate) fn offset(base: NonNull<u8>, bytes: usize) -> NonNull<u8> {
 mod tests {
     use super::*;
     use crate::copy;
-    use crate::huge::HUGE_PAGE;
 
     #[test]
     fn n01_reserving_a_gibibyte_costs_no_resident_byte() {

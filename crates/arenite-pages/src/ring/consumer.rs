@@ -12,6 +12,13 @@ use core::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What is little for one look at the producer's counter, in bytes: two cache lines.
+const LITTLE: usize = 128;
+/// How long a look that found little waits for the next: about as long as a cache line takes between distant cores.
+const PAUSES: u32 = 12;
+/// How often it waits in vain before it takes the stream to have ended.
+const PATIENCE: u8 = 4;
+
 /// The one consumer of a ring. Wait-free; may move to another thread, is used by one at a time.
 ///
 /// ```
@@ -28,6 +35,10 @@ pub struct Consumer<T> {
     read: usize,
     /// The producer's counter as it was last seen: never beyond what it is, nor beyond the ring.
     written: usize,
+    /// Where this end was when it last found too little.
+    dry: usize,
+    /// How often it may wait in vain for more before it stops doing so: not at all until it has found too little once.
+    patience: u8,
     /// The counters, which `shared` keeps alive.
     positions: NonNull<Positions>,
     shared: Arc<Shared<T>>,
@@ -44,7 +55,7 @@ impl<T> Consumer<T> {
         let read = shared.positions().read();
         let mask = shared.capacity() - 1;
         let positions = NonNull::from(shared.positions());
-        Self { base: shared.base(), mask, read, written: read, positions, shared }
+        Self { base: shared.base(), mask, read, written: read, dry: read, patience: 0, positions, shared }
     }
 
     /// The number of elements that the ring has room for.
@@ -82,11 +93,41 @@ impl<T> Consumer<T> {
     /// Whether `count` are there, by the copy or, where that says no, by the counter.
     #[inline(always)]
     fn has(&mut self, count: usize) -> bool {
-        if self.written.wrapping_sub(self.read) >= count {
-            return true;
-        }
+        self.written.wrapping_sub(self.read) >= count || self.look(count)
+    }
+
+    /// Reads the counter.
+    #[inline(always)]
+    fn look(&mut self, count: usize) -> bool {
         self.written = self.believed();
-        self.written.wrapping_sub(self.read) >= count
+        let there = self.written.wrapping_sub(self.read);
+        let plenty = self.patience == 0 || there >= count.saturating_mul(2).max(LITTLE / size_of::<T>());
+        (there >= count && plenty) || self.look_again(count)
+    }
+
+    /// The look that found nothing, or little where there had been nothing before.
+    ///
+    /// Each look takes the counter's cache line from the producer, who must fetch it back to go on: a consumer that keeps up
+    /// with a stream looks often, finds little each time, and slows both down. So in the middle of a stream it waits a
+    /// moment and looks again. The first element after none is not held up, nor is any where nothing comes while it waits.
+    #[cold]
+    #[inline(never)]
+    fn look_again(&mut self, count: usize) -> bool {
+        let there = self.written.wrapping_sub(self.read);
+        if there < count {
+            (self.dry, self.patience) = (self.read, PATIENCE);
+            return false;
+        }
+        if self.dry != self.read {
+            for _ in 0..PAUSES {
+                core::hint::spin_loop();
+            }
+            // never fewer than before, whatever another process writes there
+            let now = self.believed().wrapping_sub(self.read).max(there);
+            self.patience = if now == there { self.patience - 1 } else { PATIENCE };
+            self.written = self.read.wrapping_add(now);
+        }
+        true
     }
 
     #[inline(always)]
