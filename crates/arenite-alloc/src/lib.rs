@@ -9,6 +9,7 @@ mod containers;
 mod fibonacci;
 mod front;
 mod global;
+mod heap;
 mod pool;
 mod sync;
 mod tally;
@@ -22,4 +23,5 @@ pub use checked::{Checked, Locked, System, SystemAllocator, ThreadSafeAllocator}
 pub use containers::{LocalHandle, SharedHandle};
 pub use front::{Front, FrontCounts, Recycling};
 pub use global::Global;
+pub use heap::{Heap, SizeClasses};
 pub use pool::{Pool, PoolAllocator, SharedPool, SizedPools};

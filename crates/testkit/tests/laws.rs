@@ -19,6 +19,8 @@ const EACH: Traits =
     Traits { max_align: 4 << 20, max_size: 64 << 10, max_live: 64, frees_each: true, own_counts: true };
 /// An arena.
 const ARENA: Traits = EACH.freed_together();
+/// A heap, whose largest alignment is 2 MiB.
+const HEAP: Traits = Traits { max_align: 2 << 20, ..EACH };
 /// Blocks of 4 KiB at 64.
 const POOL: Traits = EACH.equal_blocks(4096, 64, 64);
 
@@ -39,6 +41,10 @@ resource_laws!(pages, Pages::new(), EACH);
 resource_laws!(numa_local, NumaAllocator::new(NumaPolicy::Local).unwrap(), EACH);
 resource_laws!(numa_interleaved, NumaAllocator::new(NumaPolicy::Interleave).unwrap(), EACH);
 resource_laws!(in_a_file, in_a_file(), EACH);
+
+// Heaps.
+resource_laws!(heap, Heap::try_new().unwrap(), HEAP);
+resource_laws!(heap_of_binary_classes, Heap::with_classes(SizeClasses::Binary).unwrap(), HEAP);
 
 // Arenas over a range.
 resource_laws!(arena, Arena::new(), ARENA);

@@ -1,0 +1,232 @@
+//! An arena of a heap: 256 MiB of addresses at a multiple of as much, cut into units.
+//!
+//! Rests on `arenite_pages::Region`. Because of where it begins, any block's arena is its address with the low bits cleared,
+//! and the tables at its start say, for each unit, whose slab it belongs to and where that slab begins. Memory is committed
+//! as units are taken.
+#![expect(unsafe_code, reason = "keeps tables at the start of a region")]
+
+use super::remote::Remote;
+use super::slab::{Slab, UNIT};
+use arenite_pages::{Region, RegionOptions};
+use core::cell::Cell;
+use core::mem::{ManuallyDrop, MaybeUninit};
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// The size and alignment of an arena.
+pub(super) const ARENA: usize = 256 << 20;
+/// Units of an arena.
+pub(super) const UNITS: usize = ARENA / UNIT;
+/// Units that the tables take.
+pub(super) const HEAD: usize = size_of::<Header>().div_ceil(UNIT);
+/// How many units are committed at once: 2 MiB, as a large page.
+const STEP: usize = 32;
+const WORDS: usize = UNITS / 64;
+
+/// What begins at a multiple of 256 MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// Nothing yet: what zeroes say.
+    #[expect(dead_code, reason = "no code makes it, fresh memory does")]
+    Nothing = 0,
+    /// An arena of slabs and spans.
+    Arena = 1,
+    /// One large block, whose own head it is; all tables are zero.
+    Large = 2,
+}
+
+/// The start of an arena. Zeroes, as fresh memory is, are tables of nothing.
+#[repr(C, align(4096))]
+pub(super) struct Header {
+    /// Arena or large block: what begins here.
+    pub(super) kind: Cell<Kind>,
+    /// The next arena of the heap, under the heap's lock.
+    pub(super) next: Cell<Option<NonNull<Header>>>,
+    region: ManuallyDrop<MaybeUninit<Region>>,
+    /// A bit for each unit that is free, under the heap's lock.
+    free: [Cell<u64>; WORDS],
+    committed: [Cell<u64>; WORDS],
+    /// For each unit the address of its slab's owner, and in the low 12 bits how many units before it the slab begins.
+    pub(super) owners: [AtomicUsize; UNITS],
+    /// For the first unit of each slab the blocks that other threads gave back.
+    pub(super) remote: [Remote; UNITS],
+    pub(super) slabs: [Slab; UNITS],
+}
+
+impl core::fmt::Debug for Header {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.debug_struct("Header").field("free_units", &self.free_units()).finish_non_exhaustive()
+    }
+}
+
+/// The arena that an address lies in, if it lies in one.
+#[inline(always)]
+pub(super) fn header_of(block: NonNull<u8>) -> NonNull<Header> {
+    let base = block.as_ptr().map_addr(|address| address & !(ARENA - 1));
+    NonNull::new(base.cast()).unwrap_or(NonNull::dangling())
+}
+
+/// The unit of its arena that an address lies in.
+#[inline(always)]
+pub(super) fn unit_of(block: NonNull<u8>) -> usize {
+    (block.addr().get() & (ARENA - 1)) / UNIT
+}
+
+/// What the table says of the unit that a block lies in; 0 for a large block.
+///
+/// # Safety
+/// The block is live and of some heap: an arena's tables stand before it, or a large block's head, whose table is zero.
+#[inline(always)]
+pub(super) unsafe fn owner_of(block: NonNull<u8>) -> usize {
+    let offset = core::mem::offset_of!(Header, owners) + unit_of(block) * size_of::<AtomicUsize>();
+    let entry =
+        header_of(block).cast::<u8>().map_addr(|base| base.saturating_add(offset)).cast::<AtomicUsize>();
+    // SAFETY: that part of the tables is committed in both, aligned, and only used as atomics.
+    unsafe { entry.as_ref() }.load(Ordering::Relaxed)
+}
+
+/// What begins at the multiple of 256 MiB before a block.
+///
+/// # Safety
+/// As [`owner_of`].
+pub(super) unsafe fn kind_of(block: NonNull<u8>) -> Kind {
+    // SAFETY: the first field of both, written before the block was lent, and not changed while it lives.
+    unsafe { header_of(block).cast::<Kind>().read() }
+}
+
+impl Header {
+    /// A new arena; `None` where there are no addresses or no memory for its tables.
+    pub(super) fn reserve() -> Option<NonNull<Self>> {
+        let region = RegionOptions::new().labelled("heap").aligned(ARENA).reserve(ARENA).ok()?;
+        region.commit(0, HEAD * UNIT).ok()?;
+        let base: NonNull<Self> = region.as_ptr().cast();
+        // SAFETY: the tables' units are committed, zeroed, aligned, and nobody else knows of them; zeroes are valid: cells of
+        // integers, null pointers, `Kind::Nothing`, `Place::None`, `None`, and a region that may be uninitialised.
+        let header = unsafe { base.as_ref() };
+        header.kind.set(Kind::Arena);
+        for unit in HEAD..UNITS {
+            set(&header.free, unit, true);
+        }
+        (0..HEAD).for_each(|unit| set(&header.committed, unit, true));
+        let slot: *mut MaybeUninit<Region> =
+            base.as_ptr().cast::<u8>().wrapping_add(core::mem::offset_of!(Self, region)).cast();
+        // SAFETY: the field of the tables just made, which nobody reads yet.
+        unsafe { slot.write(MaybeUninit::new(region)) };
+        Some(base)
+    }
+
+    /// Gives the arena back.
+    ///
+    /// # Safety
+    /// Nobody uses a byte of it afterwards, its tables included.
+    pub(super) unsafe fn release(this: NonNull<Self>) {
+        let slot: *const Region =
+            this.as_ptr().cast::<u8>().wrapping_add(core::mem::offset_of!(Self, region)).cast();
+        // SAFETY: `reserve` wrote it, and it is read out once: nobody uses the arena afterwards.
+        let region = unsafe { slot.read() };
+        drop(region);
+    }
+
+    fn region(&self) -> &Region {
+        // SAFETY: `reserve` wrote it before it handed the arena out.
+        unsafe { self.region.assume_init_ref() }
+    }
+
+    /// The first byte of a unit.
+    pub(super) fn unit(&self, unit: usize) -> NonNull<u8> {
+        let base = self.region().as_ptr();
+        NonNull::new(base.as_ptr().wrapping_add(unit * UNIT)).unwrap_or(base)
+    }
+
+    /// Takes `count` free units in a row and commits them; the first one's number.
+    pub(super) fn take(&self, count: usize) -> Option<usize> {
+        let first = self.find(count)?;
+        self.commit(first, count)?;
+        (first..first + count).for_each(|unit| set(&self.free, unit, false));
+        Some(first)
+    }
+
+    fn find(&self, count: usize) -> Option<usize> {
+        let mut run = 0;
+        for (word, bits) in self.free.iter().enumerate() {
+            let bits = bits.get();
+            if bits == 0 {
+                run = 0;
+                continue;
+            }
+            if count == 1 {
+                return Some(word * 64 + bits.trailing_zeros() as usize);
+            }
+            for bit in 0..64 {
+                run = if bits >> bit & 1 == 1 { run + 1 } else { 0 };
+                if run == count {
+                    return Some(word * 64 + bit + 1 - count);
+                }
+            }
+        }
+        None
+    }
+
+    fn commit(&self, first: usize, count: usize) -> Option<()> {
+        let mut unit = first;
+        while unit < first + count {
+            if is_set(&self.committed, unit) {
+                unit += 1;
+                continue;
+            }
+            // as far as nothing is committed, in steps of large pages, but not beyond what there is
+            let wish = (first + count).next_multiple_of(STEP).min(UNITS);
+            let end = (unit..wish).find(|&unit| is_set(&self.committed, unit)).unwrap_or(wish);
+            self.region().commit(unit * UNIT, (end - unit) * UNIT).ok()?;
+            (unit..end).for_each(|unit| set(&self.committed, unit, true));
+            unit = end;
+        }
+        Some(())
+    }
+
+    /// Gives units back; their memory stays.
+    pub(super) fn give(&self, first: usize, count: usize) {
+        (first..first + count).for_each(|unit| set(&self.free, unit, true));
+    }
+
+    /// Gives the memory behind free units back to the system. How many bytes.
+    pub(super) fn decommit_free(&self) -> usize {
+        let mut gone = 0;
+        let idle = |unit: usize| is_set(&self.free, unit) && is_set(&self.committed, unit);
+        let mut unit = HEAD;
+        while unit < UNITS {
+            if !idle(unit) {
+                unit += 1;
+                continue;
+            }
+            let end = (unit..UNITS).find(|&unit| !idle(unit)).unwrap_or(UNITS);
+            // SAFETY: free units, under the heap's lock: nobody has a block in them.
+            if unsafe { self.region().decommit(unit * UNIT, (end - unit) * UNIT) }.is_ok() {
+                (unit..end).for_each(|unit| set(&self.committed, unit, false));
+                gone += (end - unit) * UNIT;
+            }
+            unit = end;
+        }
+        gone
+    }
+
+    /// Units that are free.
+    pub(super) fn free_units(&self) -> usize {
+        self.free.iter().map(|word| word.get().count_ones() as usize).sum()
+    }
+
+    /// Units that are committed, the tables' among them.
+    pub(super) fn committed_units(&self) -> usize {
+        self.committed.iter().map(|word| word.get().count_ones() as usize).sum()
+    }
+}
+
+fn is_set(bits: &[Cell<u64>; WORDS], at: usize) -> bool {
+    bits[at / 64].get() >> (at % 64) & 1 == 1
+}
+
+fn set(bits: &[Cell<u64>; WORDS], at: usize, to: bool) {
+    let (word, bit) = (&bits[at / 64], 1 << (at % 64));
+    word.set(if to { word.get() | bit } else { word.get() & !bit });
+}

@@ -1,0 +1,344 @@
+//! What the threads of a heap share, under one lock: arenas, slabs whose thread is gone, large blocks, idle thread heaps.
+//!
+//! Rests on `Header`, `Large` and `ThreadHeap`. Whoever comes here takes a whole slab or a whole span, so the lock is taken once in
+//! hundreds of small blocks.
+#![expect(unsafe_code, reason = "hands out slabs, and memory for thread heaps")]
+
+use super::arena::{HEAD, Header, UNITS, header_of, unit_of};
+use super::classes::{MOST, SizeClasses};
+use super::large::{KEPT, Kept, Large};
+use super::slab::{Slab, UNIT};
+use super::thread_heap::ThreadHeap;
+use arenite_core::{Resource, ResourceState};
+use arenite_pages::Pages;
+use core::alloc::Layout;
+use core::cell::Cell;
+use core::ptr::{NonNull, null};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Stands in a unit's place of an owner where the slab's thread is gone.
+pub(super) const ABANDONED: usize = 0x1000;
+/// Stands there where a span of whole units begins.
+pub(super) const SPAN: usize = 0x2000;
+/// The low bits of that place: how many units before it the slab begins.
+pub(super) const BACK: usize = 0xfff;
+/// The largest block that is a span; larger ones have a region of their own.
+pub(super) const LARGEST_SPAN: usize = 16 << 20;
+
+/// The shared part of a heap.
+#[derive(Debug)]
+pub(super) struct Central {
+    pub(super) classes: SizeClasses,
+    /// Which heap this is: no two ever have the same number.
+    pub(super) life: u64,
+    /// The next heap that lives, under the lock of all heaps.
+    pub(super) next: Cell<Option<NonNull<Central>>>,
+    state: Mutex<State>,
+    peak: AtomicUsize,
+}
+
+// SAFETY: `next` is used under the lock of all heaps, the rest is locked or atomic.
+unsafe impl Sync for Central {}
+// SAFETY: as for `Sync`.
+unsafe impl Send for Central {}
+
+#[derive(Debug)]
+struct State {
+    arenas: Option<NonNull<Header>>,
+    abandoned: [*const Slab; MOST],
+    idle: Option<NonNull<ThreadHeap>>,
+    /// The thread heap made last, to give the memory of all of them back.
+    made: Option<NonNull<ThreadHeap>>,
+    kept: Kept,
+    large_blocks: usize,
+    large_bytes: usize,
+}
+
+// SAFETY: what the pointers lead to is the heap's own, and is used under the lock alone.
+unsafe impl Send for State {}
+
+const THREAD: Layout = Layout::new::<ThreadHeap>();
+
+impl Central {
+    pub(super) fn new(classes: SizeClasses) -> Self {
+        static LIVES: AtomicU64 = AtomicU64::new(1);
+        let life = LIVES.fetch_add(1, Ordering::Relaxed);
+        let state = State {
+            arenas: None,
+            abandoned: [null(); MOST],
+            idle: None,
+            made: None,
+            kept: Kept::EMPTY,
+            large_blocks: 0,
+            large_bytes: 0,
+        };
+        Self { classes, life, next: Cell::new(None), state: Mutex::new(state), peak: AtomicUsize::new(0) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A thread heap that nobody has.
+    pub(super) fn take_thread(&self) -> Option<NonNull<ThreadHeap>> {
+        let mut state = self.lock();
+        if let Some(idle) = state.idle {
+            // SAFETY: thread heaps live as long as their heap; idle ones are the lock's.
+            state.idle = unsafe { idle.as_ref() }.next.take();
+            return Some(idle);
+        }
+        let memory: NonNull<ThreadHeap> = Pages::new().allocate(THREAD).ok()?.cast();
+        // SAFETY: fresh memory of that layout.
+        unsafe { ThreadHeap::begin(memory, self) };
+        // SAFETY: just written.
+        unsafe { memory.as_ref() }.older.set(state.made);
+        state.made = Some(memory);
+        Some(memory)
+    }
+
+    /// Takes the thread heap of a thread that is gone, whose slabs were given up.
+    pub(super) fn give_thread(&self, thread: NonNull<ThreadHeap>) {
+        let mut state = self.lock();
+        // SAFETY: thread heaps live as long as their heap.
+        unsafe { thread.as_ref() }.next.set(state.idle);
+        state.idle = Some(thread);
+    }
+
+    /// A slab of a class for `owner`: one whose thread is gone, or a fresh one.
+    pub(super) fn take_slab(&self, class: usize, owner: usize) -> Option<NonNull<Slab>> {
+        let mut state = self.lock();
+        // SAFETY: abandoned slabs are live and the lock's.
+        if let Some(slab) = unsafe { state.abandoned[class].as_ref() } {
+            state.abandoned[class] = slab.next.replace(null());
+            own(slab, owner);
+            return Some(NonNull::from(slab));
+        }
+        let block = self.classes.size_of(class);
+        let units = if block <= UNIT / 8 { 1 } else { 8 };
+        let (header, first) = state.units(units)?;
+        // SAFETY: arenas live as long as their heap.
+        let header = unsafe { header.as_ref() };
+        let slab = &header.slabs[first];
+        slab.begin(header.unit(first), units, class, block);
+        own(slab, owner);
+        drop(state);
+        Some(NonNull::from(slab))
+    }
+
+    /// Takes an empty slab back.
+    pub(super) fn give_slab(&self, slab: &Slab) {
+        let state = self.lock();
+        let units = usize::from(slab.units.get());
+        own(slab, 0);
+        let Some(start) = NonNull::new(slab.start()) else { return };
+        // SAFETY: a slab lies in an arena of this heap.
+        unsafe { header_of(start).as_ref() }.give(unit_of(start), units);
+        drop(state);
+    }
+
+    /// Takes a slab with live blocks whose thread goes.
+    pub(super) fn abandon(&self, slab: &Slab) {
+        let mut state = self.lock();
+        own(slab, ABANDONED);
+        let class = usize::from(slab.class.get());
+        slab.next.set(state.abandoned[class]);
+        state.abandoned[class] = slab;
+    }
+
+    /// A block of whole units, or one with a region of its own. Zeroed where `zeroed` asks for it.
+    pub(super) fn take_large(&self, size: usize, align: usize, zeroed: bool) -> Option<NonNull<u8>> {
+        let mut state = self.lock();
+        if size <= LARGEST_SPAN && align <= UNIT {
+            let units = size.div_ceil(UNIT);
+            let (header, first) = state.units(units)?;
+            // SAFETY: arenas live as long as their heap.
+            let header = unsafe { header.as_ref() };
+            header.slabs[first].begin(header.unit(first), units, 0, UNIT);
+            header.owners[first].store(SPAN, Ordering::Relaxed);
+            state.large_blocks += 1;
+            state.large_bytes += units * UNIT;
+            let block = header.unit(first);
+            self.note_peak(state.large_bytes);
+            drop(state);
+            if zeroed {
+                // SAFETY: the span is this call's alone.
+                unsafe { block.write_bytes(0, size) };
+            }
+            return Some(block);
+        }
+        if align > super::large::OFFSET {
+            return None;
+        }
+        let kept = state.kept.take(size);
+        drop(state);
+        let large = kept.or_else(|| Large::reserve(size))?;
+        // SAFETY: a live head that nobody else has.
+        let bytes = unsafe { large.as_ref() }.committed();
+        let mut state = self.lock();
+        state.large_blocks += 1;
+        state.large_bytes += bytes;
+        self.note_peak(state.large_bytes);
+        drop(state);
+        let block = Large::block(large);
+        if zeroed && kept.is_some() {
+            // SAFETY: the block is this call's alone.
+            unsafe { block.write_bytes(0, size) };
+        }
+        Some(block)
+    }
+
+    /// Takes a span back.
+    pub(super) fn give_span(&self, block: NonNull<u8>) {
+        let mut state = self.lock();
+        // SAFETY: a span lies in an arena of this heap.
+        let header = unsafe { header_of(block).as_ref() };
+        let (first, units) = (unit_of(block), usize::from(header.slabs[unit_of(block)].units.get()));
+        header.owners[first].store(0, Ordering::Relaxed);
+        header.give(first, units);
+        state.large_blocks -= 1;
+        state.large_bytes -= units * UNIT;
+    }
+
+    /// Takes a block with a region of its own back, and keeps it as far as the bound allows.
+    pub(super) fn give_large(&self, large: NonNull<Large>) {
+        let mut state = self.lock();
+        // SAFETY: a live head that was just given back.
+        let bytes = unsafe { large.as_ref() }.committed();
+        state.large_blocks -= 1;
+        state.large_bytes -= bytes;
+        state.kept.put(large);
+        state.kept.trim(KEPT);
+    }
+
+    /// Makes the block of `large` at least `size` bytes, where it is or by moving its OS pages.
+    pub(super) fn grow_large(&self, large: NonNull<Large>, size: usize) -> Option<NonNull<u8>> {
+        // SAFETY: a live head; its block is the caller's alone.
+        let head = unsafe { large.as_ref() };
+        let before = head.committed();
+        if head.widen(size) {
+            let mut state = self.lock();
+            state.large_bytes += head.committed() - before;
+            self.note_peak(state.large_bytes);
+            return Some(Large::block(large));
+        }
+        let wider = Large::reserve(size)?;
+        // SAFETY: a live head that nobody else has.
+        let target = unsafe { wider.as_ref() };
+        // SAFETY: the caller has the one block, this call the other.
+        if !unsafe { target.take_over(head) } {
+            // SAFETY: nobody has its block.
+            unsafe { Large::release(wider) };
+            return None;
+        }
+        let bytes = target.committed();
+        let mut state = self.lock();
+        state.large_bytes = state.large_bytes + bytes - before;
+        self.note_peak(state.large_bytes);
+        drop(state);
+        // SAFETY: its contents moved, and the caller gets the new block in its stead.
+        unsafe { Large::release(large) };
+        Some(Large::block(wider))
+    }
+
+    /// Gives memory back: kept large blocks beyond `target` bytes held, then the memory behind free units.
+    pub(super) fn trim(&self, target: usize) -> usize {
+        let held = self.state().held;
+        let mut state = self.lock();
+        let excess = held.saturating_sub(target);
+        let keep = state.kept.bytes.saturating_sub(excess);
+        let mut gone = state.kept.trim(keep);
+        if gone < excess {
+            state.each_arena(|header| gone += header.decommit_free());
+        }
+        gone
+    }
+
+    /// Sums up what is lent and held. O(units of all arenas), no call to the system.
+    pub(super) fn state(&self) -> ResourceState {
+        let state = self.lock();
+        let (mut in_use, mut live, mut held) =
+            (state.large_bytes, state.large_blocks, state.large_bytes + state.kept.bytes);
+        state.each_arena(|header| {
+            held += header.committed_units() * UNIT;
+            for unit in HEAD..UNITS {
+                let owner = header.owners[unit].load(Ordering::Relaxed);
+                if owner & BACK == 0 && owner != 0 && owner != SPAN {
+                    let slab = &header.slabs[unit];
+                    let blocks = slab.used().saturating_sub(header.remote[unit].count()) as usize;
+                    live += blocks;
+                    in_use += blocks * slab.block.get() as usize;
+                }
+            }
+        });
+        let peak = self.peak.fetch_max(in_use, Ordering::Relaxed).max(in_use);
+        ResourceState { in_use, held, peak, live_blocks: live, largest_free: None, limit: None }
+    }
+
+    /// The peak as far as large blocks alone tell it; what small ones add is seen when the state is asked for.
+    fn note_peak(&self, large_bytes: usize) {
+        self.peak.fetch_max(large_bytes, Ordering::Relaxed);
+    }
+}
+
+impl State {
+    /// Units in a row, of an arena that has them or of a new one.
+    fn units(&mut self, count: usize) -> Option<(NonNull<Header>, usize)> {
+        let mut at = self.arenas;
+        while let Some(header) = at {
+            // SAFETY: arenas live as long as their heap.
+            let arena = unsafe { header.as_ref() };
+            if let Some(first) = arena.take(count) {
+                return Some((header, first));
+            }
+            at = arena.next.get();
+        }
+        let header = Header::reserve()?;
+        // SAFETY: just made.
+        let arena = unsafe { header.as_ref() };
+        arena.next.set(self.arenas);
+        self.arenas = Some(header);
+        arena.take(count).map(|first| (header, first))
+    }
+
+    fn each_arena(&self, mut visit: impl FnMut(&Header)) {
+        let mut at = self.arenas;
+        while let Some(header) = at {
+            // SAFETY: arenas live as long as their heap.
+            let header = unsafe { header.as_ref() };
+            visit(header);
+            at = header.next.get();
+        }
+    }
+}
+
+/// Says for every unit of a slab whose it is.
+fn own(slab: &Slab, owner: usize) {
+    let Some(start) = NonNull::new(slab.start()) else { return };
+    // SAFETY: a slab lies in an arena of a live heap.
+    let header = unsafe { header_of(start).as_ref() };
+    let first = unit_of(start);
+    for back in 0..usize::from(slab.units.get()) {
+        let whose = if owner == 0 { 0 } else { owner | back };
+        header.owners[first + back].store(whose, Ordering::Release);
+    }
+}
+
+impl Drop for Central {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.kept.trim(0);
+        while let Some(header) = state.arenas {
+            // SAFETY: arenas live until here.
+            state.arenas = unsafe { header.as_ref() }.next.get();
+            // SAFETY: the heap goes, and with it everyone who has a block.
+            unsafe { Header::release(header) };
+        }
+        while let Some(thread) = state.made {
+            // SAFETY: thread heaps live until here.
+            state.made = unsafe { thread.as_ref() }.older.get();
+            // SAFETY: of that layout, from `Pages`, and nobody's any more.
+            unsafe { Pages::new().deallocate(thread.cast(), THREAD) };
+        }
+    }
+}

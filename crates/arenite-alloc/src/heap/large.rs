@@ -1,0 +1,180 @@
+//! Large blocks: each in a region of its own, kept when it is given back.
+//!
+//! Rests on `arenite_pages::Region`. A block lies 2 MiB into its region, on huge pages, with more addresses behind it than it
+//! needs, so that it grows where it is; where those end, its OS pages move to a larger region without a copy. What is given
+//! back is kept, as it is, up to a bound: a program that takes and frees the same tensor faults its pages once.
+#![expect(unsafe_code, reason = "keeps a head at the start of a region")]
+
+use super::arena::{ARENA, Header, Kind};
+use arenite_pages::{HUGE_PAGE, Region, RegionOptions, page_size};
+use core::cell::Cell;
+use core::ptr::NonNull;
+
+/// Where the block begins.
+pub(super) const OFFSET: usize = HUGE_PAGE;
+/// The most that is kept, in bytes.
+pub(super) const KEPT: usize = 1 << 30;
+/// A kept block serves a request of at least this share of it.
+const SHARE: usize = 4;
+
+/// The head of a large block. Its first field is that of an arena's tables, and those are zero here.
+#[repr(C)]
+pub(super) struct Large {
+    kind: Cell<Kind>,
+    /// The next one that is kept, under the heap's lock.
+    next: Cell<Option<NonNull<Large>>>,
+    /// Bytes committed behind the block's start, whole OS pages.
+    committed: Cell<usize>,
+    region: Region,
+}
+
+// a look into the tables of an arena finds zeroes behind this head
+const _: () = assert!(size_of::<Large>() <= core::mem::offset_of!(Header, owners));
+
+/// The large blocks that are kept, under the heap's lock; newest first.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    first: Option<NonNull<Large>>,
+    pub(super) bytes: usize,
+}
+
+impl core::fmt::Debug for Large {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.debug_struct("Large").field("committed", &self.committed.get()).finish_non_exhaustive()
+    }
+}
+
+impl Large {
+    /// A new block of at least `size` bytes, zeroed; whether it is fresh is in its being new.
+    pub(super) fn reserve(size: usize) -> Option<NonNull<Self>> {
+        let whole = size.checked_next_multiple_of(page_size())?;
+        // room to grow: twice as much and some, as far as there are addresses
+        let wish = whole.checked_mul(2)?.checked_add(64 << 20)?.checked_add(OFFSET)?;
+        let least = whole.checked_add(OFFSET)?;
+        let reserve = |len| RegionOptions::new().labelled("heap block").aligned(ARENA).reserve(len);
+        let region = reserve(wish).or_else(|_| reserve(least)).ok()?;
+        // as much of the head as an arena's table of owners would be asked for
+        let head = (core::mem::offset_of!(Header, remote)).next_multiple_of(page_size());
+        region.commit(0, head).ok()?;
+        let _advised: Result<(), _> = region.advise_huge(OFFSET, region.len() - OFFSET, true);
+        region.commit(OFFSET, whole).ok()?;
+        let base: NonNull<Self> = region.as_ptr().cast();
+        let large =
+            Self { kind: Cell::new(Kind::Large), next: Cell::new(None), committed: Cell::new(whole), region };
+        // SAFETY: the start of the region, committed, aligned and nobody else's.
+        unsafe { base.write(large) };
+        Some(base)
+    }
+
+    /// Gives the region back.
+    ///
+    /// # Safety
+    /// Nobody uses the block or its head afterwards.
+    pub(super) unsafe fn release(this: NonNull<Self>) {
+        // SAFETY: written by `reserve`, read out once, and nobody uses the head afterwards.
+        let large = unsafe { this.read() };
+        drop(large.region);
+    }
+
+    pub(super) fn block(this: NonNull<Self>) -> NonNull<u8> {
+        this.cast::<u8>().map_addr(|address| address.saturating_add(OFFSET))
+    }
+
+    pub(super) fn committed(&self) -> usize {
+        self.committed.get()
+    }
+
+    /// Makes the block at least `size` bytes where it is. False: there are no more addresses, or no memory.
+    pub(super) fn widen(&self, size: usize) -> bool {
+        let Some(whole) = size.checked_next_multiple_of(page_size()) else { return false };
+        let now = self.committed.get();
+        if whole <= now {
+            return true;
+        }
+        let fits =
+            whole <= self.region.len() - OFFSET && self.region.commit(OFFSET + now, whole - now).is_ok();
+        if fits {
+            self.committed.set(whole);
+        }
+        fits
+    }
+
+    /// Moves the contents of `from` here without a copy; its memory comes along.
+    ///
+    /// # Safety
+    /// Nobody uses either block meanwhile.
+    pub(super) unsafe fn take_over(&self, from: &Self) -> bool {
+        let size = from.committed.get().min(self.committed.get());
+        // SAFETY: the caller's promise; both ranges are committed parts of two regions.
+        let moved = unsafe { from.region.remap(OFFSET, size, &self.region, OFFSET) }.is_ok();
+        if moved {
+            from.committed.set(0); // what is left of it is nobody's, and goes with its region
+        }
+        moved
+    }
+}
+
+impl Kept {
+    pub(super) const EMPTY: Self = Self { first: None, bytes: 0 };
+
+    /// The smallest one that holds `size` bytes and is not too large for them.
+    pub(super) fn take(&mut self, size: usize) -> Option<NonNull<Large>> {
+        let mut best: Option<(usize, Option<NonNull<Large>>, NonNull<Large>)> = None;
+        let (mut before, mut at) = (None, self.first);
+        while let Some(large) = at {
+            // SAFETY: heads that are kept are live and this lock's.
+            let head = unsafe { large.as_ref() };
+            let bytes = head.committed();
+            let fits = bytes >= size && bytes - size <= bytes / SHARE;
+            if fits && best.is_none_or(|(other, _, _)| bytes < other) {
+                best = Some((bytes, before, large));
+            }
+            (before, at) = (at, head.next.get());
+        }
+        let (bytes, before, large) = best?;
+        // SAFETY: as above.
+        let next = unsafe { large.as_ref() }.next.take();
+        match before {
+            // SAFETY: as above.
+            Some(before) => unsafe { before.as_ref() }.next.set(next),
+            None => self.first = next,
+        }
+        self.bytes -= bytes;
+        Some(large)
+    }
+
+    /// Keeps one.
+    pub(super) fn put(&mut self, large: NonNull<Large>) {
+        // SAFETY: a live head that was just given back.
+        let head = unsafe { large.as_ref() };
+        head.next.set(self.first);
+        self.bytes += head.committed();
+        self.first = Some(large);
+    }
+
+    /// Gives the oldest back until `target` bytes are kept. How many bytes went.
+    pub(super) fn trim(&mut self, target: usize) -> usize {
+        let before = self.bytes;
+        while self.bytes > target {
+            let (mut previous, mut last) = (None, self.first);
+            while let Some(large) = last {
+                // SAFETY: heads that are kept are live and this lock's.
+                match unsafe { large.as_ref() }.next.get() {
+                    Some(next) => (previous, last) = (last, Some(next)),
+                    None => break,
+                }
+            }
+            let Some(large) = last else { break };
+            match previous {
+                // SAFETY: as above.
+                Some(previous) => unsafe { NonNull::as_ref(&previous) }.next.set(None),
+                None => self.first = None,
+            }
+            // SAFETY: as above.
+            self.bytes -= unsafe { large.as_ref() }.committed();
+            // SAFETY: it is on no list, and its block is nobody's.
+            unsafe { Large::release(large) };
+        }
+        before - self.bytes
+    }
+}

@@ -1,0 +1,20 @@
+//! The heap: blocks of any size and life time, from any thread.
+//!
+//! Rests on `arenite_pages` and on no other allocator. In the order in which a block is found: `classes` says which size it has;
+//! [`Heap`] finds the calling thread's `ThreadHeap`; that one takes it from a `Slab` without a lock; `Central` has more slabs,
+//! under one lock; a `Header` is an arena of 256 MiB that slabs and spans lie in; `Large` is a block with a region of its own;
+//! `Remote` holds what other threads gave back.
+
+mod arena;
+mod central;
+mod classes;
+#[expect(clippy::module_inception, reason = "a file is named for its main type")]
+mod heap;
+mod large;
+mod remote;
+mod slab;
+mod thread_heap;
+mod threads;
+
+pub use classes::SizeClasses;
+pub use heap::Heap;

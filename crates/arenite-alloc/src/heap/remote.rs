@@ -1,0 +1,63 @@
+//! The blocks of one slab that other threads gave back.
+//!
+//! Rests on one atomic word: the newest block's address in its low 48 bits, the number of blocks above. Any thread pushes,
+//! the slab's owner takes all at once; nobody takes one of many, so a block cannot come back between two looks at it (the
+//! stack of Treiber, 1986, without its weakness).
+#![expect(unsafe_code, reason = "threads a list through blocks that were given back")]
+
+use super::slab::Node;
+use core::cell::Cell;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+const ADDRESS: u64 = (1 << 48) - 1;
+
+/// A list of blocks with their number. Zero is empty.
+#[derive(Debug, Default)]
+pub(super) struct Remote(AtomicU64);
+
+impl Remote {
+    /// Puts a block on the list. Lock-free.
+    ///
+    /// # Safety
+    /// The block is live, at least 8 bytes, aligned to 8, and nobody uses it afterwards.
+    pub(super) unsafe fn push(&self, block: NonNull<u8>) {
+        let node: NonNull<Node> = block.cast();
+        let address = node.as_ptr().expose_provenance() as u64;
+        debug_assert!(address <= ADDRESS, "an address of more than 48 bits");
+        let mut old = self.0.load(Ordering::Relaxed);
+        loop {
+            let next = core::ptr::with_exposed_provenance_mut(address_of(old));
+            // SAFETY: the block is this call's until the exchange below succeeds.
+            unsafe { node.write(Node { next: Cell::new(next) }) };
+            let new = address | ((old & !ADDRESS).wrapping_add(ADDRESS + 1));
+            match self.0.compare_exchange_weak(old, new, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => old = now,
+            }
+        }
+    }
+
+    /// Takes the whole list: its newest block, and how many there are.
+    #[inline]
+    pub(super) fn take(&self) -> (*mut Node, u32) {
+        if self.0.load(Ordering::Relaxed) == 0 {
+            return (null_mut(), 0);
+        }
+        let all = self.0.swap(0, Ordering::Acquire);
+        (core::ptr::with_exposed_provenance_mut(address_of(all)), count_of(all))
+    }
+
+    /// How many blocks are on it.
+    pub(super) fn count(&self) -> u32 {
+        count_of(self.0.load(Ordering::Relaxed))
+    }
+}
+
+fn address_of(word: u64) -> usize {
+    usize::try_from(word & ADDRESS).unwrap_or(0)
+}
+
+fn count_of(word: u64) -> u32 {
+    u32::try_from(word >> 48).unwrap_or(0)
+}

@@ -1,0 +1,137 @@
+//! A slab: equal blocks in one run of units, and a list of those that are free.
+//!
+//! Rests on nothing but the memory it is told of. What its owner changes stands in `Slab`, one cache line; what other threads
+//! change stands apart from it (the arena's `remote`), so that a free from another thread does not take the owner's line away.
+//! The list of free blocks is threaded through the blocks themselves, and blocks are carved as they are needed, so a fresh
+//! slab's later OS pages are not touched before they are lent.
+#![expect(unsafe_code, reason = "threads a list through free blocks")]
+
+use core::cell::Cell;
+use core::ptr::{NonNull, null, null_mut};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// The unit of a heap's arena: slabs and spans are whole units.
+pub(super) const UNIT: usize = 64 << 10;
+/// How many bytes of blocks are carved at once.
+const CARVE: usize = 4096;
+
+/// A free block: it holds the next one.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Node {
+    pub(super) next: Cell<*mut Node>,
+}
+
+/// Which list of its owner a slab is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Place {
+    /// In none: free units, or the slab that its owner allocates from.
+    None,
+    /// Among those with free blocks.
+    Partial,
+    /// Among those without.
+    Full,
+}
+
+/// What a slab's owner knows of it. All zero is a unit that is no slab.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(super) struct Slab {
+    pub(super) free: Cell<*mut Node>,
+    /// Blocks lent and not known to be back: those that other threads gave back count until they are collected.
+    used: AtomicU32,
+    carved: Cell<u32>,
+    capacity: Cell<u32>,
+    pub(super) block: Cell<u32>,
+    pub(super) class: Cell<u8>,
+    pub(super) place: Cell<Place>,
+    pub(super) units: Cell<u16>,
+    start: Cell<*mut u8>,
+    pub(super) next: Cell<*const Slab>,
+    pub(super) previous: Cell<*const Slab>,
+}
+
+impl Slab {
+    /// A slab of no blocks, which stands for "none".
+    pub(super) const fn none() -> Self {
+        Self {
+            free: Cell::new(null_mut()),
+            used: AtomicU32::new(0),
+            carved: Cell::new(0),
+            capacity: Cell::new(0),
+            block: Cell::new(0),
+            class: Cell::new(0),
+            place: Cell::new(Place::None),
+            units: Cell::new(0),
+            start: Cell::new(null_mut()),
+            next: Cell::new(null()),
+            previous: Cell::new(null()),
+        }
+    }
+
+    /// Makes it a slab of `units` units at `start` with blocks of `block` bytes.
+    pub(super) fn begin(&self, start: NonNull<u8>, units: usize, class: usize, block: usize) {
+        let narrow = |number: usize| u32::try_from(number).unwrap_or(0);
+        self.start.set(start.as_ptr());
+        self.units.set(u16::try_from(units).unwrap_or(0));
+        self.class.set(u8::try_from(class).unwrap_or(0));
+        self.block.set(narrow(block));
+        self.capacity.set(narrow(units * UNIT / block));
+        self.place.set(Place::None);
+        self.next.set(null());
+        self.previous.set(null());
+        self.begin_again();
+    }
+
+    /// Forgets the list: every block is free and none carved.
+    pub(super) fn begin_again(&self) {
+        self.free.set(null_mut());
+        self.used.store(0, Relaxed);
+        self.carved.set(0);
+    }
+
+    /// Blocks lent and not known to be back. Its owner alone changes it; anybody may ask.
+    #[inline(always)]
+    pub(super) fn used(&self) -> u32 {
+        self.used.load(Relaxed)
+    }
+
+    /// Changes what [`Slab::used`] says; for the owner alone, so that it takes no locked operation.
+    #[inline(always)]
+    pub(super) fn set_used(&self, used: u32) {
+        self.used.store(used, Relaxed);
+    }
+
+    /// The first byte.
+    pub(super) fn start(&self) -> *mut u8 {
+        self.start.get()
+    }
+
+    /// Puts more blocks on the list, in the order of their addresses. False: all of them were carved.
+    ///
+    /// # Safety
+    /// The slab's units are committed and its owner's, and nothing is on the list.
+    pub(super) unsafe fn carve(&self) -> bool {
+        let (block, carved) = (self.block.get() as usize, self.carved.get());
+        let left = self.capacity.get() - carved;
+        if left == 0 {
+            return false;
+        }
+        let count = u32::try_from((CARVE / block).max(1)).unwrap_or(1).min(left);
+        let Some(start) = NonNull::new(self.start.get()) else { return false };
+        let first = start.map_addr(|start| start.saturating_add(carved as usize * block)).cast::<Node>();
+        let mut at = first;
+        for _ in 1..count {
+            let next = at.map_addr(|at| at.saturating_add(block));
+            // SAFETY: a block inside the slab, which nobody has; blocks are multiples of 8 from a unit's start.
+            unsafe { at.write(Node { next: Cell::new(next.as_ptr()) }) };
+            at = next;
+        }
+        // SAFETY: as above, the last of them.
+        unsafe { at.write(Node { next: Cell::new(null_mut()) }) };
+        self.free.set(first.as_ptr());
+        self.carved.set(carved + count);
+        true
+    }
+}

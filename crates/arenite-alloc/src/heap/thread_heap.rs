@@ -1,0 +1,340 @@
+//! One thread's part of a heap: the slabs that it allocates from, without a lock.
+//!
+//! Rests on `Slab`, and on `Central` for more of them. Of each class there is one slab that blocks come from; others with free
+//! blocks wait in `partial`, those without in `full`. What other threads give back is collected when the thread runs out, so
+//! the fast path is a load, a test and two stores.
+#![expect(unsafe_code, reason = "walks slabs and lists that this thread owns")]
+
+use super::arena::{Header, header_of, unit_of};
+use super::central::Central;
+use super::classes::MOST;
+use super::slab::{Node, Place, Slab};
+use core::cell::Cell;
+use core::ptr::{NonNull, null};
+
+/// Sizes up to this find their slab by one index, in units of 8 bytes.
+pub(super) const DIRECT: usize = 1024;
+/// How many full slabs are looked at for blocks that came back, before a new slab is taken.
+const LOOKS: usize = 8;
+/// How many empty slabs of a class a thread keeps.
+const EMPTY: u32 = 16;
+
+/// A slab of no blocks, which every class begins with.
+struct Nothing(Slab);
+
+// SAFETY: never written: it is in no list and has no block to give back.
+unsafe impl Sync for Nothing {}
+
+static NOTHING: Nothing = Nothing(Slab::none());
+
+fn nothing() -> *const Slab {
+    &raw const NOTHING.0
+}
+
+/// Slabs in a list, newest first.
+#[derive(Debug)]
+struct List {
+    first: Cell<*const Slab>,
+    last: Cell<*const Slab>,
+}
+
+/// The slabs of one thread. Its address is what marks a slab as its own, so it lies at a multiple of 4096.
+#[repr(C, align(4096))]
+#[derive(Debug)]
+pub(super) struct ThreadHeap {
+    direct: [Cell<*const Slab>; DIRECT / 8 + 1],
+    current: [Cell<*const Slab>; MOST],
+    partial: [List; MOST],
+    full: [List; MOST],
+    /// Empty slabs in `partial`.
+    empty: [Cell<u32>; MOST],
+    pub(super) central: Cell<*const Central>,
+    /// The next one that is idle, under the heap's lock.
+    pub(super) next: Cell<Option<NonNull<ThreadHeap>>>,
+    /// The one made before, under the heap's lock.
+    pub(super) older: Cell<Option<NonNull<ThreadHeap>>>,
+}
+
+impl ThreadHeap {
+    /// Makes fresh memory the slabs of a thread.
+    ///
+    /// # Safety
+    /// `memory` is valid for writes of one, aligned, and nobody else's.
+    pub(super) unsafe fn begin(memory: NonNull<Self>, central: *const Central) {
+        let list = || List { first: Cell::new(null()), last: Cell::new(null()) };
+        let fresh = Self {
+            direct: [const { Cell::new(null()) }; DIRECT / 8 + 1],
+            current: [const { Cell::new(null()) }; MOST],
+            partial: core::array::from_fn(|_| list()),
+            full: core::array::from_fn(|_| list()),
+            empty: [const { Cell::new(0) }; MOST],
+            central: Cell::new(central),
+            next: Cell::new(None),
+            older: Cell::new(None),
+        };
+        fresh.direct.iter().chain(&fresh.current).for_each(|slab| slab.set(nothing()));
+        // SAFETY: the caller's promise.
+        unsafe { memory.write(fresh) };
+    }
+
+    fn central(&self) -> &Central {
+        // SAFETY: a heap outlives the slabs of its threads.
+        unsafe { &*self.central.get() }
+    }
+
+    /// A block of at most 1024 bytes; `size` is not zero and a multiple of the alignment.
+    #[inline(always)]
+    pub(super) fn allocate_small(&self, size: usize) -> Option<NonNull<u8>> {
+        debug_assert!(size > 0 && size <= DIRECT);
+        let slab = self.direct[size.div_ceil(8)].get();
+        // SAFETY: the slab is this thread's, or the one of no blocks.
+        if let Some(block) = unsafe { pop(slab) } {
+            return Some(block);
+        }
+        self.more(self.central().classes.class_of(size))
+    }
+
+    /// A block of a class.
+    #[inline]
+    pub(super) fn allocate_class(&self, class: usize) -> Option<NonNull<u8>> {
+        // SAFETY: the slab is this thread's, or the one of no blocks.
+        match unsafe { pop(self.current[class].get()) } {
+            Some(block) => Some(block),
+            None => self.more(class),
+        }
+    }
+
+    /// Takes a block of one of this thread's slabs back.
+    ///
+    /// # Safety
+    /// `block` is a live block of `slab`, which is this thread's.
+    #[inline(always)]
+    pub(super) unsafe fn give(&self, slab: &Slab, block: NonNull<u8>) {
+        let node: NonNull<Node> = block.cast();
+        // SAFETY: the block is the caller's to give, at least 8 bytes and aligned to 8.
+        unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
+        slab.free.set(node.as_ptr());
+        slab.set_used(slab.used() - 1);
+        if slab.place.get() != Place::None {
+            self.given(slab);
+        }
+    }
+
+    /// A block was given back to a slab in a list.
+    #[inline(never)]
+    fn given(&self, slab: &Slab) {
+        let class = usize::from(slab.class.get());
+        if slab.place.get() == Place::Full {
+            self.full[class].remove(slab);
+            self.partial[class].push_front(slab, Place::Partial);
+        }
+        if slab.used() == 0 {
+            if self.empty[class].get() >= EMPTY {
+                self.partial[class].remove(slab);
+                self.central().give_slab(slab);
+            } else {
+                self.empty[class].set(self.empty[class].get() + 1);
+                slab.begin_again();
+            }
+        }
+    }
+
+    /// A block of a class whose slab has none on its list.
+    #[inline(never)]
+    fn more(&self, class: usize) -> Option<NonNull<u8>> {
+        let current = self.current[class].get();
+        if current != nothing() {
+            // SAFETY: a slab of this thread.
+            let slab = unsafe { &*current };
+            if refill(slab) {
+                // SAFETY: as above.
+                return unsafe { pop(current) };
+            }
+            self.full[class].push_back(slab, Place::Full);
+        }
+        let slab = self.partly_free(class).or_else(|| self.came_back(class)).or_else(|| self.fresh(class));
+        let Some(slab) = slab else {
+            self.set_current(class, nothing());
+            return None;
+        };
+        self.set_current(class, slab);
+        // SAFETY: a slab of this thread.
+        if unsafe { &*slab }.free.get().is_null() {
+            // SAFETY: as above.
+            let refilled = refill(unsafe { &*slab });
+            debug_assert!(refilled, "a slab with nothing to give");
+        }
+        // SAFETY: as above.
+        unsafe { pop(slab) }
+    }
+
+    fn partly_free(&self, class: usize) -> Option<*const Slab> {
+        // SAFETY: slabs in the list are this thread's.
+        let slab = unsafe { self.partial[class].first.get().as_ref() }?;
+        self.partial[class].remove(slab);
+        if slab.used() == 0 {
+            self.empty[class].set(self.empty[class].get().saturating_sub(1));
+        }
+        Some(slab)
+    }
+
+    /// A slab among the full ones to which another thread has given blocks back.
+    fn came_back(&self, class: usize) -> Option<*const Slab> {
+        for _ in 0..LOOKS {
+            // SAFETY: slabs in the list are this thread's.
+            let slab = unsafe { self.full[class].first.get().as_ref() }?;
+            self.full[class].remove(slab);
+            if collect(slab) > 0 {
+                return Some(slab);
+            }
+            self.full[class].push_back(slab, Place::Full);
+        }
+        None
+    }
+
+    fn fresh(&self, class: usize) -> Option<*const Slab> {
+        let slab = self.central().take_slab(class, core::ptr::from_ref(self).addr())?;
+        // SAFETY: a slab that the heap has just made this thread's.
+        let slab = unsafe { slab.as_ref() };
+        collect(slab);
+        Some(slab)
+    }
+
+    fn set_current(&self, class: usize, slab: *const Slab) {
+        self.current[class].set(slab);
+        let classes = self.central().classes;
+        let largest = classes.size_of(class);
+        let smallest = if class == 0 { 1 } else { classes.size_of(class - 1) + 1 };
+        if smallest <= DIRECT {
+            let range = smallest.div_ceil(8)..=largest.min(DIRECT) / 8;
+            self.direct[range].iter().for_each(|direct| direct.set(slab));
+        }
+    }
+
+    /// Gives up every slab: empty ones to the heap, others for the next thread that needs their class.
+    pub(super) fn leave(&self) {
+        for class in 0..MOST {
+            let current = self.current[class].replace(nothing());
+            if current != nothing() {
+                // SAFETY: a slab of this thread.
+                self.part_with(unsafe { &*current });
+            }
+            for list in [&self.partial[class], &self.full[class]] {
+                // SAFETY: slabs in the list are this thread's.
+                while let Some(slab) = unsafe { list.first.get().as_ref() } {
+                    list.remove(slab);
+                    self.part_with(slab);
+                }
+            }
+            self.empty[class].set(0);
+        }
+        self.direct.iter().for_each(|direct| direct.set(nothing()));
+    }
+
+    fn part_with(&self, slab: &Slab) {
+        collect(slab);
+        if slab.used() == 0 { self.central().give_slab(slab) } else { self.central().abandon(slab) }
+    }
+
+    /// Gives empty slabs to the heap.
+    pub(super) fn give_empty(&self) {
+        for class in 0..MOST {
+            let mut at = self.partial[class].first.get();
+            // SAFETY: slabs in the list are this thread's.
+            while let Some(slab) = unsafe { at.as_ref() } {
+                at = slab.next.get();
+                collect(slab);
+                if slab.used() == 0 {
+                    self.partial[class].remove(slab);
+                    self.central().give_slab(slab);
+                }
+            }
+            self.empty[class].set(0);
+        }
+    }
+}
+
+/// The first block on a slab's list.
+///
+/// # Safety
+/// The slab is the calling thread's.
+#[inline(always)]
+unsafe fn pop(slab: *const Slab) -> Option<NonNull<u8>> {
+    // SAFETY: the caller's promise.
+    let slab = unsafe { &*slab };
+    let block = NonNull::new(slab.free.get())?;
+    // SAFETY: a block on the list is free and holds a node.
+    slab.free.set(unsafe { block.as_ref() }.next.get());
+    slab.set_used(slab.used() + 1);
+    Some(block.cast())
+}
+
+/// Finds blocks for a slab whose list is empty: those that came back, or fresh ones.
+fn refill(slab: &Slab) -> bool {
+    // SAFETY: a slab of the calling thread, whose units are committed, with nothing on its list.
+    collect(slab) > 0 || unsafe { slab.carve() }
+}
+
+/// Puts what other threads gave back on the slab's list. How many blocks.
+fn collect(slab: &Slab) -> u32 {
+    let Some(start) = NonNull::new(slab.start()) else { return 0 };
+    let header: NonNull<Header> = header_of(start);
+    // SAFETY: a slab lies in an arena of a live heap.
+    let remote = &unsafe { header.as_ref() }.remote[unit_of(start)];
+    let (first, count) = remote.take();
+    let mut at = first;
+    while let Some(node) = NonNull::new(at) {
+        // SAFETY: blocks that were given back hold nodes, and `take` made the chain this thread's.
+        let next = &unsafe { node.as_ref() }.next;
+        at = next.get();
+        if at.is_null() {
+            next.set(slab.free.get());
+            slab.free.set(first);
+        }
+    }
+    slab.set_used(slab.used() - count);
+    count
+}
+
+impl List {
+    fn push_front(&self, slab: &Slab, place: Place) {
+        let first = self.first.get();
+        slab.place.set(place);
+        slab.previous.set(null());
+        slab.next.set(first);
+        // SAFETY: slabs in the list are live and this thread's.
+        match unsafe { first.as_ref() } {
+            Some(first) => first.previous.set(slab),
+            None => self.last.set(slab),
+        }
+        self.first.set(slab);
+    }
+
+    fn push_back(&self, slab: &Slab, place: Place) {
+        let last = self.last.get();
+        slab.place.set(place);
+        slab.next.set(null());
+        slab.previous.set(last);
+        // SAFETY: as for `push_front`.
+        match unsafe { last.as_ref() } {
+            Some(last) => last.next.set(slab),
+            None => self.first.set(slab),
+        }
+        self.last.set(slab);
+    }
+
+    fn remove(&self, slab: &Slab) {
+        let (previous, next) = (slab.previous.replace(null()), slab.next.replace(null()));
+        // SAFETY: as for `push_front`.
+        match unsafe { previous.as_ref() } {
+            Some(previous) => previous.next.set(next),
+            None => self.first.set(next),
+        }
+        // SAFETY: as above.
+        match unsafe { next.as_ref() } {
+            Some(next) => next.previous.set(previous),
+            None => self.last.set(previous),
+        }
+        slab.place.set(Place::None);
+    }
+}

@@ -1,0 +1,138 @@
+//! Which thread heap the calling thread has, of each heap that it uses.
+//!
+//! Rests on thread-local storage. The last one used is one load and one comparison away; a few more stand in a table; when the
+//! thread ends its slabs go back. A heap that is dropped is struck from the list of those that live, so that a thread that
+//! ends later leaves it alone.
+#![expect(unsafe_code, reason = "follows pointers to thread heaps of live heaps")]
+
+use super::central::Central;
+use super::thread_heap::ThreadHeap;
+use core::cell::{Cell, RefCell};
+use core::ptr::{NonNull, null};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many heaps a thread uses without a lock at once.
+const MOST: usize = 8;
+
+thread_local! {
+    static LAST: Cell<(u64, *const ThreadHeap)> = const { Cell::new((0, null())) };
+    static ALL: Leaving = const { Leaving(RefCell::new([None; MOST])) };
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    central: NonNull<Central>,
+    life: u64,
+    thread: NonNull<ThreadHeap>,
+}
+
+/// The heaps of a thread, which it leaves when it ends.
+struct Leaving(RefCell<[Option<Entry>; MOST]>);
+
+/// The heaps that live, in a chain.
+struct Live(Option<NonNull<Central>>);
+
+// SAFETY: the chain is used under the lock alone.
+unsafe impl Send for Live {}
+
+static LIVE: Mutex<Live> = Mutex::new(Live(None));
+
+fn live() -> MutexGuard<'static, Live> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Enters a heap among those that live.
+pub(super) fn enter(central: NonNull<Central>) {
+    let mut live = live();
+    // SAFETY: the heap lives.
+    unsafe { central.as_ref() }.next.set(live.0);
+    live.0 = Some(central);
+}
+
+/// Strikes a heap out; afterwards no thread that ends comes back to it.
+pub(super) fn strike(central: NonNull<Central>) {
+    let mut live = live();
+    // SAFETY: heaps in the chain live.
+    let next = unsafe { central.as_ref() }.next.get();
+    if live.0 == Some(central) {
+        live.0 = next;
+        return;
+    }
+    let mut at = live.0;
+    while let Some(other) = at {
+        // SAFETY: as above.
+        let other = unsafe { other.as_ref() };
+        if other.next.get() == Some(central) {
+            other.next.set(next);
+            return;
+        }
+        at = other.next.get();
+    }
+}
+
+/// The calling thread's part of a heap, if it was the last one that the thread used.
+#[inline(always)]
+pub(super) fn last(life: u64) -> *const ThreadHeap {
+    let (whose, thread) = LAST.get();
+    if whose == life { thread } else { null() }
+}
+
+/// The calling thread's part of a heap, found in its table or made; `None` where there is no memory for it, or the thread is
+/// about to end.
+#[cold]
+pub(super) fn find(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
+    // SAFETY: the caller borrows the heap.
+    let life = unsafe { central.as_ref() }.life;
+    let found = ALL.try_with(|all| {
+        let entries = all.0.try_borrow().ok()?;
+        entries.iter().flatten().find(|entry| entry.life == life).map(|entry| entry.thread)
+    });
+    let thread = match found {
+        Err(_) => return None, // its destructors have run
+        Ok(Some(thread)) => thread,
+        Ok(None) => {
+            // SAFETY: the caller borrows the heap.
+            let thread = unsafe { central.as_ref() }.take_thread()?;
+            let entry = Entry { central, life, thread };
+            let old = ALL.try_with(|all| {
+                let mut entries = all.0.borrow_mut();
+                let place = entries.iter().position(Option::is_none).unwrap_or(MOST - 1);
+                entries[place].replace(entry)
+            });
+            if let Ok(Some(old)) = old {
+                leave(old);
+            }
+            thread
+        }
+    };
+    LAST.set((life, thread.as_ptr()));
+    Some(thread)
+}
+
+/// Gives a thread's slabs of a heap up, if that heap still lives.
+fn leave(entry: Entry) {
+    let live = live();
+    let mut at = live.0;
+    while let Some(other) = at {
+        // SAFETY: heaps in the chain live, and none is struck while the lock is held.
+        let central = unsafe { other.as_ref() };
+        if other == entry.central && central.life == entry.life {
+            // SAFETY: thread heaps live as long as their heap.
+            unsafe { entry.thread.as_ref() }.leave();
+            central.give_thread(entry.thread);
+            return;
+        }
+        at = central.next.get();
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        LAST.set((0, null()));
+        for entry in self.0.get_mut().iter_mut() {
+            if let Some(entry) = entry.take() {
+                leave(entry);
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The heap under threads: blocks freed where they were not made, threads that end, heaps that end, growth, memory given back.
+#![expect(unsafe_code, reason = "uses and gives back raw blocks")]
+#![expect(clippy::unwrap_used, reason = "the helpers of a test")]
+
+use arenite_alloc::{Heap, SizeClasses};
+use arenite_core::{Resource, Trim};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use std::sync::mpsc;
+
+/// A live block with a pattern of its own in every byte.
+struct Held {
+    block: NonNull<u8>,
+    layout: Layout,
+    seed: u8,
+}
+
+// SAFETY: a block of a heap that threads share, whose bytes are its holder's.
+unsafe impl Send for Held {}
+
+impl Held {
+    fn take(heap: &Heap, layout: Layout, seed: u8) -> Self {
+        let block = heap.allocate(layout).unwrap().cast::<u8>();
+        assert!(block.addr().get().is_multiple_of(layout.align()));
+        // SAFETY: a fresh block of that size.
+        unsafe { block.write_bytes(seed, layout.size()) };
+        Self { block, layout, seed }
+    }
+
+    fn give(self, heap: &Heap) {
+        // SAFETY: a live block of that size, written by `take`.
+        let bytes = unsafe { core::slice::from_raw_parts(self.block.as_ptr(), self.layout.size()) };
+        assert!(
+            bytes.iter().all(|&byte| byte == self.seed),
+            "a block of {} was written by another",
+            bytes.len()
+        );
+        // SAFETY: the block is live, of this layout, and not used again.
+        unsafe { heap.deallocate(self.block, self.layout) };
+    }
+}
+
+/// A cheap sequence of numbers.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 8).unwrap()
+    }
+
+    /// Log-uniform sizes of 8 B to 64 KiB, now and then a larger one, at various alignments.
+    fn layout(&mut self) -> Layout {
+        let exponent = 3 + self.next() % 14;
+        let size = if self.next().is_multiple_of(200) { 1 << 20 } else { (1 << exponent) - self.next() % 8 };
+        Layout::from_size_align(size, 1 << (self.next() % 8)).unwrap()
+    }
+}
+
+#[test]
+fn n10_blocks_freed_by_another_thread_come_back_whole() {
+    let heap = Heap::try_new().unwrap();
+    let rounds = 60_000;
+    std::thread::scope(|scope| {
+        for pair in 0..2_u64 {
+            let (sender, receiver) = mpsc::sync_channel::<Held>(1000);
+            let heap = &heap;
+            scope.spawn(move || {
+                let mut random = Random(0x9e37_79b9 + pair);
+                for round in 0..rounds {
+                    let held = Held::take(heap, random.layout(), u8::try_from(round % 251).unwrap());
+                    if random.next().is_multiple_of(4) { held.give(heap) } else { sender.send(held).unwrap() }
+                }
+            });
+            scope.spawn(move || {
+                let (mut random, mut waiting) = (Random(77 + pair), Vec::new());
+                for held in receiver {
+                    waiting.push(held);
+                    if waiting.len() > 200 {
+                        let at = random.next() % waiting.len();
+                        waiting.swap_remove(at).give(heap);
+                    }
+                }
+                waiting.into_iter().for_each(|held| held.give(heap));
+            });
+        }
+    });
+    let state = heap.state();
+    assert_eq!((state.live_blocks, state.in_use), (0, 0), "{state}");
+}
+
+#[test]
+fn n10_slabs_of_threads_that_ended_are_used_again() {
+    let heap = Heap::with_classes(SizeClasses::Binary).unwrap();
+    let layout = Layout::from_size_align(256, 16).unwrap();
+    let mut kept = Vec::new();
+    for round in 0..50_u8 {
+        let more = std::thread::scope(|scope| {
+            let work = || (0..300).map(|_| Held::take(&heap, layout, round)).collect::<Vec<_>>();
+            scope.spawn(work).join().unwrap()
+        });
+        // most of it goes back from here, to slabs whose thread is gone
+        for (index, held) in more.into_iter().enumerate() {
+            if index.is_multiple_of(100) { kept.push(held) } else { held.give(&heap) }
+        }
+    }
+    let state = heap.state();
+    assert_eq!(state.live_blocks, kept.len());
+    assert!(state.held < 4 << 20, "50 threads of 75 KiB each, one after the other: {state}");
+    kept.into_iter().for_each(|held| held.give(&heap));
+    assert_eq!(heap.state().in_use, 0);
+}
+
+#[test]
+fn n14_heaps_end_before_and_after_the_threads_that_used_them() {
+    for _ in 0..20 {
+        let heaps: Vec<Heap> = (0..12).map(|_| Heap::try_new().unwrap()).collect();
+        let (first, rest) = heaps.split_at(6);
+        std::thread::scope(|scope| {
+            for heap in first {
+                scope.spawn(move || {
+                    for other in rest {
+                        Held::take(other, Layout::new::<[u64; 9]>(), 1).give(other);
+                    }
+                    Held::take(heap, Layout::new::<[u64; 90]>(), 2).give(heap);
+                });
+            }
+        });
+        // this thread has used more heaps than it remembers; they all go before it does
+        let held: Vec<(&Heap, Held)> =
+            heaps.iter().map(|heap| (heap, Held::take(heap, Layout::new::<[u64; 7]>(), 3))).collect();
+        held.into_iter().for_each(|(heap, held)| held.give(heap));
+        assert!(heaps.iter().all(|heap| heap.state().live_blocks == 0));
+    }
+}
+
+#[test]
+fn n13_defrag_gives_empty_slabs_back() {
+    let heap = Heap::try_new().unwrap();
+    let layout = Layout::from_size_align(1024, 16).unwrap();
+    let mut all: Vec<Held> = (0..40_000).map(|_| Held::take(&heap, layout, 5)).collect();
+    let full = heap.state();
+    assert!(full.held >= 40 << 20 && full.in_use == 40_000 * 1024);
+    let kept = all.split_off(39_000);
+    all.into_iter().for_each(|held| held.give(&heap));
+    assert!(heap.defrag() > 30 << 20);
+    let after = heap.state();
+    assert!(after.held < 6 << 20 && after.in_use == 1000 * 1024, "{after}");
+    kept.into_iter().for_each(|held| held.give(&heap));
+    assert_eq!(heap.state().live_blocks, 0);
+}
+
+#[test]
+fn n09_large_blocks_grow_without_losing_a_byte_and_are_kept_within_bounds() {
+    let heap = Heap::try_new().unwrap();
+    let layout = |size| Layout::from_size_align(size, 64).unwrap();
+    let write = |block: NonNull<u8>, at: usize, byte| {
+        // SAFETY: inside a live block.
+        unsafe { block.as_ptr().wrapping_add(at).write(byte) };
+    };
+    let read = |block: NonNull<u8>, at: usize| {
+        // SAFETY: inside a live block, written before or zeroed.
+        unsafe { block.as_ptr().wrapping_add(at).read() }
+    };
+    let mut size = 1 << 20;
+    let mut block = heap.allocate(layout(size)).unwrap().cast::<u8>();
+    write(block, size - 1, 1);
+    let mut marks = vec![(size - 1, 1_u8)];
+    while size < 256 << 20 {
+        // SAFETY: a live block of that layout.
+        block = unsafe { heap.grow(block, layout(size), layout(2 * size)) }.unwrap().cast();
+        size *= 2;
+        let mark = u8::try_from(marks.len() + 1).unwrap();
+        write(block, size - 1, mark);
+        marks.push((size - 1, mark));
+        assert!(marks.iter().all(|&(at, mark)| read(block, at) == mark));
+    }
+    // SAFETY: a live block of that layout.
+    unsafe { heap.deallocate(block, layout(size)) };
+    let kept = heap.state();
+    assert!(kept.in_use == 0 && kept.held >= 256 << 20, "{kept}");
+    let zeroed = heap.allocate_zeroed(layout(200 << 20)).unwrap().cast::<u8>();
+    assert_eq!(read(zeroed, (1 << 20) - 1), 0, "a kept block is zeroed where it is asked for");
+    // SAFETY: a live block of that layout.
+    unsafe { heap.deallocate(zeroed, layout(200 << 20)) };
+    heap.trim(0);
+    assert!(heap.state().held < 4 << 20, "{}", heap.state());
+    assert!(heap.allocate(Layout::from_size_align(1 << 47, 64).unwrap()).is_err());
+    assert!(heap.allocate(Layout::from_size_align(10, 4 << 20).unwrap()).is_err());
+}
