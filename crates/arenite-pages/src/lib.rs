@@ -50,6 +50,7 @@ pub use numa::{
     NumaAllocator, NumaBlock, NumaDistribution, NumaError, NumaPolicy, bind_range, current_numa_node,
     migrate_range, numa_alloc, numa_distribution, numa_free, numa_node, numa_node_count,
 };
+pub use os::AtThreadExit;
 pub use pages::Pages;
 pub use pressure_trigger::{PressureError, PressureTrigger, StallKind};
 pub use region::{

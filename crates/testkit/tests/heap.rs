@@ -61,7 +61,7 @@ impl Random {
 
 #[test]
 fn n10_blocks_freed_by_another_thread_come_back_whole() {
-    let heap = Heap::try_new().unwrap();
+    let heap = Heap::new();
     let rounds = 60_000;
     std::thread::scope(|scope| {
         for pair in 0..2_u64 {
@@ -93,7 +93,7 @@ fn n10_blocks_freed_by_another_thread_come_back_whole() {
 
 #[test]
 fn n10_slabs_of_threads_that_ended_are_used_again() {
-    let heap = Heap::with_classes(SizeClasses::Binary).unwrap();
+    let heap = Heap::with_classes(SizeClasses::Binary);
     let layout = Layout::from_size_align(256, 16).unwrap();
     let mut kept = Vec::new();
     for round in 0..50_u8 {
@@ -109,14 +109,19 @@ fn n10_slabs_of_threads_that_ended_are_used_again() {
     let state = heap.state();
     assert_eq!(state.live_blocks, kept.len());
     assert!(state.held < 4 << 20, "50 threads of 75 KiB each, one after the other: {state}");
-    kept.into_iter().for_each(|held| held.give(&heap));
+    // a slab whose blocks are all live finds an owner, too
+    let full: Vec<Held> = std::thread::scope(|scope| {
+        scope.spawn(|| (0..1000).map(|_| Held::take(&heap, layout, 99)).collect()).join().unwrap()
+    });
+    let more: Vec<Held> = (0..1000).map(|_| Held::take(&heap, layout, 98)).collect();
+    [kept, full, more].into_iter().flatten().for_each(|held| held.give(&heap));
     assert_eq!(heap.state().in_use, 0);
 }
 
 #[test]
 fn n14_heaps_end_before_and_after_the_threads_that_used_them() {
     for _ in 0..20 {
-        let heaps: Vec<Heap> = (0..12).map(|_| Heap::try_new().unwrap()).collect();
+        let heaps: Vec<Heap> = (0..12).map(|_| Heap::new()).collect();
         let (first, rest) = heaps.split_at(6);
         std::thread::scope(|scope| {
             for heap in first {
@@ -137,8 +142,46 @@ fn n14_heaps_end_before_and_after_the_threads_that_used_them() {
 }
 
 #[test]
+fn n11_n12_batches_are_disjoint_and_go_back_from_any_thread() {
+    let heap = Heap::new();
+    let layout = Layout::from_size_align(256, 16).unwrap();
+    for round in 0..5 {
+        let blocks = heap.alloc_batch(layout, 10_000).unwrap();
+        let mut sorted: Vec<usize> = blocks.iter().map(|block| block.addr().get()).collect();
+        sorted.sort_unstable();
+        assert!(sorted.windows(2).all(|pair| pair[1] - pair[0] >= 256));
+        assert_eq!(heap.state().live_blocks, 10_000);
+        for block in &blocks {
+            // SAFETY: a live block of 256 bytes.
+            unsafe { block.write_bytes(7, 256) };
+        }
+        let addresses: Vec<usize> = blocks.iter().map(|block| block.as_ptr().expose_provenance()).collect();
+        let free = || {
+            let blocks: Vec<_> = addresses
+                .iter()
+                .map(|&address| NonNull::new(core::ptr::with_exposed_provenance_mut(address)).unwrap())
+                .collect();
+            // SAFETY: live blocks of this layout, given up.
+            unsafe { heap.free_batch(&blocks, layout) };
+        };
+        if round % 2 == 0 {
+            free()
+        } else {
+            std::thread::scope(|scope| scope.spawn(free).join().unwrap())
+        }
+        assert_eq!(heap.state().live_blocks, 0, "round {round}");
+    }
+    assert!(heap.alloc_batch(Layout::from_size_align(1 << 46, 64).unwrap(), 3).is_err());
+    assert!(heap.alloc_batch(layout, usize::MAX).is_err());
+    let large = heap.alloc_batch(Layout::from_size_align(100_000, 64).unwrap(), 20).unwrap();
+    // SAFETY: live blocks of this layout, given up.
+    unsafe { heap.free_batch(&large, Layout::from_size_align(100_000, 64).unwrap()) };
+    assert_eq!(heap.state().in_use, 0);
+}
+
+#[test]
 fn n13_defrag_gives_empty_slabs_back() {
-    let heap = Heap::try_new().unwrap();
+    let heap = Heap::new();
     let layout = Layout::from_size_align(1024, 16).unwrap();
     let mut all: Vec<Held> = (0..40_000).map(|_| Held::take(&heap, layout, 5)).collect();
     let full = heap.state();
@@ -154,7 +197,7 @@ fn n13_defrag_gives_empty_slabs_back() {
 
 #[test]
 fn n09_large_blocks_grow_without_losing_a_byte_and_are_kept_within_bounds() {
-    let heap = Heap::try_new().unwrap();
+    let heap = Heap::new();
     let layout = |size| Layout::from_size_align(size, 64).unwrap();
     let write = |block: NonNull<u8>, at: usize, byte| {
         // SAFETY: inside a live block.

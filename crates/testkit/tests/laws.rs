@@ -43,8 +43,8 @@ resource_laws!(numa_interleaved, NumaAllocator::new(NumaPolicy::Interleave).unwr
 resource_laws!(in_a_file, in_a_file(), EACH);
 
 // Heaps.
-resource_laws!(heap, Heap::try_new().unwrap(), HEAP);
-resource_laws!(heap_of_binary_classes, Heap::with_classes(SizeClasses::Binary).unwrap(), HEAP);
+resource_laws!(heap, Heap::new(), HEAP);
+resource_laws!(heap_of_binary_classes, Heap::with_classes(SizeClasses::Binary), HEAP);
 
 // Arenas over a range.
 resource_laws!(arena, Arena::new(), ARENA);

@@ -12,8 +12,9 @@ use super::thread_heap::{DIRECT, ThreadHeap};
 use super::threads;
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
 use arenite_pages::Pages;
-use core::alloc::Layout;
+use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// Blocks of any size, given back one by one, from any thread. Shared between threads.
 ///
@@ -26,7 +27,7 @@ use core::ptr::NonNull;
 /// ```
 /// use arenite_alloc::Heap;
 /// use arenite_core::{AllocError, Block, Resource};
-/// let heap = Heap::try_new()?;
+/// let heap = Heap::new();
 /// let block = Block::new_in(AllocError::layout(1000, 16)?, &heap)?;
 /// std::thread::scope(|scope| {
 ///     scope.spawn(|| Block::zeroed_in(AllocError::layout(100_000, 64)?, &heap).map(drop));
@@ -36,39 +37,27 @@ use core::ptr::NonNull;
 /// ```
 #[derive(Debug)]
 pub struct Heap {
-    central: NonNull<Central>,
-    life: u64,
+    central: AtomicPtr<Central>,
+    /// Which heap this is, once it is used; 0 before.
+    pub(super) life: AtomicU64,
+    classes: SizeClasses,
     label: Label,
 }
-
-// SAFETY: what threads share is `Central`, which is `Sync`; what each has of its own is found by thread.
-unsafe impl Send for Heap {}
-// SAFETY: as for `Send`.
-unsafe impl Sync for Heap {}
 
 const CENTRAL: Layout = Layout::new::<Central>();
 
 impl Heap {
-    /// A heap of its own, with the fine size classes. Takes an OS page or two now, and addresses when it is first used.
-    ///
-    /// # Errors
-    /// [`AllocError`] where there is no memory for its tables.
-    pub fn try_new() -> Result<Self, AllocError> {
+    /// A heap of its own, with the fine size classes. Takes nothing before it is first used, and can be a static.
+    #[must_use]
+    pub const fn new() -> Self {
         Self::with_classes(SizeClasses::Fine)
     }
 
     /// A heap of its own with these size classes.
-    ///
-    /// # Errors
-    /// As [`Heap::try_new`].
-    pub fn with_classes(classes: SizeClasses) -> Result<Self, AllocError> {
-        let memory: NonNull<Central> = Pages::new().allocate(CENTRAL)?.cast();
-        let central = Central::new(classes);
-        let life = central.life;
-        // SAFETY: fresh memory of that layout.
-        unsafe { memory.write(central) };
-        threads::enter(memory);
-        Ok(Self { central: memory, life, label: Label::new("heap") })
+    #[must_use]
+    pub const fn with_classes(classes: SizeClasses) -> Self {
+        let (central, life) = (AtomicPtr::new(core::ptr::null_mut()), AtomicU64::new(0));
+        Self { central, life, classes, label: Label::new("heap") }
     }
 
     /// The same under another name in errors.
@@ -78,31 +67,66 @@ impl Heap {
         self
     }
 
-    /// The size classes.
-    #[must_use]
-    pub fn classes(&self) -> SizeClasses {
-        self.central().classes
-    }
-
-    #[inline(always)]
-    fn central(&self) -> &Central {
-        // SAFETY: made in `with_classes`, ended in `drop`.
-        unsafe { self.central.as_ref() }
-    }
-
-    #[inline(always)]
-    fn thread(&self) -> Option<&ThreadHeap> {
-        let last = threads::last(self.life);
-        // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
-        match unsafe { last.as_ref() } {
-            Some(thread) => Some(thread),
-            // SAFETY: as above.
-            None => threads::find(self.central).map(|thread| unsafe { thread.as_ref() }),
+    /// The shared part, made by whoever comes first; `None` where there is no memory for it.
+    #[cold]
+    fn begin(&self) -> Option<NonNull<Central>> {
+        let memory: NonNull<Central> = Pages::new().allocate(CENTRAL).ok()?.cast();
+        let central = Central::new(self.classes);
+        let life = central.life;
+        // SAFETY: fresh memory of that layout.
+        unsafe { memory.write(central) };
+        match self.central.compare_exchange(
+            core::ptr::null_mut(),
+            memory.as_ptr(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
+            Ok(_) => {
+                threads::enter(memory);
+                self.life.store(life, Ordering::Release);
+                Some(memory)
+            }
+            Err(first) => {
+                // SAFETY: nobody else knows of it; it has nothing to give back.
+                unsafe { Pages::new().deallocate(memory.cast(), CENTRAL) };
+                NonNull::new(first)
+            }
         }
     }
 
+    fn shared(&self) -> Option<NonNull<Central>> {
+        NonNull::new(self.central.load(Ordering::Acquire)).or_else(|| self.begin())
+    }
+
+    /// The size classes.
+    #[must_use]
+    pub const fn classes(&self) -> SizeClasses {
+        self.classes
+    }
+
+    /// The shared part, if the heap was used.
+    #[inline(always)]
+    fn central(&self) -> Option<&Central> {
+        // SAFETY: made in `begin`, ended in `drop`.
+        unsafe { self.central.load(Ordering::Acquire).as_ref() }
+    }
+
+    #[inline(always)]
+    pub(super) fn thread(&self) -> Option<&ThreadHeap> {
+        let last = threads::last(self.life.load(Ordering::Relaxed));
+        // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
+        unsafe { last.as_ref() }.or_else(|| self.find())
+    }
+
     #[cold]
-    fn refuse(&self, layout: Layout) -> AllocError {
+    fn find(&self) -> Option<&ThreadHeap> {
+        let thread = threads::find(self.shared()?)?;
+        // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
+        Some(unsafe { thread.as_ref() })
+    }
+
+    #[cold]
+    pub(super) fn refuse(&self, layout: Layout) -> AllocError {
         let cause = match layout.align() {
             align if align > OFFSET => AllocCause::TooLarge { largest: OFFSET },
             _ => AllocCause::Exhausted { errno: 0 },
@@ -112,7 +136,7 @@ impl Heap {
 
     /// The size of the block that a layout gets, where that has a class.
     #[inline(always)]
-    fn classed(layout: Layout) -> Option<usize> {
+    pub(super) fn classed(layout: Layout) -> Option<usize> {
         let align = layout.align();
         if align > 4096 {
             return None;
@@ -130,7 +154,7 @@ impl Heap {
         let block = if size <= DIRECT {
             thread.allocate_small(size)
         } else {
-            thread.allocate_class(self.central().classes.class_of(size))
+            thread.allocate_class(self.classes.class_of(size))
         };
         let block = block.ok_or_else(|| self.refuse(layout))?;
         if zeroed {
@@ -142,8 +166,11 @@ impl Heap {
 
     #[cold]
     fn take_large(&self, layout: Layout, zeroed: bool) -> Result<NonNull<[u8]>, AllocError> {
-        let block = self.central().take_large(layout.size().max(1), layout.align(), zeroed);
-        let block = block.ok_or_else(|| self.refuse(layout))?;
+        let take = |central: NonNull<Central>| {
+            // SAFETY: made in `begin`, ended in `drop`.
+            unsafe { central.as_ref() }.take_large(layout.size().max(1), layout.align(), zeroed)
+        };
+        let block = self.shared().and_then(take).ok_or_else(|| self.refuse(layout))?;
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
@@ -153,10 +180,11 @@ impl Heap {
     /// As [`Resource::deallocate`].
     #[inline(never)]
     unsafe fn give_elsewhere(&self, block: NonNull<u8>, owner: usize) {
+        let Some(central) = self.central() else { return };
         // SAFETY: a live block of this heap.
         match unsafe { kind_of(block) } {
-            Kind::Large => self.central().give_large(header_of(block).cast::<Large>()),
-            Kind::Arena if owner == SPAN => self.central().give_span(block),
+            Kind::Large => central.give_large(header_of(block).cast::<Large>()),
+            Kind::Arena if owner == SPAN => central.give_span(block),
             Kind::Arena => {
                 let first = unit_of(block) - (owner & BACK);
                 // SAFETY: a live block lies in an arena whose tables are whole.
@@ -171,10 +199,7 @@ impl Heap {
     /// Gives the calling thread's empty slabs to the heap, and the memory behind what nobody uses to the system. How many
     /// bytes went to the system.
     pub fn defrag(&self) -> usize {
-        if let Some(thread) = self.thread() {
-            thread.give_empty();
-        }
-        self.central().trim(0)
+        self.trim(0)
     }
 }
 
@@ -196,7 +221,7 @@ unsafe impl Resource for Heap {
     unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
         // SAFETY: a live block of this heap.
         let owner = unsafe { owner_of(block) };
-        let last = threads::last(self.life);
+        let last = threads::last(self.life.load(Ordering::Relaxed));
         if owner & !BACK == last.addr() && !last.is_null() {
             // SAFETY: a block with an owner lies in an arena whose tables are whole.
             let header = unsafe { header_of(block).as_ref() };
@@ -210,20 +235,20 @@ unsafe impl Resource for Heap {
     }
 
     fn state(&self) -> ResourceState {
-        self.central().state()
+        self.central().map(Central::state).unwrap_or_default()
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if old.align() == new.align() {
             if let (Some(from), Some(to)) = (Self::classed(old), Self::classed(new)) {
-                let classes = self.central().classes;
-                if classes.class_of(from) == classes.class_of(to) {
+                if self.classes.class_of(from) == self.classes.class_of(to) {
                     return Ok(NonNull::slice_from_raw_parts(block, new.size()));
                 }
             } else if Self::classed(old).is_none() {
                 // SAFETY: a live block of this heap.
                 if unsafe { kind_of(block) } == Kind::Large
-                    && let Some(block) = self.central().grow_large(header_of(block).cast(), new.size())
+                    && let Some(central) = self.central()
+                    && let Some(block) = central.grow_large(header_of(block).cast(), new.size())
                 {
                     return Ok(NonNull::slice_from_raw_parts(block, new.size()));
                 }
@@ -232,23 +257,88 @@ unsafe impl Resource for Heap {
         // SAFETY: the caller's promises.
         unsafe { arenite_core::relocate(self, block, old, new, old.size()) }
     }
+
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        if old.align() == new.align() {
+            let stays = match (Self::classed(old), Self::classed(new)) {
+                (Some(from), Some(to)) => self.classes.class_of(from) == self.classes.class_of(to),
+                (None, None) => new.size() >= old.size() / 2, // what it has too much of goes with it
+                _ => false,
+            };
+            if stays {
+                return Ok(NonNull::slice_from_raw_parts(block, new.size()));
+            }
+        }
+        // SAFETY: the caller's promises.
+        unsafe { arenite_core::relocate(self, block, old, new, new.size()) }
+    }
 }
 
 impl Trim for Heap {
     fn trim(&self, target_held: usize) -> usize {
+        let Some(central) = self.central() else { return 0 };
         if let Some(thread) = self.thread() {
             thread.give_empty();
         }
-        self.central().trim(target_held)
+        central.trim(target_held)
+    }
+}
+
+impl Default for Heap {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: blocks are those of `Resource`, whose laws 1 to 4, 6 and 7 are what is asked here; nothing unwinds; the thread-local
+// storage that it uses has no destructors, and its own locks and memory come from the system.
+unsafe impl GlobalAlloc for Heap {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.take(layout, false).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if let Some(block) = NonNull::new(block) {
+            // SAFETY: the caller's promises are the same.
+            unsafe { self.deallocate(block, layout) };
+        }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        self.take(layout, true).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let (Some(block), Ok(new)) = (NonNull::new(block), Layout::from_size_align(size, layout.align()))
+        else {
+            return core::ptr::null_mut();
+        };
+        let moved = if size >= layout.size() {
+            // SAFETY: as above.
+            unsafe { self.grow(block, layout, new) }
+        } else {
+            // SAFETY: as above.
+            unsafe { self.shrink(block, layout, new) }
+        };
+        moved.map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
     }
 }
 
 impl Drop for Heap {
     fn drop(&mut self) {
-        threads::strike(self.central);
-        // SAFETY: made in `with_classes`; nobody borrows the heap, and no thread that ends comes back to it.
-        unsafe { self.central.drop_in_place() };
+        let Some(central) = NonNull::new(*self.central.get_mut()) else { return };
+        threads::strike(central);
+        // SAFETY: made in `begin`; nobody borrows the heap, and no thread that ends comes back to it.
+        unsafe { central.drop_in_place() };
         // SAFETY: taken from `Pages` with this layout.
-        unsafe { Pages::new().deallocate(self.central.cast(), CENTRAL) };
+        unsafe { Pages::new().deallocate(central.cast(), CENTRAL) };
     }
 }

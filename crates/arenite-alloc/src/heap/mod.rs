@@ -6,6 +6,7 @@
 //! `Remote` holds what other threads gave back.
 
 mod arena;
+mod batch;
 mod central;
 mod classes;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]

@@ -22,15 +22,23 @@ impl Remote {
     /// # Safety
     /// The block is live, at least 8 bytes, aligned to 8, and nobody uses it afterwards.
     pub(super) unsafe fn push(&self, block: NonNull<u8>) {
-        let node: NonNull<Node> = block.cast();
-        let address = node.as_ptr().expose_provenance() as u64;
+        // SAFETY: the caller's promise, of a chain of one.
+        unsafe { self.push_chain(block.cast(), block.cast(), 1) };
+    }
+
+    /// Puts a chain of `count` blocks on the list, from `first` to `last`, each but the last with the next one in it.
+    ///
+    /// # Safety
+    /// As [`Remote::push`], for each of them.
+    pub(super) unsafe fn push_chain(&self, first: NonNull<Node>, last: NonNull<Node>, count: u32) {
+        let address = first.as_ptr().expose_provenance() as u64;
         debug_assert!(address <= ADDRESS, "an address of more than 48 bits");
         let mut old = self.0.load(Ordering::Relaxed);
         loop {
             let next = core::ptr::with_exposed_provenance_mut(address_of(old));
             // SAFETY: the block is this call's until the exchange below succeeds.
-            unsafe { node.write(Node { next: Cell::new(next) }) };
-            let new = address | ((old & !ADDRESS).wrapping_add(ADDRESS + 1));
+            unsafe { last.write(Node { next: Cell::new(next) }) };
+            let new = address | ((old & !ADDRESS).wrapping_add(u64::from(count) << 48));
             match self.0.compare_exchange_weak(old, new, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => old = now,

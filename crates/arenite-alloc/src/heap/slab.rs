@@ -108,6 +108,20 @@ impl Slab {
         self.start.get()
     }
 
+    /// Hands out blocks that were never lent, without touching one; how many.
+    pub(super) fn lend_fresh(&self, out: &mut [NonNull<u8>]) -> usize {
+        let Some(start) = NonNull::new(self.start.get()) else { return 0 };
+        let (block, carved) = (self.block.get() as usize, self.carved.get());
+        let count = ((self.capacity.get() - carved) as usize).min(out.len());
+        for (index, slot) in out[..count].iter_mut().enumerate() {
+            *slot = start.map_addr(|start| start.saturating_add((carved as usize + index) * block));
+        }
+        let count = u32::try_from(count).unwrap_or(0);
+        self.carved.set(carved + count);
+        self.set_used(self.used() + count);
+        count as usize
+    }
+
     /// Puts more blocks on the list, in the order of their addresses. False: all of them were carved.
     ///
     /// # Safety

@@ -120,6 +120,55 @@ impl ThreadHeap {
         }
     }
 
+    /// Blocks of a class, as many as `out` has room for, a slab at a time. How many: fewer where there is no memory.
+    pub(super) fn allocate_many(&self, class: usize, out: &mut [NonNull<u8>]) -> usize {
+        let mut done = 0;
+        while done < out.len() {
+            let current = self.current[class].get();
+            if current != nothing() {
+                // SAFETY: a slab of this thread.
+                let slab = unsafe { &*current };
+                // what was lent before first, then what never was
+                while let Some(slot) = out.get_mut(done) {
+                    // SAFETY: as above.
+                    let Some(block) = (unsafe { pop(current) }) else { break };
+                    *slot = block;
+                    done += 1;
+                }
+                done += slab.lend_fresh(&mut out[done..]);
+                if done == out.len() {
+                    break;
+                }
+            }
+            match self.more(class) {
+                Some(block) => out[done] = block,
+                None => break,
+            }
+            done += 1;
+        }
+        done
+    }
+
+    /// Takes a chain of blocks of one of this thread's slabs back.
+    ///
+    /// # Safety
+    /// `count` live blocks of `slab`, which is this thread's, from `first` to `last`, each but the last with the next in it.
+    pub(super) unsafe fn give_chain(
+        &self,
+        slab: &Slab,
+        first: NonNull<Node>,
+        last: NonNull<Node>,
+        count: u32,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { last.write(Node { next: Cell::new(slab.free.get()) }) };
+        slab.free.set(first.as_ptr());
+        slab.set_used(slab.used() - count);
+        if slab.place.get() != Place::None {
+            self.given(slab);
+        }
+    }
+
     /// A block was given back to a slab in a list.
     #[inline(never)]
     fn given(&self, slab: &Slab) {
@@ -192,12 +241,17 @@ impl ThreadHeap {
         None
     }
 
+    /// A slab of the heap's. Of those whose thread is gone, the ones without a free block come along: somebody must have them.
     fn fresh(&self, class: usize) -> Option<*const Slab> {
-        let slab = self.central().take_slab(class, core::ptr::from_ref(self).addr())?;
-        // SAFETY: a slab that the heap has just made this thread's.
-        let slab = unsafe { slab.as_ref() };
-        collect(slab);
-        Some(slab)
+        loop {
+            let slab = self.central().take_slab(class, core::ptr::from_ref(self).addr())?;
+            // SAFETY: a slab that the heap has just made this thread's.
+            let slab = unsafe { slab.as_ref() };
+            if !slab.free.get().is_null() || refill(slab) {
+                return Some(slab);
+            }
+            self.full[class].push_back(slab, Place::Full);
+        }
     }
 
     fn set_current(&self, class: usize, slab: *const Slab) {

@@ -7,17 +7,21 @@
 
 use super::central::Central;
 use super::thread_heap::ThreadHeap;
-use core::cell::{Cell, RefCell};
+use arenite_pages::AtThreadExit;
+use core::cell::Cell;
 use core::ptr::{NonNull, null};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many heaps a thread uses without a lock at once.
 const MOST: usize = 8;
 
+// Neither has a destructor: the standard library's allocate, and what an allocator uses must not.
 thread_local! {
     static LAST: Cell<(u64, *const ThreadHeap)> = const { Cell::new((0, null())) };
-    static ALL: Leaving = const { Leaving(RefCell::new([None; MOST])) };
+    static ALL: Cell<[Option<Entry>; MOST]> = const { Cell::new([None; MOST]) };
 }
+
+static LEAVING: AtThreadExit = AtThreadExit::new(leave_all);
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -25,9 +29,6 @@ struct Entry {
     life: u64,
     thread: NonNull<ThreadHeap>,
 }
-
-/// The heaps of a thread, which it leaves when it ends.
-struct Leaving(RefCell<[Option<Entry>; MOST]>);
 
 /// The heaps that live, in a chain.
 struct Live(Option<NonNull<Central>>);
@@ -77,35 +78,31 @@ pub(super) fn last(life: u64) -> *const ThreadHeap {
     if whose == life { thread } else { null() }
 }
 
-/// The calling thread's part of a heap, found in its table or made; `None` where there is no memory for it, or the thread is
-/// about to end.
+/// The calling thread's part of a heap, found in its table or made; `None` where there is no memory for it.
 #[cold]
 pub(super) fn find(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
     // SAFETY: the caller borrows the heap.
-    let life = unsafe { central.as_ref() }.life;
-    let found = ALL.try_with(|all| {
-        let entries = all.0.try_borrow().ok()?;
-        entries.iter().flatten().find(|entry| entry.life == life).map(|entry| entry.thread)
-    });
+    let heap = unsafe { central.as_ref() };
+    let mut entries = ALL.get();
+    let found = entries.iter().flatten().find(|entry| entry.life == heap.life).map(|entry| entry.thread);
     let thread = match found {
-        Err(_) => return None, // its destructors have run
-        Ok(Some(thread)) => thread,
-        Ok(None) => {
-            // SAFETY: the caller borrows the heap.
-            let thread = unsafe { central.as_ref() }.take_thread()?;
-            let entry = Entry { central, life, thread };
-            let old = ALL.try_with(|all| {
-                let mut entries = all.0.borrow_mut();
-                let place = entries.iter().position(Option::is_none).unwrap_or(MOST - 1);
-                entries[place].replace(entry)
-            });
-            if let Ok(Some(old)) = old {
+        Some(thread) => thread,
+        None => {
+            let thread = heap.take_thread()?;
+            let place = entries.iter().position(Option::is_none).unwrap_or(MOST - 1);
+            let old = entries[place].replace(Entry { central, life: heap.life, thread });
+            ALL.set(entries);
+            // known before anything below may allocate
+            LAST.set((heap.life, thread.as_ptr()));
+            if let Some(old) = old {
                 leave(old);
             }
+            // A thread for which nothing is called keeps its slabs until the heap goes.
+            LEAVING.ask();
             thread
         }
     };
-    LAST.set((life, thread.as_ptr()));
+    LAST.set((heap.life, thread.as_ptr()));
     Some(thread)
 }
 
@@ -126,13 +123,9 @@ fn leave(entry: Entry) {
     }
 }
 
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        LAST.set((0, null()));
-        for entry in self.0.get_mut().iter_mut() {
-            if let Some(entry) = entry.take() {
-                leave(entry);
-            }
-        }
-    }
+/// The thread ends. What its last destructors allocate after this begins a new table, and another call.
+fn leave_all() {
+    LAST.set((0, null()));
+    let entries = ALL.replace([None; MOST]);
+    entries.into_iter().flatten().for_each(leave);
 }

@@ -2,14 +2,17 @@
 //!
 //! Each function states its preconditions, so that another system is a second file with the same functions: `linux.rs` is
 //! the whole of it, `unsupported.rs` has the same functions for systems that have no file yet. Beside them `bus_error.rs`
-//! answers the signal of a mapped file that became shorter, which is no call but a conversation.
+//! answers the signal of a mapped file that became shorter, which is no call but a conversation, and `thread_exit.rs` is called
+//! at the end of a thread.
 
 #[cfg(target_os = "linux")]
 pub(crate) mod bus_error;
 #[cfg(target_os = "linux")]
 mod linux;
+mod thread_exit;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
+pub use thread_exit::AtThreadExit;
 
 // also in the tests of Linux, so that it cannot fall behind
 #[cfg(any(test, not(target_os = "linux")))]
