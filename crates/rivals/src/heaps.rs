@@ -41,6 +41,7 @@ macro_rules! heap {
     };
 }
 
+heap!(Arenite, "arenite", arenite_alloc::Heap, arenite_alloc::Heap::new());
 heap!(SystemMalloc, "system", System, System);
 heap!(
     #[cfg(feature = "mimalloc")]
@@ -177,6 +178,43 @@ impl<H: Heap> Marked for Listed<H> {
 impl<H: Heap> Drop for Listed<H> {
     fn drop(&mut self) {
         self.free_down_to(0);
+    }
+}
+
+/// A heap that lends blocks of any layout, one by one.
+#[derive(Debug)]
+pub(crate) struct AnyBlocks<H: Heap>(PhantomData<H>);
+
+/// A block of an `AnyBlocks<H>`; made by `take` alone.
+#[derive(Debug)]
+pub(crate) struct AnyBlock<H: Heap>(NonNull<u8>, Layout, PhantomData<H>);
+
+// SAFETY: a heap's blocks may be given back by any thread, and a block's bytes are its holder's.
+unsafe impl<H: Heap> Send for AnyBlock<H> {}
+
+impl<H: Heap> AnyBlocks<H> {
+    pub(crate) const fn new() -> Self {
+        Self(PhantomData)
+    }
+
+    /// A block with a byte written in every OS page of it.
+    #[inline(always)]
+    pub(crate) fn take(&self, layout: Layout) -> Result<AnyBlock<H>, Refused> {
+        let block = allocate::<H>(layout)?;
+        tally::lent(layout.size());
+        tally::wrote();
+        for at in (0..layout.size()).step_by(4096) {
+            // SAFETY: inside a fresh block of that size.
+            unsafe { block.as_ptr().wrapping_add(at).write(1) };
+        }
+        Ok(AnyBlock(black_box(block), layout, PhantomData))
+    }
+
+    #[inline(always)]
+    pub(crate) fn give(&self, block: AnyBlock<H>) {
+        tally::freed();
+        // SAFETY: blocks of this type come from `allocate::<H>` with their layout, cannot be copied, and end here.
+        unsafe { deallocate::<H>(block.0, block.1) };
     }
 }
 

@@ -15,7 +15,7 @@
 //! | arenite `SharedArena`; blink-alloc `SyncBlinkAlloc` | `allocate` | `reset` |
 //! | arenite `Pool`, `SharedPool` | `allocate_block` | `deallocate_block` |
 //! | slab `Slab<MaybeUninit<[u8; N]>>` | `vacant_entry` + `insert` | `remove` |
-//! | system, mimalloc, jemalloc, snmalloc | `GlobalAlloc::alloc` | `GlobalAlloc::dealloc` |
+//! | arenite `Heap`, system, mimalloc, jemalloc, snmalloc | `GlobalAlloc::alloc` | `GlobalAlloc::dealloc` |
 //!
 //! | library | memory from the kernel | and back |
 //! |---|---|---|

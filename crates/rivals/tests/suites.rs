@@ -57,6 +57,11 @@ fn step_runs() {
 }
 
 #[test]
+fn heap_runs() {
+    check(&run("heap").unwrap(), &["system", "mimalloc", "jemalloc", "snmalloc"]).unwrap();
+}
+
+#[test]
 fn pages_runs() {
     let rivals =
         ["mmap", "mmap, populated", "mprotect", "copy", "mremap", "magic-buffer", "slice-ring-buffer"];
@@ -71,5 +76,5 @@ fn ring_runs() {
 #[test]
 fn every_suite_has_a_test() {
     let names: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
-    assert_eq!(names, ["arena", "pool", "step", "pages", "ring"]);
+    assert_eq!(names, ["arena", "pool", "heap", "step", "pages", "ring"]);
 }

@@ -4,6 +4,7 @@
 
 mod arena;
 mod fill;
+mod heap;
 mod pages;
 mod pool;
 mod ring;
@@ -28,6 +29,11 @@ pub const SUITES: &[Suite] = &[
         name: "pool",
         about: "pools against slab, system malloc, mimalloc, jemalloc, snmalloc",
         cases: pool::CASES,
+    },
+    Suite {
+        name: "heap",
+        about: "arenite's heap against system malloc, mimalloc, jemalloc, snmalloc",
+        cases: heap::CASES,
     },
     Suite {
         name: "step",

@@ -1,0 +1,242 @@
+//! The suite `heap`: blocks of any size and life time.
+//!
+//! Rests on [`heaps`](crate::heaps). Every heap is called as a program's global allocator is. A batch is arenite's alone: it stands
+//! beside the same blocks taken one by one.
+
+use super::Case;
+use crate::bench::{Bench, Metric, Plan, RoundsOf};
+use crate::blocks::{Blocks, Local};
+use crate::contestant::{Contestant, Side};
+use crate::failure::{Failure, Refused};
+use crate::heaps::{AnyBlock, AnyBlocks, Arenite, ForHeap, Heap, HeapBlocks, each};
+use crate::report::Row;
+use crate::threads::round;
+use std::alloc::Layout;
+use std::hint::black_box;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+pub(super) const CASES: &[Case] = &[
+    ("pair, 16 B", pair::<16>),
+    ("pair, 64 B", pair::<64>),
+    ("pair, 256 B", pair::<256>),
+    ("pair, 1 KiB", pair::<1024>),
+    ("10,000 taken, then all freed, 64 B", many::<64>),
+    ("10,000 taken, then all freed, 256 B", many::<256>),
+    ("10,000 taken, then all freed, 1 KiB", many::<1024>),
+    ("10,000 live, one of 8 B to 64 KiB freed, another taken", |bench, case| mixed(bench, case, 1)),
+    ("the same by two threads", |bench, case| mixed(bench, case, 2)),
+    ("one thread takes, another frees, 256 B", across),
+    ("allocate, touch, free, 1 MiB", |bench, case| tensor(bench, case, 1 << 20)),
+    ("allocate, touch, free, 64 MiB", |bench, case| tensor(bench, case, 64 << 20)),
+];
+
+/// Makes a contestant of any heap.
+trait Enter {
+    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static>;
+}
+
+struct Field<F> {
+    contestants: Vec<Contestant<'static>>,
+    enter: F,
+}
+
+impl<F: Enter> ForHeap for Field<F> {
+    fn visit<H: Heap>(&mut self) {
+        self.contestants.push(self.enter.heap::<H>(Side::Rival));
+    }
+}
+
+/// Arenite's heap first, then the others.
+fn all(enter: impl Enter) -> Vec<Contestant<'static>> {
+    let ours = enter.heap::<Arenite>(Side::Ours);
+    let mut field = Field { contestants: vec![ours], enter };
+    each(&mut field);
+    field.contestants
+}
+
+fn plan(units: u32, rounds_of: RoundsOf) -> Plan {
+    Plan { units, metrics: &[Metric::Cpu], rounds_of }
+}
+
+fn pairs(lender: &mut impl Blocks, turns: u64) -> Result<(), Refused> {
+    let lender = black_box(lender);
+    for turn in 0..turns {
+        let block = lender.take(turn)?;
+        lender.give(block)?;
+    }
+    Ok(())
+}
+
+struct Pair<const SIZE: usize>;
+
+impl<const SIZE: usize> Enter for Pair<SIZE> {
+    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
+        let mut lender = HeapBlocks::<H, SIZE>::new();
+        Contestant::timed(H::NAME, side, move |turns| pairs(&mut lender, turns))
+    }
+}
+
+fn pair<const SIZE: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
+    let mut contestants = all(Pair::<SIZE>);
+    let mut pool = super::made(case, "a pool", Local::<SIZE>::new(100))?;
+    contestants.push(Contestant::timed("a pool", Side::Variant, move |turns| pairs(&mut pool, turns)));
+    bench.compare(case, plan(1, RoundsOf::Time(1)), contestants)
+}
+
+const MANY: u32 = 10_000;
+
+struct Many<const SIZE: usize>;
+
+impl<const SIZE: usize> Enter for Many<SIZE> {
+    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
+        let mut lender = HeapBlocks::<H, SIZE>::new();
+        let mut taken = Vec::with_capacity(MANY as usize);
+        Contestant::timed(H::NAME, side, move |turns| {
+            let lender = black_box(&mut lender);
+            for _ in 0..turns {
+                for word in 0..u64::from(MANY) {
+                    taken.push(lender.take(word)?);
+                }
+                taken.drain(..).try_for_each(|block| lender.give(block))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn many<const SIZE: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
+    bench.compare(case, plan(MANY, RoundsOf::Time(2)), all(Many::<SIZE>))
+}
+
+/// Sizes of 8 B to 64 KiB, each doubling as likely as any other, and places of no pattern.
+struct Sequence(u64);
+
+impl Sequence {
+    fn next(&mut self) -> usize {
+        self.0 = self.0.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+        usize::try_from(self.0 >> 33).unwrap_or(0)
+    }
+
+    fn layout(&mut self) -> Layout {
+        let doubling = 8 << (self.next() % 13);
+        let size = doubling + self.next() % doubling;
+        Layout::from_size_align(size, 8).unwrap_or(Layout::new::<u64>())
+    }
+}
+
+/// Steps in a turn.
+const STEPS: u32 = 1000;
+
+/// Live blocks of one thread, and what comes next.
+struct Churn<H: Heap> {
+    live: Vec<AnyBlock<H>>,
+    sequence: Sequence,
+}
+
+impl<H: Heap> Churn<H> {
+    fn begin(seed: u64, count: u32) -> Result<Self, Refused> {
+        let (mut sequence, lender) = (Sequence(seed), AnyBlocks::<H>::new());
+        let live = (0..count).map(|_| lender.take(sequence.layout())).collect::<Result<_, _>>()?;
+        Ok(Self { live, sequence })
+    }
+
+    fn turn(&mut self) -> Result<(), Refused> {
+        let lender = AnyBlocks::<H>::new();
+        for _ in 0..STEPS {
+            let at = self.sequence.next() % self.live.len();
+            lender.give(self.live.swap_remove(at));
+            self.live.push(lender.take(self.sequence.layout())?);
+        }
+        Ok(())
+    }
+}
+
+impl<H: Heap> Drop for Churn<H> {
+    fn drop(&mut self) {
+        self.live.drain(..).for_each(|block| AnyBlocks::<H>::new().give(block));
+    }
+}
+
+struct Mixed(usize);
+
+impl Enter for Mixed {
+    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
+        let threads = self.0;
+        Contestant::reading(H::NAME, side, move |turns| {
+            let share = MANY / u32::try_from(threads).unwrap_or(1);
+            let parts: Result<Vec<Churn<H>>, Refused> =
+                (1..=threads as u64).map(|seed| Churn::begin(seed, share)).collect();
+            let mut parts = parts?;
+            round(parts.iter_mut().collect(), turns, |part: &mut &mut Churn<H>, turns| {
+                (0..turns).try_for_each(|_| part.turn())
+            })
+        })
+    }
+}
+
+fn mixed(bench: &Bench, case: &str, threads: usize) -> Result<Vec<Row>, Failure> {
+    bench.compare(case, plan(STEPS, RoundsOf::Time(10)), all(Mixed(threads)))
+}
+
+/// Blocks in a message from one thread to the other.
+const MESSAGE: usize = 250;
+
+enum Side2<H: Heap> {
+    Takes(SyncSender<Vec<AnyBlock<H>>>),
+    Frees(Receiver<Vec<AnyBlock<H>>>),
+}
+
+impl<H: Heap> Side2<H> {
+    fn work(&mut self, turns: u64) -> Result<(), Refused> {
+        let (lender, layout) = (AnyBlocks::<H>::new(), Layout::new::<[u64; 32]>());
+        for _ in 0..turns * u64::from(STEPS) / MESSAGE as u64 {
+            match self {
+                Self::Takes(to) => {
+                    let blocks = (0..MESSAGE).map(|_| lender.take(layout)).collect::<Result<_, _>>()?;
+                    to.send(blocks).map_err(|_| Refused)?;
+                }
+                Self::Frees(from) => {
+                    from.recv().map_err(|_| Refused)?.into_iter().for_each(|block| lender.give(block))
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Across;
+
+impl Enter for Across {
+    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
+        Contestant::reading(H::NAME, side, |turns| {
+            let (to, from) = sync_channel(40);
+            round(vec![Side2::<H>::Takes(to), Side2::Frees(from)], turns, Side2::work)
+        })
+    }
+}
+
+fn across(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
+    let plan = Plan { metrics: &[Metric::Cpu, Metric::Wall], ..plan(STEPS, RoundsOf::Time(20)) };
+    bench.compare(case, plan, all(Across))
+}
+
+struct Tensor(Layout);
+
+impl Enter for Tensor {
+    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
+        let (lender, layout) = (AnyBlocks::<H>::new(), self.0);
+        Contestant::timed(H::NAME, side, move |turns| {
+            for _ in 0..turns {
+                let block = black_box(&lender).take(layout)?;
+                lender.give(block);
+            }
+            Ok(())
+        })
+    }
+}
+
+fn tensor(bench: &Bench, case: &str, size: usize) -> Result<Vec<Row>, Failure> {
+    let layout = Layout::from_size_align(size, 64).unwrap_or(Layout::new::<u64>());
+    let plan = Plan { units: 1, metrics: &[Metric::CpuMicros, Metric::Faults], rounds_of: RoundsOf::Time(1) };
+    bench.compare(case, plan, all(Tensor(layout)))
+}
