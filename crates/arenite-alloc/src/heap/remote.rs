@@ -6,9 +6,9 @@
 #![expect(unsafe_code, reason = "threads a list through blocks that were given back")]
 
 use super::slab::Node;
+use crate::sync::{AtomicU64, Ordering};
 use core::cell::Cell;
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicU64, Ordering};
 
 const ADDRESS: u64 = (1 << 48) - 1;
 
@@ -68,4 +68,52 @@ fn address_of(word: u64) -> usize {
 
 fn count_of(word: u64) -> u32 {
     u32::try_from(word >> 48).unwrap_or(0)
+}
+
+#[cfg(all(test, loom))]
+mod loom_models {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    /// The numbers on a taken chain, and how many there were said to be.
+    fn numbers((first, count): (*mut Node, u32), base: usize) -> (Vec<usize>, u32) {
+        let (mut found, mut at) = (Vec::new(), first);
+        while let Some(node) = NonNull::new(at) {
+            found.push((node.addr().get() - base) / size_of::<[u64; 2]>());
+            // SAFETY: nodes of the array below, which were pushed.
+            at = unsafe { node.as_ref() }.next.get();
+        }
+        (found, count)
+    }
+
+    #[test]
+    fn loom_every_block_given_back_is_taken_once_and_counted() {
+        loom::model(|| {
+            let blocks = Box::leak(Box::new([[0_u64; 2]; 4]));
+            let base = NonNull::from(&mut *blocks).cast::<u8>();
+            let block =
+                move |index: usize| base.map_addr(|base| base.saturating_add(index * size_of::<[u64; 2]>()));
+            let remote = Arc::new(Remote(AtomicU64::new(0)));
+            let (one, two) = (Arc::clone(&remote), block(0).as_ptr().expose_provenance());
+            let other = thread::spawn(move || {
+                let start: *mut u8 = core::ptr::with_exposed_provenance_mut(two);
+                for index in 0..2 {
+                    let block = NonNull::new(start.wrapping_add(index * size_of::<[u64; 2]>())).unwrap();
+                    // SAFETY: two words of the array, which nobody else uses.
+                    unsafe { one.push(block) };
+                }
+            });
+            let mut taken = numbers(remote.take(), base.addr().get());
+            // SAFETY: as above.
+            unsafe { remote.push(block(2)) };
+            other.join().unwrap();
+            let rest = numbers(remote.take(), base.addr().get());
+            taken.0.extend(rest.0);
+            taken.0.sort_unstable();
+            assert_eq!((taken.0, taken.1 + rest.1), (vec![0, 1, 2], 3));
+            // SAFETY: leaked above, and no thread is left.
+            drop(unsafe { Box::from_raw(core::ptr::from_mut(blocks)) });
+        });
+    }
 }
