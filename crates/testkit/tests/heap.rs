@@ -233,3 +233,65 @@ fn n09_large_blocks_grow_without_losing_a_byte_and_are_kept_within_bounds() {
     assert!(heap.allocate(Layout::from_size_align(1 << 47, 64).unwrap()).is_err());
     assert!(heap.allocate(Layout::from_size_align(10, 4 << 20).unwrap()).is_err());
 }
+
+/// The mappings of this process.
+fn mappings() -> usize {
+    std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
+}
+
+#[test]
+fn n13_what_other_threads_emptied_goes_back() {
+    let layout = Layout::from_size_align(256, 16).unwrap();
+    for ends in [true, false] {
+        let heap = Heap::new();
+        let take = || (0..100_000).map(|_| Held::take(&heap, layout, 4)).collect::<Vec<_>>();
+        let free = |all: Vec<Held>| all.into_iter().for_each(|held| held.give(&heap));
+        if ends {
+            let all = std::thread::scope(|scope| scope.spawn(take).join().unwrap());
+            free(all);
+        } else {
+            let all = take();
+            std::thread::scope(|scope| scope.spawn(|| free(all)).join().unwrap());
+        }
+        assert!(heap.state().live_blocks == 0 && heap.state().held > 20 << 20);
+        heap.trim(0);
+        assert!(heap.state().held < 3 << 20, "its thread ended: {ends}: {}", heap.state());
+    }
+}
+
+#[test]
+fn n13_spans_are_held_once_and_a_trim_between_them_takes_no_mappings() {
+    let heap = Heap::new();
+    let layout = Layout::from_size_align(65_000, 4096 * 4).unwrap();
+    let mut spans: Vec<NonNull<u8>> = heap.alloc_batch(layout, 4000).unwrap();
+    let state = heap.state();
+    assert!(state.in_use == 4000 << 16 && state.held < (4000 << 16) + (8 << 20), "{state}");
+    let before = mappings();
+    let mut index = 0;
+    spans.retain(|&block| {
+        index += 1;
+        if index % 2 == 0 {
+            // SAFETY: a live block of this layout, given up.
+            unsafe { heap.deallocate(block, layout) };
+        }
+        index % 2 == 1
+    });
+    heap.trim(0);
+    assert!(mappings() < before + 200, "{before} mappings before, {} after", mappings());
+    // SAFETY: live blocks of this layout, given up.
+    unsafe { heap.free_batch(&spans, layout) };
+    assert_eq!(heap.state().in_use, 0);
+}
+
+#[test]
+fn n10_small_blocks_with_large_alignments_take_no_mappings_of_their_own() {
+    let heap = Heap::new();
+    let before = mappings();
+    for align in [128 << 10, 1 << 20, 2 << 20] {
+        let layout = Layout::from_size_align(64, align).unwrap();
+        let held: Vec<Held> = (0..300).map(|_| Held::take(&heap, layout, 9)).collect();
+        assert!(mappings() < before + 200);
+        held.into_iter().for_each(|held| held.give(&heap));
+    }
+    assert_eq!(heap.state().live_blocks, 0);
+}

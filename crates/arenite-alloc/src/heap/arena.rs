@@ -139,15 +139,15 @@ impl Header {
         NonNull::new(base.as_ptr().wrapping_add(unit * UNIT)).unwrap_or(base)
     }
 
-    /// Takes `count` free units in a row and commits them; the first one's number.
-    pub(super) fn take(&self, count: usize) -> Option<usize> {
-        let first = self.find(count)?;
+    /// Takes `count` free units in a row, the first a multiple of `step`, and commits them; the first one's number.
+    pub(super) fn take(&self, count: usize, step: usize) -> Option<usize> {
+        let first = self.find(count, step)?;
         self.commit(first, count)?;
         (first..first + count).for_each(|unit| set(&self.free, unit, false));
         Some(first)
     }
 
-    fn find(&self, count: usize) -> Option<usize> {
+    fn find(&self, count: usize, step: usize) -> Option<usize> {
         let mut run = 0;
         for (word, bits) in self.free.iter().enumerate() {
             let bits = bits.get();
@@ -155,12 +155,12 @@ impl Header {
                 run = 0;
                 continue;
             }
-            if count == 1 {
+            if count == 1 && step == 1 {
                 return Some(word * 64 + bits.trailing_zeros() as usize);
             }
             for bit in 0..64 {
                 run = if bits >> bit & 1 == 1 { run + 1 } else { 0 };
-                if run == count {
+                if run >= count && (word * 64 + bit + 1 - count).is_multiple_of(step) {
                     return Some(word * 64 + bit + 1 - count);
                 }
             }
@@ -201,8 +201,9 @@ impl Header {
                 continue;
             }
             let end = (unit..UNITS).find(|&unit| !idle(unit)).unwrap_or(UNITS);
+            // Discarded and not closed: closing splits the mapping, and the system has room for 65 530 in all.
             // SAFETY: free units, under the heap's lock: nobody has a block in them.
-            if unsafe { self.region().decommit(unit * UNIT, (end - unit) * UNIT) }.is_ok() {
+            if unsafe { self.region().discard(unit * UNIT, (end - unit) * UNIT) }.is_ok() {
                 (unit..end).for_each(|unit| set(&self.committed, unit, false));
                 gone += (end - unit) * UNIT;
             }

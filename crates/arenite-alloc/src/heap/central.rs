@@ -8,7 +8,7 @@ use super::arena::{HEAD, Header, UNITS, header_of, unit_of};
 use super::classes::{MOST, SizeClasses};
 use super::large::{KEPT, Kept, Large};
 use super::slab::{Slab, UNIT};
-use super::thread_heap::ThreadHeap;
+use super::thread_heap::{ThreadHeap, collect};
 use arenite_core::{Resource, ResourceState};
 use arenite_pages::Pages;
 use core::alloc::Layout;
@@ -53,6 +53,8 @@ struct State {
     kept: Kept,
     large_blocks: usize,
     large_bytes: usize,
+    /// Of them, those of spans, whose units the arenas count.
+    span_bytes: usize,
 }
 
 // SAFETY: what the pointers lead to is the heap's own, and is used under the lock alone.
@@ -72,6 +74,7 @@ impl Central {
             kept: Kept::EMPTY,
             large_blocks: 0,
             large_bytes: 0,
+            span_bytes: 0,
         };
         Self { classes, life, next: Cell::new(None), state: Mutex::new(state), peak: AtomicUsize::new(0) }
     }
@@ -116,7 +119,7 @@ impl Central {
         }
         let block = self.classes.size_of(class);
         let units = if block <= UNIT / 8 { 1 } else { 8 };
-        let (header, first) = state.units(units)?;
+        let (header, first) = state.units(units, 1)?;
         // SAFETY: arenas live as long as their heap.
         let header = unsafe { header.as_ref() };
         let slab = &header.slabs[first];
@@ -129,17 +132,17 @@ impl Central {
     /// Takes an empty slab back.
     pub(super) fn give_slab(&self, slab: &Slab) {
         let state = self.lock();
-        let units = usize::from(slab.units.get());
-        own(slab, 0);
-        let Some(start) = NonNull::new(slab.start()) else { return };
-        // SAFETY: a slab lies in an arena of this heap.
-        unsafe { header_of(start).as_ref() }.give(unit_of(start), units);
+        give_units(slab);
         drop(state);
     }
 
-    /// Takes a slab with live blocks whose thread goes.
+    /// Takes a slab whose thread goes. What came back is collected under the lock, so that `state` counts it once.
     pub(super) fn abandon(&self, slab: &Slab) {
         let mut state = self.lock();
+        collect(slab);
+        if slab.used() == 0 {
+            return give_units(slab);
+        }
         own(slab, ABANDONED);
         let class = usize::from(slab.class.get());
         slab.next.set(state.abandoned[class]);
@@ -149,15 +152,16 @@ impl Central {
     /// A block of whole units, or one with a region of its own. Zeroed where `zeroed` asks for it.
     pub(super) fn take_large(&self, size: usize, align: usize, zeroed: bool) -> Option<NonNull<u8>> {
         let mut state = self.lock();
-        if size <= LARGEST_SPAN && align <= UNIT {
+        if size <= LARGEST_SPAN && align <= super::large::OFFSET {
             let units = size.div_ceil(UNIT);
-            let (header, first) = state.units(units)?;
+            let (header, first) = state.units(units, align.div_ceil(UNIT))?;
             // SAFETY: arenas live as long as their heap.
             let header = unsafe { header.as_ref() };
             header.slabs[first].begin(header.unit(first), units, 0, UNIT);
             header.owners[first].store(SPAN, Ordering::Relaxed);
             state.large_blocks += 1;
             state.large_bytes += units * UNIT;
+            state.span_bytes += units * UNIT;
             let block = header.unit(first);
             self.note_peak(state.large_bytes);
             drop(state);
@@ -172,7 +176,11 @@ impl Central {
         }
         let kept = state.kept.take(size);
         drop(state);
-        let large = kept.or_else(|| Large::reserve(size))?;
+        let large = kept.or_else(|| Large::reserve(size)).or_else(|| {
+            // what is kept may be what is missing
+            let gone = self.lock().kept.trim(0);
+            if gone > 0 { Large::reserve(size) } else { None }
+        })?;
         // SAFETY: a live head that nobody else has.
         let bytes = unsafe { large.as_ref() }.committed();
         let mut state = self.lock();
@@ -198,6 +206,7 @@ impl Central {
         header.give(first, units);
         state.large_blocks -= 1;
         state.large_bytes -= units * UNIT;
+        state.span_bytes -= units * UNIT;
     }
 
     /// Takes a block with a region of its own back, and keeps it as far as the bound allows.
@@ -245,6 +254,7 @@ impl Central {
     pub(super) fn trim(&self, target: usize) -> usize {
         let held = self.state().held;
         let mut state = self.lock();
+        state.give_abandoned();
         let excess = held.saturating_sub(target);
         let keep = state.kept.bytes.saturating_sub(excess);
         let mut gone = state.kept.trim(keep);
@@ -258,7 +268,7 @@ impl Central {
     pub(super) fn state(&self) -> ResourceState {
         let state = self.lock();
         let (mut in_use, mut live, mut held) =
-            (state.large_bytes, state.large_blocks, state.large_bytes + state.kept.bytes);
+            (state.large_bytes, state.large_blocks, state.large_bytes - state.span_bytes + state.kept.bytes);
         state.each_arena(|header| {
             held += header.committed_units() * UNIT;
             for unit in HEAD..UNITS {
@@ -283,12 +293,12 @@ impl Central {
 
 impl State {
     /// Units in a row, of an arena that has them or of a new one.
-    fn units(&mut self, count: usize) -> Option<(NonNull<Header>, usize)> {
+    fn units(&mut self, count: usize, step: usize) -> Option<(NonNull<Header>, usize)> {
         let mut at = self.arenas;
         while let Some(header) = at {
             // SAFETY: arenas live as long as their heap.
             let arena = unsafe { header.as_ref() };
-            if let Some(first) = arena.take(count) {
+            if let Some(first) = arena.take(count, step) {
                 return Some((header, first));
             }
             at = arena.next.get();
@@ -298,7 +308,26 @@ impl State {
         let arena = unsafe { header.as_ref() };
         arena.next.set(self.arenas);
         self.arenas = Some(header);
-        arena.take(count).map(|first| (header, first))
+        arena.take(count, step).map(|first| (header, first))
+    }
+
+    /// Gives up the units of abandoned slabs all of whose blocks came back.
+    fn give_abandoned(&mut self) {
+        for first in &mut self.abandoned {
+            let (mut at, mut kept) = (*first, null());
+            // SAFETY: abandoned slabs are live and the lock's.
+            while let Some(slab) = unsafe { at.as_ref() } {
+                at = slab.next.replace(null());
+                collect(slab);
+                if slab.used() == 0 {
+                    give_units(slab);
+                } else {
+                    slab.next.set(kept);
+                    kept = slab;
+                }
+            }
+            *first = kept;
+        }
     }
 
     fn each_arena(&self, mut visit: impl FnMut(&Header)) {
@@ -322,6 +351,14 @@ fn own(slab: &Slab, owner: usize) {
         let whose = if owner == 0 { 0 } else { owner | back };
         header.owners[first + back].store(whose, Ordering::Release);
     }
+}
+
+/// Makes the units of an empty slab free; under the heap's lock.
+fn give_units(slab: &Slab) {
+    own(slab, 0);
+    let Some(start) = NonNull::new(slab.start()) else { return };
+    // SAFETY: a slab lies in an arena of a live heap.
+    unsafe { header_of(start).as_ref() }.give(unit_of(start), usize::from(slab.units.get()));
 }
 
 impl Drop for Central {

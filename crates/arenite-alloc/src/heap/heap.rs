@@ -24,6 +24,11 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 ///
 /// Alignments up to 4096 cost nothing below 64 KiB; 2 MiB is the largest.
 ///
+/// `state()` is exact while no thread is at work, and approximate while some are: what they give each other is on its way. Its
+/// peak is seen when it is asked for, and when a large block is taken. A request beyond the machine's memory is granted where
+/// there are addresses for it, as memory is found when it is touched. **A child of `fork`** in a program with threads must not
+/// use the heap before it executes another program: a lock may be held for ever (`std::process::Command` is not concerned).
+///
 /// ```
 /// use arenite_alloc::Heap;
 /// use arenite_core::{AllocError, Block, Resource};
@@ -75,6 +80,8 @@ impl Heap {
         let life = central.life;
         // SAFETY: fresh memory of that layout.
         unsafe { memory.write(central) };
+        // before anyone can use it: a thread that ends leaves only heaps that are entered
+        threads::enter(memory);
         match self.central.compare_exchange(
             core::ptr::null_mut(),
             memory.as_ptr(),
@@ -82,11 +89,11 @@ impl Heap {
             Ordering::Acquire,
         ) {
             Ok(_) => {
-                threads::enter(memory);
                 self.life.store(life, Ordering::Release);
                 Some(memory)
             }
             Err(first) => {
+                threads::strike(memory);
                 // SAFETY: nobody else knows of it; it has nothing to give back.
                 unsafe { Pages::new().deallocate(memory.cast(), CENTRAL) };
                 NonNull::new(first)

@@ -271,13 +271,13 @@ impl ThreadHeap {
             let current = self.current[class].replace(nothing());
             if current != nothing() {
                 // SAFETY: a slab of this thread.
-                self.part_with(unsafe { &*current });
+                self.central().abandon(unsafe { &*current });
             }
             for list in [&self.partial[class], &self.full[class]] {
                 // SAFETY: slabs in the list are this thread's.
                 while let Some(slab) = unsafe { list.first.get().as_ref() } {
                     list.remove(slab);
-                    self.part_with(slab);
+                    self.central().abandon(slab);
                 }
             }
             self.empty[class].set(0);
@@ -285,22 +285,32 @@ impl ThreadHeap {
         self.direct.iter().for_each(|direct| direct.set(nothing()));
     }
 
-    fn part_with(&self, slab: &Slab) {
-        collect(slab);
-        if slab.used() == 0 { self.central().give_slab(slab) } else { self.central().abandon(slab) }
-    }
-
     /// Gives empty slabs to the heap.
     pub(super) fn give_empty(&self) {
         for class in 0..MOST {
-            let mut at = self.partial[class].first.get();
-            // SAFETY: slabs in the list are this thread's.
-            while let Some(slab) = unsafe { at.as_ref() } {
-                at = slab.next.get();
+            let current = self.current[class].get();
+            if current != nothing() {
+                // SAFETY: a slab of this thread.
+                let slab = unsafe { &*current };
                 collect(slab);
                 if slab.used() == 0 {
-                    self.partial[class].remove(slab);
+                    self.set_current(class, nothing());
                     self.central().give_slab(slab);
+                }
+            }
+            for list in [&self.partial[class], &self.full[class]] {
+                let mut at = list.first.get();
+                // SAFETY: slabs in the list are this thread's.
+                while let Some(slab) = unsafe { at.as_ref() } {
+                    at = slab.next.get();
+                    let came = collect(slab);
+                    if slab.used() == 0 {
+                        list.remove(slab);
+                        self.central().give_slab(slab);
+                    } else if came > 0 && slab.place.get() == Place::Full {
+                        list.remove(slab);
+                        self.partial[class].push_front(slab, Place::Partial);
+                    }
                 }
             }
             self.empty[class].set(0);
@@ -330,7 +340,7 @@ fn refill(slab: &Slab) -> bool {
 }
 
 /// Puts what other threads gave back on the slab's list. How many blocks.
-fn collect(slab: &Slab) -> u32 {
+pub(super) fn collect(slab: &Slab) -> u32 {
     let Some(start) = NonNull::new(slab.start()) else { return 0 };
     let header: NonNull<Header> = header_of(start);
     // SAFETY: a slab lies in an arena of a live heap.

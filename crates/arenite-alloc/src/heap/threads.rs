@@ -89,7 +89,8 @@ pub(super) fn find(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
         Some(thread) => thread,
         None => {
             let thread = heap.take_thread()?;
-            let place = entries.iter().position(Option::is_none).unwrap_or(MOST - 1);
+            let place =
+                entries.iter().position(Option::is_none).or_else(|| dead(&entries)).unwrap_or(MOST - 1);
             let old = entries[place].replace(Entry { central, life: heap.life, thread });
             ALL.set(entries);
             // known before anything below may allocate
@@ -106,21 +107,37 @@ pub(super) fn find(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
     Some(thread)
 }
 
+/// An entry of a heap that was dropped.
+fn dead(entries: &[Option<Entry>; MOST]) -> Option<usize> {
+    let live = live();
+    entries.iter().position(|entry| entry.is_some_and(|entry| !live.has(entry)))
+}
+
+impl Live {
+    fn has(&self, entry: Entry) -> bool {
+        let mut at = self.0;
+        while let Some(other) = at {
+            // SAFETY: heaps in the chain live, and none is struck while the lock is held.
+            let central = unsafe { other.as_ref() };
+            if other == entry.central && central.life == entry.life {
+                return true;
+            }
+            at = central.next.get();
+        }
+        false
+    }
+}
+
 /// Gives a thread's slabs of a heap up, if that heap still lives.
 fn leave(entry: Entry) {
     let live = live();
-    let mut at = live.0;
-    while let Some(other) = at {
-        // SAFETY: heaps in the chain live, and none is struck while the lock is held.
-        let central = unsafe { other.as_ref() };
-        if other == entry.central && central.life == entry.life {
-            // SAFETY: thread heaps live as long as their heap.
-            unsafe { entry.thread.as_ref() }.leave();
-            central.give_thread(entry.thread);
-            return;
-        }
-        at = central.next.get();
+    if live.has(entry) {
+        // SAFETY: the heap lives while the lock is held, and thread heaps live as long as their heap.
+        unsafe { entry.thread.as_ref() }.leave();
+        // SAFETY: as above.
+        unsafe { entry.central.as_ref() }.give_thread(entry.thread);
     }
+    drop(live);
 }
 
 /// The thread ends. What its last destructors allocate after this begins a new table, and another call.
