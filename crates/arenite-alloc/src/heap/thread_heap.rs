@@ -114,8 +114,10 @@ impl ThreadHeap {
         // SAFETY: the block is the caller's to give, at least 8 bytes and aligned to 8.
         unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
         slab.free.set(node.as_ptr());
-        slab.set_used(slab.used() - 1);
-        if slab.place.get() != Place::None {
+        let used = slab.used() - 1;
+        slab.set_used(used);
+        let place = slab.place.get();
+        if place != Place::None && (place == Place::Full || used == 0) {
             self.given(slab);
         }
     }
@@ -163,8 +165,10 @@ impl ThreadHeap {
         // SAFETY: the caller's promise.
         unsafe { last.write(Node { next: Cell::new(slab.free.get()) }) };
         slab.free.set(first.as_ptr());
-        slab.set_used(slab.used() - count);
-        if slab.place.get() != Place::None {
+        let used = slab.used() - count;
+        slab.set_used(used);
+        let place = slab.place.get();
+        if place != Place::None && (place == Place::Full || used == 0) {
             self.given(slab);
         }
     }
