@@ -15,7 +15,10 @@ fn rivals(arguments: &[&str]) -> std::io::Result<(Option<i32>, String, String)> 
 fn an_unknown_suite_is_refused_and_the_suites_are_named() {
     let (status, _, error) = rivals(&["stack"]).unwrap();
     assert_eq!(status, Some(2));
-    assert!(["stack", "arena", "pool", "heap", "step", "pages", "ring"].iter().all(|name| error.contains(name)), "{error}");
+    assert!(
+        ["stack", "arena", "pool", "heap", "step", "pages", "ring"].iter().all(|name| error.contains(name)),
+        "{error}"
+    );
 }
 
 #[test]
