@@ -4,6 +4,7 @@
 //! beside the same blocks taken one by one.
 
 use super::Case;
+use super::pool::pairs;
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::blocks::{Blocks, Local};
 use crate::contestant::{Contestant, Side};
@@ -56,15 +57,6 @@ fn all(enter: impl Enter) -> Vec<Contestant<'static>> {
 
 fn plan(units: u32, rounds_of: RoundsOf) -> Plan {
     Plan { units, metrics: &[Metric::Cpu], rounds_of }
-}
-
-fn pairs(lender: &mut impl Blocks, turns: u64) -> Result<(), Refused> {
-    let lender = black_box(lender);
-    for turn in 0..turns {
-        let block = lender.take(turn)?;
-        lender.give(block)?;
-    }
-    Ok(())
 }
 
 struct Pair<const SIZE: usize>;

@@ -51,7 +51,8 @@ fn with_heaps<'a>(contestants: Vec<Contestant<'a>>, enter: impl Enter) -> Vec<Co
     field.contestants
 }
 
-fn pairs(lender: &mut impl Blocks, turns: u64) -> Result<(), Refused> {
+/// Takes a block and gives it back, each turn.
+pub(super) fn pairs(lender: &mut impl Blocks, turns: u64) -> Result<(), Refused> {
     let lender = black_box(lender);
     for turn in 0..turns {
         let block = lender.take(turn)?;
