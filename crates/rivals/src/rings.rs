@@ -107,6 +107,39 @@ impl<T> TakeAll<T> for InPlace<Consumer<T>> {
     }
 }
 
+/// Read where it lies, and given back many messages at a time: what a program does that works through all that is there.
+#[derive(Debug)]
+pub(crate) struct Drained<T> {
+    from: Consumer<T>,
+    /// Elements that were read and not yet given back.
+    read: usize,
+}
+
+impl<T> Drained<T> {
+    pub(crate) fn new(from: Consumer<T>) -> Self {
+        Self { from, read: 0 }
+    }
+}
+
+impl<T> TakeAll<T> for Drained<T> {
+    #[inline(always)]
+    fn take_all<A>(&mut self, room: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {
+        let len = room.len();
+        let Some(all) = self.from.peek_exact(self.read + len) else {
+            self.from.release(self.read);
+            self.read = 0;
+            return None;
+        };
+        let answer = read(&all[self.read..]);
+        self.read += len;
+        if self.read + len > self.from.capacity() / 4 {
+            self.from.release(self.read);
+            self.read = 0;
+        }
+        Some(answer)
+    }
+}
+
 impl<T> Give<T> for rtrb::Producer<T> {
     #[inline(always)]
     fn give(&mut self, element: T) -> bool {

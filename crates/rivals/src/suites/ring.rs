@@ -11,7 +11,7 @@ use crate::contestant::{Contestant, Side};
 use crate::failure::{Failure, Refused};
 use crate::message::{Element, Message};
 use crate::report::Row;
-use crate::rings::{Ends, Give, GiveAll, InPlace, Take, TakeAll, arenite, crossbeam, ringbuf, rtrb};
+use crate::rings::{Drained, Ends, Give, GiveAll, InPlace, Take, TakeAll, arenite, crossbeam, ringbuf, rtrb};
 use crate::tally;
 use crate::threads::round;
 use std::hint::{black_box, spin_loop};
@@ -168,9 +168,11 @@ fn copied<const LEN: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failu
 /// In by a copy, and read where it lies; the rivals copy it out, but one that does so only where it must.
 fn in_place<const LEN: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let ours = || arenite(RING).map(|(give, take)| (give, InPlace(take)));
+    let drained = || arenite(RING).map(|(give, take)| (give, Drained::new(take)));
     let slices = || rtrb(RING).map(|(give, take)| (give, InPlace(take)));
     let contestants = vec![
         ends("arenite", Side::Ours, ours, messages::<u8, _, _, LEN>),
+        ends("given back in quarters", Side::Variant, drained, messages::<u8, _, _, LEN>),
         ends("rtrb", Side::Rival, || rtrb(RING), messages::<u8, _, _, LEN>),
         ends("ringbuf", Side::Rival, || ringbuf(RING), messages::<u8, _, _, LEN>),
         ends("rtrb, two slices", Side::Rival, slices, messages::<u8, _, _, LEN>),
