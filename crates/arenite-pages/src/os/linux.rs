@@ -7,7 +7,7 @@
 //! A *range* is an address and a length in bytes that are multiples of the OS page, the length positive.
 #![expect(unsafe_code, reason = "maps, protects and unmaps address ranges")]
 
-use super::{Access, Advice, MoveError, NodeSet, Placement, Run, Scan};
+use super::{Access, Advice, MoveError, Run, Scan};
 use core::ffi::CStr;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
@@ -23,6 +23,7 @@ pub(crate) fn page_size() -> usize {
     rustix::param::page_size()
 }
 
+#[inline]
 fn protection(access: Access) -> ProtFlags {
     match access {
         Access::None => ProtFlags::empty(),
@@ -32,6 +33,7 @@ fn protection(access: Access) -> ProtFlags {
     }
 }
 
+#[inline]
 fn anonymous(len: usize, access: Access, flags: MapFlags) -> Result<NonNull<u8>, Errno> {
     // SAFETY: the kernel chooses the place, so no existing mapping is replaced.
     let base = unsafe { rustix::mm::mmap_anonymous(core::ptr::null_mut(), len, protection(access), flags) }?;
@@ -39,6 +41,7 @@ fn anonymous(len: usize, access: Access, flags: MapFlags) -> Result<NonNull<u8>,
 }
 
 /// A range of `len` bytes of address space without backing.
+#[inline]
 pub(crate) fn reserve(len: usize) -> Result<NonNull<u8>, Errno> {
     anonymous(len, Access::None, MapFlags::PRIVATE | MapFlags::NORESERVE)
 }
@@ -70,6 +73,7 @@ pub(crate) unsafe fn reserve_at(start: NonNull<u8>, len: usize, replace: bool) -
 ///
 /// # Safety
 /// 1. The range is the caller's own mapping. 2. Nobody uses it in a way that `access` forbids.
+#[inline]
 pub(crate) unsafe fn protect(start: NonNull<u8>, len: usize, access: Access) -> Result<(), Errno> {
     let flags = MprotectFlags::from_bits_retain(protection(access).bits());
     // SAFETY: the caller's promises.
@@ -80,6 +84,7 @@ pub(crate) unsafe fn protect(start: NonNull<u8>, len: usize, access: Access) -> 
 ///
 /// # Safety
 /// The range lies inside one reservation of the caller.
+#[inline]
 pub(crate) unsafe fn commit(start: NonNull<u8>, len: usize) -> Result<(), Errno> {
     // SAFETY: the range is the caller's own; more access invalidates no reference.
     unsafe { protect(start, len, Access::ReadWrite) }
@@ -100,6 +105,7 @@ pub(crate) unsafe fn decommit(start: NonNull<u8>, len: usize) -> Result<(), Errn
 ///
 /// # Safety
 /// The range is a mapping of the caller's (or whole parts of one) that nobody uses afterwards.
+#[inline]
 pub(crate) unsafe fn release(start: NonNull<u8>, len: usize) -> Result<(), Errno> {
     // SAFETY: the caller's promise.
     unsafe { rustix::mm::munmap(start.as_ptr().cast(), len) }
@@ -362,90 +368,6 @@ pub(crate) fn map_double_file(file: BorrowedFd<'_>, offset: u64, len: usize) -> 
     Ok(base)
 }
 
-// --- NUMA
-
-/// `MPOL_MF_MOVE`.
-const MOVE: libc::c_int = 2;
-
-fn mode(placement: Placement) -> libc::c_int {
-    match placement {
-        Placement::Local => libc::MPOL_LOCAL,
-        Placement::Interleave => libc::MPOL_INTERLEAVE,
-        Placement::Bind => libc::MPOL_BIND,
-        Placement::Preferred => libc::MPOL_PREFERRED,
-    }
-}
-
-/// Says on which nodes the OS pages of a range are to be found; with `move_now`, moves those that lie elsewhere.
-///
-/// # Safety
-/// The range is the caller's own mapping.
-pub(crate) unsafe fn place(
-    start: NonNull<u8>,
-    len: usize,
-    placement: Placement,
-    nodes: &NodeSet,
-    move_now: bool,
-) -> Result<(), Errno> {
-    let (bits, count) = match placement {
-        Placement::Local => (core::ptr::null(), 0),
-        _ => (nodes.0.as_ptr(), super::MOST_NODES + 1),
-    };
-    let flags = if move_now { MOVE } else { 0 };
-    // SAFETY: the kernel reads the bits; contents and access stay.
-    answer(unsafe {
-        libc::syscall(libc::SYS_mbind, start.as_ptr(), len, mode(placement), bits, count, flags)
-    })
-    .map(drop)
-}
-
-/// The node of each OS page, or a negative error number: `-ENOENT` where none is there.
-pub(crate) fn nodes_of(pages: &[usize], into: &mut [i32]) -> Result<(), Errno> {
-    debug_assert_eq!(pages.len(), into.len());
-    let nodes: *const i32 = core::ptr::null();
-    // SAFETY: the kernel reads the addresses, which it looks up itself, and writes as many answers.
-    answer(unsafe {
-        libc::syscall(libc::SYS_move_pages, 0, pages.len(), pages.as_ptr(), nodes, into.as_mut_ptr(), 0)
-    })
-    .map(drop)
-}
-
-/// Moves each OS page to a node; the answers are as those of [`nodes_of`].
-pub(crate) fn move_pages(pages: &[usize], nodes: &[i32], into: &mut [i32]) -> Result<(), Errno> {
-    debug_assert!(pages.len() == into.len() && pages.len() == nodes.len());
-    let flags = MOVE;
-    // SAFETY: the kernel reads the addresses, which it looks up itself, and the nodes, and writes as many answers; the
-    // contents of the pages stay what they are.
-    answer(unsafe {
-        libc::syscall(
-            libc::SYS_move_pages,
-            0,
-            pages.len(),
-            pages.as_ptr(),
-            nodes.as_ptr(),
-            into.as_mut_ptr(),
-            flags,
-        )
-    })
-    .map(drop)
-}
-
-/// The processor and the node that the calling thread runs on at this moment.
-pub(crate) fn processor_and_node() -> Result<(u32, u32), Errno> {
-    let (mut cpu, mut node) = (0_u32, 0_u32);
-    let nothing: *mut u8 = core::ptr::null_mut();
-    // SAFETY: the kernel writes the two numbers.
-    answer(unsafe { libc::syscall(libc::SYS_getcpu, &raw mut cpu, &raw mut node, nothing) })?;
-    Ok((cpu, node))
-}
-
-/// Keeps the calling thread on these processors.
-pub(crate) fn pin_thread(cpus: &[usize]) -> Result<(), Errno> {
-    let mut set = rustix::thread::CpuSet::new();
-    cpus.iter().filter(|&&cpu| cpu < rustix::thread::CpuSet::MAX_CPU).for_each(|&cpu| set.set(cpu));
-    rustix::thread::sched_setaffinity(None, &set)
-}
-
 // --- what was written, and what is there
 
 /// `struct pm_scan_arg` of `linux/fs.h`.
@@ -590,7 +512,7 @@ pub(crate) fn thread_faults() -> Option<(u64, u64)> {
 }
 
 /// The answer of a call of the C library: not negative, or the error number it left.
-fn answer(value: i64) -> Result<i64, Errno> {
+pub(super) fn answer(value: i64) -> Result<i64, Errno> {
     if value < 0 { Err(last_error()) } else { Ok(value) }
 }
 
