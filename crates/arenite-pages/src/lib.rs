@@ -14,6 +14,7 @@
 //! | files as memory that outlive a crash and a truncation | [`map_file`], [`MappedArray`], [`MemoryMappedAllocator`] |
 //! | queues whose slices never split, between threads or processes | [`ring_buffer`], [`RingFile`] |
 //! | a wait for memory pressure | [`PressureTrigger`] |
+//! | what an allocator needs of the system besides: a lock that `fork` respects, the end of a thread | [`Lock`], [`around_fork`], [`AtThreadExit`] |
 //! | all of it by address, for scripts and other languages | [`memory`] |
 //! | what this machine has and what binds this process | [`machine`] |
 //!
@@ -26,6 +27,7 @@ mod faults;
 mod file;
 mod huge;
 mod large_block;
+mod lock;
 pub mod machine;
 mod maps;
 pub mod memory;
@@ -46,11 +48,12 @@ pub use file::{
 };
 pub use huge::{HUGE_PAGE, HugeReport};
 pub use large_block::{LargeBlock, LargeKind, large_alloc};
+pub use lock::{Lock, LockGuard};
 pub use numa::{
     NumaAllocator, NumaBlock, NumaDistribution, NumaError, NumaPolicy, bind_range, current_numa_node,
     migrate_range, numa_alloc, numa_distribution, numa_free, numa_node, numa_node_count,
 };
-pub use os::AtThreadExit;
+pub use os::{AroundFork, AtThreadExit, around_fork};
 pub use pages::Pages;
 pub use pressure_trigger::{PressureError, PressureTrigger, StallKind};
 pub use region::{

@@ -295,3 +295,81 @@ fn n10_small_blocks_with_large_alignments_take_no_mappings_of_their_own() {
     }
     assert_eq!(heap.state().live_blocks, 0);
 }
+
+#[test]
+fn n08_blocks_without_a_layout_are_found_resized_and_freed() {
+    let heap = Heap::new();
+    let mut blocks = Vec::new();
+    for size in [1, 8, 9, 16, 100, 1000, 5000, 65_536, 65_537, 300_000, 16 << 20, (16 << 20) + 1, 40 << 20] {
+        for align in [8, 16, 64, 4096, 1 << 20] {
+            let layout = Layout::from_size_align(size, align).unwrap();
+            let held = Held::take(&heap, layout, 0x5a);
+            // SAFETY: a live block.
+            let usable = unsafe { heap.usable_size(held.block) };
+            assert!(
+                usable >= size
+                    && usable
+                        <= (size + size / 8)
+                            .max(size + 7)
+                            .next_multiple_of(align)
+                            .max(2 * align)
+                            .max(size.next_multiple_of(65_536)),
+                "{size} {align} {usable}"
+            );
+            assert_eq!(Heap::block_at(held.block.as_ptr()).unwrap().len(), usable);
+            for inside in [1, usable / 2, usable - 1].into_iter().filter(|&inside| inside > 0) {
+                assert!(
+                    Heap::block_at(held.block.as_ptr().wrapping_add(inside)).is_none(),
+                    "{size} {align} {inside}"
+                );
+            }
+            // every usable byte is the caller's
+            let whole = Held { layout: Layout::from_size_align(usable, align).unwrap(), ..held };
+            // SAFETY: a live block of that many usable bytes.
+            unsafe { whole.block.write_bytes(whole.seed, usable) };
+            blocks.push(whole);
+        }
+    }
+    for other in [core::ptr::null(), 8 as *const u8, (&raw const heap).cast(), usize::MAX as *const u8] {
+        assert!(Heap::block_at(other).is_none());
+    }
+    for (turn, held) in blocks.into_iter().enumerate() {
+        let size = match turn % 4 {
+            0 => held.layout.size() * 3,
+            1 => held.layout.size() / 3 + 1,
+            2 => held.layout.size() + 1,
+            _ => 24,
+        };
+        let new = Layout::from_size_align(size, held.layout.align()).unwrap();
+        // SAFETY: a live block of this heap.
+        let block: NonNull<u8> = unsafe { heap.reallocate(held.block, new) }.unwrap().cast();
+        assert!(block.addr().get().is_multiple_of(new.align()));
+        // SAFETY: a live block of at least that size.
+        let kept = unsafe { core::slice::from_raw_parts(block.as_ptr(), size.min(held.layout.size())) };
+        assert!(kept.iter().all(|&byte| byte == held.seed), "{size}");
+        // SAFETY: a live block of this heap, not used again.
+        unsafe { heap.free(block) };
+    }
+    assert_eq!((heap.state().live_blocks, heap.state().in_use), (0, 0));
+}
+
+#[test]
+fn n09_a_span_grows_into_the_units_behind_it() {
+    let heap = Heap::new();
+    let layout = |size| Layout::from_size_align(size, 16).unwrap();
+    let held = Held::take(&heap, layout(100_000), 3);
+    // SAFETY: a live block of this layout.
+    let grown = unsafe { heap.grow(held.block, held.layout, layout(5 << 20)) }.unwrap().cast::<u8>();
+    assert_eq!(grown, held.block);
+    assert!(heap.state().in_use >= 5 << 20 && heap.state().live_blocks == 1);
+    let behind = Held::take(&heap, layout(100_000), 4);
+    // SAFETY: a live block of this layout.
+    let moved = unsafe { heap.grow(grown, layout(5 << 20), layout(6 << 20)) }.unwrap().cast::<u8>();
+    assert_ne!(moved, grown);
+    // SAFETY: its first bytes are those of the first block.
+    assert_eq!(unsafe { moved.as_ptr().wrapping_add(99_999).read() }, 3);
+    // SAFETY: a live block, not used again.
+    unsafe { heap.deallocate(moved, layout(6 << 20)) };
+    behind.give(&heap);
+    assert_eq!(heap.state().live_blocks, 0);
+}

@@ -7,6 +7,7 @@
 
 use super::remote::Remote;
 use super::slab::{Slab, UNIT};
+use super::windows;
 use arenite_pages::{Region, RegionOptions};
 use core::cell::Cell;
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -113,6 +114,7 @@ impl Header {
             base.as_ptr().cast::<u8>().wrapping_add(core::mem::offset_of!(Self, region)).cast();
         // SAFETY: the field of the tables just made, which nobody reads yet.
         unsafe { slot.write(MaybeUninit::new(region)) };
+        windows::set(base.addr().get(), true);
         Some(base)
     }
 
@@ -121,6 +123,7 @@ impl Header {
     /// # Safety
     /// Nobody uses a byte of it afterwards, its tables included.
     pub(super) unsafe fn release(this: NonNull<Self>) {
+        windows::set(this.addr().get(), false);
         let slot: *const Region =
             this.as_ptr().cast::<u8>().wrapping_add(core::mem::offset_of!(Self, region)).cast();
         // SAFETY: `reserve` wrote it, and it is read out once: nobody uses the arena afterwards.
@@ -145,6 +148,17 @@ impl Header {
         self.commit(first, count)?;
         (first..first + count).for_each(|unit| set(&self.free, unit, false));
         Some(first)
+    }
+
+    /// Takes the `count` units at `first`, if all are free, and commits them.
+    pub(super) fn take_at(&self, first: usize, count: usize) -> Option<()> {
+        let range = first..first + count;
+        if range.end > UNITS || !range.clone().all(|unit| is_set(&self.free, unit)) {
+            return None;
+        }
+        self.commit(first, count)?;
+        range.for_each(|unit| set(&self.free, unit, false));
+        Some(())
     }
 
     fn find(&self, count: usize, step: usize) -> Option<usize> {

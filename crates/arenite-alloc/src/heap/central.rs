@@ -10,12 +10,11 @@ use super::large::{KEPT, Kept, Large};
 use super::slab::{Slab, UNIT};
 use super::thread_heap::{ThreadHeap, collect};
 use arenite_core::{Resource, ResourceState};
-use arenite_pages::Pages;
+use arenite_pages::{Lock, LockGuard, Pages};
 use core::alloc::Layout;
 use core::cell::Cell;
 use core::ptr::{NonNull, null};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Stands in a unit's place of an owner where the slab's thread is gone.
 pub(super) const ABANDONED: usize = 0x1000;
@@ -34,7 +33,7 @@ pub(super) struct Central {
     pub(super) life: u64,
     /// The next heap that lives, under the lock of all heaps.
     pub(super) next: Cell<Option<NonNull<Central>>>,
-    state: Mutex<State>,
+    state: Lock<State>,
     peak: AtomicUsize,
 }
 
@@ -76,11 +75,25 @@ impl Central {
             large_bytes: 0,
             span_bytes: 0,
         };
-        Self { classes, life, next: Cell::new(None), state: Mutex::new(state), peak: AtomicUsize::new(0) }
+        Self { classes, life, next: Cell::new(None), state: Lock::new(state), peak: AtomicUsize::new(0) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> LockGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Takes the lock for a fork.
+    pub(super) fn hold(&self) {
+        self.state.hold();
+    }
+
+    /// Gives it back.
+    ///
+    /// # Safety
+    /// The calling thread, or the one it was forked from, took it by [`Central::hold`].
+    pub(super) unsafe fn release(&self) {
+        // SAFETY: the caller's promise.
+        drop(unsafe { self.state.held() });
     }
 
     /// A thread heap that nobody has.
@@ -207,6 +220,27 @@ impl Central {
         state.large_blocks -= 1;
         state.large_bytes -= units * UNIT;
         state.span_bytes -= units * UNIT;
+    }
+
+    /// Makes a span at least `size` bytes by the free units behind it. False: they are not free, or it would be too large for one.
+    pub(super) fn grow_span(&self, block: NonNull<u8>, size: usize) -> bool {
+        if size > LARGEST_SPAN {
+            return false;
+        }
+        let mut state = self.lock();
+        // SAFETY: a span lies in an arena of this heap.
+        let header = unsafe { header_of(block).as_ref() };
+        let slab = &header.slabs[unit_of(block)];
+        let (first, units, wanted) = (unit_of(block), usize::from(slab.units.get()), size.div_ceil(UNIT));
+        if wanted > units && header.take_at(first + units, wanted - units).is_none() {
+            return false;
+        }
+        let more = wanted.saturating_sub(units);
+        slab.units.set(u16::try_from(units + more).unwrap_or(u16::MAX));
+        state.large_bytes += more * UNIT;
+        state.span_bytes += more * UNIT;
+        self.note_peak(state.large_bytes);
+        true
     }
 
     /// Takes a block with a region of its own back, and keeps it as far as the bound allows.
@@ -363,7 +397,7 @@ fn give_units(slab: &Slab) {
 
 impl Drop for Central {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.get_mut();
         state.kept.trim(0);
         while let Some(header) = state.arenas {
             // SAFETY: arenas live until here.

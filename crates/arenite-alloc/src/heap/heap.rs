@@ -26,8 +26,8 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 ///
 /// `state()` is exact while no thread is at work, and approximate while some are: what they give each other is on its way. Its
 /// peak is seen when it is asked for, and when a large block is taken. A request beyond the machine's memory is granted where
-/// there are addresses for it, as memory is found when it is touched. **A child of `fork`** in a program with threads must not
-/// use the heap before it executes another program: a lock may be held for ever (`std::process::Command` is not concerned).
+/// there are addresses for it, as memory is found when it is touched. A child of `fork` can use the heap, also where the parent has
+/// threads; what those had cached stays out of use in the child.
 ///
 /// ```
 /// use arenite_alloc::Heap;
@@ -90,6 +90,7 @@ impl Heap {
         ) {
             Ok(_) => {
                 self.life.store(life, Ordering::Release);
+                threads::mind_forks();
                 Some(memory)
             }
             Err(first) => {
@@ -203,6 +204,24 @@ impl Heap {
         }
     }
 
+    /// Makes a span or a block with a region of its own at least `size` bytes without a copy; where it lies then. `None`: a block
+    /// of a slab, or there is no room.
+    ///
+    /// # Safety
+    /// A live block of this heap, the caller's alone.
+    pub(super) unsafe fn widen(&self, block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
+        let central = self.central()?;
+        // SAFETY: the caller's promise.
+        match unsafe { kind_of(block) } {
+            Kind::Large => central.grow_large(header_of(block).cast(), size),
+            // SAFETY: as above.
+            Kind::Arena if unsafe { owner_of(block) } == SPAN => {
+                central.grow_span(block, size).then_some(block)
+            }
+            _ => None,
+        }
+    }
+
     /// Gives the calling thread's empty slabs to the heap, and the memory behind what nobody uses to the system. How many
     /// bytes went to the system.
     pub fn defrag(&self) -> usize {
@@ -251,14 +270,11 @@ unsafe impl Resource for Heap {
                 if self.classes.class_of(from) == self.classes.class_of(to) {
                     return Ok(NonNull::slice_from_raw_parts(block, new.size()));
                 }
-            } else if Self::classed(old).is_none() {
-                // SAFETY: a live block of this heap.
-                if unsafe { kind_of(block) } == Kind::Large
-                    && let Some(central) = self.central()
-                    && let Some(block) = central.grow_large(header_of(block).cast(), new.size())
-                {
-                    return Ok(NonNull::slice_from_raw_parts(block, new.size()));
-                }
+            } else if Self::classed(old).is_none()
+                // SAFETY: a live block of this heap, the caller's alone.
+                && let Some(block) = unsafe { self.widen(block, new.size()) }
+            {
+                return Ok(NonNull::slice_from_raw_parts(block, new.size()));
             }
         }
         // SAFETY: the caller's promises.

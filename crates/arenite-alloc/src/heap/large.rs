@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "keeps a head at the start of a region")]
 
 use super::arena::{ARENA, Header, Kind};
+use super::windows;
 use arenite_pages::{HUGE_PAGE, Region, RegionOptions, page_size};
 use core::cell::Cell;
 use core::ptr::NonNull;
@@ -63,6 +64,7 @@ impl Large {
             Self { kind: Cell::new(Kind::Large), next: Cell::new(None), committed: Cell::new(whole), region };
         // SAFETY: the start of the region, committed, aligned and nobody else's.
         unsafe { base.write(large) };
+        windows::set(base.addr().get(), true);
         Some(base)
     }
 
@@ -71,6 +73,7 @@ impl Large {
     /// # Safety
     /// Nobody uses the block or its head afterwards.
     pub(super) unsafe fn release(this: NonNull<Self>) {
+        windows::set(this.addr().get(), false);
         // SAFETY: written by `reserve`, read out once, and nobody uses the head afterwards.
         let large = unsafe { this.read() };
         drop(large.region);

@@ -103,6 +103,11 @@ impl Slab {
         self.used.store(used, Relaxed);
     }
 
+    /// Blocks that were lent at least once or are on the list.
+    pub(super) fn carved(&self) -> u32 {
+        self.carved.get()
+    }
+
     /// The first byte.
     pub(super) fn start(&self) -> *mut u8 {
         self.start.get()

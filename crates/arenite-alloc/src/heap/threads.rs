@@ -7,10 +7,9 @@
 
 use super::central::Central;
 use super::thread_heap::ThreadHeap;
-use arenite_pages::AtThreadExit;
+use arenite_pages::{AroundFork, AtThreadExit, Lock, LockGuard, around_fork};
 use core::cell::Cell;
 use core::ptr::{NonNull, null};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many heaps a thread uses without a lock at once.
 const MOST: usize = 8;
@@ -36,11 +35,28 @@ struct Live(Option<NonNull<Central>>);
 // SAFETY: the chain is used under the lock alone.
 unsafe impl Send for Live {}
 
-static LIVE: Mutex<Live> = Mutex::new(Live(None));
+static LIVE: Lock<Live> = Lock::new(Live(None));
 
-fn live() -> MutexGuard<'static, Live> {
-    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+fn live() -> LockGuard<'static, Live> {
+    LIVE.lock()
 }
+
+/// A child has only the thread that forked. What the others had of each heap stays theirs there, unused; the locks are held by
+/// the one that forks, so that none is held for ever.
+static FORKS: AroundFork = AroundFork {
+    before: || {
+        let live = core::mem::ManuallyDrop::new(live());
+        live.each(Central::hold);
+    },
+    after: || {
+        // SAFETY: held by `before`, on this thread or on the one that it is the copy of.
+        let live = unsafe { LIVE.held() };
+        live.each(|central| {
+            // SAFETY: as above; no heap enters or goes while the chain is locked.
+            unsafe { central.release() };
+        });
+    },
+};
 
 /// Enters a heap among those that live.
 pub(super) fn enter(central: NonNull<Central>) {
@@ -48,6 +64,12 @@ pub(super) fn enter(central: NonNull<Central>) {
     // SAFETY: the heap lives.
     unsafe { central.as_ref() }.next.set(live.0);
     live.0 = Some(central);
+}
+
+/// Has the locks held across forks from now on. May allocate, from the heap that asks.
+pub(super) fn mind_forks() {
+    // a system that refuses leaves forks as they are without it
+    let _entered = around_fork(&FORKS);
 }
 
 /// Strikes a heap out; afterwards no thread that ends comes back to it.
@@ -114,6 +136,16 @@ fn dead(entries: &[Option<Entry>; MOST]) -> Option<usize> {
 }
 
 impl Live {
+    fn each(&self, mut visit: impl FnMut(&Central)) {
+        let mut at = self.0;
+        while let Some(central) = at {
+            // SAFETY: heaps in the chain live.
+            let central = unsafe { central.as_ref() };
+            visit(central);
+            at = central.next.get();
+        }
+    }
+
     fn has(&self, entry: Entry) -> bool {
         let mut at = self.0;
         while let Some(other) = at {

@@ -2,16 +2,18 @@
 //!
 //! Each function states its preconditions, so that another system is a second file with the same functions: `linux.rs` is
 //! most of it and `linux_numa.rs` places memory and threads, `unsupported.rs` has the same functions for systems that have no file yet. Beside them `bus_error.rs`
-//! answers the signal of a mapped file that became shorter, which is no call but a conversation, and `thread_exit.rs` is called
-//! at the end of a thread.
+//! answers the signal of a mapped file that became shorter, which is no call but a conversation, `thread_exit.rs` is called
+//! at the end of a thread, and `fork.rs` before and after the process forks.
 
 #[cfg(target_os = "linux")]
 pub(crate) mod bus_error;
+mod fork;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 mod linux_numa;
 mod thread_exit;
+pub use fork::{AroundFork, around_fork};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 #[cfg(target_os = "linux")]

@@ -29,5 +29,6 @@ pub use query::{PageState, RegionInfo};
 pub(crate) use region::round_up;
 pub use region::{Region, page_size};
 pub use registry::{RegionEntry, RegionStats, regions, stats};
+pub(crate) use registry::{hold_registry, release_registry};
 pub(crate) use write_watch::Watch;
 pub use write_watch::WriteWatch;

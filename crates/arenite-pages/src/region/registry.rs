@@ -2,18 +2,17 @@
 //!
 //! Rests on `os` and on no allocator: regions lie below allocators, so the list of them must not ask one. It is one sorted
 //! table in pages of its own. New regions mostly lie below older ones, so it is sorted downwards and most of them go to
-//! its end. Its lock is not taken before `fork`: a child of a process in which another thread reserves or releases a region
-//! at that moment must not use regions before it executes another program.
+//! its end. Its lock is held across `fork` once somebody asked for that (`around_fork`), as a heap does at its first use.
 #![expect(unsafe_code, reason = "keeps a table in pages of its own")]
 
 use super::Region;
 use super::query::residency;
+use crate::lock::{Lock, LockGuard};
 use crate::maps::Maps;
 use crate::os;
 use arenite_core::Label;
 use core::ptr::NonNull;
 use rustix::io::Errno;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// One region of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,10 +106,22 @@ pub(super) fn leave(base: NonNull<u8>) {
     table().remove(base.addr().get());
 }
 
-static TABLE: Mutex<Table> = Mutex::new(Table { start: NonNull::dangling(), room: 0, len: 0 });
+static TABLE: Lock<Table> = Lock::new(Table { start: NonNull::dangling(), room: 0, len: 0 });
 
-fn table() -> MutexGuard<'static, Table> {
-    TABLE.lock().unwrap_or_else(PoisonError::into_inner)
+fn table() -> LockGuard<'static, Table> {
+    TABLE.lock()
+}
+
+/// Takes the table's lock for a fork.
+pub(crate) fn hold_registry() {
+    TABLE.hold();
+}
+
+/// # Safety
+/// The calling thread, or the one it was forked from, took it by [`hold_registry`].
+pub(crate) unsafe fn release_registry() {
+    // SAFETY: the caller's promise.
+    drop(unsafe { TABLE.held() });
 }
 
 /// Entries in pages of their own, descending by address.

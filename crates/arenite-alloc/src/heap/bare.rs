@@ -1,0 +1,125 @@
+//! Blocks whose size nobody kept, as C programs give them back: the heap finds it by the address.
+//!
+//! Rests on the arena's tables and, for addresses that come from anywhere, on `windows`.
+#![expect(unsafe_code, reason = "reads the tables before a block, and gives blocks back")]
+
+use super::Heap;
+use super::arena::{ARENA, Kind, header_of, kind_of, owner_of, unit_of};
+use super::central::{BACK, SPAN};
+use super::large::{Large, OFFSET};
+use super::slab::UNIT;
+use super::windows;
+use arenite_core::{AllocError, Resource};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+/// The layout that a free without one passes on, which nobody looks at.
+const UNKNOWN: Layout = Layout::new::<u8>();
+
+impl Heap {
+    /// The block of whichever heap that begins at `address`, in all its usable length; `None` for every other address: null, one
+    /// inside of a block, one of another allocator. O(1), reads no byte of the block. Whether it is lent at this moment is
+    /// not looked at; a heap that is dropped meanwhile must not be asked for.
+    ///
+    /// ```
+    /// use arenite_alloc::Heap;
+    /// use arenite_core::{AllocError, Block};
+    /// let heap = Heap::new();
+    /// let block = Block::new_in(AllocError::layout(1000, 8)?, &heap)?;
+    /// assert_eq!(Heap::block_at(block.as_ptr()).unwrap().len(), 1024);
+    /// assert!(Heap::block_at(block.as_ptr().wrapping_add(8)).is_none());
+    /// assert!(Heap::block_at([0_u8; 8].as_ptr()).is_none());
+    /// # Ok::<(), AllocError>(())
+    /// ```
+    #[must_use]
+    pub fn block_at(address: *const u8) -> Option<NonNull<[u8]>> {
+        let block = NonNull::new(address.cast_mut())?;
+        if !windows::begun(block.addr().get()) {
+            return None;
+        }
+        // SAFETY: tables or a head begin that window.
+        let len = match unsafe { kind_of(block) } {
+            Kind::Large => large_at(block)?,
+            Kind::Arena => slot_at(block)?,
+            Kind::Nothing => return None,
+        };
+        Some(NonNull::slice_from_raw_parts(block, len))
+    }
+
+    /// How many bytes a block has, which is what was asked for or a little more; all may be used. O(1).
+    ///
+    /// # Safety
+    /// A live block of some heap.
+    #[must_use]
+    #[inline]
+    pub unsafe fn usable_size(&self, block: NonNull<u8>) -> usize {
+        // SAFETY: the caller's promise.
+        let owner = unsafe { owner_of(block) };
+        if owner == 0 {
+            return large_at(block).unwrap_or(0);
+        }
+        // SAFETY: a block with an owner lies in an arena whose tables are whole.
+        let header = unsafe { header_of(block).as_ref() };
+        let slab = &header.slabs[unit_of(block) - (owner & BACK)];
+        if owner == SPAN { usize::from(slab.units.get()) * UNIT } else { slab.block.get() as usize }
+    }
+
+    /// Gives a block back whose layout nobody kept. Costs what [`Resource::deallocate`] costs.
+    ///
+    /// # Safety
+    /// A live block of this heap, which nobody uses afterwards.
+    #[inline]
+    pub unsafe fn free(&self, block: NonNull<u8>) {
+        // SAFETY: the caller's promise; a heap finds the size itself.
+        unsafe { self.deallocate(block, UNKNOWN) };
+    }
+
+    /// Makes a block whose layout nobody kept larger or smaller: where it is, by moving its OS pages, or by a copy.
+    ///
+    /// # Errors
+    /// [`AllocError`] where there is no memory; the block stays as it was.
+    ///
+    /// # Safety
+    /// A live block of this heap; nobody uses its old address after this returned `Ok`.
+    pub unsafe fn reallocate(&self, block: NonNull<u8>, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promise.
+        let size = unsafe { self.usable_size(block) };
+        // what it has room for, and does not waste half of, stays
+        if new.size() <= size && new.size() >= size / 2 && block.addr().get().is_multiple_of(new.align()) {
+            return Ok(NonNull::slice_from_raw_parts(block, new.size()));
+        }
+        if new.size() > size
+            && block.addr().get().is_multiple_of(new.align())
+            // SAFETY: a live block of this heap, the caller's alone.
+            && let Some(block) = unsafe { self.widen(block, new.size()) }
+        {
+            return Ok(NonNull::slice_from_raw_parts(block, new.size()));
+        }
+        // SAFETY: the block is live and has `size` bytes; a heap finds the layout of what goes back itself.
+        unsafe { arenite_core::relocate(self, block, UNKNOWN, new, size.min(new.size())) }
+    }
+}
+
+fn large_at(block: NonNull<u8>) -> Option<usize> {
+    let head: NonNull<Large> = header_of(block).cast();
+    // SAFETY: the window begins with the head of a large block.
+    let head = unsafe { head.as_ref() };
+    (block.addr().get() & (ARENA - 1) == OFFSET).then(|| head.committed())
+}
+
+/// The size of the slot or span that begins at an address in an arena.
+fn slot_at(block: NonNull<u8>) -> Option<usize> {
+    // SAFETY: the window begins with an arena's tables.
+    let owner = unsafe { owner_of(block) };
+    // SAFETY: as above.
+    let header = unsafe { header_of(block).as_ref() };
+    if owner == 0 {
+        return None;
+    }
+    let slab = header.slabs.get(unit_of(block).checked_sub(owner & BACK)?)?;
+    let (at, size) = (block.addr().get() - slab.start().addr(), slab.block.get() as usize);
+    if owner & !BACK == SPAN {
+        return (at == 0).then(|| usize::from(slab.units.get()) * UNIT);
+    }
+    (size > 0 && at.is_multiple_of(size) && at / size < slab.carved() as usize).then_some(size)
+}

@@ -1,0 +1,72 @@
+//! A child of `fork` uses the heap while the parent's other threads were in the midst of using it.
+#![expect(unsafe_code, reason = "forks, and leaves a child without running its parent's destructors")]
+
+use arenite_alloc::Heap;
+use arenite_core::{AllocError, Block, Resource, Trim};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+#[global_allocator]
+static HEAP: Heap = Heap::new();
+
+static SECOND: Heap = Heap::new();
+
+/// Small, middle and large blocks of both heaps, a thread, a heap that begins and one that ends.
+fn work(seed: usize) -> bool {
+    let lists: Vec<Vec<usize>> = (0..300).map(|count| vec![seed; 1 + (count * 37) % 5_000]).collect();
+    let sizes = [100, 70_000, 17 << 20];
+    let taken =
+        || sizes.map(|size| AllocError::layout(size, 16).and_then(|layout| Block::new_in(layout, &SECOND)));
+    let blocks = taken();
+    let own = Heap::new();
+    let in_own = AllocError::layout(1000, 8).and_then(|layout| Block::new_in(layout, &own)).is_ok();
+    let threaded = std::thread::spawn(move || vec![seed; 1000].len()).join().is_ok_and(|len| len == 1000);
+    SECOND.trim(0);
+    blocks.iter().all(Result::is_ok)
+        && in_own
+        && threaded
+        && lists.iter().all(|list| list.iter().all(|&number| number == seed))
+}
+
+/// Waits for a child; its exit code, or `None` where it hangs.
+fn awaited(child: libc::pid_t) -> Option<i32> {
+    let end = Instant::now() + Duration::from_secs(20);
+    let mut status = 0;
+    while Instant::now() < end {
+        // SAFETY: writes the status of this process's own child.
+        if unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == child {
+            return libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    // SAFETY: the signal goes to this process's own child.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    None
+}
+
+#[test]
+fn n08_a_child_of_fork_allocates_while_the_parents_threads_held_the_locks() {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let busy: Vec<_> = (0..3)
+        .map(|seed| {
+            std::thread::spawn(move || {
+                while !STOP.load(Ordering::Relaxed) {
+                    assert!(work(seed));
+                }
+            })
+        })
+        .collect();
+    for turn in 0..200 {
+        // SAFETY: the child runs code that is sound in one thread, and leaves by `_exit`.
+        match unsafe { libc::fork() } {
+            0 => {
+                let fine = work(turn) && HEAP.state().live_blocks > 0;
+                // SAFETY: ends the child here.
+                unsafe { libc::_exit(if fine { 7 } else { 1 }) };
+            }
+            child => assert_eq!(awaited(child), Some(7), "child {turn}"),
+        }
+    }
+    STOP.store(true, Ordering::Relaxed);
+    busy.into_iter().for_each(|thread| assert!(thread.join().is_ok()));
+}
