@@ -23,5 +23,5 @@ pub use checked::{Checked, Locked, System, SystemAllocator, ThreadSafeAllocator}
 pub use containers::{LocalHandle, SharedHandle};
 pub use front::{Front, FrontCounts, Recycling};
 pub use global::Global;
-pub use heap::{Heap, SizeClasses};
+pub use heap::{ClassStats, Heap, HeapStats, SizeClasses};
 pub use pool::{Pool, PoolAllocator, SharedPool, SizedPools};

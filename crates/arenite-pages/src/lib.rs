@@ -58,7 +58,7 @@ pub use pages::Pages;
 pub use pressure_trigger::{PressureError, PressureTrigger, StallKind};
 pub use region::{
     Offer, PageState, Prefetch, Protection, ProtectionError, Reclaimed, Region, RegionEntry, RegionInfo,
-    RegionOptions, RegionStats, WriteWatch, page_size, regions, stats,
+    RegionOptions, RegionStats, WriteWatch, page_size, regions, resident_bytes, stats,
 };
 pub use ring::{Consumer, Producer, Reserved, RingError, RingFile, WaitError, ring_buffer};
 pub use scalar::{Scalar, ScalarType, ScalarTypeError, Scalars};

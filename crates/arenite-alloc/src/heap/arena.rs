@@ -48,6 +48,14 @@ pub(super) struct Header {
     /// A bit for each unit that is free, under the heap's lock.
     free: [Cell<u64>; WORDS],
     committed: [Cell<u64>; WORDS],
+    /// A bit for each unit that was free at the last tick and was not taken since.
+    aged: [Cell<u64>; WORDS],
+    /// How many units are committed.
+    committed_units: Cell<usize>,
+    /// Bytes of the slots that are dry; their slabs' owners change it.
+    pub(super) dry_bytes: AtomicUsize,
+    /// For the slabs of each unit which slots are dry, see `dry`; their owners change it.
+    pub(super) dry: [Cell<u16>; UNITS],
     /// For each unit the address of its slab's owner, and in the low 12 bits how many units before it the slab begins.
     pub(super) owners: [AtomicUsize; UNITS],
     /// For the first unit of each slab the blocks that other threads gave back.
@@ -110,6 +118,7 @@ impl Header {
             set(&header.free, unit, true);
         }
         (0..HEAD).for_each(|unit| set(&header.committed, unit, true));
+        header.committed_units.set(HEAD);
         let slot: *mut MaybeUninit<Region> =
             base.as_ptr().cast::<u8>().wrapping_add(core::mem::offset_of!(Self, region)).cast();
         // SAFETY: the field of the tables just made, which nobody reads yet.
@@ -146,7 +155,7 @@ impl Header {
     pub(super) fn take(&self, count: usize, step: usize) -> Option<usize> {
         let first = self.find(count, step)?;
         self.commit(first, count)?;
-        (first..first + count).for_each(|unit| set(&self.free, unit, false));
+        self.taken(first..first + count);
         Some(first)
     }
 
@@ -157,8 +166,15 @@ impl Header {
             return None;
         }
         self.commit(first, count)?;
-        range.for_each(|unit| set(&self.free, unit, false));
+        self.taken(range);
         Some(())
+    }
+
+    fn taken(&self, units: core::ops::Range<usize>) {
+        units.for_each(|unit| {
+            set(&self.free, unit, false);
+            set(&self.aged, unit, false);
+        });
     }
 
     fn find(&self, count: usize, step: usize) -> Option<usize> {
@@ -194,6 +210,7 @@ impl Header {
             let end = (unit..wish).find(|&unit| is_set(&self.committed, unit)).unwrap_or(wish);
             self.region().commit(unit * UNIT, (end - unit) * UNIT).ok()?;
             (unit..end).for_each(|unit| set(&self.committed, unit, true));
+            self.committed_units.set(self.committed_units.get() + (end - unit));
             unit = end;
         }
         Some(())
@@ -204,10 +221,13 @@ impl Header {
         (first..first + count).for_each(|unit| set(&self.free, unit, true));
     }
 
-    /// Gives the memory behind free units back to the system. How many bytes.
-    pub(super) fn decommit_free(&self) -> usize {
+    /// Gives the memory behind free units back to the system: of all, or of those that were free at the last tick. How many
+    /// bytes.
+    pub(super) fn decommit_free(&self, aged: bool) -> usize {
         let mut gone = 0;
-        let idle = |unit: usize| is_set(&self.free, unit) && is_set(&self.committed, unit);
+        let idle = |unit: usize| {
+            is_set(&self.free, unit) && is_set(&self.committed, unit) && (!aged || is_set(&self.aged, unit))
+        };
         let mut unit = HEAD;
         while unit < UNITS {
             if !idle(unit) {
@@ -219,6 +239,7 @@ impl Header {
             // SAFETY: free units, under the heap's lock: nobody has a block in them.
             if unsafe { self.region().discard(unit * UNIT, (end - unit) * UNIT) }.is_ok() {
                 (unit..end).for_each(|unit| set(&self.committed, unit, false));
+                self.committed_units.set(self.committed_units.get() - (end - unit));
                 gone += (end - unit) * UNIT;
             }
             unit = end;
@@ -226,14 +247,44 @@ impl Header {
         gone
     }
 
+    /// Remembers which units are free at this moment.
+    pub(super) fn age(&self) {
+        self.aged.iter().zip(&self.free).for_each(|(aged, free)| aged.set(free.get()));
+    }
+
+    /// Drops the contents of bytes of the arena, whole OS pages. False: the system refuses.
+    ///
+    /// # Safety
+    /// Nobody relies on the contents or borrows them.
+    pub(super) unsafe fn discard(&self, bytes: core::ops::Range<usize>) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { self.region().discard(bytes.start, bytes.len()) }.is_ok()
+    }
+
+    /// The addresses of the arena.
+    pub(super) fn addresses(&self) -> core::ops::Range<usize> {
+        let base = self.region().as_ptr().addr().get();
+        base..base + ARENA
+    }
+
+    /// The most units that are free in a row.
+    pub(super) fn longest_free(&self) -> usize {
+        let (mut longest, mut run) = (0, 0);
+        for unit in HEAD..UNITS {
+            run = if is_set(&self.free, unit) { run + 1 } else { 0 };
+            longest = longest.max(run);
+        }
+        longest
+    }
+
     /// Units that are free.
     pub(super) fn free_units(&self) -> usize {
         self.free.iter().map(|word| word.get().count_ones() as usize).sum()
     }
 
-    /// Units that are committed, the tables' among them.
-    pub(super) fn committed_units(&self) -> usize {
-        self.committed.iter().map(|word| word.get().count_ones() as usize).sum()
+    /// Bytes that are committed and not dry, the tables' among them.
+    pub(super) fn held(&self) -> usize {
+        (self.committed_units.get() * UNIT).saturating_sub(self.dry_bytes.load(Ordering::Relaxed))
     }
 }
 

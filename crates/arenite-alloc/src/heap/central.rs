@@ -4,17 +4,21 @@
 //! hundreds of small blocks.
 #![expect(unsafe_code, reason = "hands out slabs, and memory for thread heaps")]
 
-use super::arena::{HEAD, Header, UNITS, header_of, unit_of};
+use super::arena::{Header, header_of, unit_of};
 use super::classes::{MOST, SizeClasses};
-use super::large::{KEPT, Kept, Large};
+use super::decay::Clock;
+use super::dry;
+use super::large::{KEPT, Kept, Large, Lent};
 use super::slab::{Slab, UNIT};
+use super::stats::Peaks;
 use super::thread_heap::{ThreadHeap, collect};
-use arenite_core::{Resource, ResourceState};
+use arenite_core::Resource;
 use arenite_pages::{Lock, LockGuard, Pages};
 use core::alloc::Layout;
 use core::cell::Cell;
 use core::ptr::{NonNull, null};
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::time::Duration;
 
 /// Stands in a unit's place of an owner where the slab's thread is gone.
 pub(super) const ABANDONED: usize = 0x1000;
@@ -34,7 +38,9 @@ pub(super) struct Central {
     /// The next heap that lives, under the lock of all heaps.
     pub(super) next: Cell<Option<NonNull<Central>>>,
     state: Lock<State>,
-    peak: AtomicUsize,
+    pub(super) peak: AtomicUsize,
+    /// How often memory was called for, see [`Central::call`].
+    calls: AtomicU32,
 }
 
 // SAFETY: `next` is used under the lock of all heaps, the rest is locked or atomic.
@@ -43,17 +49,20 @@ unsafe impl Sync for Central {}
 unsafe impl Send for Central {}
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     arenas: Option<NonNull<Header>>,
     abandoned: [*const Slab; MOST],
     idle: Option<NonNull<ThreadHeap>>,
     /// The thread heap made last, to give the memory of all of them back.
     made: Option<NonNull<ThreadHeap>>,
-    kept: Kept,
-    large_blocks: usize,
-    large_bytes: usize,
+    pub(super) kept: Kept,
+    pub(super) lent: Lent,
+    pub(super) large_blocks: usize,
+    pub(super) large_bytes: usize,
     /// Of them, those of spans, whose units the arenas count.
-    span_bytes: usize,
+    pub(super) span_bytes: usize,
+    pub(super) clock: Clock,
+    pub(super) peaks: Peaks,
 }
 
 // SAFETY: what the pointers lead to is the heap's own, and is used under the lock alone.
@@ -62,7 +71,7 @@ unsafe impl Send for State {}
 const THREAD: Layout = Layout::new::<ThreadHeap>();
 
 impl Central {
-    pub(super) fn new(classes: SizeClasses) -> Self {
+    pub(super) fn new(classes: SizeClasses, decay: Option<Duration>) -> Self {
         static LIVES: AtomicU64 = AtomicU64::new(1);
         let life = LIVES.fetch_add(1, Ordering::Relaxed);
         let state = State {
@@ -71,14 +80,24 @@ impl Central {
             idle: None,
             made: None,
             kept: Kept::EMPTY,
+            lent: Lent::EMPTY,
             large_blocks: 0,
             large_bytes: 0,
             span_bytes: 0,
+            clock: Clock::new(decay),
+            peaks: Peaks::NONE,
         };
-        Self { classes, life, next: Cell::new(None), state: Lock::new(state), peak: AtomicUsize::new(0) }
+        Self {
+            classes,
+            life,
+            next: Cell::new(None),
+            state: Lock::new(state),
+            peak: AtomicUsize::new(0),
+            calls: AtomicU32::new(0),
+        }
     }
 
-    fn lock(&self) -> LockGuard<'_, State> {
+    pub(super) fn lock(&self) -> LockGuard<'_, State> {
         self.state.lock()
     }
 
@@ -94,6 +113,26 @@ impl Central {
     pub(super) unsafe fn release(&self) {
         // SAFETY: the caller's promise.
         drop(unsafe { self.state.held() });
+    }
+
+    /// Calls for memory so far: each thread answers at its next look, by what [`ThreadHeap`] keeps. In the low half those of the
+    /// clock, in the high half those for all that can go.
+    #[inline]
+    pub(super) fn call(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Calls for all that can go.
+    pub(super) fn call_for_all(&self) -> u32 {
+        self.calls.fetch_add(1 << 16, Ordering::Relaxed).wrapping_add(1 << 16)
+    }
+
+    /// Calls for empty slabs.
+    pub(super) fn call_for_empty(&self) {
+        // in the low half alone, whatever it was
+        let _before = self.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |calls| {
+            Some(calls & !0xffff | calls.wrapping_add(1) & 0xffff)
+        });
     }
 
     /// A thread heap that nobody has.
@@ -124,6 +163,7 @@ impl Central {
     /// A slab of a class for `owner`: one whose thread is gone, or a fresh one.
     pub(super) fn take_slab(&self, class: usize, owner: usize) -> Option<NonNull<Slab>> {
         let mut state = self.lock();
+        self.look_at_clock(&mut state, false);
         // SAFETY: abandoned slabs are live and the lock's.
         if let Some(slab) = unsafe { state.abandoned[class].as_ref() } {
             state.abandoned[class] = slab.next.replace(null());
@@ -138,15 +178,16 @@ impl Central {
         let slab = &header.slabs[first];
         slab.begin(header.unit(first), units, class, block);
         own(slab, owner);
+        self.note_held(&mut state);
         drop(state);
         Some(NonNull::from(slab))
     }
 
     /// Takes an empty slab back.
     pub(super) fn give_slab(&self, slab: &Slab) {
-        let state = self.lock();
+        let mut state = self.lock();
         give_units(slab);
-        drop(state);
+        self.look_at_clock(&mut state, false);
     }
 
     /// Takes a slab whose thread goes. What came back is collected under the lock, so that `state` counts it once.
@@ -176,7 +217,8 @@ impl Central {
             state.large_bytes += units * UNIT;
             state.span_bytes += units * UNIT;
             let block = header.unit(first);
-            self.note_peak(state.large_bytes);
+            self.note_held(&mut state);
+            self.look_at_clock(&mut state, false);
             drop(state);
             if zeroed {
                 // SAFETY: the span is this call's alone.
@@ -188,6 +230,7 @@ impl Central {
             return None;
         }
         let kept = state.kept.take(size);
+        self.look_at_clock(&mut state, true);
         drop(state);
         let large = kept.or_else(|| Large::reserve(size)).or_else(|| {
             // what is kept may be what is missing
@@ -197,9 +240,10 @@ impl Central {
         // SAFETY: a live head that nobody else has.
         let bytes = unsafe { large.as_ref() }.committed();
         let mut state = self.lock();
+        state.lent.enter(large);
         state.large_blocks += 1;
         state.large_bytes += bytes;
-        self.note_peak(state.large_bytes);
+        self.note_held(&mut state);
         drop(state);
         let block = Large::block(large);
         if zeroed && kept.is_some() {
@@ -239,7 +283,7 @@ impl Central {
         slab.units.set(u16::try_from(units + more).unwrap_or(u16::MAX));
         state.large_bytes += more * UNIT;
         state.span_bytes += more * UNIT;
-        self.note_peak(state.large_bytes);
+        self.note_held(&mut state);
         true
     }
 
@@ -250,8 +294,11 @@ impl Central {
         let bytes = unsafe { large.as_ref() }.committed();
         state.large_blocks -= 1;
         state.large_bytes -= bytes;
-        state.kept.put(large);
+        state.lent.leave(large);
+        let tick = state.clock.tick();
+        state.kept.put(large, tick);
         state.kept.trim(KEPT);
+        self.look_at_clock(&mut state, true);
     }
 
     /// Makes the block of `large` at least `size` bytes, where it is or by moving its OS pages.
@@ -262,7 +309,7 @@ impl Central {
         if head.widen(size) {
             let mut state = self.lock();
             state.large_bytes += head.committed() - before;
-            self.note_peak(state.large_bytes);
+            self.note_held(&mut state);
             return Some(Large::block(large));
         }
         let wider = Large::reserve(size)?;
@@ -277,51 +324,29 @@ impl Central {
         let bytes = target.committed();
         let mut state = self.lock();
         state.large_bytes = state.large_bytes + bytes - before;
-        self.note_peak(state.large_bytes);
+        state.lent.leave(large);
+        state.lent.enter(wider);
+        self.note_held(&mut state);
         drop(state);
         // SAFETY: its contents moved, and the caller gets the new block in its stead.
         unsafe { Large::release(large) };
         Some(Large::block(wider))
     }
 
-    /// Gives memory back: kept large blocks beyond `target` bytes held, then the memory behind free units.
-    pub(super) fn trim(&self, target: usize) -> usize {
-        let held = self.state().held;
+    /// Gives kept large blocks back as far as more than `target` bytes are held; how many bytes.
+    pub(super) fn trim_kept(&self, target: usize) -> usize {
         let mut state = self.lock();
-        state.give_abandoned();
-        let excess = held.saturating_sub(target);
+        let excess = state.held().saturating_sub(target);
         let keep = state.kept.bytes.saturating_sub(excess);
-        let mut gone = state.kept.trim(keep);
-        if gone < excess {
-            state.each_arena(|header| gone += header.decommit_free());
-        }
+        state.kept.trim(keep)
+    }
+
+    /// Gives the memory behind free units back, and that inside the free blocks of slabs whose thread is gone; how many bytes.
+    pub(super) fn trim_free(&self) -> usize {
+        let mut state = self.lock();
+        let mut gone = state.give_abandoned();
+        state.each_arena(|header| gone += header.decommit_free(false));
         gone
-    }
-
-    /// Sums up what is lent and held. O(units of all arenas), no call to the system.
-    pub(super) fn state(&self) -> ResourceState {
-        let state = self.lock();
-        let (mut in_use, mut live, mut held) =
-            (state.large_bytes, state.large_blocks, state.large_bytes - state.span_bytes + state.kept.bytes);
-        state.each_arena(|header| {
-            held += header.committed_units() * UNIT;
-            for unit in HEAD..UNITS {
-                let owner = header.owners[unit].load(Ordering::Relaxed);
-                if owner & BACK == 0 && owner != 0 && owner != SPAN {
-                    let slab = &header.slabs[unit];
-                    let blocks = slab.used().saturating_sub(header.remote[unit].count()) as usize;
-                    live += blocks;
-                    in_use += blocks * slab.block.get() as usize;
-                }
-            }
-        });
-        let peak = self.peak.fetch_max(in_use, Ordering::Relaxed).max(in_use);
-        ResourceState { in_use, held, peak, live_blocks: live, largest_free: None, limit: None }
-    }
-
-    /// The peak as far as large blocks alone tell it; what small ones add is seen when the state is asked for.
-    fn note_peak(&self, large_bytes: usize) {
-        self.peak.fetch_max(large_bytes, Ordering::Relaxed);
     }
 }
 
@@ -345,8 +370,10 @@ impl State {
         arena.take(count, step).map(|first| (header, first))
     }
 
-    /// Gives up the units of abandoned slabs all of whose blocks came back.
-    fn give_abandoned(&mut self) {
+    /// Gives up the units of abandoned slabs all of whose blocks came back, and the memory inside the free blocks of others; how
+    /// many bytes of these.
+    fn give_abandoned(&mut self) -> usize {
+        let mut gone = 0;
         for first in &mut self.abandoned {
             let (mut at, mut kept) = (*first, null());
             // SAFETY: abandoned slabs are live and the lock's.
@@ -356,15 +383,17 @@ impl State {
                 if slab.used() == 0 {
                     give_units(slab);
                 } else {
+                    gone += dry::drain(slab);
                     slab.next.set(kept);
                     kept = slab;
                 }
             }
             *first = kept;
         }
+        gone
     }
 
-    fn each_arena(&self, mut visit: impl FnMut(&Header)) {
+    pub(super) fn each_arena(&self, mut visit: impl FnMut(&Header)) {
         let mut at = self.arenas;
         while let Some(header) = at {
             // SAFETY: arenas live as long as their heap.
@@ -389,6 +418,7 @@ fn own(slab: &Slab, owner: usize) {
 
 /// Makes the units of an empty slab free; under the heap's lock.
 fn give_units(slab: &Slab) {
+    dry::forget(slab);
     own(slab, 0);
     let Some(start) = NonNull::new(slab.start()) else { return };
     // SAFETY: a slab lies in an arena of a live heap.
@@ -399,6 +429,8 @@ impl Drop for Central {
     fn drop(&mut self) {
         let state = self.state.get_mut();
         state.kept.trim(0);
+        // SAFETY: the heap goes, and with it everyone who has a block.
+        unsafe { state.lent.release_all() };
         while let Some(header) = state.arenas {
             // SAFETY: arenas live until here.
             state.arenas = unsafe { header.as_ref() }.next.get();

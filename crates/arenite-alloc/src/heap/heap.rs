@@ -15,6 +15,7 @@ use arenite_pages::Pages;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use core::time::Duration;
 
 /// Blocks of any size, given back one by one, from any thread. Shared between threads.
 ///
@@ -46,8 +47,12 @@ pub struct Heap {
     /// Which heap this is, once it is used; 0 before.
     pub(super) life: AtomicU64,
     classes: SizeClasses,
+    decay: Option<Duration>,
     label: Label,
 }
+
+/// How long memory is free before it goes back to the system by itself.
+const DECAY: Duration = Duration::from_secs(1);
 
 const CENTRAL: Layout = Layout::new::<Central>();
 
@@ -62,7 +67,22 @@ impl Heap {
     #[must_use]
     pub const fn with_classes(classes: SizeClasses) -> Self {
         let (central, life) = (AtomicPtr::new(core::ptr::null_mut()), AtomicU64::new(0));
-        Self { central, life, classes, label: Label::new("heap") }
+        Self { central, life, classes, decay: Some(DECAY), label: Label::new("heap") }
+    }
+
+    /// The same, whose memory goes back to the system when it was free for `period`, one second at first; `None`: only when it is
+    /// asked for. The time is looked at when slabs and large blocks come and go; see [`Heap::decay_in_background`] for programs
+    /// that idle.
+    #[must_use]
+    pub const fn decaying(mut self, period: Option<Duration>) -> Self {
+        self.decay = period;
+        self
+    }
+
+    /// How long memory is free before it goes back to the system by itself.
+    #[must_use]
+    pub const fn decay(&self) -> Option<Duration> {
+        self.decay
     }
 
     /// The same under another name in errors.
@@ -76,7 +96,7 @@ impl Heap {
     #[cold]
     fn begin(&self) -> Option<NonNull<Central>> {
         let memory: NonNull<Central> = Pages::new().allocate(CENTRAL).ok()?.cast();
-        let central = Central::new(self.classes);
+        let central = Central::new(self.classes, self.decay);
         let life = central.life;
         // SAFETY: fresh memory of that layout.
         unsafe { memory.write(central) };
@@ -114,7 +134,7 @@ impl Heap {
 
     /// The shared part, if the heap was used.
     #[inline(always)]
-    fn central(&self) -> Option<&Central> {
+    pub(super) fn central(&self) -> Option<&Central> {
         // SAFETY: made in `begin`, ended in `drop`.
         unsafe { self.central.load(Ordering::Acquire).as_ref() }
     }
@@ -222,8 +242,8 @@ impl Heap {
         }
     }
 
-    /// Gives the calling thread's empty slabs to the heap, and the memory behind what nobody uses to the system. How many
-    /// bytes went to the system.
+    /// Gives to the system the memory behind what nobody uses: empty slabs, and the OS pages inside free blocks, of the calling
+    /// thread and of those that are gone; other threads follow when they next run out of a slab. How many bytes went so far.
     pub fn defrag(&self) -> usize {
         self.trim(0)
     }
@@ -305,10 +325,13 @@ unsafe impl Resource for Heap {
 impl Trim for Heap {
     fn trim(&self, target_held: usize) -> usize {
         let Some(central) = self.central() else { return 0 };
-        if let Some(thread) = self.thread() {
-            thread.give_empty();
+        let mut gone = central.trim_kept(target_held);
+        if central.state().held > target_held {
+            let call = central.call_for_all();
+            gone += self.thread().map_or(0, |thread| thread.answer(call));
+            gone += central.trim_free();
         }
-        central.trim(target_held)
+        gone
     }
 }
 

@@ -22,8 +22,12 @@ const SHARE: usize = 4;
 #[repr(C)]
 pub(super) struct Large {
     kind: Cell<Kind>,
-    /// The next one that is kept, under the heap's lock.
+    /// The next one that is kept or lent, under the heap's lock.
     next: Cell<Option<NonNull<Large>>>,
+    /// The one before it of those that are lent, under the heap's lock.
+    previous: Cell<Option<NonNull<Large>>>,
+    /// The tick at which it was given back.
+    kept_at: Cell<u64>,
     /// Bytes committed behind the block's start, whole OS pages.
     committed: Cell<usize>,
     region: Region,
@@ -32,7 +36,7 @@ pub(super) struct Large {
 // a look into the tables of an arena finds zeroes behind this head
 const _: () = assert!(size_of::<Large>() <= core::mem::offset_of!(Header, owners));
 
-/// The large blocks that are kept, under the heap's lock; newest first.
+/// The large blocks that are kept for the next request, under the heap's lock; newest first.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     first: Option<NonNull<Large>>,
@@ -60,8 +64,14 @@ impl Large {
         let _advised: Result<(), _> = region.advise_huge(OFFSET, region.len() - OFFSET, true);
         region.commit(OFFSET, whole).ok()?;
         let base: NonNull<Self> = region.as_ptr().cast();
-        let large =
-            Self { kind: Cell::new(Kind::Large), next: Cell::new(None), committed: Cell::new(whole), region };
+        let large = Self {
+            kind: Cell::new(Kind::Large),
+            next: Cell::new(None),
+            previous: Cell::new(None),
+            kept_at: Cell::new(0),
+            committed: Cell::new(whole),
+            region,
+        };
         // SAFETY: the start of the region, committed, aligned and nobody else's.
         unsafe { base.write(large) };
         windows::set(base.addr().get(), true);
@@ -85,6 +95,12 @@ impl Large {
 
     pub(super) fn committed(&self) -> usize {
         self.committed.get()
+    }
+
+    /// The addresses that are committed, the head's among them.
+    pub(super) fn addresses(&self) -> core::ops::Range<usize> {
+        let base = self.region.as_ptr().addr().get();
+        base..base + OFFSET + self.committed.get()
     }
 
     /// Makes the block at least `size` bytes where it is. False: there are no more addresses, or no memory.
@@ -146,11 +162,16 @@ impl Kept {
         Some(large)
     }
 
-    /// Keeps one.
-    pub(super) fn put(&mut self, large: NonNull<Large>) {
+    pub(super) fn each(&self, visit: impl FnMut(&Large)) {
+        Lent { first: self.first }.each(visit);
+    }
+
+    /// Keeps one, given back at this tick.
+    pub(super) fn put(&mut self, large: NonNull<Large>, tick: u64) {
         // SAFETY: a live head that was just given back.
         let head = unsafe { large.as_ref() };
         head.next.set(self.first);
+        head.kept_at.set(tick);
         self.bytes += head.committed();
         self.first = Some(large);
     }
@@ -158,26 +179,99 @@ impl Kept {
     /// Gives the oldest back until `target` bytes are kept. How many bytes went.
     pub(super) fn trim(&mut self, target: usize) -> usize {
         let before = self.bytes;
-        while self.bytes > target {
-            let (mut previous, mut last) = (None, self.first);
-            while let Some(large) = last {
-                // SAFETY: heads that are kept are live and this lock's.
-                match unsafe { large.as_ref() }.next.get() {
-                    Some(next) => (previous, last) = (last, Some(next)),
-                    None => break,
-                }
+        while self.bytes > target && self.release_last(|_| true) {}
+        before - self.bytes
+    }
+
+    /// Gives back those that were kept before this tick.
+    pub(super) fn trim_before(&mut self, tick: u64) {
+        while self.release_last(|kept_at| kept_at < tick) {}
+    }
+
+    /// Gives the oldest one back, if its tick is asked for.
+    fn release_last(&mut self, wanted: impl Fn(u64) -> bool) -> bool {
+        let (mut previous, mut last) = (None::<NonNull<Large>>, self.first);
+        while let Some(large) = last {
+            // SAFETY: heads that are kept are live and this lock's.
+            match unsafe { large.as_ref() }.next.get() {
+                Some(next) => (previous, last) = (last, Some(next)),
+                None => break,
             }
-            let Some(large) = last else { break };
-            match previous {
-                // SAFETY: as above.
-                Some(previous) => unsafe { NonNull::as_ref(&previous) }.next.set(None),
-                None => self.first = None,
-            }
+        }
+        let Some(large) = last else { return false };
+        // SAFETY: as above.
+        let head = unsafe { large.as_ref() };
+        if !wanted(head.kept_at.get()) {
+            return false;
+        }
+        match previous {
             // SAFETY: as above.
-            self.bytes -= unsafe { large.as_ref() }.committed();
-            // SAFETY: it is on no list, and its block is nobody's.
+            Some(previous) => unsafe { previous.as_ref() }.next.set(None),
+            None => self.first = None,
+        }
+        self.bytes -= head.committed();
+        // SAFETY: it is on no list, and its block is nobody's.
+        unsafe { Large::release(large) };
+        true
+    }
+}
+
+/// The large blocks that are lent, under the heap's lock.
+#[derive(Debug, Default)]
+pub(super) struct Lent {
+    first: Option<NonNull<Large>>,
+}
+
+impl Lent {
+    pub(super) const EMPTY: Self = Self { first: None };
+
+    pub(super) fn enter(&mut self, large: NonNull<Large>) {
+        // SAFETY: a live head of this heap, under its lock.
+        let head = unsafe { large.as_ref() };
+        head.previous.set(None);
+        head.next.set(self.first);
+        if let Some(first) = self.first {
+            // SAFETY: as above.
+            unsafe { first.as_ref() }.previous.set(Some(large));
+        }
+        self.first = Some(large);
+    }
+
+    pub(super) fn leave(&mut self, large: NonNull<Large>) {
+        // SAFETY: a live head of this heap, under its lock.
+        let head = unsafe { large.as_ref() };
+        let (previous, next) = (head.previous.take(), head.next.take());
+        match previous {
+            // SAFETY: as above.
+            Some(previous) => unsafe { previous.as_ref() }.next.set(next),
+            None => self.first = next,
+        }
+        if let Some(next) = next {
+            // SAFETY: as above.
+            unsafe { next.as_ref() }.previous.set(previous);
+        }
+    }
+
+    pub(super) fn each(&self, mut visit: impl FnMut(&Large)) {
+        let mut at = self.first;
+        while let Some(large) = at {
+            // SAFETY: as above.
+            let head = unsafe { large.as_ref() };
+            visit(head);
+            at = head.next.get();
+        }
+    }
+
+    /// Gives all back: the heap goes, and with it whoever had them.
+    ///
+    /// # Safety
+    /// Nobody uses one of the blocks afterwards.
+    pub(super) unsafe fn release_all(&mut self) {
+        while let Some(large) = self.first {
+            // SAFETY: a live head.
+            self.first = unsafe { large.as_ref() }.next.get();
+            // SAFETY: the caller's promise.
             unsafe { Large::release(large) };
         }
-        before - self.bytes
     }
 }

@@ -3,21 +3,25 @@
 //! Rests on `arenite_pages` and on no other allocator. In the order in which a block is found: `classes` says which size it has;
 //! [`Heap`] finds the calling thread's `ThreadHeap`; that one takes it from a `Slab` without a lock; `Central` has more slabs,
 //! under one lock; a `Header` is an arena of 256 MiB that slabs and spans lie in; `Large` is a block with a region of its own;
-//! `Remote` holds what other threads gave back; `windows` knows whether an address has tables before it at all.
+//! `Remote` holds what other threads gave back; `dry` gives back the OS pages inside free blocks, `decay` does so by itself; `windows` knows whether an address has tables before it at all.
 
 mod arena;
 mod bare;
 mod batch;
 mod central;
 mod classes;
+mod decay;
+mod dry;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod heap;
 mod large;
 mod remote;
 mod slab;
+mod stats;
 mod thread_heap;
 mod threads;
 mod windows;
 
 pub use classes::SizeClasses;
 pub use heap::Heap;
+pub use stats::{ClassStats, HeapStats};

@@ -47,6 +47,8 @@ pub(super) struct Slab {
     pub(super) class: Cell<u8>,
     pub(super) place: Cell<Place>,
     pub(super) units: Cell<u16>,
+    /// How many of its slots are dry: free, on no list, with their memory given back.
+    pub(super) dry: Cell<u16>,
     start: Cell<*mut u8>,
     pub(super) next: Cell<*const Slab>,
     pub(super) previous: Cell<*const Slab>,
@@ -64,6 +66,7 @@ impl Slab {
             class: Cell::new(0),
             place: Cell::new(Place::None),
             units: Cell::new(0),
+            dry: Cell::new(0),
             start: Cell::new(null_mut()),
             next: Cell::new(null()),
             previous: Cell::new(null()),
@@ -84,8 +87,9 @@ impl Slab {
         self.begin_again();
     }
 
-    /// Forgets the list: every block is free and none carved.
+    /// Forgets the list: every block is free and none carved. No slot is dry.
     pub(super) fn begin_again(&self) {
+        debug_assert_eq!(self.dry.get(), 0, "what is dry is known to the arena");
         self.free.set(null_mut());
         self.used.store(0, Relaxed);
         self.carved.set(0);
@@ -103,7 +107,12 @@ impl Slab {
         self.used.store(used, Relaxed);
     }
 
-    /// Blocks that were lent at least once or are on the list.
+    /// Blocks that it has room for.
+    pub(super) fn capacity(&self) -> u32 {
+        self.capacity.get()
+    }
+
+    /// Blocks that were lent at least once, or are on the list or dry.
     pub(super) fn carved(&self) -> u32 {
         self.carved.get()
     }

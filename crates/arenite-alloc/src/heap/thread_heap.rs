@@ -8,6 +8,7 @@
 use super::arena::{Header, header_of, unit_of};
 use super::central::Central;
 use super::classes::MOST;
+use super::dry;
 use super::slab::{Node, Place, Slab};
 use core::cell::Cell;
 use core::ptr::{NonNull, null};
@@ -49,6 +50,8 @@ pub(super) struct ThreadHeap {
     /// Empty slabs in `partial`.
     empty: [Cell<u32>; MOST],
     pub(super) central: Cell<*const Central>,
+    /// The last call for memory that it answered.
+    answered: Cell<u32>,
     /// The next one that is idle, under the heap's lock.
     pub(super) next: Cell<Option<NonNull<ThreadHeap>>>,
     /// The one made before, under the heap's lock.
@@ -69,6 +72,7 @@ impl ThreadHeap {
             full: core::array::from_fn(|_| list()),
             empty: [const { Cell::new(0) }; MOST],
             central: Cell::new(central),
+            answered: Cell::new(0),
             next: Cell::new(None),
             older: Cell::new(None),
         };
@@ -187,6 +191,7 @@ impl ThreadHeap {
                 self.central().give_slab(slab);
             } else {
                 self.empty[class].set(self.empty[class].get() + 1);
+                dry::forget(slab);
                 slab.begin_again();
             }
         }
@@ -195,6 +200,10 @@ impl ThreadHeap {
     /// A block of a class whose slab has none on its list.
     #[inline(never)]
     fn more(&self, class: usize) -> Option<NonNull<u8>> {
+        let call = self.central().call();
+        if call != self.answered.get() {
+            self.hear(call);
+        }
         let current = self.current[class].get();
         if current != nothing() {
             // SAFETY: a slab of this thread.
@@ -289,8 +298,9 @@ impl ThreadHeap {
         self.direct.iter().for_each(|direct| direct.set(nothing()));
     }
 
-    /// Gives empty slabs to the heap.
-    pub(super) fn give_empty(&self) {
+    /// Gives empty slabs to the heap, and the memory inside the free blocks of others to the system; how many bytes went there.
+    pub(super) fn tidy(&self) -> usize {
+        let mut gone = 0;
         for class in 0..MOST {
             let current = self.current[class].get();
             if current != nothing() {
@@ -300,6 +310,8 @@ impl ThreadHeap {
                 if slab.used() == 0 {
                     self.set_current(class, nothing());
                     self.central().give_slab(slab);
+                } else {
+                    gone += dry::drain(slab);
                 }
             }
             for list in [&self.partial[class], &self.full[class]] {
@@ -311,7 +323,10 @@ impl ThreadHeap {
                     if slab.used() == 0 {
                         list.remove(slab);
                         self.central().give_slab(slab);
-                    } else if came > 0 && slab.place.get() == Place::Full {
+                        continue;
+                    }
+                    gone += dry::drain(slab);
+                    if came > 0 && slab.place.get() == Place::Full {
                         list.remove(slab);
                         self.partial[class].push_front(slab, Place::Partial);
                     }
@@ -319,6 +334,36 @@ impl ThreadHeap {
             }
             self.empty[class].set(0);
         }
+        gone
+    }
+
+    /// Answers a call for memory: with empty slabs, or with all that can go.
+    #[cold]
+    fn hear(&self, call: u32) {
+        let all = (call ^ self.answered.replace(call)) >> 16 != 0;
+        if all {
+            self.tidy();
+            self.central().trim_free();
+            return;
+        }
+        for class in (0..MOST).filter(|&class| self.empty[class].get() > 0) {
+            let mut at = self.partial[class].first.get();
+            // SAFETY: slabs in the list are this thread's.
+            while let Some(slab) = unsafe { at.as_ref() } {
+                at = slab.next.get();
+                if slab.used() == 0 {
+                    self.partial[class].remove(slab);
+                    self.central().give_slab(slab);
+                }
+            }
+            self.empty[class].set(0);
+        }
+    }
+
+    /// The same, as an answer to a call that this thread made itself.
+    pub(super) fn answer(&self, call: u32) -> usize {
+        self.answered.set(call);
+        self.tidy()
     }
 }
 
@@ -340,7 +385,7 @@ unsafe fn pop(slab: *const Slab) -> Option<NonNull<u8>> {
 /// Finds blocks for a slab whose list is empty: those that came back, or fresh ones.
 fn refill(slab: &Slab) -> bool {
     // SAFETY: a slab of the calling thread, whose units are committed, with nothing on its list.
-    collect(slab) > 0 || unsafe { slab.carve() }
+    collect(slab) > 0 || unsafe { slab.carve() } || dry::wet(slab)
 }
 
 /// Puts what other threads gave back on the slab's list. How many blocks.

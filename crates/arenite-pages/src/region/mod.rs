@@ -25,7 +25,7 @@ pub use options::RegionOptions;
 pub use prefetch::Prefetch;
 pub use protection::{Protection, ProtectionError};
 pub(crate) use query::residency;
-pub use query::{PageState, RegionInfo};
+pub use query::{PageState, RegionInfo, resident_bytes};
 pub(crate) use region::round_up;
 pub use region::{Region, page_size};
 pub use registry::{RegionEntry, RegionStats, regions, stats};

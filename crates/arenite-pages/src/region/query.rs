@@ -166,6 +166,22 @@ impl Region {
     }
 }
 
+/// How many bytes of a range of addresses of this process, made of whole OS pages, are in memory; those that are not mapped are
+/// not. Reads the page tables.
+///
+/// # Errors
+/// [`std::io::Error`] where the kernel does not tell.
+///
+/// ```
+/// let region = arenite_pages::Region::reserve(1 << 20, "some")?;
+/// let start = region.as_ptr().addr().get();
+/// assert_eq!(arenite_pages::resident_bytes(start..start + (1 << 20))?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn resident_bytes(range: Range<usize>) -> std::io::Result<usize> {
+    residency(range).map(|found| found.resident)
+}
+
 /// What of a range of whole OS pages is in memory: by a scan of the page tables where the kernel has it.
 pub(crate) fn residency(range: Range<usize>) -> std::io::Result<HugeReport> {
     let mut report = HugeReport::default();

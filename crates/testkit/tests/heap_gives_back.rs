@@ -1,0 +1,206 @@
+//! The heap gives memory back: inside free blocks, by itself after a while, and what it says of itself is what the kernel says.
+#![expect(unsafe_code, reason = "uses and gives back raw blocks")]
+#![expect(clippy::unwrap_used, reason = "the helpers of a test")]
+
+use arenite_alloc::{Heap, SizeClasses};
+use arenite_core::Resource;
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use core::time::Duration;
+use std::time::Instant;
+
+/// The generator of Marsaglia (2003).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// 8 bytes to 64 KiB, each doubling as likely as the other.
+    fn size(&mut self) -> usize {
+        let doubling = self.next() % 13;
+        8_usize << doubling | usize::try_from(self.next()).unwrap() & ((8 << doubling) - 1)
+    }
+}
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).unwrap()
+}
+
+fn take(heap: &Heap, size: usize) -> NonNull<u8> {
+    let block = heap.allocate(layout(size)).unwrap().cast::<u8>();
+    // SAFETY: a fresh block of that size.
+    unsafe { block.write_bytes(mark(block), size) };
+    block
+}
+
+fn mark(block: NonNull<u8>) -> u8 {
+    (block.addr().get() >> 3).to_le_bytes()[0] | 1
+}
+
+fn give(heap: &Heap, block: NonNull<u8>, size: usize) {
+    // SAFETY: a live block of that size, written by `take`.
+    let bytes = unsafe { core::slice::from_raw_parts(block.as_ptr(), size) };
+    assert!(bytes.iter().all(|&byte| byte == mark(block)), "a block of {size} changed");
+    // SAFETY: the block is live, of this layout, and not used again.
+    unsafe { heap.deallocate(block, layout(size)) };
+}
+
+fn fragmented(classes: SizeClasses) {
+    let (heap, mut random) = (Heap::with_classes(classes).decaying(None), Random(88_172_645_463_325_252));
+    let mut blocks: Vec<(NonNull<u8>, usize)> = Vec::new();
+    let mut bytes = 0;
+    while bytes < 200 << 20 {
+        let size = random.size();
+        blocks.push((take(&heap, size), size));
+        bytes += size;
+    }
+    let full = heap.resident().unwrap();
+    assert!(full >= bytes, "{full} of {bytes}");
+    let mut live = 0;
+    blocks.retain(|&(block, size)| {
+        let stays = random.next().is_multiple_of(10);
+        if stays {
+            live += size
+        } else {
+            give(&heap, block, size)
+        }
+        stays
+    });
+    let held = heap.state().held;
+    let gone = heap.defrag();
+    let (resident, state) = (heap.resident().unwrap(), heap.state());
+    println!("{classes:?}: live {live}, resident {full} → {resident}, gone {gone}, {state}");
+    assert!(resident * 10 <= live * 25, "resident {resident} for {live} live");
+    assert_eq!(held - state.held, gone, "what it says went");
+    assert!(
+        state.held >= resident && gone >= full - resident - full / 10,
+        "{gone} said, {} gone",
+        full - resident
+    );
+    // the blocks that dried are lent again, and none twice
+    let mut more = Vec::new();
+    while bytes > live {
+        let size = random.size();
+        more.push((take(&heap, size), size));
+        bytes -= size.min(bytes);
+    }
+    blocks.iter().chain(&more).for_each(|&(block, size)| give(&heap, block, size));
+    let end = heap.state();
+    assert_eq!((end.in_use, end.live_blocks), (0, 0));
+    heap.defrag();
+    assert!(heap.resident().unwrap() < 2 << 20 && heap.stats().dry == 0, "{:?}", heap.state());
+}
+
+#[test]
+fn n13_defrag_gives_pages_inside_free_blocks_back() {
+    fragmented(SizeClasses::Fine);
+}
+
+#[test]
+fn n13_n15_with_the_binary_classes_too() {
+    fragmented(SizeClasses::Binary);
+}
+
+#[test]
+fn n13_slabs_of_threads_that_ended_and_of_others_dry_too() {
+    let heap = Heap::new().decaying(None);
+    let heap = &heap;
+    let size = 3000;
+    let filled = || (0..20_000).map(|_| take(heap, size).as_ptr().expose_provenance()).collect::<Vec<_>>();
+    let back = |address: usize| NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address)).unwrap();
+    let (done, wait) = std::sync::mpsc::channel::<Vec<usize>>();
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(move |scope| {
+        scope.spawn(move || {
+            done.send(filled()).unwrap();
+            gone.recv().unwrap();
+            // hears the call when it runs out of a slab
+            let more: Vec<_> = (0..100).map(|_| take(heap, 700)).collect();
+            more.into_iter().for_each(|block| give(heap, block, 700));
+        });
+        let other = wait.recv().unwrap();
+        // after the other, which would take over what this one leaves
+        let ended = scope.spawn(filled).join().unwrap();
+        let keep = |at: usize| at.is_multiple_of(200);
+        for (at, &address) in ended.iter().chain(&other).enumerate() {
+            if !keep(at) {
+                give(heap, back(address), size);
+            }
+        }
+        let full = heap.resident().unwrap();
+        heap.defrag();
+        let half = heap.resident().unwrap();
+        assert!(half < full * 6 / 10, "of those that ended: {full} → {half}");
+        go.send(()).unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        while heap.resident().unwrap() > full / 10 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let rest = heap.resident().unwrap();
+        assert!(rest <= full / 10, "of the one that works: {full} → {rest}");
+        for (at, &address) in ended.iter().chain(&other).enumerate() {
+            if keep(at) {
+                give(heap, back(address), size);
+            }
+        }
+    });
+    assert_eq!(heap.state().live_blocks, 0);
+}
+
+#[test]
+fn n13_memory_of_an_idle_program_falls_by_itself() {
+    static HEAP: Heap = Heap::new().decaying(Some(Duration::from_millis(100)));
+    HEAP.decay_in_background().unwrap();
+    let sizes = [70_000, 3 << 20, 40 << 20];
+    let blocks: Vec<_> = sizes.iter().map(|&size| (take(&HEAP, size), size)).collect();
+    let small: Vec<_> = (0..100_000).map(|_| (take(&HEAP, 500), 500)).collect();
+    let full = HEAP.resident().unwrap();
+    blocks.into_iter().chain(small).for_each(|(block, size)| give(&HEAP, block, size));
+    let until = Instant::now() + Duration::from_secs(20);
+    while HEAP.resident().unwrap() > full / 20 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let rest = HEAP.resident().unwrap();
+    assert!(rest <= full / 20, "{full} → {rest}, {:?}", HEAP.state());
+}
+
+#[test]
+fn n13_memory_of_a_working_program_falls_without_a_thread() {
+    let heap = Heap::new().decaying(Some(Duration::from_millis(50)));
+    let blocks: Vec<_> = [5 << 20, 60 << 20].map(|size| (take(&heap, size), size)).into();
+    blocks.into_iter().for_each(|(block, size)| give(&heap, block, size));
+    assert!(heap.resident().unwrap() > 60 << 20);
+    let until = Instant::now() + Duration::from_secs(20);
+    while heap.resident().unwrap() > 4 << 20 && Instant::now() < until {
+        let some: Vec<_> = (0..3_000).map(|_| take(&heap, 1000)).collect();
+        some.into_iter().for_each(|block| give(&heap, block, 1000));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(heap.resident().unwrap() <= 4 << 20, "{:?}", heap.state());
+}
+
+#[test]
+fn n08_the_stats_are_what_was_done() {
+    let heap = Heap::new().decaying(None);
+    let small: Vec<_> = (0..5_000).map(|_| take(&heap, 96)).collect();
+    let large: Vec<_> = [100_000, 1 << 20, 20 << 20].map(|size| (take(&heap, size), size)).into();
+    let stats = heap.stats();
+    let class =
+        |stats: &arenite_alloc::HeapStats| *stats.classes().iter().find(|class| class.size == 96).unwrap();
+    assert_eq!(class(&stats).live_blocks, 5_000);
+    assert!(class(&stats).capacity >= 5_000 && class(&stats).slabs * 65_536 >= 5_000 * 96);
+    assert_eq!((stats.large_blocks, stats.large_bytes), (3, 131_072 + (1 << 20) + (20 << 20)));
+    assert!(stats.state.held >= stats.state.in_use && stats.peak_held >= stats.state.held);
+    assert!(stats.fragmentation() > 0.0 && stats.fragmentation() < 0.2, "{}", stats.fragmentation());
+    small.into_iter().for_each(|block| give(&heap, block, 96));
+    large.into_iter().for_each(|(block, size)| give(&heap, block, size));
+    let end = heap.stats();
+    assert_eq!((class(&end).live_blocks, end.large_blocks, end.state.in_use), (0, 0, 0));
+    assert!(class(&end).at_peak > 4_000 && end.kept == 20 << 20 && end.state.peak > 21 << 20, "{end:?}");
+    assert!(end.peak_held >= stats.state.held);
+}
