@@ -202,25 +202,33 @@ impl Heap {
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
-    /// A block that is not the calling thread's.
+    /// A block that is not the calling thread's, or does not lie in the first unit of its slab.
     ///
     /// # Safety
     /// As [`Resource::deallocate`].
     #[inline(never)]
     unsafe fn give_elsewhere(&self, block: NonNull<u8>, owner: usize) {
-        let Some(central) = self.central() else { return };
-        // SAFETY: a live block of this heap.
-        match unsafe { kind_of(block) } {
-            Kind::Large => central.give_large(header_of(block).cast::<Large>()),
-            Kind::Arena if owner == SPAN => central.give_span(block),
-            Kind::Arena => {
-                let first = unit_of(block) - (owner & BACK);
-                // SAFETY: a live block lies in an arena whose tables are whole.
-                let header = unsafe { header_of(block).as_ref() };
-                // SAFETY: a live block of the slab that begins there, and the caller gives it up.
-                unsafe { header.remote[first].push(block) };
-            }
-            Kind::Nothing => debug_assert!(false, "not a block of a heap"),
+        let whose = owner & !BACK;
+        if whose == 0 || whose == SPAN {
+            let Some(central) = self.central() else { return };
+            return if whose == SPAN {
+                central.give_span(block);
+            } else {
+                // SAFETY: a live block of this heap.
+                debug_assert_eq!(unsafe { kind_of(block) }, Kind::Large, "not a block of a heap");
+                central.give_large(header_of(block).cast::<Large>());
+            };
+        }
+        let first = unit_of(block) - (owner & BACK);
+        // SAFETY: a live block with an owner lies in an arena whose tables are whole.
+        let header = unsafe { header_of(block).as_ref() };
+        let last = threads::last(self.life.load(Ordering::Relaxed));
+        // SAFETY: the calling thread's part of this heap.
+        match unsafe { last.as_ref() } {
+            // SAFETY: the table says that the slab is this thread's; the block is live and given up.
+            Some(thread) if whose == last.addr() => unsafe { thread.give(&header.slabs[first], block) },
+            // SAFETY: a live block of the slab that begins there, and the caller gives it up.
+            _ => unsafe { header.remote[first].push(block) },
         }
     }
 
@@ -268,13 +276,15 @@ unsafe impl Resource for Heap {
         // SAFETY: a live block of this heap.
         let owner = unsafe { owner_of(block) };
         let last = threads::last(self.life.load(Ordering::Relaxed));
-        if owner & !BACK == last.addr() && !last.is_null() {
+        // Most blocks lie in the first unit of their slab, or in its only one. Where that is predicted and not computed, the
+        // slab's address does not wait for the table, and the next allocation not for that address: half of a pair's time.
+        if owner == last.addr() && !last.is_null() {
             // SAFETY: a block with an owner lies in an arena whose tables are whole.
             let header = unsafe { header_of(block).as_ref() };
             // SAFETY: the calling thread's part of this heap.
             let thread = unsafe { &*last };
             // SAFETY: the table says that the slab is this thread's; the block is live and given up.
-            return unsafe { thread.give(&header.slabs[unit_of(block) - (owner & BACK)], block) };
+            return unsafe { thread.give(&header.slabs[unit_of(block)], block) };
         }
         // SAFETY: the caller's promise.
         unsafe { self.give_elsewhere(block, owner) };
