@@ -362,7 +362,7 @@ impl State {
             }
             at = arena.next.get();
         }
-        let header = Header::reserve()?;
+        let header = Header::reserve(self.arenas.is_some())?;
         // SAFETY: just made.
         let arena = unsafe { header.as_ref() };
         arena.next.set(self.arenas);
