@@ -46,6 +46,14 @@ impl Heap {
         Some(NonNull::slice_from_raw_parts(block, len))
     }
 
+    /// Whether an address lies where some heap has its blocks, for callers that may be given anything: `false` is certain, `true` is
+    /// not yet a block. One load; [`Heap::block_at`] says more.
+    #[must_use]
+    #[inline(always)]
+    pub fn may_own(address: *const u8) -> bool {
+        windows::begun(address.addr())
+    }
+
     /// How many bytes a block has, which is what was asked for or a little more; all may be used. O(1).
     ///
     /// # Safety

@@ -4,6 +4,8 @@
 //! no thread for it; a heap of a program that idles has one if it asks (`Heap::decay_in_background`). What is given back was free
 //! at one tick and at the next, so it is between one period and two old.
 
+#![expect(unsafe_code, reason = "reaches the shared part of a heap")]
+
 use super::Heap;
 use super::central::{Central, State};
 use core::time::Duration;
@@ -77,6 +79,15 @@ impl Central {
 }
 
 impl Heap {
+    /// Changes how long memory is free before it goes back to the system by itself; see [`Heap::decaying`]. A thread of
+    /// [`Heap::decay_in_background`] keeps its period.
+    pub fn set_decay(&self, period: Option<Duration>) {
+        if let Some(central) = self.shared() {
+            // SAFETY: made by `begin`, and the heap is borrowed.
+            unsafe { central.as_ref() }.lock().clock.period = period;
+        }
+    }
+
     /// Starts a thread that gives memory back while the program does nothing: once a period, all that was free for one. What the
     /// caches of idle threads keep stays theirs. Twice is once more: ask once.
     ///
@@ -90,7 +101,8 @@ impl Heap {
     /// # Errors
     /// [`std::io::Error`] where no thread can be started.
     pub fn decay_in_background(&'static self) -> std::io::Result<()> {
-        let Some(period) = self.decay() else { return Ok(()) };
+        let set = self.central().map(|central| central.lock().clock.period);
+        let Some(period) = set.unwrap_or(self.decay()) else { return Ok(()) };
         std::thread::Builder::new().name("arenite decay".into()).stack_size(64 << 10).spawn(move || {
             loop {
                 std::thread::sleep(period);

@@ -4,7 +4,7 @@
 //! arena's tables say whose it is, and a free by its owner takes no lock and no locked operation.
 #![expect(unsafe_code, reason = "lends blocks and takes them back")]
 
-use super::arena::{Kind, header_of, kind_of, owner_of, unit_of};
+use super::arena::{Kind, base_of, header_of, kind_of, owner_of, unit_of};
 use super::central::{BACK, Central, SPAN};
 use super::classes::{LARGEST, SizeClasses};
 use super::large::{Large, OFFSET};
@@ -122,7 +122,7 @@ impl Heap {
         }
     }
 
-    fn shared(&self) -> Option<NonNull<Central>> {
+    pub(super) fn shared(&self) -> Option<NonNull<Central>> {
         NonNull::new(self.central.load(Ordering::Acquire)).or_else(|| self.begin())
     }
 
@@ -280,7 +280,7 @@ unsafe impl Resource for Heap {
         // slab's address does not wait for the table, and the next allocation not for that address: half of a pair's time.
         if owner == last.addr() && !last.is_null() {
             // SAFETY: a block with an owner lies in an arena whose tables are whole.
-            let header = unsafe { header_of(block).as_ref() };
+            let header = unsafe { &*base_of(block) };
             // SAFETY: the calling thread's part of this heap.
             let thread = unsafe { &*last };
             // SAFETY: the table says that the slab is this thread's; the block is live and given up.

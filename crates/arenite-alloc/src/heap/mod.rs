@@ -15,6 +15,7 @@ mod dry;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod heap;
 mod large;
+mod last;
 mod remote;
 mod slab;
 mod stats;

@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "follows pointers to thread heaps of live heaps")]
 
 use super::central::Central;
+use super::last;
 use super::thread_heap::ThreadHeap;
 use arenite_pages::{AroundFork, AtThreadExit, Lock, LockGuard, around_fork};
 use core::cell::Cell;
@@ -14,9 +15,8 @@ use core::ptr::{NonNull, null};
 /// How many heaps a thread uses without a lock at once.
 const MOST: usize = 8;
 
-// Neither has a destructor: the standard library's allocate, and what an allocator uses must not.
+// It has no destructor: the standard library's allocate, and what an allocator uses must not.
 thread_local! {
-    static LAST: Cell<(u64, *const ThreadHeap)> = const { Cell::new((0, null())) };
     static ALL: Cell<[Option<Entry>; MOST]> = const { Cell::new([None; MOST]) };
 }
 
@@ -96,7 +96,7 @@ pub(super) fn strike(central: NonNull<Central>) {
 /// The calling thread's part of a heap, if it was the last one that the thread used.
 #[inline(always)]
 pub(super) fn last(life: u64) -> *const ThreadHeap {
-    let (whose, thread) = LAST.get();
+    let (whose, thread) = last::get();
     if whose == life { thread } else { null() }
 }
 
@@ -116,7 +116,7 @@ pub(super) fn find(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
             let old = entries[place].replace(Entry { central, life: heap.life, thread });
             ALL.set(entries);
             // known before anything below may allocate
-            LAST.set((heap.life, thread.as_ptr()));
+            last::set((heap.life, thread.as_ptr()));
             if let Some(old) = old {
                 leave(old);
             }
@@ -125,7 +125,7 @@ pub(super) fn find(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
             thread
         }
     };
-    LAST.set((heap.life, thread.as_ptr()));
+    last::set((heap.life, thread.as_ptr()));
     Some(thread)
 }
 
@@ -174,7 +174,7 @@ fn leave(entry: Entry) {
 
 /// The thread ends. What its last destructors allocate after this begins a new table, and another call.
 fn leave_all() {
-    LAST.set((0, null()));
+    last::set((0, null()));
     let entries = ALL.replace([None; MOST]);
     entries.into_iter().flatten().for_each(leave);
 }

@@ -1,0 +1,72 @@
+//! What the environment sets.
+//!
+//! Rests on `getenv`. It is read once, when the library is loaded, before the program's own code.
+#![expect(unsafe_code, reason = "runs when the library is loaded, and reads the environment")]
+
+use crate::{HEAP, report};
+use core::ffi::{CStr, c_int};
+use core::time::Duration;
+use std::sync::OnceLock;
+
+/// Each variable with its values and what it does.
+pub const VARIABLES: &[(&str, &str, &str)] = &[
+    ("ARENITE_STATS", "1", "say at exit, on the standard error file, what the heap held"),
+    ("ARENITE_STATS", "FILE", "append it to FILE as one line of JSON for each process"),
+    (
+        "ARENITE_DECAY_MS",
+        "N",
+        "give memory back that was free for N milliseconds; 0: never by itself [default: 1000]",
+    ),
+    ("ARENITE_BACKGROUND", "1", "do so also while the program does nothing, from a thread"),
+];
+
+/// Where the statistics go.
+#[derive(Debug)]
+pub(crate) enum Statistics {
+    Terminal,
+    File(&'static CStr),
+}
+
+pub(crate) static STATISTICS: OnceLock<Statistics> = OnceLock::new();
+
+fn value(name: &CStr) -> Option<&'static CStr> {
+    // SAFETY: the name ends with a zero; the program's own code has not begun to change its environment.
+    let value = unsafe { libc::getenv(name.as_ptr()) };
+    // SAFETY: null is left out; the environment that a process begins with stays where it is.
+    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }).filter(|value| !value.is_empty())
+}
+
+fn wrong(name: &str, rule: &str) {
+    for part in ["arenite: ", name, " ", rule, "; it is left out\n"] {
+        crate::fatal::say(part.as_bytes());
+    }
+}
+
+extern "C" fn begin() {
+    if let Some(file) = value(c"ARENITE_STATS") {
+        let statistics = if file == c"1" { Statistics::Terminal } else { Statistics::File(file) };
+        let _first = STATISTICS.set(statistics);
+        // SAFETY: a function of that signature, which lives as long as the library: it cannot be unloaded before the program ends.
+        let _entered: c_int = unsafe { libc::atexit(at_exit) };
+    }
+    if let Some(period) = value(c"ARENITE_DECAY_MS") {
+        match period.to_str().ok().and_then(|period| period.parse().ok()) {
+            Some(0) => HEAP.set_decay(None),
+            Some(period) => HEAP.set_decay(Some(Duration::from_millis(period))),
+            None => wrong("ARENITE_DECAY_MS", "is a whole number of milliseconds"),
+        }
+    }
+    if value(c"ARENITE_BACKGROUND") == Some(c"1") && HEAP.decay_in_background().is_err() {
+        wrong("ARENITE_BACKGROUND", "asks for a thread, and none could be started");
+    }
+}
+
+extern "C" fn at_exit() {
+    report::at_exit();
+}
+
+/// What the dynamic loader calls.
+#[used]
+// The loader calls what stands in this section, functions of this signature, once.
+#[unsafe(link_section = ".init_array")]
+static BEGIN: extern "C" fn() = begin;
