@@ -4,5 +4,6 @@
 
 pub mod doctor;
 pub mod report;
+pub mod run;
 pub mod train;
 mod whole_file;

@@ -1,7 +1,7 @@
 //! The `arenite` command: parses, calls, and turns an error into an exit code (2: bad input, 1: it could not be done).
 
 use arenite_alloc::Front;
-use arenite_cli::{doctor, train};
+use arenite_cli::{doctor, run, train};
 use clap::{Parser, Subcommand};
 use std::error::Error;
 use std::process::ExitCode;
@@ -12,7 +12,11 @@ static FRONT: Front = Front::system();
 
 /// Memory for numerical and AI programs: see what it costs, and what it need not cost
 #[derive(Debug, Parser)]
-#[command(name = "arenite", version, after_help = "Examples:\n  arenite train\n  arenite doctor")]
+#[command(
+    name = "arenite",
+    version,
+    after_help = "Examples:\n  arenite train\n  arenite doctor\n  arenite run --compare -- git log --stat"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -22,6 +26,7 @@ struct Cli {
 enum Command {
     Train(train::TrainArgs),
     Doctor(doctor::DoctorArgs),
+    Run(run::RunArgs),
     /// One strategy of `train`, told what to do on standard input
     #[command(hide = true)]
     TrainWorker,
@@ -31,6 +36,10 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Train(args) => train::run(&args).map_err(|error| (error.exit_code(), error.into())),
         Command::Doctor(args) => doctor::run(&args).map_err(|error| (1, error.into())),
+        Command::Run(args) => match run::run(&args) {
+            Ok(code) => return ExitCode::from(code),
+            Err(error) => Err((error.exit_code(), error.into())),
+        },
         Command::TrainWorker => train::work(&FRONT).map_err(|error| (1, error.into())),
     };
     match done {

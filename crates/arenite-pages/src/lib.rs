@@ -21,6 +21,7 @@
 //! Linux is the first platform; what a kernel lacks is a typed error that says so. Each facility has an example of under 80
 //! lines in this crate's `examples/`.
 
+mod child;
 mod copy;
 mod error;
 mod faults;
@@ -40,6 +41,7 @@ mod ring;
 mod scalar;
 mod sync;
 
+pub use child::wait_measured;
 pub use error::{PageCall, PageCause, PageError};
 pub use faults::{Faults, thread_faults};
 pub use file::{
@@ -53,7 +55,7 @@ pub use numa::{
     NumaAllocator, NumaBlock, NumaDistribution, NumaError, NumaPolicy, bind_range, current_numa_node,
     migrate_range, numa_alloc, numa_distribution, numa_free, numa_node, numa_node_count,
 };
-pub use os::{AroundFork, AtThreadExit, around_fork};
+pub use os::{AroundFork, AtThreadExit, Usage, around_fork};
 pub use pages::Pages;
 pub use pressure_trigger::{PressureError, PressureTrigger, StallKind};
 pub use region::{

@@ -2,8 +2,8 @@
 //!
 //! Rests on one static [`Heap`](arenite_alloc::Heap), which works before `main`, in every thread and after `main`. The functions are
 //! those of the C library with its rules (errno, alignment, overflow); C++'s `new` and `delete` arrive through `malloc` and `free`.
-//! A block that is given back and is none ends the program with a line that says so, as the C library does. What can be set stands
-//! in [`VARIABLES`]; `arenite run` sets it.
+//! A block that is given back and is none ends the program with a line that says so, as the C library does. What can be set by
+//! variables stands in `docs/preload.md`; `arenite run` sets it.
 //!
 //! | function | what differs from the C library |
 //! |---|---|
@@ -17,8 +17,6 @@ mod fatal;
 pub mod interface;
 mod report;
 mod variables;
-
-pub use variables::VARIABLES;
 
 use arenite_alloc::Heap;
 

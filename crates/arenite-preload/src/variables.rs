@@ -1,24 +1,12 @@
 //! What the environment sets.
 //!
-//! Rests on `getenv`. It is read once, when the library is loaded, before the program's own code.
+//! Rests on `getenv`. The variables stand in `docs/preload.md`; they are read once, when the library is loaded, before the program's own code.
 #![expect(unsafe_code, reason = "runs when the library is loaded, and reads the environment")]
 
 use crate::{HEAP, report};
 use core::ffi::{CStr, c_int};
 use core::time::Duration;
 use std::sync::OnceLock;
-
-/// Each variable with its values and what it does.
-pub const VARIABLES: &[(&str, &str, &str)] = &[
-    ("ARENITE_STATS", "1", "say at exit, on the standard error file, what the heap held"),
-    ("ARENITE_STATS", "FILE", "append it to FILE as one line of JSON for each process"),
-    (
-        "ARENITE_DECAY_MS",
-        "N",
-        "give memory back that was free for N milliseconds; 0: never by itself [default: 1000]",
-    ),
-    ("ARENITE_BACKGROUND", "1", "do so also while the program does nothing, from a thread"),
-];
 
 /// Where the statistics go.
 #[derive(Debug)]

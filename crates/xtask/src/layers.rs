@@ -46,7 +46,7 @@ pub const HOUSE: &[Room] = &[
     // the front doors
     room("arenite", &["arenite-tensor", "arenite-advise", "arenite-integrity"]),
     // the command runs the workloads, which are not published
-    unpublished("arenite-cli", &["arenite", "workloads"]),
+    Room { tests_with: &["arenite-preload"], ..unpublished("arenite-cli", &["arenite", "workloads"]) },
     room("arenite-preload", &["arenite"]),
     room("arenite-python", &["arenite"]),
     room("arenite-capi", &["arenite"]),

@@ -11,8 +11,13 @@ use std::path::{Path, PathBuf};
 pub const LONGEST: usize = 600;
 
 /// Folders in which the operating system and drivers may be called.
-pub const CALLERS: [&str; 3] =
-    ["crates/arenite-pages/src/os/", "crates/arenite-device/src/cuda/", "crates/arenite-device/src/vulkan/"];
+pub const CALLERS: [&str; 4] = [
+    "crates/arenite-pages/src/os/",
+    "crates/arenite-device/src/cuda/",
+    "crates/arenite-device/src/vulkan/",
+    // is a part of a C library
+    "crates/arenite-preload/src/",
+];
 
 /// Crates that are measured or run beside the house and call what they need.
 pub const EXEMPT: [&str; 2] = ["crates/rivals/", "crates/xtask/"];

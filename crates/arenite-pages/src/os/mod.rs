@@ -26,6 +26,21 @@ mod unsupported;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unsupported::*;
 
+/// What a process used, itself and those of its children that it waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time in the program.
+    pub user: core::time::Duration,
+    /// Processor time in the kernel for it.
+    pub system: core::time::Duration,
+    /// Page faults without disk.
+    pub minor_faults: u64,
+    /// Page faults with disk.
+    pub major_faults: u64,
+    /// The most bytes that the largest of these processes had in memory.
+    pub resident_peak: usize,
+}
+
 /// What a mapping may be used for. There is no write without read, and no write with execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {

@@ -1,0 +1,143 @@
+//! The library in programs that know nothing of it: every function, threads, forks, before and after `main`; misuse; statistics.
+#![expect(clippy::unwrap_used, reason = "the helpers of a test")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The library, which lies beside the test or a folder above.
+fn library() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let found =
+        test.ancestors().map(|folder| folder.join("libarenite_preload.so")).find(|path| path.is_file());
+    found.expect("the library is built with its tests")
+}
+
+/// A C program; `None`, said aloud, where there is no compiler.
+fn compiled(folder: &Path, name: &str, source: &str) -> Option<PathBuf> {
+    let (file, program) = (folder.join(format!("{name}.c")), folder.join(name));
+    std::fs::write(&file, source).unwrap();
+    let made = Command::new("cc")
+        .args(["-O1", "-fno-builtin", "-w", "-pthread", "-o"])
+        .args([&program, &file])
+        .output();
+    match made {
+        Ok(made) => {
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            Some(program)
+        }
+        Err(_) => {
+            println!("skipped: there is no C compiler `cc`");
+            None
+        }
+    }
+}
+
+fn preloaded(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env("LD_PRELOAD", library());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn n08_every_function_of_the_c_interface_keeps_its_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = compiled(folder.path(), "interface", include_str!("interface.c")) else { return };
+    let said: Output = preloaded(&program).output().unwrap();
+    assert_eq!((text(&said.stdout).as_str(), text(&said.stderr).as_str()), ("fine\n", ""));
+    assert!(said.status.success());
+    // it is this library that served it: the statistics of the same run say so
+    let figures = folder.path().join("figures.json");
+    assert!(preloaded(&program).env("ARENITE_STATS", &figures).output().unwrap().status.success());
+    let lines = std::fs::read_to_string(&figures).unwrap();
+    assert_eq!(lines.lines().count(), 1, "children end by _exit and say nothing: {lines}");
+    assert!(lines.contains("\"name\":\"interface\"") && lines.contains("\"peak_in_use\":"), "{lines}");
+}
+
+#[test]
+fn n10_a_free_of_what_is_no_block_ends_the_program_with_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "#include <stdlib.h>\nint main(int n, char **a) { static char s[64]; \
+                  if (n > 1) return realloc(s + 8, 9) != 0; free(s + 8); return 0; }";
+    let Some(program) = compiled(folder.path(), "foreign", source) else { return };
+    for (args, call) in [(&[][..], "free(0x"), (&["realloc"][..], "realloc(0x")] {
+        let said = preloaded(&program).args(args).output().unwrap();
+        let error = text(&said.stderr);
+        assert!(error.starts_with(&format!("arenite: {call}")) && error.contains("not a block"), "{error}");
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&said.status), Some(6));
+    }
+}
+
+#[test]
+fn n08_statistics_are_said_at_exit_and_wrong_variables_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "#include <stdlib.h>\n#include <string.h>\nint main(void) { char *p = malloc(30 << 20); \
+                  memset(p, 1, 30 << 20); free(p); return 3; }";
+    let Some(program) = compiled(folder.path(), "large", source) else { return };
+    let said =
+        preloaded(&program).env("ARENITE_STATS", "1").env("ARENITE_DECAY_MS", "soon").output().unwrap();
+    let error = text(&said.stderr);
+    assert_eq!(said.status.code(), Some(3));
+    assert!(error.contains("ARENITE_DECAY_MS is a whole number of milliseconds; it is left out"), "{error}");
+    assert!(error.contains("peak in use         30 MiB") && error.contains("resident peak"), "{error}");
+    let said = preloaded(&program).env("ARENITE_STATS", "/nosuch/folder/file").output().unwrap();
+    assert!(text(&said.stderr).contains("cannot be written"), "{}", text(&said.stderr));
+    let quiet =
+        preloaded(&program).env("ARENITE_BACKGROUND", "1").env("ARENITE_DECAY_MS", "5").output().unwrap();
+    assert_eq!((quiet.status.code(), text(&quiet.stderr).as_str()), (Some(3), ""));
+}
+
+#[test]
+fn n08_an_idle_program_gives_its_memory_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n\
+        static long pages(void) { long all, here; FILE *f = fopen(\"/proc/self/statm\", \"r\"); \
+        fscanf(f, \"%ld %ld\", &all, &here); fclose(f); return here; }\n\
+        int main(void) { static char *p[2000]; for (int i = 0; i < 2000; i++) { p[i] = malloc(100000); \
+        memset(p[i], 1, 100000); } for (int i = 0; i < 2000; i++) free(p[i]); long full = pages(); \
+        for (int i = 0; i < 100 && pages() > full / 5; i++) usleep(100000); return pages() > full / 5; }";
+    let Some(program) = compiled(folder.path(), "idle", source) else { return };
+    let status =
+        preloaded(&program).env("ARENITE_BACKGROUND", "1").env("ARENITE_DECAY_MS", "100").status().unwrap();
+    assert!(status.success(), "what was freed is still resident");
+}
+
+#[test]
+fn n08_programs_that_nobody_wrote_for_it_say_the_same() {
+    let script = "import threading, multiprocessing, json\n\
+        def work(n): return sum(len(str(i) * (i % 50)) for i in range(n))\n\
+        if __name__ == '__main__':\n\
+        \x20   threads = [threading.Thread(target=work, args=(20000,)) for _ in range(8)]\n\
+        \x20   [t.start() for t in threads]; [t.join() for t in threads]\n\
+        \x20   with multiprocessing.Pool(3) as pool: print(sum(pool.map(work, [9000] * 6)))\n";
+    let programs: &[(&str, &[&str])] = &[
+        ("python3", &["-c", script]),
+        ("perl", &["-e", "$h{$_} = 'x' x ($_ % 90) for 1..90000; print scalar(keys %h), qq(\\n)"]),
+        ("cc", &["--version"]),
+        ("git", &["--version"]),
+        ("sh", &["-c", "for i in 1 2 3 4 5 6 7 8; do echo $i | sort; done"]),
+    ];
+    for (program, args) in programs {
+        let Ok(plain) = Command::new(program).args(*args).output() else {
+            println!("skipped: there is no {program}");
+            continue;
+        };
+        let with = preloaded(program).args(*args).output().unwrap();
+        assert_eq!((text(&with.stdout), with.status), (text(&plain.stdout), plain.status), "{program}");
+        assert!(!plain.stdout.is_empty(), "{program} says something");
+    }
+}
+
+#[test]
+fn every_variable_that_is_read_is_documented() {
+    let (code, document) = (include_str!("../src/variables.rs"), include_str!("../../../docs/preload.md"));
+    let names = code.split("value(c\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let names: std::collections::BTreeSet<_> = names.collect();
+    assert!(names.len() >= 3, "{names:?}");
+    for name in names {
+        assert!(document.contains(&format!("| `{name}` |")), "{name} is missing in docs/preload.md");
+    }
+}
