@@ -44,6 +44,12 @@ extern "C" fn begin() {
             None => wrong("ARENITE_DECAY_MS", "is a whole number of milliseconds"),
         }
     }
+    match value(c"ARENITE_HUGE_PAGES") {
+        None => {}
+        Some(wanted) if wanted == c"0" => HEAP.set_huge_pages(false),
+        Some(wanted) if wanted == c"1" => HEAP.set_huge_pages(true),
+        Some(_) => wrong("ARENITE_HUGE_PAGES", "is 0 or 1"),
+    }
     if value(c"ARENITE_BACKGROUND") == Some(c"1") && HEAP.decay_in_background().is_err() {
         wrong("ARENITE_BACKGROUND", "asks for a thread, and none could be started");
     }

@@ -26,6 +26,17 @@ const STEP: usize = 32;
 const HUGE: usize = 256;
 const WORDS: usize = UNITS / 64;
 
+/// When an arena asks for huge pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Huge {
+    /// From its start: the heap is large already.
+    AtOnce,
+    /// When it is large itself.
+    Later,
+    /// Not at all.
+    Never,
+}
+
 /// What begins at a multiple of 256 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -54,7 +65,9 @@ pub(super) struct Header {
     aged: [Cell<u64>; WORDS],
     /// How many units are committed.
     committed_units: Cell<usize>,
-    /// Whether huge pages were asked for.
+    /// Whether huge pages were asked for, or shall never be.
+    huge_asked: Cell<bool>,
+    /// Whether they may be there.
     huge: Cell<bool>,
     /// Bytes of the slots that are dry; their slabs' owners change it.
     pub(super) dry_bytes: AtomicUsize,
@@ -116,8 +129,8 @@ pub(super) unsafe fn kind_of(block: NonNull<u8>) -> Kind {
 impl Header {
     /// A new arena; `None` where there are no addresses or no memory for its tables.
     ///
-    /// `second`: the heap has one already, and is large enough for huge pages from the start.
-    pub(super) fn reserve(second: bool) -> Option<NonNull<Self>> {
+    /// `huge`: whether to ask for huge pages: at once, later, or never.
+    pub(super) fn reserve(huge: Huge) -> Option<NonNull<Self>> {
         let region = RegionOptions::new().labelled("heap").aligned(ARENA).reserve(ARENA).ok()?;
         region.commit(0, HEAD * UNIT).ok()?;
         let base: NonNull<Self> = region.as_ptr().cast();
@@ -135,8 +148,10 @@ impl Header {
         // SAFETY: the field of the tables just made, which nobody reads yet.
         unsafe { slot.write(MaybeUninit::new(region)) };
         windows::set(base.addr().get(), true);
-        if second {
-            header.ask_for_huge(HEAD);
+        match huge {
+            Huge::AtOnce => header.ask_for_huge(HEAD),
+            Huge::Later => {}
+            Huge::Never => header.huge_asked.set(true),
         }
         Some(base)
     }
@@ -222,7 +237,7 @@ impl Header {
             // as far as nothing is committed, in steps of large pages, but not beyond what there is
             let wish = (first + count).next_multiple_of(STEP).min(UNITS);
             let end = (unit..wish).find(|&unit| is_set(&self.committed, unit)).unwrap_or(wish);
-            if !self.huge.get() && self.committed_units.get() >= HUGE {
+            if !self.huge_asked.get() && self.committed_units.get() >= HUGE {
                 self.ask_for_huge(unit);
             }
             self.region().commit(unit * UNIT, (end - unit) * UNIT).ok()?;
@@ -236,10 +251,16 @@ impl Header {
     /// Asks for huge pages from a unit on: one mapping more, fewer faults, and addresses that the processor looks up faster.
     #[cold]
     fn ask_for_huge(&self, unit: usize) {
+        self.huge_asked.set(true);
         self.huge.set(true);
         let from = unit.next_multiple_of(STEP);
         // a kernel without huge pages refuses, and gives small ones
         let _advised: Result<(), _> = self.region().advise_huge(from * UNIT, ARENA - from * UNIT, true);
+    }
+
+    /// Whether the arena may still ask for huge pages.
+    pub(super) fn let_ask(&self, may: bool) {
+        self.huge_asked.set(!may || self.huge.get());
     }
 
     /// Gives units back; their memory stays.

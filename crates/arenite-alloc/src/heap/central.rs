@@ -4,7 +4,7 @@
 //! hundreds of small blocks.
 #![expect(unsafe_code, reason = "hands out slabs, and memory for thread heaps")]
 
-use super::arena::{Header, header_of, unit_of};
+use super::arena::{Header, Huge, header_of, unit_of};
 use super::classes::{MOST, SizeClasses};
 use super::decay::Clock;
 use super::dry;
@@ -61,6 +61,8 @@ pub(super) struct State {
     pub(super) large_bytes: usize,
     /// Of them, those of spans, whose units the arenas count.
     pub(super) span_bytes: usize,
+    /// Whether to ask for huge pages.
+    pub(super) huge: bool,
     pub(super) clock: Clock,
     pub(super) peaks: Peaks,
 }
@@ -71,7 +73,7 @@ unsafe impl Send for State {}
 const THREAD: Layout = Layout::new::<ThreadHeap>();
 
 impl Central {
-    pub(super) fn new(classes: SizeClasses, decay: Option<Duration>) -> Self {
+    pub(super) fn new(classes: SizeClasses, decay: Option<Duration>, huge: bool) -> Self {
         static LIVES: AtomicU64 = AtomicU64::new(1);
         let life = LIVES.fetch_add(1, Ordering::Relaxed);
         let state = State {
@@ -84,6 +86,7 @@ impl Central {
             large_blocks: 0,
             large_bytes: 0,
             span_bytes: 0,
+            huge,
             clock: Clock::new(decay),
             peaks: Peaks::NONE,
         };
@@ -229,13 +232,13 @@ impl Central {
         if align > super::large::OFFSET {
             return None;
         }
-        let kept = state.kept.take(size);
+        let (kept, huge) = (state.kept.take(size), state.huge);
         self.look_at_clock(&mut state, true);
         drop(state);
-        let large = kept.or_else(|| Large::reserve(size)).or_else(|| {
+        let large = kept.or_else(|| Large::reserve(size, huge)).or_else(|| {
             // what is kept may be what is missing
             let gone = self.lock().kept.trim(0);
-            if gone > 0 { Large::reserve(size) } else { None }
+            if gone > 0 { Large::reserve(size, huge) } else { None }
         })?;
         // SAFETY: a live head that nobody else has.
         let bytes = unsafe { large.as_ref() }.committed();
@@ -312,7 +315,8 @@ impl Central {
             self.note_held(&mut state);
             return Some(Large::block(large));
         }
-        let wider = Large::reserve(size)?;
+        let huge = self.lock().huge;
+        let wider = Large::reserve(size, huge)?;
         // SAFETY: a live head that nobody else has.
         let target = unsafe { wider.as_ref() };
         // SAFETY: the caller has the one block, this call the other.
@@ -362,7 +366,11 @@ impl State {
             }
             at = arena.next.get();
         }
-        let header = Header::reserve(self.arenas.is_some())?;
+        let header = Header::reserve(match self.arenas {
+            _ if !self.huge => Huge::Never,
+            Some(_) => Huge::AtOnce,
+            None => Huge::Later,
+        })?;
         // SAFETY: just made.
         let arena = unsafe { header.as_ref() };
         arena.next.set(self.arenas);

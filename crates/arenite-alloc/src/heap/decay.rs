@@ -88,6 +88,17 @@ impl Heap {
         }
     }
 
+    /// Changes whether huge pages are asked for from now on; see [`Heap::on_huge_pages`].
+    pub fn set_huge_pages(&self, wanted: bool) {
+        if let Some(central) = self.shared() {
+            // SAFETY: made by `begin`, and the heap is borrowed.
+            let central = unsafe { central.as_ref() };
+            let mut state = central.lock();
+            state.huge = wanted;
+            state.each_arena(|header| header.let_ask(wanted));
+        }
+    }
+
     /// Starts a thread that gives memory back while the program does nothing: once a period, all that was free for one. What the
     /// caches of idle threads keep stays theirs. Twice is once more: ask once.
     ///

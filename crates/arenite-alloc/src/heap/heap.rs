@@ -48,6 +48,7 @@ pub struct Heap {
     pub(super) life: AtomicU64,
     classes: SizeClasses,
     decay: Option<Duration>,
+    huge: bool,
     label: Label,
 }
 
@@ -67,7 +68,7 @@ impl Heap {
     #[must_use]
     pub const fn with_classes(classes: SizeClasses) -> Self {
         let (central, life) = (AtomicPtr::new(core::ptr::null_mut()), AtomicU64::new(0));
-        Self { central, life, classes, decay: Some(DECAY), label: Label::new("heap") }
+        Self { central, life, classes, decay: Some(DECAY), huge: true, label: Label::new("heap") }
     }
 
     /// The same, whose memory goes back to the system when it was free for `period`, one second at first; `None`: only when it is
@@ -76,6 +77,14 @@ impl Heap {
     #[must_use]
     pub const fn decaying(mut self, period: Option<Duration>) -> Self {
         self.decay = period;
+        self
+    }
+
+    /// The same, which asks for huge pages or does not. It does at first, from 16 MiB on: fewer faults, and addresses that the
+    /// processor looks up faster, for memory that is found 2 MiB at a time.
+    #[must_use]
+    pub const fn on_huge_pages(mut self, wanted: bool) -> Self {
+        self.huge = wanted;
         self
     }
 
@@ -96,7 +105,7 @@ impl Heap {
     #[cold]
     fn begin(&self) -> Option<NonNull<Central>> {
         let memory: NonNull<Central> = Pages::new().allocate(CENTRAL).ok()?.cast();
-        let central = Central::new(self.classes, self.decay);
+        let central = Central::new(self.classes, self.decay, self.huge);
         let life = central.life;
         // SAFETY: fresh memory of that layout.
         unsafe { memory.write(central) };

@@ -50,8 +50,8 @@ impl core::fmt::Debug for Large {
 }
 
 impl Large {
-    /// A new block of at least `size` bytes, zeroed; whether it is fresh is in its being new.
-    pub(super) fn reserve(size: usize) -> Option<NonNull<Self>> {
+    /// A new block of at least `size` bytes, zeroed; with `huge` on huge pages, where the system has them.
+    pub(super) fn reserve(size: usize, huge: bool) -> Option<NonNull<Self>> {
         let whole = size.checked_next_multiple_of(page_size())?;
         // room to grow: twice as much and some, as far as there are addresses
         let wish = whole.checked_mul(2)?.checked_add(64 << 20)?.checked_add(OFFSET)?;
@@ -61,7 +61,10 @@ impl Large {
         // as much of the head as an arena's table of owners would be asked for
         let head = (core::mem::offset_of!(Header, remote)).next_multiple_of(page_size());
         region.commit(0, head).ok()?;
-        let _advised: Result<(), _> = region.advise_huge(OFFSET, region.len() - OFFSET, true);
+        if huge {
+            // a kernel without huge pages refuses, and gives small ones
+            let _advised: Result<(), _> = region.advise_huge(OFFSET, region.len() - OFFSET, true);
+        }
         region.commit(OFFSET, whole).ok()?;
         let base: NonNull<Self> = region.as_ptr().cast();
         let large = Self {
