@@ -23,5 +23,5 @@ pub use checked::{Checked, Locked, System, SystemAllocator, ThreadSafeAllocator}
 pub use containers::{LocalHandle, SharedHandle};
 pub use front::{Front, FrontCounts, Recycling};
 pub use global::Global;
-pub use heap::{ClassStats, Heap, HeapStats, SizeClasses};
+pub use heap::{Caller, ClassStats, Hardening, Heap, HeapStats, Misuse, MisuseReport, SizeClasses};
 pub use pool::{Pool, PoolAllocator, SharedPool, SizedPools};

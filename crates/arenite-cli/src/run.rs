@@ -16,13 +16,17 @@ use thiserror::Error;
 /// Run a program on arenite's heap
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  arenite run -- git log --stat\n  arenite run --stats -- python3 train.py\n  \
+    after_help = "Examples:\n  arenite run -- git log --stat\n  arenite run --stats -- python3 train.py\n  arenite run --hardened -- ./program\n  \
 arenite run --compare --rounds 11 -- gcc -O2 -c big.c\n  \
 arenite run --compare --against libmimalloc.so -- node app.js\n\n\
 The program's exit code is passed on; 128 and the signal where one ended it; 2 where it cannot be run so.\n\
 Variables that the library reads (ARENITE_STATS, ARENITE_DECAY_MS, …) are in docs/preload.md."
 )]
 pub struct RunArgs {
+    /// Find misuse of memory, and end the program with a report: double frees, frees of what is no block, writes after a free and
+    /// beyond an end
+    #[arg(long)]
+    pub hardened: bool,
     /// Say at the end what the heap held: peaks, faults, the largest classes
     #[arg(long, conflicts_with = "compare")]
     pub stats: bool,

@@ -39,6 +39,7 @@ mod pressure_trigger;
 mod region;
 mod ring;
 mod scalar;
+mod seed;
 mod sync;
 
 pub use child::wait_measured;
@@ -64,3 +65,4 @@ pub use region::{
 };
 pub use ring::{Consumer, Producer, Reserved, RingError, RingFile, WaitError, ring_buffer};
 pub use scalar::{Scalar, ScalarType, ScalarTypeError, Scalars};
+pub use seed::random_seed;

@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "runs when the library is loaded, and reads the environment")]
 
 use crate::{HEAP, report};
+use arenite_alloc::Hardening;
 use core::ffi::{CStr, c_int};
 use core::time::Duration;
 use std::sync::OnceLock;
@@ -36,6 +37,13 @@ extern "C" fn begin() {
         let _first = STATISTICS.set(statistics);
         // SAFETY: a function of that signature, which lives as long as the library: it cannot be unloaded before the program ends.
         let _entered: c_int = unsafe { libc::atexit(at_exit) };
+    }
+    match value(c"ARENITE_HARDENED") {
+        None => {}
+        Some(wanted) if wanted == c"0" => {}
+        // no thread of the program's has begun
+        Some(wanted) if wanted == c"1" => HEAP.harden(Hardening::ALL),
+        Some(_) => wrong("ARENITE_HARDENED", "is 0 or 1"),
     }
     if let Some(period) = value(c"ARENITE_DECAY_MS") {
         match period.to_str().ok().and_then(|period| period.parse().ok()) {

@@ -49,6 +49,8 @@ fn n08_every_function_of_the_c_interface_keeps_its_rules() {
     let said: Output = preloaded(&program).output().unwrap();
     assert_eq!((text(&said.stdout).as_str(), text(&said.stderr).as_str()), ("fine\n", ""));
     assert!(said.status.success());
+    let said = preloaded(&program).env("ARENITE_HARDENED", "1").output().unwrap();
+    assert_eq!((text(&said.stdout).as_str(), text(&said.stderr).as_str()), ("fine\n", ""));
     // it is this library that served it: the statistics of the same run say so
     let figures = folder.path().join("figures.json");
     assert!(preloaded(&program).env("ARENITE_STATS", &figures).output().unwrap().status.success());
@@ -69,6 +71,33 @@ fn n10_a_free_of_what_is_no_block_ends_the_program_with_a_line() {
         assert!(error.starts_with(&format!("arenite: {call}")) && error.contains("not a block"), "{error}");
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&said.status), Some(6));
     }
+}
+
+#[test]
+fn n10_a_hardened_program_ends_with_a_report_of_its_misuse() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "#include <stdlib.h>\n#include <string.h>\nint main(int n, char **a) { char *volatile p = malloc(100); \
+        memset(p, 1, 100); switch (a[1][0]) { case 'd': free(p); free(p); break; case 'o': p[103] = 9; free(p); break; \
+        case 'i': free(p + 16); break; case 'u': free(p); p[50] = 1; for (int i = 0; i < 300000; i++) free(malloc(100)); \
+        break; case 'g': { volatile char *q = malloc(65536); for (int i = 0; i < 1 << 20; i++) q[i] = 1; } } return 0; }";
+    let Some(program) = compiled(folder.path(), "misuse", source) else { return };
+    let cases = [
+        ("d", "the block is already free; block 0x"),
+        ("o", "written to beyond its end; block 0x"),
+        ("i", "inside a block, not its start"),
+        ("u", "written to after it was freed; block 0x"),
+    ];
+    for (case, says) in cases {
+        let said = preloaded(&program).arg(case).env("ARENITE_HARDENED", "1").output().unwrap();
+        let error = text(&said.stderr);
+        assert!(error.starts_with("arenite: heap misused: 0x") && error.contains(says), "{case}: {error}");
+        if case != "i" {
+            assert!(error.contains("(100 bytes); taken by thread 1 in call "), "{case}: {error}");
+        }
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&said.status), Some(6));
+    }
+    let said = preloaded(&program).arg("g").env("ARENITE_HARDENED", "1").output().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&said.status), Some(11), "the guard page");
 }
 
 #[test]

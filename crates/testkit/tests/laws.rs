@@ -44,6 +44,7 @@ resource_laws!(in_a_file, in_a_file(), EACH);
 
 // Heaps.
 resource_laws!(heap, Heap::new(), HEAP);
+resource_laws!(hardened_heap, Heap::new().hardened(Hardening::ALL), HEAP);
 resource_laws!(heap_of_binary_classes, Heap::with_classes(SizeClasses::Binary), HEAP);
 
 // Arenas over a range.

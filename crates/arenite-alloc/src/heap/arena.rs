@@ -312,6 +312,17 @@ impl Header {
         unsafe { self.region().discard(bytes.start, bytes.len()) }.is_ok()
     }
 
+    /// Makes a unit fault, whatever it is used for. False: the system refuses.
+    pub(super) fn close(&self, unit: usize) -> bool {
+        // SAFETY: a unit that was just taken, or is given up: nobody has a block in it.
+        unsafe { self.region().decommit(unit * UNIT, UNIT) }.is_ok()
+    }
+
+    /// Ends that. False: the system refuses.
+    pub(super) fn open(&self, unit: usize) -> bool {
+        self.region().commit(unit * UNIT, UNIT).is_ok()
+    }
+
     /// The addresses of the arena.
     pub(super) fn addresses(&self) -> core::ops::Range<usize> {
         let base = self.region().as_ptr().addr().get();

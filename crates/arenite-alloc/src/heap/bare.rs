@@ -5,7 +5,9 @@
 
 use super::Heap;
 use super::arena::{ARENA, Kind, header_of, kind_of, owner_of, unit_of};
-use super::central::{BACK, SPAN};
+use super::central::{BACK, Central, SPAN};
+use super::guarded::HARDENED;
+use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{Large, OFFSET};
 use super::slab::UNIT;
 use super::windows;
@@ -26,8 +28,9 @@ impl Heap {
     /// use arenite_core::{AllocError, Block};
     /// let heap = Heap::new();
     /// let block = Block::new_in(AllocError::layout(1000, 8)?, &heap)?;
-    /// assert_eq!(Heap::block_at(block.as_ptr()).unwrap().len(), 1024);
-    /// assert!(Heap::block_at(block.as_ptr().wrapping_add(8)).is_none());
+    /// let start = block.as_ptr().as_ptr();
+    /// assert_eq!(Heap::block_at(start).unwrap().len(), 1024);
+    /// assert!(Heap::block_at(start.wrapping_add(8)).is_none());
     /// assert!(Heap::block_at([0_u8; 8].as_ptr()).is_none());
     /// # Ok::<(), AllocError>(())
     /// ```
@@ -69,6 +72,12 @@ impl Heap {
         // SAFETY: a block with an owner lies in an arena whose tables are whole.
         let header = unsafe { header_of(block).as_ref() };
         let slab = &header.slabs[unit_of(block) - (owner & BACK)];
+        if owner & !BACK == HARDENED {
+            // SAFETY: the caller's promise; the table says whose it is. What lies beyond is looked at when it is freed.
+            return self
+                .hardening()
+                .map_or(0, |hardening| unsafe { Central::size_guarded(hardening, block, owner) });
+        }
         if owner == SPAN { usize::from(slab.units.get()) * UNIT } else { slab.block.get() as usize }
     }
 
@@ -80,6 +89,80 @@ impl Heap {
     pub unsafe fn free(&self, block: NonNull<u8>) {
         // SAFETY: the caller's promise; a heap finds the size itself.
         unsafe { self.deallocate(block, UNKNOWN) };
+    }
+
+    /// Gives a block back if it is one: null is nothing, and every address that is not the start of a block of some heap is refused.
+    /// Of a [hardened](Heap::hardened) heap a block that is already free is refused, too, and one that was written to beyond its
+    /// end. O(1); a hardened heap also looks at the bytes that it filled.
+    ///
+    /// ```
+    /// use arenite_alloc::{Hardening, Heap, Misuse};
+    /// use arenite_core::{AllocError, Resource};
+    /// let heap = Heap::new().hardened(Hardening::ALL);
+    /// let block = heap.allocate(AllocError::layout(100, 8)?)?.cast::<u8>().as_ptr();
+    /// // SAFETY: nobody uses the block afterwards.
+    /// let free = |address| unsafe { heap.try_free(address) };
+    /// assert_eq!(free(block.wrapping_add(8)).unwrap_err().misuse, Misuse::Interior);
+    /// assert_eq!(free(block), Ok(()));
+    /// let report = free(block).unwrap_err();
+    /// assert_eq!((report.misuse, report.block.unwrap().1), (Misuse::DoubleFree, 100));
+    /// assert_eq!(free([0_u8; 9].as_mut_ptr()).unwrap_err().misuse, Misuse::NotABlock);
+    /// # Ok::<(), AllocError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`MisuseReport`] with what is known of the block; nothing was freed.
+    ///
+    /// # Safety
+    /// If the address is that of a live block, it is one of this heap, and nobody uses it afterwards.
+    pub unsafe fn try_free(&self, address: *mut u8) -> Result<(), MisuseReport> {
+        let Some(block) = NonNull::new(address) else { return Ok(()) };
+        let wrong = |misuse| Err(MisuseReport::of(misuse, block.addr().get()));
+        if !windows::begun(block.addr().get()) {
+            return wrong(Misuse::NotABlock);
+        }
+        // SAFETY: tables or a head begin that window.
+        if unsafe { kind_of(block) } == Kind::Arena {
+            // SAFETY: as above.
+            let owner = unsafe { owner_of(block) };
+            if owner & !BACK == HARDENED {
+                // SAFETY: the table says whose it is; the caller's promise.
+                return unsafe { self.give_guarded(block, owner) };
+            }
+            if owner == 0 {
+                return wrong(Misuse::NotABlock);
+            }
+        }
+        if Self::block_at(address).is_none() {
+            return wrong(Misuse::Interior);
+        }
+        // SAFETY: the start of a block; the caller's promise.
+        unsafe { self.free(block) };
+        Ok(())
+    }
+
+    /// Takes a block of a hardened heap back.
+    ///
+    /// # Safety
+    /// The address lies in a unit that is marked as a hardened heap's, by `owner`. If it is a live block, it is one of this heap, and
+    /// nobody uses it afterwards.
+    pub(super) unsafe fn give_guarded(&self, address: NonNull<u8>, owner: usize) -> Result<(), MisuseReport> {
+        let nothing = MisuseReport::of(Misuse::NotABlock, address.addr().get());
+        let central = self.central().ok_or(nothing)?;
+        let hardening = central.hardening.get().ok_or(nothing)?;
+        // SAFETY: the caller's promises.
+        unsafe { central.give_guarded(*hardening, address, owner) }
+    }
+
+    /// Hardens a heap that is in use, for the blocks that it lends from now on; those lent before stay as they are. Only before other
+    /// threads use it, and once: a second call changes nothing.
+    pub fn harden(&self, hardening: Hardening) {
+        let Some(central) = self.shared() else { return };
+        // SAFETY: made by `begin`, and the heap is borrowed.
+        let _first: Result<(), Hardening> = unsafe { central.as_ref() }.hardening.set(hardening);
+        if let Some(thread) = self.thread() {
+            thread.leave();
+        }
     }
 
     /// Makes a block whose layout nobody kept larger or smaller: where it is, by moving its OS pages, or by a copy.

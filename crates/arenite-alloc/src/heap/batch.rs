@@ -7,6 +7,7 @@
 use super::Heap;
 use super::arena::{header_of, owner_of, unit_of};
 use super::central::{ABANDONED, BACK, SPAN};
+use super::guarded::HARDENED;
 use super::slab::Node;
 use super::threads;
 use arenite_core::{AllocError, Resource};
@@ -47,7 +48,9 @@ impl Heap {
     /// As [`Heap::alloc_batch`]; what is in `blocks` then is of no use.
     pub fn alloc_into(&self, layout: Layout, blocks: &mut [NonNull<u8>]) -> Result<(), AllocError> {
         let mut done = 0;
-        if let Some(size) = Self::classed(layout) {
+        if let Some(size) = Self::classed(layout)
+            && self.hardening().is_none()
+        {
             let thread = self.thread().ok_or_else(|| self.refuse(layout))?;
             done = thread.allocate_many(self.classes().class_of(size), blocks);
         } else {
@@ -77,7 +80,7 @@ impl Heap {
         while at < blocks.len() {
             // SAFETY: a live block of this heap.
             let owner = unsafe { owner_of(blocks[at]) };
-            if owner == 0 || owner == SPAN {
+            if owner == 0 || owner == SPAN || owner & !BACK == HARDENED {
                 // SAFETY: the caller's promise.
                 unsafe { self.deallocate(blocks[at], layout) };
                 at += 1;
@@ -89,7 +92,11 @@ impl Heap {
             let same = |&&block: &&NonNull<u8>| {
                 // SAFETY: as above.
                 let owner = unsafe { owner_of(block) };
-                owner > ABANDONED && owner != SPAN && slab_of(block, owner) == slab || block == blocks[at]
+                owner > ABANDONED
+                    && owner != SPAN
+                    && owner & !BACK != HARDENED
+                    && slab_of(block, owner) == slab
+                    || block == blocks[at]
             };
             let run = &blocks[at..at + blocks[at..].iter().take_while(same).count().max(1)];
             for pair in run.windows(2) {

@@ -8,6 +8,8 @@ use super::arena::{Header, Huge, header_of, unit_of};
 use super::classes::{MOST, SizeClasses};
 use super::decay::Clock;
 use super::dry;
+use super::guarded::{self, Guard};
+use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{KEPT, Kept, Large, Lent};
 use super::slab::{Slab, UNIT};
 use super::stats::Peaks;
@@ -19,6 +21,7 @@ use core::cell::Cell;
 use core::ptr::{NonNull, null};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
+use std::sync::OnceLock;
 
 /// Stands in a unit's place of an owner where the slab's thread is gone.
 pub(super) const ABANDONED: usize = 0x1000;
@@ -38,6 +41,10 @@ pub(super) struct Central {
     /// The next heap that lives, under the lock of all heaps.
     pub(super) next: Cell<Option<NonNull<Central>>>,
     state: Lock<State>,
+    /// What a hardened heap does; set before it lends a block.
+    pub(super) hardening: OnceLock<Hardening>,
+    /// The blocks of a hardened heap; taken before `state`.
+    pub(super) guard: Lock<Guard>,
     pub(super) peak: AtomicUsize,
     /// How often memory was called for, see [`Central::call`].
     calls: AtomicU32,
@@ -73,9 +80,15 @@ unsafe impl Send for State {}
 const THREAD: Layout = Layout::new::<ThreadHeap>();
 
 impl Central {
-    pub(super) fn new(classes: SizeClasses, decay: Option<Duration>, huge: bool) -> Self {
+    pub(super) fn new(
+        classes: SizeClasses,
+        decay: Option<Duration>,
+        huge: bool,
+        hardening: Option<Hardening>,
+    ) -> Self {
         static LIVES: AtomicU64 = AtomicU64::new(1);
         let life = LIVES.fetch_add(1, Ordering::Relaxed);
+        let hardening = hardening.map_or_else(OnceLock::new, OnceLock::from);
         let state = State {
             arenas: None,
             abandoned: [null(); MOST],
@@ -95,6 +108,8 @@ impl Central {
             life,
             next: Cell::new(None),
             state: Lock::new(state),
+            hardening,
+            guard: Lock::new(Guard::NEW),
             peak: AtomicUsize::new(0),
             calls: AtomicU32::new(0),
         }
@@ -106,6 +121,7 @@ impl Central {
 
     /// Takes the lock for a fork.
     pub(super) fn hold(&self) {
+        self.guard.hold();
         self.state.hold();
     }
 
@@ -116,6 +132,8 @@ impl Central {
     pub(super) unsafe fn release(&self) {
         // SAFETY: the caller's promise.
         drop(unsafe { self.state.held() });
+        // SAFETY: as above.
+        drop(unsafe { self.guard.held() });
     }
 
     /// Calls for memory so far: each thread answers at its next look, by what [`ThreadHeap`] keeps. In the low half those of the
@@ -165,6 +183,9 @@ impl Central {
 
     /// A slab of a class for `owner`: one whose thread is gone, or a fresh one.
     pub(super) fn take_slab(&self, class: usize, owner: usize) -> Option<NonNull<Slab>> {
+        if self.hardening.get().is_some() {
+            return None; // no thread has slabs of a hardened heap
+        }
         let mut state = self.lock();
         self.look_at_clock(&mut state, false);
         // SAFETY: abandoned slabs are live and the lock's.
@@ -209,7 +230,8 @@ impl Central {
     /// A block of whole units, or one with a region of its own. Zeroed where `zeroed` asks for it.
     pub(super) fn take_large(&self, size: usize, align: usize, zeroed: bool) -> Option<NonNull<u8>> {
         let mut state = self.lock();
-        if size <= LARGEST_SPAN && align <= super::large::OFFSET {
+        let hardened = self.hardening.get().is_some();
+        if !hardened && size <= LARGEST_SPAN && align <= super::large::OFFSET {
             let units = size.div_ceil(UNIT);
             let (header, first) = state.units(units, align.div_ceil(UNIT))?;
             // SAFETY: arenas live as long as their heap.
@@ -294,13 +316,19 @@ impl Central {
     pub(super) fn give_large(&self, large: NonNull<Large>) {
         let mut state = self.lock();
         // SAFETY: a live head that was just given back.
-        let bytes = unsafe { large.as_ref() }.committed();
+        let head = unsafe { large.as_ref() };
+        if head.is_kept() {
+            guarded::end(&MisuseReport::of(Misuse::DoubleFree, Large::block(large).addr().get()));
+        }
+        let bytes = head.committed();
         state.large_blocks -= 1;
         state.large_bytes -= bytes;
         state.lent.leave(large);
         let tick = state.clock.tick();
         state.kept.put(large, tick);
-        state.kept.trim(KEPT);
+        // a freed block of a hardened heap shall fault
+        let most = if self.hardening.get().is_some() { 0 } else { KEPT };
+        state.kept.trim(most);
         self.look_at_clock(&mut state, true);
     }
 
@@ -356,7 +384,7 @@ impl Central {
 
 impl State {
     /// Units in a row, of an arena that has them or of a new one.
-    fn units(&mut self, count: usize, step: usize) -> Option<(NonNull<Header>, usize)> {
+    pub(super) fn units(&mut self, count: usize, step: usize) -> Option<(NonNull<Header>, usize)> {
         let mut at = self.arenas;
         while let Some(header) = at {
             // SAFETY: arenas live as long as their heap.
@@ -413,7 +441,7 @@ impl State {
 }
 
 /// Says for every unit of a slab whose it is.
-fn own(slab: &Slab, owner: usize) {
+pub(super) fn own(slab: &Slab, owner: usize) {
     let Some(start) = NonNull::new(slab.start()) else { return };
     // SAFETY: a slab lies in an arena of a live heap.
     let header = unsafe { header_of(start).as_ref() };

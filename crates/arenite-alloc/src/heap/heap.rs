@@ -7,6 +7,8 @@
 use super::arena::{Kind, base_of, header_of, kind_of, owner_of, unit_of};
 use super::central::{BACK, Central, SPAN};
 use super::classes::{LARGEST, SizeClasses};
+use super::guarded::{self, HARDENED};
+use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{Large, OFFSET};
 use super::thread_heap::{DIRECT, ThreadHeap};
 use super::threads;
@@ -49,6 +51,7 @@ pub struct Heap {
     classes: SizeClasses,
     decay: Option<Duration>,
     huge: bool,
+    hardening: Option<Hardening>,
     label: Label,
 }
 
@@ -68,7 +71,15 @@ impl Heap {
     #[must_use]
     pub const fn with_classes(classes: SizeClasses) -> Self {
         let (central, life) = (AtomicPtr::new(core::ptr::null_mut()), AtomicU64::new(0));
-        Self { central, life, classes, decay: Some(DECAY), huge: true, label: Label::new("heap") }
+        Self {
+            central,
+            life,
+            classes,
+            decay: Some(DECAY),
+            huge: true,
+            hardening: None,
+            label: Label::new("heap"),
+        }
     }
 
     /// The same, whose memory goes back to the system when it was free for `period`, one second at first; `None`: only when it is
@@ -85,6 +96,15 @@ impl Heap {
     #[must_use]
     pub const fn on_huge_pages(mut self, wanted: bool) -> Self {
         self.huge = wanted;
+        self
+    }
+
+    /// The same, hardened: it finds double frees, frees of what is no block, writes after a free and beyond an end, and ends the
+    /// program with a report where the fast door is misused; [`Heap::try_free`] answers with the report instead. Each call takes a
+    /// lock. A heap that is not hardened pays nothing for this.
+    #[must_use]
+    pub const fn hardened(mut self, hardening: Hardening) -> Self {
+        self.hardening = Some(hardening);
         self
     }
 
@@ -105,7 +125,7 @@ impl Heap {
     #[cold]
     fn begin(&self) -> Option<NonNull<Central>> {
         let memory: NonNull<Central> = Pages::new().allocate(CENTRAL).ok()?.cast();
-        let central = Central::new(self.classes, self.decay, self.huge);
+        let central = Central::new(self.classes, self.decay, self.huge, self.hardening);
         let life = central.life;
         // SAFETY: fresh memory of that layout.
         unsafe { memory.write(central) };
@@ -193,12 +213,31 @@ impl Heap {
         } else {
             thread.allocate_class(self.classes.class_of(size))
         };
-        let block = block.ok_or_else(|| self.refuse(layout))?;
+        let block = match block {
+            Some(block) => block,
+            None => self.take_guarded(layout, size)?,
+        };
         if zeroed {
             // SAFETY: a fresh block of at least that size, which is this call's alone.
             unsafe { block.write_bytes(0, layout.size()) };
         }
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
+    }
+
+    /// A block of a hardened heap, whose threads have none; another heap is out of memory here.
+    #[cold]
+    fn take_guarded(&self, layout: Layout, size: usize) -> Result<NonNull<u8>, AllocError> {
+        let central = self.central().ok_or_else(|| self.refuse(layout))?;
+        let hardening = central.hardening.get().ok_or_else(|| self.refuse(layout))?;
+        match central.take_guarded(*hardening, self.classes.class_of(size), layout.size()) {
+            Ok(block) => block.ok_or_else(|| self.refuse(layout)),
+            Err(report) => guarded::end(&report),
+        }
+    }
+
+    /// What a hardened heap does.
+    pub(super) fn hardening(&self) -> Option<Hardening> {
+        self.central().map_or(self.hardening, |central| central.hardening.get().copied())
     }
 
     #[cold]
@@ -224,9 +263,18 @@ impl Heap {
                 central.give_span(block);
             } else {
                 // SAFETY: a live block of this heap.
-                debug_assert_eq!(unsafe { kind_of(block) }, Kind::Large, "not a block of a heap");
+                if unsafe { kind_of(block) } != Kind::Large {
+                    guarded::end(&MisuseReport::of(Misuse::NotABlock, block.addr().get()));
+                }
                 central.give_large(header_of(block).cast::<Large>());
             };
+        }
+        if whose == HARDENED {
+            // SAFETY: the caller's promise; the table says whose it is.
+            if let Err(report) = unsafe { self.give_guarded(block, owner) } {
+                guarded::end(&report);
+            }
+            return;
         }
         let first = unit_of(block) - (owner & BACK);
         // SAFETY: a live block with an owner lies in an arena whose tables are whole.
@@ -306,7 +354,7 @@ unsafe impl Resource for Heap {
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if old.align() == new.align() {
             if let (Some(from), Some(to)) = (Self::classed(old), Self::classed(new)) {
-                if self.classes.class_of(from) == self.classes.class_of(to) {
+                if self.classes.class_of(from) == self.classes.class_of(to) && self.hardening().is_none() {
                     return Ok(NonNull::slice_from_raw_parts(block, new.size()));
                 }
             } else if Self::classed(old).is_none()
@@ -328,7 +376,9 @@ unsafe impl Resource for Heap {
     ) -> Result<NonNull<[u8]>, AllocError> {
         if old.align() == new.align() {
             let stays = match (Self::classed(old), Self::classed(new)) {
-                (Some(from), Some(to)) => self.classes.class_of(from) == self.classes.class_of(to),
+                (Some(from), Some(to)) => {
+                    self.classes.class_of(from) == self.classes.class_of(to) && self.hardening().is_none()
+                }
                 (None, None) => new.size() >= old.size() / 2, // what it has too much of goes with it
                 _ => false,
             };

@@ -26,7 +26,7 @@ pub(super) struct Large {
     next: Cell<Option<NonNull<Large>>>,
     /// The one before it of those that are lent, under the heap's lock.
     previous: Cell<Option<NonNull<Large>>>,
-    /// The tick at which it was given back.
+    /// The tick at which it was given back; 0 while it is lent.
     kept_at: Cell<u64>,
     /// Bytes committed behind the block's start, whole OS pages.
     committed: Cell<usize>,
@@ -98,6 +98,11 @@ impl Large {
 
     pub(super) fn committed(&self) -> usize {
         self.committed.get()
+    }
+
+    /// Whether nobody has it.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept_at.get() != 0
     }
 
     /// The addresses that are committed, the head's among them.
@@ -233,6 +238,7 @@ impl Lent {
         let head = unsafe { large.as_ref() };
         head.previous.set(None);
         head.next.set(self.first);
+        head.kept_at.set(0);
         if let Some(first) = self.first {
             // SAFETY: as above.
             unsafe { first.as_ref() }.previous.set(Some(large));

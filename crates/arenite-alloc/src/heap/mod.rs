@@ -3,7 +3,7 @@
 //! Rests on `arenite_pages` and on no other allocator. In the order in which a block is found: `classes` says which size it has;
 //! [`Heap`] finds the calling thread's `ThreadHeap`; that one takes it from a `Slab` without a lock; `Central` has more slabs,
 //! under one lock; a `Header` is an arena of 256 MiB that slabs and spans lie in; `Large` is a block with a region of its own;
-//! `Remote` holds what other threads gave back; `dry` gives back the OS pages inside free blocks, `decay` does so by itself; `windows` knows whether an address has tables before it at all.
+//! `Remote` holds what other threads gave back; `dry` gives back the OS pages inside free blocks, `decay` does so by itself; `guarded` serves a hardened heap by its `tags`; `windows` knows whether an address has tables before it at all.
 
 mod arena;
 mod bare;
@@ -12,6 +12,8 @@ mod central;
 mod classes;
 mod decay;
 mod dry;
+mod guarded;
+mod hardening;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod heap;
 mod large;
@@ -19,10 +21,12 @@ mod last;
 mod remote;
 mod slab;
 mod stats;
+mod tags;
 mod thread_heap;
 mod threads;
 mod windows;
 
 pub use classes::SizeClasses;
+pub use hardening::{Caller, Hardening, Misuse, MisuseReport};
 pub use heap::Heap;
 pub use stats::{ClassStats, HeapStats};

@@ -107,6 +107,11 @@ impl Slab {
         self.used.store(used, Relaxed);
     }
 
+    /// Makes every block one that is found by its address, and none on the list.
+    pub(super) fn all_carved(&self) {
+        self.carved.set(self.capacity.get());
+    }
+
     /// Blocks that it has room for.
     pub(super) fn capacity(&self) -> u32 {
         self.capacity.get()

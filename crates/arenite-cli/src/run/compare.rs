@@ -132,6 +132,9 @@ fn measure(args: &RunArgs, program: &Path, preload: Option<&OsString>) -> Result
     command.args(args.program.iter().skip(1)).stdin(input).stdout(Stdio::piped()).stderr(Stdio::null());
     if let Some(preload) = preload {
         command.env("LD_PRELOAD", preload);
+        if args.hardened {
+            command.env("ARENITE_HARDENED", "1");
+        }
     }
     let before = Instant::now();
     let mut child = command.spawn().map_err(wrong)?;

@@ -59,6 +59,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, RunError> {
         .transpose()?;
     let mut command = Command::new(&path);
     command.args(rest).env("LD_PRELOAD", library::preload(&library));
+    if args.hardened {
+        command.env("ARENITE_HARDENED", "1");
+    }
     if let Some(figures) = &figures {
         command.env("ARENITE_STATS", figures.path());
     }

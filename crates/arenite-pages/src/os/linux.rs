@@ -511,6 +511,14 @@ pub(crate) fn thread_faults() -> Option<(u64, u64)> {
     Some((u64::try_from(usage.ru_minflt).ok()?, u64::try_from(usage.ru_majflt).ok()?))
 }
 
+/// A number that nobody can foresee; `None` where the kernel has none yet.
+pub(crate) fn random() -> Option<u64> {
+    let mut bytes = [0_u8; 8];
+    // SAFETY: the kernel writes at most that many bytes there.
+    let wrote = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
+    (wrote == 8).then(|| u64::from_ne_bytes(bytes))
+}
+
 /// Waits for the end of a child: its status, and what it used.
 pub(crate) fn wait_for_child(child: u32) -> Result<(i32, super::Usage), Errno> {
     let child = i32::try_from(child).map_err(|_| Errno::CHILD)?;

@@ -195,6 +195,10 @@ pub(crate) fn thread_faults() -> Option<(u64, u64)> {
     None
 }
 
+pub(crate) fn random() -> Option<u64> {
+    None
+}
+
 pub(crate) fn wait_for_child(_child: u32) -> Result<(i32, super::Usage), Errno> {
     Err(Errno::NOSYS)
 }
@@ -273,6 +277,7 @@ mod tests {
         assert_eq!((nodes_of(&[], &mut []), move_pages(&[], &[], &mut [])), (Err(NO), Err(NO)));
         assert_eq!((processor_and_node(), pin_thread(&[])), (Err(NO), Err(NO)));
         assert_eq!((wait_exceptional(file, None), thread_faults()), (Err(NO), None));
+        assert_eq!(random(), None);
         assert_eq!(wait_for_child(1).map(|(status, _)| status), Err(NO));
         assert!(!bus_error::Watched::new(at, 1).is_damaged());
         assert!(!register_barrier(true) && !barrier(true));

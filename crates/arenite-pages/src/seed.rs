@@ -1,0 +1,22 @@
+//! A seed that nobody can foresee.
+//!
+//! Rests on `os`. For orders and places, not for keys: where the system has no randomness yet, time and addresses are what there is.
+
+use crate::os;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A number for a generator of random orders. One system call, no allocation where the system has randomness.
+///
+/// ```
+/// assert_ne!(arenite_pages::random_seed(), arenite_pages::random_seed());
+/// ```
+#[must_use]
+pub fn random_seed() -> u64 {
+    os::random().unwrap_or_else(|| {
+        let mut hasher = RandomState::new().build_hasher();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        hasher.write_u128(now.as_nanos());
+        hasher.finish()
+    })
+}

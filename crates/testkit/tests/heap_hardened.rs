@@ -1,0 +1,160 @@
+//! The hardened heap: it serves as the other does, and finds what is done wrong.
+#![expect(unsafe_code, reason = "misuses blocks on purpose")]
+#![expect(clippy::unwrap_used, reason = "the helpers of a test")]
+
+use arenite_alloc::{Hardening, Heap, Misuse, MisuseReport};
+use arenite_core::{Resource, Trim};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).unwrap()
+}
+
+fn take(heap: &Heap, size: usize) -> *mut u8 {
+    let block = heap.allocate(layout(size)).unwrap().cast::<u8>();
+    // SAFETY: a fresh block of that size.
+    unsafe { block.write_bytes(0x11, size) };
+    block.as_ptr()
+}
+
+fn free(heap: &Heap, address: *mut u8) -> Result<(), MisuseReport> {
+    // SAFETY: what is a live block is not used again; what is none is what is tested.
+    unsafe { heap.try_free(address) }
+}
+
+fn misuse(heap: &Heap, address: *mut u8) -> Misuse {
+    free(heap, address).unwrap_err().misuse
+}
+
+/// Writes a byte where nobody may.
+fn write(address: *mut u8, byte: u8) {
+    // SAFETY: memory of the heap, open for writes; that nobody may write there is what is tested.
+    unsafe { address.write_volatile(byte) };
+}
+
+#[test]
+fn n10_double_foreign_and_interior_frees_are_refused_and_change_nothing() {
+    let heap = Heap::new().hardened(Hardening::ALL);
+    for size in [1, 8, 100, 3000, 30_000, 65_536, 70_000, 5 << 20, 20 << 20] {
+        let block = take(&heap, size);
+        if size > 16 {
+            assert_eq!(misuse(&heap, block.wrapping_add(8)), Misuse::Interior, "{size}");
+        }
+        assert_eq!(heap.state().live_blocks, 1);
+        assert_eq!(free(&heap, block), Ok(()), "{size}");
+        let again = free(&heap, block).unwrap_err();
+        if size <= 65_536 {
+            assert_eq!((again.misuse, again.block), (Misuse::DoubleFree, Some((block.addr(), size))));
+            let (taken, freed) = (again.taken_by.unwrap(), again.freed_by.unwrap());
+            assert!(taken.thread == freed.thread && taken.call < freed.call, "{again}");
+        } else {
+            assert_eq!(again.misuse, Misuse::NotABlock, "its addresses are gone");
+        }
+        assert_eq!(heap.state().live_blocks, 0);
+    }
+    let mut other = [0_u8; 64];
+    assert_eq!(misuse(&heap, other.as_mut_ptr()), Misuse::NotABlock);
+    assert_eq!(free(&heap, core::ptr::null_mut()), Ok(()));
+    // a block of a slab that was never lent, and what lies behind the slab
+    let block = take(&heap, 100);
+    let fresh = (1..600).map(|step| block.wrapping_add(step * 104)).find_map(|at| free(&heap, at).err());
+    assert_eq!(fresh.unwrap().misuse, Misuse::NotABlock);
+    assert_eq!(free(&heap, block), Ok(()));
+}
+
+#[test]
+fn n10_writes_after_a_free_and_beyond_an_end_are_found() {
+    let heap = Heap::new().hardened(Hardening::ALL.quarantine(1000));
+    let block = take(&heap, 100);
+    write(block.wrapping_add(100), 5);
+    let report = free(&heap, block).unwrap_err();
+    assert_eq!((report.misuse, report.address), (Misuse::WrittenBeyond, block.addr() + 100));
+    write(block.wrapping_add(100), 0xb5);
+    assert_eq!(free(&heap, block), Ok(()));
+    write(block.wrapping_add(40), 5);
+    let mut found = None;
+    for _ in 0..50 {
+        let other = take(&heap, 100);
+        if let Err(report) = free(&heap, other) {
+            found = Some(report);
+            break;
+        }
+    }
+    let report = found.unwrap();
+    assert_eq!((report.misuse, report.address), (Misuse::WrittenAfterFree, block.addr() + 40));
+    assert!(report.to_string().contains("written to after it was freed; block 0x"), "{report}");
+}
+
+#[test]
+fn n10_what_was_freed_is_poisoned_or_zero_and_waits() {
+    for (hardening, byte) in [(Hardening::ALL, 0xdf), (Hardening::ALL.zero_on_free(true), 0)] {
+        let heap = Heap::new().hardened(hardening);
+        let block = take(&heap, 64);
+        assert_eq!(free(&heap, block), Ok(()));
+        // SAFETY: memory of a freed block, which the heap keeps; reading it is what is tested.
+        let kept = unsafe { core::slice::from_raw_parts(block, 64) };
+        assert!(kept.iter().all(|&found| found == byte));
+        let others: Vec<*mut u8> = (0..2000).map(|_| take(&heap, 64)).collect();
+        assert!(!others.contains(&block), "it waits in the quarantine");
+        others.into_iter().for_each(|other| assert_eq!(free(&heap, other), Ok(())));
+    }
+}
+
+#[test]
+fn n10_the_order_is_random_and_differs_between_heaps() {
+    let order = |hardening| {
+        let heap = Heap::new().hardened(hardening);
+        let blocks: Vec<usize> = (0..200).map(|_| take(&heap, 64).addr() & 0xffff).collect();
+        assert_eq!(heap.state().live_blocks, 200);
+        blocks
+    };
+    assert_ne!(order(Hardening::ALL), order(Hardening::ALL));
+    assert_eq!(order(Hardening::NONE), order(Hardening::NONE));
+    assert!(!order(Hardening::ALL).is_sorted());
+}
+
+#[test]
+fn n08_a_hardened_heap_serves_threads_batches_and_growth() {
+    for hardening in [Hardening::ALL, Hardening::NONE, Hardening::ALL.guard_pages(false).quarantine(0)] {
+        let heap = Heap::new().hardened(hardening);
+        std::thread::scope(|scope| {
+            for seed in 1..4_usize {
+                let heap = &heap;
+                scope.spawn(move || {
+                    let mut live: Vec<(*mut u8, usize)> = Vec::new();
+                    for turn in 0..20_000_usize {
+                        let random = (turn * 7_919 + seed * 104_729) % 65_521;
+                        if live.len() > 100 {
+                            let (block, size) = live.swap_remove(random % 100);
+                            // SAFETY: a live block of that size.
+                            let bytes = unsafe { core::slice::from_raw_parts(block, size) };
+                            assert!(bytes.iter().all(|&byte| byte == 0x11));
+                            assert_eq!(free(heap, block), Ok(()));
+                        }
+                        let size = 1 + random % (16 << (random % 9));
+                        live.push((take(heap, size), size));
+                    }
+                    live.into_iter().for_each(|(block, _)| assert_eq!(free(heap, block), Ok(())));
+                });
+            }
+        });
+        assert_eq!((heap.state().live_blocks, heap.state().in_use), (0, 0));
+        let mut block = heap.allocate(layout(1)).unwrap().cast::<u8>();
+        for size in 1..3000 {
+            // SAFETY: a live block of this layout.
+            block = unsafe { heap.grow(block, layout(size), layout(size + 1)) }.unwrap().cast();
+        }
+        // SAFETY: a live block of this layout.
+        block = unsafe { heap.shrink(block, layout(3000), layout(7)) }.unwrap().cast();
+        // SAFETY: a live block of this heap.
+        assert_eq!(unsafe { heap.usable_size(block) }, 7);
+        // SAFETY: a live block of this layout, not used again.
+        unsafe { heap.deallocate(block, layout(7)) };
+        let blocks: Vec<NonNull<u8>> = heap.alloc_batch(layout(48), 3000).unwrap();
+        // SAFETY: live blocks of this layout, not used again.
+        unsafe { heap.free_batch(&blocks, layout(48)) };
+        assert_eq!(heap.state().live_blocks, 0);
+        heap.trim(0);
+    }
+}
