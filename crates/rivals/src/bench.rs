@@ -48,6 +48,10 @@ pub(crate) enum Metric {
     Wall,
     /// Page faults a unit of work.
     Faults,
+    /// MiB in memory.
+    Resident,
+    /// Bytes in memory for each byte that is live, of which there is one MiB a unit.
+    PerLive,
 }
 
 impl Metric {
@@ -57,6 +61,8 @@ impl Metric {
             Self::CpuMicros => "us",
             Self::Wall => "ns wall",
             Self::Faults => "faults",
+            Self::Resident => "MiB",
+            Self::PerLive => "× live",
         }
     }
 
@@ -66,6 +72,7 @@ impl Metric {
             Self::CpuMicros => reading.cpu.as_secs_f64() * 1e6,
             Self::Wall => reading.wall.as_secs_f64() * 1e9,
             Self::Faults => reading.faults as f64,
+            Self::Resident | Self::PerLive => reading.bytes as f64 / f64::from(1 << 20),
         }
     }
 }
@@ -101,6 +108,12 @@ impl Bench {
     #[must_use]
     pub const fn new(settings: Settings) -> Self {
         Self { settings }
+    }
+
+    /// The same with few rounds, for figures that do not change from one to the next.
+    #[must_use]
+    pub(crate) fn few(&self) -> Self {
+        Self { settings: Settings { rounds: self.settings.rounds.min(3), warm_up: 0, ..self.settings } }
     }
 
     /// Lets `contestants` run against each other; a row for each metric.

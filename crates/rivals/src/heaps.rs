@@ -20,10 +20,12 @@ pub(crate) trait Heap: Send + Sync + 'static {
     type Allocator: GlobalAlloc + Sync;
     const NAME: &'static str;
     fn allocator() -> &'static Self::Allocator;
+    /// Gives to the system what the heap gives when it is asked.
+    fn trim();
 }
 
 macro_rules! heap {
-    ($(#[$condition:meta])* $name:ident, $label:literal, $allocator:ty, $value:expr) => {
+    ($(#[$condition:meta])* $name:ident, $label:literal, $allocator:ty, $value:expr, $trim:expr) => {
         $(#[$condition])*
         #[derive(Debug)]
         pub(crate) struct $name;
@@ -37,32 +39,82 @@ macro_rules! heap {
                 static HEAP: $allocator = $value;
                 &HEAP
             }
+            fn trim() {
+                let trim: fn() = $trim;
+                trim();
+            }
         }
     };
 }
 
-heap!(Arenite, "arenite", arenite_alloc::Heap, arenite_alloc::Heap::new());
-heap!(SystemMalloc, "system", System, System);
+heap!(Arenite, "arenite", arenite_alloc::Heap, arenite_alloc::Heap::new(), || {
+    _ = arenite_core::Trim::trim(Arenite::allocator(), 0);
+});
+heap!(SystemMalloc, "system", System, System, || {
+    // SAFETY: the C library's own.
+    let _any = unsafe { libc::malloc_trim(0) };
+});
 heap!(
     #[cfg(feature = "mimalloc")]
     Mimalloc,
     "mimalloc",
     mimalloc::MiMalloc,
-    mimalloc::MiMalloc
+    mimalloc::MiMalloc,
+    || {
+        unsafe extern "C" {
+            fn mi_collect(force: bool);
+        }
+        // SAFETY: mimalloc's own, with its signature.
+        unsafe { mi_collect(true) };
+    }
 );
 heap!(
     #[cfg(feature = "jemalloc")]
     Jemalloc,
     "jemalloc",
     tikv_jemallocator::Jemalloc,
-    tikv_jemallocator::Jemalloc
+    tikv_jemallocator::Jemalloc,
+    || {
+        use core::ffi::{c_char, c_int, c_void};
+        unsafe extern "C" {
+            #[link_name = "_rjem_mallctl"]
+            fn mallctl(
+                name: *const c_char,
+                old: *mut c_void,
+                old_len: *mut usize,
+                new: *mut c_void,
+                new_len: usize,
+            ) -> c_int;
+        }
+        let nothing = core::ptr::null_mut();
+        for name in [c"thread.tcache.flush", c"arena.4096.purge"] {
+            // SAFETY: jemalloc's own, with its signature; neither name takes or gives a value. 4096 is all arenas.
+            let _done = unsafe { mallctl(name.as_ptr(), nothing, nothing.cast(), nothing, 0) };
+        }
+    }
 );
 heap!(
     #[cfg(feature = "snmalloc")]
     Snmalloc,
     "snmalloc",
     snmalloc_rs::SnMalloc,
-    snmalloc_rs::SnMalloc
+    snmalloc_rs::SnMalloc,
+    || {} // its crate has no such call
+);
+
+heap!(
+    #[cfg(feature = "rpmalloc")]
+    Rpmalloc,
+    "rpmalloc",
+    rpmalloc::RpMalloc,
+    rpmalloc::RpMalloc,
+    || {
+        unsafe extern "C" {
+            fn rpmalloc_thread_collect();
+        }
+        // SAFETY: rpmalloc's own, with its signature.
+        unsafe { rpmalloc_thread_collect() };
+    }
 );
 
 /// What is done with each heap that was built in.
@@ -79,6 +131,8 @@ pub(crate) fn each(visitor: &mut impl ForHeap) {
     visitor.visit::<Jemalloc>();
     #[cfg(feature = "snmalloc")]
     visitor.visit::<Snmalloc>();
+    #[cfg(feature = "rpmalloc")]
+    visitor.visit::<Rpmalloc>();
 }
 
 /// The heaps that this program was built without, by feature.
@@ -88,6 +142,7 @@ pub fn left_out() -> Vec<&'static str> {
         (cfg!(feature = "mimalloc"), "mimalloc"),
         (cfg!(feature = "jemalloc"), "jemalloc"),
         (cfg!(feature = "snmalloc"), "snmalloc"),
+        (cfg!(feature = "rpmalloc"), "rpmalloc"),
     ];
     features.iter().filter(|(built, _)| !built).map(|(_, name)| *name).collect()
 }
@@ -192,6 +247,14 @@ pub(crate) struct AnyBlock<H: Heap>(NonNull<u8>, Layout, PhantomData<H>);
 // SAFETY: a heap's blocks may be given back by any thread, and a block's bytes are its holder's.
 unsafe impl<H: Heap> Send for AnyBlock<H> {}
 
+impl<H: Heap> AnyBlock<H> {
+    /// Writes every byte of it.
+    pub(crate) fn fill(&self) {
+        // SAFETY: a live block of that size, whose bytes are its holder's.
+        unsafe { self.0.write_bytes(1, self.1.size()) };
+    }
+}
+
 impl<H: Heap> AnyBlocks<H> {
     pub(crate) const fn new() -> Self {
         Self(PhantomData)
@@ -208,6 +271,23 @@ impl<H: Heap> AnyBlocks<H> {
             unsafe { block.as_ptr().wrapping_add(at).write(1) };
         }
         Ok(AnyBlock(black_box(block), layout, PhantomData))
+    }
+
+    /// The same block of at least `size` bytes, with a byte written in every new OS page of it.
+    pub(crate) fn grow(&self, block: AnyBlock<H>, size: usize) -> Result<AnyBlock<H>, Refused> {
+        let AnyBlock(start, old, _) = block;
+        tally::wrote();
+        // SAFETY: a block of `allocate::<H>` with this layout, which is used no more; the size is larger.
+        let grown = unsafe { H::allocator().realloc(start.as_ptr(), old, size) };
+        let (grown, layout) = (
+            NonNull::new(grown).ok_or(Refused)?,
+            Layout::from_size_align(size, old.align()).map_err(|_| Refused)?,
+        );
+        for at in (old.size()..size).step_by(4096) {
+            // SAFETY: inside a block of that size.
+            unsafe { grown.as_ptr().wrapping_add(at).write(1) };
+        }
+        Ok(AnyBlock(black_box(grown), layout, PhantomData))
     }
 
     #[inline(always)]

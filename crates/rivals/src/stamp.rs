@@ -15,6 +15,8 @@ pub(crate) struct Reading {
     pub(crate) wall: Duration,
     /// Page faults that needed no reading from a disk.
     pub(crate) faults: u64,
+    /// Bytes of memory, where those are counted.
+    pub(crate) bytes: u64,
     /// A cache line's way there and back, where there are two threads.
     pub(crate) apart: Option<Duration>,
 }
@@ -46,6 +48,7 @@ impl Stamp {
             cpu: cpu.saturating_sub(self.cpu),
             wall: self.wall.elapsed(),
             faults: faults().saturating_sub(self.faults),
+            bytes: 0,
             apart: None,
         }
     }

@@ -92,6 +92,7 @@ fn together(parts: &[Part]) -> Reading {
         cpu: parts.iter().map(|part| part.reading.cpu).sum::<Duration>() / count,
         wall: began.zip(ended).map_or_else(Default::default, |(began, ended)| ended - began),
         faults: parts.iter().map(|part| part.reading.faults).sum(),
+        bytes: 0,
         apart: parts.iter().find_map(|part| part.reading.apart),
     }
 }

@@ -63,7 +63,7 @@ impl Machine {
 const HARNESS: [&str; 2] = ["--", "--show-output"];
 
 /// The features of `rivals`, in the order of its manifest.
-const RIVALS: [&str; 3] = ["mimalloc", "jemalloc", "snmalloc"];
+const RIVALS: [&str; 4] = ["mimalloc", "jemalloc", "snmalloc", "rpmalloc"];
 
 impl Machine {
     /// The features of `rivals` that cannot be built here, and why.
@@ -268,10 +268,10 @@ mod tests {
         assert_eq!(
             apart,
             [
-                "clippy -p rivals --all-targets --keep-going --no-default-features --features mimalloc,jemalloc -- -D warnings",
-                "test -p rivals --no-fail-fast --no-default-features --features mimalloc,jemalloc -- --show-output",
-                "doc -p rivals --no-deps --keep-going --no-default-features --features mimalloc,jemalloc",
-                "test -p rivals --release --no-fail-fast --no-default-features --features mimalloc,jemalloc -- --show-output",
+                "clippy -p rivals --all-targets --keep-going --no-default-features --features mimalloc,jemalloc,rpmalloc -- -D warnings",
+                "test -p rivals --no-fail-fast --no-default-features --features mimalloc,jemalloc,rpmalloc -- --show-output",
+                "doc -p rivals --no-deps --keep-going --no-default-features --features mimalloc,jemalloc,rpmalloc",
+                "test -p rivals --release --no-fail-fast --no-default-features --features mimalloc,jemalloc,rpmalloc -- --show-output",
             ]
         );
         let workspace = lines(&steps).into_iter().filter(|line| line.contains("--workspace"));
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn plan_without_make_either_keeps_mimalloc() {
         let machine = Machine::default();
-        assert_eq!(machine.rivals_options(), ["--no-default-features", "--features", "mimalloc"]);
+        assert_eq!(machine.rivals_options(), ["--no-default-features", "--features", "mimalloc,rpmalloc"]);
         let skips = machine.rivals_skips();
         assert!(skips.len() == 2 && skips[0].contains("jemalloc") && skips[0].contains("make"), "{skips:?}");
     }

@@ -22,8 +22,8 @@ pub(super) const UNITS: usize = ARENA / UNIT;
 pub(super) const HEAD: usize = size_of::<Header>().div_ceil(UNIT);
 /// How many units are committed at once: 2 MiB, as a large page.
 const STEP: usize = 32;
-/// From how many committed units on a heap asks for huge pages: 16 MiB, so that small programs stay small.
-const HUGE: usize = 256;
+/// From how many committed units on a heap asks for huge pages: 64 MiB, so that small programs stay small.
+const HUGE: usize = 1024;
 const WORDS: usize = UNITS / 64;
 
 /// When an arena asks for huge pages.

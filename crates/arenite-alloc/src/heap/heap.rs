@@ -91,7 +91,7 @@ impl Heap {
         self
     }
 
-    /// The same, which asks for huge pages or does not. It does at first, from 16 MiB on: fewer faults, and addresses that the
+    /// The same, which asks for huge pages or does not. It does at first, from 64 MiB on: fewer faults, and addresses that the
     /// processor looks up faster, for memory that is found 2 MiB at a time.
     #[must_use]
     pub const fn on_huge_pages(mut self, wanted: bool) -> Self {
@@ -341,7 +341,7 @@ unsafe impl Resource for Heap {
             // SAFETY: the calling thread's part of this heap.
             let thread = unsafe { &*last };
             // SAFETY: the table says that the slab is this thread's; the block is live and given up.
-            return unsafe { thread.give(&header.slabs[unit_of(block)], block) };
+            return unsafe { thread.give_hot(&header.slabs[unit_of(block)], block) };
         }
         // SAFETY: the caller's promise.
         unsafe { self.give_elsewhere(block, owner) };

@@ -29,10 +29,36 @@ pub(super) const CASES: &[Case] = &[
     ("one thread takes, another frees, 256 B", across),
     ("allocate, touch, free, 1 MiB", |bench, case| tensor(bench, case, 1 << 20)),
     ("allocate, touch, free, 64 MiB", |bench, case| tensor(bench, case, 64 << 20)),
+    ("doubled by realloc from 1 to 256 MiB, touched", doubled),
+    ("in memory, 90 % of 8 B to 64 KiB freed, trimmed", super::resident::trimmed),
+    ("in memory at most, 10,000 live of 8 B to 64 KiB", super::resident::churned),
 ];
 
+struct Doubled;
+
+impl Enter for Doubled {
+    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
+        Contestant::timed(H::NAME, side, |turns| {
+            let lender = AnyBlocks::<H>::new();
+            for _ in 0..turns {
+                let mut block = lender.take(Layout::from_size_align(1 << 20, 16).map_err(|_| Refused)?)?;
+                for doubling in 21..=28 {
+                    block = lender.grow(block, 1 << doubling)?;
+                }
+                lender.give(block);
+            }
+            Ok(())
+        })
+    }
+}
+
+fn doubled(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
+    let metrics = &[Metric::CpuMicros, Metric::Faults];
+    bench.compare(case, Plan { units: 1, metrics, rounds_of: RoundsOf::OneTurn }, all(Doubled))
+}
+
 /// Makes a contestant of any heap.
-trait Enter {
+pub(super) trait Enter {
     fn heap<H: Heap>(&self, side: Side) -> Contestant<'static>;
 }
 
@@ -48,7 +74,7 @@ impl<F: Enter> ForHeap for Field<F> {
 }
 
 /// Arenite's heap first, then the others.
-fn all(enter: impl Enter) -> Vec<Contestant<'static>> {
+pub(super) fn all(enter: impl Enter) -> Vec<Contestant<'static>> {
     let ours = enter.heap::<Arenite>(Side::Ours);
     let mut field = Field { contestants: vec![ours], enter };
     each(&mut field);
@@ -101,15 +127,15 @@ fn many<const SIZE: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failur
 }
 
 /// Sizes of 8 B to 64 KiB, each doubling as likely as any other, and places of no pattern.
-struct Sequence(u64);
+pub(super) struct Sequence(pub(super) u64);
 
 impl Sequence {
-    fn next(&mut self) -> usize {
+    pub(super) fn next(&mut self) -> usize {
         self.0 = self.0.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
         usize::try_from(self.0 >> 33).unwrap_or(0)
     }
 
-    fn layout(&mut self) -> Layout {
+    pub(super) fn layout(&mut self) -> Layout {
         let doubling = 8 << (self.next() % 13);
         let size = doubling + self.next() % doubling;
         Layout::from_size_align(size, 8).unwrap_or(Layout::new::<u64>())

@@ -7,6 +7,7 @@ mod fill;
 mod heap;
 mod pages;
 mod pool;
+mod resident;
 mod ring;
 mod ring_alone;
 mod shared_arena;
@@ -32,7 +33,7 @@ pub const SUITES: &[Suite] = &[
     },
     Suite {
         name: "heap",
-        about: "arenite's heap against system malloc, mimalloc, jemalloc, snmalloc",
+        about: "arenite's heap against system malloc, mimalloc, jemalloc, snmalloc, rpmalloc",
         cases: heap::CASES,
     },
     Suite {
