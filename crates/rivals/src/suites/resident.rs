@@ -44,10 +44,12 @@ fn apart(work: impl Fn() -> Result<u64, Refused>) -> Result<u64, Refused> {
     let from = unsafe { OwnedFd::from_raw_fd(ends[0]) };
     // SAFETY: as above.
     let to = unsafe { OwnedFd::from_raw_fd(ends[1]) };
-    // SAFETY: the case's process has one thread, so the child is whole.
+    // SAFETY: the child does what its parent would, and leaves by `_exit`. A case's process has one thread, so it is whole.
     match unsafe { libc::fork() } {
         -1 => Err(Refused),
         0 => {
+            // SAFETY: ends this child if a lock was held when it was made, as may be in a process of several threads.
+            let _before = unsafe { libc::alarm(120) };
             let wrote = work()
                 .and_then(|figure| File::from(to).write_all(&figure.to_ne_bytes()).map_err(|_| Refused));
             // SAFETY: ends the child, without what its parent would still do.
