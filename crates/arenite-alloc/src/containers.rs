@@ -167,6 +167,8 @@ container_allocator! {
     [R: Resource] crate::Failing<R>,
     [R: Resource] crate::Checked<R>,
     [R: Resource] crate::Locked<R>,
+    [] crate::Heap,
+    [] crate::BoundedHeap<'_>,
     [R: Resource + ?Sized] LocalHandle<R>,
     [R: Resource + ?Sized] SharedHandle<R>,
 }

@@ -7,6 +7,7 @@ mod arena;
 mod checked;
 mod containers;
 mod fibonacci;
+mod fit;
 mod front;
 mod global;
 mod heap;
@@ -21,6 +22,7 @@ pub use arena::{
 };
 pub use checked::{Checked, Locked, System, SystemAllocator, ThreadSafeAllocator};
 pub use containers::{LocalHandle, SharedHandle};
+pub use fit::BoundedHeap;
 pub use front::{Front, FrontCounts, Recycling};
 pub use global::Global;
 pub use heap::{Caller, ClassStats, Hardening, Heap, HeapStats, Misuse, MisuseReport, SizeClasses};

@@ -21,6 +21,8 @@ const EACH: Traits =
 const ARENA: Traits = EACH.freed_together();
 /// A heap, whose largest alignment is 2 MiB.
 const HEAP: Traits = Traits { max_align: 2 << 20, ..EACH };
+/// A heap in 16 MiB, whose largest alignments leave room for a few blocks.
+const BOUNDED: Traits = Traits { max_align: 64 << 10, max_size: 32 << 10, ..EACH };
 /// Blocks of 4 KiB at 64.
 const POOL: Traits = EACH.equal_blocks(4096, 64, 64);
 
@@ -28,6 +30,11 @@ const POOL: Traits = EACH.equal_blocks(4096, 64, 64);
 fn in_a_file() -> MemoryMappedAllocator {
     let folder = tempfile::tempdir().expect("a folder for a test");
     MemoryMappedAllocator::new(folder.path().join("blocks"), true).expect("a file for a test")
+}
+
+/// A heap in a buffer that stays.
+fn in_a_buffer() -> BoundedHeap<'static> {
+    BoundedHeap::new(Box::leak(Box::new_uninit_slice(16 << 20)))
 }
 
 fn options() -> ArenaOptions {
@@ -45,6 +52,7 @@ resource_laws!(in_a_file, in_a_file(), EACH);
 // Heaps.
 resource_laws!(heap, Heap::new(), HEAP);
 resource_laws!(hardened_heap, Heap::new().hardened(Hardening::ALL), HEAP);
+resource_laws!(bounded_heap, in_a_buffer(), BOUNDED);
 resource_laws!(heap_of_binary_classes, Heap::with_classes(SizeClasses::Binary), HEAP);
 
 // Arenas over a range.
