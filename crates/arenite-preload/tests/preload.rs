@@ -120,6 +120,30 @@ fn n08_statistics_are_said_at_exit_and_wrong_variables_are_named() {
 }
 
 #[test]
+fn n08_exhaustion_is_answered_on_every_way_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = compiled(folder.path(), "exhausted", include_str!("exhausted.c")) else { return };
+    // where it ends differs: no arena, none beyond the first, no thread's part, no region for a large block
+    for limit in [0, 3, 100, 600] {
+        for way in 0..5 {
+            for hardened in if way < 2 { &["0", "1"][..] } else { &["0"][..] } {
+                let said = preloaded(&program)
+                    .args([limit.to_string(), way.to_string()])
+                    .env("ARENITE_HARDENED", hardened)
+                    .output()
+                    .unwrap();
+                let (out, error) = (text(&said.stdout), text(&said.stderr));
+                assert_eq!(
+                    (out.as_str(), error.as_str()),
+                    ("fine\n", ""),
+                    "{limit} MiB, way {way}, hardened {hardened}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn n08_an_idle_program_gives_its_memory_back() {
     let folder = tempfile::tempdir().unwrap();
     let source = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n\
