@@ -11,6 +11,8 @@ mod fit;
 mod front;
 mod global;
 mod heap;
+#[cfg(shuttle)]
+mod interleaved;
 mod pool;
 mod sync;
 mod tally;

@@ -27,6 +27,8 @@ mod error;
 mod faults;
 mod file;
 mod huge;
+#[cfg(shuttle)]
+mod interleave;
 mod large_block;
 mod lock;
 pub mod machine;
@@ -50,6 +52,8 @@ pub use file::{
     unmap_file,
 };
 pub use huge::{HUGE_PAGE, HugeReport};
+#[cfg(shuttle)]
+pub use interleave::interleave;
 pub use large_block::{LargeBlock, LargeKind, large_alloc};
 pub use lock::{Lock, LockGuard};
 pub use numa::{

@@ -14,6 +14,7 @@ const FREE: u32 = 0;
 const HELD: u32 = 1;
 const AWAITED: u32 = 2;
 /// How often a thread looks before it sleeps: what is guarded takes less than a system call.
+#[cfg(not(shuttle))]
 const LOOKS: u32 = 100;
 
 /// A value that one thread uses at a time. Taking it free is one locked operation; waiting sleeps in the kernel. Not fair, not
@@ -42,12 +43,23 @@ impl<T> Lock<T> {
     /// Waits until nobody has the value, and takes it until the guard is dropped.
     #[inline]
     pub fn lock(&self) -> LockGuard<'_, T> {
+        #[cfg(shuttle)]
+        crate::interleave();
         if self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
             self.wait();
         }
         LockGuard { lock: self }
     }
 
+    /// In a model the holder is a thread that does not run now.
+    #[cfg(shuttle)]
+    fn wait(&self) {
+        crate::interleave::wait_until(|| {
+            self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        });
+    }
+
+    #[cfg(not(shuttle))]
     #[cold]
     fn wait(&self) {
         for _ in 0..LOOKS {
@@ -78,6 +90,8 @@ impl<T> Lock<T> {
 
     #[inline]
     fn free(&self) {
+        #[cfg(shuttle)]
+        crate::interleave();
         if self.word.swap(FREE, Ordering::Release) == AWAITED {
             os::wake_one(&self.word, false);
         }
@@ -120,6 +134,33 @@ impl<T> Drop for LockGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         self.lock.free();
+    }
+}
+
+#[cfg(all(test, shuttle))]
+mod models {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn shuttle_one_at_a_time() {
+        let model = || {
+            let lock = Arc::new(Lock::new((0, 0)));
+            let threads = [0; 3].map(|_| {
+                let lock = Arc::clone(&lock);
+                shuttle::thread::spawn(move || {
+                    let mut pair = lock.lock();
+                    pair.0 += 1;
+                    crate::interleave();
+                    pair.1 += 1;
+                    assert_eq!(pair.0, pair.1);
+                })
+            });
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            assert_eq!(*lock.lock(), (3, 3));
+        };
+        shuttle::check_random(model, 1000);
+        shuttle::check_pct(model, 1000, 3);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The C functions.
 //!
-//! Rests on [`HEAP`](crate::HEAP). Each is a few checks around one call of the heap, written so that the common ones are short: a test
+//! Rests on `HEAP`. Each is a few checks around one call of the heap, written so that the common ones are short: a test
 //! for a size that has a class, and for an address that some heap has.
 #![expect(unsafe_code, reason = "is called by C, with what C promises")]
 

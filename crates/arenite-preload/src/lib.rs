@@ -1,6 +1,6 @@
 //! arenite's heap as the `malloc` of any program: `LD_PRELOAD=libarenite_preload.so PROGRAM`.
 //!
-//! Rests on one static [`Heap`](arenite_alloc::Heap), which works before `main`, in every thread and after `main`. The functions are
+//! Rests on one static [`Heap`], which works before `main`, in every thread and after `main`. The functions are
 //! those of the C library with its rules (errno, alignment, overflow); C++'s `new` and `delete` arrive through `malloc` and `free`.
 //! A block that is given back and is none ends the program with a line that says so, as the C library does. What can be set by
 //! variables stands in `docs/preload.md`; `arenite run` sets it.

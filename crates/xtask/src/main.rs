@@ -27,7 +27,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Every test: crates, examples in the documentation, loom models, rules of the house
+    /// Every test: crates, examples in the documentation, loom and shuttle models, rules of the house
     Test(Options),
     /// Format, lints, documentation, every benchmark once: what a change must pass besides the tests
     Check,
@@ -37,7 +37,7 @@ enum Task {
 
 #[derive(Debug, Args)]
 struct Options {
-    /// Leave out the loom models
+    /// Leave out the loom and shuttle models
     #[arg(long)]
     fast: bool,
 }

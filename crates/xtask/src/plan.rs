@@ -103,15 +103,17 @@ fn tests(name: &str, calls: Vec<Call>) -> Step {
     Step { tests: true, ..step(name, calls) }
 }
 
-/// The plan of `cargo xtask test`: the crates' tests, the loom models (not if `fast`), the rules of the house.
+/// The plan of `cargo xtask test`: the crates' tests, the models (not if `fast`), the rules of the house.
 pub fn test(graph: &Graph, machine: &Machine, fast: bool) -> Vec<Step> {
     let without = ["test", "--workspace", "--exclude", "xtask", "--no-fail-fast"];
     let mut all = tests("tests of every crate", over_workspace(graph, machine, &without, &HARNESS));
     all.skips = if has_rivals(graph) { machine.rivals_skips() } else { Vec::new() };
     let mut steps = vec![all];
     for member in &graph.members {
-        if member.uses.iter().any(|used| used.name == "loom") {
-            steps.push(loom(graph, machine, &member.name, fast));
+        for checker in CHECKERS {
+            if member.uses.iter().any(|used| used.name == checker) {
+                steps.push(models(graph, machine, checker, &member.name, fast));
+            }
         }
     }
     steps.push(examples(graph));
@@ -194,16 +196,20 @@ fn over_workspace(graph: &Graph, machine: &Machine, arguments: &[&str], last: &[
     vec![call(&most), call(&[&apart[..], &options, last].concat())]
 }
 
+/// What runs threads in an order that it chooses. loom tries every order of a small part, shuttle many of a whole.
+const CHECKERS: [&str; 2] = ["loom", "shuttle"];
+
 /// The models of one crate, in a target folder of their own: a flag for every crate rebuilds every crate.
-fn loom(graph: &Graph, machine: &Machine, name: &str, fast: bool) -> Step {
-    let mut step = tests(&format!("loom models of {name}"), Vec::new());
+fn models(graph: &Graph, machine: &Machine, checker: &str, name: &str, fast: bool) -> Step {
+    let mut step = tests(&format!("{checker} models of {name}"), Vec::new());
     if fast {
         step.skips.push("skipped: --fast".to_owned());
         return step;
     }
-    let mut models = call(&["test", "-p", name, "--lib", "--release", "--no-fail-fast", "loom_"]);
+    let mut models =
+        call(&["test", "-p", name, "--lib", "--release", "--no-fail-fast", &format!("{checker}_")]);
     models.arguments.extend(HARNESS.map(str::to_owned));
-    models.variables.insert("CARGO_TARGET_DIR", graph.target.join("loom").into());
+    models.variables.insert("CARGO_TARGET_DIR", graph.target.join(checker).into());
     // cargo reads the encoded flags alone where there are any
     let (variable, flags, between) = match (&machine.encoded_rustflags, &machine.rustflags) {
         (Some(flags), _) => ("CARGO_ENCODED_RUSTFLAGS", Some(flags), "\x1f"),
@@ -213,7 +219,7 @@ fn loom(graph: &Graph, machine: &Machine, name: &str, fast: bool) -> Step {
     if !all.is_empty() {
         all.push(between);
     }
-    all.push(format!("--cfg{between}loom"));
+    all.push(format!("--cfg{between}{checker}"));
     models.variables.insert(variable, all);
     step.calls.push(models);
     step
@@ -226,7 +232,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn graph() -> Graph {
-        let loom = Use { name: "loom".into(), kind: Kind::Normal, features: BTreeSet::new() };
+        let checker = |name: &str| Use { name: name.into(), kind: Kind::Normal, features: BTreeSet::new() };
         let member = |name: &str, uses| Member {
             name: name.into(),
             folder: name.into(),
@@ -235,7 +241,8 @@ mod tests {
             examples: vec![],
         };
         let shown = Member { examples: vec!["show".into()], ..member("a", vec![]) };
-        let members = vec![shown, member("b", vec![loom]), member("rivals", vec![])];
+        let members =
+            vec![shown, member("b", vec![checker("loom"), checker("shuttle")]), member("rivals", vec![])];
         Graph { root: "/w".into(), target: "/t".into(), members }
     }
 
@@ -252,6 +259,7 @@ mod tests {
             [
                 "test --workspace --exclude xtask --no-fail-fast -- --show-output",
                 "test -p b --lib --release --no-fail-fast loom_ -- --show-output",
+                "test -p b --lib --release --no-fail-fast shuttle_ -- --show-output",
                 "run --quiet -p a --example show",
                 "test -p xtask --no-fail-fast -- --show-output",
             ]
@@ -298,7 +306,8 @@ mod tests {
 
     #[test]
     fn plan_keeps_the_flags_that_the_user_has() {
-        let loom_in = |machine: &Machine| loom(&graph(), machine, "b", false).calls.remove(0).variables;
+        let loom_in =
+            |machine: &Machine| models(&graph(), machine, "loom", "b", false).calls.remove(0).variables;
         let plain = loom_in(&Machine::default());
         assert_eq!(plain["RUSTFLAGS"], "--cfg loom");
         assert_eq!(plain["CARGO_TARGET_DIR"], "/t/loom");

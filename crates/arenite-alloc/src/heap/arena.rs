@@ -8,11 +8,11 @@
 use super::remote::Remote;
 use super::slab::{Slab, UNIT};
 use super::windows;
+use crate::sync::plain::{AtomicUsize, Ordering};
 use arenite_pages::{Region, RegionOptions};
 use core::cell::Cell;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// The size and alignment of an arena.
 pub(super) const ARENA: usize = 256 << 20;

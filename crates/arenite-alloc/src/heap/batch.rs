@@ -10,11 +10,11 @@ use super::central::{ABANDONED, BACK, SPAN};
 use super::guarded::HARDENED;
 use super::slab::Node;
 use super::threads;
+use crate::sync::plain::Ordering;
 use arenite_core::{AllocError, Resource};
 use core::alloc::Layout;
 use core::cell::Cell;
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering;
 
 impl Heap {
     /// `count` blocks of one layout, or none. O(count), about a nanosecond each.

@@ -14,12 +14,12 @@ use super::large::{KEPT, Kept, Large, Lent};
 use super::slab::{Slab, UNIT};
 use super::stats::Peaks;
 use super::thread_heap::{ThreadHeap, collect};
+use crate::sync::plain::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use arenite_core::Resource;
 use arenite_pages::{Lock, LockGuard, Pages};
 use core::alloc::Layout;
 use core::cell::Cell;
 use core::ptr::{NonNull, null};
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
 use std::sync::OnceLock;
 

@@ -9,11 +9,11 @@
 use super::arena::{Header, header_of, unit_of};
 use super::classes::LARGEST;
 use super::slab::{Node, Slab, UNIT};
+use crate::sync::plain::Ordering;
 use arenite_pages::page_size;
 use core::cell::Cell;
 use core::ops::Range;
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::Ordering;
 
 /// Bits of a unit.
 const BITS: usize = 16;

@@ -12,11 +12,11 @@ use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{Large, OFFSET};
 use super::thread_heap::{DIRECT, ThreadHeap};
 use super::threads;
+use crate::sync::plain::{AtomicPtr, AtomicU64, Ordering};
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
 use arenite_pages::Pages;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use core::time::Duration;
 
 /// Blocks of any size, given back one by one, from any thread. Shared between threads.

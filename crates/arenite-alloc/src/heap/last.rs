@@ -10,22 +10,29 @@ use super::thread_heap::ThreadHeap;
 
 pub(super) use place::{get, set};
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64", not(miri), not(loom)))]
-#[path = "last_x86_64.rs"]
-mod place;
+#[cfg(shuttle)]
+use super::tasks as place;
 
-#[cfg(not(all(
+#[cfg(all(
     target_os = "linux",
     target_arch = "x86_64",
     target_pointer_width = "64",
     not(miri),
-    not(loom)
+    not(loom),
+    not(shuttle)
+))]
+#[path = "last_x86_64.rs"]
+mod place;
+
+#[cfg(not(any(
+    all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64", not(miri), not(loom)),
+    shuttle
 )))]
 #[path = "last_portable.rs"]
 mod place;
 
 /// The life of a heap and the thread's part of it; zeroes at first.
-type Last = (u64, *const ThreadHeap);
+pub(super) type Last = (u64, *const ThreadHeap);
 
 // so that the one that is not used here cannot fall behind
 #[cfg(test)]

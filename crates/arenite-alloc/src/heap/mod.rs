@@ -22,6 +22,8 @@ mod remote;
 mod slab;
 mod stats;
 mod tags;
+#[cfg(shuttle)]
+mod tasks;
 mod thread_heap;
 mod threads;
 mod windows;

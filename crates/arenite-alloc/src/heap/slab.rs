@@ -6,9 +6,9 @@
 //! slab's later OS pages are not touched before they are lent.
 #![expect(unsafe_code, reason = "threads a list through free blocks")]
 
+use crate::sync::plain::{AtomicU32, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::{NonNull, null, null_mut};
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// The unit of a heap's arena: slabs and spans are whole units.
 pub(super) const UNIT: usize = 64 << 10;

@@ -7,9 +7,9 @@ use super::arena::{HEAD, Header, UNITS};
 use super::central::{BACK, Central, SPAN, State};
 use super::classes::MOST;
 use super::slab::{Slab, UNIT};
+use crate::sync::plain::Ordering;
 use arenite_core::ResourceState;
 use core::ops::Range;
-use core::sync::atomic::Ordering;
 
 /// The blocks of one size class. Sizes in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

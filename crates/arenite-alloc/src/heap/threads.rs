@@ -8,22 +8,50 @@
 use super::central::Central;
 use super::last;
 use super::thread_heap::ThreadHeap;
-use arenite_pages::{AroundFork, AtThreadExit, Lock, LockGuard, around_fork};
-use core::cell::Cell;
+use arenite_pages::{AroundFork, Lock, LockGuard, around_fork};
 use core::ptr::{NonNull, null};
 
 /// How many heaps a thread uses without a lock at once.
-const MOST: usize = 8;
+pub(super) const MOST: usize = 8;
 
-// It has no destructor: the standard library's allocate, and what an allocator uses must not.
-thread_local! {
-    static ALL: Cell<[Option<Entry>; MOST]> = const { Cell::new([None; MOST]) };
+/// The table.
+pub(super) type Entries = [Option<Entry>; MOST];
+
+#[cfg(shuttle)]
+use super::tasks::{call_at_end, entries, set_entries};
+#[cfg(not(shuttle))]
+use own::{call_at_end, entries, set_entries};
+
+/// The table in the thread's own storage.
+#[cfg(not(shuttle))]
+mod own {
+    use super::{Entries, MOST, leave_all};
+    use arenite_pages::AtThreadExit;
+    use core::cell::Cell;
+
+    // It has no destructor: the standard library's allocate, and what an allocator uses must not.
+    thread_local! {
+        static ALL: Cell<Entries> = const { Cell::new([None; MOST]) };
+    }
+
+    static LEAVING: AtThreadExit = AtThreadExit::new(leave_all);
+
+    pub(super) fn entries() -> Entries {
+        ALL.get()
+    }
+
+    pub(super) fn set_entries(entries: Entries) {
+        ALL.set(entries);
+    }
+
+    /// A thread for which nothing is called keeps its slabs until the heap goes.
+    pub(super) fn call_at_end() {
+        LEAVING.ask();
+    }
 }
 
-static LEAVING: AtThreadExit = AtThreadExit::new(leave_all);
-
 #[derive(Clone, Copy)]
-struct Entry {
+pub(super) struct Entry {
     central: NonNull<Central>,
     life: u64,
     thread: NonNull<ThreadHeap>,
@@ -105,7 +133,7 @@ pub(super) fn last(life: u64) -> *const ThreadHeap {
 pub(super) fn find(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
     // SAFETY: the caller borrows the heap.
     let heap = unsafe { central.as_ref() };
-    let mut entries = ALL.get();
+    let mut entries = entries();
     let found = entries.iter().flatten().find(|entry| entry.life == heap.life).map(|entry| entry.thread);
     let thread = match found {
         Some(thread) => thread,
@@ -114,14 +142,13 @@ pub(super) fn find(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
             let place =
                 entries.iter().position(Option::is_none).or_else(|| dead(&entries)).unwrap_or(MOST - 1);
             let old = entries[place].replace(Entry { central, life: heap.life, thread });
-            ALL.set(entries);
+            set_entries(entries);
             // known before anything below may allocate
             last::set((heap.life, thread.as_ptr()));
             if let Some(old) = old {
                 leave(old);
             }
-            // A thread for which nothing is called keeps its slabs until the heap goes.
-            LEAVING.ask();
+            call_at_end();
             thread
         }
     };
@@ -173,8 +200,9 @@ fn leave(entry: Entry) {
 }
 
 /// The thread ends. What its last destructors allocate after this begins a new table, and another call.
-fn leave_all() {
+pub(super) fn leave_all() {
     last::set((0, null()));
-    let entries = ALL.replace([None; MOST]);
-    entries.into_iter().flatten().for_each(leave);
+    let all = entries();
+    set_entries([None; MOST]);
+    all.into_iter().flatten().for_each(leave);
 }

@@ -5,7 +5,7 @@
 //! stands behind until one is set.
 
 use super::arena::ARENA;
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::plain::{AtomicU64, Ordering};
 
 /// Addresses have at most this many bits.
 const BITS: u32 = 48;

@@ -1,0 +1,79 @@
+//! Atomics before each use of which a scheduler of tests may let another thread go on (`--cfg shuttle`).
+//!
+//! Rests on `pages::interleave`. They have the size and the zero of the standard ones, which shuttle's own have not, because a
+//! heap's lie in memory that comes from the system as zeroes.
+
+use arenite_pages::interleave;
+use core::sync::atomic::{self, Ordering};
+
+macro_rules! interleaved {
+    ($($name:ident $value:ty { $($method:ident($($argument:ident: $type:ty),*) -> $result:ty;)* })*) => {$(
+        #[derive(Debug, Default)]
+        #[repr(transparent)]
+        pub(crate) struct $name(atomic::$name);
+
+        #[allow(dead_code, reason = "one set of methods for each width")]
+        impl $name {
+            pub(crate) const fn new(value: $value) -> Self {
+                Self(atomic::$name::new(value))
+            }
+            $(pub(crate) fn $method(&self, $($argument: $type),*) -> $result {
+                interleave();
+                self.0.$method($($argument),*)
+            })*
+        }
+    )*};
+}
+
+macro_rules! numbers {
+    ($($name:ident $value:ty)*) => {
+        interleaved! {$(
+            $name $value {
+            load(order: Ordering) -> $value;
+            store(value: $value, order: Ordering) -> ();
+            swap(value: $value, order: Ordering) -> $value;
+            fetch_add(value: $value, order: Ordering) -> $value;
+            fetch_sub(value: $value, order: Ordering) -> $value;
+            fetch_max(value: $value, order: Ordering) -> $value;
+            fetch_or(value: $value, order: Ordering) -> $value;
+            fetch_and(value: $value, order: Ordering) -> $value;
+            compare_exchange(old: $value, new: $value, yes: Ordering, no: Ordering) -> Result<$value, $value>;
+            compare_exchange_weak(old: $value, new: $value, yes: Ordering, no: Ordering) -> Result<$value, $value>;
+            fetch_update(yes: Ordering, no: Ordering, change: impl FnMut($value) -> Option<$value>) -> Result<$value, $value>;
+            }
+        )*}
+    };
+}
+
+numbers! { AtomicU32 u32 AtomicU64 u64 AtomicUsize usize }
+
+/// A pointer, likewise.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct AtomicPtr<T>(atomic::AtomicPtr<T>);
+
+impl<T> AtomicPtr<T> {
+    pub(crate) const fn new(value: *mut T) -> Self {
+        Self(atomic::AtomicPtr::new(value))
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut *mut T {
+        self.0.get_mut()
+    }
+
+    pub(crate) fn load(&self, order: Ordering) -> *mut T {
+        interleave();
+        self.0.load(order)
+    }
+
+    pub(crate) fn compare_exchange(
+        &self,
+        old: *mut T,
+        new: *mut T,
+        yes: Ordering,
+        no: Ordering,
+    ) -> Result<*mut T, *mut T> {
+        interleave();
+        self.0.compare_exchange(old, new, yes, no)
+    }
+}
