@@ -169,6 +169,10 @@ container_allocator! {
     [R: Resource] crate::Locked<R>,
     [] crate::Heap,
     [] crate::BoundedHeap<'_>,
+    [] crate::MemoryPool,
+    [R: Resource] crate::LocalStratifiedPool<R>,
+    [R: Resource + Sync] crate::StratifiedMemoryPool<R>,
+    [R: Resource] crate::Budgeted<R>,
     [R: Resource + ?Sized] LocalHandle<R>,
     [R: Resource + ?Sized] SharedHandle<R>,
 }

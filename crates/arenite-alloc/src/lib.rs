@@ -4,8 +4,10 @@
 
 mod adaptor;
 mod arena;
+mod budget;
 mod checked;
 mod containers;
+mod context;
 mod fibonacci;
 mod fit;
 mod front;
@@ -13,7 +15,9 @@ mod global;
 mod heap;
 #[cfg(shuttle)]
 mod interleaved;
+mod per_thread;
 mod pool;
+mod stratified;
 mod sync;
 mod tally;
 
@@ -22,10 +26,16 @@ pub use arena::{
     Arena, ArenaAllocator, ArenaBox, ArenaOptions, ArenaScope, Chunk, Chunked, HugePages, Mark, Reserved,
     RestoreError, ScopeGuard, SharedArena, SharedChunkedArena, Span, Store,
 };
+pub use budget::{Budget, BudgetError, BudgetStats, Budgeted, Reservation};
 pub use checked::{Checked, Locked, System, SystemAllocator, ThreadSafeAllocator};
 pub use containers::{LocalHandle, SharedHandle};
-pub use fit::BoundedHeap;
+pub use context::{AnalyticsContext, AnalyticsContextBuilder, ContextSlice, ContextStats, TypeStats};
+pub use fit::{BoundedHeap, GpuUnsupported, MemoryPool, PoolPtr, SharedMemoryPool};
 pub use front::{Front, FrontCounts, Recycling};
 pub use global::Global;
 pub use heap::{Caller, ClassStats, Hardening, Heap, HeapStats, Misuse, MisuseReport, SizeClasses};
 pub use pool::{Pool, PoolAllocator, SharedPool, SizedPools};
+pub use stratified::{
+    AtomicPoolStats, LocalStratifiedPool, SizeBucket, StratifiedBuffer, StratifiedMemoryPool,
+    StratifiedPoolStats,
+};

@@ -5,7 +5,8 @@
 //!
 //! In the order in which bytes pass: a request has a size ([`Bytes`]) and an [`Alignment`]; a [`Resource`] serves it or
 //! answers with an [`AllocError`] that carries the resource's [`ResourceState`] and [`Label`]; [`MemoryAllocator`] is the
-//! checked door to the same blocks; a [`Block`] owns one; [`Event`]s tell a [`Sink`] what happened; [`Trim`] gives back.
+//! checked door to the same blocks; a [`Block`] owns one; [`Event`]s tell a [`Sink`] what happened; [`Trim`] gives back when
+//! [`PressureLevel`] rises.
 #![no_std]
 
 extern crate alloc;
@@ -18,6 +19,7 @@ mod event;
 mod label;
 mod memory_allocator;
 mod owns;
+mod pressure;
 mod resource;
 mod resource_ref;
 mod state;
@@ -31,6 +33,7 @@ pub use event::{Event, EventKind, NoSink, Sink};
 pub use label::Label;
 pub use memory_allocator::MemoryAllocator;
 pub use owns::Owns;
+pub use pressure::{MemoryPressure, PressureLevel};
 pub use resource::{Resource, relocate};
 pub use state::ResourceState;
 pub use trim::Trim;

@@ -54,7 +54,7 @@ impl<'m> BoundedHeap<'m> {
     pub unsafe fn over(start: NonNull<u8>, len: usize) -> Self {
         Self {
             // SAFETY: the caller's promise.
-            fit: Lock::new(unsafe { Tlsf::new(start, len) }),
+            fit: Lock::new(unsafe { Tlsf::new(start, len, 16) }),
             peak: AtomicUsize::new(0),
             label: Label::new("bounded heap"),
             memory: PhantomData,

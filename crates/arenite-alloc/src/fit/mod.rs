@@ -3,7 +3,11 @@
 //! Rests on `Tlsf`, which finds a block that fits in constant time.
 
 mod bounded_heap;
+mod memory_pool;
+mod pool_ptr;
 mod tlsf;
 
 pub use bounded_heap::BoundedHeap;
+pub use memory_pool::{GpuUnsupported, MemoryPool, SharedMemoryPool};
+pub use pool_ptr::PoolPtr;
 pub(crate) use tlsf::Tlsf;

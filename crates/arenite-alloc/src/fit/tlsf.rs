@@ -8,7 +8,7 @@
 
 use core::ptr::NonNull;
 
-/// Sizes and places are multiples of this.
+/// Sizes and places are multiples of this, or of a larger power of two that the range is given.
 const GRANULE: usize = 16;
 const WORD: usize = size_of::<usize>();
 /// The smallest block: its word, two links, and the place of the word that says where it begins.
@@ -26,13 +26,20 @@ const NONE: usize = usize::MAX;
 const FREE: usize = 1;
 /// The block before this one is free, and its size stands in the word before this one's.
 const BEFORE_FREE: usize = 2;
-const FLAGS: usize = FREE | BEFORE_FREE;
+/// The OS pages inside this free block went back to the system.
+const DRY: usize = 4;
+const FLAGS: usize = FREE | BEFORE_FREE | DRY;
 
 /// Blocks cut from one range. A block is known by the place of its first byte, a multiple of 16; its word stands before it.
 #[derive(Debug)]
 pub(crate) struct Tlsf {
     base: NonNull<u8>,
     len: usize,
+    granule: usize,
+    /// The size of an OS page, where those inside free blocks are given back.
+    page: usize,
+    /// Bytes of OS pages that went back.
+    dry: usize,
     doublings: u64,
     parts: [u32; DOUBLINGS],
     heads: [[usize; PARTS]; DOUBLINGS],
@@ -64,31 +71,25 @@ const fn rounded(size: usize) -> usize {
     size.saturating_add(step - 1) & !(step - 1)
 }
 
-/// The size of a block for so many bytes; `None`: no address space has it.
-const fn block_size(bytes: usize) -> Option<usize> {
-    match bytes.checked_add(WORD + GRANULE - 1) {
-        Some(size) => {
-            let size = size & !(GRANULE - 1);
-            Some(if size < LEAST { LEAST } else { size })
-        }
-        None => None,
-    }
-}
-
 impl Tlsf {
-    /// Cuts up a range; what of it is not aligned, or too small for a block, is left over.
+    /// Cuts up a range; what of it is not aligned, or too small for a block, is left over. Blocks begin at multiples of `granule`, a
+    /// power of two from 16 on.
     ///
     /// # Safety
     /// The range is valid for reads and writes as long as the value and its blocks are used, and nobody else uses it.
-    pub(crate) unsafe fn new(base: NonNull<u8>, len: usize) -> Self {
-        // the first block's word stands 8 bytes before a multiple of 16
-        let skip = (GRANULE + WORD - base.addr().get() % GRANULE) % GRANULE;
+    pub(crate) unsafe fn new(base: NonNull<u8>, len: usize, granule: usize) -> Self {
+        debug_assert!(granule.is_power_of_two() && granule >= GRANULE);
+        // the first block's word stands 8 bytes before a multiple of the granule
+        let skip = (granule + base.addr().get().wrapping_neg() % granule - WORD) % granule;
         let base = base.map_addr(|base| base.saturating_add(skip));
         // the last word is the end's, which is never free
-        let len = len.saturating_sub(skip + WORD) / GRANULE * GRANULE;
+        let len = len.saturating_sub(skip + WORD) / granule * granule;
         let mut this = Self {
             base,
             len: if len < LEAST || len > isize::MAX.unsigned_abs() { 0 } else { len },
+            granule,
+            page: usize::MAX,
+            dry: 0,
             doublings: 0,
             parts: [0; DOUBLINGS],
             heads: [[NONE; PARTS]; DOUBLINGS],
@@ -101,6 +102,17 @@ impl Tlsf {
             this.enter(0, this.len);
         }
         this
+    }
+
+    /// The smallest block.
+    fn least(&self) -> usize {
+        LEAST.max(self.granule)
+    }
+
+    /// The size of a block for so many bytes; `None`: no address space has it.
+    fn block_size(&self, bytes: usize) -> Option<usize> {
+        let size = bytes.checked_add(WORD + self.granule - 1)?;
+        Some((size & !(self.granule - 1)).max(self.least()))
     }
 
     // --- words of the range. A block's place here is that of its word.
@@ -146,6 +158,9 @@ impl Tlsf {
 
     fn leave(&mut self, block: usize, size: usize) {
         let (doubling, part) = list_of(size);
+        if self.get(block) & DRY != 0 {
+            self.dry -= self.inside(block, size).len();
+        }
         let (next, previous) = (self.get(block + WORD), self.get(block + 2 * WORD));
         if next != NONE {
             self.set(next + 2 * WORD, previous);
@@ -198,7 +213,7 @@ impl Tlsf {
 
     /// Cuts what is behind the first `size` bytes of a block off, where that is a block, and makes it free. The block's size then.
     fn cut(&mut self, block: usize, whole: usize, size: usize) -> usize {
-        if whole - size < LEAST {
+        if whole - size < self.least() {
             return whole;
         }
         let rest = block + size;
@@ -229,14 +244,14 @@ impl Tlsf {
 
     /// Lends a block of `bytes` bytes at a multiple of `align`, a power of two.
     pub(crate) fn allocate(&mut self, bytes: usize, align: usize) -> Option<NonNull<u8>> {
-        let size = block_size(bytes)?;
+        let size = self.block_size(bytes)?;
         // room for the padding, which becomes a block of its own
-        let padded = if align > GRANULE { size.checked_add(align + LEAST)? } else { size };
+        let padded = if align > self.granule { size.checked_add(align + LEAST)? } else { size };
         let block = self.find(padded)?;
         let mut whole = self.size(block);
         self.leave(block, whole);
         let mut start = block;
-        if align > GRANULE {
+        if align > self.granule {
             let address = self.base.addr().get() + block + WORD;
             let mut padding = address.next_multiple_of(align) - address;
             if padding > 0 && padding < LEAST {
@@ -283,7 +298,7 @@ impl Tlsf {
     /// # Safety
     /// A live block of this value, the caller's alone; bytes beyond the smaller of the two sizes are given up.
     pub(crate) unsafe fn resize(&mut self, start: NonNull<u8>, bytes: usize) -> bool {
-        let Some(wanted) = block_size(bytes) else { return false };
+        let Some(wanted) = self.block_size(bytes) else { return false };
         let block = self.block_of(start);
         let now = self.size(block);
         let mut whole = now;
@@ -302,6 +317,101 @@ impl Tlsf {
         self.set(block, kept | before);
         self.in_use = self.in_use - now + kept;
         true
+    }
+
+    // --- a range that grows, shrinks and dries
+
+    /// The bytes at the end that no block has.
+    pub(crate) fn free_at_end(&self) -> usize {
+        if self.len > 0 && self.get(self.len) & BEFORE_FREE != 0 { self.get(self.len - WORD) } else { 0 }
+    }
+
+    /// How long the range must be for a block of that layout, if it is grown for it.
+    pub(crate) fn len_for(&self, bytes: usize, align: usize) -> Option<usize> {
+        let padding = if align > self.granule { align.checked_add(LEAST)? } else { 0 };
+        let size = rounded(self.block_size(bytes)?).checked_add(padding)?;
+        (self.len - self.free_at_end()).checked_add(size)?.checked_next_multiple_of(self.granule)
+    }
+
+    /// What the range has before and behind its blocks.
+    pub(crate) const fn frame(&self) -> usize {
+        self.granule + WORD
+    }
+
+    /// Takes what lies behind the range as well, so that it is `len` bytes long.
+    ///
+    /// # Safety
+    /// As [`Tlsf::new`], of that much and of [`Tlsf::frame`] more.
+    pub(crate) unsafe fn extend(&mut self, len: usize) {
+        let (old, len) = (self.len, len / self.granule * self.granule);
+        if len < old + self.least() {
+            return;
+        }
+        let before = if old > 0 { self.get(old) & BEFORE_FREE } else { 0 };
+        self.len = len;
+        self.set(len, 0);
+        self.set(old, (len - old) | before);
+        self.release(old, len - old);
+    }
+
+    /// Gives up what is free at the end, down to `keep` bytes; the range's length then.
+    pub(crate) fn cut_end(&mut self, keep: usize) -> usize {
+        let free = self.free_at_end();
+        let first = self.len - free;
+        let keep = keep.max(first).next_multiple_of(self.granule);
+        let keep = if keep > first { keep.max(first + self.least()) } else { keep };
+        if free == 0 || keep >= self.len {
+            return self.len;
+        }
+        self.leave(first, free);
+        self.len = keep;
+        self.set(keep, 0);
+        if keep > first {
+            self.set(first, (keep - first) | FREE);
+            self.enter(first, keep - first);
+        }
+        self.len
+    }
+
+    /// The whole OS pages inside a free block, as places.
+    fn inside(&self, block: usize, size: usize) -> core::ops::Range<usize> {
+        let base = self.base.addr().get();
+        let first =
+            (base + block + 3 * WORD).checked_next_multiple_of(self.page).map_or(usize::MAX, |at| at - base);
+        let last = ((base + block + size - WORD) / self.page * self.page).saturating_sub(base);
+        first..last.max(first)
+    }
+
+    /// Has `give` take the OS pages inside free blocks, as addresses, and learns whether it did. Returns the bytes that went.
+    /// O(free blocks).
+    pub(crate) fn dry(
+        &mut self,
+        page: usize,
+        mut give: impl FnMut(core::ops::Range<usize>) -> bool,
+    ) -> usize {
+        self.page = page;
+        let before = self.dry;
+        for doubling in 0..DOUBLINGS {
+            for part in 0..PARTS {
+                let mut at = self.heads[doubling][part];
+                while at != NONE {
+                    let word = self.get(at);
+                    let inside = self.inside(at, word & !FLAGS);
+                    let base = self.base.addr().get();
+                    if word & DRY == 0 && !inside.is_empty() && give(base + inside.start..base + inside.end) {
+                        self.set(at, word | DRY);
+                        self.dry += inside.len();
+                    }
+                    at = self.get(at + WORD);
+                }
+            }
+        }
+        self.dry - before
+    }
+
+    /// Bytes of OS pages inside free blocks that went back and were not asked for since.
+    pub(crate) const fn dry_bytes(&self) -> usize {
+        self.dry
     }
 
     /// Bytes of blocks that are lent, with a word for each.
@@ -379,102 +489,5 @@ impl Tlsf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn over(memory: &mut [u128], skip: usize) -> Tlsf {
-        let (start, len) = (memory.as_mut_ptr().cast::<u8>().wrapping_add(skip), size_of_val(memory) - skip);
-        // SAFETY: the slice is the test's, and outlives the value.
-        unsafe { Tlsf::new(NonNull::new(start).unwrap(), len) }
-    }
-
-    #[test]
-    fn e12_random_blocks_are_disjoint_and_all_comes_back_whole() {
-        let mut memory = vec![0_u128; 1 << 14];
-        for skip in [0, 1, 8, 15] {
-            let mut fit = over(&mut memory, skip);
-            let whole = fit.largest_free();
-            let (mut live, mut random) = (Vec::<(NonNull<u8>, usize, u8)>::new(), 88_172_645_463_325_252_u64);
-            for turn in 0..20_000_usize {
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                let number = usize::try_from(random >> 20).unwrap();
-                let (bytes, align) = (number % (1 << (number % 13)), 1 << (number >> 8 & 7));
-                match number >> 16 & 3 {
-                    0 | 1 => {
-                        if let Some(start) = fit.allocate(bytes, align) {
-                            assert!(start.addr().get().is_multiple_of(align) && fit.contains(start));
-                            let seed = number.to_le_bytes()[0];
-                            // SAFETY: a fresh block of that size.
-                            unsafe { start.write_bytes(seed, bytes) };
-                            live.push((start, bytes, seed));
-                        }
-                    }
-                    2 if !live.is_empty() => {
-                        let (start, bytes, seed) = live.swap_remove(number % live.len());
-                        // SAFETY: a live block of that size.
-                        let found = unsafe { core::slice::from_raw_parts(start.as_ptr(), bytes) };
-                        assert!(found.iter().all(|&byte| byte == seed));
-                        // SAFETY: a live block, not used again.
-                        unsafe { fit.free(start) };
-                    }
-                    3 if !live.is_empty() => {
-                        let at = number % live.len();
-                        let (start, old, seed) = live[at];
-                        // SAFETY: a live block, this test's.
-                        if unsafe { fit.resize(start, bytes) } {
-                            // SAFETY: a live block of that size.
-                            let kept = unsafe { core::slice::from_raw_parts(start.as_ptr(), bytes.min(old)) };
-                            assert!(kept.iter().all(|&byte| byte == seed));
-                            // SAFETY: as above.
-                            unsafe { start.write_bytes(seed, bytes) };
-                            live[at].1 = bytes;
-                        }
-                    }
-                    _ => {}
-                }
-                if turn % 50 == 0 {
-                    fit.check();
-                }
-            }
-            for (start, ..) in live {
-                // SAFETY: a live block, not used again.
-                unsafe { fit.free(start) };
-            }
-            fit.check();
-            assert_eq!((fit.in_use(), fit.live(), fit.largest_free()), (0, 0, whole));
-        }
-    }
-
-    #[test]
-    fn e39_a_block_costs_a_word_and_its_rounding() {
-        let mut memory = vec![0_u128; 1 << 12];
-        let mut fit = over(&mut memory, 0);
-        for bytes in [24, 40, 56, 1000] {
-            let before = fit.in_use();
-            fit.allocate(bytes, 8).unwrap();
-            assert_eq!(fit.in_use() - before, bytes + 8);
-        }
-        fit.check();
-    }
-
-    #[test]
-    fn all_of_the_range_can_be_lent_and_no_more() {
-        let mut memory = vec![0_u128; 64];
-        let mut fit = over(&mut memory, 0);
-        let most = fit.largest_free();
-        assert!(most >= 1024 - 3 * 16, "{most}");
-        assert!(fit.allocate(most + 1, 8).is_none() && fit.allocate(usize::MAX, 8).is_none());
-        assert!(fit.allocate(usize::MAX - 100, 4096).is_none() && fit.allocate(1 << 50, 8).is_none());
-        let block = fit.allocate(most, 8).unwrap();
-        assert!(fit.allocate(1, 1).is_none());
-        // SAFETY: a live block, not used again.
-        unsafe { fit.free(block) };
-        fit.check();
-        for len in 0..5 {
-            let mut small = over(&mut memory[..len], 0);
-            assert!(small.largest_free() <= len * 16 && small.allocate(200, 8).is_none());
-        }
-    }
-}
+#[path = "tlsf_tests.rs"]
+mod tests;

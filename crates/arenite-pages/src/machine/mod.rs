@@ -7,7 +7,8 @@
 //!
 //! From the widest to the narrowest: [`Machine`] holds all of it; [`Cpu`], [`Caches`] and [`Numa`] are the hardware;
 //! [`OsPages`] is what the kernel maps with; [`Meminfo`] and [`Pressure`] are the machine's memory now; [`Limits`] and
-//! [`Cgroup`] are what binds this process; [`ProcessMemory`] is what it has, and [`Available`] what it may still take.
+//! [`Cgroup`] are what binds this process; [`ProcessMemory`] is what it has, [`Available`] what it may still take, and
+//! [`PressureReading`] how near the end is.
 
 mod available;
 mod caches;
@@ -17,6 +18,7 @@ mod cgroup_mount;
 mod cpu;
 #[cfg(test)]
 mod fixture;
+mod level;
 mod limits;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod machine;
@@ -33,6 +35,7 @@ pub use caches::{Cache, CacheKind, Caches};
 pub use cgroup::{Cgroup, CgroupLevel, CgroupVersion};
 pub use cgroup_events::CgroupEvents;
 pub use cpu::Cpu;
+pub use level::PressureReading;
 pub use limits::{Limit, Limits, Overcommit, OvercommitMode, Rlimit};
 pub use machine::Machine;
 pub use meminfo::Meminfo;

@@ -1,0 +1,59 @@
+//! A charge that a budget refused.
+//!
+//! Rests on [`Label`].
+
+use arenite_core::{AllocCause, AllocError, Bytes, Label, ResourceState};
+use core::alloc::Layout;
+use core::fmt;
+
+/// Which node refused, and which of its children have the most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetError {
+    /// The node whose limit would be passed.
+    pub node: Label,
+    /// From the root to the node that asked, by their names.
+    pub path: String,
+    /// The bytes asked for.
+    pub asked: usize,
+    /// The bytes that the refusing node has.
+    pub used: usize,
+    /// Its limit.
+    pub limit: usize,
+    /// Its children that have the most, the largest first, five at most.
+    pub largest: Vec<(Label, usize)>,
+}
+
+impl BudgetError {
+    /// The same as a refused block of that layout.
+    #[must_use]
+    pub fn alloc_error(&self, layout: Layout) -> AllocError {
+        let state = ResourceState {
+            in_use: self.used,
+            held: self.used,
+            limit: Some(self.limit),
+            ..ResourceState::default()
+        };
+        AllocError::new(AllocCause::LimitReached, layout, state, self.node)
+    }
+}
+
+impl fmt::Display for BudgetError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "{} asked {}: `{}` has {} of its {}",
+            self.path,
+            Bytes(self.asked),
+            self.node,
+            Bytes(self.used),
+            Bytes(self.limit)
+        )?;
+        for (number, (child, bytes)) in self.largest.iter().enumerate() {
+            let before = if number == 0 { "; the most have " } else { ", " };
+            write!(out, "{before}`{child}` {}", Bytes(*bytes))?;
+        }
+        out.write_str("; free or spill some, or raise the limit")
+    }
+}
+
+impl core::error::Error for BudgetError {}

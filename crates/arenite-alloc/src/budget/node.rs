@@ -1,0 +1,431 @@
+//! A node of a tree of budgets.
+//!
+//! Rests on `Arc` and one exchange for each level. A charge is taken at the node and then at each above it, each only if its limit allows;
+//! what a level refuses is given back below. So no count passes its limit, not by a byte and not for a moment.
+
+use super::{BudgetError, Reservation};
+use arenite_core::{Bytes, Label};
+use arenite_pages::Lock;
+use core::cell::Cell;
+use core::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+
+type Relief = Arc<dyn Fn(usize) -> usize + Send + Sync>;
+
+/// A limit on bytes, for a process, a job or an operator of one; children share their parent's. Cloning gives another handle of
+/// the same node; a node goes with its last handle, child and charge.
+///
+/// A charge is one exchange for each level, without a lock. Any thread may use any handle.
+///
+/// ```
+/// use arenite_alloc::Budget;
+/// let process = Budget::new("process", 1000);
+/// let job = process.child("job", 800);
+/// let (sort, join) = (job.child("sort", usize::MAX), job.child("join", usize::MAX));
+/// let sorted = sort.reserve(500)?;
+/// let joined = join.reserve(200)?;
+/// let refused = join.reserve(200).unwrap_err();
+/// assert_eq!(
+///     refused.to_string(),
+///     "process/job/join asked 200 B: `job` has 700 B of its 800 B; the most have `sort` 500 B, `join` 200 B; \
+///      free or spill some, or raise the limit"
+/// );
+/// drop(sorted);
+/// assert_eq!((process.used(), process.peak(), joined.bytes()), (200, 700, 200));
+/// # Ok::<(), arenite_alloc::BudgetError>(())
+/// ```
+#[derive(Clone)]
+pub struct Budget(Arc<Node>);
+
+struct Node {
+    label: Label,
+    limit: AtomicUsize,
+    used: AtomicUsize,
+    peak: AtomicUsize,
+    parent: Option<Budget>,
+    children: Lock<Vec<Weak<Node>>>,
+    /// What can free memory of this node's, and whether there is any.
+    reliefs: Lock<Vec<Relief>>,
+    relievable: AtomicBool,
+}
+
+/// A node's figures, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetStats {
+    /// Its name.
+    pub label: Label,
+    /// What it and its children have.
+    pub used: usize,
+    /// The most that they had.
+    pub peak: usize,
+    /// What they may have; `usize::MAX` where only the parent says.
+    pub limit: usize,
+    /// How many levels above.
+    pub depth: usize,
+}
+
+thread_local! {
+    /// A relief runs on this thread: charges that it needs are not to call reliefs in turn.
+    static RELIEVING: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Relieving;
+
+impl Drop for Relieving {
+    fn drop(&mut self) {
+        RELIEVING.set(false);
+    }
+}
+
+impl Budget {
+    /// The root of a tree, of at most `limit` bytes.
+    #[must_use]
+    pub fn new(label: impl Into<Label>, limit: usize) -> Self {
+        Self::node(label.into(), limit, None)
+    }
+
+    fn node(label: Label, limit: usize, parent: Option<Self>) -> Self {
+        Self(Arc::new(Node {
+            label,
+            limit: AtomicUsize::new(limit),
+            used: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            parent,
+            children: Lock::new(Vec::new()),
+            reliefs: Lock::new(Vec::new()),
+            relievable: AtomicBool::new(false),
+        }))
+    }
+
+    /// A child of at most `limit` bytes; `usize::MAX`: as many as this one has left.
+    #[must_use]
+    pub fn child(&self, label: impl Into<Label>, limit: usize) -> Self {
+        let child = Self::node(label.into(), limit, Some(self.clone()));
+        let mut children = self.0.children.lock();
+        children.retain(|child| child.strong_count() > 0);
+        children.push(Arc::downgrade(&child.0));
+        child
+    }
+
+    /// The node's name.
+    #[must_use]
+    pub fn label(&self) -> Label {
+        self.0.label
+    }
+
+    /// The node above.
+    #[must_use]
+    pub fn parent(&self) -> Option<&Self> {
+        self.0.parent.as_ref()
+    }
+
+    /// The bytes that this node and those below it have.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.0.used.load(Relaxed)
+    }
+
+    /// The most bytes that they had at once.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        self.0.peak.load(Relaxed)
+    }
+
+    /// Forgets the peak.
+    pub fn reset_peak(&self) {
+        self.0.peak.store(self.used(), Relaxed);
+    }
+
+    /// The bytes that they may have.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit.load(Relaxed)
+    }
+
+    /// Another limit. Below what is used, it refuses every charge until enough was given back.
+    pub fn set_limit(&self, limit: usize) {
+        self.0.limit.store(limit, Relaxed);
+    }
+
+    /// The bytes that could be charged now: what this node and each above it have left.
+    #[must_use]
+    pub fn available(&self) -> usize {
+        self.up()
+            .map(|node| node.limit.load(Relaxed).saturating_sub(node.used.load(Relaxed)))
+            .min()
+            .unwrap_or(0)
+    }
+
+    /// This node and those above it.
+    fn up(&self) -> impl Iterator<Item = &Node> {
+        core::iter::successors(Some(&*self.0), |node| node.parent.as_ref().map(|parent| &*parent.0))
+    }
+
+    /// Has `relief` called when this node, or one above it, would refuse a charge: with the bytes that lack; it shrinks or spills
+    /// something, gives those bytes back to their budgets, and returns how many they were. It runs on the thread that asked, with
+    /// no lock held; charges of its own call no relief.
+    pub fn on_refusal(&self, relief: impl Fn(usize) -> usize + Send + Sync + 'static) {
+        self.0.reliefs.lock().push(Arc::new(relief));
+        for node in self.up() {
+            node.relievable.store(true, Relaxed);
+        }
+    }
+
+    /// Charges bytes, which [`Budget::release`] gives back; [`Budget::reserve`] does so by itself.
+    ///
+    /// # Errors
+    /// [`BudgetError`] where this node or one above it may not have them, after its reliefs did what they could.
+    #[inline]
+    pub fn charge(&self, bytes: usize) -> Result<(), BudgetError> {
+        match self.take(bytes) {
+            Ok(()) => Ok(()),
+            Err(_) => self.charge_slowly(bytes).map_err(|node| self.explain(node, bytes)),
+        }
+    }
+
+    /// The same without the words: the node that refused.
+    #[inline]
+    pub(super) fn try_charge(&self, bytes: usize) -> Result<(), &Self> {
+        self.take(bytes).or_else(|_| self.charge_slowly(bytes))
+    }
+
+    /// Takes bytes at this node and at each above it.
+    #[inline]
+    fn take(&self, bytes: usize) -> Result<(), &Self> {
+        let mut at = self;
+        loop {
+            if !at.0.add(bytes) {
+                self.give_below(at, bytes);
+                return Err(at);
+            }
+            match &at.0.parent {
+                Some(parent) => at = parent,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Gives back what the nodes below `end` took.
+    #[cold]
+    fn give_below(&self, end: &Self, bytes: usize) {
+        let mut at = self;
+        while !Arc::ptr_eq(&at.0, &end.0) {
+            at.0.used.fetch_sub(bytes, Relaxed);
+            let Some(parent) = &at.0.parent else { return };
+            at = parent;
+        }
+    }
+
+    #[cold]
+    fn charge_slowly(&self, bytes: usize) -> Result<(), &Self> {
+        let mut refused = match self.take(bytes) {
+            Ok(()) => return Ok(()),
+            Err(node) => node,
+        };
+        if RELIEVING.get() || !refused.0.relievable.load(Relaxed) {
+            return Err(refused);
+        }
+        RELIEVING.set(true);
+        let _running = Relieving;
+        let mut reliefs = Vec::new();
+        refused.reliefs_into(&mut reliefs);
+        for relief in reliefs {
+            let lacking = refused.used().saturating_add(bytes).saturating_sub(refused.limit());
+            if lacking > 0 {
+                relief(lacking);
+            }
+            match self.take(bytes) {
+                Ok(()) => return Ok(()),
+                Err(node) => refused = node,
+            }
+        }
+        Err(refused)
+    }
+
+    /// The reliefs of this node and of those below it, those that have the most first.
+    fn reliefs_into(&self, into: &mut Vec<Relief>) {
+        into.extend(self.0.reliefs.lock().iter().cloned());
+        for child in self.children_by_size() {
+            child.reliefs_into(into);
+        }
+    }
+
+    fn children_by_size(&self) -> Vec<Self> {
+        let mut children: Vec<Self> =
+            self.0.children.lock().iter().filter_map(Weak::upgrade).map(Self).collect();
+        children.sort_by_key(|child| core::cmp::Reverse(child.used()));
+        children
+    }
+
+    #[cold]
+    fn explain(&self, node: &Self, asked: usize) -> BudgetError {
+        let mut names: Vec<Label> = self.up().map(|node| node.label).collect();
+        names.reverse();
+        let names: Vec<&str> = names.iter().map(Label::as_str).collect();
+        let children = node.children_by_size();
+        let largest = children.iter().take(5).map(|child| (child.label(), child.used()));
+        BudgetError {
+            node: node.label(),
+            path: names.join("/"),
+            asked,
+            used: node.used(),
+            limit: node.limit(),
+            largest: largest.filter(|&(_, used)| used > 0).collect(),
+        }
+    }
+
+    /// Gives charged bytes back. More than were charged is a mistake of the caller's, which leaves the node at nothing.
+    #[inline]
+    pub fn release(&self, bytes: usize) {
+        for node in self.up() {
+            let before = node.used.fetch_sub(bytes, Relaxed);
+            debug_assert!(before >= bytes, "`{}` gave back more than it had", node.label);
+        }
+    }
+
+    /// Charges bytes for as long as the reservation is there.
+    ///
+    /// # Errors
+    /// As [`Budget::charge`].
+    pub fn reserve(&self, bytes: usize) -> Result<Reservation, BudgetError> {
+        self.charge(bytes)?;
+        Ok(Reservation::of(self.clone(), bytes))
+    }
+
+    /// This node's figures and those of all below it, parents first.
+    #[must_use]
+    pub fn stats(&self) -> Vec<BudgetStats> {
+        let mut all = Vec::new();
+        self.stats_into(0, &mut all);
+        all
+    }
+
+    fn stats_into(&self, depth: usize, into: &mut Vec<BudgetStats>) {
+        let (label, used, peak, limit) = (self.label(), self.used(), self.peak(), self.limit());
+        into.push(BudgetStats { label, used, peak, limit, depth });
+        self.children_by_size().iter().for_each(|child| child.stats_into(depth + 1, into));
+    }
+}
+
+impl Node {
+    /// Takes bytes if the limit allows.
+    #[inline]
+    fn add(&self, bytes: usize) -> bool {
+        let limit = self.limit.load(Relaxed);
+        let mut used = self.used.load(Relaxed);
+        loop {
+            let Some(sum) = used.checked_add(bytes).filter(|&sum| sum <= limit) else { return false };
+            match self.used.compare_exchange_weak(used, sum, Relaxed, Relaxed) {
+                Ok(_) => {
+                    if sum > self.peak.load(Relaxed) {
+                        self.peak.fetch_max(sum, Relaxed);
+                    }
+                    return true;
+                }
+                Err(now) => used = now,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_list().entries(self.stats()).finish()
+    }
+}
+
+impl fmt::Display for Budget {
+    /// A line for each node, those below it set in.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for stats in self.stats() {
+            let (used, peak) = (Bytes(stats.used), Bytes(stats.peak));
+            write!(out, "{:width$}{}: {used}, peak {peak}", "", stats.label, width = stats.depth * 2)?;
+            if stats.limit < usize::MAX {
+                write!(out, ", limit {}", Bytes(stats.limit))?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_threads_never_pass_a_limit_by_a_byte() {
+        const THREADS: usize = 8;
+        const CHARGES: usize = 125_000;
+        let process = Budget::new("process", 10_000);
+        let jobs = [process.child("one", 7_001), process.child("two", usize::MAX)];
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for number in 0..THREADS {
+                let (process, jobs, over) = (&process, &jobs, &over);
+                scope.spawn(move || {
+                    let mut had = Vec::new();
+                    for turn in 0..CHARGES {
+                        let (job, bytes) = (&jobs[turn & 1], 1 + (turn * 37 + number) % 997);
+                        if job.try_charge(bytes).is_ok() {
+                            had.push((turn & 1, bytes));
+                        }
+                        let seen = (process.used(), jobs[0].used());
+                        if seen.0 > 10_000 || seen.1 > 7_001 {
+                            over.store(true, Relaxed);
+                        }
+                        if had.len() > 12 || turn % 3 == 0 {
+                            if let Some((job, bytes)) = had.pop() {
+                                jobs[job].release(bytes);
+                            }
+                        }
+                    }
+                    had.into_iter().for_each(|(job, bytes)| jobs[job].release(bytes));
+                });
+            }
+        });
+        assert!(!over.load(Relaxed));
+        assert_eq!((process.used(), jobs[0].used(), jobs[1].used()), (0, 0, 0));
+        assert!(process.peak() <= 10_000 && process.peak() > 9_000, "{}", process.peak());
+        assert!(jobs[0].peak() <= 7_001);
+    }
+
+    #[test]
+    fn reliefs_are_asked_before_a_refusal_the_largest_node_first() {
+        let process = Budget::new("process", 1000);
+        let (cache, scratch) = (process.child("cache", usize::MAX), process.child("scratch", usize::MAX));
+        let kept = Arc::new(Lock::new(vec![cache.reserve(300).unwrap(), cache.reserve(300).unwrap()]));
+        let (cached, asked) = (Arc::clone(&kept), Arc::new(AtomicUsize::new(0)));
+        let said = Arc::clone(&asked);
+        cache.on_refusal(move |lacking| {
+            said.store(lacking, Relaxed);
+            cached.lock().pop().map_or(0, |gone| gone.bytes())
+        });
+        scratch.on_refusal(|_| panic!("the cache has enough"));
+        let block = scratch.reserve(600).unwrap();
+        assert_eq!((asked.load(Relaxed), kept.lock().len(), process.used()), (200, 1, 900));
+        // what a relief charges calls none
+        let inner = process.clone();
+        let process_wide = process.child("inner", 0);
+        process_wide.on_refusal(move |_| usize::from(inner.charge(5000).is_ok()));
+        assert!(process_wide.charge(1).is_err());
+        drop(block);
+        assert_eq!(process.used(), 300);
+    }
+
+    #[test]
+    fn sums_that_overflow_and_limits_below_what_is_used_refuse() {
+        let budget = Budget::new("all", usize::MAX);
+        let some = budget.reserve(10).unwrap();
+        assert_eq!(budget.charge(usize::MAX).unwrap_err().used, 10);
+        budget.set_limit(5);
+        assert!(budget.charge(0).is_err() && budget.available() == 0);
+        drop(some);
+        assert!(budget.charge(5).is_ok());
+        budget.release(5);
+        let gone = budget.child("gone", 1);
+        drop(gone);
+        assert_eq!(budget.stats().len(), 1);
+    }
+}

@@ -1,0 +1,305 @@
+//! The context itself.
+//!
+//! Rests on [`StratifiedMemoryPool`] and `Entries`.
+#![expect(unsafe_code, reason = "lends and gives back blocks of the pool")]
+
+use super::ContextSlice;
+use super::entries::{Entries, Entry};
+use crate::stratified::StratifiedMemoryPool;
+use arenite_core::{AllocError, Label, Resource, ResourceState};
+use arenite_pages::Scalar;
+use core::alloc::Layout;
+use core::cell::{Cell, RefCell};
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+use std::sync::OnceLock;
+
+/// Where every buffer begins: a multiple of this.
+pub(super) const ALIGN: usize = 64;
+
+/// The pool of contexts that were given none.
+pub(super) fn pool_of_program() -> &'static StratifiedMemoryPool {
+    static POOL: OnceLock<StratifiedMemoryPool> = OnceLock::new();
+    POOL.get_or_init(|| StratifiedMemoryPool::new("contexts"))
+}
+
+/// The buffers of one operation on one thread: taken from a pool one by one, given back together when the context goes.
+///
+/// ```
+/// use arenite_alloc::AnalyticsContext;
+/// let num_nodes = 10_000;
+/// let context = AnalyticsContext::new("bfs_traversal");
+/// let frontier = context.allocate(1024)?;
+/// let mut visited = context.allocate(num_nodes / 8)?; // a bit for each
+/// let mut distances = context.allocate_typed::<u32>(num_nodes)?;
+/// distances[0] = 1;
+/// visited[0] |= 1;
+/// let stats = context.stats();
+/// assert_eq!((stats.current_bytes, stats.allocation_count), (1024 + 1250 + 40_000, 3));
+/// assert_eq!((stats.typed_allocations, frontier.len()), (1, 1024));
+/// drop(context); // all three are back in the pool
+/// # Ok::<(), arenite_core::AllocError>(())
+/// ```
+#[derive(Debug)]
+pub struct AnalyticsContext<'p> {
+    pool: &'p StratifiedMemoryPool,
+    parent: Option<&'p AnalyticsContext<'p>>,
+    entries: RefCell<Entries>,
+    /// Buffers that were taken before they were asked for.
+    ready: RefCell<Vec<(NonNull<u8>, Layout)>>,
+    current: Cell<usize>,
+    peak: Cell<usize>,
+    allocations: Cell<u64>,
+    typed: Cell<u64>,
+    label: Label,
+}
+
+/// What a context has taken, what its sub-contexts took included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContextStats {
+    /// Bytes that it has now, as they were asked.
+    pub current_bytes: usize,
+    /// The most bytes that it had at once.
+    pub peak_bytes: usize,
+    /// Buffers that it was asked for so far.
+    pub allocation_count: u64,
+    /// Those of them that were asked by a type.
+    pub typed_allocations: u64,
+}
+
+/// The buffers of one type that a context has now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TypeStats {
+    /// The type, as the compiler names it.
+    pub name: &'static str,
+    /// How many buffers.
+    pub buffers: usize,
+    /// Their bytes.
+    pub bytes: usize,
+}
+
+impl AnalyticsContext<'static> {
+    /// An empty context over the pool of the program.
+    pub fn new(name: impl Into<Label>) -> Self {
+        Self::with_pool(name, pool_of_program())
+    }
+}
+
+impl<'p> AnalyticsContext<'p> {
+    /// An empty context over a pool.
+    pub fn with_pool(name: impl Into<Label>, pool: &'p StratifiedMemoryPool) -> Self {
+        Self::inside(name.into(), pool, None)
+    }
+
+    fn inside(
+        label: Label,
+        pool: &'p StratifiedMemoryPool,
+        parent: Option<&'p AnalyticsContext<'p>>,
+    ) -> Self {
+        Self {
+            pool,
+            parent,
+            entries: RefCell::new(Entries::EMPTY),
+            ready: RefCell::new(Vec::new()),
+            current: Cell::new(0),
+            peak: Cell::new(0),
+            allocations: Cell::new(0),
+            typed: Cell::new(0),
+            label,
+        }
+    }
+
+    /// A context inside of this one: its buffers go with it, and count in this one's figures while they are there.
+    ///
+    /// ```
+    /// use arenite_alloc::AnalyticsContext;
+    /// let whole = AnalyticsContext::new("mining");
+    /// let kept = whole.allocate(100)?;
+    /// let step = whole.sub_context("step");
+    /// step.allocate(1000)?;
+    /// assert_eq!((step.stats().current_bytes, whole.stats().current_bytes), (1000, 1100));
+    /// drop(step);
+    /// assert_eq!((whole.stats().current_bytes, whole.stats().peak_bytes, kept.len()), (100, 1100, 100));
+    /// # Ok::<(), arenite_core::AllocError>(())
+    /// ```
+    pub fn sub_context<'s>(&'s self, name: impl Into<Label>) -> AnalyticsContext<'s> {
+        AnalyticsContext::inside(name.into(), self.pool, Some(self))
+    }
+
+    /// `size` zeroes.
+    ///
+    /// # Errors
+    /// What the pool refuses.
+    pub fn allocate(&self, size: usize) -> Result<ContextSlice<'_, u8>, AllocError> {
+        self.zeroes(size, None)
+    }
+
+    /// `count` zeroes of a type.
+    ///
+    /// # Errors
+    /// What the pool refuses.
+    pub fn allocate_typed<T: Scalar>(&self, count: usize) -> Result<ContextSlice<'_, T>, AllocError> {
+        self.zeroes(count, Some(core::any::type_name::<T>()))
+    }
+
+    /// `count` values of a type that are yet to be written.
+    ///
+    /// # Errors
+    /// What the pool refuses.
+    #[inline]
+    pub fn allocate_uninit<T: Copy>(
+        &self,
+        count: usize,
+    ) -> Result<ContextSlice<'_, MaybeUninit<T>>, AllocError> {
+        let (start, number) = self.take(self.layout::<T>(count)?, Some(core::any::type_name::<T>()))?;
+        // SAFETY: a fresh block for them; such values are never unwritten.
+        Ok(unsafe { ContextSlice::new(start.cast(), count, number, self) })
+    }
+
+    fn zeroes<T: Scalar>(
+        &self,
+        count: usize,
+        kind: Option<&'static str>,
+    ) -> Result<ContextSlice<'_, T>, AllocError> {
+        let layout = self.layout::<T>(count)?;
+        let (start, number) = self.take(layout, kind)?;
+        // SAFETY: a fresh block of that size.
+        unsafe { start.write_bytes(0, layout.size()) };
+        // SAFETY: as above; zeroes are a scalar's.
+        Ok(unsafe { ContextSlice::new(start.cast(), count, number, self) })
+    }
+
+    fn layout<T>(&self, count: usize) -> Result<Layout, AllocError> {
+        Layout::array::<T>(count).and_then(|layout| layout.align_to(ALIGN)).map_err(|_| {
+            let size = count.saturating_mul(size_of::<T>());
+            AllocError::bad_layout(size, align_of::<T>(), self.pool.state(), self.label)
+        })
+    }
+
+    #[inline]
+    fn take(&self, layout: Layout, kind: Option<&'static str>) -> Result<(NonNull<u8>, usize), AllocError> {
+        let start = match self.take_ready(layout) {
+            Some(start) => start,
+            None => Resource::allocate(self.pool, layout)
+                .map_err(|error| AllocError { label: self.label, ..error })?
+                .cast(),
+        };
+        let number = self.entries.borrow_mut().push(Entry { start, layout, kind });
+        let mut at = Some(self);
+        while let Some(context) = at {
+            let current = context.current.get() + layout.size();
+            context.current.set(current);
+            context.peak.set(context.peak.get().max(current));
+            context.allocations.set(context.allocations.get() + 1);
+            context.typed.set(context.typed.get() + u64::from(kind.is_some()));
+            at = context.parent;
+        }
+        Ok((start, number))
+    }
+
+    /// A buffer of that size that is there already.
+    #[inline]
+    fn take_ready(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let mut ready = self.ready.borrow_mut();
+        if ready.is_empty() {
+            return None;
+        }
+        let at = ready.iter().position(|&(_, has)| has == layout)?;
+        Some(ready.swap_remove(at).0)
+    }
+
+    /// Takes a buffer for later.
+    pub(super) fn prepare(&self, size: usize) -> Result<(), AllocError> {
+        let layout = self.layout::<u8>(size)?;
+        let start = Resource::allocate(self.pool, layout)
+            .map_err(|error| AllocError { label: self.label, ..error })?
+            .cast();
+        self.ready.borrow_mut().push((start, layout));
+        Ok(())
+    }
+
+    pub(super) fn expect(&self, count: usize) {
+        self.entries.borrow_mut().expect(count);
+    }
+
+    /// How many bytes lie ready that nobody asked for yet.
+    #[must_use]
+    pub fn prepared_bytes(&self) -> usize {
+        self.ready.borrow().iter().map(|(_, layout)| layout.size()).sum()
+    }
+
+    pub(super) fn release(&self, number: usize) {
+        let entry = self.entries.borrow_mut().take(number);
+        if let Some(entry) = entry {
+            self.gave(entry.layout.size());
+            // SAFETY: came from the pool with this layout; its only slice was given up.
+            unsafe { self.pool.deallocate(entry.start, entry.layout) };
+        }
+    }
+
+    fn gave(&self, bytes: usize) {
+        let mut at = Some(self);
+        while let Some(context) = at {
+            context.current.set(context.current.get() - bytes);
+            at = context.parent;
+        }
+    }
+
+    /// What the context has taken.
+    #[must_use]
+    pub const fn stats(&self) -> ContextStats {
+        ContextStats {
+            current_bytes: self.current.get(),
+            peak_bytes: self.peak.get(),
+            allocation_count: self.allocations.get(),
+            typed_allocations: self.typed.get(),
+        }
+    }
+
+    /// The buffers of each type that the context has now, the largest sum first; `u8` are those asked in bytes. Those of sub-contexts
+    /// are theirs. O(buffers × types).
+    #[must_use]
+    pub fn types(&self) -> Vec<TypeStats> {
+        let mut types = Vec::<TypeStats>::new();
+        for entry in self.entries.borrow().iter() {
+            let (name, bytes) = (entry.kind.unwrap_or("u8"), entry.layout.size());
+            match types.iter_mut().find(|stats| stats.name == name) {
+                Some(stats) => {
+                    stats.buffers += 1;
+                    stats.bytes += bytes;
+                }
+                None => types.push(TypeStats { name, buffers: 1, bytes }),
+            }
+        }
+        types.sort_by(|one, two| two.bytes.cmp(&one.bytes).then(one.name.cmp(two.name)));
+        types
+    }
+
+    /// The context's name.
+    #[must_use]
+    pub const fn label(&self) -> Label {
+        self.label
+    }
+
+    /// What the pool behind it has lent and holds.
+    #[must_use]
+    pub fn pool_state(&self) -> ResourceState {
+        self.pool.state()
+    }
+}
+
+impl Drop for AnalyticsContext<'_> {
+    fn drop(&mut self) {
+        if let Some(parent) = self.parent {
+            parent.gave(self.current.get());
+        }
+        for entry in self.entries.get_mut().iter() {
+            // SAFETY: came from the pool with this layout; slices borrow the context, which goes.
+            unsafe { self.pool.deallocate(entry.start, entry.layout) };
+        }
+        for &(start, layout) in self.ready.get_mut().iter() {
+            // SAFETY: as above; nobody asked for it.
+            unsafe { self.pool.deallocate(start, layout) };
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a context lends: values of one type, until the context goes.
+//!
+//! Rests on the context, by a borrow.
+#![expect(unsafe_code, reason = "lends the values of a block")]
+
+use super::AnalyticsContext;
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
+
+/// Values in a context, aligned to 64 bytes and of one type for as long as they are there. Dropping it gives nothing back, as the
+/// context does that for all; [`ContextSlice::release`] does.
+///
+/// ```
+/// use arenite_alloc::AnalyticsContext;
+/// let context = AnalyticsContext::new("matrix_ops");
+/// let mut indices = context.allocate_typed::<u64>(65_536)?;
+/// indices[7] = 49;
+/// assert_eq!(context.stats().current_bytes, 512 << 10);
+/// indices.release();
+/// assert_eq!((context.stats().current_bytes, context.stats().peak_bytes), (0, 512 << 10));
+/// # Ok::<(), arenite_core::AllocError>(())
+/// ```
+pub struct ContextSlice<'c, T> {
+    start: NonNull<T>,
+    count: usize,
+    number: usize,
+    context: &'c AnalyticsContext<'c>,
+    owns: PhantomData<T>,
+}
+
+impl<'c, T> ContextSlice<'c, T> {
+    /// # Safety
+    /// `start` is the block `number` of the context, of `count` written values, and nobody else's.
+    #[inline]
+    pub(super) const unsafe fn new(
+        start: NonNull<T>,
+        count: usize,
+        number: usize,
+        context: &'c AnalyticsContext<'c>,
+    ) -> Self {
+        Self { start, count, number, context, owns: PhantomData }
+    }
+
+    /// Gives the values back to the pool now.
+    pub fn release(self) {
+        self.context.release(self.number);
+    }
+}
+
+impl<'c, T> ContextSlice<'c, MaybeUninit<T>> {
+    /// The same with every value written, each from its index.
+    #[must_use]
+    pub fn fill_with(mut self, mut value: impl FnMut(usize) -> T) -> ContextSlice<'c, T>
+    where
+        T: Copy,
+    {
+        for (index, room) in self.iter_mut().enumerate() {
+            room.write(value(index));
+        }
+        // SAFETY: all written, and the same block, which this gives up.
+        unsafe { ContextSlice::new(self.start.cast(), self.count, self.number, self.context) }
+    }
+}
+
+impl<T> Deref for ContextSlice<'_, T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: the values that this alone has, in a block that stays as long as the context is borrowed.
+        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.count) }
+    }
+}
+
+impl<T> DerefMut for ContextSlice<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and borrowed exclusively.
+        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.count) }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for ContextSlice<'_, T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(out)
+    }
+}

@@ -1,0 +1,119 @@
+//! The five sizes of a stratified pool.
+//!
+//! Rests on nothing. Powers of four, from a control structure to a batch, as the pool's document has them.
+
+use core::fmt;
+
+/// One of five buffer sizes, each four times the one below.
+///
+/// ```
+/// use arenite_alloc::SizeBucket;
+/// let bucket = SizeBucket::for_size(2500);
+/// assert_eq!((bucket, bucket.size()), (SizeBucket::Medium, 4096));
+/// assert_eq!((bucket.upgrade(), bucket.downgrade()), (SizeBucket::Large, SizeBucket::Small));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SizeBucket {
+    /// 256 bytes.
+    Tiny,
+    /// 1 KiB.
+    Small,
+    /// 4 KiB.
+    Medium,
+    /// 16 KiB.
+    Large,
+    /// 64 KiB.
+    Huge,
+}
+
+impl SizeBucket {
+    /// All of them, from the smallest.
+    pub const ALL: [Self; 5] = [Self::Tiny, Self::Small, Self::Medium, Self::Large, Self::Huge];
+
+    /// The smallest bucket that `size` bytes fit in; [`SizeBucket::Huge`] for what fits in none (see [`SizeBucket::fitting`]).
+    #[inline]
+    #[must_use]
+    pub const fn for_size(size: usize) -> Self {
+        match size {
+            0..=256 => Self::Tiny,
+            257..=1024 => Self::Small,
+            1025..=4096 => Self::Medium,
+            4097..=16_384 => Self::Large,
+            _ => Self::Huge,
+        }
+    }
+
+    /// The smallest bucket that `size` bytes fit in; `None` above 64 KiB.
+    #[inline]
+    #[must_use]
+    pub const fn fitting(size: usize) -> Option<Self> {
+        if size <= Self::Huge.size() { Some(Self::for_size(size)) } else { None }
+    }
+
+    /// How many bytes a buffer of this bucket has.
+    #[inline]
+    #[must_use]
+    pub const fn size(self) -> usize {
+        256 << (2 * self as usize)
+    }
+
+    /// The next larger bucket; the largest is its own.
+    #[must_use]
+    pub const fn upgrade(self) -> Self {
+        match self {
+            Self::Tiny => Self::Small,
+            Self::Small => Self::Medium,
+            Self::Medium => Self::Large,
+            Self::Large | Self::Huge => Self::Huge,
+        }
+    }
+
+    /// The next smaller bucket; the smallest is its own.
+    #[must_use]
+    pub const fn downgrade(self) -> Self {
+        match self {
+            Self::Tiny | Self::Small => Self::Tiny,
+            Self::Medium => Self::Small,
+            Self::Large => Self::Medium,
+            Self::Huge => Self::Large,
+        }
+    }
+
+    /// How many free buffers a thread keeps before half of them go to the others.
+    pub(super) const fn kept(self) -> u32 {
+        match self {
+            Self::Tiny => 256,
+            Self::Small => 128,
+            Self::Medium => 64,
+            Self::Large => 16,
+            Self::Huge => 8,
+        }
+    }
+}
+
+impl fmt::Display for SizeBucket {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", arenite_core::Bytes(self.size()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r14_r15_each_size_has_the_smallest_bucket_that_holds_it() {
+        assert_eq!(SizeBucket::ALL.map(SizeBucket::size), [256, 1024, 4096, 16_384, 65_536]);
+        for size in 0..=65_536 {
+            let bucket = SizeBucket::for_size(size);
+            assert!(bucket.size() >= size && SizeBucket::fitting(size) == Some(bucket));
+            assert!(bucket == SizeBucket::Tiny || bucket.downgrade().size() < size);
+        }
+        assert_eq!(SizeBucket::fitting(65_537), None);
+        for bucket in SizeBucket::ALL {
+            assert!(bucket.upgrade() >= bucket && bucket.downgrade() <= bucket);
+        }
+        assert_eq!(SizeBucket::Huge.upgrade(), SizeBucket::Huge);
+        assert_eq!(SizeBucket::Tiny.downgrade(), SizeBucket::Tiny);
+    }
+}

@@ -1,0 +1,129 @@
+//! A buffer of a stratified pool, which goes back where it came from.
+//!
+//! Rests on the pool, by a borrow. What it lends are bytes that may be undefined, or bytes: which of the two is in its type, so that
+//! a request that needs no zeroes pays for none and nobody reads what was never written.
+#![expect(unsafe_code, reason = "lends a block's bytes and gives the block back")]
+
+use super::{SizeBucket, StratifiedMemoryPool};
+use arenite_core::{AllocError, Label, Resource};
+use core::alloc::Layout;
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::{ManuallyDrop, MaybeUninit};
+use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
+
+/// Where every buffer begins: a multiple of this.
+pub(super) const ALIGN: usize = 64;
+
+/// The layout that a buffer of `size` bytes is asked with.
+#[inline]
+pub(super) fn layout(
+    size: usize,
+    refused: impl FnOnce() -> (arenite_core::ResourceState, Label),
+) -> Result<Layout, AllocError> {
+    Layout::from_size_align(size, ALIGN).map_err(|_| {
+        let (state, label) = refused();
+        AllocError::bad_layout(size, ALIGN, state, label)
+    })
+}
+
+/// A buffer of a pool, aligned to 64 bytes. It goes back when it is dropped.
+///
+/// `B` is what it is a slice of: [`MaybeUninit<u8>`] as the pool lends it, `u8` once it was zeroed or filled.
+///
+/// ```
+/// use arenite_alloc::{SizeBucket, StratifiedBuffer, StratifiedMemoryPool};
+/// let pool = StratifiedMemoryPool::new("compute");
+/// let buffer: StratifiedBuffer = pool.allocate(3000)?;
+/// assert_eq!((buffer.size(), buffer.bucket()), (3000, Some(SizeBucket::Medium)));
+/// let bytes = buffer.fill(7);
+/// assert!(bytes.iter().all(|&byte| byte == 7));
+/// # Ok::<(), arenite_core::AllocError>(())
+/// ```
+pub struct StratifiedBuffer<'p, S: Resource = StratifiedMemoryPool, B = MaybeUninit<u8>> {
+    start: NonNull<u8>,
+    size: usize,
+    pool: &'p S,
+    bytes: PhantomData<B>,
+}
+
+// SAFETY: the buffer owns its bytes; giving them back from another thread is what a pool that is `Sync` allows.
+unsafe impl<S: Resource + Sync, B: Send> Send for StratifiedBuffer<'_, S, B> {}
+// SAFETY: a shared buffer lends shared bytes.
+unsafe impl<S: Resource + Sync, B: Sync> Sync for StratifiedBuffer<'_, S, B> {}
+
+impl<'p, S: Resource> StratifiedBuffer<'p, S> {
+    /// # Safety
+    /// `start` is a live block of `pool` of that size and [`ALIGN`], and the caller's alone.
+    #[inline]
+    pub(super) const unsafe fn own(start: NonNull<u8>, size: usize, pool: &'p S) -> Self {
+        Self { start, size, pool, bytes: PhantomData }
+    }
+
+    /// The same buffer with every byte `byte`.
+    #[must_use]
+    pub fn fill(self, byte: u8) -> StratifiedBuffer<'p, S, u8> {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the buffer's own bytes.
+        unsafe { this.start.write_bytes(byte, this.size) };
+        StratifiedBuffer { start: this.start, size: this.size, pool: this.pool, bytes: PhantomData }
+    }
+
+    /// The same buffer with every byte zero.
+    #[must_use]
+    pub fn zeroed(self) -> StratifiedBuffer<'p, S, u8> {
+        self.fill(0)
+    }
+}
+
+impl<S: Resource, B> StratifiedBuffer<'_, S, B> {
+    /// How many bytes were asked.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The bucket it goes back to; `None` above the largest, where the block has the size asked and goes back to the upstream.
+    #[must_use]
+    pub const fn bucket(&self) -> Option<SizeBucket> {
+        SizeBucket::fitting(self.size)
+    }
+}
+
+impl<S: Resource, B> Deref for StratifiedBuffer<'_, S, B> {
+    type Target = [B];
+
+    #[inline]
+    fn deref(&self) -> &[B] {
+        // SAFETY: the buffer's own bytes: `B` is `MaybeUninit<u8>`, or `u8` and each was written.
+        unsafe { core::slice::from_raw_parts(self.start.cast().as_ptr(), self.size) }
+    }
+}
+
+impl<S: Resource, B> DerefMut for StratifiedBuffer<'_, S, B> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [B] {
+        // SAFETY: as above, and borrowed exclusively.
+        unsafe { core::slice::from_raw_parts_mut(self.start.cast().as_ptr(), self.size) }
+    }
+}
+
+impl<S: Resource, B> Drop for StratifiedBuffer<'_, S, B> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: the layout was made when the buffer was asked.
+        let layout = unsafe { Layout::from_size_align_unchecked(self.size, ALIGN) };
+        // SAFETY: a live block of this pool, by `own`.
+        unsafe { self.pool.deallocate(self.start, layout) };
+    }
+}
+
+impl<S: Resource, B> fmt::Debug for StratifiedBuffer<'_, S, B> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("StratifiedBuffer")
+            .field("size", &self.size)
+            .field("bucket", &self.bucket())
+            .finish_non_exhaustive()
+    }
+}

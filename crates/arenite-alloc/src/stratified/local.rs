@@ -1,0 +1,264 @@
+//! The stratified pool of one thread.
+//!
+//! Rests on [`Shelves`] and any upstream. A buffer that is there is three loads and three stores away.
+#![expect(unsafe_code, reason = "lends blocks of its upstream")]
+
+use super::buffer::{ALIGN, layout};
+use super::shelves::Shelves;
+use super::{SizeBucket, StratifiedBuffer, StratifiedPoolStats};
+use crate::Heap;
+use crate::tally::Tally;
+use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
+use core::alloc::Layout;
+use core::cell::Cell;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+/// Buffers of five sizes, kept when they come back, for one thread. [`StratifiedMemoryPool`](super::StratifiedMemoryPool) is the one that
+/// threads share.
+///
+/// ```
+/// use arenite_alloc::LocalStratifiedPool;
+/// let pool = LocalStratifiedPool::new("analytics");
+/// drop(pool.allocate(2000)?);
+/// let again = pool.allocate(3500)?; // what came back serves this one
+/// assert_eq!((pool.stats().hits(), pool.stats().misses()), (1, 1));
+/// # drop(again); Ok::<(), arenite_core::AllocError>(())
+/// ```
+#[derive(Debug)]
+pub struct LocalStratifiedPool<R: Resource = Heap> {
+    upstream: R,
+    shelves: Shelves,
+    direct: Tally,
+    direct_calls: Cell<u64>,
+    peak: Cell<usize>,
+    label: Label,
+    one_thread: PhantomData<Cell<()>>,
+}
+
+impl LocalStratifiedPool {
+    /// An empty pool over a heap of its own; `name` stands in its errors.
+    pub fn new(name: impl Into<Label>) -> Self {
+        Self::with_upstream(name, Heap::new())
+    }
+}
+
+impl<R: Resource> LocalStratifiedPool<R> {
+    /// An empty pool that takes its buffers from `upstream`.
+    pub fn with_upstream(name: impl Into<Label>, upstream: R) -> Self {
+        Self {
+            upstream,
+            shelves: Shelves::default(),
+            direct: Tally::new(),
+            direct_calls: Cell::new(0),
+            peak: Cell::new(0),
+            label: name.into(),
+            one_thread: PhantomData,
+        }
+    }
+
+    /// A buffer of `size` bytes at 64, its bytes undefined. O(1).
+    ///
+    /// # Errors
+    /// What the upstream refuses, and sizes above `isize::MAX`.
+    #[inline]
+    pub fn allocate(&self, size: usize) -> Result<StratifiedBuffer<'_, Self>, AllocError> {
+        let layout = layout(size, || (self.state(), self.label))?;
+        let start = Resource::allocate(self, layout)?.cast();
+        // SAFETY: a fresh block of that layout.
+        Ok(unsafe { StratifiedBuffer::own(start, size, self) })
+    }
+
+    /// A buffer of `size` zeroes.
+    ///
+    /// # Errors
+    /// As [`LocalStratifiedPool::allocate`].
+    #[inline]
+    pub fn allocate_zeroed(&self, size: usize) -> Result<StratifiedBuffer<'_, Self, u8>, AllocError> {
+        Ok(self.allocate(size)?.zeroed())
+    }
+
+    /// What the pool has done.
+    #[must_use]
+    pub fn stats(&self) -> StratifiedPoolStats {
+        let mut stats = StratifiedPoolStats { direct: self.direct_calls.get(), ..Default::default() };
+        stats.add(&self.shelves);
+        stats
+    }
+
+    /// Gives free buffers back to the upstream until at most `target_held` bytes are held; returns how many went.
+    pub fn shrink_to(&self, target_held: usize) -> usize {
+        let mut gone = 0;
+        for bucket in SizeBucket::ALL.into_iter().rev() {
+            let excess = self.state().held.saturating_sub(target_held);
+            let going = excess.div_ceil(bucket.size());
+            let free = self.shelves.counts(bucket).free;
+            let keep = free.saturating_sub(going as u64);
+            // SAFETY: this thread's alone.
+            if let Some(chain) = unsafe { self.shelves.spill(bucket, u32::try_from(keep).unwrap_or(0)) } {
+                gone += chain.count as usize * bucket.size();
+                // SAFETY: this call's own.
+                unsafe { chain.each(|buffer| self.upstream.deallocate(buffer, bucket.layout())) };
+            }
+        }
+        gone
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn miss(&self, bucket: SizeBucket) -> Result<NonNull<u8>, AllocError> {
+        let buffer = self.upstream.allocate(bucket.layout())?.cast();
+        self.shelves.missed(bucket);
+        self.peak.set(self.peak.get().max(self.stats().in_use()));
+        Ok(buffer)
+    }
+
+    #[cold]
+    fn direct(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let block = self.upstream.allocate(layout)?;
+        self.direct.add(layout.size());
+        self.direct_calls.set(self.direct_calls.get() + 1);
+        self.peak.set(self.peak.get().max(self.stats().in_use() + self.direct.in_use()));
+        Ok(NonNull::slice_from_raw_parts(block.cast(), layout.size()))
+    }
+}
+
+impl SizeBucket {
+    /// How the buffers of a bucket are asked of the upstream.
+    #[inline]
+    pub(super) const fn layout(self) -> Layout {
+        // SAFETY: a power of two, and a small size.
+        unsafe { Layout::from_size_align_unchecked(self.size(), ALIGN) }
+    }
+
+    /// The bucket that serves a layout.
+    #[inline(always)]
+    pub(super) const fn serving(layout: Layout) -> Option<Self> {
+        if layout.align() <= ALIGN { Self::fitting(layout.size()) } else { None }
+    }
+}
+
+impl StratifiedPoolStats {
+    /// Adds what one thread did.
+    pub(super) fn add(&mut self, shelves: &Shelves) {
+        for bucket in SizeBucket::ALL {
+            let counts = shelves.counts(bucket);
+            let at = bucket as usize;
+            self.hits_per_bucket[at] += counts.hits;
+            self.misses_per_bucket[at] += counts.misses;
+            self.returns_per_bucket[at] += counts.returns;
+            self.free_bytes +=
+                usize::try_from(counts.free).unwrap_or(usize::MAX).saturating_mul(bucket.size());
+        }
+        self.total_allocations = self.hits() + self.misses();
+    }
+
+    /// Bytes of the buffers that somebody has, those of no bucket left out.
+    pub(super) fn in_use(&self) -> usize {
+        SizeBucket::ALL
+            .iter()
+            .map(|&bucket| {
+                usize::try_from(self.live(bucket)).unwrap_or(usize::MAX).saturating_mul(bucket.size())
+            })
+            .sum()
+    }
+
+    pub(super) fn live_blocks(&self) -> usize {
+        SizeBucket::ALL.iter().map(|&bucket| usize::try_from(self.live(bucket)).unwrap_or(usize::MAX)).sum()
+    }
+}
+
+// SAFETY: laws 1 to 3: a block is one of the upstream's, lent to one at a time; law 4: no bytes get the smallest buffer.
+unsafe impl<R: Resource> Resource for LocalStratifiedPool<R> {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let Some(bucket) = SizeBucket::serving(layout) else { return self.direct(layout) };
+        // SAFETY: this thread's alone.
+        let buffer = match unsafe { self.shelves.pop(bucket) } {
+            Some(buffer) => buffer,
+            None => self.miss(bucket)?,
+        };
+        Ok(NonNull::slice_from_raw_parts(buffer, layout.size()))
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if let Some(bucket) = SizeBucket::serving(layout) {
+            // SAFETY: this thread's alone; the caller's promise. One thread's buffers are let lie, however many.
+            let _more = unsafe { self.shelves.push(bucket, block) };
+        } else {
+            self.direct.remove(layout.size());
+            // SAFETY: came from there, with this layout.
+            unsafe { self.upstream.deallocate(block, layout) };
+        }
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises.
+        unsafe { resize(self, block, old, new) }
+    }
+
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises.
+        unsafe { resize(self, block, old, new) }
+    }
+
+    /// The peak is looked at when fresh memory is taken and when this is called.
+    fn state(&self) -> ResourceState {
+        let stats = self.stats();
+        let direct = self.direct.state();
+        let in_use = stats.in_use() + direct.in_use;
+        self.peak.set(self.peak.get().max(in_use));
+        ResourceState {
+            in_use,
+            held: in_use + stats.free_bytes,
+            peak: self.peak.get(),
+            live_blocks: stats.live_blocks() + direct.live_blocks,
+            largest_free: SizeBucket::ALL
+                .into_iter()
+                .rev()
+                .find(|&bucket| self.shelves.counts(bucket).free > 0)
+                .map(SizeBucket::size),
+            limit: None,
+        }
+    }
+}
+
+/// Keeps the block where it has the same bucket as before.
+///
+/// # Safety
+/// As [`Resource::grow`] and [`Resource::shrink`].
+pub(super) unsafe fn resize(
+    pool: &impl Resource,
+    block: NonNull<u8>,
+    old: Layout,
+    new: Layout,
+) -> Result<NonNull<[u8]>, AllocError> {
+    if SizeBucket::serving(old).is_some() && SizeBucket::serving(old) == SizeBucket::serving(new) {
+        return Ok(NonNull::slice_from_raw_parts(block, new.size()));
+    }
+    // SAFETY: the caller's promises.
+    unsafe { arenite_core::relocate(pool, block, old, new, old.size().min(new.size())) }
+}
+
+impl<R: Resource + Trim> Trim for LocalStratifiedPool<R> {
+    fn trim(&self, target_held: usize) -> usize {
+        let gone = self.shrink_to(target_held);
+        // what the upstream then holds for nobody
+        if gone > 0 {
+            self.upstream.trim(0);
+        }
+        gone
+    }
+}
+
+impl<R: Resource> Drop for LocalStratifiedPool<R> {
+    fn drop(&mut self) {
+        self.shrink_to(0);
+    }
+}

@@ -1,0 +1,320 @@
+//! The stratified pool that threads share.
+//!
+//! Rests on [`PerThread`] shelves, a depot of chains between them, and any upstream. A thread takes from and gives to its own shelves
+//! without a lock and without an atomic exchange; a thread that frees more than it takes hands half of what it keeps to the depot at
+//! once, where a thread that takes more finds it (the magazines and depot of Bonwick and Adams, "Magazines and Vmem", 2001).
+#![expect(unsafe_code, reason = "lends blocks of its upstream")]
+
+use super::buffer::layout;
+use super::local::resize;
+use super::shelves::{Chain, Shelf, Shelves};
+use super::{SizeBucket, StratifiedBuffer, StratifiedPoolStats};
+use crate::Heap;
+use crate::per_thread::{Divided, PerThread};
+use crate::tally::Tally;
+use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
+use arenite_pages::Lock;
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// What the threads share.
+#[derive(Debug)]
+struct Depot<R> {
+    upstream: R,
+    shelves: [Lock<Shelf>; 5],
+    direct: Tally,
+    direct_calls: AtomicU64,
+    peak: AtomicUsize,
+    label: Label,
+}
+
+impl<R> Depot<R> {
+    const fn shelf(&self, bucket: SizeBucket) -> &Lock<Shelf> {
+        &self.shelves[bucket as usize]
+    }
+
+    /// # Safety
+    /// The chain is the caller's, of that bucket.
+    unsafe fn put(&self, bucket: SizeBucket, chain: &Chain) {
+        // SAFETY: the caller's promise.
+        unsafe { self.shelf(bucket).lock().put(chain) };
+    }
+
+    fn free_bytes(&self) -> usize {
+        SizeBucket::ALL.iter().map(|&bucket| self.shelf(bucket).lock().buffers * bucket.size()).sum()
+    }
+}
+
+impl<R: Sync> Divided for Depot<R> {
+    type Part = Shelves;
+
+    fn leave(&self, part: &Shelves) {
+        for bucket in SizeBucket::ALL {
+            // SAFETY: the thread that had these shelves has ended.
+            if let Some(chain) = unsafe { part.spill(bucket, 0) } {
+                // SAFETY: taken just now.
+                unsafe { self.put(bucket, &chain) };
+            }
+        }
+    }
+}
+
+/// Buffers of five sizes (256 B, 1, 4, 16 and 64 KiB), kept when they come back and lent again, to any thread. What is larger than the
+/// largest is lent at the size asked, straight from the upstream.
+///
+/// A thread keeps at most 1.2 MiB of free buffers; what it frees above that is the other threads'. [`Trim`] and
+/// [`StratifiedMemoryPool::shrink_to`] give back what the depot and the calling thread keep, and have the other threads hand in
+/// theirs when they next free something.
+///
+/// ```
+/// use arenite_alloc::{SizeBucket, StratifiedMemoryPool};
+/// let pool = StratifiedMemoryPool::new("analytics");
+/// let sizes = [100, 800, 2000, 10_000, 50_000];
+/// let buffers: Vec<_> = sizes.iter().map(|&size| pool.allocate(size)).collect::<Result<_, _>>()?;
+/// let buckets: Vec<_> = buffers.iter().map(|buffer| buffer.bucket()).collect();
+/// assert_eq!(buckets, SizeBucket::ALL.map(Some));
+/// drop(buffers);
+/// let reused = pool.allocate(3500)?; // a hit
+/// let stats = pool.stats();
+/// assert_eq!((stats.total_allocations, stats.hits()), (6, 1));
+/// println!("{:.1} % hits, in each bucket {:?}", stats.hit_rate() * 100.0, stats.hits_per_bucket);
+/// # drop(reused); Ok::<(), arenite_core::AllocError>(())
+/// ```
+#[derive(Debug)]
+pub struct StratifiedMemoryPool<R: Resource + Sync = Heap> {
+    threads: PerThread<Depot<R>>,
+}
+
+impl StratifiedMemoryPool {
+    /// An empty pool over a heap of its own; `name` stands in its errors.
+    pub fn new(name: impl Into<Label>) -> Self {
+        Self::with_upstream(name, Heap::new())
+    }
+}
+
+impl<R: Resource + Sync> StratifiedMemoryPool<R> {
+    /// An empty pool that takes its buffers from `upstream`.
+    pub fn with_upstream(name: impl Into<Label>, upstream: R) -> Self {
+        let threads = PerThread::new(Depot {
+            upstream,
+            shelves: [const { Lock::new(Shelf::EMPTY) }; 5],
+            direct: Tally::new(),
+            direct_calls: AtomicU64::new(0),
+            peak: AtomicUsize::new(0),
+            label: name.into(),
+        });
+        Self { threads }
+    }
+
+    /// A buffer of `size` bytes at 64, its bytes undefined. O(1), without a lock where the calling thread keeps one.
+    ///
+    /// # Errors
+    /// What the upstream refuses, and sizes above `isize::MAX`.
+    #[inline]
+    pub fn allocate(&self, size: usize) -> Result<StratifiedBuffer<'_, Self>, AllocError> {
+        let layout = layout(size, || (self.state(), self.label()))?;
+        let start = Resource::allocate(self, layout)?.cast();
+        // SAFETY: a fresh block of that layout.
+        Ok(unsafe { StratifiedBuffer::own(start, size, self) })
+    }
+
+    /// A buffer of `size` zeroes.
+    ///
+    /// # Errors
+    /// As [`StratifiedMemoryPool::allocate`].
+    #[inline]
+    pub fn allocate_zeroed(&self, size: usize) -> Result<StratifiedBuffer<'_, Self, u8>, AllocError> {
+        Ok(self.allocate(size)?.zeroed())
+    }
+
+    /// The pool's name.
+    #[must_use]
+    pub const fn label(&self) -> Label {
+        self.depot().label
+    }
+
+    const fn depot(&self) -> &Depot<R> {
+        self.threads.whole()
+    }
+
+    /// What the pool has done. O(threads); exact once they have met.
+    #[must_use]
+    pub fn stats(&self) -> StratifiedPoolStats {
+        let depot = self.depot();
+        let direct = depot.direct_calls.load(Relaxed);
+        let mut stats = StratifiedPoolStats { direct, free_bytes: depot.free_bytes(), ..Default::default() };
+        self.threads.each(|shelves| stats.add(shelves));
+        stats
+    }
+
+    /// Gives free buffers back to the upstream until at most `target_held` bytes are held; returns how many went. What other
+    /// threads keep, they hand in when they next free a buffer.
+    pub fn shrink_to(&self, target_held: usize) -> usize {
+        let depot = self.depot();
+        depot.leave(self.threads.part());
+        let mut held = self.state().held;
+        let mut gone = 0;
+        for bucket in SizeBucket::ALL.into_iter().rev() {
+            while held > target_held {
+                let Some(chain) = depot.shelf(bucket).lock().take() else { break };
+                let bytes = chain.count as usize * bucket.size();
+                held = held.saturating_sub(bytes);
+                gone += bytes;
+                // SAFETY: taken just now.
+                unsafe { self.release(bucket, chain) };
+            }
+        }
+        if held > target_held {
+            self.threads.each(Shelves::ask);
+            // this one has nothing left
+            self.threads.part().asked();
+        }
+        gone
+    }
+
+    /// # Safety
+    /// The chain is the caller's, of that bucket.
+    unsafe fn release(&self, bucket: SizeBucket, chain: Chain) {
+        let upstream = &self.depot().upstream;
+        // SAFETY: the buffers came from there, with this layout, and are nobody's now.
+        unsafe { chain.each(|buffer| upstream.deallocate(buffer, bucket.layout())) };
+    }
+
+    fn note_peak(&self) {
+        let in_use = self.stats().in_use() + self.depot().direct.in_use();
+        self.depot().peak.fetch_max(in_use, Relaxed);
+    }
+
+    /// The calling thread keeps none.
+    #[cold]
+    #[inline(never)]
+    fn refill(&self, shelves: &Shelves, bucket: SizeBucket) -> Result<NonNull<u8>, AllocError> {
+        let depot = self.depot();
+        let chain = depot.shelf(bucket).lock().take();
+        if let Some(chain) = chain {
+            // SAFETY: the calling thread's shelves, whose stack of that bucket is empty.
+            unsafe { shelves.refill(bucket, &chain) };
+            // SAFETY: the calling thread's shelves.
+            if let Some(buffer) = unsafe { shelves.pop(bucket) } {
+                return Ok(buffer);
+            }
+        }
+        let buffer = depot.upstream.allocate(bucket.layout())?.cast();
+        shelves.missed(bucket);
+        self.note_peak();
+        Ok(buffer)
+    }
+
+    /// The calling thread keeps too much, or was asked to keep nothing.
+    #[cold]
+    #[inline(never)]
+    fn spill(&self, shelves: &Shelves, bucket: SizeBucket) {
+        if shelves.asked() {
+            self.depot().leave(shelves);
+            return;
+        }
+        // SAFETY: the calling thread's shelves.
+        if let Some(chain) = unsafe { shelves.spill(bucket, bucket.kept() / 2) } {
+            // SAFETY: taken just now.
+            unsafe { self.depot().put(bucket, &chain) };
+        }
+    }
+
+    #[cold]
+    fn direct(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let depot = self.depot();
+        let block = depot.upstream.allocate(layout)?;
+        depot.direct.add(layout.size());
+        depot.direct_calls.fetch_add(1, Relaxed);
+        self.note_peak();
+        Ok(NonNull::slice_from_raw_parts(block.cast(), layout.size()))
+    }
+}
+
+// SAFETY: laws 1 to 3: a block is one of the upstream's, lent to one at a time: it lies on one thread's shelves or in one chain
+// of the depot; law 4: no bytes get the smallest buffer.
+unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let Some(bucket) = SizeBucket::serving(layout) else { return self.direct(layout) };
+        let shelves = self.threads.part();
+        // SAFETY: the calling thread's shelves.
+        let buffer = match unsafe { shelves.pop(bucket) } {
+            Some(buffer) => buffer,
+            None => self.refill(shelves, bucket)?,
+        };
+        Ok(NonNull::slice_from_raw_parts(buffer, layout.size()))
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if let Some(bucket) = SizeBucket::serving(layout) {
+            let shelves = self.threads.part();
+            // SAFETY: the calling thread's shelves; the caller's promise.
+            if unsafe { shelves.push(bucket, block) } {
+                self.spill(shelves, bucket);
+            }
+        } else {
+            self.depot().direct.remove(layout.size());
+            // SAFETY: came from there, with this layout.
+            unsafe { self.depot().upstream.deallocate(block, layout) };
+        }
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises.
+        unsafe { resize(self, block, old, new) }
+    }
+
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller's promises.
+        unsafe { resize(self, block, old, new) }
+    }
+
+    /// The peak is looked at when fresh memory is taken and when this is called.
+    fn state(&self) -> ResourceState {
+        let stats = self.stats();
+        let direct = self.depot().direct.state();
+        let in_use = stats.in_use() + direct.in_use;
+        let peak = self.depot().peak.fetch_max(in_use, Relaxed).max(in_use);
+        ResourceState {
+            in_use,
+            held: in_use + stats.free_bytes,
+            peak,
+            live_blocks: stats.live_blocks() + direct.live_blocks,
+            largest_free: None,
+            limit: None,
+        }
+    }
+}
+
+impl<R: Resource + Sync + Trim> Trim for StratifiedMemoryPool<R> {
+    fn trim(&self, target_held: usize) -> usize {
+        let gone = self.shrink_to(target_held);
+        // what the upstream then holds for nobody
+        if gone > 0 {
+            self.depot().upstream.trim(0);
+        }
+        gone
+    }
+}
+
+impl<R: Resource + Sync> Drop for StratifiedMemoryPool<R> {
+    fn drop(&mut self) {
+        self.threads.each(|shelves| self.depot().leave(shelves));
+        for bucket in SizeBucket::ALL {
+            loop {
+                let chain = self.depot().shelf(bucket).lock().take();
+                let Some(chain) = chain else { break };
+                // SAFETY: taken just now.
+                unsafe { self.release(bucket, chain) };
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What one thread keeps of each bucket: five stacks, changed without a lock.
+//!
+//! Rests on the free buffers, whose first words link them. All fields are atomics that are loaded and stored and never more than
+//! that: their one thread pays what plain fields cost, and any other may read the counts.
+#![expect(unsafe_code, reason = "links free buffers through their first words")]
+
+use super::SizeBucket;
+use core::cell::Cell;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// The first words of a free buffer.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// The next buffer of its chain.
+    next: Cell<*mut Self>,
+    /// Of a chain's first buffer: the next chain on its shelf, and how many this one has.
+    next_chain: Cell<*mut Self>,
+    count: Cell<u32>,
+}
+
+/// Free buffers of one bucket, linked.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub(super) first: NonNull<Node>,
+    pub(super) count: u32,
+}
+
+impl Chain {
+    /// Each buffer of the chain.
+    ///
+    /// # Safety
+    /// The chain is the caller's; `visit` may do with a buffer what it likes.
+    pub(super) unsafe fn each(self, mut visit: impl FnMut(NonNull<u8>)) {
+        let mut at = Some(self.first);
+        while let Some(node) = at {
+            // SAFETY: a free buffer of the chain, which is the caller's.
+            at = NonNull::new(unsafe { node.as_ref() }.next.get());
+            visit(node.cast());
+        }
+    }
+}
+
+/// Chains of one bucket.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    first: *mut Node,
+    pub(super) buffers: usize,
+}
+
+// SAFETY: the chains are the shelf's own.
+unsafe impl Send for Shelf {}
+
+impl Shelf {
+    pub(super) const EMPTY: Self = Self { first: null_mut(), buffers: 0 };
+
+    /// # Safety
+    /// The chain is the caller's, and the shelf's afterwards.
+    pub(super) unsafe fn put(&mut self, chain: &Chain) {
+        // SAFETY: the first of the caller's free buffers.
+        let node = unsafe { chain.first.as_ref() };
+        node.next_chain.set(self.first);
+        node.count.set(chain.count);
+        self.first = chain.first.as_ptr();
+        self.buffers += chain.count as usize;
+    }
+
+    /// One chain; it is the caller's.
+    pub(super) fn take(&mut self) -> Option<Chain> {
+        let first = NonNull::new(self.first)?;
+        // SAFETY: the first buffer of a chain of this shelf.
+        let node = unsafe { first.as_ref() };
+        self.first = node.next_chain.get();
+        self.buffers -= node.count.get() as usize;
+        Some(Chain { first, count: node.count.get() })
+    }
+}
+
+/// The free buffers of one bucket and what became of it.
+#[derive(Debug)]
+struct Stack {
+    first: AtomicPtr<Node>,
+    count: AtomicU32,
+    /// How many may lie here.
+    most: AtomicU32,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    /// Buffers that came from, and went to, others by the chain.
+    came: AtomicU64,
+    went: AtomicU64,
+}
+
+/// Five stacks.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Shelves([Stack; 5]);
+
+impl Default for Shelves {
+    fn default() -> Self {
+        Self(SizeBucket::ALL.map(|bucket| Stack {
+            first: AtomicPtr::new(null_mut()),
+            count: AtomicU32::new(0),
+            most: AtomicU32::new(bucket.kept()),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            came: AtomicU64::new(0),
+            went: AtomicU64::new(0),
+        }))
+    }
+}
+
+/// As one thread alone changes it.
+#[inline(always)]
+fn add(count: &AtomicU64, more: u64) {
+    count.store(count.load(Relaxed).wrapping_add(more), Relaxed);
+}
+
+/// What a thread has done with a bucket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) hits: u64,
+    pub(super) misses: u64,
+    pub(super) returns: u64,
+    pub(super) free: u64,
+}
+
+impl Shelves {
+    #[inline(always)]
+    const fn stack(&self, bucket: SizeBucket) -> &Stack {
+        &self.0[bucket as usize]
+    }
+
+    /// A buffer, which is the caller's; counted as a hit.
+    ///
+    /// # Safety
+    /// No other thread changes these shelves now.
+    #[inline(always)]
+    pub(super) unsafe fn pop(&self, bucket: SizeBucket) -> Option<NonNull<u8>> {
+        let stack = self.stack(bucket);
+        let first = NonNull::new(stack.first.load(Relaxed))?;
+        // SAFETY: a free buffer of this stack, which nobody else changes now.
+        let next = unsafe { first.as_ref() }.next.get();
+        stack.first.store(next, Relaxed);
+        stack.count.store(stack.count.load(Relaxed).wrapping_sub(1), Relaxed);
+        add(&stack.hits, 1);
+        Some(first.cast())
+    }
+
+    /// Takes a buffer. True: more lie here now than should.
+    ///
+    /// # Safety
+    /// As [`Shelves::pop`]; the buffer is one of that bucket, aligned to 8, and nobody uses it afterwards.
+    #[inline(always)]
+    pub(super) unsafe fn push(&self, bucket: SizeBucket, buffer: NonNull<u8>) -> bool {
+        let stack = self.stack(bucket);
+        let node = buffer.cast::<Node>();
+        let next = Cell::new(stack.first.load(Relaxed));
+        // SAFETY: the buffer's first word.
+        unsafe { node.cast::<Cell<*mut Node>>().write(next) };
+        stack.first.store(node.as_ptr(), Relaxed);
+        let count = stack.count.load(Relaxed) + 1;
+        stack.count.store(count, Relaxed);
+        count > stack.most.load(Relaxed)
+    }
+
+    /// A request that fresh memory served.
+    pub(super) fn missed(&self, bucket: SizeBucket) {
+        add(&self.stack(bucket).misses, 1);
+    }
+
+    /// Takes a chain onto an empty stack.
+    ///
+    /// # Safety
+    /// As [`Shelves::pop`]; the chain is the caller's, of that bucket.
+    pub(super) unsafe fn refill(&self, bucket: SizeBucket, chain: &Chain) {
+        let stack = self.stack(bucket);
+        debug_assert!(stack.first.load(Relaxed).is_null(), "refilled before it was empty");
+        stack.first.store(chain.first.as_ptr(), Relaxed);
+        stack.count.store(chain.count, Relaxed);
+        add(&stack.came, u64::from(chain.count));
+    }
+
+    /// All but `keep` buffers of a bucket, as a chain that is the caller's.
+    ///
+    /// # Safety
+    /// As [`Shelves::pop`].
+    pub(super) unsafe fn spill(&self, bucket: SizeBucket, keep: u32) -> Option<Chain> {
+        let stack = self.stack(bucket);
+        let count = stack.count.load(Relaxed);
+        let first = NonNull::new(stack.first.load(Relaxed))?;
+        let going = count.checked_sub(keep).filter(|&going| going > 0)?;
+        let mut last = first;
+        for _ in 1..going {
+            // SAFETY: a free buffer of this stack; it has `count` of them.
+            last = NonNull::new(unsafe { last.as_ref() }.next.get())?;
+        }
+        // SAFETY: as above.
+        let rest = unsafe { last.as_ref() }.next.replace(null_mut());
+        stack.first.store(rest, Relaxed);
+        stack.count.store(keep, Relaxed);
+        add(&stack.went, u64::from(going));
+        Some(Chain { first, count: going })
+    }
+
+    /// Lets the thread find at its next return that it keeps too much. Any thread may ask.
+    pub(super) fn ask(&self) {
+        self.0.iter().for_each(|stack| stack.most.store(0, Relaxed));
+    }
+
+    /// Whether it was asked to keep nothing; it may keep again afterwards.
+    pub(super) fn asked(&self) -> bool {
+        let asked = self.0.iter().any(|stack| stack.most.load(Relaxed) == 0);
+        if asked {
+            for bucket in SizeBucket::ALL {
+                self.stack(bucket).most.store(bucket.kept(), Relaxed);
+            }
+        }
+        asked
+    }
+
+    /// May be read from any thread; exact when its own is not using it.
+    pub(super) fn counts(&self, bucket: SizeBucket) -> Counts {
+        let stack = self.stack(bucket);
+        let (hits, free) = (stack.hits.load(Relaxed), u64::from(stack.count.load(Relaxed)));
+        let returns = (hits + stack.went.load(Relaxed) + free).saturating_sub(stack.came.load(Relaxed));
+        Counts { hits, misses: stack.misses.load(Relaxed), returns, free }
+    }
+}

@@ -1,0 +1,174 @@
+//! The level of memory pressure that a process is under.
+//!
+//! Rests on every ceiling that the process is under and on the time that tasks waited. Free memory alone says how far the end is and
+//! waiting alone how hard it is to go on; the worse of both is the level. Levels fall later than they rise, so that one that lies
+//! near a threshold does not change with every reading.
+
+use super::limits::Limits;
+use super::meminfo::Meminfo;
+use super::pressure::Pressure;
+use super::process_memory::ProcessMemory;
+use super::root::Root;
+use arenite_core::PressureLevel::{self, Critical, Elevated, Normal, OutOfMemory, Warning};
+use std::path::Path;
+
+/// The free part below which each level begins: of what the machine, a control group or a limit of the process lets it have.
+const FREE: [(f64, PressureLevel); 4] =
+    [(0.01, OutOfMemory), (0.05, Critical), (0.12, Warning), (0.25, Elevated)];
+/// The percents of the last ten seconds, in which some task waited, from which each level begins.
+const SOME: [(f64, PressureLevel); 2] = [(30.0, Warning), (10.0, Elevated)];
+/// The same of the time in which all tasks waited.
+const FULL: [(f64, PressureLevel); 2] = [(40.0, Critical), (10.0, Warning)];
+/// How much more must be free before a level falls, and how much less waited for.
+const MORE: f64 = 1.25;
+const LESS: f64 = 0.5;
+
+/// What a level is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PressureReading {
+    /// The free part, from 0 to 1, of the tightest of what the machine has, a control group may have, and the process may.
+    pub free: f64,
+    /// Percent of the last 10 seconds in which some task waited for memory; 0 where the kernel does not tell.
+    pub some: f64,
+    /// Percent in which all did.
+    pub full: f64,
+}
+
+impl PressureReading {
+    /// Reads this machine's. Opens about ten files: not for an allocation's path.
+    ///
+    /// ```
+    /// use arenite_pages::machine::PressureReading;
+    /// let reading = PressureReading::read();
+    /// println!("{:.0} % free: {}", reading.free * 100.0, reading.level());
+    /// ```
+    #[must_use]
+    pub fn read() -> Self {
+        Self::from_root(Root::real())
+    }
+
+    /// Reads that of the machine below `root`.
+    ///
+    /// ```
+    /// use arenite_pages::machine::PressureReading;
+    /// assert_eq!(PressureReading::read_at("/nonexistent".as_ref()).free, 1.0);
+    /// ```
+    #[must_use]
+    pub fn read_at(root: &Path) -> Self {
+        Self::from_root(Root::at(root))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a part, to a few digits")]
+    fn from_root(root: Root<'_>) -> Self {
+        let limits = Limits::from_root(root);
+        let process = ProcessMemory::from_root(root).ok();
+        let machine = Meminfo::from_root(root).map(|memory| (memory.available, memory.total));
+        let groups = limits
+            .cgroup
+            .iter()
+            .flat_map(|group| &group.levels)
+            .filter_map(|level| Some((level.room()?, level.limit.into_iter().chain(level.high).min()?)));
+        let below = |limit: Option<super::Rlimit>, used: Option<u64>| {
+            let limit = limit?.soft.bytes()?;
+            Some((limit.saturating_sub(used?), limit))
+        };
+        let addresses = below(limits.address_space, process.map(|process| process.virtual_bytes));
+        let data = below(limits.data, process.map(|process| process.data_bytes));
+        let free = (machine.into_iter().chain(groups).chain(addresses).chain(data))
+            .filter(|&(_, whole)| whole > 0)
+            .map(|(room, whole)| (room as f64 / whole as f64).min(1.0))
+            .fold(1.0, f64::min);
+        let waits = [Pressure::from_root(root), Pressure::of_cgroup(root)];
+        let most = |of: fn(&Pressure) -> f64| waits.iter().flatten().map(of).fold(0.0, f64::max);
+        let full = |pressure: &Pressure| pressure.full.map_or(0.0, |stall| stall.avg10);
+        Self { free, some: most(|pressure| pressure.some.avg10), full: most(full) }
+    }
+
+    /// The level of this reading by itself.
+    ///
+    /// Below 25 % free, or with 10 % of the time waited by some task: elevated. 12 %, 30 %, or 10 % waited by all: warning.
+    /// 5 %, or 40 % waited by all: critical. 1 %: out of memory.
+    ///
+    /// ```
+    /// use arenite_core::PressureLevel;
+    /// use arenite_pages::machine::PressureReading;
+    /// let reading = PressureReading { free: 0.2, some: 0.0, full: 0.0 };
+    /// assert_eq!(reading.level(), PressureLevel::Elevated);
+    /// assert_eq!(PressureReading { some: 31.0, ..reading }.level(), PressureLevel::Warning);
+    /// ```
+    #[must_use]
+    pub fn level(&self) -> PressureLevel {
+        let by_free = FREE.iter().find(|&&(below, _)| self.free < below).map_or(Normal, |&(_, level)| level);
+        let waited = |thresholds: &[(f64, PressureLevel)], percent: f64| {
+            thresholds.iter().find(|&&(from, _)| percent >= from).map_or(Normal, |&(_, level)| level)
+        };
+        by_free.max(waited(&SOME, self.some)).max(waited(&FULL, self.full))
+    }
+
+    /// The level after the level `before`: it rises with the reading, and falls once a quarter more is free than the threshold says
+    /// and half as much is waited for.
+    ///
+    /// ```
+    /// use arenite_core::PressureLevel::{Elevated, Normal};
+    /// use arenite_pages::machine::PressureReading;
+    /// let reading = |free| PressureReading { free, some: 0.0, full: 0.0 };
+    /// assert_eq!((reading(0.3).level_after(Normal), reading(0.3).level_after(Elevated)), (Normal, Elevated));
+    /// assert_eq!(reading(0.32).level_after(Elevated), Normal);
+    /// ```
+    #[must_use]
+    pub fn level_after(&self, before: PressureLevel) -> PressureLevel {
+        let now = self.level();
+        let strict = Self { free: self.free / MORE, some: self.some / LESS, full: self.full / LESS };
+        now.max(before.min(strict.level()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use super::*;
+
+    #[test]
+    fn r26_each_threshold_is_where_it_is_said_to_be() {
+        let free = |free| PressureReading { free, some: 0.0, full: 0.0 }.level();
+        assert_eq!(
+            [1.0, 0.25, 0.24, 0.12, 0.11, 0.05, 0.04, 0.01, 0.0].map(free),
+            [Normal, Normal, Elevated, Elevated, Warning, Warning, Critical, Critical, OutOfMemory]
+        );
+        let some = |some| PressureReading { free: 1.0, some, full: 0.0 }.level();
+        assert_eq!([9.9, 10.0, 30.0, 99.0].map(some), [Normal, Elevated, Warning, Warning]);
+        let full = |full| PressureReading { free: 1.0, some: 0.0, full }.level();
+        assert_eq!([9.9, 10.0, 40.0].map(full), [Normal, Warning, Critical]);
+    }
+
+    #[test]
+    fn u23_a_level_that_wavers_about_a_threshold_changes_once() {
+        let mut level = Normal;
+        let mut changes = 0;
+        for turn in 0..100 {
+            let reading =
+                PressureReading { free: if turn % 2 == 0 { 0.115 } else { 0.125 }, some: 0.0, full: 0.0 };
+            let next = reading.level_after(level);
+            changes += u32::from(next != level);
+            level = next;
+        }
+        assert_eq!((level, changes), (Warning, 1));
+        let free = PressureReading { free: 0.9, some: 0.0, full: 0.0 };
+        assert_eq!(free.level_after(OutOfMemory), Normal);
+        assert_eq!(PressureReading { some: 6.0, ..free }.level_after(Elevated), Elevated);
+    }
+
+    #[test]
+    fn u21_the_tightest_ceiling_is_the_one_that_counts() {
+        let fixture = Fixture::new()
+            .file("/proc/meminfo", "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 900 kB\n")
+            .file("/proc/self/cgroup", "0::/job\n")
+            .file("/sys/fs/cgroup/cgroup.controllers", "memory\n")
+            .file("/sys/fs/cgroup/job/memory.max", "1000\n")
+            .file("/sys/fs/cgroup/job/memory.current", "960\n")
+            .file("/sys/fs/cgroup/job/memory.stat", "anon 5\ninactive_file 40\n");
+        let reading = PressureReading::read_at(fixture.path());
+        assert!((reading.free - 0.08).abs() < 1e-9, "{reading:?}");
+        assert_eq!(reading.level(), Warning);
+    }
+}
