@@ -22,6 +22,7 @@ impl Label {
     pub const CAPACITY: usize = 23;
 
     /// A label of the first [`Label::CAPACITY`] bytes of `name`, cut at a character boundary.
+    #[inline]
     #[must_use]
     pub const fn new(name: &str) -> Self {
         let source = name.as_bytes();
@@ -30,11 +31,7 @@ impl Label {
             len -= 1;
         }
         let mut bytes = [0; Self::CAPACITY];
-        let mut at = 0;
-        while at < len {
-            bytes[at] = source[at];
-            at += 1;
-        }
+        bytes.split_at_mut(len).0.copy_from_slice(source.split_at(len).0);
         #[expect(clippy::cast_possible_truncation, reason = "at most 23")]
         let len = len as u8;
         Self { bytes, len }
@@ -54,6 +51,7 @@ impl Label {
 }
 
 impl From<&str> for Label {
+    #[inline]
     fn from(name: &str) -> Self {
         Self::new(name)
     }

@@ -18,6 +18,7 @@ use std::sync::OnceLock;
 pub(super) const ALIGN: usize = 64;
 
 /// The pool of contexts that were given none.
+#[inline]
 pub(super) fn pool_of_program() -> &'static StratifiedMemoryPool {
     static POOL: OnceLock<StratifiedMemoryPool> = OnceLock::new();
     POOL.get_or_init(|| StratifiedMemoryPool::new("contexts"))
@@ -47,6 +48,8 @@ pub struct AnalyticsContext<'p> {
     entries: RefCell<Entries>,
     /// Buffers that were taken before they were asked for.
     ready: RefCell<Vec<(NonNull<u8>, Layout)>>,
+    /// How many those are.
+    prepared: Cell<usize>,
     current: Cell<usize>,
     peak: Cell<usize>,
     allocations: Cell<u64>,
@@ -80,6 +83,7 @@ pub struct TypeStats {
 
 impl AnalyticsContext<'static> {
     /// An empty context over the pool of the program.
+    #[inline]
     pub fn new(name: impl Into<Label>) -> Self {
         Self::with_pool(name, pool_of_program())
     }
@@ -87,6 +91,7 @@ impl AnalyticsContext<'static> {
 
 impl<'p> AnalyticsContext<'p> {
     /// An empty context over a pool.
+    #[inline]
     pub fn with_pool(name: impl Into<Label>, pool: &'p StratifiedMemoryPool) -> Self {
         Self::inside(name.into(), pool, None)
     }
@@ -101,6 +106,7 @@ impl<'p> AnalyticsContext<'p> {
             parent,
             entries: RefCell::new(Entries::EMPTY),
             ready: RefCell::new(Vec::new()),
+            prepared: Cell::new(0),
             current: Cell::new(0),
             peak: Cell::new(0),
             allocations: Cell::new(0),
@@ -156,6 +162,7 @@ impl<'p> AnalyticsContext<'p> {
         Ok(unsafe { ContextSlice::new(start.cast(), count, number, self) })
     }
 
+    #[inline]
     fn zeroes<T: Scalar>(
         &self,
         count: usize,
@@ -169,6 +176,7 @@ impl<'p> AnalyticsContext<'p> {
         Ok(unsafe { ContextSlice::new(start.cast(), count, number, self) })
     }
 
+    #[inline]
     fn layout<T>(&self, count: usize) -> Result<Layout, AllocError> {
         Layout::array::<T>(count).and_then(|layout| layout.align_to(ALIGN)).map_err(|_| {
             let size = count.saturating_mul(size_of::<T>());
@@ -200,11 +208,12 @@ impl<'p> AnalyticsContext<'p> {
     /// A buffer of that size that is there already.
     #[inline]
     fn take_ready(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let mut ready = self.ready.borrow_mut();
-        if ready.is_empty() {
+        if self.prepared.get() == 0 {
             return None;
         }
+        let mut ready = self.ready.borrow_mut();
         let at = ready.iter().position(|&(_, has)| has == layout)?;
+        self.prepared.set(self.prepared.get() - 1);
         Some(ready.swap_remove(at).0)
     }
 
@@ -215,6 +224,7 @@ impl<'p> AnalyticsContext<'p> {
             .map_err(|error| AllocError { label: self.label, ..error })?
             .cast();
         self.ready.borrow_mut().push((start, layout));
+        self.prepared.set(self.prepared.get() + 1);
         Ok(())
     }
 
@@ -289,14 +299,16 @@ impl<'p> AnalyticsContext<'p> {
 }
 
 impl Drop for AnalyticsContext<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(parent) = self.parent {
             parent.gave(self.current.get());
         }
-        for entry in self.entries.get_mut().iter() {
+        let pool = self.pool;
+        self.entries.get_mut().each(|entry| {
             // SAFETY: came from the pool with this layout; slices borrow the context, which goes.
-            unsafe { self.pool.deallocate(entry.start, entry.layout) };
-        }
+            unsafe { pool.deallocate(entry.start, entry.layout) };
+        });
         for &(start, layout) in self.ready.get_mut().iter() {
             // SAFETY: as above; nobody asked for it.
             unsafe { self.pool.deallocate(start, layout) };

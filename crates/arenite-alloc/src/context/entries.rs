@@ -1,13 +1,13 @@
 //! What a context has taken.
 //!
-//! Rests on the standard vector, for contexts of more than eight buffers. The first eight stand in the context itself, so that
+//! Rests on the standard vector, for contexts of more than four buffers. The first four stand in the context itself, so that
 //! a small one asks for no memory but its buffers'.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
 /// How many buffers a context has without a list.
-const FIRST: usize = 8;
+const FIRST: usize = 4;
 
 /// One buffer.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,17 @@ impl Entries {
             Some(place) => place.take(),
             None => self.more.get_mut(number - FIRST)?.take(),
         }
+    }
+
+    /// Each buffer that was not taken back.
+    #[inline]
+    pub(super) fn each(&self, mut visit: impl FnMut(&Entry)) {
+        for place in &self.first[..self.count.min(FIRST)] {
+            if let Some(entry) = place {
+                visit(entry);
+            }
+        }
+        self.more.iter().flatten().for_each(visit);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {

@@ -95,7 +95,7 @@ unsafe impl Resource for BoundedHeap<'_> {
     }
 
     fn state(&self) -> ResourceState {
-        let fit = self.fit.lock();
+        let mut fit = self.fit.lock();
         ResourceState {
             in_use: fit.in_use(),
             held: fit.len(),

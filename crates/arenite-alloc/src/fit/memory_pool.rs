@@ -162,8 +162,8 @@ impl MemoryPool {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a part, to a few digits")]
     pub fn fragmentation(&self) -> f64 {
-        let ground = self.ground.borrow();
-        let Some((_, fit)) = &ground.region else { return 0.0 };
+        let mut ground = self.ground.borrow_mut();
+        let Some((_, fit)) = &mut ground.region else { return 0.0 };
         let free = fit.len() - fit.in_use() - fit.free_at_end();
         let largest = fit.largest_free().min(free);
         if free == 0 || fit.live() == 0 { 0.0 } else { 1.0 - largest as f64 / free as f64 }
@@ -309,14 +309,14 @@ unsafe impl Resource for MemoryPool {
     }
 
     fn state(&self) -> ResourceState {
-        let ground = self.ground.borrow();
-        let Some((_, fit)) = &ground.region else {
+        let mut ground = self.ground.borrow_mut();
+        let Ground { region: Some((_, fit)), committed, peak } = &mut *ground else {
             return ResourceState { largest_free: Some(0), limit: Some(self.capacity), ..Default::default() };
         };
         ResourceState {
             in_use: fit.in_use(),
-            held: ground.committed - fit.dry_bytes(),
-            peak: ground.peak,
+            held: *committed - fit.dry_bytes(),
+            peak: *peak,
             live_blocks: fit.live(),
             largest_free: Some(fit.largest_free()),
             limit: Some(self.capacity),

@@ -2,7 +2,7 @@
 //!
 //! Rests on the range alone (Masmano, Ripoll, Crespo and Real, "TLSF: a New Dynamic Memory Allocator for Real-Time Systems", 2004). Free
 //! blocks stand in lists by size, 32 for each doubling; two levels of bits say which lists are not empty, so a block that fits is found
-//! without a search. A block that is freed joins its free neighbours at once. Each block costs one word: its size, and whether it
+//! without a search. A block that is freed joins its free neighbours, at the latest before another size is asked for. Each block costs one word: its size, and whether it
 //! and the one before it are free. All places are offsets from the range's start.
 #![expect(unsafe_code, reason = "keeps words and lists in the range that it cuts up")]
 
@@ -46,12 +46,15 @@ pub(crate) struct Tlsf {
     /// Bytes of blocks that are lent, with their words.
     in_use: usize,
     live: usize,
+    /// The block that was freed last: joined with its neighbours by the next call, unless that asks for just its size.
+    recent: usize,
 }
 
 // SAFETY: the range is this value's own, by the promise of `new`.
 unsafe impl Send for Tlsf {}
 
 /// The list that a size stands in.
+#[inline]
 const fn list_of(size: usize) -> (usize, usize) {
     if size < SMALL {
         return (0, size / GRANULE);
@@ -62,6 +65,7 @@ const fn list_of(size: usize) -> (usize, usize) {
 }
 
 /// The size from which on every block of a list is large enough.
+#[inline]
 const fn rounded(size: usize) -> usize {
     if size < SMALL {
         return size;
@@ -95,6 +99,7 @@ impl Tlsf {
             heads: [[NONE; PARTS]; DOUBLINGS],
             in_use: 0,
             live: 0,
+            recent: NONE,
         };
         if this.len > 0 {
             this.set(0, this.len | FREE);
@@ -117,27 +122,33 @@ impl Tlsf {
 
     // --- words of the range. A block's place here is that of its word.
 
+    #[inline]
     fn place(&self, at: usize) -> NonNull<usize> {
         debug_assert!(at <= self.len && at.is_multiple_of(WORD));
-        self.base.map_addr(|base| base.saturating_add(at)).cast()
+        // SAFETY: inside of the range, or the word at its end.
+        unsafe { self.base.byte_add(at) }.cast()
     }
 
+    #[inline]
     fn get(&self, at: usize) -> usize {
         // SAFETY: a word of the range, or the one at its end, written before it is read.
         unsafe { self.place(at).read() }
     }
 
+    #[inline]
     fn set(&mut self, at: usize, word: usize) {
         // SAFETY: a word of the range that no block's user has, or the one at its end.
         unsafe { self.place(at).write(word) };
     }
 
+    #[inline]
     fn size(&self, block: usize) -> usize {
         self.get(block) & !FLAGS
     }
 
     // --- the lists. The links stand in the block, behind its word.
 
+    #[inline]
     fn enter(&mut self, block: usize, size: usize) {
         let (doubling, part) = list_of(size);
         let next = self.heads[doubling][part];
@@ -156,6 +167,7 @@ impl Tlsf {
         self.set(behind, word | BEFORE_FREE);
     }
 
+    #[inline]
     fn leave(&mut self, block: usize, size: usize) {
         let (doubling, part) = list_of(size);
         if self.get(block) & DRY != 0 {
@@ -183,6 +195,7 @@ impl Tlsf {
 
     /// A free block of at least `size` bytes: the first of the smallest list all of whose blocks are that large, else one of the
     /// list that the size itself stands in.
+    #[inline]
     fn find(&self, size: usize) -> Option<usize> {
         let (doubling, part) = list_of(rounded(size));
         if doubling < DOUBLINGS {
@@ -212,6 +225,7 @@ impl Tlsf {
     }
 
     /// Cuts what is behind the first `size` bytes of a block off, where that is a block, and makes it free. The block's size then.
+    #[inline]
     fn cut(&mut self, block: usize, whole: usize, size: usize) -> usize {
         if whole - size < self.least() {
             return whole;
@@ -223,6 +237,7 @@ impl Tlsf {
     }
 
     /// Makes a block that is in no list free, joined with its neighbours.
+    #[inline]
     fn release(&mut self, block: usize, size: usize) {
         let (mut first, mut whole) = (block, size);
         if self.get(block) & BEFORE_FREE != 0 {
@@ -243,8 +258,20 @@ impl Tlsf {
     }
 
     /// Lends a block of `bytes` bytes at a multiple of `align`, a power of two.
+    #[inline]
     pub(crate) fn allocate(&mut self, bytes: usize, align: usize) -> Option<NonNull<u8>> {
         let size = self.block_size(bytes)?;
+        if self.recent != NONE {
+            let block = core::mem::replace(&mut self.recent, NONE);
+            let start = self.place(block + WORD);
+            let has = self.size(block);
+            if has == size && start.addr().get() & (align - 1) == 0 {
+                self.in_use += size;
+                self.live += 1;
+                return Some(start.cast());
+            }
+            self.release(block, has);
+        }
         // room for the padding, which becomes a block of its own
         let padded = if align > self.granule { size.checked_add(align + LEAST)? } else { size };
         let block = self.find(padded)?;
@@ -277,6 +304,7 @@ impl Tlsf {
         Some(self.place(start + WORD).cast())
     }
 
+    #[inline]
     fn block_of(&self, start: NonNull<u8>) -> usize {
         start.addr().get() - self.base.addr().get() - WORD
     }
@@ -285,12 +313,23 @@ impl Tlsf {
     ///
     /// # Safety
     /// A live block of this value, which nobody uses afterwards.
+    #[inline]
     pub(crate) unsafe fn free(&mut self, start: NonNull<u8>) {
         let block = self.block_of(start);
         let size = self.size(block);
         self.in_use -= size;
         self.live -= 1;
-        self.release(block, size);
+        self.settle();
+        self.recent = block;
+    }
+
+    /// Joins the block that was freed last with its neighbours.
+    #[inline]
+    fn settle(&mut self) {
+        if self.recent != NONE {
+            let block = core::mem::replace(&mut self.recent, NONE);
+            self.release(block, self.size(block));
+        }
     }
 
     /// Makes a block at least, and not much more than, `bytes` bytes where it is. False: what is behind it is not free.
@@ -299,6 +338,7 @@ impl Tlsf {
     /// A live block of this value, the caller's alone; bytes beyond the smaller of the two sizes are given up.
     pub(crate) unsafe fn resize(&mut self, start: NonNull<u8>, bytes: usize) -> bool {
         let Some(wanted) = self.block_size(bytes) else { return false };
+        self.settle();
         let block = self.block_of(start);
         let now = self.size(block);
         let mut whole = now;
@@ -322,12 +362,13 @@ impl Tlsf {
     // --- a range that grows, shrinks and dries
 
     /// The bytes at the end that no block has.
-    pub(crate) fn free_at_end(&self) -> usize {
+    pub(crate) fn free_at_end(&mut self) -> usize {
+        self.settle();
         if self.len > 0 && self.get(self.len) & BEFORE_FREE != 0 { self.get(self.len - WORD) } else { 0 }
     }
 
     /// How long the range must be for a block of that layout, if it is grown for it.
-    pub(crate) fn len_for(&self, bytes: usize, align: usize) -> Option<usize> {
+    pub(crate) fn len_for(&mut self, bytes: usize, align: usize) -> Option<usize> {
         let padding = if align > self.granule { align.checked_add(LEAST)? } else { 0 };
         let size = rounded(self.block_size(bytes)?).checked_add(padding)?;
         (self.len - self.free_at_end()).checked_add(size)?.checked_next_multiple_of(self.granule)
@@ -343,6 +384,7 @@ impl Tlsf {
     /// # Safety
     /// As [`Tlsf::new`], of that much and of [`Tlsf::frame`] more.
     pub(crate) unsafe fn extend(&mut self, len: usize) {
+        self.settle();
         let (old, len) = (self.len, len / self.granule * self.granule);
         if len < old + self.least() {
             return;
@@ -389,6 +431,7 @@ impl Tlsf {
         page: usize,
         mut give: impl FnMut(core::ops::Range<usize>) -> bool,
     ) -> usize {
+        self.settle();
         self.page = page;
         let before = self.dry;
         for doubling in 0..DOUBLINGS {
@@ -430,7 +473,8 @@ impl Tlsf {
     }
 
     /// The most bytes that a block could have now. O(blocks in the list of the largest).
-    pub(crate) fn largest_free(&self) -> usize {
+    pub(crate) fn largest_free(&mut self) -> usize {
+        self.settle();
         let Some(doubling) = self.doublings.checked_ilog2() else { return 0 };
         let doubling = doubling as usize;
         let Some(part) = self.parts[doubling].checked_ilog2() else { return 0 };
@@ -450,7 +494,8 @@ impl Tlsf {
 
     /// Looks at every block: their sizes fill the range, no two free ones are neighbours, and the lists hold the free ones.
     #[cfg(test)]
-    fn check(&self) {
+    fn check(&mut self) {
+        self.settle();
         let (mut at, mut lent, mut live, mut free, mut before_free) = (0, 0, 0, 0, false);
         while at < self.len {
             let word = self.get(at);

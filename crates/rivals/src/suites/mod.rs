@@ -7,6 +7,7 @@ mod fill;
 mod heap;
 mod pages;
 mod pool;
+mod pools;
 mod resident;
 mod ring;
 mod ring_alone;
@@ -30,6 +31,11 @@ pub const SUITES: &[Suite] = &[
         name: "pool",
         about: "pools against slab, system malloc, mimalloc, jemalloc, snmalloc",
         cases: pool::CASES,
+    },
+    Suite {
+        name: "pools",
+        about: "stratified pools, contexts, memory pools and budgets, against system malloc, mimalloc, jemalloc, snmalloc, rpmalloc",
+        cases: pools::CASES,
     },
     Suite {
         name: "heap",
