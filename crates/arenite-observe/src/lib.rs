@@ -4,14 +4,16 @@
 //! process's own numbers.
 //!
 //! A [`MemoryTracker`] counts, a [`Timeline`] remembers when, [`Both`] feeds two sinks, [`ProcessUsage`] reads what the
-//! kernel counted.
+//! kernel counted. A [`MemoryMonitor`] tells how short memory is, and a [`PressureHandler`] does something about it.
 
 mod both;
+mod pressure;
 mod process_usage;
 mod timeline;
 mod tracker;
 
 pub use both::Both;
+pub use pressure::{MemoryMonitor, MonitorError, PressureHandler, PressureReaction, Shrinkable};
 pub use process_usage::ProcessUsage;
 pub use timeline::{Moment, Timeline};
 pub use tracker::{LabelUsage, MemoryTracker};

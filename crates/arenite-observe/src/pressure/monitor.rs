@@ -1,0 +1,371 @@
+//! A monitor of memory pressure.
+//!
+//! Rests on [`PressureReading`] and on the kernel's triggers. One thread waits: on a trigger where the kernel sets one, for a second at most,
+//! and reads the level then; so a stall is heard of at once, and a machine that merely fills up within a second. It costs ten
+//! small files a second.
+
+use super::Shrinkable;
+use arenite_core::{MemoryPressure, PressureLevel};
+use arenite_pages::machine::{PressureReading, available_memory};
+use arenite_pages::{PressureTrigger, StallKind};
+use core::fmt;
+use core::time::Duration;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+
+/// How long the monitor waits before it looks again.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// What the kernel is asked to wake for: so much waiting within the window. Windows of other lengths want a privilege.
+const STALL: Duration = Duration::from_millis(150);
+const WINDOWS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+
+type OnChange = Arc<dyn Fn(PressureLevel, PressureLevel) + Send + Sync>;
+type Source = Box<dyn Fn() -> PressureReading + Send + Sync>;
+
+/// The monitor could not start its thread.
+#[derive(Debug)]
+pub struct MonitorError(io::Error);
+
+impl fmt::Display for MonitorError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("cannot start the thread that watches for memory pressure")
+    }
+}
+
+impl core::error::Error for MonitorError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// Tells how short memory is, calls when that changes, and has whatever is registered give back.
+///
+/// Nothing runs before somebody wants to hear of changes; then one thread, until the monitor is dropped. Callbacks run on it.
+///
+/// ```
+/// use arenite_core::MemoryPressure;
+/// use arenite_observe::MemoryMonitor;
+/// let monitor = MemoryMonitor::new();
+/// if monitor.current_pressure_level() >= MemoryPressure::High || monitor.available_memory() < 1 << 20 {
+///     monitor.trigger_garbage_collection();
+/// }
+/// monitor.on_pressure_change(|old, new| println!("memory pressure: {old} to {new}"))?;
+/// # Ok::<(), arenite_observe::MonitorError>(())
+/// ```
+pub struct MemoryMonitor {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    source: Source,
+    interval: Duration,
+    state: Mutex<State>,
+    stop: Condvar,
+}
+
+struct State {
+    level: PressureLevel,
+    on_change: Vec<OnChange>,
+    registered: Vec<Weak<dyn Shrinkable>>,
+    /// From which level on what is registered is shrunk by itself.
+    shrink_from: Option<PressureLevel>,
+    watching: bool,
+    stopped: bool,
+}
+
+impl Default for MemoryMonitor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryMonitor {
+    /// A monitor of this machine, its control group and the limits of this process.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::reading(PressureReading::read, INTERVAL)
+    }
+
+    /// A monitor of what `source` says, asked once in each `interval`.
+    #[must_use]
+    pub fn reading(source: impl Fn() -> PressureReading + Send + Sync + 'static, interval: Duration) -> Self {
+        let state = State {
+            level: PressureLevel::Normal,
+            on_change: Vec::new(),
+            registered: Vec::new(),
+            shrink_from: None,
+            watching: false,
+            stopped: false,
+        };
+        let (source, stop) = (Box::new(source), Condvar::new());
+        Self { shared: Arc::new(Shared { source, interval, state: Mutex::new(state), stop }) }
+    }
+
+    /// The level now, on the scale of five. Opens about ten files. Callbacks hear of a change.
+    #[must_use]
+    pub fn level(&self) -> PressureLevel {
+        self.shared.look()
+    }
+
+    /// The level now, on the scale of four.
+    #[must_use]
+    pub fn current_pressure_level(&self) -> MemoryPressure {
+        self.level().memory_pressure()
+    }
+
+    /// Bytes that this process may still take before the machine, a control group or a limit of its own stops it.
+    #[must_use]
+    pub fn available_memory(&self) -> u64 {
+        available_memory()
+    }
+
+    /// Has `call` told of every change of the level of four: what it was, and what it is. The first call starts the thread.
+    ///
+    /// # Errors
+    /// [`MonitorError`] where no thread can be had; `call` then hears of changes that [`MemoryMonitor::level`] finds.
+    pub fn on_pressure_change(
+        &self,
+        call: impl Fn(MemoryPressure, MemoryPressure) + Send + Sync + 'static,
+    ) -> Result<(), MonitorError> {
+        self.on_level_change(move |old, new| {
+            let (old, new) = (old.memory_pressure(), new.memory_pressure());
+            if old != new {
+                call(old, new);
+            }
+        })
+    }
+
+    /// The same for the level of five.
+    ///
+    /// # Errors
+    /// As [`MemoryMonitor::on_pressure_change`].
+    pub fn on_level_change(
+        &self,
+        call: impl Fn(PressureLevel, PressureLevel) + Send + Sync + 'static,
+    ) -> Result<(), MonitorError> {
+        self.shared.state().on_change.push(Arc::new(call));
+        self.watch()
+    }
+
+    /// Registers something that can give back; it is forgotten when its last `Arc` goes.
+    pub fn register<S: Shrinkable + 'static>(&self, what: &Arc<S>) {
+        let what: Arc<dyn Shrinkable> = Arc::<S>::clone(what);
+        let mut state = self.shared.state();
+        state.registered.retain(|other| other.strong_count() > 0);
+        state.registered.push(Arc::downgrade(&what));
+    }
+
+    /// Shrinks what is registered by itself, for as long as the level is `level` or higher: at first half of what each holds for
+    /// nobody, at [`PressureLevel::Critical`] all of it.
+    ///
+    /// # Errors
+    /// As [`MemoryMonitor::on_pressure_change`].
+    pub fn shrink_from(&self, level: PressureLevel) -> Result<(), MonitorError> {
+        self.shared.state().shrink_from = Some(level);
+        self.watch()
+    }
+
+    /// Has everything that is registered give back all that it can, the largest idle first; returns the bytes.
+    pub fn trigger_garbage_collection(&self) -> usize {
+        self.shared.shrink(|_| 0)
+    }
+
+    fn watch(&self) -> Result<(), MonitorError> {
+        let mut state = self.shared.state();
+        if state.watching {
+            return Ok(());
+        }
+        let shared = Arc::downgrade(&self.shared);
+        let thread = thread::Builder::new().name("arenite-pressure".to_owned()).stack_size(256 << 10);
+        thread.spawn(move || watch(&shared)).map_err(MonitorError)?;
+        state.watching = true;
+        drop(state);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MemoryMonitor {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.state();
+        out.debug_struct("MemoryMonitor")
+            .field("level", &state.level)
+            .field("registered", &state.registered.len())
+            .field("watching", &state.watching)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for MemoryMonitor {
+    fn drop(&mut self) {
+        self.shared.state().stopped = true;
+        self.shared.stop.notify_all();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the level, shrinks where that is wanted, and tells of a change. No lock is held while others' code runs.
+    fn look(&self) -> PressureLevel {
+        let reading = (self.source)();
+        let mut state = self.state();
+        let old = state.level;
+        let new = reading.level_after(old);
+        state.level = new;
+        let calls = if old == new { Vec::new() } else { state.on_change.clone() };
+        let shrinks = state.shrink_from.is_some_and(|from| new >= from);
+        drop(state);
+        if shrinks {
+            let all = new >= PressureLevel::Critical;
+            self.shrink(|idle| if all { 0 } else { idle / 2 });
+        }
+        calls.iter().for_each(|call| call(old, new));
+        new
+    }
+
+    /// Shrinks each to what it has in use and `keep` of its idle bytes.
+    fn shrink(&self, keep: impl Fn(usize) -> usize) -> usize {
+        let registered: Vec<_> = self.state().registered.iter().filter_map(Weak::upgrade).collect();
+        let mut by_idle: Vec<_> = registered.iter().map(|what| (what.idle(), what)).collect();
+        by_idle.sort_by_key(|&(idle, _)| core::cmp::Reverse(idle));
+        let shrink = |(idle, what): (usize, &Arc<dyn Shrinkable>)| {
+            if idle == 0 { 0 } else { what.shrink(what.figures().in_use.saturating_add(keep(idle))) }
+        };
+        by_idle.into_iter().map(shrink).sum()
+    }
+
+    /// Waits for the next look; true: the monitor is gone.
+    fn rest(&self, trigger: Option<&PressureTrigger>) -> bool {
+        if let Some(trigger) = trigger {
+            // a trigger that breaks is as one that does not fire
+            match trigger.wait(Some(self.interval)) {
+                Ok(_) => return self.state().stopped,
+                Err(_) => thread::sleep(self.interval),
+            }
+        }
+        let state = self.state();
+        let waited = self.stop.wait_timeout_while(state, self.interval, |state| !state.stopped);
+        waited.unwrap_or_else(PoisonError::into_inner).0.stopped
+    }
+}
+
+fn trigger() -> Option<PressureTrigger> {
+    WINDOWS.into_iter().find_map(|window| {
+        PressureTrigger::of_cgroup(StallKind::Some, STALL, window)
+            .or_else(|_| PressureTrigger::new(StallKind::Some, STALL, window))
+            .ok()
+    })
+}
+
+fn watch(shared: &Weak<Shared>) {
+    let trigger = trigger();
+    while let Some(shared) = shared.upgrade() {
+        if shared.state().stopped {
+            return;
+        }
+        shared.look();
+        if shared.rest(trigger.as_ref()) {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arenite_alloc::StratifiedMemoryPool;
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+    use std::sync::mpsc;
+    use std::time::Instant;
+
+    fn machine(free: &Arc<AtomicU32>) -> impl Fn() -> PressureReading + Send + Sync + 'static {
+        let free = Arc::clone(free);
+        move || PressureReading { free: f64::from(free.load(Relaxed)) / 100.0, some: 0.0, full: 0.0 }
+    }
+
+    #[test]
+    fn u23_every_change_is_told_once_and_in_order() {
+        let free = Arc::new(AtomicU32::new(90));
+        let monitor = MemoryMonitor::reading(machine(&free), Duration::from_millis(5));
+        let (tell, told) = mpsc::channel();
+        monitor.on_pressure_change(move |old, new| tell.send((old, new)).unwrap()).unwrap();
+        let wait = || told.recv_timeout(Duration::from_secs(10)).unwrap();
+        for (now, change) in [
+            (20, (MemoryPressure::Low, MemoryPressure::Medium)),
+            (3, (MemoryPressure::Medium, MemoryPressure::Critical)),
+            (90, (MemoryPressure::Critical, MemoryPressure::Low)),
+        ] {
+            free.store(now, Relaxed);
+            assert_eq!(wait(), change);
+        }
+        // within the highest of four, the five change and the four do not
+        free.store(3, Relaxed);
+        wait();
+        free.store(0, Relaxed);
+        assert!(told.recv_timeout(Duration::from_millis(50)).is_err());
+        assert_eq!(monitor.level(), PressureLevel::OutOfMemory);
+        drop(monitor);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !matches!(told.try_recv(), Err(mpsc::TryRecvError::Disconnected)) {
+            assert!(Instant::now() < deadline, "the thread goes with the monitor");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Says in which order it was asked.
+    struct Noted(StratifiedMemoryPool, Arc<AtomicUsize>, AtomicUsize);
+
+    impl Shrinkable for Noted {
+        fn figures(&self) -> arenite_core::ResourceState {
+            self.0.figures()
+        }
+
+        fn shrink(&self, target_held: usize) -> usize {
+            self.2.store(self.1.fetch_add(1, Relaxed), Relaxed);
+            self.0.shrink(target_held)
+        }
+    }
+
+    #[test]
+    fn u25_everything_registered_gives_back_the_largest_first() {
+        let monitor = MemoryMonitor::reading(machine(&Arc::new(AtomicU32::new(90))), INTERVAL);
+        let order = Arc::new(AtomicUsize::new(1));
+        let pools = [1, 3, 2].map(|buffers| {
+            let pool = StratifiedMemoryPool::new("pool");
+            let taken: Vec<_> = (0..buffers).map(|_| pool.allocate(60_000).unwrap()).collect();
+            drop(taken);
+            Arc::new(Noted(pool, Arc::clone(&order), AtomicUsize::new(0)))
+        });
+        pools.iter().for_each(|pool| monitor.register(pool));
+        monitor.register(&Arc::new(StratifiedMemoryPool::new("gone at once")));
+        assert_eq!(monitor.trigger_garbage_collection(), 6 << 16);
+        assert_eq!([0, 1, 2].map(|at: usize| pools[at].2.load(Relaxed)), [3, 1, 2]);
+        assert_eq!(monitor.trigger_garbage_collection(), 0);
+    }
+
+    #[test]
+    fn u25_pools_shrink_by_themselves_while_pressure_lasts() {
+        let free = Arc::new(AtomicU32::new(90));
+        let monitor = MemoryMonitor::reading(machine(&free), Duration::from_millis(5));
+        let pool = Arc::new(StratifiedMemoryPool::new("pool"));
+        let taken: Vec<_> = (0..8).map(|_| pool.allocate(60_000).unwrap()).collect();
+        let kept = pool.allocate(100).unwrap();
+        drop(taken);
+        monitor.register(&pool);
+        monitor.shrink_from(PressureLevel::Warning).unwrap();
+        thread::sleep(Duration::from_millis(30));
+        assert_eq!(pool.idle(), 8 << 16, "there is no pressure");
+        free.store(3, Relaxed);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        // what this thread keeps it hands in when it next frees something
+        while pool.idle() > 256 {
+            assert!(Instant::now() < deadline, "{} idle", pool.idle());
+            drop(pool.allocate(10).unwrap());
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(kept.size(), 100);
+    }
+}
