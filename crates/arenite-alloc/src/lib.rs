@@ -17,6 +17,7 @@ mod heap;
 mod interleaved;
 mod per_thread;
 mod pool;
+mod spill;
 mod stratified;
 mod sync;
 mod tally;
@@ -35,6 +36,7 @@ pub use front::{Front, FrontCounts, Recycling};
 pub use global::Global;
 pub use heap::{Caller, ClassStats, Hardening, Heap, HeapStats, Misuse, MisuseReport, SizeClasses};
 pub use pool::{Pool, PoolAllocator, SharedPool, SizedPools};
+pub use spill::{Spill, SpillBuffer, SpillError, SpillRead, SpillStats, SpillWrite};
 pub use stratified::{
     AtomicPoolStats, LocalStratifiedPool, SizeBucket, StratifiedBuffer, StratifiedMemoryPool,
     StratifiedPoolStats,

@@ -55,6 +55,15 @@ resource_laws!(hardened_heap, Heap::new().hardened(Hardening::ALL), HEAP);
 resource_laws!(bounded_heap, in_a_buffer(), BOUNDED);
 resource_laws!(heap_of_binary_classes, Heap::with_classes(SizeClasses::Binary), HEAP);
 
+// Pools of any size.
+resource_laws!(memory_pool, MemoryPool::new(64 << 20), BOUNDED);
+resource_laws!(memory_pool_at_64, MemoryPool::new(64 << 20).with_alignment(64), BOUNDED);
+resource_laws!(memory_pool_shared, SharedMemoryPool::new(MemoryPool::new(64 << 20)), BOUNDED);
+resource_laws!(stratified, StratifiedMemoryPool::new("laws"), HEAP);
+resource_laws!(stratified_local, LocalStratifiedPool::new("laws"), HEAP);
+resource_laws!(stratified_over_pages, StratifiedMemoryPool::with_upstream("laws", Pages::new()), EACH);
+resource_laws!(budgeted, Budgeted::new(Heap::new(), Budget::new("laws", usize::MAX)), HEAP);
+
 // Arenas over a range.
 resource_laws!(arena, Arena::new(), ARENA);
 resource_laws!(arena_bounded, Arena::with_capacity(64 << 20), ARENA);

@@ -218,11 +218,12 @@ impl Ground {
     fn grow(&mut self, pool: &MemoryPool, layout: Layout) -> Result<(), AllocCause> {
         self.open(pool)?;
         let Some((region, fit)) = self.region.as_mut() else { return Err(AllocCause::CapacityReached) };
-        let need = fit.len_for(layout.size(), layout.align()).ok_or(AllocCause::BadLayout)?;
+        let (least, need) = fit.len_for(layout.size(), layout.align()).ok_or(AllocCause::BadLayout)?;
+        if least > pool.capacity {
+            return Err(AllocCause::CapacityReached);
+        }
         // a little more at once, but never above the capacity
-        let wish = need.max(fit.len() + LEAST_COMMIT.max(fit.len() / 32));
-        let len = if wish <= pool.capacity { wish } else { need.max(pool.capacity.min(wish)) };
-        let len = if len > pool.capacity { pool.capacity } else { len };
+        let len = need.max(fit.len() + LEAST_COMMIT.max(fit.len() / 32)).min(pool.capacity);
         let end = len.checked_add(fit.frame()).and_then(|end| end.checked_next_multiple_of(page_size()));
         let end = end.map_or(region.len(), |end| end.min(region.len()));
         if end > self.committed {
@@ -230,7 +231,7 @@ impl Ground {
             self.committed = end;
         }
         // what the last OS page has beyond what was asked is as good
-        let len = (self.committed - fit.frame()).min(pool.capacity).max(len.min(pool.capacity));
+        let len = (self.committed - fit.frame()).min(pool.capacity);
         // SAFETY: committed with the frame, and the pool's own.
         unsafe { fit.extend(len) };
         Ok(())

@@ -367,11 +367,13 @@ impl Tlsf {
         if self.len > 0 && self.get(self.len) & BEFORE_FREE != 0 { self.get(self.len - WORD) } else { 0 }
     }
 
-    /// How long the range must be for a block of that layout, if it is grown for it.
-    pub(crate) fn len_for(&mut self, bytes: usize, align: usize) -> Option<usize> {
+    /// How long the range must be for a block of that layout, if it is grown for it: at least, and to find the block at once.
+    pub(crate) fn len_for(&mut self, bytes: usize, align: usize) -> Option<(usize, usize)> {
         let padding = if align > self.granule { align.checked_add(LEAST)? } else { 0 };
-        let size = rounded(self.block_size(bytes)?).checked_add(padding)?;
-        (self.len - self.free_at_end()).checked_add(size)?.checked_next_multiple_of(self.granule)
+        let size = self.block_size(bytes)?.checked_add(padding)?;
+        let before = self.len - self.free_at_end();
+        let len = |size: usize| before.checked_add(size)?.checked_next_multiple_of(self.granule);
+        Some((len(size)?, len(rounded(size))?))
     }
 
     /// What the range has before and behind its blocks.

@@ -133,7 +133,7 @@ fn a_range_grows_shrinks_and_dries() {
     for turn in 0..2000_usize {
         let bytes = 1 + turn * 7919 % 5000;
         let block = fit.allocate(bytes, 16).or_else(|| {
-            let len = fit.len_for(bytes, 16).unwrap();
+            let (_, len) = fit.len_for(bytes, 16).unwrap();
             assert!(len + fit.frame() < 1 << 20);
             // SAFETY: inside of the slice.
             unsafe { fit.extend(len) };

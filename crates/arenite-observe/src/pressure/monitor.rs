@@ -5,7 +5,7 @@
 //! small files a second.
 
 use super::Shrinkable;
-use arenite_core::{MemoryPressure, PressureLevel};
+use arenite_core::{MemoryPressure, PressureLevel, ResourceState, Trim};
 use arenite_pages::machine::{PressureReading, available_memory};
 use arenite_pages::{PressureTrigger, StallKind};
 use core::fmt;
@@ -64,10 +64,28 @@ struct Shared {
     stop: Condvar,
 }
 
+/// What says by a function what it holds.
+struct Told<T> {
+    what: Weak<T>,
+    figures: fn(&T) -> ResourceState,
+}
+
+impl<T: Trim + Send + Sync> Shrinkable for Told<T> {
+    fn figures(&self) -> ResourceState {
+        self.what.upgrade().map_or_else(ResourceState::default, |what| (self.figures)(&what))
+    }
+
+    fn shrink(&self, target_held: usize) -> usize {
+        self.what.upgrade().map_or(0, |what| what.trim(target_held))
+    }
+}
+
 struct State {
     level: PressureLevel,
     on_change: Vec<OnChange>,
     registered: Vec<Weak<dyn Shrinkable>>,
+    /// Of what lends no blocks.
+    told: Vec<Arc<dyn Shrinkable>>,
     /// From which level on what is registered is shrunk by itself.
     shrink_from: Option<PressureLevel>,
     watching: bool,
@@ -94,6 +112,7 @@ impl MemoryMonitor {
             level: PressureLevel::Normal,
             on_change: Vec::new(),
             registered: Vec::new(),
+            told: Vec::new(),
             shrink_from: None,
             watching: false,
             stopped: false,
@@ -150,7 +169,29 @@ impl MemoryMonitor {
 
     /// Registers something that can give back; it is forgotten when its last `Arc` goes.
     pub fn register<S: Shrinkable + 'static>(&self, what: &Arc<S>) {
-        let what: Arc<dyn Shrinkable> = Arc::<S>::clone(what);
+        self.enter(Arc::<S>::clone(what));
+    }
+
+    /// The same for what lends no blocks, and says by `figures` what it uses and holds: a spill, or a cache of the program's own.
+    /// It is there until the monitor goes, or [`MemoryMonitor::forget`] is called with the number that this returns.
+    pub fn register_with<T: Trim + Send + Sync + 'static>(
+        &self,
+        what: &Arc<T>,
+        figures: fn(&T) -> ResourceState,
+    ) -> usize {
+        let entry: Arc<dyn Shrinkable> = Arc::new(Told { what: Arc::downgrade(what), figures });
+        let number = Arc::as_ptr(&entry).addr();
+        self.shared.state().told.push(Arc::clone(&entry));
+        self.enter(entry);
+        number
+    }
+
+    /// Forgets what [`MemoryMonitor::register_with`] registered.
+    pub fn forget(&self, number: usize) {
+        self.shared.state().told.retain(|entry| Arc::as_ptr(entry).addr() != number);
+    }
+
+    fn enter(&self, what: Arc<dyn Shrinkable>) {
         let mut state = self.shared.state();
         state.registered.retain(|other| other.strong_count() > 0);
         state.registered.push(Arc::downgrade(&what));

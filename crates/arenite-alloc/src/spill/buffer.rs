@@ -1,0 +1,119 @@
+//! One buffer, wherever it is.
+//!
+//! Rests on [`Spill`], by a borrow.
+#![expect(unsafe_code, reason = "lends the numbers of a block")]
+
+use super::{Spill, SpillError};
+use crate::Heap;
+use arenite_core::Resource;
+use arenite_pages::Scalar;
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
+
+/// `len` numbers, in memory or in the spill's file.
+pub struct SpillBuffer<'s, T: Scalar, R: Resource = Heap> {
+    spill: &'s Spill<R>,
+    number: usize,
+    len: usize,
+    numbers: PhantomData<T>,
+}
+
+impl<'s, T: Scalar, R: Resource> SpillBuffer<'s, T, R> {
+    pub(super) const fn of(spill: &'s Spill<R>, number: usize, len: usize) -> Self {
+        Self { spill, number, len, numbers: PhantomData }
+    }
+
+    /// How many numbers.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The numbers, in memory until the guard goes.
+    ///
+    /// # Errors
+    /// [`SpillError`] where they are in the file and cannot come back; they are still there.
+    pub fn read(&self) -> Result<SpillRead<'_, T, R>, SpillError> {
+        let start = self.spill.pin(self.number, false)?.cast();
+        Ok(SpillRead { start, buffer: self })
+    }
+
+    /// The numbers to change, in memory until the guard goes.
+    ///
+    /// # Errors
+    /// As [`SpillBuffer::read`].
+    pub fn write(&mut self) -> Result<SpillWrite<'_, T, R>, SpillError> {
+        let start = self.spill.pin(self.number, true)?.cast();
+        Ok(SpillWrite { start, buffer: self })
+    }
+}
+
+impl<T: Scalar, R: Resource> Drop for SpillBuffer<'_, T, R> {
+    fn drop(&mut self) {
+        self.spill.free(self.number);
+    }
+}
+
+impl<T: Scalar, R: Resource> fmt::Debug for SpillBuffer<'_, T, R> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("SpillBuffer").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+/// The numbers of a buffer that stays in memory.
+pub struct SpillRead<'b, T: Scalar, R: Resource = Heap> {
+    start: NonNull<T>,
+    buffer: &'b SpillBuffer<'b, T, R>,
+}
+
+/// The numbers of a buffer that stays in memory, to change.
+pub struct SpillWrite<'b, T: Scalar, R: Resource = Heap> {
+    start: NonNull<T>,
+    buffer: &'b SpillBuffer<'b, T, R>,
+}
+
+macro_rules! guard {
+    ($name:ident) => {
+        // SAFETY: as a reference to its numbers; the spill behind it is one that threads may share, or stays on this thread.
+        unsafe impl<T: Scalar, R: Resource + Sync> Sync for $name<'_, T, R> {}
+
+        impl<T: Scalar, R: Resource> Deref for $name<'_, T, R> {
+            type Target = [T];
+
+            fn deref(&self) -> &[T] {
+                // SAFETY: the buffer is pinned: its block stays, and nobody but a `SpillWrite`'s holder changes it.
+                unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.buffer.len) }
+            }
+        }
+
+        impl<T: Scalar, R: Resource> Drop for $name<'_, T, R> {
+            fn drop(&mut self) {
+                self.buffer.spill.unpin(self.buffer.number);
+            }
+        }
+
+        impl<T: Scalar, R: Resource> fmt::Debug for $name<'_, T, R> {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&**self, out)
+            }
+        }
+    };
+}
+
+guard!(SpillRead);
+guard!(SpillWrite);
+
+impl<T: Scalar, R: Resource> DerefMut for SpillWrite<'_, T, R> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: pinned, and the buffer is borrowed exclusively as long as this guard is there.
+        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.buffer.len) }
+    }
+}

@@ -1,0 +1,387 @@
+//! The buffers, in memory and out of it.
+//!
+//! Rests on one lock: buffers are large and few, and what moves one takes longer than any wait for the lock.
+#![expect(unsafe_code, reason = "reads and writes blocks of its upstream")]
+
+use super::buffer::SpillBuffer;
+use super::error::SpillError;
+use super::gaps::Gaps;
+use crate::Heap;
+use arenite_core::{AllocError, Bytes, Label, Resource, ResourceState, Trim};
+use arenite_pages::Scalar;
+use core::alloc::Layout;
+use core::fmt;
+use core::ptr::NonNull;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Where every buffer begins: a multiple of this.
+const ALIGN: usize = 64;
+
+/// Large buffers of numbers, of which those that were used longest ago move to a file when memory is short, and come back when they
+/// are used.
+///
+/// They move when [`Trim`] asks (a monitor of pressure does), when more than the limit would be in memory, and when the upstream
+/// refuses. The file has no name; the system removes it with the process. Any thread may use any buffer; one moves at a time.
+///
+/// ```
+/// use arenite_alloc::Spill;
+/// use arenite_core::Trim;
+/// let spill = Spill::new("caches").with_limit(1 << 20);
+/// let mut caches = Vec::new();
+/// for number in 0..4 {
+///     let mut cache = spill.buffer::<u64>(65_536)?; // half a mebibyte: two are in memory at once
+///     cache.write()?.fill(number);
+///     caches.push(cache);
+/// }
+/// for (number, cache) in caches.iter().enumerate() {
+///     assert!(cache.read()?.iter().all(|&value| value == number as u64));
+/// }
+/// assert!(spill.stats().resident <= 1 << 20 && spill.stats().spilled >= 1 << 20);
+/// spill.trim(0);
+/// assert_eq!(spill.stats().resident, 0);
+/// # Ok::<(), arenite_alloc::SpillError>(())
+/// ```
+pub struct Spill<R: Resource = Heap> {
+    upstream: R,
+    folder: PathBuf,
+    limit: usize,
+    label: Label,
+    inner: Mutex<Inner>,
+}
+
+/// What a spill has, and what it did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpillStats {
+    /// Bytes of buffers in memory.
+    pub resident: usize,
+    /// Those of them that somebody looks at now.
+    pub pinned: usize,
+    /// Bytes of buffers in the file alone.
+    pub spilled: usize,
+    /// Buffers written to the file so far, and brought back.
+    pub writes: u64,
+    /// Buffers brought back.
+    pub reads: u64,
+}
+
+struct Inner {
+    slots: Vec<Option<Slot>>,
+    vacant: Vec<usize>,
+    file: Option<File>,
+    gaps: Gaps,
+    tick: u64,
+    stats: SpillStats,
+}
+
+struct Slot {
+    layout: Layout,
+    /// In memory, if it is.
+    block: Option<NonNull<u8>>,
+    /// In the file, if what is there is what is in memory, or would be.
+    copy: Option<u64>,
+    used: u64,
+    pins: u32,
+}
+
+// SAFETY: the blocks are the slots' own, and used under the lock or by those who pinned them.
+unsafe impl Send for Inner {}
+
+impl Spill {
+    /// No buffers yet; those in memory come from a heap of its own, the file is made in the system's folder for temporary files.
+    pub fn new(name: impl Into<Label>) -> Self {
+        Self::with_upstream(name, Heap::new())
+    }
+}
+
+impl<R: Resource> Spill<R> {
+    /// The same with the memory of `upstream`.
+    pub fn with_upstream(name: impl Into<Label>, upstream: R) -> Self {
+        let inner = Inner {
+            slots: Vec::new(),
+            vacant: Vec::new(),
+            file: None,
+            gaps: Gaps::default(),
+            tick: 0,
+            stats: SpillStats::default(),
+        };
+        Self {
+            upstream,
+            folder: std::env::temp_dir(),
+            limit: usize::MAX,
+            label: name.into(),
+            inner: Mutex::new(inner),
+        }
+    }
+
+    /// The same with its file in `folder`.
+    #[must_use]
+    pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = folder.into();
+        self
+    }
+
+    /// The same with at most `bytes` bytes in memory, but for those that are looked at at once.
+    #[must_use]
+    pub const fn with_limit(mut self, bytes: usize) -> Self {
+        self.limit = bytes;
+        self
+    }
+
+    /// The folder of the file.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A buffer of `count` zeroes.
+    ///
+    /// # Errors
+    /// [`SpillError`].
+    pub fn buffer<T: Scalar>(&self, count: usize) -> Result<SpillBuffer<'_, T, R>, SpillError> {
+        let layout = Layout::array::<T>(count).and_then(|layout| layout.align_to(ALIGN)).map_err(|_| {
+            let size = count.saturating_mul(size_of::<T>());
+            SpillError::Memory(AllocError::bad_layout(size, ALIGN, self.figures(), self.label))
+        })?;
+        let mut inner = self.inner();
+        let block = self.room(&mut inner, layout)?;
+        // SAFETY: a fresh block of that size.
+        unsafe { block.write_bytes(0, layout.size()) };
+        let used = inner.next_tick();
+        let slot = Some(Slot { layout, block: Some(block), copy: None, used, pins: 0 });
+        let number = match inner.vacant.pop() {
+            Some(number) => {
+                inner.slots[number] = slot;
+                number
+            }
+            None => {
+                inner.slots.push(slot);
+                inner.slots.len() - 1
+            }
+        };
+        drop(inner);
+        Ok(SpillBuffer::of(self, number, count))
+    }
+
+    /// What there is.
+    #[must_use]
+    pub fn stats(&self) -> SpillStats {
+        self.inner().stats
+    }
+
+    /// The same as a resource would tell it: in use is what is looked at, held what is in memory.
+    #[must_use]
+    pub fn figures(&self) -> ResourceState {
+        let inner = self.inner();
+        ResourceState {
+            in_use: inner.stats.pinned,
+            held: inner.stats.resident,
+            peak: inner.stats.resident,
+            live_blocks: inner.slots.len() - inner.vacant.len(),
+            largest_free: None,
+            limit: Some(self.limit).filter(|&limit| limit < usize::MAX),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // what is behind it is whole at every step
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A block in memory, for which others go out where they must.
+    fn room(&self, inner: &mut Inner, layout: Layout) -> Result<NonNull<u8>, SpillError> {
+        while inner.stats.resident.saturating_add(layout.size()) > self.limit {
+            if !self.put_out(inner)? {
+                break;
+            }
+        }
+        loop {
+            match self.upstream.allocate(layout) {
+                Ok(block) => {
+                    inner.stats.resident += layout.size();
+                    return Ok(block.cast());
+                }
+                Err(refused) => {
+                    if !self.put_out(inner)? {
+                        return Err(SpillError::Memory(AllocError { label: self.label, ..refused }));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Moves the buffer that was used longest ago to the file; false: none may go.
+    fn put_out(&self, inner: &mut Inner) -> Result<bool, SpillError> {
+        let coldest = inner.slots.iter().enumerate().filter_map(|(number, slot)| {
+            let slot = slot.as_ref()?;
+            (slot.pins == 0 && slot.block.is_some()).then_some((slot.used, number))
+        });
+        let Some((_, number)) = coldest.min() else { return Ok(false) };
+        let failed = |source| SpillError::File { folder: self.folder.clone(), source };
+        if inner.file.is_none() {
+            inner.file = Some(unnamed(&self.folder).map_err(failed)?);
+        }
+        let Inner { slots, file: Some(file), gaps, stats, .. } = inner else { return Ok(false) };
+        let Some(Slot { layout, block, copy, .. }) = &mut slots[number] else { return Ok(false) };
+        let Some(start) = *block else { return Ok(false) };
+        let (size, len) = (layout.size(), layout.size() as u64);
+        if copy.is_none() {
+            let at = gaps.take(len);
+            // SAFETY: a live block of that size, which nobody has pinned; the lock is held.
+            let bytes = unsafe { core::slice::from_raw_parts(start.as_ptr(), size) };
+            if let Err(source) = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes)) {
+                gaps.give(at, len);
+                return Err(failed(source));
+            }
+            *copy = Some(at);
+            stats.writes += 1;
+        }
+        *block = None;
+        stats.resident -= size;
+        stats.spilled += size;
+        // SAFETY: came from there with this layout; what was in it is in the file.
+        unsafe { self.upstream.deallocate(start, *layout) };
+        Ok(true)
+    }
+
+    /// Has a buffer in memory until [`Spill::unpin`]; `changes`: what is in the file will not be what it is.
+    pub(super) fn pin(&self, number: usize, changes: bool) -> Result<NonNull<u8>, SpillError> {
+        let mut inner = self.inner();
+        let inner = &mut *inner;
+        let used = inner.next_tick();
+        let Some(slot) = &mut inner.slots[number] else { unreachable!("a buffer has its slot") };
+        // so that it does not go out for itself
+        slot.pins += 1;
+        slot.used = used;
+        if slot.pins == 1 {
+            inner.stats.pinned += slot.layout.size();
+        }
+        let (layout, copy) = (slot.layout, slot.copy);
+        let start = match (slot.block, copy) {
+            (Some(start), _) => start,
+            (None, Some(at)) => {
+                self.bring_back(inner, number, layout, at).inspect_err(|_| inner.unpin(number))?
+            }
+            (None, None) => unreachable!("a buffer is in memory or in the file"),
+        };
+        if let Some(slot) = &mut inner.slots[number]
+            && changes
+            && let Some(at) = slot.copy.take()
+        {
+            inner.gaps.give(at, layout.size() as u64);
+        }
+        Ok(start)
+    }
+
+    fn bring_back(
+        &self,
+        inner: &mut Inner,
+        number: usize,
+        layout: Layout,
+        at: u64,
+    ) -> Result<NonNull<u8>, SpillError> {
+        let start = self.room(inner, layout)?;
+        // SAFETY: a fresh block of that size.
+        unsafe { start.write_bytes(0, layout.size()) };
+        // SAFETY: written just now, and this call's alone.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), layout.size()) };
+        let read = match &mut inner.file {
+            Some(file) => file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(bytes)),
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
+        if let Err(source) = read {
+            inner.stats.resident -= layout.size();
+            // SAFETY: taken above.
+            unsafe { self.upstream.deallocate(start, layout) };
+            return Err(SpillError::File { folder: self.folder.clone(), source });
+        }
+        if let Some(slot) = &mut inner.slots[number] {
+            slot.block = Some(start);
+        }
+        inner.stats.spilled -= layout.size();
+        inner.stats.reads += 1;
+        Ok(start)
+    }
+
+    pub(super) fn unpin(&self, number: usize) {
+        self.inner().unpin(number);
+    }
+
+    /// The buffer is not there any more.
+    pub(super) fn free(&self, number: usize) {
+        let mut inner = self.inner();
+        let Some(slot) = inner.slots[number].take() else { return };
+        inner.vacant.push(number);
+        let size = slot.layout.size();
+        match slot.block {
+            Some(start) => {
+                inner.stats.resident -= size;
+                // SAFETY: came from there with this layout, and its buffer is gone.
+                unsafe { self.upstream.deallocate(start, slot.layout) };
+            }
+            None => inner.stats.spilled -= size,
+        }
+        if let Some(at) = slot.copy {
+            inner.gaps.give(at, size as u64);
+        }
+        // a file that is shorter is room on the disk; one that stays long is not wrong
+        let end = inner.gaps.end();
+        if let Some(file) = &inner.file
+            && file.metadata().is_ok_and(|found| found.len() > end.saturating_mul(2).saturating_add(1 << 20))
+        {
+            let _shorter: io::Result<()> = file.set_len(end);
+        }
+    }
+}
+
+impl Inner {
+    const fn next_tick(&mut self) -> u64 {
+        self.tick += 1;
+        self.tick
+    }
+
+    fn unpin(&mut self, number: usize) {
+        if let Some(slot) = &mut self.slots[number] {
+            slot.pins -= 1;
+            if slot.pins == 0 {
+                self.stats.pinned -= slot.layout.size();
+            }
+        }
+    }
+}
+
+/// A file that is in no folder.
+fn unnamed(folder: &Path) -> io::Result<File> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = folder.join(format!(".arenite-spill-{}-{number}", std::process::id()));
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
+impl<R: Resource> Trim for Spill<R> {
+    /// Moves buffers out until at most `target_held` bytes are in memory. A file that cannot be written ends it early; what is in
+    /// memory stays there then.
+    fn trim(&self, target_held: usize) -> usize {
+        let mut inner = self.inner();
+        let before = inner.stats.resident;
+        while inner.stats.resident > target_held && self.put_out(&mut inner).is_ok_and(|went| went) {}
+        before - inner.stats.resident
+    }
+}
+
+impl<R: Resource> fmt::Debug for Spill<R> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = self.stats();
+        out.debug_struct("Spill")
+            .field("label", &self.label)
+            .field("resident", &Bytes(stats.resident))
+            .field("spilled", &Bytes(stats.spilled))
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}

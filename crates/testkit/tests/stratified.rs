@@ -1,0 +1,162 @@
+//! Stratified pools and contexts, by one thread and by many.
+
+use arenite_alloc::*;
+use arenite_core::{AllocCause, Resource, Trim};
+use core::ops::DerefMut;
+use std::sync::mpsc;
+
+#[test]
+fn r10_r11_each_size_has_its_bucket_and_its_bytes() {
+    let pool = StratifiedMemoryPool::new("analytics");
+    for (size, bucket) in [
+        (100, Some(SizeBucket::Tiny)),
+        (800, Some(SizeBucket::Small)),
+        (2000, Some(SizeBucket::Medium)),
+        (10_000, Some(SizeBucket::Large)),
+        (50_000, Some(SizeBucket::Huge)),
+        (65_537, None),
+        (3_000_000, None),
+        (0, Some(SizeBucket::Tiny)),
+    ] {
+        let mut buffer = pool.allocate(size).unwrap();
+        assert_eq!((buffer.bucket(), buffer.size(), buffer.len()), (bucket, size, size));
+        assert!(buffer.as_ptr().addr().is_multiple_of(64));
+        buffer.deref_mut().fill(core::mem::MaybeUninit::new(1));
+        let zeroes = pool.allocate_zeroed(size).unwrap();
+        assert!(zeroes.iter().all(|&byte| byte == 0));
+    }
+    assert_eq!(pool.stats().direct, 4);
+    let error = pool.allocate(usize::MAX).unwrap_err();
+    assert_eq!((error.cause, error.label.as_str()), (AllocCause::BadLayout, "analytics"));
+}
+
+#[test]
+fn r12_r13_r17_what_comes_back_is_the_next_hit() {
+    let pool = StratifiedMemoryPool::new("hits");
+    let first = pool.allocate(2500).unwrap().as_ptr();
+    let again = pool.allocate(3500).unwrap();
+    assert_eq!(again.as_ptr(), first);
+    let stats = pool.stats();
+    assert_eq!((stats.total_allocations, stats.hits(), stats.misses(), stats.returns()), (2, 1, 1, 1));
+    assert_eq!((stats.hits_per_bucket, stats.hit_rate()), ([0, 0, 1, 0, 0], 0.5));
+    assert_eq!((stats.live(SizeBucket::Medium), stats.free_bytes), (1, 0));
+}
+
+#[test]
+fn r12_buffers_go_from_thread_to_thread_and_none_is_lost() {
+    const ROUNDS: usize = 20_000;
+    let pool = StratifiedMemoryPool::new("threads");
+    std::thread::scope(|scope| {
+        let (send, receive) = mpsc::sync_channel::<StratifiedBuffer<'_, StratifiedMemoryPool, u8>>(100);
+        let pool = &pool;
+        scope.spawn(move || {
+            for round in 0..ROUNDS {
+                let byte = u8::try_from(round % 251).unwrap();
+                send.send(pool.allocate(1 + round * 37 % 5000).unwrap().fill(byte)).unwrap();
+            }
+        });
+        scope.spawn(move || {
+            for (round, buffer) in receive.iter().enumerate() {
+                let byte = u8::try_from(round % 251).unwrap();
+                assert!(buffer.iter().all(|&found| found == byte));
+            }
+        });
+    });
+    let stats = pool.stats();
+    assert_eq!((stats.total_allocations, pool.state().live_blocks), (ROUNDS as u64, 0));
+    assert!(stats.hit_rate() > 0.8, "what one thread frees another takes: {}", stats.hit_rate());
+    assert!(pool.state().held < 4 << 20, "{}", pool.state());
+}
+
+#[test]
+fn r10_a_pool_shrinks_to_what_it_is_asked_to() {
+    let pool = StratifiedMemoryPool::new("shrinks");
+    let buffers: Vec<_> = (0..64).map(|_| pool.allocate(60_000).unwrap()).collect();
+    drop(buffers);
+    assert_eq!(pool.state().held, 64 << 16);
+    let gone = pool.shrink_to(32 << 16);
+    assert_eq!(pool.state().held, (64 << 16) - gone);
+    assert!(pool.state().held <= 32 << 16);
+    let kept = pool.allocate(60_000).unwrap();
+    pool.trim(0);
+    assert_eq!((pool.state().held, pool.state().in_use), (1 << 16, 1 << 16));
+    drop(kept);
+    let local = LocalStratifiedPool::new("local");
+    let buffers: Vec<_> = (0..64).map(|_| local.allocate(900).unwrap()).collect();
+    drop(buffers);
+    assert_eq!((local.shrink_to(10 << 10), local.state().held), (54 << 10, 10 << 10));
+}
+
+#[test]
+fn r10_a_pool_over_a_limit_tells_of_it_and_loses_nothing() {
+    let pool = StratifiedMemoryPool::with_upstream("small", Limit::new(Heap::new(), 10 << 10));
+    let buffers: Vec<_> = (0..10).map(|_| pool.allocate(1000).unwrap()).collect();
+    let error = pool.allocate(1000).unwrap_err();
+    assert_eq!(error.cause, AllocCause::LimitReached);
+    assert!(pool.allocate(70_000).is_err());
+    drop(buffers);
+    assert!(pool.allocate(1000).is_ok());
+    assert!(pool.allocate(10_000).is_err(), "what is kept for others counts");
+    pool.shrink_to(0);
+    assert!(pool.allocate(4000).is_ok());
+}
+
+#[test]
+fn r18_r19_r21_a_context_gives_everything_back() {
+    let pool = StratifiedMemoryPool::new("contexts");
+    for round in 0..3 {
+        let context = AnalyticsContext::with_pool("bfs", &pool);
+        let mut all: Vec<_> = (0..20).map(|at| context.allocate_typed::<u32>(at * 100).unwrap()).collect();
+        for slice in &mut all {
+            assert!(slice.iter().all(|&value| value == 0) && slice.as_ptr().addr().is_multiple_of(64));
+            slice.fill(u32::MAX);
+        }
+        assert_eq!(context.stats().current_bytes, 190 * 400);
+        all.remove(19).release();
+        assert_eq!((context.stats().current_bytes, context.stats().peak_bytes), (171 * 400, 190 * 400));
+        drop(context);
+        assert_eq!(pool.state().live_blocks, 0, "round {round}");
+    }
+    assert!(pool.stats().hit_rate() > 0.6, "{:?}", pool.stats());
+    let context = AnalyticsContext::with_pool("bfs", &pool);
+    let error = context.allocate_typed::<u64>(usize::MAX).unwrap_err();
+    assert_eq!((error.cause, error.label.as_str()), (AllocCause::BadLayout, "bfs"));
+}
+
+#[test]
+fn r20_a_context_counts_by_type() {
+    let context = AnalyticsContext::new("types");
+    let _kept = (
+        context.allocate_typed::<f32>(1000).unwrap(),
+        context.allocate_typed::<f32>(24).unwrap(),
+        context.allocate_typed::<u64>(10).unwrap(),
+        context.allocate(50).unwrap(),
+    );
+    let types = context.types();
+    assert_eq!(types[0], TypeStats { name: "f32", buffers: 2, bytes: 4096 });
+    assert_eq!((types[1].name, types[2].name), ("u64", "u8"));
+    assert_eq!((context.stats().allocation_count, context.stats().typed_allocations), (4, 3));
+}
+
+#[test]
+fn r22_what_was_taken_before_is_what_is_lent() {
+    let pool = StratifiedMemoryPool::new("prepared");
+    let context = AnalyticsContextBuilder::new("pagerank")
+        .with_pool(&pool)
+        .with_expected_allocations(20)
+        .with_preallocation(40_000)
+        .with_preallocation(40_000)
+        .with_preallocation(800_000)
+        .build()
+        .unwrap();
+    let before = pool.stats().total_allocations;
+    let _ranks =
+        (context.allocate_typed::<f32>(10_000).unwrap(), context.allocate_typed::<f32>(10_000).unwrap());
+    let _weights = context.allocate_typed::<f64>(100_000).unwrap();
+    assert_eq!((pool.stats().total_allocations, context.prepared_bytes()), (before, 0));
+    let _another = context.allocate_typed::<f32>(10_000).unwrap();
+    assert_eq!(pool.stats().total_allocations, before + 1);
+    drop(AnalyticsContextBuilder::new("unused").with_pool(&pool).with_preallocation(10).build().unwrap());
+    let refused = StratifiedMemoryPool::with_upstream("none", Limit::new(Heap::new(), 0));
+    assert!(refused.allocate(1).is_err());
+}
