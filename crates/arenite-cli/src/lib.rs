@@ -3,6 +3,7 @@
 //! Rests on every room. The binary does no more than parse, call and turn an error into an exit code.
 
 pub mod doctor;
+pub mod rank;
 pub mod report;
 pub mod run;
 pub mod train;

@@ -1,7 +1,7 @@
 //! The `arenite` command: parses, calls, and turns an error into an exit code (2: bad input, 1: it could not be done).
 
 use arenite_alloc::Front;
-use arenite_cli::{doctor, run, train};
+use arenite_cli::{doctor, rank, run, train};
 use clap::{Parser, Subcommand};
 use std::error::Error;
 use std::process::ExitCode;
@@ -27,6 +27,7 @@ enum Command {
     Train(train::TrainArgs),
     Doctor(doctor::DoctorArgs),
     Run(run::RunArgs),
+    Rank(rank::RankArgs),
     /// One strategy of `train`, told what to do on standard input
     #[command(hide = true)]
     TrainWorker,
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
             Ok(code) => return ExitCode::from(code),
             Err(error) => Err((error.exit_code(), error.into())),
         },
+        Command::Rank(args) => rank::run(&args).map_err(|error| (error.exit_code(), error.into())),
         Command::TrainWorker => train::work(&FRONT).map_err(|error| (1, error.into())),
     };
     match done {

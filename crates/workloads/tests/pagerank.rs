@@ -1,0 +1,131 @@
+//! Ranks and distances against naive computations, and an iteration that allocates nothing.
+#![expect(unsafe_code, reason = "counts the calls of the global allocator")]
+
+use arenite_alloc::AnalyticsContext;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use workloads::graph::{Graph, GraphError, UNREACHED, bfs, pagerank};
+
+thread_local! {
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is forwarded to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.with(|calls| calls.set(calls.get() + 1));
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const NODES: usize = 300;
+
+fn edges() -> Vec<(u32, u32)> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+        u32::try_from(state >> 33).unwrap()
+    };
+    // some point nowhere, some edges come twice
+    (0..2000).map(|_| (next() % 250, next() % next().max(1) % u32::try_from(NODES).unwrap())).collect()
+}
+
+/// The same by the matrix, which has an entry for each two nodes.
+fn naive(edges: &[(u32, u32)], damping: f64) -> Vec<f64> {
+    let mut matrix = vec![vec![0.0; NODES]; NODES];
+    for &(from, to) in edges {
+        matrix[from as usize][to as usize] = 1.0;
+    }
+    for row in &mut matrix {
+        let sum: f64 = row.iter().sum();
+        if sum == 0.0 {
+            row.fill(1.0 / 300.0);
+        } else {
+            row.iter_mut().for_each(|entry| *entry /= sum);
+        }
+    }
+    let mut ranks = vec![1.0 / 300.0; NODES];
+    for _ in 0..400 {
+        let mut next = vec![(1.0 - damping) / 300.0; NODES];
+        for (from, row) in matrix.iter().enumerate() {
+            for (to, entry) in row.iter().enumerate() {
+                next[to] += damping * ranks[from] * entry;
+            }
+        }
+        ranks = next;
+    }
+    ranks
+}
+
+#[test]
+fn r18_ranks_are_those_of_the_whole_matrix() {
+    let edges = edges();
+    let context = AnalyticsContext::new("pagerank");
+    let graph = Graph::new(&context, NODES, &edges).unwrap();
+    let found = pagerank(&context, &graph, 0.85, 1e-14, 1000, |_, _| {}).unwrap();
+    for (one, two) in found.ranks.iter().zip(naive(&edges, 0.85)) {
+        assert!((one - two).abs() < 1e-12, "{one} {two}");
+    }
+    assert!(found.iterations > 20 && found.change <= 1e-14);
+}
+
+#[test]
+fn r18_an_iteration_allocates_nothing() {
+    let context = AnalyticsContext::new("pagerank");
+    let graph = Graph::new(&context, NODES, &edges()).unwrap();
+    let mut calls = Vec::with_capacity(200);
+    let mut taken = Vec::with_capacity(200);
+    pagerank(&context, &graph, 0.85, -1.0, 100, |_, _| {
+        calls.push(CALLS.get());
+        taken.push(context.stats().allocation_count);
+    })
+    .unwrap();
+    assert_eq!(calls.len(), 100);
+    assert!(calls.iter().all(|&count| count == calls[0]) && taken.iter().all(|&count| count == taken[0]));
+}
+
+#[test]
+fn r18_distances_are_those_of_the_definition() {
+    let edges = edges();
+    let context = AnalyticsContext::new("bfs");
+    let graph = Graph::new(&context, NODES, &edges).unwrap();
+    let distances = bfs(&context, &graph, 0).unwrap();
+    // Bellman and Ford's way
+    let mut naive = vec![UNREACHED; NODES];
+    naive[0] = 0;
+    for _ in 0..NODES {
+        for &(from, to) in &edges {
+            let through = naive[to as usize].saturating_add(1);
+            naive[from as usize] = naive[from as usize].min(through);
+        }
+    }
+    assert_eq!(*distances, *naive);
+    assert!(
+        naive.iter().any(|&distance| distance == UNREACHED)
+            && naive.iter().any(|&distance| distance > 2 && distance < 50)
+    );
+    assert!(bfs(&context, &graph, 10_000).unwrap().iter().all(|&distance| distance == UNREACHED));
+}
+
+#[test]
+fn r18_graphs_that_are_none_are_refused_and_empty_ones_are_not() {
+    let context = AnalyticsContext::new("bad");
+    let error = Graph::new(&context, 3, &[(0, 1), (1, 3)]).unwrap_err();
+    assert_eq!(error.to_string(), "edge 1 goes from 1 to 3, and there are 3 nodes");
+    assert!(matches!(Graph::new(&context, usize::MAX, &[]), Err(GraphError::TooMany { .. })));
+    let empty = Graph::new(&context, 0, &[]).unwrap();
+    assert!(pagerank(&context, &empty, 0.85, 1e-9, 10, |_, _| {}).unwrap().ranks.is_empty());
+    let alone = Graph::new(&context, 1, &[]).unwrap();
+    assert_eq!(*pagerank(&context, &alone, 0.85, 1e-9, 10, |_, _| {}).unwrap().ranks, [1.0]);
+}
