@@ -6,5 +6,6 @@ pub mod doctor;
 pub mod rank;
 pub mod report;
 pub mod run;
+pub mod squeeze;
 pub mod train;
 mod whole_file;

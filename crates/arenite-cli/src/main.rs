@@ -1,7 +1,7 @@
 //! The `arenite` command: parses, calls, and turns an error into an exit code (2: bad input, 1: it could not be done).
 
 use arenite_alloc::Front;
-use arenite_cli::{doctor, rank, run, train};
+use arenite_cli::{doctor, rank, run, squeeze, train};
 use clap::{Parser, Subcommand};
 use std::error::Error;
 use std::process::ExitCode;
@@ -28,9 +28,13 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Run(run::RunArgs),
     Rank(rank::RankArgs),
+    Squeeze(squeeze::SqueezeArgs),
     /// One strategy of `train`, told what to do on standard input
     #[command(hide = true)]
     TrainWorker,
+    /// A job whose caches are larger than its memory, for `squeeze`
+    #[command(hide = true)]
+    Caches(squeeze::JobArgs),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,11 @@ fn main() -> ExitCode {
             Err(error) => Err((error.exit_code(), error.into())),
         },
         Command::Rank(args) => rank::run(&args).map_err(|error| (error.exit_code(), error.into())),
+        Command::Squeeze(args) => match squeeze::run(&args) {
+            Ok(code) => return ExitCode::from(code),
+            Err(error) => Err((error.exit_code(), error.into())),
+        },
+        Command::Caches(args) => squeeze::run_job(&args).map_err(|error| (1, error.into())),
         Command::TrainWorker => train::work(&FRONT).map_err(|error| (1, error.into())),
     };
     match done {

@@ -7,6 +7,9 @@ mod compare;
 mod library;
 mod once;
 
+pub(crate) use library::program;
+pub(crate) use once::code;
+
 use clap::Args;
 use std::ffi::OsString;
 use std::io;

@@ -7,7 +7,7 @@ use super::buffer::SpillBuffer;
 use super::error::SpillError;
 use super::gaps::Gaps;
 use crate::Heap;
-use arenite_core::{AllocError, Bytes, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim};
 use arenite_pages::Scalar;
 use core::alloc::Layout;
 use core::fmt;
@@ -24,7 +24,7 @@ const ALIGN: usize = 64;
 /// Large buffers of numbers, of which those that were used longest ago move to a file when memory is short, and come back when they
 /// are used.
 ///
-/// They move when [`Trim`] asks (a monitor of pressure does), when more than the limit would be in memory, and when the upstream
+/// It lends blocks that stay in memory as well, as any [`Resource`]; buffers make room for those. They move when [`Trim`] asks (a monitor of pressure does), when more than the limit would be in memory, and when the upstream
 /// refuses. The file has no name; the system removes it with the process. Any thread may use any buffer; one moves at a time.
 ///
 /// ```
@@ -74,6 +74,10 @@ struct Inner {
     file: Option<File>,
     gaps: Gaps,
     tick: u64,
+    /// Blocks that stay in memory.
+    blocks: usize,
+    /// The most that was in memory.
+    peak: usize,
     stats: SpillStats,
 }
 
@@ -106,6 +110,8 @@ impl<R: Resource> Spill<R> {
             file: None,
             gaps: Gaps::default(),
             tick: 0,
+            blocks: 0,
+            peak: 0,
             stats: SpillStats::default(),
         };
         Self {
@@ -172,15 +178,14 @@ impl<R: Resource> Spill<R> {
         self.inner().stats
     }
 
-    /// The same as a resource would tell it: in use is what is looked at, held what is in memory.
-    #[must_use]
-    pub fn figures(&self) -> ResourceState {
+    /// In use is what is looked at, and blocks; held is what is in memory.
+    fn figures(&self) -> ResourceState {
         let inner = self.inner();
         ResourceState {
             in_use: inner.stats.pinned,
             held: inner.stats.resident,
-            peak: inner.stats.resident,
-            live_blocks: inner.slots.len() - inner.vacant.len(),
+            peak: inner.peak,
+            live_blocks: inner.slots.len() - inner.vacant.len() + inner.blocks,
             largest_free: None,
             limit: Some(self.limit).filter(|&limit| limit < usize::MAX),
         }
@@ -202,6 +207,7 @@ impl<R: Resource> Spill<R> {
             match self.upstream.allocate(layout) {
                 Ok(block) => {
                     inner.stats.resident += layout.size();
+                    inner.peak = inner.peak.max(inner.stats.resident);
                     return Ok(block.cast());
                 }
                 Err(refused) => {
@@ -363,14 +369,63 @@ fn unnamed(folder: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-impl<R: Resource> Trim for Spill<R> {
-    /// Moves buffers out until at most `target_held` bytes are in memory. A file that cannot be written ends it early; what is in
-    /// memory stays there then.
-    fn trim(&self, target_held: usize) -> usize {
+impl<R: Resource> Spill<R> {
+    /// Moves buffers out until at most `target_held` bytes are in memory; returns how many went. A file that cannot be written ends
+    /// it early; what is in memory stays there then. [`Trim`] has the upstream give back what it then holds, too.
+    pub fn move_out(&self, target_held: usize) -> usize {
         let mut inner = self.inner();
         let before = inner.stats.resident;
         while inner.stats.resident > target_held && self.put_out(&mut inner).is_ok_and(|went| went) {}
         before - inner.stats.resident
+    }
+}
+
+impl<R: Resource + Trim> Trim for Spill<R> {
+    fn trim(&self, target_held: usize) -> usize {
+        let gone = self.move_out(target_held);
+        if gone > 0 {
+            self.upstream.trim(0);
+        }
+        gone
+    }
+}
+
+// SAFETY: blocks are the upstream's, which keeps the laws; that others move out before it is asked again changes none of them.
+unsafe impl<R: Resource> Resource for Spill<R> {
+    /// A block that stays in memory, for which buffers go out where they must.
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let mut inner = self.inner();
+        let block = self.room(&mut inner, layout).map_err(|error| match error {
+            SpillError::Memory(refused) => refused,
+            SpillError::File { source, .. } => {
+                let errno = source.raw_os_error().unwrap_or(0);
+                AllocError::new(AllocCause::Exhausted { errno }, layout, ResourceState::default(), self.label)
+            }
+        });
+        match block {
+            Ok(block) => {
+                inner.stats.pinned += layout.size();
+                inner.blocks += 1;
+                Ok(NonNull::slice_from_raw_parts(block, layout.size()))
+            }
+            Err(refused) => {
+                drop(inner);
+                Err(refused.of(self.figures(), self.label))
+            }
+        }
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        let mut inner = self.inner();
+        inner.stats.pinned -= layout.size();
+        inner.stats.resident -= layout.size();
+        inner.blocks -= 1;
+        // SAFETY: the caller's promise; it came from there.
+        unsafe { self.upstream.deallocate(block, layout) };
+    }
+
+    fn state(&self) -> ResourceState {
+        self.figures()
     }
 }
 

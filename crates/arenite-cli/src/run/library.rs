@@ -40,7 +40,7 @@ pub(super) fn preload(library: &Path) -> OsString {
 }
 
 /// Where the program is, if a library can be preloaded into it.
-pub(super) fn program(name: &OsStr) -> Result<PathBuf, RunError> {
+pub(crate) fn program(name: &OsStr) -> Result<PathBuf, RunError> {
     let path = locate(name).ok_or_else(|| RunError::NoProgram { name: name.to_string_lossy().into() })?;
     let mut head = Vec::new();
     // a program that may be run and not read is taken as it is

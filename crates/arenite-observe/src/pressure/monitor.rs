@@ -90,6 +90,7 @@ struct State {
     shrink_from: Option<PressureLevel>,
     watching: bool,
     stopped: bool,
+    given_back: usize,
 }
 
 impl Default for MemoryMonitor {
@@ -116,6 +117,7 @@ impl MemoryMonitor {
             shrink_from: None,
             watching: false,
             stopped: false,
+            given_back: 0,
         };
         let (source, stop) = (Box::new(source), Condvar::new());
         Self { shared: Arc::new(Shared { source, interval, state: Mutex::new(state), stop }) }
@@ -172,7 +174,7 @@ impl MemoryMonitor {
         self.enter(Arc::<S>::clone(what));
     }
 
-    /// The same for what lends no blocks, and says by `figures` what it uses and holds: a spill, or a cache of the program's own.
+    /// The same for what lends no blocks, and says by `figures` what it uses and holds: a cache of the program's own.
     /// It is there until the monitor goes, or [`MemoryMonitor::forget`] is called with the number that this returns.
     pub fn register_with<T: Trim + Send + Sync + 'static>(
         &self,
@@ -205,6 +207,12 @@ impl MemoryMonitor {
     pub fn shrink_from(&self, level: PressureLevel) -> Result<(), MonitorError> {
         self.shared.state().shrink_from = Some(level);
         self.watch()
+    }
+
+    /// Bytes that this monitor had others give back so far.
+    #[must_use]
+    pub fn given_back(&self) -> usize {
+        self.shared.state().given_back
     }
 
     /// Has everything that is registered give back all that it can, the largest idle first; returns the bytes.
@@ -275,7 +283,9 @@ impl Shared {
         let shrink = |(idle, what): (usize, &Arc<dyn Shrinkable>)| {
             if idle == 0 { 0 } else { what.shrink(what.figures().in_use.saturating_add(keep(idle))) }
         };
-        by_idle.into_iter().map(shrink).sum()
+        let gone = by_idle.into_iter().map(shrink).sum();
+        self.state().given_back += gone;
+        gone
     }
 
     /// Waits for the next look; true: the monitor is gone.
