@@ -1,0 +1,61 @@
+//! A monitor on this machine: what it costs while nothing happens, and how soon it hears of a real change.
+
+use arenite_core::MemoryPressure;
+use arenite_observe::MemoryMonitor;
+use arenite_pages::machine::Limits;
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Seconds of processor time that this process has used, to a hundredth.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+#[test]
+fn u21_a_monitor_that_waits_costs_nothing_that_can_be_measured() {
+    let monitor = MemoryMonitor::new();
+    monitor.on_pressure_change(|_, _| {}).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let before = cpu_seconds();
+    std::thread::sleep(Duration::from_secs(10));
+    let used = cpu_seconds() - before;
+    assert!(used < 0.05, "{used} s of 10, by the kernel's count");
+}
+
+const LIMIT: usize = 300 << 20;
+
+#[test]
+fn u23_a_real_change_of_level_is_told_within_two_seconds() {
+    if std::env::var_os("ARENITE_TEST_INSIDE").is_none() {
+        // in a process of its own, which may have so much and no more
+        let command = format!("ulimit -d {} && exec \"$0\" \"$@\"", LIMIT / 1024);
+        let test = "u23_a_real_change_of_level_is_told_within_two_seconds";
+        let output = Command::new("sh")
+            .args(["-c", &command])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture", "--test-threads", "1"])
+            .env("ARENITE_TEST_INSIDE", "1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        return;
+    }
+    assert_eq!(Limits::read().data.and_then(|limit| limit.soft.bytes()), Some(LIMIT as u64));
+    let monitor = MemoryMonitor::new();
+    let first = monitor.current_pressure_level();
+    let (tell, told) = mpsc::channel();
+    monitor.on_pressure_change(move |old, new| tell.send((old, new, Instant::now())).unwrap()).unwrap();
+    let most = vec![1_u8; LIMIT - (30 << 20)];
+    let began = Instant::now();
+    let (old, new, at) = told.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert!(old == first && new >= MemoryPressure::High, "{old} to {new} after {} bytes", most.len());
+    assert!(at - began < Duration::from_secs(2), "{:?}", at - began);
+    drop(most);
+    let began = Instant::now();
+    let (_, new, at) = told.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert!(new == first && at - began < Duration::from_secs(2), "{new} after {:?}", at - began);
+}
