@@ -173,6 +173,8 @@ container_allocator! {
     [R: Resource] crate::LocalStratifiedPool<R>,
     [R: Resource + Sync] crate::StratifiedMemoryPool<R>,
     [R: Resource] crate::Budgeted<R>,
+    [R: Resource] crate::CacheOptimizedAllocator<R>,
+    [R: Resource] crate::Spill<R>,
     [R: Resource + ?Sized] LocalHandle<R>,
     [R: Resource + ?Sized] SharedHandle<R>,
 }

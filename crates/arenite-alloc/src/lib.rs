@@ -18,6 +18,7 @@ mod interleaved;
 mod per_thread;
 mod pool;
 mod spill;
+mod strategy;
 mod stratified;
 mod sync;
 mod tally;
@@ -37,6 +38,10 @@ pub use global::Global;
 pub use heap::{Caller, ClassStats, Hardening, Heap, HeapStats, Misuse, MisuseReport, SizeClasses};
 pub use pool::{Pool, PoolAllocator, SharedPool, SizedPools};
 pub use spill::{Spill, SpillBuffer, SpillError, SpillRead, SpillStats, SpillWrite};
+pub use strategy::{
+    AllocationStrategy, CacheAwareStrategy, CacheLineAligned, CacheOptimizedAllocator, ControlBlock,
+    IntelligentAllocationStrategy, NumaAwareStrategy, SpecializedAllocator, TelemetryBuffer,
+};
 pub use stratified::{
     AtomicPoolStats, LocalStratifiedPool, SizeBucket, StratifiedBuffer, StratifiedMemoryPool,
     StratifiedPoolStats,

@@ -112,17 +112,20 @@ pub use arenite_tensor as tensor;
 /// What most programs use.
 pub mod prelude {
     pub use arenite_alloc::{
-        Aligned, Arena, ArenaAllocator, ArenaBox, ArenaOptions, ArenaScope, Checked, Fallback, Global,
-        HugePages, Limit, LocalHandle, Mark, Pool, PoolAllocator, RestoreError, SharedArena,
-        SharedChunkedArena, SharedHandle, SharedPool, SizedPools, System, SystemAllocator,
-        ThreadSafeAllocator, Traced,
+        Aligned, AllocationStrategy, AnalyticsContext, AnalyticsContextBuilder, Arena, ArenaAllocator,
+        ArenaBox, ArenaOptions, ArenaScope, Budget, Budgeted, CacheAwareStrategy, CacheOptimizedAllocator,
+        Checked, Fallback, Global, Heap, HugePages, IntelligentAllocationStrategy, Limit, LocalHandle,
+        LocalStratifiedPool, Mark, MemoryPool, NumaAwareStrategy, Pool, PoolAllocator, PoolPtr, RestoreError,
+        SharedArena, SharedChunkedArena, SharedHandle, SharedMemoryPool, SharedPool, SizeBucket, SizedPools,
+        SpecializedAllocator, Spill, StratifiedBuffer, StratifiedMemoryPool, StratifiedPoolStats, System,
+        SystemAllocator, ThreadSafeAllocator, Traced,
     };
     pub use arenite_core::{
-        Alignment, AllocCause, AllocError, Block, Bytes, Label, MemoryAllocator, Resource, ResourceState,
-        Sink, Trim,
+        Alignment, AllocCause, AllocError, Block, Bytes, Label, MemoryAllocator, MemoryPressure,
+        PressureLevel, Resource, ResourceState, Sink, Trim,
     };
     #[cfg(feature = "observe")]
-    pub use arenite_observe::{MemoryTracker, Timeline};
+    pub use arenite_observe::{MemoryMonitor, MemoryTracker, PressureHandler, PressureReaction, Timeline};
     pub use arenite_pages::{
         MapMode, MappedArray, MemoryMappedAllocator, NumaAllocator, NumaPolicy, Pages, Region, ring_buffer,
     };

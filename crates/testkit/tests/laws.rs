@@ -62,6 +62,8 @@ resource_laws!(memory_pool_shared, SharedMemoryPool::new(MemoryPool::new(64 << 2
 resource_laws!(stratified, StratifiedMemoryPool::new("laws"), HEAP);
 resource_laws!(stratified_local, LocalStratifiedPool::new("laws"), HEAP);
 resource_laws!(stratified_over_pages, StratifiedMemoryPool::with_upstream("laws", Pages::new()), EACH);
+resource_laws!(cache_optimized, CacheOptimizedAllocator::new(), HEAP);
+resource_laws!(spilling, Spill::new("laws"), HEAP);
 resource_laws!(budgeted, Budgeted::new(Heap::new(), Budget::new("laws", usize::MAX)), HEAP);
 
 // Arenas over a range.

@@ -1,0 +1,172 @@
+//! Blocks laid out for caches.
+//!
+//! Rests on any [`Resource`]. Large equal blocks that all begin at a multiple of a power of two fall into the same sets of a cache, and a loop
+//! that reads one element of each evicts its own lines. So each begins some lines further into its first OS page than the one
+//! before ("cache colouring": Kessler and Hill, "Page Placement Algorithms for Large Real-Indexed Caches", 1992; Bonwick, "The Slab
+//! Allocator", 1994). And the first bytes of a block are on their way into the cache when its caller gets it.
+#![expect(unsafe_code, reason = "forwards an unsafe trait, moves the start of a block, and prefetches")]
+
+use crate::Heap;
+use arenite_core::{AllocError, Resource, ResourceState, Trim};
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+const LINE: usize = 64;
+/// What a coloured block's memory is aligned to: where it began before it was moved, its address rounded down says.
+const PAGE: usize = 4096;
+/// At most this part of a block is spent on colours.
+const SPENT: usize = 8;
+/// The farthest that is fetched.
+const MOST: usize = 4096;
+
+/// Lends blocks of its upstream at different places in their first OS page, and fetches their first bytes into the cache.
+///
+/// Blocks of less than 4 KiB, and those aligned to more than 2 KiB, lie where the upstream has them. A colour costs at most an
+/// eighth of a block and 4 KiB.
+///
+/// ```
+/// use arenite_alloc::CacheOptimizedAllocator;
+/// use arenite_core::{AllocError, Block};
+/// let allocator = CacheOptimizedAllocator::new().with_prefetch_distance(64).with_alignment(32);
+/// let layout = AllocError::layout(64 << 10, 32)?;
+/// let blocks: Vec<_> = (0..8).map(|_| Block::new_in(layout, &allocator)).collect::<Result<_, _>>()?;
+/// let mut colours: Vec<_> = blocks.iter().map(|block| block.as_ptr().addr().get() % 4096).collect();
+/// colours.sort_unstable();
+/// colours.dedup();
+/// assert_eq!(colours.len(), 8); // eight blocks, and no two in the same sets
+/// # Ok::<(), AllocError>(())
+/// ```
+#[derive(Debug)]
+pub struct CacheOptimizedAllocator<R: Resource = Heap> {
+    upstream: R,
+    distance: usize,
+    alignment: usize,
+    /// How many blocks were coloured.
+    count: AtomicUsize,
+}
+
+impl Default for CacheOptimizedAllocator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CacheOptimizedAllocator {
+    /// Over a heap of its own, which fetches a line and aligns to one.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::over(Heap::new())
+    }
+}
+
+impl<R: Resource> CacheOptimizedAllocator<R> {
+    /// The same over `upstream`.
+    #[must_use]
+    pub const fn over(upstream: R) -> Self {
+        Self { upstream, distance: LINE, alignment: LINE, count: AtomicUsize::new(0) }
+    }
+
+    /// The same that fetches the first `bytes` bytes of each block, 4096 at most.
+    #[must_use]
+    pub const fn with_prefetch_distance(mut self, bytes: usize) -> Self {
+        self.distance = if bytes < MOST { bytes } else { MOST };
+        self
+    }
+
+    /// The same with every block at a multiple of `alignment`, a power of two; of what is none, requests are refused.
+    #[must_use]
+    pub const fn with_alignment(mut self, alignment: usize) -> Self {
+        self.alignment = alignment;
+        self
+    }
+
+    /// How the upstream is asked, and how many colours there are, of so many bytes each.
+    fn shape(&self, layout: Layout) -> Result<(Layout, usize, usize), AllocError> {
+        let label = arenite_core::Label::new("cache optimized");
+        let bad = || AllocError::bad_layout(layout.size(), layout.align(), self.upstream.state(), label);
+        let align = if self.alignment.is_power_of_two() {
+            layout.align().max(self.alignment)
+        } else {
+            return Err(bad());
+        };
+        let step = align.max(LINE);
+        let colours = (layout.size() / SPENT).min(PAGE) / step;
+        if layout.size() < PAGE || colours < 2 {
+            return Ok((layout.align_to(align).map_err(|_| bad())?, 1, 0));
+        }
+        let size = layout.size().checked_add((colours - 1) * step).ok_or_else(bad)?;
+        Ok((Layout::from_size_align(size, PAGE).map_err(|_| bad())?, colours, step))
+    }
+
+    fn coloured(
+        &self,
+        layout: Layout,
+        allocate: impl FnOnce(Layout) -> Result<NonNull<[u8]>, AllocError>,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        let (asked, colours, step) = self.shape(layout)?;
+        // what was asked of this one, and not what this one asked
+        let told = |error| AllocError { size: layout.size(), align: layout.align(), ..error };
+        let start = allocate(asked).map_err(told)?.cast::<u8>();
+        let colour = if colours > 1 { self.count.fetch_add(1, Relaxed) % colours } else { 0 };
+        // SAFETY: the block is longer by all colours but one.
+        let start = unsafe { start.add(colour * step) };
+        prefetch(start, self.distance.min(layout.size()));
+        Ok(NonNull::slice_from_raw_parts(start, layout.size()))
+    }
+}
+
+/// Has so many bytes come into the nearest cache.
+#[inline]
+fn prefetch(start: NonNull<u8>, bytes: usize) {
+    let mut at = 0;
+    while at < bytes {
+        let line = start.as_ptr().wrapping_add(at);
+        #[cfg(target_arch = "x86_64")]
+        {
+            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a hint, which reads and writes nothing, whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+        }
+        #[cfg(all(target_arch = "aarch64", not(miri)))]
+        // SAFETY: a hint, which reads and writes nothing, whatever the address.
+        unsafe {
+            core::arch::asm!("prfm pstl1keep, [{line}]", line = in(reg) line, options(nostack, preserves_flags));
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let _none_here = line;
+        at += LINE;
+    }
+}
+
+// SAFETY: laws 1 to 3: a block lies inside of one of the upstream's, which is longer by as much as it was moved; giving it back finds
+// where that one began by rounding down, as it was moved by less than its alignment. The rest is the upstream's.
+unsafe impl<R: Resource> Resource for CacheOptimizedAllocator<R> {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.coloured(layout, |layout| self.upstream.allocate(layout))
+    }
+
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.coloured(layout, |layout| self.upstream.allocate_zeroed(layout))
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // a layout that was lent has a shape
+        let Ok((asked, colours, _)) = self.shape(layout) else { return };
+        let moved = if colours > 1 { block.addr().get() % PAGE } else { 0 };
+        // SAFETY: the upstream's block begins there.
+        let start = unsafe { block.sub(moved) };
+        // SAFETY: came from there with this layout.
+        unsafe { self.upstream.deallocate(start, asked) };
+    }
+
+    fn state(&self) -> ResourceState {
+        self.upstream.state()
+    }
+}
+
+impl<R: Resource + Trim> Trim for CacheOptimizedAllocator<R> {
+    fn trim(&self, target_held: usize) -> usize {
+        self.upstream.trim(target_held)
+    }
+}
