@@ -161,6 +161,7 @@ impl<D: Divided> PerThread<D> {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "below eight")]
 const fn place(number: u64) -> usize {
     (number % PLACES as u64) as usize
 }

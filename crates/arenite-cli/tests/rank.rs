@@ -5,7 +5,11 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 fn rank(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_arenite")).arg("rank").args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_arenite"))
+        .arg("rank")
+        .args(arguments)
+        .output()
+        .expect("the command runs")
 }
 
 #[test]

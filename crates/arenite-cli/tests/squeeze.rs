@@ -7,24 +7,24 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn arenite(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_arenite")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_arenite")).args(arguments).output().expect("the command runs")
 }
 
 /// The job in 512 MiB with 640 MiB of caches; what it printed, and the figures.
 fn squeezed(more: &[&str], job: &[&str]) -> (Output, Value) {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for a test");
     let json = folder.path().join("figures.json");
-    let json = json.to_str().unwrap();
+    let json = json.to_str().expect("a path of letters");
     let mut arguments = vec!["squeeze", "--limit", "512M", "--json", json];
     arguments.extend(more);
     arguments.extend(["--", env!("CARGO_BIN_EXE_arenite"), "caches"]);
     arguments.extend(job);
     if job.contains(&"--spill") {
-        arguments.extend(["--folder", folder.path().to_str().unwrap()]);
+        arguments.extend(["--folder", folder.path().to_str().expect("a path of letters")]);
     }
     let output = arenite(&arguments);
     let figures = std::fs::read(json).unwrap_or_else(|_| panic!("{output:?}"));
-    (output, serde_json::from_slice(&figures).unwrap())
+    (output, serde_json::from_slice(&figures).expect("figures"))
 }
 
 fn a_job_that_would_die_finishes(more: &[&str]) {
@@ -40,9 +40,9 @@ fn a_job_that_would_die_finishes(more: &[&str]) {
     let (survived, figures) = squeezed(more, &["--spill"]);
     assert!(survived.status.success() && figures["survived"] == true, "{figures} {survived:?}");
     assert_eq!(survived.stdout, free.stdout, "slower, and the same sum");
-    assert!(figures["gave_back"].as_u64().unwrap() > 128 << 20, "{figures}");
-    assert!(figures["resident_peak"].as_u64().unwrap() < 512 << 20, "{figures}");
-    let said = String::from_utf8(survived.stderr).unwrap();
+    assert!(figures["gave_back"].as_u64().expect("a number") > 128 << 20, "{figures}");
+    assert!(figures["resident_peak"].as_u64().expect("a number") < 512 << 20, "{figures}");
+    let said = String::from_utf8(survived.stderr).expect("text");
     assert!(said.contains("survived in 512 MiB by") && said.contains("gave back"), "{said}");
 }
 

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 /// Seconds of processor time that this process has used, to a hundredth.
 fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("the kernel tells");
+    let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().expect("a number");
     (ticks(11) + ticks(12)) / 100.0
 }
 

@@ -1,6 +1,7 @@
 //! A memory pool: blocks of any size of one region, given back and joined.
 //!
 //! Rests on the pool's public calls and on `/proc/self/smaps` by `Region`'s own reading.
+#![expect(unsafe_code, reason = "takes a block by its address")]
 
 use arenite_alloc::{Checked, MemoryPool, PoolPtr, SharedMemoryPool};
 use arenite_core::{AllocCause, AllocError, Block, Resource, Trim};
@@ -9,7 +10,7 @@ use std::rc::Rc;
 /// A number of no pattern below `bound`.
 fn next(state: &mut u64, bound: usize) -> usize {
     *state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
-    usize::try_from(*state >> 33).unwrap() % bound
+    usize::try_from(*state >> 33).expect("31 bits") % bound
 }
 
 #[test]
@@ -53,9 +54,7 @@ fn e12_e13_values_return_with_their_owner() {
     drop(values);
     assert_eq!((Rc::strong_count(&counted), pool.state().live_blocks), (1, 0));
     let (start, count) = PoolPtr::into_raw(pool.allocate::<u64>(10).unwrap());
-    // SAFETY is the library's: the same block, of ten zeroes, taken back once.
-    #[expect(unsafe_code, reason = "takes a block by its address")]
-    // SAFETY: as said.
+    // SAFETY: the same block, of ten zeroes, taken back once.
     let again = unsafe { PoolPtr::new(start, count, &pool) };
     assert_eq!(&*again, &[0; 10]);
 }

@@ -375,10 +375,10 @@ mod tests {
                         if seen.0 > 10_000 || seen.1 > 7_001 {
                             over.store(true, Relaxed);
                         }
-                        if had.len() > 12 || turn % 3 == 0 {
-                            if let Some((job, bytes)) = had.pop() {
-                                jobs[job].release(bytes);
-                            }
+                        if (had.len() > 12 || turn % 3 == 0)
+                            && let Some((job, bytes)) = had.pop()
+                        {
+                            jobs[job].release(bytes);
                         }
                     }
                     had.into_iter().for_each(|(job, bytes)| jobs[job].release(bytes));

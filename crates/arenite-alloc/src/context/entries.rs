@@ -55,11 +55,7 @@ impl Entries {
     /// Each buffer that was not taken back.
     #[inline]
     pub(super) fn each(&self, mut visit: impl FnMut(&Entry)) {
-        for place in &self.first[..self.count.min(FIRST)] {
-            if let Some(entry) = place {
-                visit(entry);
-            }
-        }
+        self.first[..self.count.min(FIRST)].iter().flatten().for_each(&mut visit);
         self.more.iter().flatten().for_each(visit);
     }
 

@@ -255,8 +255,8 @@ impl Ground {
         }
         if held - gone > target_held {
             let start = region.as_ptr().addr().get();
-            // SAFETY: inside free blocks, between their links and their last word.
             gone += fit.dry(page_size(), |pages| {
+                // SAFETY: inside of a free block, between its links and its last word.
                 unsafe { region.discard(pages.start - start, pages.len()) }.is_ok()
             });
         }

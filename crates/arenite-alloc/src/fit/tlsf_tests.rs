@@ -1,6 +1,7 @@
 //! Random sequences on a range, with every block's bytes and every list looked at.
 //!
 //! Rests on vectors of the tests.
+#![expect(unsafe_code, reason = "cuts up memory of the tests'")]
 
 use super::*;
 

@@ -97,8 +97,12 @@ impl<R: Resource> LocalStratifiedPool<R> {
             // SAFETY: this thread's alone.
             if let Some(chain) = unsafe { self.shelves.spill(bucket, u32::try_from(keep).unwrap_or(0)) } {
                 gone += chain.count as usize * bucket.size();
+                let give = |buffer| {
+                    // SAFETY: came from there, with this layout, and is nobody's now.
+                    unsafe { self.upstream.deallocate(buffer, bucket.layout()) };
+                };
                 // SAFETY: this call's own.
-                unsafe { chain.each(|buffer| self.upstream.deallocate(buffer, bucket.layout())) };
+                unsafe { chain.each(give) };
             }
         }
         gone

@@ -177,8 +177,12 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     /// The chain is the caller's, of that bucket.
     unsafe fn release(&self, bucket: SizeBucket, chain: Chain) {
         let upstream = &self.depot().upstream;
-        // SAFETY: the buffers came from there, with this layout, and are nobody's now.
-        unsafe { chain.each(|buffer| upstream.deallocate(buffer, bucket.layout())) };
+        let give = |buffer| {
+            // SAFETY: came from there, with this layout, and is nobody's now.
+            unsafe { upstream.deallocate(buffer, bucket.layout()) };
+        };
+        // SAFETY: the caller's promise.
+        unsafe { chain.each(give) };
     }
 
     fn note_peak(&self) {
