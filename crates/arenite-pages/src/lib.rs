@@ -62,7 +62,7 @@ pub use numa::{
 };
 pub use os::{AroundFork, AtThreadExit, Usage, around_fork};
 pub use pages::Pages;
-pub use pressure_trigger::{PressureError, PressureTrigger, StallKind};
+pub use pressure_trigger::{GroupLevel, PressureError, PressureTrigger, StallKind};
 pub use region::{
     Offer, PageState, Prefetch, Protection, ProtectionError, Reclaimed, Region, RegionEntry, RegionInfo,
     RegionOptions, RegionStats, WriteWatch, page_size, regions, resident_bytes, stats,

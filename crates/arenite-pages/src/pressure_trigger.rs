@@ -1,13 +1,19 @@
 //! A wait for memory pressure: the kernel wakes this process when tasks have waited too long for memory.
 //!
 //! Rests on the kernel's pressure triggers (`Documentation/accounting/psi.rst`): a threshold is written to a pressure file,
-//! and the file is polled. No thread runs while nothing happens.
+//! and the file is polled; on the levels that control groups of version 1 tell of (`cgroup-v1/memory.rst`); and on what a service manager
+//! says in `MEMORY_PRESSURE_WATCH` (systemd's "Memory Pressure Handling"). No thread runs while nothing happens.
 
 use crate::machine::{Cgroup, CgroupVersion};
 use crate::os;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
@@ -65,6 +71,27 @@ pub enum PressureError {
 #[derive(Debug)]
 pub struct PressureTrigger {
     file: File,
+    fires: Fires,
+}
+
+/// How it is known that a trigger fired.
+#[derive(Debug)]
+enum Fires {
+    /// By an exceptional condition on its file.
+    Exceptionally,
+    /// By something to read in its file, which is then read.
+    Readably,
+}
+
+/// The levels that a control group of version 1 tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GroupLevel {
+    /// The kernel reclaims memory for new requests.
+    Low,
+    /// It swaps, or writes out what it could keep.
+    Medium,
+    /// It is about to kill.
+    Critical,
 }
 
 impl PressureTrigger {
@@ -94,6 +121,75 @@ impl PressureTrigger {
         )
     }
 
+    /// When this process's control group of version 1 comes to a level, or is at it and reclaims memory.
+    ///
+    /// ```
+    /// use arenite_pages::{GroupLevel, PressureTrigger};
+    /// match PressureTrigger::of_cgroup_v1(GroupLevel::Low) {
+    ///     Ok(trigger) => assert!(trigger.wait(Some(std::time::Duration::from_millis(1))).is_ok()),
+    ///     Err(refused) => println!("{refused}"),
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`PressureError::Unsupported`] where there is no such group, or it may not be listened to.
+    pub fn of_cgroup_v1(level: GroupLevel) -> Result<Self, PressureError> {
+        let group = Cgroup::read().filter(|group| group.version == CgroupVersion::V1);
+        let folder = group.and_then(|group| group.levels.first().map(|level| level.path.clone()));
+        let path = folder.clone().unwrap_or_default().join("memory.pressure_level");
+        let unsupported = |source| PressureError::Unsupported { path: path.clone(), source };
+        let folder = folder.ok_or_else(|| unsupported(io::ErrorKind::NotFound.into()))?;
+        let told = File::open(&path).map_err(unsupported)?;
+        let counter = os::event_counter().map_err(|errno| unsupported(errno.into()))?;
+        let level = match level {
+            GroupLevel::Low => "low",
+            GroupLevel::Medium => "medium",
+            GroupLevel::Critical => "critical",
+        };
+        let line = format!("{} {} {level}", counter.as_raw_fd(), told.as_raw_fd());
+        std::fs::write(folder.join("cgroup.event_control"), line).map_err(unsupported)?;
+        Ok(Self { file: counter.into(), fires: Fires::Readably })
+    }
+
+    /// As the service manager that started this process says in `MEMORY_PRESSURE_WATCH` and `MEMORY_PRESSURE_WRITE`; `None` where it says
+    /// nothing, or that pressure is not to be watched.
+    ///
+    /// # Errors
+    /// [`PressureError::Unsupported`] where what it says cannot be done.
+    pub fn of_environment() -> Result<Option<Self>, PressureError> {
+        let Some(path) = std::env::var_os("MEMORY_PRESSURE_WATCH").filter(|path| path != "/dev/null") else {
+            return Ok(None);
+        };
+        Self::watching(Path::new(&path), std::env::var_os("MEMORY_PRESSURE_WRITE").as_deref()).map(Some)
+    }
+
+    /// On a pressure file, a pipe or a socket, to which `write` is written first, out of base 64.
+    fn watching(path: &Path, write: Option<&OsStr>) -> Result<Self, PressureError> {
+        let unsupported = |source| PressureError::Unsupported { path: path.to_path_buf(), source };
+        let invalid = || unsupported(io::ErrorKind::InvalidInput.into());
+        let bytes = match write {
+            Some(text) => BASE64_STANDARD.decode(text.as_encoded_bytes()).map_err(|_| invalid())?,
+            None => Vec::new(),
+        };
+        let kind = std::fs::metadata(path).map_err(unsupported)?.file_type();
+        if kind.is_socket() {
+            let mut stream = UnixStream::connect(path).map_err(unsupported)?;
+            stream.set_nonblocking(true).map_err(unsupported)?;
+            stream.write_all(&bytes).map_err(unsupported)?;
+            return Ok(Self { file: OwnedFd::from(stream).into(), fires: Fires::Readably });
+        }
+        let mut options = OpenOptions::new();
+        let fires = if kind.is_fifo() {
+            options.custom_flags(i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0));
+            Fires::Readably
+        } else {
+            Fires::Exceptionally
+        };
+        let mut file = options.read(true).write(!bytes.is_empty()).open(path).map_err(unsupported)?;
+        file.write_all(&bytes).map_err(unsupported)?;
+        Ok(Self { file, fires })
+    }
+
     /// On a pressure file.
     ///
     /// # Errors
@@ -120,7 +216,7 @@ impl PressureTrigger {
             io::ErrorKind::InvalidInput => PressureError::BadTimes { stall, window },
             _ => unsupported(source),
         })?;
-        Ok(Self { file })
+        Ok(Self { file, fires: Fires::Exceptionally })
     }
 
     /// Waits until the trigger fires; false when `timeout` is over first, or a signal came.
@@ -128,10 +224,24 @@ impl PressureTrigger {
     /// # Errors
     /// [`PressureError::Gone`], [`PressureError::Wait`].
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, PressureError> {
-        os::wait_exceptional(self.file.as_fd(), timeout).map_err(|errno| match errno {
+        let fired = match self.fires {
+            Fires::Exceptionally => os::wait_exceptional(self.file.as_fd(), timeout),
+            Fires::Readably => os::wait_readable(self.file.as_fd(), timeout),
+        };
+        let fired = fired.map_err(|errno| match errno {
             rustix::io::Errno::NODEV => PressureError::Gone,
             errno => PressureError::Wait(errno.into()),
-        })
+        })?;
+        if fired && matches!(self.fires, Fires::Readably) {
+            match (&self.file).read(&mut [0; 4096]) {
+                Ok(0) => return Err(PressureError::Gone),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Err(PressureError::Wait(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(fired)
     }
 }
 
@@ -177,5 +287,46 @@ mod tests {
         let refused = PressureTrigger::at(somebodys.path(), StallKind::Some, STALL, STALL);
         assert!(matches!(refused, Err(PressureError::Unsupported { .. })));
         assert_eq!(std::fs::read_to_string(somebodys.path()).unwrap(), "kept");
+    }
+
+    #[test]
+    fn u23_what_a_service_manager_says_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let watch = |name: &str, write: &str| {
+            PressureTrigger::watching(&folder.path().join(name), Some(OsStr::new(write)))
+        };
+        // a socket: what is written arrives, and what is sent fires
+        let listener = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+        let trigger = watch("socket", "c29tZSAx").unwrap();
+        let (mut other, _) = listener.accept().unwrap();
+        let mut written = [0; 6];
+        other.read_exact(&mut written).unwrap();
+        assert_eq!(&written, b"some 1");
+        assert!(!trigger.wait(Some(Duration::ZERO)).unwrap());
+        other.write_all(b"x").unwrap();
+        assert!(trigger.wait(Some(Duration::from_secs(5))).unwrap());
+        assert!(!trigger.wait(Some(Duration::ZERO)).unwrap(), "what fired was read");
+        drop(other);
+        assert!(matches!(trigger.wait(Some(Duration::from_secs(5))), Err(PressureError::Gone)));
+        // the machine's own file, with the trigger that a manager would give
+        match PressureTrigger::watching(
+            Path::new("/proc/pressure/memory"),
+            Some(OsStr::new("c29tZSAxNTAwMDAgMjAwMDAwMAA=")),
+        ) {
+            Ok(trigger) => assert!(trigger.wait(Some(Duration::ZERO)).is_ok()),
+            Err(error) => println!("skipped: {error}"),
+        }
+        for (name, write) in [("missing", ""), ("socket", "no base 64!")] {
+            assert!(matches!(watch(name, write), Err(PressureError::Unsupported { .. })), "{name}");
+        }
+    }
+
+    #[test]
+    fn u23_a_group_of_version_1_tells_of_its_levels() {
+        let Ok(trigger) = PressureTrigger::of_cgroup_v1(GroupLevel::Critical) else {
+            println!("skipped: no control group of version 1 that may be listened to");
+            return;
+        };
+        assert!(!trigger.wait(Some(Duration::ZERO)).unwrap());
     }
 }

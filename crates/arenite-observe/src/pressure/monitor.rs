@@ -7,7 +7,7 @@
 use super::Shrinkable;
 use arenite_core::{MemoryPressure, PressureLevel, ResourceState, Trim};
 use arenite_pages::machine::{PressureReading, available_memory};
-use arenite_pages::{PressureTrigger, StallKind};
+use arenite_pages::{GroupLevel, PressureTrigger, StallKind};
 use core::fmt;
 use core::time::Duration;
 use std::io;
@@ -293,7 +293,13 @@ impl Shared {
         if let Some(trigger) = trigger {
             // a trigger that breaks is as one that does not fire
             match trigger.wait(Some(self.interval)) {
-                Ok(_) => return self.state().stopped,
+                Ok(fired) => {
+                    if fired {
+                        // one that fires all the time is looked at ten times a second
+                        thread::sleep(self.interval / 10);
+                    }
+                    return self.state().stopped;
+                }
                 Err(_) => thread::sleep(self.interval),
             }
         }
@@ -303,11 +309,18 @@ impl Shared {
     }
 }
 
+/// What a service manager says, else the kernel's own, of this process's control group or of the machine.
 fn trigger() -> Option<PressureTrigger> {
-    WINDOWS.into_iter().find_map(|window| {
-        PressureTrigger::of_cgroup(StallKind::Some, STALL, window)
-            .or_else(|_| PressureTrigger::new(StallKind::Some, STALL, window))
-            .ok()
+    if let Ok(Some(trigger)) = PressureTrigger::of_environment() {
+        return Some(trigger);
+    }
+    // in a group of version 1 the machine's stalls say little of the group
+    PressureTrigger::of_cgroup_v1(GroupLevel::Low).ok().or_else(|| {
+        WINDOWS.into_iter().find_map(|window| {
+            PressureTrigger::of_cgroup(StallKind::Some, STALL, window)
+                .or_else(|_| PressureTrigger::new(StallKind::Some, STALL, window))
+                .ok()
+        })
     })
 }
 

@@ -488,14 +488,28 @@ pub(crate) fn barrier(shared: bool) -> bool {
 
 /// Waits until the kernel reports an exceptional condition on a descriptor (a pressure trigger). False: the time is over.
 pub(crate) fn wait_exceptional(file: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<bool, Errno> {
-    let mut polled = [PollFd::from_borrowed_fd(file, PollFlags::PRI)];
+    wait_for(file, PollFlags::PRI, timeout)
+}
+
+/// Waits until there is something to read. False: the time is over.
+pub(crate) fn wait_readable(file: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<bool, Errno> {
+    wait_for(file, PollFlags::IN, timeout)
+}
+
+fn wait_for(file: BorrowedFd<'_>, what: PollFlags, timeout: Option<Duration>) -> Result<bool, Errno> {
+    let mut polled = [PollFd::from_borrowed_fd(file, what)];
     let timeout = timeout.map(time);
     match rustix::event::poll(&mut polled, timeout.as_ref()) {
         Ok(0) | Err(Errno::INTR) => Ok(false),
-        Ok(_) if polled[0].revents().contains(PollFlags::ERR) => Err(Errno::NODEV),
-        Ok(_) => Ok(true),
+        Ok(_) if polled[0].revents().intersects(what) => Ok(true),
+        Ok(_) => Err(Errno::NODEV),
         Err(errno) => Err(errno),
     }
+}
+
+/// A counter that the kernel adds to, and that can be waited for; reading it takes the count.
+pub(crate) fn event_counter() -> Result<OwnedFd, Errno> {
+    rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK)
 }
 
 /// Page faults of the calling thread: without disk, and with.

@@ -191,6 +191,14 @@ pub(crate) fn wait_exceptional(_file: BorrowedFd<'_>, _timeout: Option<Duration>
     Err(Errno::NOSYS)
 }
 
+pub(crate) fn wait_readable(_file: BorrowedFd<'_>, _timeout: Option<Duration>) -> Result<bool, Errno> {
+    Err(Errno::NOSYS)
+}
+
+pub(crate) fn event_counter() -> Result<OwnedFd, Errno> {
+    Err(Errno::NOSYS)
+}
+
 pub(crate) fn thread_faults() -> Option<(u64, u64)> {
     None
 }
@@ -277,6 +285,7 @@ mod tests {
         assert_eq!((nodes_of(&[], &mut []), move_pages(&[], &[], &mut [])), (Err(NO), Err(NO)));
         assert_eq!((processor_and_node(), pin_thread(&[])), (Err(NO), Err(NO)));
         assert_eq!((wait_exceptional(file, None), thread_faults()), (Err(NO), None));
+        assert_eq!((wait_readable(file, None), event_counter().err()), (Err(NO), Some(NO)));
         assert_eq!(random(), None);
         assert_eq!(wait_for_child(1).map(|(status, _)| status), Err(NO));
         assert!(!bus_error::Watched::new(at, 1).is_damaged());
