@@ -180,7 +180,7 @@ impl PressureTrigger {
         }
         let mut options = OpenOptions::new();
         let fires = if kind.is_fifo() {
-            options.custom_flags(i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0));
+            options.custom_flags(os::OPEN_WITHOUT_WAITING);
             Fires::Readably
         } else {
             Fires::Exceptionally

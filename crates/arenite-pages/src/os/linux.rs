@@ -507,6 +507,9 @@ fn wait_for(file: BorrowedFd<'_>, what: PollFlags, timeout: Option<Duration>) ->
     }
 }
 
+/// What a file is opened with that is not to be waited for.
+pub(crate) const OPEN_WITHOUT_WAITING: i32 = libc::O_NONBLOCK;
+
 /// A counter that the kernel adds to, and that can be waited for; reading it takes the count.
 pub(crate) fn event_counter() -> Result<OwnedFd, Errno> {
     rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK)

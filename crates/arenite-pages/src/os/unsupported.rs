@@ -195,6 +195,9 @@ pub(crate) fn wait_readable(_file: BorrowedFd<'_>, _timeout: Option<Duration>) -
     Err(Errno::NOSYS)
 }
 
+/// What a file is opened with that is not to be waited for.
+pub(crate) const OPEN_WITHOUT_WAITING: i32 = 0;
+
 pub(crate) fn event_counter() -> Result<OwnedFd, Errno> {
     Err(Errno::NOSYS)
 }
