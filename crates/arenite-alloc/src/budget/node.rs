@@ -201,9 +201,17 @@ impl Budget {
             }
             match &at.0.parent {
                 Some(parent) => at = parent,
-                None => return Ok(()),
+                None => break,
             }
         }
+        // what was refused above is no peak below
+        for node in self.up() {
+            let used = node.used.load(Relaxed);
+            if used > node.peak.load(Relaxed) {
+                node.peak.fetch_max(used, Relaxed);
+            }
+        }
+        Ok(())
     }
 
     /// Gives back what the nodes below `end` took.
@@ -228,13 +236,17 @@ impl Budget {
         }
         RELIEVING.set(true);
         let _running = Relieving;
-        let mut reliefs = Vec::new();
-        refused.reliefs_into(&mut reliefs);
-        for relief in reliefs {
+        let mut asked: Vec<Relief> = Vec::new();
+        // each is asked once; another node may refuse after one is relieved, and has others
+        let new = |node: &Self, asked: &[Relief]| {
+            node.reliefs().into_iter().find(|one| asked.iter().all(|had| !Arc::ptr_eq(one, had)))
+        };
+        while let Some(relief) = new(refused, &asked) {
             let lacking = refused.used().saturating_add(bytes).saturating_sub(refused.limit());
             if lacking > 0 {
                 relief(lacking);
             }
+            asked.push(relief);
             match self.take(bytes) {
                 Ok(()) => return Ok(()),
                 Err(node) => refused = node,
@@ -244,10 +256,18 @@ impl Budget {
     }
 
     /// The reliefs of this node and of those below it, those that have the most first.
-    fn reliefs_into(&self, into: &mut Vec<Relief>) {
-        into.extend(self.0.reliefs.lock().iter().cloned());
-        for child in self.children_by_size() {
-            child.reliefs_into(into);
+    fn reliefs(&self) -> Vec<Relief> {
+        let mut found = Vec::new();
+        self.down(|node, _| found.extend(node.0.reliefs.lock().iter().cloned()));
+        found
+    }
+
+    /// This node and those below it, parents first and the largest child next, with how deep each is.
+    fn down(&self, mut visit: impl FnMut(&Self, usize)) {
+        let mut rest = vec![(self.clone(), 0)];
+        while let Some((node, depth)) = rest.pop() {
+            visit(&node, depth);
+            rest.extend(node.children_by_size().into_iter().rev().map(|child| (child, depth + 1)));
         }
     }
 
@@ -279,8 +299,12 @@ impl Budget {
     #[inline]
     pub fn release(&self, bytes: usize) {
         for node in self.up() {
-            let before = node.used.fetch_sub(bytes, Relaxed);
-            debug_assert!(before >= bytes, "`{}` gave back more than it had", node.label);
+            let mut used = node.used.load(Relaxed);
+            while let Err(now) =
+                node.used.compare_exchange_weak(used, used.saturating_sub(bytes), Relaxed, Relaxed)
+            {
+                used = now;
+            }
         }
     }
 
@@ -297,14 +321,11 @@ impl Budget {
     #[must_use]
     pub fn stats(&self) -> Vec<BudgetStats> {
         let mut all = Vec::new();
-        self.stats_into(0, &mut all);
+        self.down(|node, depth| {
+            let (label, used, peak, limit) = (node.label(), node.used(), node.peak(), node.limit());
+            all.push(BudgetStats { label, used, peak, limit, depth });
+        });
         all
-    }
-
-    fn stats_into(&self, depth: usize, into: &mut Vec<BudgetStats>) {
-        let (label, used, peak, limit) = (self.label(), self.used(), self.peak(), self.limit());
-        into.push(BudgetStats { label, used, peak, limit, depth });
-        self.children_by_size().iter().for_each(|child| child.stats_into(depth + 1, into));
     }
 }
 
@@ -317,14 +338,19 @@ impl Node {
         loop {
             let Some(sum) = used.checked_add(bytes).filter(|&sum| sum <= limit) else { return false };
             match self.used.compare_exchange_weak(used, sum, Relaxed, Relaxed) {
-                Ok(_) => {
-                    if sum > self.peak.load(Relaxed) {
-                        self.peak.fetch_max(sum, Relaxed);
-                    }
-                    return true;
-                }
+                Ok(_) => return true,
                 Err(now) => used = now,
             }
+        }
+    }
+}
+
+impl Drop for Node {
+    /// One after the other: a chain of nodes may be longer than a stack.
+    fn drop(&mut self) {
+        let mut parent = self.parent.take();
+        while let Some(Budget(node)) = parent {
+            parent = Arc::into_inner(node).and_then(|mut node| node.parent.take());
         }
     }
 }
@@ -412,6 +438,35 @@ mod tests {
         assert!(process_wide.charge(1).is_err());
         drop(block);
         assert_eq!(process.used(), 300);
+    }
+
+    #[test]
+    fn a_node_that_refuses_after_another_was_relieved_is_relieved_too() {
+        let process = Budget::new("process", 1000);
+        let (cache, job) = (process.child("cache", usize::MAX), process.child("job", 500));
+        let kept = Arc::new(Lock::new((cache.reserve(800).ok(), job.reserve(200).ok())));
+        let (one, two) = (Arc::clone(&kept), Arc::clone(&kept));
+        cache.on_refusal(move |_| one.lock().0.take().map_or(0, |gone| gone.bytes()));
+        job.on_refusal(move |_| two.lock().1.take().map_or(0, |gone| gone.bytes()));
+        assert_eq!(job.reserve(400).map(|had| had.bytes()), Ok(400));
+        assert_eq!((cache.peak(), job.peak(), process.peak()), (800, 400, 1000));
+        // what was refused above is no peak below, and what was not charged cannot be given back
+        let small = Budget::new("small", 100);
+        let child = small.child("child", usize::MAX);
+        assert!(child.charge(1000).is_err());
+        assert_eq!((child.peak(), small.peak()), (0, 0));
+        child.release(50);
+        assert_eq!((child.used(), small.used(), child.charge(100).is_ok()), (0, 0, true));
+    }
+
+    #[test]
+    fn a_chain_of_any_length_goes() {
+        let mut budget = Budget::new("root", 100);
+        for _ in 0..200_000 {
+            budget = budget.child("child", usize::MAX);
+        }
+        assert!(budget.charge(101).is_err() && budget.charge(100).is_ok());
+        drop(budget);
     }
 
     #[test]

@@ -76,13 +76,19 @@ impl<R: Resource> Checked<R> {
 
     fn lend(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let block = self.resource.allocate(taken(layout))?.cast::<u8>();
+        self.list(block, layout)?;
+        Ok(block)
+    }
+
+    /// Enters a block that was just allocated; where there is no memory for that, it goes back.
+    fn list(&self, block: NonNull<u8>, layout: Layout) -> Result<(), AllocError> {
         if !self.ledger.enter(block.as_ptr().expose_provenance(), layout) {
             // SAFETY: the block just allocated; nobody else has it.
             unsafe { self.resource.deallocate(block, taken(layout)) };
             return Err(self.refuse(AllocCause::Exhausted { errno: 0 }, layout.size(), layout.align()));
         }
         self.tally.add(layout.size());
-        Ok(block)
+        Ok(())
     }
 }
 
@@ -128,11 +134,14 @@ impl<R: Resource + Send + Sync> MemoryAllocator for Checked<R> {
         let new = self.layout(new_size, alignment)?;
         let claimed = self.ledger.claim(ptr.addr(), old);
         claimed.map_err(|cause| self.refuse(cause, old_size, alignment))?;
-        let moved = self.lend(new).inspect_err(|_| self.ledger.settle(ptr.addr(), false))?;
+        let stays = |_: &AllocError| self.ledger.settle(ptr.addr(), false);
+        // not in the ledger before its bytes are there: until then nobody can give it back
+        let moved = self.resource.allocate(taken(new)).inspect_err(stays)?.cast::<u8>();
         if let Some(block) = own(ptr.addr()) {
-            // SAFETY: 1. both blocks are live and at least as long: the old one is claimed by this call. 2. live blocks do
-            // not overlap.
+            // SAFETY: 1. both blocks are live and at least as long: the old one is claimed by this call, the new one known to it
+            // alone. 2. live blocks do not overlap.
             unsafe { moved.copy_from_nonoverlapping(block, old_size.min(new_size)) };
+            self.list(moved, new).inspect_err(stays)?;
             self.ledger.settle(ptr.addr(), true);
             self.tally.remove(old_size);
             // SAFETY: a live block of this resource and layout, taken out of the ledger by this call alone.

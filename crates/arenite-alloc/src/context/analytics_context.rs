@@ -188,9 +188,9 @@ impl<'p> AnalyticsContext<'p> {
     fn take(&self, layout: Layout, kind: Option<&'static str>) -> Result<(NonNull<u8>, usize), AllocError> {
         let start = match self.take_ready(layout) {
             Some(start) => start,
-            None => Resource::allocate(self.pool, layout)
-                .map_err(|error| AllocError { label: self.label, ..error })?
-                .cast(),
+            None => {
+                Resource::allocate(self.pool, layout).map_err(|error| self.refused(error, layout))?.cast()
+            }
         };
         let number = self.entries.borrow_mut().push(Entry { start, layout, kind });
         let mut at = Some(self);
@@ -203,6 +203,12 @@ impl<'p> AnalyticsContext<'p> {
             at = context.parent;
         }
         Ok((start, number))
+    }
+
+    /// What the pool refused, as this context tells it.
+    #[cold]
+    fn refused(&self, error: AllocError, layout: Layout) -> AllocError {
+        AllocError { size: layout.size(), align: layout.align(), label: self.label, ..error }
     }
 
     /// A buffer of that size that is there already.
@@ -220,9 +226,8 @@ impl<'p> AnalyticsContext<'p> {
     /// Takes a buffer for later.
     pub(super) fn prepare(&self, size: usize) -> Result<(), AllocError> {
         let layout = self.layout::<u8>(size)?;
-        let start = Resource::allocate(self.pool, layout)
-            .map_err(|error| AllocError { label: self.label, ..error })?
-            .cast();
+        let start =
+            Resource::allocate(self.pool, layout).map_err(|error| self.refused(error, layout))?.cast();
         self.ready.borrow_mut().push((start, layout));
         self.prepared.set(self.prepared.get() + 1);
         Ok(())

@@ -29,9 +29,9 @@ pub(super) struct Entries {
 impl Entries {
     pub(super) const EMPTY: Self = Self { first: [None; FIRST], more: Vec::new(), count: 0 };
 
-    /// Makes room for so many.
+    /// Makes room for so many, if there is memory for it: it is a hint.
     pub(super) fn expect(&mut self, count: usize) {
-        self.more.reserve(count.saturating_sub(FIRST));
+        let _room = self.more.try_reserve(count.saturating_sub(FIRST));
     }
 
     #[inline]

@@ -92,18 +92,20 @@ impl MemoryPool {
     }
 
     /// The same with every block at a multiple of `alignment` (16 else): 32 for AVX2, 64 for AVX-512 and cache lines. What is no power of
-    /// two is refused with the first block. Call it before the first block.
+    /// two is refused with the first block. After the first block it changes nothing.
     #[must_use]
-    pub const fn with_alignment(mut self, alignment: usize) -> Self {
-        self.alignment = alignment;
+    pub fn with_alignment(mut self, alignment: usize) -> Self {
+        if self.ground.get_mut().region.is_none() {
+            self.alignment = alignment;
+        }
         self
     }
 
-    /// The same that may grow to `most` bytes: that much address space is reserved instead.
+    /// The same that may grow to `most` bytes: that much address space is reserved instead. After the first block it changes nothing.
     #[must_use]
-    pub const fn with_growth(mut self, most: usize) -> Self {
-        if most > self.capacity {
-            self.capacity = most;
+    pub fn with_growth(mut self, most: usize) -> Self {
+        if self.ground.get_mut().region.is_none() {
+            self.capacity = self.capacity.max(most);
         }
         self
     }
@@ -202,7 +204,8 @@ impl Ground {
             return Err(AllocCause::BadLayout);
         }
         let granule = pool.alignment.max(DEFAULT_ALIGNMENT);
-        let whole = pool.capacity.checked_add(2 * granule + page_size()).ok_or(AllocCause::BadLayout)?;
+        let frame = granule.checked_mul(2).and_then(|frame| frame.checked_add(page_size()));
+        let whole = frame.and_then(|frame| frame.checked_add(pool.capacity)).ok_or(AllocCause::BadLayout)?;
         let region = Region::reserve(whole, pool.label).map_err(|error| error.alloc_cause())?;
         if region.len() > HUGE_PAGE {
             // where the system takes no such advice, ordinary pages are as good
@@ -244,23 +247,22 @@ impl Ground {
             return 0;
         }
         let len = fit.cut_end(target_held);
-        let mut gone = 0;
         let keep = (len + fit.frame()).next_multiple_of(page_size());
         if keep < self.committed {
             // SAFETY: behind the end of what blocks are cut from.
             if unsafe { region.decommit(keep, self.committed - keep) }.is_ok() {
-                gone += self.committed - keep;
                 self.committed = keep;
             }
         }
-        if held - gone > target_held {
-            let start = region.as_ptr().addr().get();
-            gone += fit.dry(page_size(), |pages| {
-                // SAFETY: inside of a free block, between its links and its last word.
-                unsafe { region.discard(pages.start - start, pages.len()) }.is_ok()
-            });
-        }
-        gone
+        let start = region.as_ptr().addr().get();
+        // what the end was cut to has a frame, in whole OS pages
+        let target = target_held.saturating_add(fit.frame() + page_size());
+        let excess = (self.committed - fit.dry_bytes()).saturating_sub(target);
+        fit.dry(page_size(), if target_held == 0 { usize::MAX } else { excess }, |pages| {
+            // SAFETY: inside of a free block, between its links and its last word.
+            unsafe { region.discard(pages.start - start, pages.len()) }.is_ok()
+        });
+        held.saturating_sub(self.committed - fit.dry_bytes())
     }
 }
 

@@ -19,6 +19,8 @@ const PART_BITS: u32 = PARTS.trailing_zeros();
 /// Doublings: the first holds all sizes below 512, one list for each.
 const DOUBLINGS: usize = 40;
 const SMALL: usize = GRANULE * PARTS;
+/// How many blocks of a list are looked at where not all of them are large enough.
+const LOOKS: usize = 8;
 /// No block.
 const NONE: usize = usize::MAX;
 
@@ -212,7 +214,7 @@ impl Tlsf {
         // nothing larger is left: one of this list may do, and a few are looked at
         let (doubling, part) = list_of(size);
         let mut at = *self.heads.get(doubling)?.get(part)?;
-        for _ in 0..8 {
+        for _ in 0..LOOKS {
             if at == NONE {
                 return None;
             }
@@ -426,11 +428,12 @@ impl Tlsf {
         first..last.max(first)
     }
 
-    /// Has `give` take the OS pages inside free blocks, as addresses, and learns whether it did. Returns the bytes that went.
-    /// O(free blocks).
+    /// Has `give` take the OS pages inside free blocks, as addresses, until `enough` bytes went, and learns whether it did. Returns
+    /// the bytes that went. O(free blocks).
     pub(crate) fn dry(
         &mut self,
         page: usize,
+        enough: usize,
         mut give: impl FnMut(core::ops::Range<usize>) -> bool,
     ) -> usize {
         self.settle();
@@ -439,7 +442,7 @@ impl Tlsf {
         for doubling in 0..DOUBLINGS {
             for part in 0..PARTS {
                 let mut at = self.heads[doubling][part];
-                while at != NONE {
+                while at != NONE && self.dry - before < enough {
                     let word = self.get(at);
                     let inside = self.inside(at, word & !FLAGS);
                     let base = self.base.addr().get();
@@ -474,14 +477,17 @@ impl Tlsf {
         self.len
     }
 
-    /// The most bytes that a block could have now. O(blocks in the list of the largest).
+    /// The most bytes that a block could have now, aligned to the granule: of the largest list those that are looked at.
     pub(crate) fn largest_free(&mut self) -> usize {
         self.settle();
         let Some(doubling) = self.doublings.checked_ilog2() else { return 0 };
         let doubling = doubling as usize;
         let Some(part) = self.parts[doubling].checked_ilog2() else { return 0 };
         let (mut at, mut most) = (self.heads[doubling][part as usize], 0);
-        while at != NONE {
+        for _ in 0..LOOKS {
+            if at == NONE {
+                break;
+            }
             most = most.max(self.size(at));
             at = self.get(at + WORD);
         }

@@ -147,13 +147,13 @@ fn a_range_grows_shrinks_and_dries() {
         }
         if turn % 100 == 0 {
             let mut given = 0;
-            let dried = fit.dry(4096, |range| {
+            let dried = fit.dry(4096, usize::MAX, |range| {
                 assert!(range.start.is_multiple_of(4096) && range.end.is_multiple_of(4096));
                 given += range.len();
                 true
             });
             assert_eq!(dried, given);
-            assert_eq!(fit.dry(4096, |_| panic!("dry already")), 0);
+            assert_eq!(fit.dry(4096, usize::MAX, |_| panic!("dry already")), 0);
         }
         fit.check();
     }
@@ -168,5 +168,25 @@ fn a_range_grows_shrinks_and_dries() {
     assert_eq!((fit.cut_end(1000), fit.len(), fit.in_use()), (1008, 1008, 0));
     fit.check();
     assert_eq!((fit.cut_end(0), fit.free_at_end(), fit.dry_bytes()), (0, 0, 0));
+    fit.check();
+}
+
+#[test]
+fn what_is_said_to_be_the_largest_free_block_can_be_had() {
+    let mut memory = vec![0_u128; 1 << 12];
+    let mut fit = over(&mut memory, 0);
+    let large = fit.allocate(1032, 16).unwrap();
+    let _kept = fit.allocate(8, 16);
+    let small: Vec<_> = (0..10).map(|_| (fit.allocate(1016, 16).unwrap(), fit.allocate(8, 16))).collect();
+    let rest = fit.largest_free();
+    fit.allocate(rest, 16).unwrap();
+    // SAFETY: live blocks, not used again. The large one is the last of its list.
+    unsafe { fit.free(large) };
+    for (block, _) in small {
+        // SAFETY: as above.
+        unsafe { fit.free(block) };
+    }
+    let most = fit.largest_free();
+    assert!(most >= 1016 && fit.allocate(most, 16).is_some(), "{most}");
     fit.check();
 }

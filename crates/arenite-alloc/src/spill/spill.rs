@@ -88,7 +88,7 @@ struct Slot {
     /// In the file, if what is there is what is in memory, or would be.
     copy: Option<u64>,
     used: u64,
-    pins: u32,
+    pins: u64,
 }
 
 // SAFETY: the blocks are the slots' own, and used under the lock or by those who pinned them.
@@ -152,10 +152,10 @@ impl<R: Resource> Spill<R> {
             let size = count.saturating_mul(size_of::<T>());
             SpillError::Memory(AllocError::bad_layout(size, ALIGN, self.figures(), self.label))
         })?;
-        let mut inner = self.inner();
-        let block = self.room(&mut inner, layout)?;
+        let block = self.room(layout, false)?;
         // SAFETY: a fresh block of that size.
         unsafe { block.write_bytes(0, layout.size()) };
+        let mut inner = self.inner();
         let used = inner.next_tick();
         let slot = Some(Slot { layout, block: Some(block), copy: None, used, pins: 0 });
         let number = match inner.vacant.pop() {
@@ -196,27 +196,68 @@ impl<R: Resource> Spill<R> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A block in memory, for which others go out where they must.
-    fn room(&self, inner: &mut Inner, layout: Layout) -> Result<NonNull<u8>, SpillError> {
-        while inner.stats.resident.saturating_add(layout.size()) > self.limit {
-            if !self.put_out(inner)? {
-                break;
-            }
+    /// A block in memory, for which others go out where they must. The lock is not held while the upstream is asked: what it asks for may be
+    /// that buffers move out. `pinned`: for a buffer that is looked at, which the limit does not keep out.
+    fn room(&self, layout: Layout, pinned: bool) -> Result<NonNull<u8>, SpillError> {
+        let size = layout.size();
+        let over = || {
+            SpillError::Memory(AllocError::new(AllocCause::LimitReached, layout, self.figures(), self.label))
+        };
+        if size > self.limit && !pinned {
+            return Err(over());
         }
         loop {
-            match self.upstream.allocate(layout) {
-                Ok(block) => {
-                    inner.stats.resident += layout.size();
-                    inner.peak = inner.peak.max(inner.stats.resident);
-                    return Ok(block.cast());
-                }
-                Err(refused) => {
-                    if !self.put_out(inner)? {
-                        return Err(SpillError::Memory(AllocError { label: self.label, ..refused }));
+            let mut inner = self.inner();
+            // what this one will have counts from here on, so that no two rely on the same room
+            inner.stats.resident += size;
+            while inner.stats.resident > self.limit {
+                match self.put_out(&mut inner) {
+                    Ok(true) => {}
+                    Ok(false) if pinned => break,
+                    not => {
+                        inner.stats.resident -= size;
+                        drop(inner);
+                        return Err(not.err().unwrap_or_else(over));
                     }
                 }
             }
+            drop(inner);
+            let refused = match self.upstream.allocate(layout) {
+                Ok(block) => {
+                    let mut inner = self.inner();
+                    inner.peak = inner.peak.max(inner.stats.resident);
+                    return Ok(block.cast());
+                }
+                Err(refused) => refused,
+            };
+            let mut inner = self.inner();
+            inner.stats.resident -= size;
+            if !self.put_out(&mut inner)? {
+                drop(inner);
+                return Err(SpillError::Memory(self.told(refused, layout)));
+            }
         }
+    }
+
+    /// What the upstream refused, as this one tells it.
+    fn told(&self, error: AllocError, layout: Layout) -> AllocError {
+        AllocError {
+            cause: error.cause,
+            size: layout.size(),
+            align: layout.align(),
+            state: self.figures(),
+            label: self.label,
+        }
+    }
+
+    /// Gives a block back that is no buffer's.
+    ///
+    /// # Safety
+    /// Came from `room` with this layout, and is nobody's.
+    unsafe fn unroom(&self, block: NonNull<u8>, layout: Layout) {
+        self.inner().stats.resident -= layout.size();
+        // SAFETY: the caller's promise.
+        unsafe { self.upstream.deallocate(block, layout) };
     }
 
     /// Moves the buffer that was used longest ago to the file; false: none may go.
@@ -255,61 +296,62 @@ impl<R: Resource> Spill<R> {
 
     /// Has a buffer in memory until [`Spill::unpin`]; `changes`: what is in the file will not be what it is.
     pub(super) fn pin(&self, number: usize, changes: bool) -> Result<NonNull<u8>, SpillError> {
-        let mut inner = self.inner();
-        let inner = &mut *inner;
-        let used = inner.next_tick();
-        let Some(slot) = &mut inner.slots[number] else { unreachable!("a buffer has its slot") };
-        // so that it does not go out for itself
-        slot.pins += 1;
-        slot.used = used;
-        if slot.pins == 1 {
-            inner.stats.pinned += slot.layout.size();
-        }
-        let (layout, copy) = (slot.layout, slot.copy);
-        let start = match (slot.block, copy) {
-            (Some(start), _) => start,
-            (None, Some(at)) => {
-                self.bring_back(inner, number, layout, at).inspect_err(|_| inner.unpin(number))?
+        let (layout, found) = {
+            let mut inner = self.inner();
+            let used = inner.next_tick();
+            let inner = &mut *inner;
+            let Some(slot) = &mut inner.slots[number] else { unreachable!("a buffer has its slot") };
+            // so that it does not go out from here on
+            slot.pins += 1;
+            slot.used = used;
+            if slot.pins == 1 {
+                inner.stats.pinned += slot.layout.size();
             }
-            (None, None) => unreachable!("a buffer is in memory or in the file"),
+            (slot.layout, slot.block)
         };
-        if let Some(slot) = &mut inner.slots[number]
-            && changes
-            && let Some(at) = slot.copy.take()
-        {
-            inner.gaps.give(at, layout.size() as u64);
+        let start = match found {
+            Some(start) => start,
+            None => self.bring_back(number, layout).inspect_err(|_| self.unpin(number))?,
+        };
+        if changes {
+            let mut inner = self.inner();
+            let inner = &mut *inner;
+            if let Some(at) = inner.slots[number].as_mut().and_then(|slot| slot.copy.take()) {
+                inner.gaps.give(at, layout.size() as u64);
+            }
         }
         Ok(start)
     }
 
-    fn bring_back(
-        &self,
-        inner: &mut Inner,
-        number: usize,
-        layout: Layout,
-        at: u64,
-    ) -> Result<NonNull<u8>, SpillError> {
-        let start = self.room(inner, layout)?;
+    /// Reads a buffer that is pinned and was not in memory back into it.
+    fn bring_back(&self, number: usize, layout: Layout) -> Result<NonNull<u8>, SpillError> {
+        let start = self.room(layout, true)?;
         // SAFETY: a fresh block of that size.
         unsafe { start.write_bytes(0, layout.size()) };
         // SAFETY: written just now, and this call's alone.
         let bytes = unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), layout.size()) };
-        let read = match &mut inner.file {
-            Some(file) => file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(bytes)),
-            None => Err(io::ErrorKind::NotFound.into()),
+        let mut inner = self.inner();
+        let found = &mut *inner;
+        let (there, copy) = found.slots[number].as_ref().map_or((None, None), |slot| (slot.block, slot.copy));
+        // another thread that looks at it, too, may have been first
+        let done = match (there, copy, &mut found.file) {
+            (Some(there), ..) => Ok(there),
+            (None, Some(at), Some(file)) => {
+                file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(bytes)).map(|()| start)
+            }
+            _ => Err(io::ErrorKind::NotFound.into()),
         };
-        if let Err(source) = read {
-            inner.stats.resident -= layout.size();
-            // SAFETY: taken above.
-            unsafe { self.upstream.deallocate(start, layout) };
-            return Err(SpillError::File { folder: self.folder.clone(), source });
-        }
-        if let Some(slot) = &mut inner.slots[number] {
+        if let (Ok(_), None, Some(slot)) = (&done, there, &mut found.slots[number]) {
             slot.block = Some(start);
+            found.stats.spilled -= layout.size();
+            found.stats.reads += 1;
         }
-        inner.stats.spilled -= layout.size();
-        inner.stats.reads += 1;
-        Ok(start)
+        drop(inner);
+        if !done.as_ref().is_ok_and(|&done| done == start) {
+            // SAFETY: taken above, and not the buffer's.
+            unsafe { self.unroom(start, layout) };
+        }
+        done.map_err(|source| SpillError::File { folder: self.folder.clone(), source })
     }
 
     pub(super) fn unpin(&self, number: usize) {
@@ -322,12 +364,12 @@ impl<R: Resource> Spill<R> {
         let Some(slot) = inner.slots[number].take() else { return };
         inner.vacant.push(number);
         let size = slot.layout.size();
+        if slot.pins > 0 {
+            // a guard was forgotten
+            inner.stats.pinned -= size;
+        }
         match slot.block {
-            Some(start) => {
-                inner.stats.resident -= size;
-                // SAFETY: came from there with this layout, and its buffer is gone.
-                unsafe { self.upstream.deallocate(start, slot.layout) };
-            }
+            Some(_) => inner.stats.resident -= size,
             None => inner.stats.spilled -= size,
         }
         if let Some(at) = slot.copy {
@@ -339,6 +381,11 @@ impl<R: Resource> Spill<R> {
             && file.metadata().is_ok_and(|found| found.len() > end.saturating_mul(2).saturating_add(1 << 20))
         {
             let _shorter: io::Result<()> = file.set_len(end);
+        }
+        drop(inner);
+        if let Some(start) = slot.block {
+            // SAFETY: came from there with this layout, and its buffer is gone.
+            unsafe { self.upstream.deallocate(start, slot.layout) };
         }
     }
 }
@@ -394,34 +441,27 @@ impl<R: Resource + Trim> Trim for Spill<R> {
 unsafe impl<R: Resource> Resource for Spill<R> {
     /// A block that stays in memory, for which buffers go out where they must.
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let mut inner = self.inner();
-        let block = self.room(&mut inner, layout).map_err(|error| match error {
+        let block = self.room(layout, false).map_err(|error| match error {
             SpillError::Memory(refused) => refused,
             SpillError::File { source, .. } => {
                 let errno = source.raw_os_error().unwrap_or(0);
-                AllocError::new(AllocCause::Exhausted { errno }, layout, ResourceState::default(), self.label)
+                AllocError::new(AllocCause::Exhausted { errno }, layout, self.figures(), self.label)
             }
-        });
-        match block {
-            Ok(block) => {
-                inner.stats.pinned += layout.size();
-                inner.blocks += 1;
-                Ok(NonNull::slice_from_raw_parts(block, layout.size()))
-            }
-            Err(refused) => {
-                drop(inner);
-                Err(refused.of(self.figures(), self.label))
-            }
-        }
+        })?;
+        let mut inner = self.inner();
+        inner.stats.pinned += layout.size();
+        inner.blocks += 1;
+        drop(inner);
+        Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         let mut inner = self.inner();
         inner.stats.pinned -= layout.size();
-        inner.stats.resident -= layout.size();
         inner.blocks -= 1;
-        // SAFETY: the caller's promise; it came from there.
-        unsafe { self.upstream.deallocate(block, layout) };
+        drop(inner);
+        // SAFETY: the caller's promise.
+        unsafe { self.unroom(block, layout) };
     }
 
     fn state(&self) -> ResourceState {

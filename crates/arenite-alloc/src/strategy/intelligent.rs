@@ -1,25 +1,24 @@
 //! A strategy that routes each request by its size.
 //!
-//! Rests on three checked allocators: a stratified pool for small blocks, the system's for middle ones, and for large ones either one
-//! range that is cut and joined, or whole mappings on the thread's node.
-#![expect(unsafe_code, reason = "copies a block from one allocator's to another's")]
+//! Rests on three resources behind one checked door: a stratified pool for small blocks, the system's for middle ones, and for large
+//! ones either one range that is cut and joined, or whole mappings on the thread's node.
+#![expect(unsafe_code, reason = "forwards an unsafe trait to one of three")]
 
-use super::allocation_strategy::vector_alignment;
 use super::{AllocationStrategy, CacheAwareStrategy};
-use crate::checked::{Checked, SystemAllocator};
+use crate::checked::{Checked, System};
 use crate::fit::{MemoryPool, SharedMemoryPool};
 use crate::stratified::StratifiedMemoryPool;
-use arenite_core::{AllocError, Bytes, MemoryAllocator, ResourceState, Trim};
+use arenite_core::{AllocError, Bytes, MemoryAllocator, Resource, ResourceState, Trim};
 use arenite_pages::{NumaAllocator, NumaPolicy};
+use core::alloc::Layout;
+use core::ptr::NonNull;
 use std::sync::OnceLock;
 
 /// From which size on blocks lie in one range, and below which they come from a pool, unless it is said otherwise.
 const ARENA_FROM: usize = 1 << 20;
 const POOL_BELOW: usize = 4096;
-/// The addresses of that range, and the least it makes do with.
+/// The addresses of that range.
 const RANGE: Bytes = Bytes::gib(64);
-
-type Large = Box<dyn MemoryAllocator<Error = AllocError>>;
 
 /// Picks an allocator by size, and is one: requests below the pool's threshold go to a pool, those from the arena's on to one range,
 /// those between to the system. Shared by threads; every block is checked when it comes back.
@@ -43,21 +42,116 @@ type Large = Box<dyn MemoryAllocator<Error = AllocError>>;
 /// ```
 #[derive(Debug)]
 pub struct IntelligentAllocationStrategy {
-    arena_from: usize,
-    pool_below: usize,
+    door: Checked<Router>,
+    chosen: Thresholds,
     caches: Option<CacheAwareStrategy>,
-    numa: bool,
-    small: Checked<StratifiedMemoryPool>,
-    middle: SystemAllocator,
-    large: OnceLock<LargeBlocks>,
 }
 
-/// For `Debug`, which a trait object lacks.
-struct LargeBlocks(Large);
+#[derive(Clone, Copy, Debug)]
+struct Thresholds {
+    arena_from: usize,
+    pool_below: usize,
+    numa: bool,
+}
 
-impl core::fmt::Debug for LargeBlocks {
-    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(out, "{} of large blocks", Bytes(self.0.allocated_size()))
+/// Three resources as one.
+#[derive(Debug)]
+struct Router {
+    /// Fixed by the first block: a block goes back to where a block of its size comes from.
+    by: OnceLock<Thresholds>,
+    small: StratifiedMemoryPool,
+    middle: System,
+    large: OnceLock<Large>,
+}
+
+#[derive(Debug)]
+enum Large {
+    Range(SharedMemoryPool),
+    Local(NumaAllocator),
+}
+
+impl Thresholds {
+    const fn pool(self, size: usize) -> bool {
+        size < self.pool_below
+    }
+
+    const fn arena(self, size: usize) -> bool {
+        size >= self.arena_from && !self.pool(size)
+    }
+}
+
+impl Router {
+    /// The thresholds; the first block's are those for good.
+    fn thresholds(&self) -> Thresholds {
+        let first = Thresholds { arena_from: ARENA_FROM, pool_below: POOL_BELOW, numa: false };
+        *self.by.get_or_init(|| first)
+    }
+
+    fn large(&self) -> &dyn Resource {
+        let made = self.large.get_or_init(|| {
+            let local = self.thresholds().numa.then(|| NumaAllocator::new(NumaPolicy::Local));
+            match local {
+                Some(Ok(local)) => Large::Local(local),
+                // a system that places nothing has one place for all
+                _ => {
+                    let pool = MemoryPool::new(RANGE.0).with_alignment(64).labelled("large");
+                    Large::Range(SharedMemoryPool::new(pool))
+                }
+            }
+        });
+        match made {
+            Large::Range(pool) => pool,
+            Large::Local(local) => local,
+        }
+    }
+
+    fn serving(&self, size: usize) -> &dyn Resource {
+        let by = self.thresholds();
+        if by.pool(size) {
+            &self.small
+        } else if by.arena(size) {
+            self.large()
+        } else {
+            &self.middle
+        }
+    }
+}
+
+// SAFETY: forwards each call to the one of three that serves blocks of that size, which never changes.
+unsafe impl Resource for Router {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.serving(layout.size()).allocate(layout)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise; a block of that size came from there.
+        unsafe { self.serving(layout.size()).deallocate(block, layout) };
+    }
+
+    fn state(&self) -> ResourceState {
+        let large = self.large.get().map_or_else(ResourceState::default, |_| self.large().state());
+        let all = [self.small.state(), self.middle.state(), large];
+        let sum = |of: fn(&ResourceState) -> usize| all.iter().map(of).sum();
+        ResourceState {
+            in_use: sum(|state| state.in_use),
+            held: sum(|state| state.held),
+            peak: sum(|state| state.peak),
+            live_blocks: sum(|state| state.live_blocks),
+            largest_free: None,
+            limit: None,
+        }
+    }
+}
+
+impl Trim for Router {
+    fn trim(&self, target_held: usize) -> usize {
+        let others = self.state().held - self.small.state().held;
+        let mut gone = self.small.trim(target_held.saturating_sub(others));
+        if let Some(Large::Range(pool)) = self.large.get() {
+            let others = self.state().held - pool.state().held;
+            gone += pool.trim(target_held.saturating_sub(others));
+        }
+        gone
     }
 }
 
@@ -71,29 +165,29 @@ impl IntelligentAllocationStrategy {
     /// Pools below 4 KiB, one range from 1 MiB on.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            arena_from: ARENA_FROM,
-            pool_below: POOL_BELOW,
-            caches: None,
-            numa: false,
-            small: Checked::new(StratifiedMemoryPool::new("small")),
-            middle: SystemAllocator::new(),
+        let router = Router {
+            by: OnceLock::new(),
+            small: StratifiedMemoryPool::new("small"),
+            middle: System::new(),
             large: OnceLock::new(),
+        };
+        Self {
+            door: Checked::new(router).labelled("intelligent"),
+            chosen: Thresholds { arena_from: ARENA_FROM, pool_below: POOL_BELOW, numa: false },
+            caches: None,
         }
     }
 
-    /// The same with blocks of one range from `bytes` on.
+    /// The same with blocks of one range from `bytes` on. After the first block it changes nothing, as do the other thresholds.
     #[must_use]
-    pub const fn with_arena_threshold(mut self, bytes: usize) -> Self {
-        self.arena_from = bytes;
-        self
+    pub fn with_arena_threshold(self, bytes: usize) -> Self {
+        self.choose(|chosen| chosen.arena_from = bytes)
     }
 
     /// The same with pools below `bytes`; it goes before the range's threshold where both fit.
     #[must_use]
-    pub const fn with_pool_threshold(mut self, bytes: usize) -> Self {
-        self.pool_below = bytes;
-        self
+    pub fn with_pool_threshold(self, bytes: usize) -> Self {
+        self.choose(|chosen| chosen.pool_below = bytes)
     }
 
     /// The same with block sizes chosen by this machine's caches.
@@ -105,101 +199,50 @@ impl IntelligentAllocationStrategy {
 
     /// The same with large blocks on the node of the thread that asks.
     #[must_use]
-    pub const fn with_numa_awareness(mut self, wanted: bool) -> Self {
-        self.numa = wanted;
+    pub fn with_numa_awareness(self, wanted: bool) -> Self {
+        self.choose(|chosen| chosen.numa = wanted)
+    }
+
+    fn choose(mut self, change: impl FnOnce(&mut Thresholds)) -> Self {
+        if self.door.resource().by.get().is_none() {
+            change(&mut self.chosen);
+        }
         self
     }
 
-    fn large(&self) -> &Large {
-        let range = || -> Large {
-            let pool = MemoryPool::new(RANGE.0).with_alignment(64).labelled("large");
-            Box::new(Checked::new(SharedMemoryPool::new(pool)))
-        };
-        let made = self.large.get_or_init(|| {
-            let local = self.numa.then(|| NumaAllocator::new(NumaPolicy::Local));
-            // a system that places nothing has one place for all
-            LargeBlocks(match local {
-                Some(Ok(local)) => Box::new(Checked::new(local)),
-                _ => range(),
-            })
-        });
-        &made.0
-    }
-
-    fn serving(&self, size: usize) -> &dyn MemoryAllocator<Error = AllocError> {
-        if self.should_use_pool(size) {
-            &self.small
-        } else if self.should_use_arena(size) {
-            &**self.large()
-        } else {
-            &self.middle
-        }
-    }
-
-    /// Moves a block from one allocator to another.
-    fn move_between(
-        old: &dyn MemoryAllocator<Error = AllocError>,
-        new: &dyn MemoryAllocator<Error = AllocError>,
-        (ptr, old_size): (*mut u8, usize),
-        (new_size, alignment): (usize, usize),
-    ) -> Result<*mut u8, AllocError> {
-        let moved = new.allocate(new_size, alignment)?;
-        // looks whether the block is one, which nothing else here may
-        let checked = match old.reallocate(ptr, old_size, old_size, alignment) {
-            Ok(checked) => checked,
-            Err(error) => {
-                new.deallocate(moved, new_size, alignment)?;
-                return Err(error);
-            }
-        };
-        // SAFETY: two live blocks of at least so many bytes, lent just now by different allocators.
-        unsafe { moved.copy_from_nonoverlapping(checked, old_size.min(new_size)) };
-        old.deallocate(checked, old_size, alignment)?;
-        Ok(moved)
-    }
-
-    fn all(&self) -> impl Iterator<Item = &dyn MemoryAllocator<Error = AllocError>> {
-        let large = self.large.get().map(|large| &*large.0);
-        let small: &dyn MemoryAllocator<Error = AllocError> = &self.small;
-        [
-            Some(small),
-            Some(&self.middle as &dyn MemoryAllocator<Error = AllocError>),
-            large.map(|large| large as _),
-        ]
-        .into_iter()
-        .flatten()
+    /// Fixes the thresholds.
+    fn open(&self) -> &Checked<Router> {
+        self.door.resource().by.get_or_init(|| self.chosen);
+        &self.door
     }
 
     /// What the pool for small blocks has lent and holds.
     #[must_use]
     pub fn small_state(&self) -> ResourceState {
-        arenite_core::Resource::state(&self.small)
+        self.door.resource().small.state()
     }
 }
 
 impl AllocationStrategy for IntelligentAllocationStrategy {
     fn should_use_arena(&self, size: usize) -> bool {
-        size >= self.arena_from && !self.should_use_pool(size)
+        self.chosen.arena(size)
     }
 
     fn should_use_pool(&self, size: usize) -> bool {
-        size < self.pool_below
-    }
-
-    fn get_alignment(&self, dtype: &str) -> usize {
-        vector_alignment(dtype)
+        self.chosen.pool(size)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a part, to a few digits")]
     fn estimate_fragmentation(&self) -> f64 {
-        let state = self.small_state();
+        let state = self.door.resource().state();
         if state.held == 0 { 0.0 } else { 1.0 - state.in_use as f64 / state.held as f64 }
     }
 
     fn preferred_block_size(&self, element_size: usize) -> usize {
+        let element = element_size.max(1);
         match &self.caches {
-            Some(caches) => caches.preferred_block_size(element_size),
-            None => self.pool_below.max(element_size) / element_size.max(1) * element_size.max(1),
+            Some(caches) => caches.preferred_block_size(element),
+            None => self.chosen.pool_below.max(element) / element * element,
         }
     }
 }
@@ -208,14 +251,13 @@ impl MemoryAllocator for IntelligentAllocationStrategy {
     type Error = AllocError;
 
     fn allocate(&self, size: usize, alignment: usize) -> Result<*mut u8, AllocError> {
-        self.serving(size).allocate(size, alignment)
+        MemoryAllocator::allocate(self.open(), size, alignment)
     }
 
     fn deallocate(&self, ptr: *mut u8, size: usize, alignment: usize) -> Result<(), AllocError> {
-        self.serving(size).deallocate(ptr, size, alignment)
+        MemoryAllocator::deallocate(self.open(), ptr, size, alignment)
     }
 
-    /// Moves the block where the new size is another allocator's.
     fn reallocate(
         &self,
         ptr: *mut u8,
@@ -223,29 +265,24 @@ impl MemoryAllocator for IntelligentAllocationStrategy {
         new_size: usize,
         alignment: usize,
     ) -> Result<*mut u8, AllocError> {
-        let (old, new) = (self.serving(old_size), self.serving(new_size));
-        if core::ptr::eq(core::ptr::from_ref(old).cast::<()>(), core::ptr::from_ref(new).cast::<()>()) {
-            return old.reallocate(ptr, old_size, new_size, alignment);
-        }
-        Self::move_between(old, new, (ptr, old_size), (new_size, alignment))
+        self.open().reallocate(ptr, old_size, new_size, alignment)
     }
 
     fn allocated_size(&self) -> usize {
-        self.all().map(MemoryAllocator::allocated_size).sum()
+        self.door.allocated_size()
     }
 
-    /// The sum of the three's peaks, which may have been at different times.
     fn peak_allocated(&self) -> usize {
-        self.all().map(MemoryAllocator::peak_allocated).sum()
+        self.door.peak_allocated()
     }
 
     fn reset_peak(&self) {
-        self.all().for_each(MemoryAllocator::reset_peak);
+        self.door.reset_peak();
     }
 }
 
 impl Trim for IntelligentAllocationStrategy {
     fn trim(&self, target_held: usize) -> usize {
-        self.small.trim(target_held)
+        self.door.trim(target_held)
     }
 }

@@ -110,16 +110,29 @@ impl<R: Resource> LocalStratifiedPool<R> {
 
     #[cold]
     #[inline(never)]
-    fn miss(&self, bucket: SizeBucket) -> Result<NonNull<u8>, AllocError> {
-        let buffer = self.upstream.allocate(bucket.layout())?.cast();
+    fn miss(&self, bucket: SizeBucket, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        let buffer =
+            self.upstream.allocate(bucket.layout()).map_err(|error| self.refused(error, layout))?.cast();
         self.shelves.missed(bucket);
         self.peak.set(self.peak.get().max(self.stats().in_use()));
         Ok(buffer)
     }
 
+    /// What the upstream refused, as this pool tells it.
+    #[cold]
+    fn refused(&self, error: AllocError, layout: Layout) -> AllocError {
+        AllocError {
+            cause: error.cause,
+            size: layout.size(),
+            align: layout.align(),
+            state: self.state(),
+            label: self.label,
+        }
+    }
+
     #[cold]
     fn direct(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let block = self.upstream.allocate(layout)?;
+        let block = self.upstream.allocate(layout).map_err(|error| self.refused(error, layout))?;
         self.direct.add(layout.size());
         self.direct_calls.set(self.direct_calls.get() + 1);
         self.peak.set(self.peak.get().max(self.stats().in_use() + self.direct.in_use()));
@@ -180,7 +193,7 @@ unsafe impl<R: Resource> Resource for LocalStratifiedPool<R> {
         // SAFETY: this thread's alone.
         let buffer = match unsafe { self.shelves.pop(bucket) } {
             Some(buffer) => buffer,
-            None => self.miss(bucket)?,
+            None => self.miss(bucket, layout)?,
         };
         Ok(NonNull::slice_from_raw_parts(buffer, layout.size()))
     }

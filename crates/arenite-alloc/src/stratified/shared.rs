@@ -48,11 +48,17 @@ impl<R> Depot<R> {
 
 impl<R: Sync> Divided for Depot<R> {
     type Part = Shelves;
+}
 
-    fn leave(&self, part: &Shelves) {
+impl<R> Depot<R> {
+    /// Takes everything off some shelves.
+    ///
+    /// # Safety
+    /// They are the calling thread's, or no thread comes to them now.
+    unsafe fn clear(&self, shelves: &Shelves) {
         for bucket in SizeBucket::ALL {
-            // SAFETY: the thread that had these shelves has ended.
-            if let Some(chain) = unsafe { part.spill(bucket, 0) } {
+            // SAFETY: the caller's promise.
+            if let Some(chain) = unsafe { shelves.spill(bucket, 0) } {
                 // SAFETY: taken just now.
                 unsafe { self.put(bucket, &chain) };
             }
@@ -152,7 +158,9 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     /// threads keep, they hand in when they next free a buffer.
     pub fn shrink_to(&self, target_held: usize) -> usize {
         let depot = self.depot();
-        depot.leave(self.threads.part());
+        // SAFETY: the calling thread's.
+        unsafe { depot.clear(self.threads.part()) };
+        self.clear_left();
         let mut held = self.state().held;
         let mut gone = 0;
         for bucket in SizeBucket::ALL.into_iter().rev() {
@@ -185,6 +193,26 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         unsafe { chain.each(give) };
     }
 
+    /// Takes everything off the shelves of threads that have ended.
+    fn clear_left(&self) {
+        self.threads.each_left(|shelves| {
+            // SAFETY: no thread comes to them while the list of them is looked at.
+            unsafe { self.depot().clear(shelves) };
+        });
+    }
+
+    /// What an upstream refused, as this pool tells it.
+    #[cold]
+    fn refused(&self, error: AllocError, layout: Layout) -> AllocError {
+        AllocError {
+            cause: error.cause,
+            size: layout.size(),
+            align: layout.align(),
+            state: self.state(),
+            label: self.label(),
+        }
+    }
+
     fn note_peak(&self) {
         let in_use = self.stats().in_use() + self.depot().direct.in_use();
         self.depot().peak.fetch_max(in_use, Relaxed);
@@ -193,9 +221,18 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     /// The calling thread keeps none.
     #[cold]
     #[inline(never)]
-    fn refill(&self, shelves: &Shelves, bucket: SizeBucket) -> Result<NonNull<u8>, AllocError> {
+    fn refill(
+        &self,
+        shelves: &Shelves,
+        bucket: SizeBucket,
+        layout: Layout,
+    ) -> Result<NonNull<u8>, AllocError> {
         let depot = self.depot();
-        let chain = depot.shelf(bucket).lock().take();
+        let mut chain = depot.shelf(bucket).lock().take();
+        if chain.is_none() {
+            self.clear_left();
+            chain = depot.shelf(bucket).lock().take();
+        }
         if let Some(chain) = chain {
             // SAFETY: the calling thread's shelves, whose stack of that bucket is empty.
             unsafe { shelves.refill(bucket, &chain) };
@@ -204,7 +241,8 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
                 return Ok(buffer);
             }
         }
-        let buffer = depot.upstream.allocate(bucket.layout())?.cast();
+        let buffer =
+            depot.upstream.allocate(bucket.layout()).map_err(|error| self.refused(error, layout))?.cast();
         shelves.missed(bucket);
         self.note_peak();
         Ok(buffer)
@@ -215,7 +253,8 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     #[inline(never)]
     fn spill(&self, shelves: &Shelves, bucket: SizeBucket) {
         if shelves.asked() {
-            self.depot().leave(shelves);
+            // SAFETY: the calling thread's.
+            unsafe { self.depot().clear(shelves) };
             return;
         }
         // SAFETY: the calling thread's shelves.
@@ -228,7 +267,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     #[cold]
     fn direct(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let depot = self.depot();
-        let block = depot.upstream.allocate(layout)?;
+        let block = depot.upstream.allocate(layout).map_err(|error| self.refused(error, layout))?;
         depot.direct.add(layout.size());
         depot.direct_calls.fetch_add(1, Relaxed);
         self.note_peak();
@@ -246,7 +285,7 @@ unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
         // SAFETY: the calling thread's shelves.
         let buffer = match unsafe { shelves.pop(bucket) } {
             Some(buffer) => buffer,
-            None => self.refill(shelves, bucket)?,
+            None => self.refill(shelves, bucket, layout)?,
         };
         Ok(NonNull::slice_from_raw_parts(buffer, layout.size()))
     }
@@ -311,7 +350,10 @@ impl<R: Resource + Sync + Trim> Trim for StratifiedMemoryPool<R> {
 
 impl<R: Resource + Sync> Drop for StratifiedMemoryPool<R> {
     fn drop(&mut self) {
-        self.threads.each(|shelves| self.depot().leave(shelves));
+        self.threads.each(|shelves| {
+            // SAFETY: the pool is borrowed exclusively, so no thread uses it.
+            unsafe { self.depot().clear(shelves) };
+        });
         for bucket in SizeBucket::ALL {
             loop {
                 let chain = self.depot().shelf(bucket).lock().take();

@@ -11,12 +11,23 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// The first words of a free buffer.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Node {
-    /// The next buffer of its chain.
+    /// The next buffer of its chain. It comes first: most free buffers have no more of this than their first word.
     next: Cell<*mut Self>,
     /// Of a chain's first buffer: the next chain on its shelf, and how many this one has.
     next_chain: Cell<*mut Self>,
     count: Cell<u32>,
+}
+
+/// The first word of a free buffer.
+///
+/// # Safety
+/// The buffer is free, and nobody but the caller uses it now or as long as the reference is there.
+#[inline(always)]
+const unsafe fn next<'a>(node: NonNull<Node>) -> &'a Cell<*mut Node> {
+    // SAFETY: the caller's promise; `push` wrote the first word of every free buffer.
+    unsafe { node.cast::<Cell<*mut Node>>().as_ref() }
 }
 
 /// Free buffers of one bucket, linked.
@@ -35,7 +46,7 @@ impl Chain {
         let mut at = Some(self.first);
         while let Some(node) = at {
             // SAFETY: a free buffer of the chain, which is the caller's.
-            at = NonNull::new(unsafe { node.as_ref() }.next.get());
+            at = NonNull::new(unsafe { next(node) }.get());
             visit(node.cast());
         }
     }
@@ -58,9 +69,11 @@ impl Shelf {
     /// The chain is the caller's, and the shelf's afterwards.
     pub(super) unsafe fn put(&mut self, chain: &Chain) {
         // SAFETY: the first of the caller's free buffers.
-        let node = unsafe { chain.first.as_ref() };
-        node.next_chain.set(self.first);
-        node.count.set(chain.count);
+        let after = unsafe { next(chain.first) }.get();
+        let node =
+            Node { next: Cell::new(after), next_chain: Cell::new(self.first), count: Cell::new(chain.count) };
+        // SAFETY: as above; a buffer is longer than that.
+        unsafe { chain.first.write(node) };
         self.first = chain.first.as_ptr();
         self.buffers += chain.count as usize;
     }
@@ -139,8 +152,8 @@ impl Shelves {
         let stack = self.stack(bucket);
         let first = NonNull::new(stack.first.load(Relaxed))?;
         // SAFETY: a free buffer of this stack, which nobody else changes now.
-        let next = unsafe { first.as_ref() }.next.get();
-        stack.first.store(next, Relaxed);
+        let after = unsafe { next(first) }.get();
+        stack.first.store(after, Relaxed);
         stack.count.store(stack.count.load(Relaxed).wrapping_sub(1), Relaxed);
         add(&stack.hits, 1);
         Some(first.cast())
@@ -192,10 +205,10 @@ impl Shelves {
         let mut last = first;
         for _ in 1..going {
             // SAFETY: a free buffer of this stack; it has `count` of them.
-            last = NonNull::new(unsafe { last.as_ref() }.next.get())?;
+            last = NonNull::new(unsafe { next(last) }.get())?;
         }
         // SAFETY: as above.
-        let rest = unsafe { last.as_ref() }.next.replace(null_mut());
+        let rest = unsafe { next(last) }.replace(null_mut());
         stack.first.store(rest, Relaxed);
         stack.count.store(keep, Relaxed);
         add(&stack.went, u64::from(going));

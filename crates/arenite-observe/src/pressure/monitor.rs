@@ -11,6 +11,7 @@ use arenite_pages::{GroupLevel, PressureTrigger, StallKind};
 use core::fmt;
 use core::time::Duration;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
@@ -41,7 +42,8 @@ impl core::error::Error for MonitorError {
 
 /// Tells how short memory is, calls when that changes, and has whatever is registered give back.
 ///
-/// Nothing runs before somebody wants to hear of changes; then one thread, until the monitor is dropped. Callbacks run on it.
+/// Nothing runs before somebody wants to hear of changes; then one thread, until the monitor is dropped. Callbacks run on it; one that
+/// panics is told of the next change all the same, and so are the others.
 ///
 /// ```
 /// use arenite_core::MemoryPressure;
@@ -259,7 +261,7 @@ impl Shared {
 
     /// Reads the level, shrinks where that is wanted, and tells of a change. No lock is held while others' code runs.
     fn look(&self) -> PressureLevel {
-        let reading = (self.source)();
+        let Some(reading) = apart(|| (self.source)()) else { return self.state().level };
         let mut state = self.state();
         let old = state.level;
         let new = reading.level_after(old);
@@ -271,17 +273,21 @@ impl Shared {
             let all = new >= PressureLevel::Critical;
             self.shrink(|idle| if all { 0 } else { idle / 2 });
         }
-        calls.iter().for_each(|call| call(old, new));
+        for call in calls {
+            apart(|| call(old, new));
+        }
         new
     }
 
     /// Shrinks each to what it has in use and `keep` of its idle bytes.
     fn shrink(&self, keep: impl Fn(usize) -> usize) -> usize {
         let registered: Vec<_> = self.state().registered.iter().filter_map(Weak::upgrade).collect();
-        let mut by_idle: Vec<_> = registered.iter().map(|what| (what.idle(), what)).collect();
+        let idle = |what: &Arc<dyn Shrinkable>| apart(|| what.idle()).unwrap_or(0);
+        let mut by_idle: Vec<_> = registered.iter().map(|what| (idle(what), what)).collect();
         by_idle.sort_by_key(|&(idle, _)| core::cmp::Reverse(idle));
         let shrink = |(idle, what): (usize, &Arc<dyn Shrinkable>)| {
-            if idle == 0 { 0 } else { what.shrink(what.figures().in_use.saturating_add(keep(idle))) }
+            let target = || what.figures().in_use.saturating_add(keep(idle));
+            if idle == 0 { 0 } else { apart(|| what.shrink(target())).unwrap_or(0) }
         };
         let gone = by_idle.into_iter().map(shrink).sum();
         self.state().given_back += gone;
@@ -322,6 +328,11 @@ fn trigger() -> Option<PressureTrigger> {
                 .ok()
         })
     })
+}
+
+/// Runs what others wrote; a panic of theirs ends that and not the monitor. The panic's own message was printed.
+fn apart<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
 fn watch(shared: &Weak<Shared>) {
@@ -390,6 +401,19 @@ mod tests {
         fn shrink(&self, target_held: usize) -> usize {
             self.2.store(self.1.fetch_add(1, Relaxed), Relaxed);
             self.0.shrink(target_held)
+        }
+    }
+
+    #[test]
+    fn u23_a_callback_that_panics_ends_neither_the_others_nor_the_monitor() {
+        let free = Arc::new(AtomicU32::new(90));
+        let monitor = MemoryMonitor::reading(machine(&free), Duration::from_millis(5));
+        let (tell, told) = mpsc::channel();
+        monitor.on_level_change(|_, _| panic!("of a test")).unwrap();
+        monitor.on_level_change(move |_, new| tell.send(new).unwrap()).unwrap();
+        for (now, level) in [(20, PressureLevel::Elevated), (3, PressureLevel::Critical)] {
+            free.store(now, Relaxed);
+            assert_eq!(told.recv_timeout(Duration::from_secs(10)).unwrap(), level);
         }
     }
 

@@ -16,7 +16,9 @@ use crate::report::Row;
 use crate::stamp::Reading;
 use crate::tally;
 use crate::threads::round;
-use arenite_alloc::{AnalyticsContext, Budget, LocalStratifiedPool, MemoryPool, StratifiedMemoryPool};
+use arenite_alloc::{
+    AnalyticsContext, Budget, CacheOptimizedAllocator, LocalStratifiedPool, MemoryPool, StratifiedMemoryPool,
+};
 use arenite_core::Resource;
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
@@ -35,6 +37,7 @@ pub(super) const CASES: &[Case] = &[
     ("memory pool, pairs of 4 KiB to 1 MiB, 50 % full", pair_at::<50, false>),
     ("memory pool, one of a million freed and another taken, median", churn_median),
     ("memory pool, one of a million freed and another taken, worst", churn_worst),
+    ("a word of each of 64 blocks of 64 KiB in turn", columns),
     ("budget: charged and released, at a root", charge::<0>),
     ("budget: charged and released, two levels below it", charge::<2>),
 ];
@@ -372,6 +375,61 @@ fn churn_median(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
 
 fn churn_worst(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     churned(bench, case, |times| times[times.len() - 1])
+}
+
+/// Blocks that a loop goes through side by side, and the words of each.
+const COLUMNS: usize = 64;
+const WORDS: usize = 512;
+
+/// Adds up a word of each block, and the next word of each, and so on.
+fn column_by_column(blocks: &[NonNull<u8>], turns: u64) -> Result<(), Refused> {
+    let mut sum = 0_u64;
+    for _ in 0..turns {
+        for word in 0..WORDS {
+            for block in black_box(blocks) {
+                // SAFETY: below the block's end, and written before.
+                sum = sum.wrapping_add(unsafe { block.cast::<u64>().add(word).read() });
+            }
+        }
+    }
+    black_box(sum);
+    Ok(())
+}
+
+/// Blocks of 64 KiB with their first words written; they are not given back.
+fn written(mut take: impl FnMut() -> Option<NonNull<u8>>) -> Result<Vec<NonNull<u8>>, Refused> {
+    let blocks: Option<Vec<_>> = (0..COLUMNS).map(|_| take()).collect();
+    let blocks = blocks.ok_or(Refused)?;
+    for block in &blocks {
+        // SAFETY: a fresh block of more bytes.
+        unsafe { block.write_bytes(1, WORDS * 8) };
+    }
+    Ok(blocks)
+}
+
+struct Columns;
+
+impl Enter for Columns {
+    fn heap<H: Heap>(&self) -> Option<Contestant<'static>> {
+        // SAFETY: a size that is not zero.
+        let blocks = written(|| NonNull::new(unsafe { H::allocator().alloc(layout(65_536)) })).ok()?;
+        Some(Contestant::timed(H::NAME, Side::Rival, move |turns| column_by_column(&blocks, turns)))
+    }
+}
+
+fn columns(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
+    let units = u32::try_from(COLUMNS * WORDS).unwrap_or(u32::MAX);
+    let plan = Plan { units, metrics: &[Metric::Cpu], rounds_of: RoundsOf::Time(4) };
+    let (coloured, plain) = (CacheOptimizedAllocator::new(), arenite_alloc::Heap::new());
+    let of = |resource: &dyn Resource| written(|| Some(resource.allocate(layout(65_536)).ok()?.cast()));
+    let (ours, without) = (made(case, "arenite", of(&coloured))?, made(case, "arenite", of(&plain))?);
+    let own = vec![
+        Contestant::timed("arenite", Side::Ours, |turns| column_by_column(&ours, turns)),
+        Contestant::timed("arenite without colours", Side::Variant, |turns| {
+            column_by_column(&without, turns)
+        }),
+    ];
+    bench.compare(case, plan, with_heaps(own, Columns))
 }
 
 fn charge<const DEPTH: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
