@@ -1,4 +1,5 @@
 //! What a review of the pools, budgets and spills found, each in the smallest form that showed it.
+#![expect(unsafe_code, reason = "reads bytes that were all written")]
 
 use arenite_alloc::*;
 use arenite_core::{AllocCause, AllocError, Block, MemoryAllocator, Resource, Trim};
@@ -20,7 +21,6 @@ fn a_pool_that_is_forgotten_is_left_alone_when_its_threads_end() {
     });
     // the scope ends before the thread's last destructors do
     std::thread::sleep(core::time::Duration::from_millis(200));
-    #[expect(unsafe_code, reason = "bytes that were all written")]
     // SAFETY: filled at first, and by the thread.
     let changed = memory.iter().filter(|byte| unsafe { byte.assume_init_read() } != 7).count();
     assert_eq!(changed, 0);
@@ -142,7 +142,4 @@ fn refusals_name_the_pool_and_what_was_asked_of_it() {
     assert_eq!((error.label.as_str(), error.size, error.align), ("mine", 100, 64));
     let error = pool.allocate(100_000).unwrap_err();
     assert_eq!((error.label.as_str(), error.size), ("mine", 100_000));
-    let context = AnalyticsContext::with_pool("step", &pool);
-    let error = context.allocate_typed::<u32>(10).unwrap_err();
-    assert_eq!((error.label.as_str(), error.size), ("step", 40));
 }
