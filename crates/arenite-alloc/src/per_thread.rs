@@ -190,6 +190,7 @@ impl<D: Divided> Drop for PerThread<D> {
 
 /// The calling thread ends. What it does afterwards begins as another thread.
 fn leave_all() {
+    // what this allocates, if anything, is of a thread that has a number
     let thread = THREAD.replace(0);
     PLACES_OF_THREAD.with(|places| places.iter().for_each(|place| place.set((0, null()))));
     let live = LIVE.lock();

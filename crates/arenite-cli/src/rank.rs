@@ -29,7 +29,7 @@ pub struct RankArgs {
     /// Edges to read, a line each; - for standard input
     #[arg(long, value_name = "FILE", conflicts_with = "dpkg")]
     pub edges: Option<PathBuf>,
-    /// This Debian machine's packages and what they depend on, as apt knows them, else as they are installed [default]
+    /// This Debian machine's packages and what they depend on, as apt knows them, else as they are installed; so without --edges
     #[arg(long)]
     pub dpkg: bool,
     /// How many to show

@@ -40,6 +40,7 @@ mod pages;
 mod pressure_trigger;
 mod region;
 mod ring;
+mod say;
 mod scalar;
 mod seed;
 mod sync;
@@ -68,5 +69,6 @@ pub use region::{
     RegionOptions, RegionStats, WriteWatch, page_size, regions, resident_bytes, stats,
 };
 pub use ring::{Consumer, Producer, Reserved, RingError, RingFile, WaitError, ring_buffer};
+pub use say::say;
 pub use scalar::{Scalar, ScalarType, ScalarTypeError, Scalars};
 pub use seed::random_seed;

@@ -152,10 +152,13 @@ pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
     if align.is_power_of_two() { aligned(align, size) } else { refused(libc::EINVAL) }
 }
 
-/// `memalign` of glibc.
+/// `memalign` of glibc, which takes the next power of two.
 #[unsafe(no_mangle)]
 pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
-    aligned_alloc(align, size)
+    match align.max(1).checked_next_power_of_two() {
+        Some(align) => aligned(align, size),
+        None => refused(libc::EINVAL),
+    }
 }
 
 fn page() -> usize {
@@ -205,6 +208,44 @@ pub unsafe extern "C" fn free_aligned_sized(address: *mut c_void, _align: usize,
 /// As [`free`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfree(address: *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { free(address) };
+}
+
+/// `malloc` by the name that glibc has for its own libraries.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_malloc(size: usize) -> *mut c_void {
+    malloc(size)
+}
+
+/// `calloc` by that name.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
+    calloc(count, size)
+}
+
+/// `realloc` by that name.
+///
+/// # Safety
+/// As [`realloc`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_realloc(address: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe { realloc(address, size) }
+}
+
+/// `memalign` by that name.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_memalign(align: usize, size: usize) -> *mut c_void {
+    memalign(align, size)
+}
+
+/// `free` by that name.
+///
+/// # Safety
+/// As [`free`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_free(address: *mut c_void) {
     // SAFETY: the caller's promise.
     unsafe { free(address) };
 }

@@ -15,6 +15,7 @@
 
 static volatile size_t huge = SIZE_MAX; /* so that the compiler does not see through it */
 static void *before_main;
+extern void *__libc_malloc(size_t), *__libc_realloc(void *, size_t), *__libc_memalign(size_t, size_t);
 
 __attribute__((constructor)) static void early(void) { before_main = malloc(100); memset(before_main, 7, 100); }
 __attribute__((destructor)) static void late(void) { void *p = malloc(100); memset(p, 1, 100); free(p); free(before_main); }
@@ -50,6 +51,10 @@ static void plain(void) {
     void *p = malloc(10);
     REFUSED(realloc(p, huge), ENOMEM);
     REFUSED(reallocarray(p, huge, 2), ENOMEM);
+    unsigned char *theirs = __libc_realloc(__libc_malloc(100), 200);
+    memset(theirs, 1, 200);
+    free(theirs);
+    free(__libc_memalign(64, 100));
     p = reallocarray(p, 100, 10);
     CHECK(malloc_usable_size(p) >= 1000);
     free(p);
@@ -65,13 +70,15 @@ static void aligned(void) {
             CHECK((uintptr_t)q % align == 0 && (uintptr_t)r % align == 0);
             free(p); free(q); free(r);
         }
+    void *odd = memalign(24, 100), *least = memalign(0, 100);
+    CHECK(odd != NULL && (uintptr_t)odd % 32 == 0 && least != NULL);
+    free(odd); free(least);
     void *p = (void *)9;
     errno = 55;
     CHECK(posix_memalign(&p, 24, 10) == EINVAL && posix_memalign(&p, 4, 10) == EINVAL && p == (void *)9);
     CHECK(posix_memalign(&p, 64, huge) == ENOMEM && posix_memalign(&p, 1 << 30, 10) == ENOMEM && p == (void *)9);
     CHECK(errno == 55);
     REFUSED(aligned_alloc(24, 10), EINVAL);
-    REFUSED(memalign(1000, 10), EINVAL);
     REFUSED(pvalloc(huge), ENOMEM);
     size_t page = sysconf(_SC_PAGESIZE);
     void *v = valloc(10), *w = pvalloc(page + 1);

@@ -54,6 +54,11 @@ fn pool_runs() {
 }
 
 #[test]
+fn pools_runs() {
+    check(&run("pools").unwrap(), &["system", "mimalloc", "jemalloc", "snmalloc", "rpmalloc"]).unwrap();
+}
+
+#[test]
 fn step_runs() {
     check(&run("step").unwrap(), &["system", "mimalloc", "jemalloc", "snmalloc"]).unwrap();
 }

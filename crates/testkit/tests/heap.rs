@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "uses and gives back raw blocks")]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test")]
 
-use arenite_alloc::{Heap, SizeClasses};
+use arenite_alloc::{Heap, Misuse, SizeClasses};
 use arenite_core::{Resource, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -299,6 +299,8 @@ fn n10_small_blocks_with_large_alignments_take_no_mappings_of_their_own() {
 #[test]
 fn n08_blocks_without_a_layout_are_found_resized_and_freed() {
     let heap = Heap::new();
+    // SAFETY: no other thread uses this heap.
+    let at = |address: *const u8| unsafe { Heap::block_at(address) };
     let mut blocks = Vec::new();
     for size in [1, 8, 9, 16, 100, 1000, 5000, 65_536, 65_537, 300_000, 16 << 20, (16 << 20) + 1, 40 << 20] {
         for align in [8, 16, 64, 4096, 1 << 20] {
@@ -316,12 +318,9 @@ fn n08_blocks_without_a_layout_are_found_resized_and_freed() {
                             .max(size.next_multiple_of(65_536)),
                 "{size} {align} {usable}"
             );
-            assert_eq!(Heap::block_at(held.block.as_ptr()).unwrap().len(), usable);
+            assert_eq!(at(held.block.as_ptr()).unwrap().len(), usable);
             for inside in [1, usable / 2, usable - 1].into_iter().filter(|&inside| inside > 0) {
-                assert!(
-                    Heap::block_at(held.block.as_ptr().wrapping_add(inside)).is_none(),
-                    "{size} {align} {inside}"
-                );
+                assert!(at(held.block.as_ptr().wrapping_add(inside)).is_none(), "{size} {align} {inside}");
             }
             // every usable byte is the caller's
             let whole = Held { layout: Layout::from_size_align(usable, align).unwrap(), ..held };
@@ -331,7 +330,7 @@ fn n08_blocks_without_a_layout_are_found_resized_and_freed() {
         }
     }
     for other in [core::ptr::null(), 8 as *const u8, (&raw const heap).cast(), usize::MAX as *const u8] {
-        assert!(Heap::block_at(other).is_none());
+        assert!(at(other).is_none());
     }
     for (turn, held) in blocks.into_iter().enumerate() {
         let size = match turn % 4 {
@@ -371,5 +370,33 @@ fn n09_a_span_grows_into_the_units_behind_it() {
     // SAFETY: a live block, not used again.
     unsafe { heap.deallocate(moved, layout(6 << 20)) };
     behind.give(&heap);
+    assert_eq!(heap.state().live_blocks, 0);
+}
+
+#[test]
+fn n08_a_thread_with_the_smallest_stack_can_allocate() {
+    static HEAP: Heap = Heap::new();
+    for _ in 0..3 {
+        let thread = std::thread::Builder::new().stack_size(16 << 10);
+        let done = thread.spawn(|| {
+            let layout = Layout::from_size_align(100, 8).unwrap();
+            let block = HEAP.allocate(layout).map(|block| block.cast::<u8>());
+            // SAFETY: lent just now.
+            block.map(|block| unsafe { HEAP.deallocate(block, layout) }).is_ok()
+        });
+        assert!(done.unwrap().join().unwrap());
+    }
+}
+
+#[test]
+fn n08_a_large_block_is_given_back_once_and_by_its_start() {
+    let heap = Heap::new();
+    let layout = Layout::from_size_align(40 << 20, 8).unwrap();
+    let block = heap.allocate(layout).unwrap().cast::<u8>().as_ptr();
+    // SAFETY: a block that nobody uses afterwards, or an address that is no block's.
+    let free = |address: *mut u8| unsafe { heap.try_free(address) }.map_err(|report| report.misuse);
+    assert_eq!(free(block.wrapping_add(4096)), Err(Misuse::Interior));
+    assert_eq!(free(block), Ok(()));
+    assert_eq!(free(block), Err(Misuse::DoubleFree));
     assert_eq!(heap.state().live_blocks, 0);
 }

@@ -21,7 +21,7 @@ const UNKNOWN: Layout = Layout::new::<u8>();
 impl Heap {
     /// The block of whichever heap that begins at `address`, in all its usable length; `None` for every other address: null, one
     /// inside of a block, one of another allocator. O(1), reads no byte of the block. Whether it is lent at this moment is
-    /// not looked at; a heap that is dropped meanwhile must not be asked for.
+    /// not looked at.
     ///
     /// ```
     /// use arenite_alloc::Heap;
@@ -29,13 +29,19 @@ impl Heap {
     /// let heap = Heap::new();
     /// let block = Block::new_in(AllocError::layout(1000, 8)?, &heap)?;
     /// let start = block.as_ptr().as_ptr();
-    /// assert_eq!(Heap::block_at(start).unwrap().len(), 1024);
-    /// assert!(Heap::block_at(start.wrapping_add(8)).is_none());
-    /// assert!(Heap::block_at([0_u8; 8].as_ptr()).is_none());
+    /// // SAFETY: nobody else uses the heap.
+    /// let at = |address| unsafe { Heap::block_at(address) };
+    /// assert_eq!(at(start).unwrap().len(), 1024);
+    /// assert!(at(start.wrapping_add(8)).is_none());
+    /// assert!(at([0_u8; 8].as_ptr()).is_none());
     /// # Ok::<(), AllocError>(())
     /// ```
+    ///
+    /// # Safety
+    /// No other thread meanwhile gives back or grows a block at the address or within 256 MiB of it, trims the heap that has one
+    /// there, or drops that heap: what would be looked at may go.
     #[must_use]
-    pub fn block_at(address: *const u8) -> Option<NonNull<[u8]>> {
+    pub unsafe fn block_at(address: *const u8) -> Option<NonNull<[u8]>> {
         let block = NonNull::new(address.cast_mut())?;
         if !windows::begun(block.addr().get()) {
             return None;
@@ -91,9 +97,10 @@ impl Heap {
         unsafe { self.deallocate(block, UNKNOWN) };
     }
 
-    /// Gives a block back if it is one: null is nothing, and every address that is not the start of a block of some heap is refused.
-    /// Of a [hardened](Heap::hardened) heap a block that is already free is refused, too, and one that was written to beyond its
-    /// end. O(1); a hardened heap also looks at the bytes that it filled.
+    /// Gives a block back if it is one: null is nothing, and every address that is not the start of a block of some heap is refused, as is
+    /// a block with a region of its own that is already free. Of a [hardened](Heap::hardened) heap every block that is already
+    /// free is refused, and one that was written to beyond its end; of another heap a smaller block must not be given back
+    /// twice. O(1); a hardened heap also looks at the bytes that it filled.
     ///
     /// ```
     /// use arenite_alloc::{Hardening, Heap, Misuse};
@@ -114,7 +121,8 @@ impl Heap {
     /// [`MisuseReport`] with what is known of the block; nothing was freed.
     ///
     /// # Safety
-    /// If the address is that of a live block, it is one of this heap, and nobody uses it afterwards.
+    /// If the address is that of a live block, it is one of this heap, and nobody uses it afterwards; if the heap is not hardened, it is not
+    /// that of a block of at most 16 MiB that was given back. No other thread meanwhile gives back, grows or trims what is there.
     pub unsafe fn try_free(&self, address: *mut u8) -> Result<(), MisuseReport> {
         let Some(block) = NonNull::new(address) else { return Ok(()) };
         let wrong = |misuse| Err(MisuseReport::of(misuse, block.addr().get()));
@@ -133,8 +141,14 @@ impl Heap {
                 return wrong(Misuse::NotABlock);
             }
         }
-        if Self::block_at(address).is_none() {
+        // SAFETY: if it is a block it is the caller's, and stays until it is freed below; if it is none, the caller's promise.
+        if unsafe { Self::block_at(address) }.is_none() {
             return wrong(Misuse::Interior);
+        }
+        // SAFETY: as above.
+        if unsafe { kind_of(block) } == Kind::Large {
+            let central = self.central().ok_or(MisuseReport::of(Misuse::NotABlock, block.addr().get()))?;
+            return central.give_large(header_of(block).cast());
         }
         // SAFETY: the start of a block; the caller's promise.
         unsafe { self.free(block) };
@@ -174,6 +188,12 @@ impl Heap {
     /// A live block of this heap; nobody uses its old address after this returned `Ok`.
     pub unsafe fn reallocate(&self, block: NonNull<u8>, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
+        let owner = unsafe { owner_of(block) };
+        if owner & !BACK == HARDENED {
+            // SAFETY: as above.
+            return unsafe { self.reallocate_guarded(block, owner, new) };
+        }
+        // SAFETY: the caller's promise.
         let size = unsafe { self.usable_size(block) };
         // what it has room for, and does not waste half of, stays
         if new.size() <= size && new.size() >= size / 2 && block.addr().get().is_multiple_of(new.align()) {
@@ -187,6 +207,29 @@ impl Heap {
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }
         // SAFETY: the block is live and has `size` bytes; a heap finds the layout of what goes back itself.
+        unsafe { arenite_core::relocate(self, block, UNKNOWN, new, size.min(new.size())) }
+    }
+
+    /// Of a hardened heap a block always moves, so that its bounds are looked at, and filled anew behind its new size.
+    ///
+    /// # Safety
+    /// As [`Heap::reallocate`]; the block's unit is marked by `owner`.
+    #[cold]
+    unsafe fn reallocate_guarded(
+        &self,
+        block: NonNull<u8>,
+        owner: usize,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        if let (Some(central), Some(hardening)) = (self.central(), self.hardening()) {
+            // SAFETY: the caller's promise.
+            if let Err(report) = unsafe { central.look_at_guarded(hardening, block, owner) } {
+                super::guarded::end(&report);
+            }
+        }
+        // SAFETY: the caller's promise.
+        let size = unsafe { self.usable_size(block) };
+        // SAFETY: a live block of that many bytes.
         unsafe { arenite_core::relocate(self, block, UNKNOWN, new, size.min(new.size())) }
     }
 }

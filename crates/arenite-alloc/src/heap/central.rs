@@ -8,7 +8,7 @@ use super::arena::{Header, Huge, header_of, unit_of};
 use super::classes::{MOST, SizeClasses};
 use super::decay::Clock;
 use super::dry;
-use super::guarded::{self, Guard};
+use super::guarded::Guard;
 use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{KEPT, Kept, Large, Lent};
 use super::slab::{Slab, UNIT};
@@ -165,7 +165,7 @@ impl Central {
             return Some(idle);
         }
         let memory: NonNull<ThreadHeap> = Pages::new().allocate(THREAD).ok()?.cast();
-        // SAFETY: fresh memory of that layout.
+        // SAFETY: fresh memory of that layout, which comes from the system as zeroes.
         unsafe { ThreadHeap::begin(memory, self) };
         // SAFETY: just written.
         unsafe { memory.as_ref() }.older.set(state.made);
@@ -313,12 +313,15 @@ impl Central {
     }
 
     /// Takes a block with a region of its own back, and keeps it as far as the bound allows.
-    pub(super) fn give_large(&self, large: NonNull<Large>) {
+    ///
+    /// # Errors
+    /// Where it was given back before.
+    pub(super) fn give_large(&self, large: NonNull<Large>) -> Result<(), MisuseReport> {
         let mut state = self.lock();
-        // SAFETY: a live head that was just given back.
+        // SAFETY: a head, of a block that is lent or kept.
         let head = unsafe { large.as_ref() };
         if head.is_kept() {
-            guarded::end(&MisuseReport::of(Misuse::DoubleFree, Large::block(large).addr().get()));
+            return Err(MisuseReport::of(Misuse::DoubleFree, Large::block(large).addr().get()));
         }
         let bytes = head.committed();
         state.large_blocks -= 1;
@@ -330,20 +333,23 @@ impl Central {
         let most = if self.hardening.get().is_some() { 0 } else { KEPT };
         state.kept.trim(most);
         self.look_at_clock(&mut state, true);
+        Ok(())
     }
 
     /// Makes the block of `large` at least `size` bytes, where it is or by moving its OS pages.
     pub(super) fn grow_large(&self, large: NonNull<Large>, size: usize) -> Option<NonNull<u8>> {
         // SAFETY: a live head; its block is the caller's alone.
         let head = unsafe { large.as_ref() };
+        // under the lock, as figures of all blocks are read there
+        let mut state = self.lock();
         let before = head.committed();
         if head.widen(size) {
-            let mut state = self.lock();
             state.large_bytes += head.committed() - before;
             self.note_held(&mut state);
             return Some(Large::block(large));
         }
-        let huge = self.lock().huge;
+        let huge = state.huge;
+        drop(state);
         let wider = Large::reserve(size, huge)?;
         // SAFETY: a live head that nobody else has.
         let target = unsafe { wider.as_ref() };

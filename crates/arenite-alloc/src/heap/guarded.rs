@@ -59,9 +59,9 @@ impl Guard {
         calls: 0,
     };
 
-    fn caller(&mut self) -> Caller {
+    fn caller(&mut self, thread: u16) -> Caller {
         self.calls = self.calls.wrapping_add(1);
-        Caller { thread: this_thread(), call: self.calls }
+        Caller { thread, call: self.calls }
     }
 
     /// The next number (Vigna, "xorshift64*", 2016), from a seed of the system's.
@@ -139,7 +139,7 @@ impl Drop for Guard {
     }
 }
 
-/// The number of the calling thread.
+/// The number of the calling thread. Not under a lock: where this is a library, its first use in a thread may allocate.
 fn this_thread() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     thread_local! {
@@ -221,6 +221,7 @@ impl Central {
         class: usize,
         size: usize,
     ) -> Result<Option<NonNull<u8>>, MisuseReport> {
+        let thread = this_thread();
         let mut guard = self.guard.lock();
         // SAFETY: slabs in the list are live, under the lock.
         let slab = match unsafe { guard.partial[class].as_ref() } {
@@ -244,7 +245,7 @@ impl Central {
         if tag.state() == State::Free {
             Self::still_filled(hardening, &place)?;
         }
-        let caller = guard.caller();
+        let caller = guard.caller(thread);
         tag.take(size, caller);
         slab.set_used(slab.used() + 1);
         if hardening.bounds {
@@ -299,7 +300,7 @@ impl Central {
         address: NonNull<u8>,
         owner: usize,
     ) -> Result<(), MisuseReport> {
-        let number = address.addr().get();
+        let (number, thread) = (address.addr().get(), this_thread());
         let mut guard = self.guard.lock();
         // SAFETY: the caller's promise.
         let place = unsafe { Place::find(address, owner, Self::guards(hardening)) }
@@ -314,7 +315,7 @@ impl Central {
         if hardening.bounds {
             place.untouched(tag.size(), BEYOND, Misuse::WrittenBeyond)?;
         }
-        let caller = guard.caller();
+        let caller = guard.caller(thread);
         tag.free(caller);
         if hardening.poison {
             place.fill(0, POISON);
@@ -376,6 +377,29 @@ impl Central {
         drop(state);
     }
 
+    /// Whether a block of a hardened heap is one that is lent.
+    ///
+    /// # Safety
+    /// The address lies in a unit that is marked as a hardened heap's, by `owner`.
+    pub(super) unsafe fn look_at_guarded(
+        &self,
+        hardening: Hardening,
+        address: NonNull<u8>,
+        owner: usize,
+    ) -> Result<(), MisuseReport> {
+        let number = address.addr().get();
+        let _guard = self.guard.lock();
+        // SAFETY: the caller's promise.
+        let place = unsafe { Place::find(address, owner, Self::guards(hardening)) }
+            .ok_or(MisuseReport::of(Misuse::NotABlock, number))?;
+        match place.tags.tag(place.block).state() {
+            State::Fresh => Err(place.report(Misuse::NotABlock, number)),
+            State::Waiting | State::Free => Err(place.report(Misuse::DoubleFree, number)),
+            State::Lent if place.start != address => Err(place.report(Misuse::Interior, number)),
+            State::Lent => Ok(()),
+        }
+    }
+
     /// The size that a lent block of a hardened heap was asked with.
     ///
     /// # Safety
@@ -387,10 +411,30 @@ impl Central {
     }
 }
 
-/// Ends the program: it misused a hardened heap through the fast door, which has no other answer.
+/// A line of text without an allocation.
+struct Line {
+    bytes: [u8; 512],
+    len: usize,
+}
+
+impl core::fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        let text = text.as_bytes();
+        let room = self.bytes.len() - self.len;
+        let taken = text.len().min(room);
+        self.bytes[self.len..self.len + taken].copy_from_slice(&text[..taken]);
+        self.len += taken;
+        Ok(())
+    }
+}
+
+/// Ends the program: it misused a heap through the fast door, which has no other answer. Takes no lock and holds none: whoever handles
+/// the signal may allocate.
 #[cold]
 pub(super) fn end(report: &MisuseReport) -> ! {
-    use std::io::Write;
-    let _said = writeln!(std::io::stderr(), "arenite: heap misused: {report}");
+    use core::fmt::Write;
+    let mut line = Line { bytes: [0; 512], len: 0 };
+    let _written = writeln!(line, "arenite: heap misused: {report}");
+    arenite_pages::say(&line.bytes[..line.len]);
     std::process::abort()
 }

@@ -70,7 +70,8 @@ impl Hardening {
         self
     }
 
-    /// Fills what a block has beyond the size that was asked for with a pattern, and looks at it when the block is freed.
+    /// Fills what a block of at most 64 KiB has beyond the size that was asked for with a pattern, and looks at it when the block is
+    /// freed.
     #[must_use]
     pub const fn check_bounds(mut self, wanted: bool) -> Self {
         self.bounds = wanted;

@@ -10,6 +10,7 @@ use super::classes::{LARGEST, SizeClasses};
 use super::guarded::{self, HARDENED};
 use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{Large, OFFSET};
+use super::slab::UNIT;
 use super::thread_heap::{DIRECT, ThreadHeap};
 use super::threads;
 use crate::sync::plain::{AtomicPtr, AtomicU64, Ordering};
@@ -259,15 +260,23 @@ impl Heap {
         let whose = owner & !BACK;
         if whose == 0 || whose == SPAN {
             let Some(central) = self.central() else { return };
-            return if whose == SPAN {
-                central.give_span(block);
-            } else {
-                // SAFETY: a live block of this heap.
-                if unsafe { kind_of(block) } != Kind::Large {
-                    guarded::end(&MisuseReport::of(Misuse::NotABlock, block.addr().get()));
+            let wrong = |misuse| guarded::end(&MisuseReport::of(misuse, block.addr().get()));
+            if whose == SPAN {
+                // one begins at its first unit, which no other of its units has as an owner
+                if owner & BACK != 0 || !block.addr().get().is_multiple_of(UNIT) {
+                    wrong(Misuse::Interior);
                 }
-                central.give_large(header_of(block).cast::<Large>());
-            };
+                return central.give_span(block);
+            }
+            // SAFETY: a live block of this heap.
+            if unsafe { kind_of(block) } != Kind::Large {
+                wrong(Misuse::NotABlock);
+            }
+            let head = header_of(block).cast::<Large>();
+            if block != Large::block(head) {
+                wrong(Misuse::Interior);
+            }
+            return central.give_large(head).unwrap_or_else(|report| guarded::end(&report));
         }
         if whose == HARDENED {
             // SAFETY: the caller's promise; the table says whose it is.

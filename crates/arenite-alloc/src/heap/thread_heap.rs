@@ -61,27 +61,16 @@ pub(super) struct ThreadHeap {
 }
 
 impl ThreadHeap {
-    /// Makes fresh memory the slabs of a thread.
+    /// Makes fresh memory the slabs of a thread, where it lies: a thread's stack may be smaller than two of these.
     ///
     /// # Safety
-    /// `memory` is valid for writes of one, aligned, and nobody else's.
+    /// `memory` is valid for one, aligned, all zeroes, and nobody else's.
     pub(super) unsafe fn begin(memory: NonNull<Self>, central: *const Central) {
-        let list = || List { first: Cell::new(null()), last: Cell::new(null()) };
-        let fresh = Self {
-            direct: [const { Cell::new(null()) }; DIRECT / 8 + 1],
-            current: [const { Cell::new(null()) }; MOST],
-            partial: core::array::from_fn(|_| list()),
-            full: core::array::from_fn(|_| list()),
-            empty: [const { Cell::new(0) }; MOST],
-            hot: Cell::new(nothing()),
-            central: Cell::new(central),
-            answered: Cell::new(0),
-            next: Cell::new(None),
-            older: Cell::new(None),
-        };
+        // SAFETY: the caller's promise; zeroes are null, nothing and none, a value of each field.
+        let fresh = unsafe { memory.as_ref() };
         fresh.direct.iter().chain(&fresh.current).for_each(|slab| slab.set(nothing()));
-        // SAFETY: the caller's promise.
-        unsafe { memory.write(fresh) };
+        fresh.hot.set(nothing());
+        fresh.central.set(central);
     }
 
     fn central(&self) -> &Central {

@@ -142,9 +142,10 @@ pub(super) fn find(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
             let place =
                 entries.iter().position(Option::is_none).or_else(|| dead(&entries)).unwrap_or(MOST - 1);
             let old = entries[place].replace(Entry { central, life: heap.life, thread });
-            set_entries(entries);
-            // known before anything below may allocate
+            // known before anything below may allocate, as storing the table may where this is a library: the C library makes room for
+            // a thread's variables when they are first used after others were loaded
             last::set((heap.life, thread.as_ptr()));
+            set_entries(entries);
             if let Some(old) = old {
                 leave(old);
             }
@@ -201,8 +202,9 @@ fn leave(entry: Entry) {
 
 /// The thread ends. What its last destructors allocate after this begins a new table, and another call.
 pub(super) fn leave_all() {
-    last::set((0, null()));
+    // Reading the table may allocate, which finds and remembers a part: what is remembered goes last.
     let all = entries();
     set_entries([None; MOST]);
+    last::set((0, null()));
     all.into_iter().flatten().for_each(leave);
 }

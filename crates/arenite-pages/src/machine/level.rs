@@ -163,7 +163,7 @@ mod tests {
         let fixture = Fixture::new()
             .file("/proc/meminfo", "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 900 kB\n")
             .file("/proc/self/cgroup", "0::/job\n")
-            .file("/sys/fs/cgroup/cgroup.controllers", "memory\n")
+            .file("/proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n")
             .file("/sys/fs/cgroup/job/memory.max", "1000\n")
             .file("/sys/fs/cgroup/job/memory.current", "960\n")
             .file("/sys/fs/cgroup/job/memory.stat", "anon 5\ninactive_file 40\n");

@@ -139,8 +139,22 @@ pub(crate) unsafe fn advise(start: NonNull<u8>, len: usize, advice: Advice) -> R
         Advice::PageOut => libc::MADV_PAGEOUT,
         Advice::Collapse => libc::MADV_COLLAPSE,
     };
+    // SAFETY: the calling thread's own cell.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let before = unsafe { errno.read() };
     // SAFETY: the caller's promises; other advice changes no contents.
-    answer(unsafe { libc::madvise(start.as_ptr().cast(), len, number) }.into()).map(drop)
+    let answered = answer(unsafe { libc::madvise(start.as_ptr().cast(), len, number) }.into()).map(drop);
+    // an allocator that gives memory back is not to change what its caller sees
+    // SAFETY: as above.
+    unsafe { errno.write(before) };
+    answered
+}
+
+/// Writes to the standard error file, without a lock.
+pub(crate) fn say(bytes: &[u8]) {
+    // SAFETY: the call reads that many bytes.
+    let _written = unsafe { libc::write(2, bytes.as_ptr().cast(), bytes.len()) };
 }
 
 /// Keeps a range in memory; takes every OS page of it now.

@@ -191,6 +191,8 @@ pub(crate) fn wait_exceptional(_file: BorrowedFd<'_>, _timeout: Option<Duration>
     Err(Errno::NOSYS)
 }
 
+pub(crate) fn say(_bytes: &[u8]) {}
+
 pub(crate) fn wait_readable(_file: BorrowedFd<'_>, _timeout: Option<Duration>) -> Result<bool, Errno> {
     Err(Errno::NOSYS)
 }
@@ -289,6 +291,8 @@ mod tests {
         assert_eq!((processor_and_node(), pin_thread(&[])), (Err(NO), Err(NO)));
         assert_eq!((wait_exceptional(file, None), thread_faults()), (Err(NO), None));
         assert_eq!((wait_readable(file, None), event_counter().err()), (Err(NO), Some(NO)));
+        say(b"");
+        assert_eq!(OPEN_WITHOUT_WAITING, 0);
         assert_eq!(random(), None);
         assert_eq!(wait_for_child(1).map(|(status, _)| status), Err(NO));
         assert!(!bus_error::Watched::new(at, 1).is_damaged());

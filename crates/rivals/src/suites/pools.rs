@@ -22,7 +22,9 @@ use arenite_alloc::{
 use arenite_core::Resource;
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
+use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 pub(super) const CASES: &[Case] = &[
@@ -201,8 +203,11 @@ fn context(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
                 let context = AnalyticsContext::new(black_box("bench"));
                 for _ in 0..3 {
                     let mut block = context.allocate_uninit::<u64>(128).map_err(|_| Refused)?;
+                    tally::lent(1024);
+                    tally::wrote();
                     black_box(block[0].write(turn));
                 }
+                (0..3).for_each(|_| tally::freed());
                 black_box(&context);
             }
             Ok(())
@@ -212,9 +217,12 @@ fn context(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
                 let context = AnalyticsContext::new(black_box("bench"));
                 for _ in 0..3 {
                     let mut block = context.allocate_typed::<u64>(128).map_err(|_| Refused)?;
+                    tally::lent(1024);
+                    tally::wrote();
                     block[0] = turn;
                     black_box(&mut block[0]);
                 }
+                (0..3).for_each(|_| tally::freed());
                 black_box(&context);
             }
             Ok(())
@@ -333,6 +341,73 @@ fn churn<T>(
     Ok(least)
 }
 
+/// A block of a heap or of the pool, by its layout.
+trait Give {
+    fn take(&self, layout: Layout) -> Option<NonNull<u8>>;
+    fn give(&self, block: NonNull<u8>, layout: Layout);
+}
+
+impl Give for &MemoryPool {
+    fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
+        Some(Resource::allocate(*self, layout).ok()?.cast())
+    }
+
+    fn give(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: lent by `take` with this layout.
+        unsafe { self.deallocate(block, layout) };
+    }
+}
+
+/// A heap, as [`Give`].
+struct Of<H>(PhantomData<H>);
+
+impl<H: Heap> Give for Of<H> {
+    fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
+        // SAFETY: a size that is not zero.
+        NonNull::new(unsafe { H::allocator().alloc(layout) })
+    }
+
+    fn give(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: lent by `take` with this layout.
+        unsafe { H::allocator().dealloc(block.as_ptr(), layout) };
+    }
+}
+
+/// Blocks of a lender, and the steps of a churn over them.
+fn churn_of(lender: impl Give, at: fn(&[u32]) -> u32) -> Result<Reading, Refused> {
+    let times = churn(
+        || {
+            let mut sequence = Sequence(5);
+            let (mut blocks, mut bytes) = (Vec::new(), 0);
+            while bytes < POOL / 100 * 30 {
+                let size = tensor(&mut sequence);
+                let Some(block) = lender.take(layout(size)) else { break };
+                blocks.push((block, size));
+                bytes += size;
+            }
+            blocks
+        },
+        |blocks, sequence| {
+            let (block, size) = blocks.swap_remove(sequence.next() % blocks.len());
+            lender.give(block, layout(size));
+            let size = tensor(sequence);
+            blocks.push((lender.take(layout(size)).ok_or(Refused)?, size));
+            Ok(())
+        },
+        |blocks| blocks.into_iter().for_each(|(block, size)| lender.give(block, layout(size))),
+    )?;
+    Ok(Reading { cpu: Duration::from_nanos(at(&times).into()), ..Reading::default() })
+}
+
+struct Churned(fn(&[u32]) -> u32);
+
+impl Enter for Churned {
+    fn heap<H: Heap>(&self) -> Option<Contestant<'static>> {
+        let at = self.0;
+        Some(Contestant::reading(H::NAME, Side::Rival, move |_| churn_of(Of::<H>(PhantomData), at)))
+    }
+}
+
 fn churned(bench: &Bench, case: &str, at: fn(&[u32]) -> u32) -> Result<Vec<Row>, Failure> {
     let plan = Plan { units: 1, metrics: &[Metric::Cpu], rounds_of: RoundsOf::OneTurn };
     let pool = MemoryPool::new(POOL).with_alignment(64);
@@ -343,30 +418,8 @@ fn churned(bench: &Bench, case: &str, at: fn(&[u32]) -> u32) -> Result<Vec<Row>,
     unsafe { warm.write_bytes(1, POOL / 2) };
     // SAFETY: lent just now.
     unsafe { pool.deallocate(warm, layout(POOL / 2)) };
-    let figure =
-        |times: Vec<u32>| Reading { cpu: Duration::from_nanos(at(&times).into()), ..Reading::default() };
-    let own = vec![Contestant::reading("arenite", Side::Ours, |_| {
-        let times = churn(
-            || filled(&pool, 30).unwrap_or_default(),
-            |blocks, sequence| {
-                let (block, size) = blocks.swap_remove(sequence.next() % blocks.len());
-                // SAFETY: a live block of the pool.
-                unsafe { pool.deallocate(block, layout(size)) };
-                let size = tensor(sequence);
-                let block = Resource::allocate(&pool, layout(size)).map_err(|_| Refused)?;
-                blocks.push((block.cast(), size));
-                Ok(())
-            },
-            |blocks| {
-                for (block, size) in blocks {
-                    // SAFETY: a live block of the pool.
-                    unsafe { pool.deallocate(block, layout(size)) };
-                }
-            },
-        )?;
-        Ok(figure(times))
-    })];
-    bench.few().compare(case, plan, own)
+    let own = vec![Contestant::reading("arenite", Side::Ours, |_| churn_of(&pool, at))];
+    bench.few().compare(case, plan, with_heaps(own, Churned(at)))
 }
 
 fn churn_median(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
@@ -455,5 +508,16 @@ fn charge<const DEPTH: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Fai
             Ok(())
         }),
     ];
-    bench.compare(case, PLAIN, own)
+    // what no limit on several levels can cost less than
+    let alone = AtomicUsize::new(0);
+    let counter = Contestant::timed("one atomic counter", Side::Rival, |turns| {
+        let counter = black_box(&alone);
+        for _ in 0..turns {
+            let below = |used: usize| used.checked_add(100).filter(|&sum| sum <= 1 << 30);
+            counter.fetch_update(Relaxed, Relaxed, below).map_err(|_| Refused)?;
+            counter.fetch_sub(100, Relaxed);
+        }
+        Ok(())
+    });
+    bench.compare(case, PLAIN, own.into_iter().chain([counter]).collect())
 }
