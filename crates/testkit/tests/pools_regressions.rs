@@ -14,7 +14,7 @@ fn a_pool_that_is_forgotten_is_left_alone_when_its_threads_end() {
                 let heap = BoundedHeap::new(memory);
                 let pool = StratifiedMemoryPool::with_upstream("forgotten", &heap);
                 drop((0..8).map(|_| pool.allocate(60_000).unwrap()).collect::<Vec<_>>());
-                core::mem::forget(pool);
+                let _forgotten = core::mem::ManuallyDrop::new(pool);
             }
             memory.fill(core::mem::MaybeUninit::new(7));
         });
@@ -86,7 +86,7 @@ fn a_spill_keeps_its_limit_for_blocks_and_for_buffers() {
     assert!(spill.buffer::<u8>(512 << 10).is_err(), "a block does not go out");
     assert_eq!(kept.read().unwrap().len(), 512 << 10, "what is looked at is let in");
     drop(block);
-    core::mem::forget(kept.read().unwrap());
+    let _forgotten = core::mem::ManuallyDrop::new(kept.read().unwrap());
     drop(kept);
     assert_eq!((spill.state().in_use, spill.state().held), (0, 0));
 }

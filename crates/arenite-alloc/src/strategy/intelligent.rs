@@ -66,7 +66,7 @@ struct Router {
 
 #[derive(Debug)]
 enum Large {
-    Range(SharedMemoryPool),
+    Range(Box<SharedMemoryPool>),
     Local(NumaAllocator),
 }
 
@@ -95,12 +95,12 @@ impl Router {
                 // a system that places nothing has one place for all
                 _ => {
                     let pool = MemoryPool::new(RANGE.0).with_alignment(64).labelled("large");
-                    Large::Range(SharedMemoryPool::new(pool))
+                    Large::Range(Box::new(SharedMemoryPool::new(pool)))
                 }
             }
         });
         match made {
-            Large::Range(pool) => pool,
+            Large::Range(pool) => &**pool,
             Large::Local(local) => local,
         }
     }

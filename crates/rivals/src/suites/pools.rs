@@ -440,8 +440,10 @@ fn column_by_column(blocks: &[NonNull<u8>], turns: u64) -> Result<(), Refused> {
     for _ in 0..turns {
         for word in 0..WORDS {
             for block in black_box(blocks) {
-                // SAFETY: below the block's end, and written before.
-                sum = sum.wrapping_add(unsafe { block.cast::<u64>().add(word).read() });
+                // SAFETY: below the block's end.
+                let at = unsafe { block.cast::<u64>().add(word) };
+                // SAFETY: as above, and written before.
+                sum = sum.wrapping_add(unsafe { at.read() });
             }
         }
     }
