@@ -400,3 +400,45 @@ fn n08_a_large_block_is_given_back_once_and_by_its_start() {
     assert_eq!(free(block), Err(Misuse::DoubleFree));
     assert_eq!(heap.state().live_blocks, 0);
 }
+
+#[test]
+fn n09_what_a_threads_last_destructors_allocate_is_not_lost() {
+    static HEAP: Heap = Heap::new();
+    const LAYOUT: Layout = Layout::new::<[u64; 10]>();
+
+    /// Allocates, and asks to be called again for as long as the system does.
+    unsafe extern "C" fn again(key: *mut libc::c_void) {
+        let block = HEAP.allocate(LAYOUT).unwrap().cast::<u8>();
+        // SAFETY: lent just now.
+        unsafe { HEAP.deallocate(block, LAYOUT) };
+        let number = libc::pthread_key_t::try_from(key.addr() - 1).unwrap();
+        // SAFETY: the key that this is called for.
+        let _set = unsafe { libc::pthread_setspecific(number, key) };
+    }
+
+    // the heap's own call at the end of a thread is asked for first, so that it comes before the other one in each round
+    let first = HEAP.allocate(LAYOUT).unwrap().cast::<u8>();
+    let mut key = 0;
+    // SAFETY: the library writes the key.
+    assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(again)) }, 0);
+    let threads = |count: usize| {
+        for _ in 0..count {
+            std::thread::spawn(move || {
+                let block = HEAP.allocate(LAYOUT).unwrap().cast::<u8>();
+                // SAFETY: lent just now.
+                unsafe { HEAP.deallocate(block, LAYOUT) };
+                let value = core::ptr::without_provenance(key as usize + 1);
+                // SAFETY: a key that was made.
+                assert_eq!(unsafe { libc::pthread_setspecific(key, value) }, 0);
+            })
+            .join()
+            .unwrap();
+        }
+    };
+    threads(50);
+    let before = HEAP.state().held;
+    threads(500);
+    assert!(HEAP.state().held <= before + (1 << 20), "{before} {}", HEAP.state());
+    // SAFETY: lent above.
+    unsafe { HEAP.deallocate(first, LAYOUT) };
+}

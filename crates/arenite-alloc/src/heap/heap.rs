@@ -208,7 +208,7 @@ impl Heap {
         let Some(size) = Self::classed(layout) else {
             return self.take_large(layout, zeroed);
         };
-        let thread = self.thread().ok_or_else(|| self.refuse(layout))?;
+        let Some(thread) = self.thread() else { return self.take_large(layout, zeroed) };
         let block = if size <= DIRECT {
             thread.allocate_small(size)
         } else {

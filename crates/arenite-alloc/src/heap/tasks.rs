@@ -61,6 +61,13 @@ pub(super) fn call_at_end() {
     END.with(|_| ());
 }
 
+/// A model's thread ends once.
+pub(super) const fn ended() {}
+
+pub(super) const fn is_over() -> bool {
+    false
+}
+
 #[cfg(test)]
 #[expect(unsafe_code, reason = "blocks of a heap are pointers")]
 mod models {

@@ -18,9 +18,9 @@ pub(super) const MOST: usize = 8;
 pub(super) type Entries = [Option<Entry>; MOST];
 
 #[cfg(shuttle)]
-use super::tasks::{call_at_end, entries, set_entries};
+use super::tasks::{call_at_end, ended, entries, is_over, set_entries};
 #[cfg(not(shuttle))]
-use own::{call_at_end, entries, set_entries};
+use own::{call_at_end, ended, entries, is_over, set_entries};
 
 /// The table in the thread's own storage.
 #[cfg(not(shuttle))]
@@ -34,7 +34,29 @@ mod own {
         static ALL: Cell<Entries> = const { Cell::new([None; MOST]) };
     }
 
+    thread_local! {
+        static ROUNDS: Cell<u8> = const { Cell::new(0) };
+    }
+
+    /// How often the C library goes through what is to be called at the end of a thread, at most (`PTHREAD_DESTRUCTOR_ITERATIONS`).
+    const MOST_ROUNDS: u8 = 4;
+
     static LEAVING: AtThreadExit = AtThreadExit::new(leave_all);
+
+    /// A round of the thread's end is here. What others' destructors allocate after it, the next one gives up; after the last, the
+    /// thread has no part any more.
+    pub(super) fn ended() {
+        let round = ROUNDS.get() + 1;
+        ROUNDS.set(round);
+        if round < MOST_ROUNDS {
+            call_at_end();
+        }
+    }
+
+    /// Whether the last round was here.
+    pub(super) fn is_over() -> bool {
+        ROUNDS.get() >= MOST_ROUNDS
+    }
 
     pub(super) fn entries() -> Entries {
         ALL.get()
@@ -128,9 +150,13 @@ pub(super) fn last(life: u64) -> *const ThreadHeap {
     if whose == life { thread } else { null() }
 }
 
-/// The calling thread's part of a heap, found in its table or made; `None` where there is no memory for it.
+/// The calling thread's part of a heap, found in its table or made; `None` where there is no memory for it, and where the thread is over:
+/// nobody would give up what it makes now.
 #[cold]
 pub(super) fn find(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
+    if is_over() {
+        return None;
+    }
     // SAFETY: the caller borrows the heap.
     let heap = unsafe { central.as_ref() };
     let mut entries = entries();
@@ -207,4 +233,5 @@ pub(super) fn leave_all() {
     set_entries([None; MOST]);
     last::set((0, null()));
     all.into_iter().flatten().for_each(leave);
+    ended();
 }
