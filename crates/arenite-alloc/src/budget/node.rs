@@ -195,21 +195,25 @@ impl Budget {
     fn take(&self, bytes: usize) -> Result<(), &Self> {
         let mut at = self;
         loop {
-            if !at.0.add(bytes) {
+            let Some(used) = at.0.add(bytes) else {
                 self.give_below(at, bytes);
                 return Err(at);
-            }
+            };
             match &at.0.parent {
                 Some(parent) => at = parent,
-                None => break,
+                None => {
+                    at.0.reached(used);
+                    break;
+                }
             }
         }
         // what was refused above is no peak below
-        for node in self.up() {
-            let used = node.used.load(Relaxed);
-            if used > node.peak.load(Relaxed) {
-                node.peak.fetch_max(used, Relaxed);
-            }
+        let top = at;
+        at = self;
+        while !core::ptr::eq(at, top) {
+            at.0.reached(at.0.used.load(Relaxed));
+            let Some(parent) = &at.0.parent else { break };
+            at = parent;
         }
         Ok(())
     }
@@ -330,17 +334,24 @@ impl Budget {
 }
 
 impl Node {
-    /// Takes bytes if the limit allows.
+    /// Takes bytes if the limit allows; what is used then.
     #[inline]
-    fn add(&self, bytes: usize) -> bool {
+    fn add(&self, bytes: usize) -> Option<usize> {
         let limit = self.limit.load(Relaxed);
         let mut used = self.used.load(Relaxed);
         loop {
-            let Some(sum) = used.checked_add(bytes).filter(|&sum| sum <= limit) else { return false };
+            let sum = used.checked_add(bytes).filter(|&sum| sum <= limit)?;
             match self.used.compare_exchange_weak(used, sum, Relaxed, Relaxed) {
-                Ok(_) => return true,
+                Ok(_) => return Some(sum),
                 Err(now) => used = now,
             }
+        }
+    }
+
+    #[inline]
+    fn reached(&self, used: usize) {
+        if used > self.peak.load(Relaxed) {
+            self.peak.fetch_max(used, Relaxed);
         }
     }
 }
