@@ -93,7 +93,10 @@ fn fragmented(classes: SizeClasses) {
     let end = heap.state();
     assert_eq!((end.in_use, end.live_blocks), (0, 0));
     heap.defrag();
-    assert!(heap.resident().unwrap() < 2 << 20 && heap.stats().dry == 0, "{:?}", heap.state());
+    assert_eq!(heap.stats().dry, 0);
+    // of 250 MiB: the tables of two arenas, which the kernel may have moved to huge pages meanwhile, and an empty slab of each class
+    let resident = heap.resident().unwrap();
+    assert!(resident < 8 << 20, "{resident} {:?}", heap.state());
 }
 
 #[test]
