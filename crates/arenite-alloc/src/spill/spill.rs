@@ -74,6 +74,8 @@ struct Inner {
     file: Option<File>,
     gaps: Gaps,
     tick: u64,
+    /// Bytes in memory, or about to be, of what is not yet a buffer's or a block.
+    coming: usize,
     /// Blocks that stay in memory.
     blocks: usize,
     /// The most that was in memory.
@@ -110,6 +112,7 @@ impl<R: Resource> Spill<R> {
             file: None,
             gaps: Gaps::default(),
             tick: 0,
+            coming: 0,
             blocks: 0,
             peak: 0,
             stats: SpillStats::default(),
@@ -156,6 +159,7 @@ impl<R: Resource> Spill<R> {
         // SAFETY: a fresh block of that size.
         unsafe { block.write_bytes(0, layout.size()) };
         let mut inner = self.inner();
+        inner.coming -= layout.size();
         let used = inner.next_tick();
         let slot = Some(Slot { layout, block: Some(block), copy: None, used, pins: 0 });
         let number = match inner.vacant.pop() {
@@ -210,12 +214,23 @@ impl<R: Resource> Spill<R> {
             let mut inner = self.inner();
             // what this one will have counts from here on, so that no two rely on the same room
             inner.stats.resident += size;
+            inner.coming += size;
             while inner.stats.resident > self.limit {
                 match self.put_out(&mut inner) {
                     Ok(true) => {}
                     Ok(false) if pinned => break,
                     not => {
                         inner.stats.resident -= size;
+                        inner.coming -= size;
+                        if not.is_ok() && inner.coming > 0 {
+                            // what comes for others is not there yet, and may go when it is
+                            drop(inner);
+                            std::thread::yield_now();
+                            inner = self.inner();
+                            inner.stats.resident += size;
+                            inner.coming += size;
+                            continue;
+                        }
                         drop(inner);
                         return Err(not.err().unwrap_or_else(over));
                     }
@@ -232,6 +247,7 @@ impl<R: Resource> Spill<R> {
             };
             let mut inner = self.inner();
             inner.stats.resident -= size;
+            inner.coming -= size;
             if !self.put_out(&mut inner)? {
                 drop(inner);
                 return Err(SpillError::Memory(self.told(refused, layout)));
@@ -331,6 +347,7 @@ impl<R: Resource> Spill<R> {
         // SAFETY: written just now, and this call's alone.
         let bytes = unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), layout.size()) };
         let mut inner = self.inner();
+        inner.coming -= layout.size();
         let found = &mut *inner;
         let (there, copy) = found.slots[number].as_ref().map_or((None, None), |slot| (slot.block, slot.copy));
         // another thread that looks at it, too, may have been first
@@ -449,6 +466,7 @@ unsafe impl<R: Resource> Resource for Spill<R> {
             }
         })?;
         let mut inner = self.inner();
+        inner.coming -= layout.size();
         inner.stats.pinned += layout.size();
         inner.blocks += 1;
         drop(inner);
