@@ -203,8 +203,33 @@ impl Heap {
         (size <= LARGEST).then_some(size)
     }
 
-    #[inline]
-    fn take(&self, layout: Layout, zeroed: bool) -> Result<NonNull<[u8]>, AllocError> {
+    /// What most calls are: the thread used this heap last, and its slab of the class has a free block. `None` is everything else.
+    #[inline(always)]
+    fn take_at_once(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let size = Self::classed(layout)?;
+        let last = threads::last(self.life.load(Ordering::Relaxed));
+        // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
+        let thread = unsafe { last.as_ref() }?;
+        if size <= DIRECT { thread.pop_small(size) } else { thread.pop_class(self.classes.class_of(size)) }
+    }
+
+    #[inline(always)]
+    fn take(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        match self.take_at_once(layout) {
+            Some(block) => Ok(NonNull::slice_from_raw_parts(block, layout.size())),
+            None => self.take_slowly(layout, false),
+        }
+    }
+
+    fn take_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let Some(block) = self.take_at_once(layout) else { return self.take_slowly(layout, true) };
+        // SAFETY: a fresh block of at least that size, which is this call's alone.
+        unsafe { block.write_bytes(0, layout.size()) };
+        Ok(NonNull::slice_from_raw_parts(block, layout.size()))
+    }
+
+    #[inline(never)]
+    fn take_slowly(&self, layout: Layout, zeroed: bool) -> Result<NonNull<[u8]>, AllocError> {
         let Some(size) = Self::classed(layout) else {
             return self.take_large(layout, zeroed);
         };
@@ -329,12 +354,12 @@ impl Heap {
 unsafe impl Resource for Heap {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.take(layout, false)
+        self.take(layout)
     }
 
     #[inline]
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.take(layout, true)
+        self.take_zeroed(layout)
     }
 
     #[inline]
@@ -424,7 +449,7 @@ impl Default for Heap {
 unsafe impl GlobalAlloc for Heap {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.take(layout, false).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
+        self.take(layout).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
     }
 
     #[inline]
@@ -437,7 +462,7 @@ unsafe impl GlobalAlloc for Heap {
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        self.take(layout, true).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
+        self.take_zeroed(layout).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {

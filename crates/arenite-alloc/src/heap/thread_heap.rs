@@ -18,7 +18,7 @@ pub(super) const DIRECT: usize = 1024;
 /// How many full slabs are looked at for blocks that came back, before a new slab is taken.
 const LOOKS: usize = 8;
 /// How many units of empty slabs of a class a thread keeps: 512 KiB.
-const EMPTY: u32 = 8;
+const EMPTY: u32 = 64;
 
 /// A slab of no blocks, which every class begins with.
 struct Nothing(Slab);
@@ -78,27 +78,32 @@ impl ThreadHeap {
         unsafe { &*self.central.get() }
     }
 
-    /// A block of at most 1024 bytes; `size` is not zero and a multiple of the alignment.
+    /// A block of at most 1024 bytes from the slab of its class, if that has one on its list; `size` is not zero and a multiple of
+    /// the alignment.
     #[inline(always)]
-    pub(super) fn allocate_small(&self, size: usize) -> Option<NonNull<u8>> {
+    pub(super) fn pop_small(&self, size: usize) -> Option<NonNull<u8>> {
         debug_assert!(size > 0 && size <= DIRECT);
         let slab = self.direct[size.div_ceil(8)].get();
         self.hot.set(slab);
         // SAFETY: the slab is this thread's, or the one of no blocks.
-        if let Some(block) = unsafe { pop(slab) } {
-            return Some(block);
-        }
-        self.more(self.central().classes.class_of(size))
+        unsafe { pop(slab) }
     }
 
-    /// A block of a class.
-    #[inline]
-    pub(super) fn allocate_class(&self, class: usize) -> Option<NonNull<u8>> {
+    /// A block of a class from its slab, if that has one on its list.
+    #[inline(always)]
+    pub(super) fn pop_class(&self, class: usize) -> Option<NonNull<u8>> {
         // SAFETY: the slab is this thread's, or the one of no blocks.
-        match unsafe { pop(self.current[class].get()) } {
-            Some(block) => Some(block),
-            None => self.more(class),
-        }
+        unsafe { pop(self.current[class].get()) }
+    }
+
+    /// As [`ThreadHeap::pop_small`], with more slabs where that one has nothing.
+    pub(super) fn allocate_small(&self, size: usize) -> Option<NonNull<u8>> {
+        self.pop_small(size).or_else(|| self.more(self.central().classes.class_of(size)))
+    }
+
+    /// As [`ThreadHeap::pop_class`], with more slabs where that one has nothing.
+    pub(super) fn allocate_class(&self, class: usize) -> Option<NonNull<u8>> {
+        self.pop_class(class).or_else(|| self.more(class))
     }
 
     /// As [`ThreadHeap::give`], for a slab that may be the one that the last block came from. Where it is, that is predicted, and
