@@ -442,3 +442,35 @@ fn n09_what_a_threads_last_destructors_allocate_is_not_lost() {
     // SAFETY: lent above.
     unsafe { HEAP.deallocate(first, LAYOUT) };
 }
+
+#[test]
+fn n08_what_another_thread_gives_back_wrongly_ends_the_program_with_a_report() {
+    static HEAP: Heap = Heap::new();
+    let layout = Layout::from_size_align(200, 8).unwrap();
+    if let Ok(mode) = std::env::var("ARENITE_GIVES_WRONGLY") {
+        let block = HEAP.allocate(layout).unwrap().cast::<u8>().addr().get();
+        let wrongly = move || {
+            let at = |address: usize| NonNull::new(core::ptr::with_exposed_provenance_mut(address)).unwrap();
+            // SAFETY: none in two modes: what is wrong there is meant to end the program; in the third the block is given back once.
+            let give = |address| unsafe { HEAP.deallocate(at(address), layout) };
+            match mode.as_str() {
+                "twice" => [block, block].map(give).len(),
+                "inside" => [block + 8].map(give).len(),
+                _ => [block].map(give).len(),
+            }
+        };
+        std::thread::spawn(wrongly).join().unwrap();
+        std::process::exit(0);
+    }
+    let run = |mode: &str| {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "n08_what_another_thread_gives_back_wrongly_ends_the_program_with_a_report"]);
+        let output = child.env("ARENITE_GIVES_WRONGLY", mode).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(run("once").0, Some(0));
+    for (mode, report) in [("twice", "the block is already free"), ("inside", "inside a block, not its start")] {
+        let (code, said) = run(mode);
+        assert!(code.is_none() && said.contains(report), "{mode}: {code:?} {said}");
+    }
+}

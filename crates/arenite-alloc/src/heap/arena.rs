@@ -5,11 +5,13 @@
 //! as units are taken.
 #![expect(unsafe_code, reason = "keeps tables at the start of a region")]
 
+use super::hardening::Misuse;
 use super::remote::Remote;
-use super::slab::{Slab, UNIT};
+use super::slab::{Shape, Slab, UNIT};
 use super::windows;
+use crate::sync::AtomicU64;
 use crate::sync::plain::{AtomicUsize, Ordering};
-use arenite_pages::{Region, RegionOptions};
+use arenite_pages::{Region, RegionOptions, page_size};
 use core::cell::Cell;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::NonNull;
@@ -20,6 +22,10 @@ pub(super) const ARENA: usize = 256 << 20;
 pub(super) const UNITS: usize = ARENA / UNIT;
 /// Units that the tables take.
 pub(super) const HEAD: usize = size_of::<Header>().div_ceil(UNIT);
+/// Of them, those that are counted from the start: the bits of a unit are counted with the unit.
+const HEAD_COUNTED: usize = core::mem::offset_of!(Header, bits).div_ceil(UNIT);
+/// The bits of a unit's blocks, of which there are at most 8192.
+type Bits = [AtomicU64; UNIT / 8 / 64];
 /// How many units are committed at once: 2 MiB, as a large page.
 const STEP: usize = 32;
 /// From how many committed units on a heap asks for huge pages: 64 MiB, so that small programs stay small.
@@ -75,9 +81,13 @@ pub(super) struct Header {
     pub(super) dry: [Cell<u16>; UNITS],
     /// For each unit the address of its slab's owner, and in the low 12 bits how many units before it the slab begins.
     pub(super) owners: [AtomicUsize; UNITS],
-    /// For the first unit of each slab the blocks that other threads gave back.
+    /// For the first unit of each slab which words of its bits say that other threads gave blocks back.
     pub(super) remote: [Remote; UNITS],
     pub(super) slabs: [Slab; UNITS],
+    /// For the first unit of each slab the size of its blocks, for threads that do not own it.
+    shapes: [Cell<Shape>; UNITS],
+    /// For the first unit of each slab a bit for each block, see `remote`. Memory is found for it where it is first touched.
+    bits: [Bits; UNITS],
 }
 
 impl core::fmt::Debug for Header {
@@ -142,7 +152,7 @@ impl Header {
             set(&header.free, unit, true);
         }
         (0..HEAD).for_each(|unit| set(&header.committed, unit, true));
-        header.committed_units.set(HEAD);
+        header.committed_units.set(HEAD_COUNTED);
         let slot: *mut MaybeUninit<Region> =
             base.as_ptr().cast::<u8>().wrapping_add(core::mem::offset_of!(Self, region)).cast();
         // SAFETY: the field of the tables just made, which nobody reads yet.
@@ -178,6 +188,35 @@ impl Header {
     pub(super) fn unit(&self, unit: usize) -> NonNull<u8> {
         let base = self.region().as_ptr();
         NonNull::new(base.as_ptr().wrapping_add(unit * UNIT)).unwrap_or(base)
+    }
+
+    /// Makes the units from `first` on a slab of blocks of a class, or a span.
+    pub(super) fn begin_slab(&self, first: usize, units: usize, class: usize, block: usize) -> &Slab {
+        let slab = &self.slabs[first];
+        self.shapes[first].set(slab.begin(self.unit(first), units, class, block));
+        slab
+    }
+
+    /// Takes a block back that is not the calling thread's, for the owner of its slab, which begins with the unit `first`. False: no
+    /// block begins there, or it was given back before.
+    #[inline]
+    pub(super) fn give_remote(&self, first: usize, block: NonNull<u8>) -> Result<(), Misuse> {
+        let offset = (block.addr().get() & (ARENA - 1)) - first * UNIT;
+        let block = self.shapes[first].get().block_at(offset).ok_or(Misuse::Interior)?;
+        self.remote[first].push(&self.bits[first], block).then_some(()).ok_or(Misuse::DoubleFree)
+    }
+
+    /// How many blocks of a slab other threads gave back.
+    pub(super) fn remote_count(&self, first: usize) -> u32 {
+        self.remote[first].count(&self.bits[first])
+    }
+
+    /// Takes the blocks that other threads gave back: each word's first block and its bits, from the last to the first.
+    #[inline]
+    pub(super) fn take_remote(&self, first: usize, visit: impl FnMut(usize, u64)) {
+        if !self.remote[first].is_empty() {
+            self.remote[first].take(&self.bits[first], visit);
+        }
     }
 
     /// Takes `count` free units in a row, the first a multiple of `step`, and commits them; the first one's number.
@@ -291,11 +330,23 @@ impl Header {
             if from < to && unsafe { self.region().discard(from * UNIT, (to - from) * UNIT) }.is_ok() {
                 (from..to).for_each(|unit| set(&self.committed, unit, false));
                 self.committed_units.set(self.committed_units.get() - (to - from));
-                gone += (to - from) * UNIT;
+                gone += (to - from) * (UNIT + size_of::<Bits>());
+                self.discard_bits(from..to);
             }
             unit = end;
         }
         gone
+    }
+
+    /// The bits of free units are all zero, as is what the system finds for memory that is dropped.
+    fn discard_bits(&self, units: core::ops::Range<usize>) {
+        let at = |unit: usize| core::mem::offset_of!(Self, bits) + unit * size_of::<Bits>();
+        let page = page_size();
+        let (from, to) = (at(units.start).next_multiple_of(page), at(units.end) / page * page);
+        if from < to {
+            // SAFETY: zeroes are what they hold, and nobody has a block whose bit would be set meanwhile.
+            let _gone = unsafe { self.region().discard(from, to - from) };
+        }
     }
 
     /// Remembers which units are free at this moment.
@@ -344,9 +395,9 @@ impl Header {
         self.free.iter().map(|word| word.get().count_ones() as usize).sum()
     }
 
-    /// Bytes that are committed and not dry, the tables' among them.
+    /// Bytes that are committed and not dry, the tables' among them, and the bits of committed units.
     pub(super) fn held(&self) -> usize {
-        (self.committed_units.get() * UNIT).saturating_sub(self.dry_bytes.load(Ordering::Relaxed))
+        (self.committed_units.get() * (UNIT + size_of::<Bits>())).saturating_sub(self.dry_bytes.load(Ordering::Relaxed))
     }
 }
 

@@ -7,7 +7,8 @@
 use super::Heap;
 use super::arena::{header_of, owner_of, unit_of};
 use super::central::{ABANDONED, BACK, SPAN};
-use super::guarded::HARDENED;
+use super::guarded::{self, HARDENED};
+use super::hardening::MisuseReport;
 use super::slab::Node;
 use super::threads;
 use crate::sync::plain::Ordering;
@@ -99,23 +100,26 @@ impl Heap {
                     || block == blocks[at]
             };
             let run = &blocks[at..at + blocks[at..].iter().take_while(same).count().max(1)];
-            for pair in run.windows(2) {
-                // SAFETY: a live block that the caller gives up.
-                unsafe { pair[0].cast::<Node>().write(Node { next: Cell::new(pair[1].cast().as_ptr()) }) };
-            }
-            let (first, last) = (run[0].cast(), run[run.len() - 1].cast());
-            let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
             // SAFETY: a block with an owner lies in an arena whose tables are whole.
             let header = unsafe { slab.0.as_ref() };
             let last_used = threads::last(self.life.load(Ordering::Relaxed));
             if owner & !BACK == last_used.addr() && !last_used.is_null() {
                 // SAFETY: the calling thread's part of this heap.
                 let thread = unsafe { &*last_used };
+                for pair in run.windows(2) {
+                    // SAFETY: a live block that the caller gives up.
+                    unsafe { pair[0].cast::<Node>().write(Node { next: Cell::new(pair[1].cast().as_ptr()) }) };
+                }
+                let (first, last) = (run[0].cast(), run[run.len() - 1].cast());
+                let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
                 // SAFETY: a chain of live blocks of this thread's slab, which the caller gives up.
                 unsafe { thread.give_chain(&header.slabs[slab.1], first, last, count) };
             } else {
-                // SAFETY: the same, of a slab of another's.
-                unsafe { header.remote[slab.1].push_chain(first, last, count) };
+                for &block in run {
+                    if let Err(misuse) = header.give_remote(slab.1, block) {
+                        guarded::end(&MisuseReport::of(misuse, block.addr().get()));
+                    }
+                }
             }
             at += run.len();
         }

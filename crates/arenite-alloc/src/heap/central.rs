@@ -199,8 +199,7 @@ impl Central {
         let (header, first) = state.units(units, 1)?;
         // SAFETY: arenas live as long as their heap.
         let header = unsafe { header.as_ref() };
-        let slab = &header.slabs[first];
-        slab.begin(header.unit(first), units, class, block);
+        let slab = header.begin_slab(first, units, class, block);
         own(slab, owner);
         self.note_held(&mut state);
         drop(state);
@@ -236,7 +235,7 @@ impl Central {
             let (header, first) = state.units(units, align.div_ceil(UNIT))?;
             // SAFETY: arenas live as long as their heap.
             let header = unsafe { header.as_ref() };
-            header.slabs[first].begin(header.unit(first), units, 0, UNIT);
+            header.begin_slab(first, units, 0, UNIT);
             header.owners[first].store(SPAN, Ordering::Relaxed);
             state.large_blocks += 1;
             state.large_bytes += units * UNIT;

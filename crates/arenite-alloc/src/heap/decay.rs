@@ -72,9 +72,9 @@ impl Central {
         }
     }
 
-    /// One look at the time, for the thread that does nothing else.
-    fn tick(&self) {
-        self.look(&mut self.lock());
+    /// One look at the time, for those that have nothing else to do here.
+    pub(super) fn tick(&self) {
+        self.look_at_clock(&mut self.lock(), true);
     }
 }
 

@@ -318,8 +318,11 @@ impl Heap {
         match unsafe { last.as_ref() } {
             // SAFETY: the table says that the slab is this thread's; the block is live and given up.
             Some(thread) if whose == last.addr() => unsafe { thread.give(&header.slabs[first], block) },
-            // SAFETY: a live block of the slab that begins there, and the caller gives it up.
-            _ => unsafe { header.remote[first].push(block) },
+            _ => {
+                if let Err(misuse) = header.give_remote(first, block) {
+                    guarded::end(&MisuseReport::of(misuse, block.addr().get()));
+                }
+            }
         }
     }
 

@@ -1,73 +1,100 @@
-//! The blocks of one slab that other threads gave back.
+//! The blocks of one slab that other threads gave back: a bit for each.
 //!
-//! Rests on one atomic word: the newest block's address in its low 48 bits, the number of blocks above. Any thread pushes,
-//! the slab's owner takes all at once; nobody takes one of many, so a block cannot come back between two looks at it (the
-//! stack of Treiber, 1986, without its weakness).
-#![expect(unsafe_code, reason = "threads a list through blocks that were given back")]
+//! Rests on atomic words. Any thread sets the bit of a block, the slab's owner takes all bits of a word at once. A block that is
+//! given back is not touched, so its memory stays in the cache of whoever used it, and the owner, who has the whole word, puts
+//! all of them on its list without waiting for one to tell of the next. (Lists through the blocks, as most heaps have them, cost
+//! two transfers of a cache line a block where the two threads are on two cores, and the owner's are one after the other.)
+//! A bit that is set already is a block that was given back twice.
 
-use super::slab::Node;
 use crate::sync::{AtomicU64, Ordering};
-use core::cell::Cell;
-use core::ptr::{NonNull, null_mut};
 
-const ADDRESS: u64 = (1 << 48) - 1;
+/// Bits of a word.
+const WORD: usize = 64;
+/// Words that one bit of [`Remote`] stands for: a slab of the smallest blocks has 128.
+const GROUP: usize = 2;
 
-/// A list of blocks with their number. Zero is empty.
+/// Which words have bits. Zero is none.
 #[derive(Debug, Default)]
 pub(super) struct Remote(AtomicU64);
 
 impl Remote {
-    /// Puts a block on the list. Lock-free.
+    /// Says that a block was given back; false where that was said before, and nothing changes. Wait-free.
     ///
-    /// # Safety
-    /// The block is live, at least 8 bytes, aligned to 8, and nobody uses it afterwards.
-    pub(super) unsafe fn push(&self, block: NonNull<u8>) {
-        // SAFETY: the caller's promise, of a chain of one.
-        unsafe { self.push_chain(block.cast(), block.cast(), 1) };
+    /// `words` are the slab's, with a bit for each of its blocks.
+    #[inline]
+    pub(super) fn push(&self, words: &[AtomicU64], block: usize) -> bool {
+        let bit = 1 << (block % WORD);
+        self.push_all(words, block / WORD, bit) & bit == 0
     }
 
-    /// Puts a chain of `count` blocks on the list, from `first` to `last`, each but the last with the next one in it.
-    ///
-    /// # Safety
-    /// As [`Remote::push`], for each of them.
-    pub(super) unsafe fn push_chain(&self, first: NonNull<Node>, last: NonNull<Node>, count: u32) {
-        let address = first.as_ptr().expose_provenance() as u64;
-        debug_assert!(address <= ADDRESS, "an address of more than 48 bits");
-        let mut old = self.0.load(Ordering::Relaxed);
-        loop {
-            let next = core::ptr::with_exposed_provenance_mut(address_of(old));
-            // SAFETY: the block is this call's until the exchange below succeeds.
-            unsafe { last.write(Node { next: Cell::new(next) }) };
-            let new = address | ((old & !ADDRESS).wrapping_add(u64::from(count) << 48));
-            match self.0.compare_exchange_weak(old, new, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(now) => old = now,
+    /// The same for the blocks of one word; which of them were there before.
+    #[inline]
+    pub(super) fn push_all(&self, words: &[AtomicU64], word: usize, bits: u64) -> u64 {
+        let before = words[word].fetch_or(bits, Ordering::Release);
+        if before == 0 {
+            // Whoever finds the word empty says so, after the word has bits: the owner that takes them before needs not be told, and
+            // one that takes none of them is told later.
+            self.0.fetch_or(1 << (word / GROUP), Ordering::Release);
+        }
+        before & bits
+    }
+
+    /// Whether no block came back.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    /// Takes all: `visit` is called with each word's first block and its bits, from the last word to the first.
+    pub(super) fn take(&self, words: &[AtomicU64], mut visit: impl FnMut(usize, u64)) {
+        let mut groups = self.0.swap(0, Ordering::Acquire);
+        while let Some(group) = groups.checked_ilog2() {
+            groups ^= 1 << group;
+            let first = group as usize * GROUP;
+            for word in (first..(first + GROUP).min(words.len())).rev() {
+                if words[word].load(Ordering::Relaxed) != 0 {
+                    visit(word * WORD, words[word].swap(0, Ordering::Acquire));
+                }
             }
         }
     }
 
-    /// Takes the whole list: its newest block, and how many there are.
-    #[inline]
-    pub(super) fn take(&self) -> (*mut Node, u32) {
-        if self.0.load(Ordering::Relaxed) == 0 {
-            return (null_mut(), 0);
+    /// How many blocks came back.
+    pub(super) fn count(&self, words: &[AtomicU64]) -> u32 {
+        let mut groups = self.0.load(Ordering::Relaxed);
+        let mut count = 0;
+        while let Some(group) = groups.checked_ilog2() {
+            groups ^= 1 << group;
+            let first = group as usize * GROUP;
+            let words = words.iter().skip(first).take(GROUP);
+            count += words.map(|word| word.load(Ordering::Relaxed).count_ones()).sum::<u32>();
         }
-        let all = self.0.swap(0, Ordering::Acquire);
-        (core::ptr::with_exposed_provenance_mut(address_of(all)), count_of(all))
-    }
-
-    /// How many blocks are on it.
-    pub(super) fn count(&self) -> u32 {
-        count_of(self.0.load(Ordering::Relaxed))
+        count
     }
 }
 
-fn address_of(word: u64) -> usize {
-    usize::try_from(word & ADDRESS).unwrap_or(0)
-}
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
 
-fn count_of(word: u64) -> u32 {
-    u32::try_from(word >> 48).unwrap_or(0)
+    #[test]
+    fn a_block_that_comes_back_twice_is_told_of() {
+        let (remote, words) = (Remote::default(), [const { AtomicU64::new(0) }; 5]);
+        for block in [0, 63, 64, 200, 319] {
+            assert!(remote.push(&words, block));
+            assert!(!remote.push(&words, block));
+        }
+        assert_eq!(remote.push_all(&words, 3, 1 << 8 | 1 << 9), 1 << 8);
+        assert_eq!(remote.count(&words), 6);
+        let mut taken = Vec::new();
+        remote.take(&words, |first, bits| {
+            taken.extend((0..WORD).filter(|bit| bits >> bit & 1 == 1).map(|bit| first + bit));
+        });
+        taken.sort_unstable();
+        assert_eq!(taken, [0, 63, 64, 200, 201, 319]);
+        assert!(remote.is_empty() && remote.count(&words) == 0);
+        assert!(remote.push(&words, 200));
+    }
 }
 
 #[cfg(all(test, loom))]
@@ -76,44 +103,38 @@ mod loom_models {
     use loom::sync::Arc;
     use loom::thread;
 
-    /// The numbers on a taken chain, and how many there were said to be.
-    fn numbers((first, count): (*mut Node, u32), base: usize) -> (Vec<usize>, u32) {
-        let (mut found, mut at) = (Vec::new(), first);
-        while let Some(node) = NonNull::new(at) {
-            found.push((node.addr().get() - base) / size_of::<[u64; 2]>());
-            // SAFETY: nodes of the array below, which were pushed.
-            at = unsafe { node.as_ref() }.next.get();
-        }
-        (found, count)
+    fn taken(remote: &Remote, words: &[AtomicU64], into: &mut Vec<usize>) {
+        remote.take(words, |first, bits| {
+            into.extend((0..WORD).filter(|bit| bits >> bit & 1 == 1).map(|bit| first + bit));
+        });
+    }
+
+    fn model(given: [[usize; 2]; 2]) {
+        loom::model(move || {
+            let shared = Arc::new((Remote(AtomicU64::new(0)), [0, 0, 0].map(AtomicU64::new)));
+            let threads = given.map(|blocks| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || blocks.map(|block| assert!(shared.0.push(&shared.1, block))))
+            });
+            let mut all = Vec::new();
+            taken(&shared.0, &shared.1, &mut all);
+            threads.map(|thread| thread.join().unwrap());
+            assert_eq!(shared.0.count(&shared.1) as usize + all.len(), 4);
+            taken(&shared.0, &shared.1, &mut all);
+            all.sort_unstable();
+            let mut expected = given.concat();
+            expected.sort_unstable();
+            assert_eq!(all, expected);
+        });
     }
 
     #[test]
-    fn loom_every_block_given_back_is_taken_once_and_counted() {
-        loom::model(|| {
-            let blocks = Box::leak(Box::new([[0_u64; 2]; 4]));
-            let base = NonNull::from(&mut *blocks).cast::<u8>();
-            let block =
-                move |index: usize| base.map_addr(|base| base.saturating_add(index * size_of::<[u64; 2]>()));
-            let remote = Arc::new(Remote(AtomicU64::new(0)));
-            let (one, two) = (Arc::clone(&remote), block(0).as_ptr().expose_provenance());
-            let other = thread::spawn(move || {
-                let start: *mut u8 = core::ptr::with_exposed_provenance_mut(two);
-                for index in 0..2 {
-                    let block = NonNull::new(start.wrapping_add(index * size_of::<[u64; 2]>())).unwrap();
-                    // SAFETY: two words of the array, which nobody else uses.
-                    unsafe { one.push(block) };
-                }
-            });
-            let mut taken = numbers(remote.take(), base.addr().get());
-            // SAFETY: as above.
-            unsafe { remote.push(block(2)) };
-            other.join().unwrap();
-            let rest = numbers(remote.take(), base.addr().get());
-            taken.0.extend(rest.0);
-            taken.0.sort_unstable();
-            assert_eq!((taken.0, taken.1 + rest.1), (vec![0, 1, 2], 3));
-            // SAFETY: leaked above, and no thread is left.
-            drop(unsafe { Box::from_raw(core::ptr::from_mut(blocks)) });
-        });
+    fn loom_blocks_of_one_word_given_back_by_two_threads_are_taken_once_and_counted() {
+        model([[0, 1], [2, 3]]);
+    }
+
+    #[test]
+    fn loom_blocks_of_two_words_and_two_groups_are_taken_once_and_counted() {
+        model([[0, 70], [1, 130]]);
     }
 }

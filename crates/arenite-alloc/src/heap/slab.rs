@@ -15,6 +15,31 @@ pub(super) const UNIT: usize = 64 << 10;
 /// How many bytes of blocks are carved at once.
 const CARVE: usize = 4096;
 
+/// The blocks of a slab for everybody but its owner: their size, and what an offset is multiplied by to find which one it is in. Zero:
+/// no slab.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct Shape {
+    size: u32,
+    inverse: u32,
+}
+
+impl Shape {
+    /// `size` is a multiple of 8, at most 64 KiB.
+    fn of(size: u32) -> Self {
+        // rounded up: the error is below `size` in 2^32, so below one block in an offset of less than 2^32 / size blocks
+        let inverse = if size == 0 { 0 } else { (1_u64 << 32).div_ceil(u64::from(size)) };
+        Self { size, inverse: u32::try_from(inverse).unwrap_or(0) }
+    }
+
+    /// Which block begins at this offset from the slab's start, in bytes; `None`: none does.
+    #[inline]
+    pub(super) fn block_at(self, offset: usize) -> Option<usize> {
+        let block = offset as u64 * u64::from(self.inverse) >> 32;
+        (block * u64::from(self.size) == offset as u64 && self.size > 0).then_some(block as usize)
+    }
+}
+
 /// A free block: it holds the next one.
 #[derive(Debug)]
 #[repr(C)]
@@ -74,7 +99,8 @@ impl Slab {
     }
 
     /// Makes it a slab of `units` units at `start` with blocks of `block` bytes.
-    pub(super) fn begin(&self, start: NonNull<u8>, units: usize, class: usize, block: usize) {
+    /// Its shape.
+    pub(super) fn begin(&self, start: NonNull<u8>, units: usize, class: usize, block: usize) -> Shape {
         let narrow = |number: usize| u32::try_from(number).unwrap_or(0);
         self.start.set(start.as_ptr());
         self.units.set(u16::try_from(units).unwrap_or(0));
@@ -85,6 +111,7 @@ impl Slab {
         self.next.set(null());
         self.previous.set(null());
         self.begin_again();
+        Shape::of(self.block.get())
     }
 
     /// Forgets the list: every block is free and none carved. No slot is dry.
@@ -166,5 +193,28 @@ impl Slab {
         self.free.set(first.as_ptr());
         self.carved.set(carved + count);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::classes::SizeClasses;
+    use super::*;
+
+    #[test]
+    fn a_block_is_found_by_its_offset_and_nothing_between_two_is_one() {
+        for table in [SizeClasses::Fine, SizeClasses::Binary] {
+            for size in (0..table.count()).map(|class| table.size_of(class)) {
+                let shape = Shape::of(u32::try_from(size).unwrap());
+                let units = if size <= UNIT / 8 { 1 } else { 8 };
+                for block in 0..units * UNIT / size {
+                    assert_eq!(shape.block_at(block * size), Some(block), "{size}");
+                    for between in [1, size / 2, size - 1].into_iter().filter(|&between| between > 0) {
+                        assert_eq!(shape.block_at(block * size + between), None, "{size}");
+                    }
+                }
+            }
+        }
+        assert_eq!(Shape::of(0).block_at(0), None);
     }
 }

@@ -135,7 +135,7 @@ fn each_slab(header: &Header, mut visit: impl FnMut(&Slab, u32)) {
     for unit in HEAD..UNITS {
         let owner = header.owners[unit].load(Ordering::Relaxed);
         if owner & BACK == 0 && owner != 0 && owner != SPAN {
-            visit(&header.slabs[unit], header.remote[unit].count());
+            visit(&header.slabs[unit], header.remote_count(unit));
         }
     }
 }

@@ -17,7 +17,9 @@ use core::ptr::{NonNull, null};
 pub(super) const DIRECT: usize = 1024;
 /// How many full slabs are looked at for blocks that came back, before a new slab is taken.
 const LOOKS: usize = 8;
-/// How many units of empty slabs of a class a thread keeps: 512 KiB.
+/// After how many slabs that became empty and were kept the thread looks at the time.
+const LOOK: u32 = 16;
+/// How many units of empty slabs a thread keeps: 4 MiB.
 const EMPTY: u32 = 64;
 
 /// A slab of no blocks, which every class begins with.
@@ -47,8 +49,11 @@ pub(super) struct ThreadHeap {
     current: [Cell<*const Slab>; MOST],
     partial: [List; MOST],
     full: [List; MOST],
-    /// Empty slabs in `partial`.
+    /// Units of empty slabs in `partial`, by class, and in all.
     empty: [Cell<u32>; MOST],
+    empty_in_all: Cell<u32>,
+    /// How often a slab became empty and was kept.
+    emptied: Cell<u32>,
     /// The slab that the last block came from.
     hot: Cell<*const Slab>,
     pub(super) central: Cell<*const Central>,
@@ -203,13 +208,20 @@ impl ThreadHeap {
             self.partial[class].push_front(slab, Place::Partial);
         }
         if slab.used() == 0 {
-            if (self.empty[class].get() + 1) * u32::from(slab.units.get()) > EMPTY {
+            let units = u32::from(slab.units.get());
+            if self.empty_in_all.get() + units > EMPTY {
                 self.partial[class].remove(slab);
                 self.central().give_slab(slab);
             } else {
-                self.empty[class].set(self.empty[class].get() + 1);
+                self.empty[class].set(self.empty[class].get() + units);
+                self.empty_in_all.set(self.empty_in_all.get() + units);
                 dry::forget(slab);
                 slab.begin_again();
+                // who never comes to the heap's lock for slabs comes for the time
+                self.emptied.set(self.emptied.get().wrapping_add(1));
+                if self.emptied.get().is_multiple_of(LOOK) {
+                    self.central().tick();
+                }
             }
         }
     }
@@ -252,7 +264,9 @@ impl ThreadHeap {
         let slab = unsafe { self.partial[class].first.get().as_ref() }?;
         self.partial[class].remove(slab);
         if slab.used() == 0 {
-            self.empty[class].set(self.empty[class].get().saturating_sub(1));
+            let units = u32::from(slab.units.get()).min(self.empty[class].get());
+            self.empty[class].set(self.empty[class].get() - units);
+            self.empty_in_all.set(self.empty_in_all.get() - units);
         }
         Some(slab)
     }
@@ -295,6 +309,11 @@ impl ThreadHeap {
         }
     }
 
+    /// None of a class are empty any more.
+    fn no_empty(&self, class: usize) {
+        self.empty_in_all.set(self.empty_in_all.get() - self.empty[class].replace(0));
+    }
+
     /// Gives up every slab: empty ones to the heap, others for the next thread that needs their class.
     pub(super) fn leave(&self) {
         for class in 0..MOST {
@@ -310,7 +329,7 @@ impl ThreadHeap {
                     self.central().abandon(slab);
                 }
             }
-            self.empty[class].set(0);
+            self.no_empty(class);
         }
         self.direct.iter().for_each(|direct| direct.set(nothing()));
     }
@@ -349,7 +368,7 @@ impl ThreadHeap {
                     }
                 }
             }
-            self.empty[class].set(0);
+            self.no_empty(class);
         }
         gone
     }
@@ -373,7 +392,7 @@ impl ThreadHeap {
                     self.central().give_slab(slab);
                 }
             }
-            self.empty[class].set(0);
+            self.no_empty(class);
         }
     }
 
@@ -424,23 +443,23 @@ fn refill(slab: &Slab) -> bool {
     collect(slab) > 0 || unsafe { slab.carve() } || dry::wet(slab)
 }
 
-/// Puts what other threads gave back on the slab's list. How many blocks.
+/// Puts what other threads gave back on the slab's list, in the order of their addresses. How many blocks.
 pub(super) fn collect(slab: &Slab) -> u32 {
     let Some(start) = NonNull::new(slab.start()) else { return 0 };
-    let header: NonNull<Header> = header_of(start);
     // SAFETY: a slab lies in an arena of a live heap.
-    let remote = &unsafe { header.as_ref() }.remote[unit_of(start)];
-    let (first, count) = remote.take();
-    let mut at = first;
-    while let Some(node) = NonNull::new(at) {
-        // SAFETY: blocks that were given back hold nodes, and `take` made the chain this thread's.
-        let next = &unsafe { node.as_ref() }.next;
-        at = next.get();
-        if at.is_null() {
-            next.set(slab.free.get());
-            slab.free.set(first);
+    let header: &Header = unsafe { header_of(start).as_ref() };
+    let (size, mut count) = (slab.block.get() as usize, 0);
+    header.take_remote(unit_of(start), |first, mut bits| {
+        count += bits.count_ones();
+        while let Some(bit) = bits.checked_ilog2() {
+            bits ^= 1 << bit;
+            let offset = (first + bit as usize) * size;
+            let node: NonNull<Node> = start.map_addr(|start| start.saturating_add(offset)).cast();
+            // SAFETY: a block of the slab that its holder gave up, at least 8 bytes and aligned to 8; its bit made it this thread's.
+            unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
+            slab.free.set(node.as_ptr());
         }
-    }
+    });
     slab.set_used(slab.used() - count);
     count
 }

@@ -24,8 +24,9 @@ pub(super) const CASES: &[Case] = &[
     ("10,000 taken, then all freed, 64 B", many::<64>),
     ("10,000 taken, then all freed, 256 B", many::<256>),
     ("10,000 taken, then all freed, 1 KiB", many::<1024>),
-    ("10,000 live, one of 8 B to 64 KiB freed, another taken", |bench, case| mixed(bench, case, 1)),
-    ("the same by two threads", |bench, case| mixed(bench, case, 2)),
+    ("10,000 live, one of 8 B to 64 KiB freed, another taken", |bench, case| mixed(bench, case, Mixed(1))),
+    ("the same by two threads", |bench, case| mixed(bench, case, Mixed(2))),
+    ("the same by one, of what another thread has just taken", |bench, case| mixed(bench, case, Inherited)),
     ("one thread takes, another frees, 256 B", across),
     ("allocate, touch, free, 1 MiB", |bench, case| tensor(bench, case, 1 << 20)),
     ("allocate, touch, free, 64 MiB", |bench, case| tensor(bench, case, 64 << 20)),
@@ -175,6 +176,9 @@ impl<H: Heap> Drop for Churn<H> {
     }
 }
 
+/// Steps before those that count, as many as ten times the live blocks: what the first steps find fresh is long used then.
+const SETTLED: u32 = 10 * MANY / STEPS;
+
 struct Mixed(usize);
 
 impl Enter for Mixed {
@@ -182,18 +186,37 @@ impl Enter for Mixed {
         let threads = self.0;
         Contestant::reading(H::NAME, side, move |turns| {
             let share = MANY / u32::try_from(threads).unwrap_or(1);
-            let parts: Result<Vec<Churn<H>>, Refused> =
-                (1..=threads as u64).map(|seed| Churn::begin(seed, share)).collect();
-            let mut parts = parts?;
-            round(parts.iter_mut().collect(), turns, |part: &mut &mut Churn<H>, turns| {
+            let parts = (1..=threads as u64).map(|seed| (seed, None)).collect();
+            round(parts, turns, |(seed, part): &mut (u64, Option<Churn<H>>), turns| {
+                let part = match part {
+                    Some(part) => part,
+                    None => {
+                        let part = part.insert(Churn::begin(*seed, share)?);
+                        (0..SETTLED).try_for_each(|_| part.turn())?;
+                        part
+                    }
+                };
                 (0..turns).try_for_each(|_| part.turn())
             })
         })
     }
 }
 
-fn mixed(bench: &Bench, case: &str, threads: usize) -> Result<Vec<Row>, Failure> {
-    bench.compare(case, plan(STEPS, RoundsOf::Time(10)), all(Mixed(threads)))
+struct Inherited;
+
+impl Enter for Inherited {
+    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
+        Contestant::reading(H::NAME, side, move |turns| {
+            let mut part = Churn::<H>::begin(1, MANY)?;
+            round(vec![&mut part], turns, |part: &mut &mut Churn<H>, turns| {
+                (0..turns).try_for_each(|_| part.turn())
+            })
+        })
+    }
+}
+
+fn mixed(bench: &Bench, case: &str, enter: impl Enter) -> Result<Vec<Row>, Failure> {
+    bench.compare(case, plan(STEPS, RoundsOf::Time(10)), all(enter))
 }
 
 /// Blocks in a message from one thread to the other.
