@@ -434,6 +434,17 @@ impl State {
         gone
     }
 
+    /// Every thread heap that was made.
+    pub(super) fn each_thread(&self, mut visit: impl FnMut(&ThreadHeap)) {
+        let mut at = self.made;
+        while let Some(thread) = at {
+            // SAFETY: thread heaps live as long as their heap; what is read of others' is atomic or the lock's.
+            let thread = unsafe { thread.as_ref() };
+            visit(thread);
+            at = thread.older.get();
+        }
+    }
+
     pub(super) fn each_arena(&self, mut visit: impl FnMut(&Header)) {
         let mut at = self.arenas;
         while let Some(header) = at {

@@ -5,7 +5,7 @@
 use super::Heap;
 use super::arena::{HEAD, Header, UNITS};
 use super::central::{BACK, Central, SPAN, State};
-use super::classes::MOST;
+use super::classes::{MOST, SizeClasses};
 use super::slab::{Slab, UNIT};
 use crate::sync::plain::Ordering;
 use arenite_core::ResourceState;
@@ -97,7 +97,7 @@ impl State {
         held
     }
 
-    fn sums(&self) -> Sums {
+    fn sums(&self, classes: SizeClasses) -> Sums {
         let mut sums = Sums {
             in_use: self.large_bytes,
             live: self.large_blocks,
@@ -115,6 +115,17 @@ impl State {
                 class.live_blocks += blocks;
                 class.capacity += slab.capacity() as usize;
             })
+        });
+        // blocks that wait for the next request are lent for their slabs alone
+        self.each_thread(|thread| {
+            for (class, found) in sums.classes.iter_mut().enumerate() {
+                let waiting = (thread.waiting(class) as usize).min(found.live_blocks);
+                if waiting > 0 {
+                    found.live_blocks -= waiting;
+                    sums.live -= waiting;
+                    sums.in_use -= waiting * classes.size_of(class);
+                }
+            }
         });
         sums
     }
@@ -148,7 +159,7 @@ impl Central {
             state.peaks.held = held;
             if held > state.peaks.sampled + state.peaks.sampled / 16 {
                 state.peaks.sampled = held;
-                let sums = state.sums();
+                let sums = state.sums(self.classes);
                 state.note_in_use(&sums);
                 self.peak.fetch_max(sums.in_use, Ordering::Relaxed);
             }
@@ -163,7 +174,7 @@ impl Central {
 
     fn sum_up(&self) -> (ResourceState, Sums) {
         let mut state = self.lock();
-        let sums = state.sums();
+        let sums = state.sums(self.classes);
         state.note_in_use(&sums);
         let held = state.held();
         let peak = self.peak.fetch_max(sums.in_use, Ordering::Relaxed).max(sums.in_use);

@@ -5,10 +5,12 @@
 //! the fast path is a load, a test and two stores.
 #![expect(unsafe_code, reason = "walks slabs and lists that this thread owns")]
 
-use super::arena::{Header, header_of, unit_of};
+use super::arena::{Header, header_of, owner_of, unit_of};
+use super::central::BACK;
 use super::central::Central;
 use super::classes::MOST;
 use super::dry;
+use super::recent::Recent;
 use super::slab::{Node, Place, Slab};
 use core::cell::Cell;
 use core::ptr::{NonNull, null};
@@ -47,6 +49,8 @@ struct List {
 pub(super) struct ThreadHeap {
     direct: [Cell<*const Slab>; DIRECT / 8 + 1],
     current: [Cell<*const Slab>; MOST],
+    /// Blocks of more than 1024 bytes that were given back last, by class; for their slabs they are lent.
+    recent: [Recent; MOST],
     partial: [List; MOST],
     full: [List; MOST],
     /// Units of empty slabs in `partial`, by class, and in all.
@@ -76,6 +80,13 @@ impl ThreadHeap {
         fresh.direct.iter().chain(&fresh.current).for_each(|slab| slab.set(nothing()));
         fresh.hot.set(nothing());
         fresh.central.set(central);
+        let classes = fresh.central().classes;
+        (0..classes.count()).for_each(|class| fresh.recent[class].begin(classes.size_of(class)));
+    }
+
+    /// How many blocks of a class wait in `recent`. Anybody may ask.
+    pub(super) fn waiting(&self, class: usize) -> u32 {
+        self.recent[class].count()
     }
 
     fn central(&self) -> &Central {
@@ -94,9 +105,13 @@ impl ThreadHeap {
         unsafe { pop(slab) }
     }
 
-    /// A block of a class from its slab, if that has one on its list.
+    /// A block of a class that was just given back, or one from its slab, if that has one on its list.
     #[inline(always)]
     pub(super) fn pop_class(&self, class: usize) -> Option<NonNull<u8>> {
+        let recent = self.recent[class].pop();
+        if recent.is_some() {
+            return recent;
+        }
         // SAFETY: the slab is this thread's, or the one of no blocks.
         unsafe { pop(self.current[class].get()) }
     }
@@ -124,18 +139,61 @@ impl ThreadHeap {
             // SAFETY: the same slab.
             let hot = unsafe { &*hot };
             // SAFETY: the caller's promise.
-            return unsafe { self.give(hot, block) };
+            return unsafe { self.give_small(hot, block) };
         }
         // SAFETY: the caller's promise.
         unsafe { self.give(slab, block) };
     }
 
-    /// Takes a block of one of this thread's slabs back.
+    /// Takes a block of one of this thread's slabs back. Larger ones wait for the next request of their class, which finds them in the
+    /// processor's caches.
     ///
     /// # Safety
     /// `block` is a live block of `slab`, which is this thread's.
     #[inline(always)]
     pub(super) unsafe fn give(&self, slab: &Slab, block: NonNull<u8>) {
+        if slab.block.get() as usize > DIRECT {
+            let class = usize::from(slab.class.get());
+            if !self.recent[class].push(block) {
+                self.settle(class, block);
+            }
+            return;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.give_small(slab, block) };
+    }
+
+    /// Gives the older half of the blocks that wait to their slabs, and has this one wait.
+    #[cold]
+    fn settle(&self, class: usize, block: NonNull<u8>) {
+        let recent = &self.recent[class];
+        recent.pop_oldest(recent.most().div_ceil(2), |block| self.to_slab(block));
+        if !recent.push(block) {
+            self.to_slab(block);
+        }
+    }
+
+    /// Gives all blocks that wait to their slabs.
+    fn settle_all(&self) {
+        self.recent.iter().for_each(|recent| recent.pop_oldest(recent.count(), |block| self.to_slab(block)));
+    }
+
+    /// Gives a block that waited to its slab.
+    fn to_slab(&self, block: NonNull<u8>) {
+        // SAFETY: a live block of a slab of this thread, in an arena whose tables are whole.
+        let header: &Header = unsafe { header_of(block).as_ref() };
+        // SAFETY: as above.
+        let owner = unsafe { owner_of(block) };
+        // SAFETY: the block was given up, and has left the ones that wait.
+        unsafe { self.give_small(&header.slabs[unit_of(block) - (owner & BACK)], block) };
+    }
+
+    /// Puts a block on the list of its slab.
+    ///
+    /// # Safety
+    /// As [`ThreadHeap::give`].
+    #[inline(always)]
+    unsafe fn give_small(&self, slab: &Slab, block: NonNull<u8>) {
         let node: NonNull<Node> = block.cast();
         // SAFETY: the block is the caller's to give, at least 8 bytes and aligned to 8.
         unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
@@ -316,6 +374,7 @@ impl ThreadHeap {
 
     /// Gives up every slab: empty ones to the heap, others for the next thread that needs their class.
     pub(super) fn leave(&self) {
+        self.settle_all();
         for class in 0..MOST {
             let current = self.current[class].replace(nothing());
             if current != nothing() {
@@ -336,6 +395,7 @@ impl ThreadHeap {
 
     /// Gives empty slabs to the heap, and the memory inside the free blocks of others to the system; how many bytes went there.
     pub(super) fn tidy(&self) -> usize {
+        self.settle_all();
         let mut gone = 0;
         for class in 0..MOST {
             let current = self.current[class].get();
@@ -382,6 +442,7 @@ impl ThreadHeap {
             self.central().trim_free();
             return;
         }
+        self.settle_all();
         for class in (0..MOST).filter(|&class| self.empty[class].get() > 0) {
             let mut at = self.partial[class].first.get();
             // SAFETY: slabs in the list are this thread's.
