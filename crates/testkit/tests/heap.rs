@@ -469,7 +469,9 @@ fn n08_what_another_thread_gives_back_wrongly_ends_the_program_with_a_report() {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     assert_eq!(run("once").0, Some(0));
-    for (mode, report) in [("twice", "the block is already free"), ("inside", "inside a block, not its start")] {
+    for (mode, report) in
+        [("twice", "the block is already free"), ("inside", "inside a block, not its start")]
+    {
         let (code, said) = run(mode);
         assert!(code.is_none() && said.contains(report), "{mode}: {code:?} {said}");
     }

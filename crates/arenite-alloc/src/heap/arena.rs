@@ -397,7 +397,8 @@ impl Header {
 
     /// Bytes that are committed and not dry, the tables' among them, and the bits of committed units.
     pub(super) fn held(&self) -> usize {
-        (self.committed_units.get() * (UNIT + size_of::<Bits>())).saturating_sub(self.dry_bytes.load(Ordering::Relaxed))
+        (self.committed_units.get() * (UNIT + size_of::<Bits>()))
+            .saturating_sub(self.dry_bytes.load(Ordering::Relaxed))
     }
 }
 

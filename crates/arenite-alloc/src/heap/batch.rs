@@ -108,7 +108,9 @@ impl Heap {
                 let thread = unsafe { &*last_used };
                 for pair in run.windows(2) {
                     // SAFETY: a live block that the caller gives up.
-                    unsafe { pair[0].cast::<Node>().write(Node { next: Cell::new(pair[1].cast().as_ptr()) }) };
+                    unsafe {
+                        pair[0].cast::<Node>().write(Node { next: Cell::new(pair[1].cast().as_ptr()) })
+                    };
                 }
                 let (first, last) = (run[0].cast(), run[run.len() - 1].cast());
                 let count = u32::try_from(run.len()).unwrap_or(u32::MAX);

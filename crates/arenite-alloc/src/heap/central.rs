@@ -270,6 +270,10 @@ impl Central {
         self.note_held(&mut state);
         drop(state);
         let block = Large::block(large);
+        if kept.is_none() && !zeroed {
+            // SAFETY: the block is this call's alone.
+            unsafe { self.take_pages(large, 0) };
+        }
         if zeroed && kept.is_some() {
             // SAFETY: the block is this call's alone.
             unsafe { block.write_bytes(0, size) };
@@ -345,6 +349,9 @@ impl Central {
         if head.widen(size) {
             state.large_bytes += head.committed() - before;
             self.note_held(&mut state);
+            drop(state);
+            // SAFETY: what is new of the block is nobody's yet.
+            unsafe { self.take_pages(large, before) };
             return Some(Large::block(large));
         }
         let huge = state.huge;
@@ -353,11 +360,9 @@ impl Central {
         // SAFETY: a live head that nobody else has.
         let target = unsafe { wider.as_ref() };
         // SAFETY: the caller has the one block, this call the other.
-        if !unsafe { target.take_over(head) } {
-            // SAFETY: nobody has its block.
-            unsafe { Large::release(wider) };
-            return None;
-        }
+        unsafe { target.take_over(head) };
+        // SAFETY: what is new of the block is nobody's yet.
+        unsafe { self.take_pages(wider, before) };
         let bytes = target.committed();
         let mut state = self.lock();
         state.large_bytes = state.large_bytes + bytes - before;
@@ -368,6 +373,21 @@ impl Central {
         // SAFETY: its contents moved, and the caller gets the new block in its stead.
         unsafe { Large::release(large) };
         Some(Large::block(wider))
+    }
+
+    /// Has the bytes of a block from `at` on, which are fresh, lie in OS pages of a kept block that is not of use itself.
+    ///
+    /// # Safety
+    /// A live head; nobody else uses those bytes.
+    unsafe fn take_pages(&self, large: NonNull<Large>, at: usize) {
+        // SAFETY: the caller's promise.
+        let target = unsafe { large.as_ref() };
+        let Some(kept) = self.lock().kept.take_for(target, at) else { return };
+        // SAFETY: a live head that was taken off the list.
+        let source = unsafe { kept.as_ref() };
+        // SAFETY: the caller's promise; nobody else has the kept one. Where nothing moves, the fresh bytes do.
+        let _moved = unsafe { target.take_pages(source, at) };
+        self.lock().kept.give_back(kept);
     }
 
     /// Gives kept large blocks back as far as more than `target` bytes are held; how many bytes.

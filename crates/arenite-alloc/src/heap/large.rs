@@ -2,7 +2,9 @@
 //!
 //! Rests on `arenite_pages::Region`. A block lies 2 MiB into its region, on huge pages, with more addresses behind it than it
 //! needs, so that it grows where it is; where those end, its OS pages move to a larger region without a copy. What is given
-//! back is kept, as it is, up to a bound: a program that takes and frees the same tensor faults its pages once.
+//! back is kept, as it is, up to a bound: a program that takes and frees the same tensor faults its pages once. A kept block that is
+//! too large for a request gives it OS pages: those at the same place in it, without a copy, so that a block that grows again to
+//! what was there before finds all of them, in the same order and thus as one mapping.
 #![expect(unsafe_code, reason = "keeps a head at the start of a region")]
 
 use super::arena::{ARENA, Header, Kind};
@@ -30,6 +32,10 @@ pub(super) struct Large {
     kept_at: Cell<u64>,
     /// Bytes committed behind the block's start, whole OS pages.
     committed: Cell<usize>,
+    /// Of them, those that went to other blocks, from the start on; 0 while it is lent.
+    gone: Cell<usize>,
+    /// The address of the kept block that OS pages came from.
+    source: Cell<usize>,
     region: Region,
 }
 
@@ -73,6 +79,8 @@ impl Large {
             previous: Cell::new(None),
             kept_at: Cell::new(0),
             committed: Cell::new(whole),
+            gone: Cell::new(0),
+            source: Cell::new(0),
             region,
         };
         // SAFETY: the start of the region, committed, aligned and nobody else's.
@@ -96,8 +104,9 @@ impl Large {
         this.cast::<u8>().map_addr(|address| address.saturating_add(OFFSET))
     }
 
+    /// Bytes that it holds.
     pub(super) fn committed(&self) -> usize {
-        self.committed.get()
+        self.committed.get() - self.gone.get()
     }
 
     /// Whether nobody has it.
@@ -126,34 +135,97 @@ impl Large {
         fits
     }
 
-    /// Moves the contents of `from` here without a copy; its memory comes along.
+    /// Moves the contents of `from` here; its memory comes along, where it is one mapping, and is copied where it is not.
     ///
     /// # Safety
     /// Nobody uses either block meanwhile.
-    pub(super) unsafe fn take_over(&self, from: &Self) -> bool {
+    pub(super) unsafe fn take_over(&self, from: &Self) {
         let size = from.committed.get().min(self.committed.get());
         // SAFETY: the caller's promise; both ranges are committed parts of two regions.
-        let moved = unsafe { from.region.remap(OFFSET, size, &self.region, OFFSET) }.is_ok();
-        if moved {
+        if unsafe { from.region.remap(OFFSET, size, &self.region, OFFSET) }.is_ok() {
             from.committed.set(0); // what is left of it is nobody's, and goes with its region
+            self.source.set(from.source.get());
+            return;
+        }
+        let start = |large: &Self| large.region.as_ptr().as_ptr().wrapping_add(OFFSET);
+        // SAFETY: both are committed for that many bytes, of two regions, and nobody uses them.
+        unsafe { core::ptr::copy_nonoverlapping(start(from), start(self), size) };
+    }
+
+    /// Takes the OS pages of `kept` from `at` on, as far as this block goes, in place of what it has there. False, and nothing
+    /// changed: they are not there, they would not be one mapping with those before, or the system refuses.
+    ///
+    /// # Safety
+    /// Nobody uses the bytes of either block from `at` on, and nobody else has `kept`.
+    pub(super) unsafe fn take_pages(&self, kept: &Self, at: usize) -> bool {
+        let end = self.committed.get();
+        let name = kept.region.as_ptr().addr().get();
+        let follows = kept.gone.get() == at && (at == 0 || self.source.get() == name);
+        if !follows || at >= end || kept.committed.get() < end {
+            return false;
+        }
+        // SAFETY: the caller's promise; both ranges are committed parts of two regions.
+        let moved = unsafe { kept.region.remap(OFFSET + at, end - at, &self.region, OFFSET + at) }.is_ok();
+        if moved {
+            kept.gone.set(end);
+            self.source.set(name);
         }
         moved
     }
+
+    /// Makes a kept block that gave OS pages away whole again, with fresh ones. False: there is no memory.
+    fn mend(&self) -> bool {
+        let gone = self.gone.get();
+        let whole = gone == 0 || self.region.commit(OFFSET, gone).is_ok();
+        if whole {
+            self.gone.set(0);
+        }
+        whole
+    }
 }
+
+/// How many bytes a request needs at least for OS pages of kept blocks: below, asking for them costs as much as fresh ones.
+const WORTH: usize = 8 << 20;
 
 impl Kept {
     pub(super) const EMPTY: Self = Self { first: None, bytes: 0 };
 
     /// The smallest one that holds `size` bytes and is not too large for them.
     pub(super) fn take(&mut self, size: usize) -> Option<NonNull<Large>> {
+        let large = self.take_smallest(|head| {
+            let bytes = head.committed.get();
+            bytes >= size && bytes - size <= bytes / SHARE
+        })?;
+        // SAFETY: heads that are kept are live and this lock's.
+        let head = unsafe { large.as_ref() };
+        if head.mend() {
+            return Some(large);
+        }
+        self.give_back(large);
+        None
+    }
+
+    /// One that has OS pages for the bytes of `target` from `at` on, if that is worth it.
+    pub(super) fn take_for(&mut self, target: &Large, at: usize) -> Option<NonNull<Large>> {
+        let end = target.committed.get();
+        if end.saturating_sub(at) < WORTH {
+            return None;
+        }
+        self.take_smallest(|head| {
+            let follows = at == 0 || target.source.get() == head.region.as_ptr().addr().get();
+            head.gone.get() == at && head.committed.get() >= end && follows
+        })
+    }
+
+    /// Takes the smallest of those that fit off the list.
+    fn take_smallest(&mut self, fits: impl Fn(&Large) -> bool) -> Option<NonNull<Large>> {
         let mut best: Option<(usize, Option<NonNull<Large>>, NonNull<Large>)> = None;
         let (mut before, mut at) = (None, self.first);
         while let Some(large) = at {
             // SAFETY: heads that are kept are live and this lock's.
             let head = unsafe { large.as_ref() };
             let bytes = head.committed();
-            let fits = bytes >= size && bytes - size <= bytes / SHARE;
-            if fits && best.is_none_or(|(other, _, _)| bytes < other) {
+            if fits(head) && best.is_none_or(|(other, _, _)| bytes < other) {
                 best = Some((bytes, before, large));
             }
             (before, at) = (at, head.next.get());
@@ -168,6 +240,34 @@ impl Kept {
         }
         self.bytes -= bytes;
         Some(large)
+    }
+
+    /// Puts one that was taken off the list back, as old as it is; one without memory goes.
+    pub(super) fn give_back(&mut self, large: NonNull<Large>) {
+        // SAFETY: a live head that nobody else has.
+        let head = unsafe { large.as_ref() };
+        if head.committed() == 0 {
+            // SAFETY: it is on no list, and its block is nobody's.
+            return unsafe { Large::release(large) };
+        }
+        let tick = head.kept_at.get();
+        let mut before = None;
+        let mut at = self.first;
+        // those given back later stand before it
+        // SAFETY: heads that are kept are live and this lock's.
+        while let Some(other) =
+            at.map(|other| unsafe { other.as_ref() }).filter(|other| other.kept_at.get() > tick)
+        {
+            before = at;
+            at = other.next.get();
+        }
+        head.next.set(at);
+        // SAFETY: as above.
+        match before.map(|before: NonNull<Large>| unsafe { before.as_ref() }) {
+            Some(before) => before.next.set(Some(large)),
+            None => self.first = Some(large),
+        }
+        self.bytes += head.committed();
     }
 
     pub(super) fn each(&self, visit: impl FnMut(&Large)) {
