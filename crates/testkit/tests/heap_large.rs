@@ -28,17 +28,22 @@ impl Marked {
         marked
     }
 
+    /// The word at an offset that is a multiple of 8.
+    fn word(&self, at: usize) -> NonNull<u64> {
+        self.block.map_addr(|start| start.saturating_add(at)).cast()
+    }
+
     fn mark(&self, from: usize) {
         for at in (from.next_multiple_of(4096)..self.size - 8).step_by(4096) {
             // SAFETY: inside the block, at a multiple of 8.
-            unsafe { self.block.as_ptr().wrapping_add(at).cast::<u64>().write(self.seed + at as u64) };
+            unsafe { self.word(at).write(self.seed + at as u64) };
         }
     }
 
     fn check(&self) {
         for at in (0..self.size - 8).step_by(4096) {
             // SAFETY: inside the block, at a multiple of 8, written by `mark`.
-            let found = unsafe { self.block.as_ptr().wrapping_add(at).cast::<u64>().read() };
+            let found = unsafe { self.word(at).read() };
             assert_eq!(found, self.seed + at as u64, "at {at} of {}", self.size);
         }
     }

@@ -251,15 +251,15 @@ impl Kept {
             return unsafe { Large::release(large) };
         }
         let tick = head.kept_at.get();
-        let mut before = None;
-        let mut at = self.first;
+        let (mut before, mut at) = (None, self.first);
         // those given back later stand before it
-        // SAFETY: heads that are kept are live and this lock's.
-        while let Some(other) =
-            at.map(|other| unsafe { other.as_ref() }).filter(|other| other.kept_at.get() > tick)
-        {
-            before = at;
-            at = other.next.get();
+        while let Some(place) = at {
+            // SAFETY: heads that are kept are live and this lock's.
+            let other = unsafe { place.as_ref() };
+            if other.kept_at.get() <= tick {
+                break;
+            }
+            (before, at) = (at, other.next.get());
         }
         head.next.set(at);
         // SAFETY: as above.

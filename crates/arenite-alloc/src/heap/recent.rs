@@ -30,11 +30,8 @@ pub(super) struct Recent {
 impl Recent {
     /// Makes it one for blocks of `size` bytes.
     pub(super) fn begin(&self, size: usize) {
-        self.most.set(match size {
-            ..=SMALL => 0,
-            ..=MANY => 7,
-            _ => FEW,
-        });
+        let most = if size <= MANY { 7 } else { FEW };
+        self.most.set(if size <= SMALL { 0 } else { most });
     }
 
     /// How many wait. Its owner alone changes it; anybody may ask.

@@ -35,7 +35,7 @@ impl Shape {
     /// Which block begins at this offset from the slab's start, in bytes; `None`: none does.
     #[inline]
     pub(super) fn block_at(self, offset: usize) -> Option<usize> {
-        let block = offset as u64 * u64::from(self.inverse) >> 32;
+        let block = (offset as u64 * u64::from(self.inverse)) >> 32;
         (block * u64::from(self.size) == offset as u64 && self.size > 0).then_some(block as usize)
     }
 }
