@@ -208,3 +208,54 @@ fn n08_the_stats_are_what_was_done() {
     assert!(class(&end).at_peak > 4_000 && end.kept == 20 << 20 && end.state.peak > 21 << 20, "{end:?}");
     assert!(end.peak_held >= stats.state.held);
 }
+
+#[test]
+fn n13_blocks_that_wait_for_the_next_request_do_not_outlive_their_thread() {
+    let heap = Heap::new().decaying(None);
+    // at its end, and when another thread asks for all that can go
+    for ends in [true, false] {
+        let (to, from) = std::sync::mpsc::channel::<()>();
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let heap = &heap;
+            let thread = scope.spawn(move || {
+                let blocks: Vec<_> = (0..7).map(|_| take(heap, 2000)).collect();
+                blocks.into_iter().for_each(|block| give(heap, block, 2000));
+                done.send(()).unwrap();
+                if !ends {
+                    from.recv().unwrap();
+                    // the next look of this thread
+                    let block = take(heap, 50_000);
+                    give(heap, block, 50_000);
+                    done.send(()).unwrap();
+                    let _end = from.recv();
+                }
+            });
+            is_done.recv().unwrap();
+            if ends {
+                thread.join().unwrap();
+            } else {
+                heap.defrag();
+                to.send(()).unwrap();
+                is_done.recv().unwrap();
+            }
+            let until = Instant::now() + Duration::from_secs(20);
+            let slabs = || {
+                heap.defrag();
+                let stats = heap.stats();
+                stats
+                    .classes()
+                    .iter()
+                    .filter(|class| (1024..4096).contains(&class.size))
+                    .map(|class| class.slabs)
+                    .sum::<usize>()
+            };
+            // a thread's destructors may run after it was joined
+            while slabs() > 0 && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert_eq!(slabs(), 0, "ends: {ends}");
+            drop(to);
+        });
+    }
+}

@@ -197,8 +197,10 @@ impl Header {
         slab
     }
 
-    /// Takes a block back that is not the calling thread's, for the owner of its slab, which begins with the unit `first`. False: no
-    /// block begins there, or it was given back before.
+    /// Takes a block back that is not the calling thread's, for the owner of its slab, which begins with the unit `first`.
+    ///
+    /// # Errors
+    /// No block begins there, or it was given back before.
     #[inline]
     pub(super) fn give_remote(&self, first: usize, block: NonNull<u8>) -> Result<(), Misuse> {
         let offset = (block.addr().get() & (ARENA - 1)) - first * UNIT;
@@ -213,9 +215,10 @@ impl Header {
 
     /// Takes the blocks that other threads gave back: each word's first block and its bits, from the last to the first.
     #[inline]
-    pub(super) fn take_remote(&self, first: usize, visit: impl FnMut(usize, u64)) {
-        if !self.remote[first].is_empty() {
-            self.remote[first].take(&self.bits[first], visit);
+    pub(super) fn take_remote(&self, first: usize, thorough: bool, visit: impl FnMut(usize, u64)) {
+        if thorough || !self.remote[first].is_empty() {
+            let words = (self.slabs[first].capacity() as usize).div_ceil(64).min(self.bits[first].len());
+            self.remote[first].take(&self.bits[first][..words], thorough, visit);
         }
     }
 

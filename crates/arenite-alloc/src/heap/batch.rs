@@ -1,7 +1,7 @@
 //! Many equal blocks at once: a slab at a time and not a block at a time.
 //!
-//! Rests on `ThreadHeap`. Blocks that were never lent are handed out by arithmetic, without a look into them; what goes back is
-//! chained slab by slab, so that each slab's list is changed once.
+//! Rests on `ThreadHeap`. Blocks that were never lent are handed out by arithmetic, without a look into them; what goes back
+//! to slabs of the calling thread is chained, so that each slab's list is changed once.
 #![expect(unsafe_code, reason = "chains blocks that go back")]
 
 use super::Heap;

@@ -10,10 +10,10 @@ use super::decay::Clock;
 use super::dry;
 use super::guarded::Guard;
 use super::hardening::{Hardening, Misuse, MisuseReport};
-use super::large::{KEPT, Kept, Large, Lent};
+use super::large::{KEPT, Kept, Large, Lent, Lost};
 use super::slab::{Slab, UNIT};
 use super::stats::Peaks;
-use super::thread_heap::{ThreadHeap, collect};
+use super::thread_heap::{ThreadHeap, collect_all};
 use crate::sync::plain::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use arenite_core::Resource;
 use arenite_pages::{Lock, LockGuard, Pages};
@@ -216,7 +216,7 @@ impl Central {
     /// Takes a slab whose thread goes. What came back is collected under the lock, so that `state` counts it once.
     pub(super) fn abandon(&self, slab: &Slab) {
         let mut state = self.lock();
-        collect(slab);
+        collect_all(slab);
         if slab.used() == 0 {
             return give_units(slab);
         }
@@ -256,11 +256,23 @@ impl Central {
         let (kept, huge) = (state.kept.take(size), state.huge);
         self.look_at_clock(&mut state, true);
         drop(state);
-        let large = kept.or_else(|| Large::reserve(size, huge)).or_else(|| {
-            // what is kept may be what is missing
-            let gone = self.lock().kept.trim(0);
-            if gone > 0 { Large::reserve(size, huge) } else { None }
-        })?;
+        let fresh = || {
+            Large::reserve(size, huge).or_else(|| {
+                // what is kept may be what is missing
+                let gone = self.lock().kept.trim(0);
+                if gone > 0 { Large::reserve(size, huge) } else { None }
+            })
+        };
+        let mut large = match kept {
+            Some(kept) => kept,
+            None => fresh()?,
+        };
+        // SAFETY: the block is this call's alone.
+        if kept.is_none() && !zeroed && unsafe { self.take_pages(large, 0) }.is_err() {
+            // SAFETY: nobody knows of it.
+            unsafe { Large::release(large) };
+            large = fresh()?;
+        }
         // SAFETY: a live head that nobody else has.
         let bytes = unsafe { large.as_ref() }.committed();
         let mut state = self.lock();
@@ -270,10 +282,6 @@ impl Central {
         self.note_held(&mut state);
         drop(state);
         let block = Large::block(large);
-        if kept.is_none() && !zeroed {
-            // SAFETY: the block is this call's alone.
-            unsafe { self.take_pages(large, 0) };
-        }
         if zeroed && kept.is_some() {
             // SAFETY: the block is this call's alone.
             unsafe { block.write_bytes(0, size) };
@@ -351,7 +359,12 @@ impl Central {
             self.note_held(&mut state);
             drop(state);
             // SAFETY: what is new of the block is nobody's yet.
-            unsafe { self.take_pages(large, before) };
+            if unsafe { self.take_pages(large, before) }.is_err() {
+                let mut state = self.lock();
+                state.large_bytes -= head.committed() - before;
+                head.lose(before);
+                return None;
+            }
             return Some(Large::block(large));
         }
         let huge = state.huge;
@@ -359,10 +372,14 @@ impl Central {
         let wider = Large::reserve(size, huge)?;
         // SAFETY: a live head that nobody else has.
         let target = unsafe { wider.as_ref() };
+        // SAFETY: the block is this call's alone; what it will take over is not there yet.
+        let pages = unsafe { self.take_pages_behind(wider, head, before) };
         // SAFETY: the caller has the one block, this call the other.
-        unsafe { target.take_over(head) };
-        // SAFETY: what is new of the block is nobody's yet.
-        unsafe { self.take_pages(wider, before) };
+        if pages.and_then(|()| unsafe { target.take_over(head) }).is_err() {
+            // SAFETY: nobody has its block.
+            unsafe { Large::release(wider) };
+            return None;
+        }
         let bytes = target.committed();
         let mut state = self.lock();
         state.large_bytes = state.large_bytes + bytes - before;
@@ -377,17 +394,32 @@ impl Central {
 
     /// Has the bytes of a block from `at` on, which are fresh, lie in OS pages of a kept block that is not of use itself.
     ///
+    /// # Errors
+    /// The block has no memory there any more.
+    ///
     /// # Safety
     /// A live head; nobody else uses those bytes.
-    unsafe fn take_pages(&self, large: NonNull<Large>, at: usize) {
+    unsafe fn take_pages(&self, large: NonNull<Large>, at: usize) -> Result<(), Lost> {
         // SAFETY: the caller's promise.
         let target = unsafe { large.as_ref() };
-        let Some(kept) = self.lock().kept.take_for(target, at) else { return };
+        let Some(kept) = self.lock().kept.take_for(target, at) else { return Ok(()) };
         // SAFETY: a live head that was taken off the list.
         let source = unsafe { kept.as_ref() };
         // SAFETY: the caller's promise; nobody else has the kept one. Where nothing moves, the fresh bytes do.
-        let _moved = unsafe { target.take_pages(source, at) };
+        let taken = unsafe { target.take_pages(source, at) };
         self.lock().kept.give_back(kept);
+        taken
+    }
+
+    /// The same for a block that takes `head` over afterwards: the pages continue those.
+    ///
+    /// # Safety
+    /// As [`Central::take_pages`].
+    unsafe fn take_pages_behind(&self, wider: NonNull<Large>, head: &Large, at: usize) -> Result<(), Lost> {
+        // SAFETY: the caller's promise.
+        unsafe { wider.as_ref() }.continues(head);
+        // SAFETY: as above.
+        unsafe { self.take_pages(wider, at) }
     }
 
     /// Gives kept large blocks back as far as more than `target` bytes are held; how many bytes.
@@ -440,7 +472,7 @@ impl State {
             // SAFETY: abandoned slabs are live and the lock's.
             while let Some(slab) = unsafe { at.as_ref() } {
                 at = slab.next.replace(null());
-                collect(slab);
+                collect_all(slab);
                 if slab.used() == 0 {
                     give_units(slab);
                 } else {

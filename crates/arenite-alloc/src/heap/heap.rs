@@ -23,9 +23,9 @@ use core::time::Duration;
 /// Blocks of any size, given back one by one, from any thread. Shared between threads.
 ///
 /// Each thread has slabs of its own, so most calls take no lock; a block that another thread gives back is marked by one bit of its
-/// slab, with one atomic operation, and is not touched. A thread keeps the few blocks of each size above 1 KiB that it gave back
-/// last for its next requests, and up to 4 MiB of empty slabs. Blocks above 64 KiB are whole units of 64 KiB, above 16 MiB regions of their
-/// own that are kept for the next such request, on huge pages, up to 1 GiB; they grow where they are or by moving their OS pages,
+/// slab, with one atomic operation, and is not touched. A thread keeps the few blocks of each size from 1 to 16 KiB that it gave back
+/// last for its next requests, and up to 2 MiB of empty slabs. Blocks above 64 KiB are whole units of 64 KiB, above 16 MiB regions of their
+/// own that are kept for the next such request, on huge pages, up to 1 GiB; they grow where they are, by moving their OS pages, or by a copy,
 /// and take those of a kept block that is too large for the request itself.
 ///
 /// Through the fast door too, a block that another thread than its slab's gives back twice, or by an address inside of it, ends the program

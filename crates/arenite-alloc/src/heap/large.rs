@@ -42,6 +42,10 @@ pub(super) struct Large {
 // a look into the tables of an arena finds zeroes behind this head
 const _: () = assert!(size_of::<Large>() <= core::mem::offset_of!(Header, owners));
 
+/// Memory that was there is not there any more.
+#[derive(Debug)]
+pub(super) struct Lost;
+
 /// The large blocks that are kept for the next request, under the heap's lock; newest first.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
@@ -137,40 +141,59 @@ impl Large {
 
     /// Moves the contents of `from` here; its memory comes along, where it is one mapping, and is copied where it is not.
     ///
+    /// # Errors
+    /// This block lost its memory, and must not be lent; the other is as it was.
+    ///
     /// # Safety
-    /// Nobody uses either block meanwhile.
-    pub(super) unsafe fn take_over(&self, from: &Self) {
+    /// Nobody uses either block meanwhile. `from` is released afterwards, where this succeeds.
+    pub(super) unsafe fn take_over(&self, from: &Self) -> Result<(), Lost> {
         let size = from.committed.get().min(self.committed.get());
         // SAFETY: the caller's promise; both ranges are committed parts of two regions.
         if unsafe { from.region.remap(OFFSET, size, &self.region, OFFSET) }.is_ok() {
-            from.committed.set(0); // what is left of it is nobody's, and goes with its region
-            self.source.set(from.source.get());
-            return;
+            return Ok(());
+        }
+        // what was there may have been closed by then
+        if self.region.is_lost() || self.region.commit(OFFSET, size).is_err() {
+            return Err(Lost);
         }
         let start = |large: &Self| large.region.as_ptr().as_ptr().wrapping_add(OFFSET);
         // SAFETY: both are committed for that many bytes, of two regions, and nobody uses them.
         unsafe { core::ptr::copy_nonoverlapping(start(from), start(self), size) };
+        Ok(())
     }
 
-    /// Takes the OS pages of `kept` from `at` on, as far as this block goes, in place of what it has there. False, and nothing
-    /// changed: they are not there, they would not be one mapping with those before, or the system refuses.
+    /// Takes the OS pages of `kept` from `at` on, as far as this block goes, in place of what it has there; where they are not there, or
+    /// would not be one mapping with those before, or the system refuses, it stays as it is.
+    ///
+    /// # Errors
+    /// This block has no memory from `at` on.
     ///
     /// # Safety
     /// Nobody uses the bytes of either block from `at` on, and nobody else has `kept`.
-    pub(super) unsafe fn take_pages(&self, kept: &Self, at: usize) -> bool {
+    pub(super) unsafe fn take_pages(&self, kept: &Self, at: usize) -> Result<(), Lost> {
         let end = self.committed.get();
         let name = kept.region.as_ptr().addr().get();
         let follows = kept.gone.get() == at && (at == 0 || self.source.get() == name);
         if !follows || at >= end || kept.committed.get() < end {
-            return false;
+            return Ok(());
         }
         // SAFETY: the caller's promise; both ranges are committed parts of two regions.
-        let moved = unsafe { kept.region.remap(OFFSET + at, end - at, &self.region, OFFSET + at) }.is_ok();
-        if moved {
+        let moved = unsafe { kept.region.remap_over(OFFSET + at, end - at, &self.region, OFFSET + at) };
+        if moved.map_err(|_| Lost)? {
             kept.gone.set(end);
             self.source.set(name);
         }
-        moved
+        Ok(())
+    }
+
+    /// Says that the pages of `head` will begin this block.
+    pub(super) fn continues(&self, head: &Self) {
+        self.source.set(head.source.get());
+    }
+
+    /// Forgets what is behind the first `size` bytes, which is not there any more.
+    pub(super) fn lose(&self, size: usize) {
+        self.committed.set(size);
     }
 
     /// Makes a kept block that gave OS pages away whole again, with fresh ones. False: there is no memory.

@@ -11,11 +11,9 @@ use core::ptr::NonNull;
 
 /// The most blocks that wait.
 const MOST: usize = 7;
-/// Blocks of up to this size; of larger ones fewer, as each holds more memory back.
-const MANY: usize = 8 << 10;
-/// How many of those.
-const FEW: u32 = 4;
-/// Blocks of up to this size do not wait at all.
+/// Blocks above this size do not wait: each would hold a large slab back.
+const LARGE: usize = 16 << 10;
+/// Nor do those of up to this size, which lie close together.
 const SMALL: usize = super::thread_heap::DIRECT;
 
 /// All zeroes is one that takes none.
@@ -30,8 +28,7 @@ pub(super) struct Recent {
 impl Recent {
     /// Makes it one for blocks of `size` bytes.
     pub(super) fn begin(&self, size: usize) {
-        let most = if size <= MANY { 7 } else { FEW };
-        self.most.set(if size <= SMALL { 0 } else { most });
+        self.most.set(if size > SMALL && size <= LARGE { 7 } else { 0 });
     }
 
     /// How many wait. Its owner alone changes it; anybody may ask.
@@ -91,7 +88,7 @@ mod tests {
         };
         let block = |number: usize| NonNull::<u8>::dangling().map_addr(|at| at.saturating_add(number));
         assert!(!recent.push(block(0)), "none may wait at first");
-        for (size, most) in [(1024, 0), (2048, 7), (16 << 10, 4)] {
+        for (size, most) in [(1024, 0), (2048, 7), (16 << 10, 7), (18 << 10, 0)] {
             recent.begin(size);
             assert_eq!(recent.most(), most);
             let waiting: Vec<usize> = (0..10).filter(|&number| recent.push(block(number))).collect();

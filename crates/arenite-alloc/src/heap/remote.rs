@@ -45,13 +45,15 @@ impl Remote {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes all: `visit` is called with each word's first block and its bits, from the last word to the first.
-    pub(super) fn take(&self, words: &[AtomicU64], mut visit: impl FnMut(usize, u64)) {
-        let mut groups = self.0.swap(0, Ordering::Acquire);
+    /// Takes all: `visit` is called with each word's first block and its bits, from the last word to the first. `thorough`: of the words
+    /// that nobody told of, too; a child of `fork` has such, where another thread of its parent was about to.
+    pub(super) fn take(&self, words: &[AtomicU64], thorough: bool, mut visit: impl FnMut(usize, u64)) {
+        let told = self.0.swap(0, Ordering::Acquire);
+        let mut groups = if thorough { u64::MAX } else { told };
         while let Some(group) = groups.checked_ilog2() {
             groups ^= 1 << group;
             let first = group as usize * GROUP;
-            for word in (first..(first + GROUP).min(words.len())).rev() {
+            for word in (first.min(words.len())..(first + GROUP).min(words.len())).rev() {
                 if words[word].load(Ordering::Relaxed) != 0 {
                     visit(word * WORD, words[word].swap(0, Ordering::Acquire));
                 }
@@ -87,13 +89,20 @@ mod tests {
         assert_eq!(remote.push_all(&words, 3, 1 << 8 | 1 << 9), 1 << 8);
         assert_eq!(remote.count(&words), 6);
         let mut taken = Vec::new();
-        remote.take(&words, |first, bits| {
+        remote.take(&words, false, |first, bits| {
             taken.extend((0..WORD).filter(|bit| bits >> bit & 1 == 1).map(|bit| first + bit));
         });
         taken.sort_unstable();
         assert_eq!(taken, [0, 63, 64, 200, 201, 319]);
         assert!(remote.is_empty() && remote.count(&words) == 0);
         assert!(remote.push(&words, 200));
+        // as if its thread had not come to the second half of it
+        remote.0.store(0, Ordering::Relaxed);
+        assert!(remote.push(&words, 201) && remote.is_empty());
+        remote.take(&words, false, |_, _| unreachable!("nobody told"));
+        let mut found = 0;
+        remote.take(&words, true, |first, bits| found += u32::from(first == 192) * bits.count_ones());
+        assert_eq!(found, 2);
     }
 }
 
@@ -104,7 +113,7 @@ mod loom_models {
     use loom::thread;
 
     fn taken(remote: &Remote, words: &[AtomicU64], into: &mut Vec<usize>) {
-        remote.take(words, |first, bits| {
+        remote.take(words, false, |first, bits| {
             into.extend((0..WORD).filter(|bit| bits >> bit & 1 == 1).map(|bit| first + bit));
         });
     }

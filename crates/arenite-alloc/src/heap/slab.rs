@@ -22,21 +22,24 @@ const CARVE: usize = 4096;
 pub(super) struct Shape {
     size: u32,
     inverse: u32,
+    blocks: u32,
 }
 
 impl Shape {
     /// `size` is a multiple of 8, at most 64 KiB.
-    fn of(size: u32) -> Self {
-        // rounded up: the error is below `size` in 2^32, so below one block in an offset of less than 2^32 / size blocks
+    fn of(size: u32, blocks: u32) -> Self {
+        // Rounded up, by less than `size`: the start of a block is found right as long as it is one of the first 2^32 / size. What is
+        // found for another offset may be one too many, and is not that block's start.
         let inverse = if size == 0 { 0 } else { (1_u64 << 32).div_ceil(u64::from(size)) };
-        Self { size, inverse: u32::try_from(inverse).unwrap_or(0) }
+        Self { size, inverse: u32::try_from(inverse).unwrap_or(0), blocks }
     }
 
     /// Which block begins at this offset from the slab's start, in bytes; `None`: none does.
     #[inline]
     pub(super) fn block_at(self, offset: usize) -> Option<usize> {
         let block = (offset as u64 * u64::from(self.inverse)) >> 32;
-        (block * u64::from(self.size) == offset as u64 && self.size > 0).then_some(block as usize)
+        (block * u64::from(self.size) == offset as u64 && block < u64::from(self.blocks))
+            .then_some(block as usize)
     }
 }
 
@@ -111,7 +114,7 @@ impl Slab {
         self.next.set(null());
         self.previous.set(null());
         self.begin_again();
-        Shape::of(self.block.get())
+        Shape::of(self.block.get(), self.capacity.get())
     }
 
     /// Forgets the list: every block is free and none carved. No slot is dry.
@@ -205,9 +208,11 @@ mod tests {
     fn a_block_is_found_by_its_offset_and_nothing_between_two_is_one() {
         for table in [SizeClasses::Fine, SizeClasses::Binary] {
             for size in (0..table.count()).map(|class| table.size_of(class)) {
-                let shape = Shape::of(u32::try_from(size).unwrap());
                 let units = if size <= UNIT / 8 { 1 } else { 8 };
-                for block in 0..units * UNIT / size {
+                let blocks = units * UNIT / size;
+                let shape = Shape::of(u32::try_from(size).unwrap(), u32::try_from(blocks).unwrap());
+                assert_eq!(shape.block_at(blocks * size), None, "behind the last");
+                for block in 0..blocks {
                     assert_eq!(shape.block_at(block * size), Some(block), "{size}");
                     for between in [1, size / 2, size - 1].into_iter().filter(|&between| between > 0) {
                         assert_eq!(shape.block_at(block * size + between), None, "{size}");
@@ -215,6 +220,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(Shape::of(0).block_at(0), None);
+        assert_eq!(Shape::of(0, 0).block_at(0), None);
     }
 }

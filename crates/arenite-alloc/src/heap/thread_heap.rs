@@ -1,6 +1,7 @@
 //! One thread's part of a heap: the slabs that it allocates from, without a lock.
 //!
-//! Rests on `Slab`, and on `Central` for more of them. Of each class there is one slab that blocks come from; others with free
+//! Rests on `Slab`, and on `Central` for more of them. Of each class there is one slab that blocks come from, where none of the
+//! class was just given back (`Recent`); others with free
 //! blocks wait in `partial`, those without in `full`. What other threads give back is collected when the thread runs out, so
 //! the fast path is a load, a test and two stores.
 #![expect(unsafe_code, reason = "walks slabs and lists that this thread owns")]
@@ -21,8 +22,8 @@ pub(super) const DIRECT: usize = 1024;
 const LOOKS: usize = 8;
 /// After how many slabs that became empty and were kept the thread looks at the time.
 const LOOK: u32 = 16;
-/// How many units of empty slabs a thread keeps: 4 MiB.
-const EMPTY: u32 = 64;
+/// How many units of empty slabs a thread keeps: 2 MiB.
+const EMPTY: u32 = 32;
 
 /// A slab of no blocks, which every class begins with.
 struct Nothing(Slab);
@@ -402,7 +403,7 @@ impl ThreadHeap {
             if current != nothing() {
                 // SAFETY: a slab of this thread.
                 let slab = unsafe { &*current };
-                collect(slab);
+                collect_all(slab);
                 if slab.used() == 0 {
                     self.set_current(class, nothing());
                     self.central().give_slab(slab);
@@ -415,7 +416,7 @@ impl ThreadHeap {
                 // SAFETY: slabs in the list are this thread's.
                 while let Some(slab) = unsafe { at.as_ref() } {
                     at = slab.next.get();
-                    let came = collect(slab);
+                    let came = collect_all(slab);
                     if slab.used() == 0 {
                         list.remove(slab);
                         self.central().give_slab(slab);
@@ -506,11 +507,20 @@ fn refill(slab: &Slab) -> bool {
 
 /// Puts what other threads gave back on the slab's list, in the order of their addresses. How many blocks.
 pub(super) fn collect(slab: &Slab) -> u32 {
+    collect_from(slab, false)
+}
+
+/// The same, with a look at every word that may tell of one.
+pub(super) fn collect_all(slab: &Slab) -> u32 {
+    collect_from(slab, true)
+}
+
+fn collect_from(slab: &Slab, thorough: bool) -> u32 {
     let Some(start) = NonNull::new(slab.start()) else { return 0 };
     // SAFETY: a slab lies in an arena of a live heap.
     let header: &Header = unsafe { header_of(start).as_ref() };
     let (size, mut count) = (slab.block.get() as usize, 0);
-    header.take_remote(unit_of(start), |first, mut bits| {
+    header.take_remote(unit_of(start), thorough, |first, mut bits| {
         count += bits.count_ones();
         while let Some(bit) = bits.checked_ilog2() {
             bits ^= 1 << bit;

@@ -198,13 +198,40 @@ pub(crate) unsafe fn move_range(from: NonNull<u8>, len: usize, to: NonNull<u8>) 
         return Ok(());
     };
     // SAFETY: back over the source, which is empty and the caller's own.
-    let _back = unsafe { rustix::mm::mremap_fixed(between, len, len, MremapFlags::MAYMOVE, from) };
+    if unsafe { rustix::mm::mremap_fixed(between, len, len, MremapFlags::MAYMOVE, from) }.is_err() {
+        // there may be no mapping left to move it by; the source still is one
+        // SAFETY: both are mapped for reading and writing, apart, and nobody's but this call's.
+        unsafe { core::ptr::copy_nonoverlapping(between.cast::<u8>(), from.cast::<u8>(), len) };
+        // SAFETY: this call's own, of which nobody knows.
+        let _gone = unsafe { rustix::mm::munmap(between, len) };
+    }
     let target = NonNull::new(to).ok_or(MoveError::Refused(errno))?;
     // SAFETY: nothing that is mapped is replaced.
     match unsafe { reserve_at(target, len, false) } {
         Ok(()) => Err(MoveError::Refused(errno)),
         Err(_) => Err(MoveError::TargetUnknown(errno)),
     }
+}
+
+/// The same in one call, for contents that nobody needs. False: refused; both are mapped for reading and writing, and empty or not.
+///
+/// # Errors
+/// It is not known what is at the target.
+///
+/// # Safety
+/// As [`move_range`].
+pub(crate) unsafe fn move_over(from: NonNull<u8>, len: usize, to: NonNull<u8>) -> Result<bool, Errno> {
+    let (source, target) = (from.as_ptr().cast(), to.as_ptr());
+    const OVER: libc::c_int = libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP | libc::MREMAP_FIXED;
+    // SAFETY: the caller's promises; the source stays as it is where the call fails.
+    if unsafe { libc::mremap(source, len, len, OVER, target) } != libc::MAP_FAILED {
+        return Ok(true);
+    }
+    // Where the target is unmapped by now, it is mapped anew. Where it is not, several mappings may have moved in part.
+    // SAFETY: nothing that is mapped is replaced.
+    unsafe { reserve_at(to, len, false) }?;
+    // SAFETY: a range that was just reserved.
+    unsafe { protect(to, len, Access::ReadWrite) }.map(|()| false)
 }
 
 // --- copies that answer instead of faulting
@@ -529,53 +556,12 @@ pub(crate) fn event_counter() -> Result<OwnedFd, Errno> {
     rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK)
 }
 
-/// Page faults of the calling thread: without disk, and with.
-pub(crate) fn thread_faults() -> Option<(u64, u64)> {
-    let mut usage = core::mem::MaybeUninit::<libc::rusage>::uninit();
-    // SAFETY: the kernel writes a `rusage` there, and nothing else.
-    let answer = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
-    if answer != 0 {
-        return None;
-    }
-    // SAFETY: the call succeeded, so it is written.
-    let usage = unsafe { usage.assume_init() };
-    Some((u64::try_from(usage.ru_minflt).ok()?, u64::try_from(usage.ru_majflt).ok()?))
-}
-
 /// A number that nobody can foresee; `None` where the kernel has none yet.
 pub(crate) fn random() -> Option<u64> {
     let mut bytes = [0_u8; 8];
     // SAFETY: the kernel writes at most that many bytes there.
     let wrote = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
     (wrote == 8).then(|| u64::from_ne_bytes(bytes))
-}
-
-/// Waits for the end of a child: its status, and what it used.
-pub(crate) fn wait_for_child(child: u32) -> Result<(i32, super::Usage), Errno> {
-    let child = i32::try_from(child).map_err(|_| Errno::CHILD)?;
-    let (mut status, mut usage) = (0, core::mem::MaybeUninit::<libc::rusage>::uninit());
-    loop {
-        // SAFETY: the kernel writes a status and a `rusage` there, and nothing else.
-        match answer(unsafe { libc::wait4(child, &raw mut status, 0, usage.as_mut_ptr()) }.into()) {
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-            Ok(_) => break,
-        }
-    }
-    // SAFETY: the call succeeded, so it is written.
-    let usage = unsafe { usage.assume_init() };
-    let time = |time: libc::timeval| {
-        let micros = time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_usec);
-        Duration::from_micros(micros.unsigned_abs())
-    };
-    let used = super::Usage {
-        user: time(usage.ru_utime),
-        system: time(usage.ru_stime),
-        minor_faults: usage.ru_minflt.unsigned_abs(),
-        major_faults: usage.ru_majflt.unsigned_abs(),
-        resident_peak: usize::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024),
-    };
-    Ok((status, used))
 }
 
 /// The answer of a call of the C library: not negative, or the error number it left.

@@ -1,7 +1,7 @@
 //! The operating system's surface: the only files of this crate that call it.
 //!
 //! Each function states its preconditions, so that another system is a second file with the same functions: `linux.rs` is
-//! most of it and `linux_numa.rs` places memory and threads, `unsupported.rs` has the same functions for systems that have no file yet. Beside them `bus_error.rs`
+//! most of it and `linux_numa.rs` places memory and threads, `linux_usage.rs` counts what was used, `unsupported.rs` has the same functions for systems that have no file yet. Beside them `bus_error.rs`
 //! answers the signal of a mapped file that became shorter, which is no call but a conversation, `thread_exit.rs` is called
 //! at the end of a thread, and `fork.rs` before and after the process forks.
 
@@ -12,12 +12,16 @@ mod fork;
 mod linux;
 #[cfg(target_os = "linux")]
 mod linux_numa;
+#[cfg(target_os = "linux")]
+mod linux_usage;
 mod thread_exit;
 pub use fork::{AroundFork, around_fork};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 #[cfg(target_os = "linux")]
 pub(crate) use linux_numa::*;
+#[cfg(target_os = "linux")]
+pub(crate) use linux_usage::*;
 pub use thread_exit::AtThreadExit;
 
 // also in the tests of Linux, so that it cannot fall behind

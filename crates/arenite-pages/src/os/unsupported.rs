@@ -70,6 +70,10 @@ pub(crate) unsafe fn move_range(_from: NonNull<u8>, _len: usize, _to: NonNull<u8
     Err(MoveError::Refused(Errno::NOSYS))
 }
 
+pub(crate) unsafe fn move_over(_from: NonNull<u8>, _len: usize, _to: NonNull<u8>) -> Result<bool, Errno> {
+    Err(Errno::NOSYS)
+}
+
 pub(crate) fn read_own(_from: usize, _into: &mut [u8]) -> Result<usize, Errno> {
     Err(Errno::NOSYS)
 }
@@ -270,6 +274,8 @@ mod tests {
         assert_eq!(unsafe { unlock(at, 1) }, Err(NO));
         // SAFETY: as above.
         assert_eq!(unsafe { move_range(at, 1, at) }, Err(MoveError::Refused(NO)));
+        // SAFETY: as above.
+        assert_eq!(unsafe { move_over(at, 1, at) }, Err(NO));
         // SAFETY: as above.
         assert_eq!(unsafe { write_own(1, &[]) }, Err(NO));
         // SAFETY: as above.

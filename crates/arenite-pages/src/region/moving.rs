@@ -60,6 +60,40 @@ impl Region {
         Ok(())
     }
 
+    /// Moves `size` committed bytes at `from` over committed ones at `at` of another region, where nobody needs the contents of either:
+    /// memory for memory, in one call to the system and without a look at its list of mappings, for who knows what is committed.
+    /// False: refused, as a kernel before 6.17 does where the source is several mappings; both are committed as before, with their
+    /// contents or zeroes.
+    ///
+    /// # Errors
+    /// [`PageError`] where it is not known what is at the target: that part of its region must not be used, see [`Region::is_lost`].
+    ///
+    /// # Safety
+    /// 1. Both ranges are inside their regions, whole OS pages, committed for reading and writing, and do not overlap. 2. Nobody
+    ///    relies on their contents, and nobody uses, commits, decommits, protects or moves a part of either at the same time.
+    pub unsafe fn remap_over(
+        &self,
+        from: usize,
+        size: usize,
+        target: &Self,
+        at: usize,
+    ) -> Result<bool, PageError> {
+        const CALL: PageCall = PageCall::Remap;
+        let (source, goal) = (self.range(CALL, from, size)?, target.range(CALL, at, size)?);
+        // SAFETY: the caller's promises.
+        match unsafe { os::move_over(source, size, goal) } {
+            Ok(false) => return Ok(false),
+            Ok(true) => {}
+            Err(errno) => {
+                target.leak();
+                return Err(self.os_error(CALL, from, size, errno));
+            }
+        }
+        // SAFETY: the source is empty now, and nobody uses it. Left open it would only be empty.
+        let _closed = unsafe { os::protect(source, size, Access::None) };
+        Ok(true)
+    }
+
     /// Moves `size` committed bytes within the region: [`Region::remap`] to itself.
     ///
     /// # Errors
@@ -99,6 +133,36 @@ mod tests {
         // SAFETY: nobody uses either range.
         unsafe { b.remap_within(16 * page, 4 * page, 0) }.unwrap();
         assert_eq!(b.peek(page + 7, 5).unwrap(), b"moved");
+    }
+
+    #[test]
+    fn remap_over_moves_what_is_there_or_leaves_it() {
+        let (page, mut a) = (page_size(), Region::reserve(1 << 20, "a").unwrap());
+        let mut b = Region::reserve(1 << 20, "b").unwrap();
+        a.commit(0, 8 * page).unwrap();
+        b.commit(0, 16 * page).unwrap();
+        a.poke(3 * page + 7, b"moved").unwrap();
+        b.poke(page, b"dropped").unwrap();
+        // SAFETY: committed ranges of two regions, which nobody uses.
+        assert!(unsafe { a.remap_over(2 * page, 4 * page, &b, 0) }.unwrap());
+        assert_eq!(b.peek(page + 7, 5).unwrap(), b"moved");
+        assert_eq!(a.peek(2 * page, 1).unwrap_err().cause, PageCause::Inaccessible { at: 2 * page });
+        // what moved is a mapping of its own there
+        let mut c = Region::reserve(1 << 20, "c").unwrap();
+        c.commit(0, 16 * page).unwrap();
+        b.poke(8 * page, b"stays").unwrap();
+        // SAFETY: as above.
+        let moved = unsafe { b.remap_over(0, 16 * page, &c, 0) }.unwrap();
+        let (with, without) = if moved { (&mut c, &mut b) } else { (&mut b, &mut c) };
+        assert_eq!(
+            (with.peek(page + 7, 5).unwrap(), with.peek(8 * page, 5).unwrap()),
+            (b"moved".to_vec(), b"stays".to_vec())
+        );
+        assert_eq!(without.peek(15 * page, 1).is_err(), moved);
+        assert!(!b.is_lost() && !c.is_lost());
+        // SAFETY: nobody uses a range, of which one is outside.
+        let outside = unsafe { b.remap_over(0, 2 << 20, &c, 0) }.unwrap_err().cause;
+        assert_eq!(outside, PageCause::OutOfRange);
     }
 
     #[test]

@@ -107,6 +107,13 @@ impl Region {
         }
     }
 
+    /// Whether a move that failed half-way left it unknown what is at a part of the addresses. The region keeps them for ever; what of
+    /// it was not moved to is as before.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.leaked.load(Relaxed)
+    }
+
     /// Keeps the addresses for ever: the kernel failed half-way, and a part of them may be somebody else's.
     pub(super) fn leak(&self) {
         self.leaked.store(true, Relaxed);
