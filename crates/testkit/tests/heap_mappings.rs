@@ -1,0 +1,87 @@
+//! Large blocks where the process has almost no mapping left. Alone in its process: it fills the table of mappings.
+#![expect(unsafe_code, reason = "uses and gives back raw blocks, and maps memory")]
+#![expect(clippy::unwrap_used, reason = "the helpers of a test")]
+
+use arenite_alloc::Heap;
+use arenite_core::Resource;
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+const MIB: usize = 1 << 20;
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 16).unwrap()
+}
+
+/// Mappings of one OS page each, as many as the process may have.
+struct Filler {
+    base: *mut libc::c_void,
+    pages: usize,
+}
+
+impl Filler {
+    /// All but `spared` of those that there could be; `None` where there could be more than are worth making.
+    fn sparing(spared: usize) -> Option<Self> {
+        let most: usize =
+            std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
+        let pages = most.min(200_000) + 1000;
+        let (none, flags) = (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE);
+        // SAFETY: a mapping of its own.
+        let base = unsafe { libc::mmap(core::ptr::null_mut(), pages * 4096, none, flags, -1, 0) };
+        assert_ne!(base, libc::MAP_FAILED);
+        let filler = Self { base, pages };
+        let protect = |page: usize, access: libc::c_int| {
+            let at = base.wrapping_byte_add(page * 4096);
+            // SAFETY: a page of the mapping above, which nobody uses.
+            unsafe { libc::mprotect(at, 4096, access) }
+        };
+        let refused = (0..pages).step_by(2).find(|&page| protect(page, libc::PROT_READ) != 0);
+        // each that is closed again joins its neighbours: two mappings fewer
+        let last = refused?;
+        for page in (0..last).rev().filter(|page| page.is_multiple_of(2)).take(spared.div_ceil(2)) {
+            assert_eq!(protect(page, none), 0);
+        }
+        Some(filler)
+    }
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        // SAFETY: mapped above, and nobody uses it.
+        assert_eq!(unsafe { libc::munmap(self.base, self.pages * 4096) }, 0);
+    }
+}
+
+#[test]
+fn n09_a_block_that_cannot_move_for_want_of_mappings_stays_whole() {
+    let mut grown = [0, 0];
+    for spared in 0..24 {
+        let heap = Heap::new().decaying(None);
+        let block = heap.allocate(layout(17 * MIB)).unwrap().cast::<u8>();
+        let word = |block: NonNull<u8>, at: usize| -> NonNull<usize> {
+            block.map_addr(|start| start.saturating_add(at)).cast()
+        };
+        for at in (0..17 * MIB).step_by(4096) {
+            // SAFETY: inside the block, at a multiple of 8.
+            unsafe { word(block, at).write(at + 1) };
+        }
+        let Some(filler) = Filler::sparing(spared) else {
+            println!("skipped: the process may have more than 200,000 mappings");
+            return;
+        };
+        // SAFETY: a live block of that size.
+        let answer = unsafe { heap.grow(block, layout(17 * MIB), layout(200 * MIB)) };
+        drop(filler);
+        grown[usize::from(answer.is_ok())] += 1;
+        let size = if answer.is_ok() { 200 * MIB } else { 17 * MIB };
+        let block = answer.map_or(block, NonNull::cast);
+        for at in (0..17 * MIB).step_by(4096) {
+            // SAFETY: inside the block, at a multiple of 8.
+            assert_eq!(unsafe { word(block, at).read() }, at + 1, "{spared} mappings spared");
+        }
+        // SAFETY: a live block of that size, which nobody uses afterwards.
+        unsafe { heap.deallocate(block, layout(size)) };
+        assert_eq!(heap.state().live_blocks, 0);
+    }
+    assert!(grown[0] > 0 && grown[1] > 0, "{grown:?}");
+}
