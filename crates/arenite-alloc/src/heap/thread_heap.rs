@@ -140,7 +140,7 @@ impl ThreadHeap {
             // SAFETY: the same slab.
             let hot = unsafe { &*hot };
             // SAFETY: the caller's promise.
-            return unsafe { self.give_small(hot, block) };
+            return unsafe { self.give_to_slab(hot, block) };
         }
         // SAFETY: the caller's promise.
         unsafe { self.give(slab, block) };
@@ -161,7 +161,7 @@ impl ThreadHeap {
             return;
         }
         // SAFETY: the caller's promise.
-        unsafe { self.give_small(slab, block) };
+        unsafe { self.give_to_slab(slab, block) };
     }
 
     /// Gives the older half of the blocks that wait to their slabs, and has this one wait.
@@ -186,7 +186,7 @@ impl ThreadHeap {
         // SAFETY: as above.
         let owner = unsafe { owner_of(block) };
         // SAFETY: the block was given up, and has left the ones that wait.
-        unsafe { self.give_small(&header.slabs[unit_of(block) - (owner & BACK)], block) };
+        unsafe { self.give_to_slab(&header.slabs[unit_of(block) - (owner & BACK)], block) };
     }
 
     /// Puts a block on the list of its slab.
@@ -194,7 +194,7 @@ impl ThreadHeap {
     /// # Safety
     /// As [`ThreadHeap::give`].
     #[inline(always)]
-    unsafe fn give_small(&self, slab: &Slab, block: NonNull<u8>) {
+    unsafe fn give_to_slab(&self, slab: &Slab, block: NonNull<u8>) {
         let node: NonNull<Node> = block.cast();
         // SAFETY: the block is the caller's to give, at least 8 bytes and aligned to 8.
         unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
