@@ -9,6 +9,7 @@
 //! a lock. The counters are those of Lamport's queue (1977), each with a copy of the other side's, as in FastForward and
 //! its successors: the far counter is read only when the copy says full or empty.
 
+mod ahead;
 mod consumer;
 mod double_mapping;
 mod error;

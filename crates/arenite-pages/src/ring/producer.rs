@@ -1,12 +1,12 @@
 //! The end of a ring at which elements go in.
 //!
 //! Rests on `Shared`. It keeps a copy of the consumer's counter and reads the counter itself only where the copy says
-//! that there is no room.
+//! that there is no room. The lines that will be written soon are asked for ([`ahead`]).
 #![expect(unsafe_code, reason = "writes elements into slots that the consumer has given back")]
 
-use super::WaitError;
 use super::positions::Positions;
 use super::shared::{End, Shared};
+use super::{WaitError, ahead};
 use bytemuck::Pod;
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -41,6 +41,8 @@ pub struct Producer<T> {
     written: usize,
     /// The consumer's counter as it was last seen: never beyond what it is.
     read: usize,
+    /// How many elements ahead lines are asked for; the capacity, where none are.
+    ahead: usize,
     /// The counters, which `shared` keeps alive.
     positions: NonNull<Positions>,
     shared: Arc<Shared<T>>,
@@ -55,11 +57,13 @@ impl<T> Producer<T> {
     /// The end of `shared` that nobody else has.
     pub(crate) fn new(shared: Arc<Shared<T>>) -> Self {
         let (written, read) = (shared.positions().written(), shared.positions().read());
+        let capacity = shared.capacity();
         Self {
             base: shared.base(),
-            mask: shared.capacity() - 1,
+            mask: capacity - 1,
             written,
             read,
+            ahead: ahead::distance(size_of::<T>(), capacity),
             positions: NonNull::from(shared.positions()),
             shared,
         }
@@ -112,9 +116,15 @@ impl<T> Producer<T> {
 
     #[inline(always)]
     fn publish(&mut self, count: usize) {
+        let from = self.written;
         self.written = self.written.wrapping_add(count);
         if self.positions().publish(self.written) {
             self.shared.wake(End::Consumer);
+        }
+        // those ahead of what was just written, where the consumer has given them back: each line once
+        if self.room(self.read) >= self.ahead {
+            let start = self.base.as_ptr().wrapping_add(from.wrapping_add(self.ahead) & self.mask);
+            ahead::ask(start.cast(), count * size_of::<T>());
         }
     }
 
