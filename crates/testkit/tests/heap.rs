@@ -452,10 +452,15 @@ fn n08_what_another_thread_gives_back_wrongly_ends_the_program_with_a_report() {
         let wrongly = move || {
             let at = |address: usize| NonNull::new(core::ptr::with_exposed_provenance_mut(address)).unwrap();
             // SAFETY: none in two modes: what is wrong there is meant to end the program; in the third the block is given back once.
-            let give = |address| unsafe { HEAP.deallocate(at(address), layout) };
+            let give = move |address| unsafe { HEAP.deallocate(at(address), layout) };
             match mode.as_str() {
                 "twice" => [block, block].map(give).len(),
                 "inside" => [block + 8].map(give).len(),
+                // what a thread has not told of is told when it ends
+                "by two" => {
+                    std::thread::spawn(move || give(block)).join().unwrap();
+                    [block].map(give).len()
+                }
                 _ => [block].map(give).len(),
             }
         };
@@ -469,9 +474,8 @@ fn n08_what_another_thread_gives_back_wrongly_ends_the_program_with_a_report() {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     assert_eq!(run("once").0, Some(0));
-    for (mode, report) in
-        [("twice", "the block is already free"), ("inside", "inside a block, not its start")]
-    {
+    let free = "the block is already free";
+    for (mode, report) in [("twice", free), ("by two", free), ("inside", "inside a block, not its start")] {
         let (code, said) = run(mode);
         assert!(code.is_none() && said.contains(report), "{mode}: {code:?} {said}");
     }

@@ -259,3 +259,47 @@ fn n13_blocks_that_wait_for_the_next_request_do_not_outlive_their_thread() {
         });
     }
 }
+
+#[test]
+fn n10_what_a_thread_gave_back_and_has_not_told_of_is_not_in_use_and_comes_back() {
+    let heap = Heap::new().decaying(None);
+    let stay: Vec<_> = (0..20).map(|_| take(&heap, 1000)).collect();
+    let blocks: Vec<_> = (0..300).map(|_| take(&heap, 200)).collect();
+    let addresses: std::collections::HashSet<_> = blocks.iter().map(|block| block.addr()).collect();
+    let (slabs, in_use) = (heap.stats().slabs, heap.state().in_use);
+    let (to, from) = std::sync::mpsc::channel::<()>();
+    let (done, is_done) = std::sync::mpsc::channel();
+    let numbers: Vec<_> = blocks.iter().map(|block| block.as_ptr().expose_provenance()).collect();
+    std::thread::scope(|scope| {
+        let heap = &heap;
+        let thread = scope.spawn(move || {
+            // two words in turns, then the rest in a row
+            let (first, rest) = numbers.split_at(128);
+            let turns = first[..64].iter().zip(&first[64..]).flat_map(|(one, other)| [one, other]);
+            for &number in turns.chain(rest) {
+                give(heap, NonNull::new(core::ptr::with_exposed_provenance_mut(number)).unwrap(), 200);
+            }
+            done.send(()).unwrap();
+            from.recv().unwrap_err();
+        });
+        is_done.recv().unwrap();
+        // the thread lives, and waits
+        let state = heap.state();
+        assert_eq!(state.live_blocks, 20, "{state}");
+        assert!(state.in_use <= in_use - 300 * 200, "{state}");
+        drop(to);
+        // while it ends, too
+        for _ in 0..1000 {
+            assert_eq!(heap.state().live_blocks, 20);
+        }
+        thread.join().unwrap();
+    });
+    assert_eq!(heap.state().live_blocks, 20);
+    let again: Vec<_> = (0..300).map(|_| take(&heap, 200)).collect();
+    let known = again.iter().filter(|block| addresses.contains(&block.addr())).count();
+    assert!(known >= 250, "{known} of 300 blocks came back");
+    assert_eq!(heap.stats().slabs, slabs, "what came back is lent before more is taken");
+    again.into_iter().for_each(|block| give(&heap, block, 200));
+    stay.into_iter().for_each(|block| give(&heap, block, 1000));
+    assert_eq!(heap.state().live_blocks, 0);
+}

@@ -208,6 +208,32 @@ impl Header {
         self.remote[first].push(&self.bits[first], block).then_some(()).ok_or(Misuse::DoubleFree)
     }
 
+    /// Which block of the slab that begins with the unit `first` begins at this address, if one does and it is small.
+    ///
+    /// # Errors
+    /// No block begins there.
+    #[inline]
+    pub(super) fn small_block(&self, first: usize, block: NonNull<u8>) -> Result<Option<usize>, Misuse> {
+        let shape = self.shapes[first].get();
+        if !shape.is_small() {
+            return Ok(None);
+        }
+        let offset = (block.addr().get() & (ARENA - 1)) - first * UNIT;
+        shape.block_at(offset).ok_or(Misuse::Interior).map(Some)
+    }
+
+    /// Takes blocks of one word of a slab's bits back, for the slab's owner; which of them were given back before.
+    pub(super) fn give_remote_all(&self, first: usize, word: usize, bits: u64) -> u64 {
+        self.remote[first].push_all(&self.bits[first], word, bits)
+    }
+
+    /// The block of this number in the slab that begins with the unit `first`.
+    #[cold]
+    pub(super) fn block(&self, first: usize, block: usize) -> NonNull<u8> {
+        let offset = block * self.slabs[first].block.get() as usize;
+        self.unit(first).map_addr(|start| start.saturating_add(offset))
+    }
+
     /// How many blocks of a slab other threads gave back.
     pub(super) fn remote_count(&self, first: usize) -> u32 {
         self.remote[first].count(&self.bits[first])

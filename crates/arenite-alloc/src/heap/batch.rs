@@ -10,6 +10,7 @@ use super::central::{ABANDONED, BACK, SPAN};
 use super::guarded::{self, HARDENED};
 use super::hardening::MisuseReport;
 use super::slab::Node;
+use super::thread_heap::ThreadHeap;
 use super::threads;
 use crate::sync::plain::Ordering;
 use arenite_core::{AllocError, Resource};
@@ -117,8 +118,10 @@ impl Heap {
                 // SAFETY: a chain of live blocks of this thread's slab, which the caller gives up.
                 unsafe { thread.give_chain(&header.slabs[slab.1], first, last, count) };
             } else {
+                // SAFETY: as above.
+                let thread = unsafe { last_used.as_ref() }.or_else(|| self.thread_that_only_frees());
                 for &block in run {
-                    if let Err(misuse) = header.give_remote(slab.1, block) {
+                    if let Err((misuse, block)) = ThreadHeap::give_away(thread, header, slab.1, block) {
                         guarded::end(&MisuseReport::of(misuse, block.addr().get()));
                     }
                 }

@@ -188,6 +188,11 @@ impl Heap {
         Some(unsafe { thread.as_ref() })
     }
 
+    /// The part of a thread that used no heap yet and gives a block back: with one, it can tell of many blocks at once.
+    pub(super) fn thread_that_only_frees(&self) -> Option<&ThreadHeap> {
+        if threads::used_none() { self.find() } else { None }
+    }
+
     #[cold]
     pub(super) fn refuse(&self, layout: Layout) -> AllocError {
         let cause = match layout.align() {
@@ -323,8 +328,9 @@ impl Heap {
         match unsafe { last.as_ref() } {
             // SAFETY: the table says that the slab is this thread's; the block is live and given up.
             Some(thread) if whose == last.addr() => unsafe { thread.give(&header.slabs[first], block) },
-            _ => {
-                if let Err(misuse) = header.give_remote(first, block) {
+            thread => {
+                let thread = thread.or_else(|| self.thread_that_only_frees());
+                if let Err((misuse, block)) = ThreadHeap::give_away(thread, header, first, block) {
                     guarded::end(&MisuseReport::of(misuse, block.addr().get()));
                 }
             }

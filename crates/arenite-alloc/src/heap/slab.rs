@@ -6,6 +6,7 @@
 //! slab's later OS pages are not touched before they are lent.
 #![expect(unsafe_code, reason = "threads a list through free blocks")]
 
+use super::thread_heap::DIRECT;
 use crate::sync::plain::{AtomicU32, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::{NonNull, null, null_mut};
@@ -32,6 +33,12 @@ impl Shape {
         // found for another offset may be one too many, and is not that block's start.
         let inverse = if size == 0 { 0 } else { (1_u64 << 32).div_ceil(u64::from(size)) };
         Self { size, inverse: u32::try_from(inverse).unwrap_or(0), blocks }
+    }
+
+    /// Whether the blocks have at most 1024 bytes.
+    #[inline]
+    pub(super) fn is_small(self) -> bool {
+        self.size as usize <= DIRECT
     }
 
     /// Which block begins at this offset from the slab's start, in bytes; `None`: none does.

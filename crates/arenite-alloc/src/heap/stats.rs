@@ -116,10 +116,12 @@ impl State {
                 class.capacity += slab.capacity() as usize;
             })
         });
-        // blocks that wait for the next request are lent for their slabs alone
+        // blocks that wait, for the next request or until their owner is told, are lent for their slabs alone
         self.each_thread(|thread| {
+            let away = thread.away.waiting();
             for (class, found) in sums.classes.iter_mut().enumerate() {
-                let waiting = (thread.waiting(class) as usize).min(found.live_blocks);
+                let away = if class == away.0 { away.1 } else { 0 };
+                let waiting = ((thread.waiting(class) + away) as usize).min(found.live_blocks);
                 if waiting > 0 {
                     found.live_blocks -= waiting;
                     sums.live -= waiting;

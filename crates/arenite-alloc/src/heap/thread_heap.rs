@@ -7,10 +7,13 @@
 #![expect(unsafe_code, reason = "walks slabs and lists that this thread owns")]
 
 use super::arena::{Header, header_of, owner_of, unit_of};
+use super::away::Away;
 use super::central::BACK;
 use super::central::Central;
 use super::classes::MOST;
 use super::dry;
+use super::guarded;
+use super::hardening::{Misuse, MisuseReport};
 use super::recent::Recent;
 use super::slab::{Node, Place, Slab};
 use core::cell::Cell;
@@ -59,6 +62,8 @@ pub(super) struct ThreadHeap {
     empty_in_all: Cell<u32>,
     /// How often a slab became empty and was kept.
     emptied: Cell<u32>,
+    /// Blocks of other threads that it gave back and has not told of.
+    pub(super) away: Away,
     /// The slab that the last block came from.
     hot: Cell<*const Slab>,
     pub(super) central: Cell<*const Central>,
@@ -162,6 +167,38 @@ impl ThreadHeap {
         }
         // SAFETY: the caller's promise.
         unsafe { self.give_to_slab(slab, block) };
+    }
+
+    /// Takes a block back that lies in another thread's slab, which begins with the unit `first`; `this`: the calling thread's part of
+    /// the heap, if it has one.
+    ///
+    /// # Errors
+    /// No block begins there, or one was given back before: the block meant, or one that was given back lately.
+    #[inline]
+    pub(super) fn give_away(
+        this: Option<&Self>,
+        header: &Header,
+        first: usize,
+        block: NonNull<u8>,
+    ) -> Result<(), (Misuse, NonNull<u8>)> {
+        let wrong = |misuse| (misuse, block);
+        match (this, header.small_block(first, block).map_err(wrong)?) {
+            (Some(this), Some(number)) => {
+                this.away.add(header, first, number).map_err(|block| (Misuse::DoubleFree, block))
+            }
+            _ => header.give_remote(first, block).map_err(wrong),
+        }
+    }
+
+    /// Tells other threads of what this one gave back. A block that was given back twice ends the program. Under the heap's lock, so that
+    /// who sums up what is lent while a thread ends counts each block once.
+    fn tell(&self) {
+        let lock = self.central().lock();
+        let told = self.away.tell();
+        drop(lock);
+        if let Err(block) = told {
+            guarded::end(&MisuseReport::of(Misuse::DoubleFree, block.addr().get()));
+        }
     }
 
     /// Gives the older half of the blocks that wait to their slabs, and has this one wait.
@@ -375,6 +412,7 @@ impl ThreadHeap {
 
     /// Gives up every slab: empty ones to the heap, others for the next thread that needs their class.
     pub(super) fn leave(&self) {
+        self.tell();
         self.settle_all();
         for class in 0..MOST {
             let current = self.current[class].replace(nothing());
@@ -396,6 +434,7 @@ impl ThreadHeap {
 
     /// Gives empty slabs to the heap, and the memory inside the free blocks of others to the system; how many bytes went there.
     pub(super) fn tidy(&self) -> usize {
+        self.tell();
         self.settle_all();
         let mut gone = 0;
         for class in 0..MOST {
@@ -443,6 +482,7 @@ impl ThreadHeap {
             self.central().trim_free();
             return;
         }
+        self.tell();
         self.settle_all();
         for class in (0..MOST).filter(|&class| self.empty[class].get() > 0) {
             let mut at = self.partial[class].first.get();

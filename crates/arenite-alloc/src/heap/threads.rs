@@ -150,6 +150,12 @@ pub(super) fn last(life: u64) -> *const ThreadHeap {
     if whose == life { thread } else { null() }
 }
 
+/// Whether the calling thread has used no heap yet.
+#[inline]
+pub(super) fn used_none() -> bool {
+    last::get().1.is_null()
+}
+
 /// The calling thread's part of a heap, found in its table or made; `None` where there is no memory for it, and where the thread is over:
 /// nobody would give up what it makes now.
 #[cold]

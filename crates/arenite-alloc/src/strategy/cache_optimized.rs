@@ -4,10 +4,11 @@
 //! that reads one element of each evicts its own lines. So each begins some lines further into its first OS page than the one
 //! before ("cache colouring": Kessler and Hill, "Page Placement Algorithms for Large Real-Indexed Caches", 1992; Bonwick, "The Slab
 //! Allocator", 1994). And the first bytes of a block are on their way into the cache when its caller gets it.
-#![expect(unsafe_code, reason = "forwards an unsafe trait, moves the start of a block, and prefetches")]
+#![expect(unsafe_code, reason = "forwards an unsafe trait and moves the start of a block")]
 
 use crate::Heap;
 use arenite_core::{AllocError, Resource, ResourceState, Trim};
+use arenite_pages::fetch_to_write;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -111,31 +112,8 @@ impl<R: Resource> CacheOptimizedAllocator<R> {
         let colour = if colours > 1 { self.count.fetch_add(1, Relaxed) % colours } else { 0 };
         // SAFETY: the block is longer by all colours but one.
         let start = unsafe { start.add(colour * step) };
-        prefetch(start, self.distance.min(layout.size()));
+        fetch_to_write(start.as_ptr(), self.distance.min(layout.size()));
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
-    }
-}
-
-/// Has so many bytes come into the nearest cache.
-#[inline]
-fn prefetch(start: NonNull<u8>, bytes: usize) {
-    let mut at = 0;
-    while at < bytes {
-        let line = start.as_ptr().wrapping_add(at);
-        #[cfg(target_arch = "x86_64")]
-        {
-            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a hint, which reads and writes nothing, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
-        }
-        #[cfg(all(target_arch = "aarch64", not(miri)))]
-        // SAFETY: a hint, which reads and writes nothing, whatever the address.
-        unsafe {
-            core::arch::asm!("prfm pstl1keep, [{line}]", line = in(reg) line, options(nostack, preserves_flags));
-        }
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        let _none_here = line;
-        at += LINE;
     }
 }
 

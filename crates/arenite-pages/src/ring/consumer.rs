@@ -302,8 +302,6 @@ impl<T> fmt::Debug for Consumer<T> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test says where it fails")]
-
     use super::*;
     use crate::ring_buffer;
 
