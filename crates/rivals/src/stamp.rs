@@ -4,7 +4,21 @@
 
 use arenite_pages::thread_faults;
 use rustix::time::{ClockId, clock_gettime};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
+
+thread_local! {
+    /// CPU time that this thread spent on what is not measured.
+    static APART: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Does something whose CPU time is in no reading: what all contestants of a case do alike, and some sleep in. Two calls to the system.
+pub(crate) fn unread<A>(work: impl FnOnce() -> A) -> A {
+    let before = thread_cpu();
+    let answer = work();
+    APART.set(APART.get() + thread_cpu().saturating_sub(before));
+    answer
+}
 
 /// What a stretch of work took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +39,7 @@ pub(crate) struct Reading {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stamp {
     cpu: Duration,
+    apart: Duration,
     wall: Instant,
     faults: u64,
 }
@@ -33,7 +48,7 @@ impl Stamp {
     /// Now, on this thread.
     pub(crate) fn now() -> Self {
         let (faults, wall) = (faults(), Instant::now());
-        Self { cpu: thread_cpu(), wall, faults }
+        Self { cpu: thread_cpu(), apart: APART.get(), wall, faults }
     }
 
     /// When the stretch began.
@@ -43,9 +58,9 @@ impl Stamp {
 
     /// What passed since, on the same thread.
     pub(crate) fn elapsed(&self) -> Reading {
-        let cpu = thread_cpu();
+        let cpu = thread_cpu().saturating_sub(self.cpu);
         Reading {
-            cpu: cpu.saturating_sub(self.cpu),
+            cpu: cpu.saturating_sub(APART.get().saturating_sub(self.apart)),
             wall: self.wall.elapsed(),
             faults: faults().saturating_sub(self.faults),
             bytes: 0,
@@ -67,6 +82,19 @@ fn faults() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_read_is_in_no_reading() {
+        let spin = |time: Duration| {
+            let before = thread_cpu();
+            while thread_cpu() - before < time {}
+        };
+        let before = Stamp::now();
+        unread(|| spin(Duration::from_millis(50)));
+        spin(Duration::from_millis(5));
+        let cpu = before.elapsed().cpu;
+        assert!((Duration::from_millis(5)..Duration::from_millis(30)).contains(&cpu), "{cpu:?}");
+    }
 
     #[test]
     fn the_faults_of_fresh_memory_are_counted() {

@@ -11,6 +11,7 @@ use crate::contestant::{Contestant, Side};
 use crate::failure::{Failure, Refused};
 use crate::heaps::{AnyBlock, AnyBlocks, Arenite, ForHeap, Heap, HeapBlocks, each};
 use crate::report::Row;
+use crate::stamp::unread;
 use crate::threads::round;
 use std::alloc::Layout;
 use std::hint::black_box;
@@ -27,7 +28,13 @@ pub(super) const CASES: &[Case] = &[
     ("10,000 live, one of 8 B to 64 KiB freed, another taken", |bench, case| mixed(bench, case, Mixed(1))),
     ("the same by two threads", |bench, case| mixed(bench, case, Mixed(2))),
     ("the same by one, of what another thread has just taken", |bench, case| mixed(bench, case, Inherited)),
-    ("one thread takes, another frees, 256 B", across),
+    ("one thread takes, another frees, 256 B, 250 at a time", |bench, case| {
+        across(bench, case, 250, 40, false)
+    }),
+    ("the same, 2,500 at a time", |bench, case| across(bench, case, 2500, 4, false)),
+    ("one thread takes, another frees, 8 B to 64 KiB, 250 at a time", |bench, case| {
+        across(bench, case, 250, 4, true)
+    }),
     ("allocate, touch, free, 1 MiB", |bench, case| tensor(bench, case, 1 << 20)),
     ("allocate, touch, free, 64 MiB", |bench, case| tensor(bench, case, 64 << 20)),
     ("doubled by realloc from 1 to 256 MiB, touched", doubled),
@@ -219,25 +226,52 @@ fn mixed(bench: &Bench, case: &str, enter: impl Enter) -> Result<Vec<Row>, Failu
     bench.compare(case, plan(STEPS, RoundsOf::Time(10)), all(enter))
 }
 
-/// Blocks in a message from one thread to the other.
-const MESSAGE: usize = 250;
+/// How blocks go from one thread to the other. The CPU time is that of taking and freeing, and not that of the channel: how often a
+/// thread sleeps in it depends on which of the two is faster, and costs as much as the blocks.
+#[derive(Clone, Copy)]
+struct Across {
+    /// Blocks in a message.
+    message: usize,
+    /// Messages on their way at most.
+    ahead: usize,
+    /// 8 B to 64 KiB, or 256 B.
+    mixed: bool,
+}
 
-enum Side2<H: Heap> {
-    Takes(SyncSender<Vec<AnyBlock<H>>>),
+struct End<H: Heap> {
+    side: TakesOrFrees<H>,
+    settled: bool,
+}
+
+enum TakesOrFrees<H: Heap> {
+    Takes(SyncSender<Vec<AnyBlock<H>>>, Sequence),
     Frees(Receiver<Vec<AnyBlock<H>>>),
 }
 
-impl<H: Heap> Side2<H> {
-    fn work(&mut self, turns: u64) -> Result<(), Refused> {
-        let (lender, layout) = (AnyBlocks::<H>::new(), Layout::new::<[u64; 32]>());
-        for _ in 0..turns * u64::from(STEPS) / MESSAGE as u64 {
-            match self {
-                Self::Takes(to) => {
-                    let blocks = (0..MESSAGE).map(|_| lender.take(layout)).collect::<Result<_, _>>()?;
-                    to.send(blocks).map_err(|_| Refused)?;
+impl<H: Heap> End<H> {
+    fn new(side: TakesOrFrees<H>) -> Self {
+        Self { side, settled: false }
+    }
+
+    fn work(&mut self, how: Across, turns: u64) -> Result<(), Refused> {
+        // what the first blocks find fresh, or left by the threads of the round before, is long used then
+        let before = if core::mem::replace(&mut self.settled, true) { 0 } else { SETTLED_ACROSS };
+        self.pass(how, before + turns)
+    }
+
+    fn pass(&mut self, how: Across, turns: u64) -> Result<(), Refused> {
+        let lender = AnyBlocks::<H>::new();
+        for _ in 0..turns * u64::from(PASSED) / how.message as u64 {
+            match &mut self.side {
+                TakesOrFrees::Takes(to, sequence) => {
+                    let layout = || if how.mixed { sequence.layout() } else { Layout::new::<[u64; 32]>() };
+                    let layouts = std::iter::repeat_with(layout).take(how.message);
+                    let blocks = layouts.map(|layout| lender.take(layout)).collect::<Result<_, _>>()?;
+                    unread(|| to.send(blocks)).map_err(|_| Refused)?;
                 }
-                Self::Frees(from) => {
-                    from.recv().map_err(|_| Refused)?.into_iter().for_each(|block| lender.give(block))
+                TakesOrFrees::Frees(from) => {
+                    let blocks = unread(|| from.recv()).map_err(|_| Refused)?;
+                    blocks.into_iter().for_each(|block| lender.give(block));
                 }
             }
         }
@@ -245,20 +279,25 @@ impl<H: Heap> Side2<H> {
     }
 }
 
-struct Across;
-
 impl Enter for Across {
     fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
-        Contestant::reading(H::NAME, side, |turns| {
-            let (to, from) = sync_channel(40);
-            round(vec![Side2::<H>::Takes(to), Side2::Frees(from)], turns, Side2::work)
+        let how = *self;
+        Contestant::reading(H::NAME, side, move |turns| {
+            let (to, from) = sync_channel(how.ahead);
+            let ends = [TakesOrFrees::<H>::Takes(to, Sequence(1)), TakesOrFrees::Frees(from)];
+            round(ends.map(End::new).into(), turns, |end, turns| end.work(how, turns))
         })
     }
 }
 
-fn across(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    let plan = Plan { metrics: &[Metric::Cpu, Metric::Wall], ..plan(STEPS, RoundsOf::Time(20)) };
-    bench.compare(case, plan, all(Across))
+/// Blocks in a turn.
+const PASSED: u32 = 5000;
+/// Turns before those that count: ten times the blocks that are on their way.
+const SETTLED_ACROSS: u64 = 20;
+
+fn across(bench: &Bench, case: &str, message: usize, ahead: usize, mixed: bool) -> Result<Vec<Row>, Failure> {
+    let plan = Plan { metrics: &[Metric::Cpu, Metric::Wall], ..plan(PASSED, RoundsOf::Time(20)) };
+    bench.compare(case, plan, all(Across { message, ahead, mixed }))
 }
 
 struct Tensor(Layout);
