@@ -197,29 +197,26 @@ impl Header {
         slab
     }
 
-    /// Takes a block back that is not the calling thread's, for the owner of its slab, which begins with the unit `first`.
+    /// Takes a block back that is not the calling thread's, for the owner of its slab, which begins with the unit `first`: the one of
+    /// this number.
     ///
     /// # Errors
-    /// No block begins there, or it was given back before.
+    /// It was given back before.
     #[inline]
-    pub(super) fn give_remote(&self, first: usize, block: NonNull<u8>) -> Result<(), Misuse> {
-        let offset = (block.addr().get() & (ARENA - 1)) - first * UNIT;
-        let block = self.shapes[first].get().block_at(offset).ok_or(Misuse::Interior)?;
+    pub(super) fn give_remote(&self, first: usize, block: usize) -> Result<(), Misuse> {
         self.remote[first].push(&self.bits[first], block).then_some(()).ok_or(Misuse::DoubleFree)
     }
 
-    /// Which block of the slab that begins with the unit `first` begins at this address, if one does and it is small.
+    /// Which block of the slab that begins with the unit `first` begins at this address, and what the slab's blocks are.
     ///
     /// # Errors
     /// No block begins there.
     #[inline]
-    pub(super) fn small_block(&self, first: usize, block: NonNull<u8>) -> Result<Option<usize>, Misuse> {
+    pub(super) fn block_at(&self, first: usize, block: NonNull<u8>) -> Result<(usize, Shape), Misuse> {
         let shape = self.shapes[first].get();
-        if !shape.is_small() {
-            return Ok(None);
-        }
         let offset = (block.addr().get() & (ARENA - 1)) - first * UNIT;
-        shape.block_at(offset).ok_or(Misuse::Interior).map(Some)
+        let block = shape.block_at(offset).ok_or(Misuse::Interior)?;
+        Ok((block, shape))
     }
 
     /// Takes blocks of one word of a slab's bits back, for the slab's owner; which of them were given back before.

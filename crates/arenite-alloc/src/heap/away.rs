@@ -1,21 +1,20 @@
 //! Blocks of other threads' slabs that a thread gave back and has not told of yet: those of one word of one slab's bits.
 //!
-//! Rests on the arena's tables. Who frees many blocks of another thread mostly frees them in the order in which they were lent, so one
-//! locked operation tells their owner of up to 64. What waits here is told of when a block of another word is freed, when the
-//! thread ends, and when the heap calls for memory. Small blocks alone wait, so a thread that frees no more holds 64 KiB back at
-//! most. (Frees that are gathered by the thread that frees are snmalloc's idea: Liétar et al., "snmalloc: a message passing
-//! allocator", 2019.)
+//! Rests on the arena's tables. Who frees many blocks of another thread mostly frees those of a size in the order in which they were
+//! lent, so one locked operation tells their owner of up to 64. What waits here is told of when a block of another word is freed, when
+//! it has become much, when the thread ends, and when the heap calls for memory. (Frees that are gathered by the thread that frees
+//! are as in snmalloc: Liétar et al., "snmalloc: a message passing allocator", 2019.)
 #![expect(unsafe_code, reason = "an arena's tables lie at an address that is kept here")]
 
 use super::arena::Header;
-use crate::sync::plain::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use crate::sync::plain::{AtomicU64, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
 /// Bits of a word.
 const WORD: usize = 64;
 
-/// All zeroes is none. Its thread alone changes it; anybody may ask how many wait.
+/// Of one class. All zeroes is none. Its thread alone changes it; anybody may ask how many wait.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Away {
@@ -23,26 +22,34 @@ pub(super) struct Away {
     key: Cell<usize>,
     bits: AtomicU64,
     header: Cell<Option<NonNull<Header>>>,
-    class: AtomicU32,
+    /// How many may still wait.
+    left: Cell<usize>,
 }
 
 impl Away {
     /// Has a block wait, which is the one of this number in the slab of another thread at the unit `first`, after telling of
-    /// those of another word.
+    /// those of another word; `most` of a word may wait.
     ///
     /// # Errors
     /// A block that was given back twice: this one, or one of those that waited.
     #[inline]
-    pub(super) fn add(&self, header: &Header, first: usize, block: usize) -> Result<(), NonNull<u8>> {
+    pub(super) fn add(
+        &self,
+        header: &Header,
+        first: usize,
+        block: usize,
+        most: usize,
+    ) -> Result<(), NonNull<u8>> {
         let key = core::ptr::from_ref(header).addr() | (first << 8) | (block / WORD);
-        if key != self.key.get() {
+        if key != self.key.get() || self.left.get() == 0 {
             self.tell()?;
             self.key.set(key);
             self.header.set(Some(NonNull::from(header)));
-            self.class.store(u32::from(header.slabs[first].class.get()), Relaxed);
+            self.left.set(most);
         }
         let (bits, bit) = (self.bits.load(Relaxed), 1 << (block % WORD));
         self.bits.store(bits | bit, Relaxed);
+        self.left.set(self.left.get() - 1);
         if bits & bit == 0 { Ok(()) } else { Err(header.block(first, block)) }
     }
 
@@ -64,8 +71,8 @@ impl Away {
         Err(header.block(first, word * WORD + twice.trailing_zeros() as usize))
     }
 
-    /// The class of those that wait, and how many they are.
-    pub(super) fn waiting(&self) -> (usize, u32) {
-        (self.class.load(Relaxed) as usize, self.bits.load(Relaxed).count_ones())
+    /// How many wait.
+    pub(super) fn waiting(&self) -> u32 {
+        self.bits.load(Relaxed).count_ones()
     }
 }

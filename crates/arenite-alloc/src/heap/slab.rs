@@ -6,7 +6,6 @@
 //! slab's later OS pages are not touched before they are lent.
 #![expect(unsafe_code, reason = "threads a list through free blocks")]
 
-use super::thread_heap::DIRECT;
 use crate::sync::plain::{AtomicU32, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::{NonNull, null, null_mut};
@@ -23,22 +22,34 @@ const CARVE: usize = 4096;
 pub(super) struct Shape {
     size: u32,
     inverse: u32,
-    blocks: u32,
+    blocks: u16,
+    class: u8,
 }
 
 impl Shape {
     /// `size` is a multiple of 8, at most 64 KiB.
-    fn of(size: u32, blocks: u32) -> Self {
+    fn of(size: u32, blocks: u32, class: u8) -> Self {
         // Rounded up, by less than `size`: the start of a block is found right as long as it is one of the first 2^32 / size. What is
         // found for another offset may be one too many, and is not that block's start.
         let inverse = if size == 0 { 0 } else { (1_u64 << 32).div_ceil(u64::from(size)) };
-        Self { size, inverse: u32::try_from(inverse).unwrap_or(0), blocks }
+        Self {
+            size,
+            inverse: u32::try_from(inverse).unwrap_or(0),
+            blocks: u16::try_from(blocks).unwrap_or(0),
+            class,
+        }
     }
 
-    /// Whether the blocks have at most 1024 bytes.
+    /// The size of a block.
     #[inline]
-    pub(super) fn is_small(self) -> bool {
-        self.size as usize <= DIRECT
+    pub(super) fn size(self) -> usize {
+        self.size as usize
+    }
+
+    /// Its size class.
+    #[inline]
+    pub(super) fn class(self) -> usize {
+        usize::from(self.class)
     }
 
     /// Which block begins at this offset from the slab's start, in bytes; `None`: none does.
@@ -121,7 +132,7 @@ impl Slab {
         self.next.set(null());
         self.previous.set(null());
         self.begin_again();
-        Shape::of(self.block.get(), self.capacity.get())
+        Shape::of(self.block.get(), self.capacity.get(), self.class.get())
     }
 
     /// Forgets the list: every block is free and none carved. No slot is dry.
@@ -217,7 +228,7 @@ mod tests {
             for size in (0..table.count()).map(|class| table.size_of(class)) {
                 let units = if size <= UNIT / 8 { 1 } else { 8 };
                 let blocks = units * UNIT / size;
-                let shape = Shape::of(u32::try_from(size).unwrap(), u32::try_from(blocks).unwrap());
+                let shape = Shape::of(u32::try_from(size).unwrap(), u32::try_from(blocks).unwrap(), 7);
                 assert_eq!(shape.block_at(blocks * size), None, "behind the last");
                 for block in 0..blocks {
                     assert_eq!(shape.block_at(block * size), Some(block), "{size}");
@@ -227,6 +238,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(Shape::of(0, 0).block_at(0), None);
+        assert_eq!(Shape::of(0, 0, 0).block_at(0), None);
     }
 }

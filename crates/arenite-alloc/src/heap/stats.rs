@@ -118,10 +118,9 @@ impl State {
         });
         // blocks that wait, for the next request or until their owner is told, are lent for their slabs alone
         self.each_thread(|thread| {
-            let away = thread.away.waiting();
             for (class, found) in sums.classes.iter_mut().enumerate() {
-                let away = if class == away.0 { away.1 } else { 0 };
-                let waiting = ((thread.waiting(class) + away) as usize).min(found.live_blocks);
+                let waiting = thread.waiting(class) + thread.away[class].waiting();
+                let waiting = (waiting as usize).min(found.live_blocks);
                 if waiting > 0 {
                     found.live_blocks -= waiting;
                     sums.live -= waiting;

@@ -25,6 +25,8 @@ pub(super) const DIRECT: usize = 1024;
 const LOOKS: usize = 8;
 /// After how many slabs that became empty and were kept the thread looks at the time.
 const LOOK: u32 = 16;
+/// At most so many bytes of other threads' blocks of a class are given back and not told of.
+const AWAY: usize = 16 << 10;
 /// How many units of empty slabs a thread keeps: 2 MiB.
 const EMPTY: u32 = 32;
 
@@ -62,8 +64,8 @@ pub(super) struct ThreadHeap {
     empty_in_all: Cell<u32>,
     /// How often a slab became empty and was kept.
     emptied: Cell<u32>,
-    /// Blocks of other threads that it gave back and has not told of.
-    pub(super) away: Away,
+    /// Blocks of other threads that it gave back and has not told of, by class.
+    pub(super) away: [Away; MOST],
     /// The slab that the last block came from.
     hot: Cell<*const Slab>,
     pub(super) central: Cell<*const Central>,
@@ -182,11 +184,12 @@ impl ThreadHeap {
         block: NonNull<u8>,
     ) -> Result<(), (Misuse, NonNull<u8>)> {
         let wrong = |misuse| (misuse, block);
-        match (this, header.small_block(first, block).map_err(wrong)?) {
-            (Some(this), Some(number)) => {
-                this.away.add(header, first, number).map_err(|block| (Misuse::DoubleFree, block))
-            }
-            _ => header.give_remote(first, block).map_err(wrong),
+        let (number, shape) = header.block_at(first, block).map_err(wrong)?;
+        match this.and_then(|this| this.away.get(shape.class())) {
+            Some(away) if shape.size() <= AWAY / 2 => away
+                .add(header, first, number, AWAY / shape.size())
+                .map_err(|block| (Misuse::DoubleFree, block)),
+            _ => header.give_remote(first, number).map_err(wrong),
         }
     }
 
@@ -194,7 +197,7 @@ impl ThreadHeap {
     /// who sums up what is lent while a thread ends counts each block once.
     fn tell(&self) {
         let lock = self.central().lock();
-        let told = self.away.tell();
+        let told = self.away.iter().try_for_each(Away::tell);
         drop(lock);
         if let Err(block) = told {
             guarded::end(&MisuseReport::of(Misuse::DoubleFree, block.addr().get()));
