@@ -444,6 +444,41 @@ fn n09_what_a_threads_last_destructors_allocate_is_not_lost() {
 }
 
 #[test]
+fn n08_a_wide_block_that_its_own_thread_gives_back_wrongly_ends_the_program_with_a_report() {
+    static HEAP: Heap = Heap::new();
+    if let Ok(mode) = std::env::var("ARENITE_GIVES_WIDE_WRONGLY") {
+        let size = if mode.ends_with("waits") { 2000 } else { 20_000 };
+        let layout = Layout::from_size_align(size, 8).unwrap();
+        let blocks: Vec<_> = (0..20).map(|_| HEAP.allocate(layout).unwrap().cast::<u8>()).collect();
+        // SAFETY: none in three modes: what is wrong there is meant to end the program.
+        let give = |block| unsafe { HEAP.deallocate(block, layout) };
+        give(blocks[0]);
+        match mode.as_str() {
+            "twice" | "twice, and waits" => give(blocks[0]),
+            "inside" => give(blocks[1].map_addr(|at| at.saturating_add(8))),
+            _ => {}
+        }
+        // those that wait go to their slabs, at the end of the thread at the latest
+        blocks[2..].iter().copied().for_each(give);
+        std::process::exit(0);
+    }
+    let run = |mode: &str| {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let name = "n08_a_wide_block_that_its_own_thread_gives_back_wrongly_ends_the_program_with_a_report";
+        let output = child.args(["--exact", name]).env("ARENITE_GIVES_WIDE_WRONGLY", mode).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!((run("once").0, run("once, and waits").0), (Some(0), Some(0)));
+    let free = "the block is already free";
+    for (mode, report) in
+        [("twice", free), ("twice, and waits", free), ("inside", "inside a block, not its start")]
+    {
+        let (code, said) = run(mode);
+        assert!(code.is_none() && said.contains(report), "{mode}: {code:?} {said}");
+    }
+}
+
+#[test]
 fn n08_what_another_thread_gives_back_wrongly_ends_the_program_with_a_report() {
     static HEAP: Heap = Heap::new();
     let layout = Layout::from_size_align(200, 8).unwrap();

@@ -191,9 +191,16 @@ impl Header {
     }
 
     /// Makes the units from `first` on a slab of blocks of a class, or a span.
-    pub(super) fn begin_slab(&self, first: usize, units: usize, class: usize, block: usize) -> &Slab {
+    pub(super) fn begin_slab(
+        &self,
+        first: usize,
+        units: usize,
+        class: usize,
+        block: usize,
+        wide: bool,
+    ) -> &Slab {
         let slab = &self.slabs[first];
-        self.shapes[first].set(slab.begin(self.unit(first), units, class, block));
+        self.shapes[first].set(slab.begin(self.unit(first), units, class, block, wide));
         slab
     }
 
@@ -222,13 +229,6 @@ impl Header {
     /// Takes blocks of one word of a slab's bits back, for the slab's owner; which of them were given back before.
     pub(super) fn give_remote_all(&self, first: usize, word: usize, bits: u64) -> u64 {
         self.remote[first].push_all(&self.bits[first], word, bits)
-    }
-
-    /// The block of this number in the slab that begins with the unit `first`.
-    #[cold]
-    pub(super) fn block(&self, first: usize, block: usize) -> NonNull<u8> {
-        let offset = block * self.slabs[first].block.get() as usize;
-        self.unit(first).map_addr(|start| start.saturating_add(offset))
     }
 
     /// How many blocks of a slab other threads gave back.

@@ -31,15 +31,9 @@ impl Away {
     /// those of another word; `most` of a word may wait.
     ///
     /// # Errors
-    /// A block that was given back twice: this one, or one of those that waited.
+    /// The address of a block that was given back twice: this one, or one of those that waited.
     #[inline]
-    pub(super) fn add(
-        &self,
-        header: &Header,
-        first: usize,
-        block: usize,
-        most: usize,
-    ) -> Result<(), NonNull<u8>> {
+    pub(super) fn add(&self, header: &Header, first: usize, block: usize, most: usize) -> Result<(), usize> {
         let key = core::ptr::from_ref(header).addr() | (first << 8) | (block / WORD);
         if key != self.key.get() || self.left.get() == 0 {
             self.tell()?;
@@ -50,14 +44,14 @@ impl Away {
         let (bits, bit) = (self.bits.load(Relaxed), 1 << (block % WORD));
         self.bits.store(bits | bit, Relaxed);
         self.left.set(self.left.get() - 1);
-        if bits & bit == 0 { Ok(()) } else { Err(header.block(first, block)) }
+        if bits & bit == 0 { Ok(()) } else { Err(header.slabs[first].address_of(block)) }
     }
 
     /// Tells their owner of those that wait.
     ///
     /// # Errors
-    /// A block among them that another thread gave back, too.
-    pub(super) fn tell(&self) -> Result<(), NonNull<u8>> {
+    /// The address of a block among them that another thread gave back, too.
+    pub(super) fn tell(&self) -> Result<(), usize> {
         let bits = self.bits.load(Relaxed);
         let (Some(header), true) = (self.header.get(), bits != 0) else { return Ok(()) };
         self.bits.store(0, Relaxed);
@@ -68,7 +62,7 @@ impl Away {
         if twice == 0 {
             return Ok(());
         }
-        Err(header.block(first, word * WORD + twice.trailing_zeros() as usize))
+        Err(header.slabs[first].address_of(word * WORD + twice.trailing_zeros() as usize))
     }
 
     /// How many wait.

@@ -8,14 +8,11 @@ use super::Heap;
 use super::arena::{header_of, owner_of, unit_of};
 use super::central::{ABANDONED, BACK, SPAN};
 use super::guarded::{self, HARDENED};
-use super::hardening::MisuseReport;
-use super::slab::Node;
 use super::thread_heap::ThreadHeap;
 use super::threads;
 use crate::sync::plain::Ordering;
 use arenite_core::{AllocError, Resource};
 use core::alloc::Layout;
-use core::cell::Cell;
 use core::ptr::NonNull;
 
 impl Heap {
@@ -107,22 +104,14 @@ impl Heap {
             if owner & !BACK == last_used.addr() && !last_used.is_null() {
                 // SAFETY: the calling thread's part of this heap.
                 let thread = unsafe { &*last_used };
-                for pair in run.windows(2) {
-                    // SAFETY: a live block that the caller gives up.
-                    unsafe {
-                        pair[0].cast::<Node>().write(Node { next: Cell::new(pair[1].cast().as_ptr()) })
-                    };
-                }
-                let (first, last) = (run[0].cast(), run[run.len() - 1].cast());
-                let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
-                // SAFETY: a chain of live blocks of this thread's slab, which the caller gives up.
-                unsafe { thread.give_chain(&header.slabs[slab.1], first, last, count) };
+                // SAFETY: live blocks of one slab, which is this thread's, that the caller gives up.
+                unsafe { thread.give_run(&header.slabs[slab.1], run) };
             } else {
                 // SAFETY: as above.
                 let thread = unsafe { last_used.as_ref() }.or_else(|| self.thread_that_only_frees());
                 for &block in run {
-                    if let Err((misuse, block)) = ThreadHeap::give_away(thread, header, slab.1, block) {
-                        guarded::end(&MisuseReport::of(misuse, block.addr().get()));
+                    if let Err(report) = ThreadHeap::give_away(thread, header, slab.1, block) {
+                        guarded::end(&report);
                     }
                 }
             }

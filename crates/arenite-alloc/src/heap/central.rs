@@ -11,9 +11,10 @@ use super::dry;
 use super::guarded::Guard;
 use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{KEPT, Kept, Large, Lent, Lost};
+use super::refill::collect_all;
 use super::slab::{Slab, UNIT};
 use super::stats::Peaks;
-use super::thread_heap::{ThreadHeap, collect_all};
+use super::thread_heap::ThreadHeap;
 use crate::sync::plain::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use arenite_core::Resource;
 use arenite_pages::{Lock, LockGuard, Pages};
@@ -199,7 +200,7 @@ impl Central {
         let (header, first) = state.units(units, 1)?;
         // SAFETY: arenas live as long as their heap.
         let header = unsafe { header.as_ref() };
-        let slab = header.begin_slab(first, units, class, block);
+        let slab = header.begin_slab(first, units, class, block, self.classes.is_wide(class));
         own(slab, owner);
         self.note_held(&mut state);
         drop(state);
@@ -235,7 +236,7 @@ impl Central {
             let (header, first) = state.units(units, align.div_ceil(UNIT))?;
             // SAFETY: arenas live as long as their heap.
             let header = unsafe { header.as_ref() };
-            header.begin_slab(first, units, 0, UNIT);
+            header.begin_slab(first, units, 0, UNIT, false);
             header.owners[first].store(SPAN, Ordering::Relaxed);
             state.large_blocks += 1;
             state.large_bytes += units * UNIT;

@@ -7,6 +7,9 @@
 
 /// The largest size that has a class, in bytes.
 pub(crate) const LARGEST: usize = 64 << 10;
+/// Requests up to this find their slab by one index, in units of 8 bytes, and their blocks on a list; blocks of 1 KiB are the first for
+/// others.
+pub(crate) const DIRECT: usize = 960;
 /// The most classes of a table.
 pub(crate) const MOST: usize = 88;
 
@@ -51,6 +54,11 @@ impl SizeClasses {
         }
     }
 
+    /// Whether the blocks of a class are for requests above [`DIRECT`] alone; those have 1 KiB or more.
+    pub(crate) const fn is_wide(self, class: usize) -> bool {
+        class > 0 && self.size_of(class - 1) >= DIRECT
+    }
+
     /// The size of the blocks of a class, in bytes.
     #[must_use]
     pub const fn size_of(self, class: usize) -> usize {
@@ -89,6 +97,16 @@ mod tests {
         for size in 65..=LARGEST {
             let block = SizeClasses::Fine.size_of(SizeClasses::Fine.class_of(size));
             assert!((block - size) * 8 < block, "{size} gets {block}");
+        }
+    }
+
+    #[test]
+    fn a_wide_class_has_64_blocks_a_slab_at_most() {
+        for (table, first) in [(SizeClasses::Fine, 1024), (SizeClasses::Binary, 2048)] {
+            for class in 0..table.count() {
+                assert_eq!(table.is_wide(class), table.size_of(class) >= first);
+            }
+            assert!(!table.is_wide(table.class_of(DIRECT)));
         }
     }
 

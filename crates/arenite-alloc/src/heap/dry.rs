@@ -13,7 +13,7 @@ use crate::sync::plain::Ordering;
 use arenite_pages::page_size;
 use core::cell::Cell;
 use core::ops::Range;
-use core::ptr::{NonNull, null_mut};
+use core::ptr::NonNull;
 
 /// Bits of a unit.
 const BITS: usize = 16;
@@ -103,6 +103,10 @@ impl<'a> Look<'a> {
 
     /// Puts a free block first on the list.
     fn push(&self, block: usize) {
+        if self.slab.is_wide() {
+            let _not_before: u64 = self.slab.add_free_bits(1 << block);
+            return;
+        }
         let node = self.node(block);
         // SAFETY: a free block of this slab, which its owner alone uses; at least 8 bytes and aligned to 8.
         unsafe { node.write(Node { next: Cell::new(self.slab.free.get()) }) };
@@ -116,6 +120,7 @@ impl<'a> Look<'a> {
     /// The blocks on the list.
     fn listed(&self) -> Free {
         let mut free = Free([0; MOST / 64]);
+        free.0[0] = self.slab.free_bits();
         let mut at = self.slab.free.get();
         while let Some(node) = NonNull::new(at) {
             free.add(self.index_of(node));
@@ -186,14 +191,14 @@ impl<'a> Look<'a> {
 pub(super) fn drain(slab: &Slab) -> usize {
     let Some(look) = Look::at(slab) else { return 0 };
     look.drain_rest();
-    if slab.free.get().is_null() {
+    if !slab.has_free() {
         return 0;
     }
     let (free, before) = (look.listed(), slab.dry.get());
     let gone = look.drain(&free);
     if slab.dry.get() > before {
         look.header.dry_bytes.fetch_add(gone, Ordering::Relaxed);
-        slab.free.set(null_mut());
+        slab.forget_free();
         for block in (0..slab.carved() as usize).rev() {
             if free.has(block) && !(look.slot_of(block) < look.slots() && look.is_dry(look.slot_of(block))) {
                 look.push(block);

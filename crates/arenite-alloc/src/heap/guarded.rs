@@ -277,7 +277,7 @@ impl Central {
             let _closed: bool = header.close(first + units);
         }
         let slab = &header.slabs[first];
-        slab.begin(header.unit(first), units, class, block);
+        slab.begin(header.unit(first), units, class, block, false);
         slab.all_carved();
         own(slab, HARDENED);
         let behind = header.unit(first + units + Self::guards(hardening));
@@ -437,4 +437,10 @@ pub(super) fn end(report: &MisuseReport) -> ! {
     let _written = writeln!(line, "arenite: heap misused: {report}");
     arenite_pages::say(&line.bytes[..line.len]);
     std::process::abort()
+}
+
+/// Ends the program: it gave a block back wrongly through the fast door.
+#[cold]
+pub(super) fn misused(misuse: Misuse, address: usize) {
+    end(&MisuseReport::of(misuse, address))
 }

@@ -6,12 +6,12 @@
 
 use super::arena::{Kind, base_of, header_of, kind_of, owner_of, unit_of};
 use super::central::{BACK, Central, SPAN};
-use super::classes::{LARGEST, SizeClasses};
+use super::classes::{DIRECT, LARGEST, SizeClasses};
 use super::guarded::{self, HARDENED};
 use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{Large, OFFSET};
 use super::slab::UNIT;
-use super::thread_heap::{DIRECT, ThreadHeap};
+use super::thread_heap::ThreadHeap;
 use super::threads;
 use crate::sync::plain::{AtomicPtr, AtomicU64, Ordering};
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
@@ -29,7 +29,9 @@ use core::time::Duration;
 /// and take those of a kept block that is too large for the request itself.
 ///
 /// Through the fast door too, a block that another thread than its slab's gives back twice, or by an address inside of it, ends the program
-/// with a report.
+/// with a report, when its owner is told of it; so does one of 1 KiB and more that its own thread gives back so, when it reaches its slab.
+///
+/// A thread that frees blocks of another, of 8 KiB at most, tells of many at once: up to 16 KiB of each size wait for it to free more, or to end.
 ///
 /// Alignments up to 4096 cost nothing below 64 KiB; 2 MiB is the largest.
 ///
@@ -330,8 +332,8 @@ impl Heap {
             Some(thread) if whose == last.addr() => unsafe { thread.give(&header.slabs[first], block) },
             thread => {
                 let thread = thread.or_else(|| self.thread_that_only_frees());
-                if let Err((misuse, block)) = ThreadHeap::give_away(thread, header, first, block) {
-                    guarded::end(&MisuseReport::of(misuse, block.addr().get()));
+                if let Err(report) = ThreadHeap::give_away(thread, header, first, block) {
+                    guarded::end(&report);
                 }
             }
         }

@@ -20,8 +20,11 @@ mod heap;
 mod large;
 mod last;
 mod recent;
+mod refill;
 mod remote;
+mod run;
 mod slab;
+mod slab_list;
 mod stats;
 mod tags;
 #[cfg(shuttle)]

@@ -14,7 +14,7 @@ const MOST: usize = 7;
 /// Blocks above this size do not wait: each would hold a large slab back.
 const LARGE: usize = 16 << 10;
 /// Nor do those of up to this size, which lie close together.
-const SMALL: usize = super::thread_heap::DIRECT;
+const SMALL: usize = super::classes::DIRECT;
 
 /// All zeroes is one that takes none.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ mod tests {
         };
         let block = |number: usize| NonNull::<u8>::dangling().map_addr(|at| at.saturating_add(number));
         assert!(!recent.push(block(0)), "none may wait at first");
-        for (size, most) in [(1024, 0), (2048, 7), (16 << 10, 7), (18 << 10, 0)] {
+        for (size, most) in [(960, 0), (1024, 7), (2048, 7), (16 << 10, 7), (18 << 10, 0)] {
             recent.begin(size);
             assert_eq!(recent.most(), most);
             let waiting: Vec<usize> = (0..10).filter(|&number| recent.push(block(number))).collect();

@@ -1,9 +1,10 @@
-//! A slab: equal blocks in one run of units, and a list of those that are free.
+//! A slab: equal blocks in one run of units, and which of them are free.
 //!
 //! Rests on nothing but the memory it is told of. What its owner changes stands in `Slab`, one cache line; what other threads
 //! change stands apart from it (the arena's `remote`), so that a free from another thread does not take the owner's line away.
-//! The list of free blocks is threaded through the blocks themselves, and blocks are carved as they are needed, so a fresh
-//! slab's later OS pages are not touched before they are lent.
+//! The list of free blocks is threaded through the blocks themselves where they are small. Wide slabs, whose blocks have 1 KiB or more,
+//! have 64 of them at most: one word tells which are free, and a free block is not touched, which would fetch a cache line for nothing.
+//! Blocks are carved as they are needed, so a fresh slab's later OS pages are not touched before they are lent.
 #![expect(unsafe_code, reason = "threads a list through free blocks")]
 
 use crate::sync::plain::{AtomicU32, Ordering::Relaxed};
@@ -12,12 +13,13 @@ use core::ptr::{NonNull, null, null_mut};
 
 /// The unit of a heap's arena: slabs and spans are whole units.
 pub(super) const UNIT: usize = 64 << 10;
-/// How many bytes of blocks are carved at once.
+/// How many bytes of blocks are carved at once where they are touched then, and where they are not.
 const CARVE: usize = 4096;
+const CARVE_WIDE: usize = UNIT;
 
 /// The blocks of a slab for everybody but its owner: their size, and what an offset is multiplied by to find which one it is in. Zero:
 /// no slab.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub(super) struct Shape {
     size: u32,
@@ -28,16 +30,11 @@ pub(super) struct Shape {
 
 impl Shape {
     /// `size` is a multiple of 8, at most 64 KiB.
-    fn of(size: u32, blocks: u32, class: u8) -> Self {
+    fn of(size: u32, blocks: u16, class: u8) -> Self {
         // Rounded up, by less than `size`: the start of a block is found right as long as it is one of the first 2^32 / size. What is
         // found for another offset may be one too many, and is not that block's start.
         let inverse = if size == 0 { 0 } else { (1_u64 << 32).div_ceil(u64::from(size)) };
-        Self {
-            size,
-            inverse: u32::try_from(inverse).unwrap_or(0),
-            blocks: u16::try_from(blocks).unwrap_or(0),
-            class,
-        }
+        Self { size, inverse: u32::try_from(inverse).unwrap_or(0), blocks, class }
     }
 
     /// The size of a block.
@@ -55,7 +52,8 @@ impl Shape {
     /// Which block begins at this offset from the slab's start, in bytes; `None`: none does.
     #[inline]
     pub(super) fn block_at(self, offset: usize) -> Option<usize> {
-        let block = (offset as u64 * u64::from(self.inverse)) >> 32;
+        // an offset far outside, for which the product wraps, is no multiple of the size below that is found
+        let block = (offset as u64).wrapping_mul(u64::from(self.inverse)) >> 32;
         (block * u64::from(self.size) == offset as u64 && block < u64::from(self.blocks))
             .then_some(block as usize)
     }
@@ -84,14 +82,20 @@ pub(super) enum Place {
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Slab {
+    /// The list of free blocks; none in a wide slab.
     pub(super) free: Cell<*mut Node>,
+    /// In a wide slab a bit for each free block.
+    free_bits: Cell<u64>,
     /// Blocks lent and not known to be back: those that other threads gave back count until they are collected.
     used: AtomicU32,
-    carved: Cell<u32>,
-    capacity: Cell<u32>,
+    carved: Cell<u16>,
+    capacity: Cell<u16>,
     pub(super) block: Cell<u32>,
+    /// See [`Shape`].
+    inverse: Cell<u32>,
     pub(super) class: Cell<u8>,
     pub(super) place: Cell<Place>,
+    wide: Cell<bool>,
     pub(super) units: Cell<u16>,
     /// How many of its slots are dry: free, on no list, with their memory given back.
     pub(super) dry: Cell<u16>,
@@ -100,17 +104,22 @@ pub(super) struct Slab {
     pub(super) previous: Cell<*const Slab>,
 }
 
+const _: () = assert!(size_of::<Slab>() == 64, "one cache line");
+
 impl Slab {
     /// A slab of no blocks, which stands for "none".
     pub(super) const fn none() -> Self {
         Self {
             free: Cell::new(null_mut()),
+            free_bits: Cell::new(0),
             used: AtomicU32::new(0),
             carved: Cell::new(0),
             capacity: Cell::new(0),
             block: Cell::new(0),
+            inverse: Cell::new(0),
             class: Cell::new(0),
             place: Cell::new(Place::None),
+            wide: Cell::new(false),
             units: Cell::new(0),
             dry: Cell::new(0),
             start: Cell::new(null_mut()),
@@ -119,28 +128,99 @@ impl Slab {
         }
     }
 
-    /// Makes it a slab of `units` units at `start` with blocks of `block` bytes.
+    /// Makes it a slab of `units` units at `start` with blocks of `block` bytes: of 1 KiB or more where it shall be wide.
     /// Its shape.
-    pub(super) fn begin(&self, start: NonNull<u8>, units: usize, class: usize, block: usize) -> Shape {
-        let narrow = |number: usize| u32::try_from(number).unwrap_or(0);
+    pub(super) fn begin(
+        &self,
+        start: NonNull<u8>,
+        units: usize,
+        class: usize,
+        block: usize,
+        wide: bool,
+    ) -> Shape {
         self.start.set(start.as_ptr());
         self.units.set(u16::try_from(units).unwrap_or(0));
         self.class.set(u8::try_from(class).unwrap_or(0));
-        self.block.set(narrow(block));
-        self.capacity.set(narrow(units * UNIT / block));
+        self.block.set(u32::try_from(block).unwrap_or(0));
+        self.capacity.set(u16::try_from(units * UNIT / block).unwrap_or(0));
         self.place.set(Place::None);
+        debug_assert!(!wide || units * UNIT / block <= 64, "one word");
+        self.wide.set(wide);
         self.next.set(null());
         self.previous.set(null());
         self.begin_again();
-        Shape::of(self.block.get(), self.capacity.get(), self.class.get())
+        let shape = Shape::of(self.block.get(), self.capacity.get(), self.class.get());
+        self.inverse.set(shape.inverse);
+        shape
     }
 
     /// Forgets the list: every block is free and none carved. No slot is dry.
     pub(super) fn begin_again(&self) {
         debug_assert_eq!(self.dry.get(), 0, "what is dry is known to the arena");
-        self.free.set(null_mut());
+        self.forget_free();
         self.used.store(0, Relaxed);
         self.carved.set(0);
+    }
+
+    /// Takes every block off the list.
+    pub(super) fn forget_free(&self) {
+        self.free.set(null_mut());
+        self.free_bits.set(0);
+    }
+
+    /// Whether a block is on the list.
+    #[inline(always)]
+    pub(super) fn has_free(&self) -> bool {
+        self.free_bits.get() != 0 || !self.free.get().is_null()
+    }
+
+    /// Whether one word tells which blocks are free.
+    #[inline(always)]
+    pub(super) fn is_wide(&self) -> bool {
+        self.wide.get()
+    }
+
+    /// Which blocks of a wide slab are free.
+    pub(super) fn free_bits(&self) -> u64 {
+        self.free_bits.get()
+    }
+
+    /// Makes blocks of a wide slab free; which of them were so before.
+    #[inline(always)]
+    pub(super) fn add_free_bits(&self, bits: u64) -> u64 {
+        let before = self.free_bits.get();
+        self.free_bits.set(before | bits);
+        before & bits
+    }
+
+    /// What the blocks are.
+    #[inline(always)]
+    pub(super) fn shape(&self) -> Shape {
+        Shape {
+            size: self.block.get(),
+            inverse: self.inverse.get(),
+            blocks: self.capacity.get(),
+            class: self.class.get(),
+        }
+    }
+
+    /// The address of the block of this number.
+    #[cold]
+    pub(super) fn address_of(&self, block: usize) -> usize {
+        self.start.get().addr() + block * self.block.get() as usize
+    }
+
+    /// Lends the first free block of a wide slab.
+    #[inline(always)]
+    pub(super) fn lend_bit(&self) -> Option<NonNull<u8>> {
+        let bits = self.free_bits.get();
+        if bits == 0 {
+            return None;
+        }
+        self.free_bits.set(bits & (bits - 1));
+        self.set_used(self.used() + 1);
+        let offset = bits.trailing_zeros() as usize * self.block.get() as usize;
+        NonNull::new(self.start.get().wrapping_add(offset))
     }
 
     /// Blocks lent and not known to be back. Its owner alone changes it; anybody may ask.
@@ -162,12 +242,12 @@ impl Slab {
 
     /// Blocks that it has room for.
     pub(super) fn capacity(&self) -> u32 {
-        self.capacity.get()
+        u32::from(self.capacity.get())
     }
 
     /// Blocks that were lent at least once, or are on the list or dry.
     pub(super) fn carved(&self) -> u32 {
-        self.carved.get()
+        u32::from(self.carved.get())
     }
 
     /// The first byte.
@@ -179,14 +259,14 @@ impl Slab {
     pub(super) fn lend_fresh(&self, out: &mut [NonNull<u8>]) -> usize {
         let Some(start) = NonNull::new(self.start.get()) else { return 0 };
         let (block, carved) = (self.block.get() as usize, self.carved.get());
-        let count = ((self.capacity.get() - carved) as usize).min(out.len());
+        let count = usize::from(self.capacity.get() - carved).min(out.len());
         for (index, slot) in out[..count].iter_mut().enumerate() {
-            *slot = start.map_addr(|start| start.saturating_add((carved as usize + index) * block));
+            *slot = start.map_addr(|start| start.saturating_add((usize::from(carved) + index) * block));
         }
-        let count = u32::try_from(count).unwrap_or(0);
+        let count = u16::try_from(count).unwrap_or(0);
         self.carved.set(carved + count);
-        self.set_used(self.used() + count);
-        count as usize
+        self.set_used(self.used() + u32::from(count));
+        usize::from(count)
     }
 
     /// Puts more blocks on the list, in the order of their addresses. False: all of them were carved.
@@ -199,9 +279,16 @@ impl Slab {
         if left == 0 {
             return false;
         }
-        let count = u32::try_from((CARVE / block).max(1)).unwrap_or(1).min(left);
+        let bytes = if self.wide.get() { CARVE_WIDE } else { CARVE };
+        let count = u16::try_from((bytes / block).max(1)).unwrap_or(1).min(left);
+        if self.wide.get() {
+            let fresh = u64::MAX >> (64 - count) << carved;
+            let _none_of_them: u64 = self.add_free_bits(fresh);
+            self.carved.set(carved + count);
+            return true;
+        }
         let Some(start) = NonNull::new(self.start.get()) else { return false };
-        let first = start.map_addr(|start| start.saturating_add(carved as usize * block)).cast::<Node>();
+        let first = start.map_addr(|start| start.saturating_add(usize::from(carved) * block)).cast::<Node>();
         let mut at = first;
         for _ in 1..count {
             let next = at.map_addr(|at| at.saturating_add(block));
@@ -217,6 +304,33 @@ impl Slab {
     }
 }
 
+/// The first block on a slab's list.
+///
+/// # Safety
+/// The slab is the calling thread's.
+#[inline(always)]
+pub(super) unsafe fn pop(slab: *const Slab) -> Option<NonNull<u8>> {
+    // SAFETY: the caller's promise.
+    let slab = unsafe { &*slab };
+    let block = NonNull::new(slab.free.get())?;
+    // SAFETY: a block on the list is free and holds a node.
+    slab.free.set(unsafe { block.as_ref() }.next.get());
+    slab.set_used(slab.used() + 1);
+    Some(block.cast())
+}
+
+/// The first free block of a slab of either kind.
+///
+/// # Safety
+/// The slab is the calling thread's.
+pub(super) unsafe fn pop_any(slab: *const Slab) -> Option<NonNull<u8>> {
+    // SAFETY: the caller's promise.
+    unsafe { &*slab }.lend_bit().or_else(|| {
+        // SAFETY: the caller's promise.
+        unsafe { pop(slab) }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::classes::SizeClasses;
@@ -228,10 +342,18 @@ mod tests {
             for size in (0..table.count()).map(|class| table.size_of(class)) {
                 let units = if size <= UNIT / 8 { 1 } else { 8 };
                 let blocks = units * UNIT / size;
-                let shape = Shape::of(u32::try_from(size).unwrap(), u32::try_from(blocks).unwrap(), 7);
+                let shape = Shape::of(u32::try_from(size).unwrap(), u16::try_from(blocks).unwrap(), 7);
                 assert_eq!(shape.block_at(blocks * size), None, "behind the last");
                 for block in 0..blocks {
                     assert_eq!(shape.block_at(block * size), Some(block), "{size}");
+                    for outside in [
+                        usize::MAX,
+                        usize::MAX - size + 1,
+                        1 << 40,
+                        0_usize.wrapping_sub(block * size + size),
+                    ] {
+                        assert_eq!(shape.block_at(outside), None, "{size}");
+                    }
                     for between in [1, size / 2, size - 1].into_iter().filter(|&between| between > 0) {
                         assert_eq!(shape.block_at(block * size + between), None, "{size}");
                     }

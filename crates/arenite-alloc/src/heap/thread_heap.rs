@@ -10,17 +10,18 @@ use super::arena::{Header, header_of, owner_of, unit_of};
 use super::away::Away;
 use super::central::BACK;
 use super::central::Central;
-use super::classes::MOST;
+use super::classes::{DIRECT, MOST};
 use super::dry;
-use super::guarded;
+use super::guarded::misused;
 use super::hardening::{Misuse, MisuseReport};
 use super::recent::Recent;
-use super::slab::{Node, Place, Slab};
+use super::refill::{collect, collect_all, refill};
+use super::run::Run;
+use super::slab::{Node, Place, Slab, pop, pop_any};
+use super::slab_list::List;
 use core::cell::Cell;
-use core::ptr::{NonNull, null};
+use core::ptr::NonNull;
 
-/// Sizes up to this find their slab by one index, in units of 8 bytes.
-pub(super) const DIRECT: usize = 1024;
 /// How many full slabs are looked at for blocks that came back, before a new slab is taken.
 const LOOKS: usize = 8;
 /// After how many slabs that became empty and were kept the thread looks at the time.
@@ -42,20 +43,13 @@ fn nothing() -> *const Slab {
     &raw const NOTHING.0
 }
 
-/// Slabs in a list, newest first.
-#[derive(Debug)]
-struct List {
-    first: Cell<*const Slab>,
-    last: Cell<*const Slab>,
-}
-
 /// The slabs of one thread. Its address is what marks a slab as its own, so it lies at a multiple of 4096.
 #[repr(C, align(4096))]
 #[derive(Debug)]
 pub(super) struct ThreadHeap {
     direct: [Cell<*const Slab>; DIRECT / 8 + 1],
     current: [Cell<*const Slab>; MOST],
-    /// Blocks of more than 1024 bytes that were given back last, by class; for their slabs they are lent.
+    /// Blocks of 1 KiB and more that were given back last, by class; for their slabs they are lent.
     recent: [Recent; MOST],
     partial: [List; MOST],
     full: [List; MOST],
@@ -102,7 +96,7 @@ impl ThreadHeap {
         unsafe { &*self.central.get() }
     }
 
-    /// A block of at most 1024 bytes from the slab of its class, if that has one on its list; `size` is not zero and a multiple of
+    /// A block of at most 960 bytes from the slab of its class, if that has one on its list; `size` is not zero and a multiple of
     /// the alignment.
     #[inline(always)]
     pub(super) fn pop_small(&self, size: usize) -> Option<NonNull<u8>> {
@@ -121,7 +115,7 @@ impl ThreadHeap {
             return recent;
         }
         // SAFETY: the slab is this thread's, or the one of no blocks.
-        unsafe { pop(self.current[class].get()) }
+        unsafe { &*self.current[class].get() }.lend_bit()
     }
 
     /// As [`ThreadHeap::pop_small`], with more slabs where that one has nothing.
@@ -163,7 +157,7 @@ impl ThreadHeap {
         if slab.block.get() as usize > DIRECT {
             let class = usize::from(slab.class.get());
             if !self.recent[class].push(block) {
-                self.settle(class, block);
+                self.settle(slab, block);
             }
             return;
         }
@@ -182,13 +176,13 @@ impl ThreadHeap {
         header: &Header,
         first: usize,
         block: NonNull<u8>,
-    ) -> Result<(), (Misuse, NonNull<u8>)> {
-        let wrong = |misuse| (misuse, block);
+    ) -> Result<(), MisuseReport> {
+        let wrong = |misuse| MisuseReport::of(misuse, block.addr().get());
         let (number, shape) = header.block_at(first, block).map_err(wrong)?;
         match this.and_then(|this| this.away.get(shape.class())) {
             Some(away) if shape.size() <= AWAY / 2 => away
                 .add(header, first, number, AWAY / shape.size())
-                .map_err(|block| (Misuse::DoubleFree, block)),
+                .map_err(|address| MisuseReport::of(Misuse::DoubleFree, address)),
             _ => header.give_remote(first, number).map_err(wrong),
         }
     }
@@ -199,34 +193,92 @@ impl ThreadHeap {
         let lock = self.central().lock();
         let told = self.away.iter().try_for_each(Away::tell);
         drop(lock);
-        if let Err(block) = told {
-            guarded::end(&MisuseReport::of(Misuse::DoubleFree, block.addr().get()));
+        if let Err(address) = told {
+            misused(Misuse::DoubleFree, address);
         }
     }
 
-    /// Gives the older half of the blocks that wait to their slabs, and has this one wait.
-    #[cold]
-    fn settle(&self, class: usize, block: NonNull<u8>) {
+    /// A block finds no room among those that wait: it goes to its slab where none of its class wait, and else the older half of the
+    /// others go to theirs.
+    #[inline(never)]
+    fn settle(&self, slab: &Slab, block: NonNull<u8>) {
+        let class = usize::from(slab.class.get());
         let recent = &self.recent[class];
-        recent.pop_oldest(recent.most().div_ceil(2), |block| self.to_slab(block));
-        if !recent.push(block) {
-            self.to_slab(block);
+        let half = recent.most().div_ceil(2);
+        if half == 0 {
+            return self.give_wide(slab, block);
         }
+        self.settle_oldest(class, half);
+        let has_room = recent.push(block);
+        debug_assert!(has_room, "some have just gone");
+    }
+
+    /// Makes one block of a wide slab of this thread's free. One that is no block, or is free already, ends the program.
+    #[inline]
+    fn give_wide(&self, slab: &Slab, block: NonNull<u8>) {
+        let mut run = Run::begin(slab);
+        if !run.add(block) {
+            misused(run.misuse(block), block.addr().get());
+        }
+        self.end_run(&run);
+    }
+
+    /// Gives so many blocks of a class that wait to their slabs, the oldest.
+    fn settle_oldest(&self, class: usize, number: u32) {
+        let mut run = Run::default();
+        self.recent[class].pop_oldest(number, |block| self.to_slab(&mut run, block));
+        self.end_run(&run);
     }
 
     /// Gives all blocks that wait to their slabs.
     fn settle_all(&self) {
-        self.recent.iter().for_each(|recent| recent.pop_oldest(recent.count(), |block| self.to_slab(block)));
+        self.recent.iter().enumerate().for_each(|(class, recent)| self.settle_oldest(class, recent.count()));
     }
 
-    /// Gives a block that waited to its slab.
-    fn to_slab(&self, block: NonNull<u8>) {
-        // SAFETY: a live block of a slab of this thread, in an arena whose tables are whole.
-        let header: &Header = unsafe { header_of(block).as_ref() };
+    /// Gives a block that waited to its slab, or has it wait in `run` for others of the same slab.
+    #[inline]
+    fn to_slab<'a>(&self, run: &mut Run<'a>, block: NonNull<u8>) {
+        if run.add(block) {
+            return;
+        }
+        self.end_run(run);
+        // SAFETY: a live block of a slab of this thread, in an arena whose tables are whole, and live as long as the heap.
+        let header: &'a Header = unsafe { header_of(block).as_ref() };
         // SAFETY: as above.
         let owner = unsafe { owner_of(block) };
+        let slab = &header.slabs[unit_of(block) - (owner & BACK)];
+        if slab.is_wide() {
+            *run = Run::begin(slab);
+            if !run.add(block) {
+                misused(run.misuse(block), block.addr().get());
+            }
+            return;
+        }
+        *run = Run::default();
         // SAFETY: the block was given up, and has left the ones that wait.
-        unsafe { self.give_to_slab(&header.slabs[unit_of(block) - (owner & BACK)], block) };
+        unsafe { self.give_to_slab(slab, block) };
+    }
+
+    /// Makes the blocks of a run free.
+    #[inline]
+    fn end_run(&self, run: &Run<'_>) {
+        let Some(slab) = run.slab else { return };
+        let twice = slab.add_free_bits(run.bits);
+        if twice != 0 {
+            misused(Misuse::DoubleFree, slab.address_of(twice.trailing_zeros() as usize));
+        }
+        self.back(slab, run.bits.count_ones());
+    }
+
+    /// So many blocks of a slab are back.
+    #[inline(always)]
+    fn back(&self, slab: &Slab, count: u32) {
+        let used = slab.used() - count;
+        slab.set_used(used);
+        let place = slab.place.get();
+        if place != Place::None && (place == Place::Full || used == 0) {
+            self.given(slab);
+        }
     }
 
     /// Puts a block on the list of its slab.
@@ -239,12 +291,7 @@ impl ThreadHeap {
         // SAFETY: the block is the caller's to give, at least 8 bytes and aligned to 8.
         unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
         slab.free.set(node.as_ptr());
-        let used = slab.used() - 1;
-        slab.set_used(used);
-        let place = slab.place.get();
-        if place != Place::None && (place == Place::Full || used == 0) {
-            self.given(slab);
-        }
+        self.back(slab, 1);
     }
 
     /// Blocks of a class, as many as `out` has room for, a slab at a time. How many: fewer where there is no memory.
@@ -258,7 +305,7 @@ impl ThreadHeap {
                 // what was lent before first, then what never was
                 while let Some(slot) = out.get_mut(done) {
                     // SAFETY: as above.
-                    let Some(block) = (unsafe { pop(current) }) else { break };
+                    let Some(block) = (unsafe { pop_any(current) }) else { break };
                     *slot = block;
                     done += 1;
                 }
@@ -276,25 +323,29 @@ impl ThreadHeap {
         done
     }
 
-    /// Takes a chain of blocks of one of this thread's slabs back.
+    /// Takes blocks of one of this thread's slabs back.
     ///
     /// # Safety
-    /// `count` live blocks of `slab`, which is this thread's, from `first` to `last`, each but the last with the next in it.
-    pub(super) unsafe fn give_chain(
-        &self,
-        slab: &Slab,
-        first: NonNull<Node>,
-        last: NonNull<Node>,
-        count: u32,
-    ) {
-        // SAFETY: the caller's promise.
-        unsafe { last.write(Node { next: Cell::new(slab.free.get()) }) };
-        slab.free.set(first.as_ptr());
-        let used = slab.used() - count;
-        slab.set_used(used);
-        let place = slab.place.get();
-        if place != Place::None && (place == Place::Full || used == 0) {
-            self.given(slab);
+    /// Live blocks of that slab, each once, which the caller gives up.
+    pub(super) unsafe fn give_run(&self, slab: &Slab, run: &[NonNull<u8>]) {
+        if slab.is_wide() {
+            let mut bits = Run::begin(slab);
+            for &block in run {
+                if !bits.add(block) {
+                    misused(bits.misuse(block), block.addr().get());
+                }
+            }
+            return self.end_run(&bits);
+        }
+        let nodes = run.iter().map(|block| block.cast::<Node>());
+        let next = nodes.clone().skip(1).map(NonNull::as_ptr).chain([slab.free.get()]);
+        for (node, next) in nodes.zip(next) {
+            // SAFETY: a live block that the caller gives up, at least 8 bytes and aligned to 8.
+            unsafe { node.write(Node { next: Cell::new(next) }) };
+        }
+        if let Some(first) = run.first() {
+            slab.free.set(first.cast().as_ptr());
+            self.back(slab, u32::try_from(run.len()).unwrap_or(u32::MAX));
         }
     }
 
@@ -336,9 +387,9 @@ impl ThreadHeap {
         if current != nothing() {
             // SAFETY: a slab of this thread.
             let slab = unsafe { &*current };
-            if refill(slab) {
+            if slab.has_free() || refill(slab) {
                 // SAFETY: as above.
-                return unsafe { pop(current) };
+                return unsafe { pop_any(current) };
             }
             self.full[class].push_back(slab, Place::Full);
         }
@@ -349,13 +400,13 @@ impl ThreadHeap {
         };
         self.set_current(class, slab);
         // SAFETY: a slab of this thread.
-        if unsafe { &*slab }.free.get().is_null() {
-            // SAFETY: as above.
-            let refilled = refill(unsafe { &*slab });
+        let chosen = unsafe { &*slab };
+        if !chosen.has_free() {
+            let refilled = refill(chosen);
             debug_assert!(refilled, "a slab with nothing to give");
         }
         // SAFETY: as above.
-        unsafe { pop(slab) }
+        unsafe { pop_any(slab) }
     }
 
     fn partly_free(&self, class: usize) -> Option<*const Slab> {
@@ -390,7 +441,7 @@ impl ThreadHeap {
             let slab = self.central().take_slab(class, core::ptr::from_ref(self).addr())?;
             // SAFETY: a slab that the heap has just made this thread's.
             let slab = unsafe { slab.as_ref() };
-            if !slab.free.get().is_null() || refill(slab) {
+            if slab.has_free() || refill(slab) {
                 return Some(slab);
             }
             self.full[class].push_back(slab, Place::Full);
@@ -525,98 +576,4 @@ fn unfolded(slab: *const Slab) -> *const Slab {
         slab
     };
     slab
-}
-
-/// The first block on a slab's list.
-///
-/// # Safety
-/// The slab is the calling thread's.
-#[inline(always)]
-unsafe fn pop(slab: *const Slab) -> Option<NonNull<u8>> {
-    // SAFETY: the caller's promise.
-    let slab = unsafe { &*slab };
-    let block = NonNull::new(slab.free.get())?;
-    // SAFETY: a block on the list is free and holds a node.
-    slab.free.set(unsafe { block.as_ref() }.next.get());
-    slab.set_used(slab.used() + 1);
-    Some(block.cast())
-}
-
-/// Finds blocks for a slab whose list is empty: those that came back, or fresh ones.
-fn refill(slab: &Slab) -> bool {
-    // SAFETY: a slab of the calling thread, whose units are committed, with nothing on its list.
-    collect(slab) > 0 || unsafe { slab.carve() } || dry::wet(slab)
-}
-
-/// Puts what other threads gave back on the slab's list, in the order of their addresses. How many blocks.
-pub(super) fn collect(slab: &Slab) -> u32 {
-    collect_from(slab, false)
-}
-
-/// The same, with a look at every word that may tell of one.
-pub(super) fn collect_all(slab: &Slab) -> u32 {
-    collect_from(slab, true)
-}
-
-fn collect_from(slab: &Slab, thorough: bool) -> u32 {
-    let Some(start) = NonNull::new(slab.start()) else { return 0 };
-    // SAFETY: a slab lies in an arena of a live heap.
-    let header: &Header = unsafe { header_of(start).as_ref() };
-    let (size, mut count) = (slab.block.get() as usize, 0);
-    header.take_remote(unit_of(start), thorough, |first, mut bits| {
-        count += bits.count_ones();
-        while let Some(bit) = bits.checked_ilog2() {
-            bits ^= 1 << bit;
-            let offset = (first + bit as usize) * size;
-            let node: NonNull<Node> = start.map_addr(|start| start.saturating_add(offset)).cast();
-            // SAFETY: a block of the slab that its holder gave up, at least 8 bytes and aligned to 8; its bit made it this thread's.
-            unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
-            slab.free.set(node.as_ptr());
-        }
-    });
-    slab.set_used(slab.used() - count);
-    count
-}
-
-impl List {
-    fn push_front(&self, slab: &Slab, place: Place) {
-        let first = self.first.get();
-        slab.place.set(place);
-        slab.previous.set(null());
-        slab.next.set(first);
-        // SAFETY: slabs in the list are live and this thread's.
-        match unsafe { first.as_ref() } {
-            Some(first) => first.previous.set(slab),
-            None => self.last.set(slab),
-        }
-        self.first.set(slab);
-    }
-
-    fn push_back(&self, slab: &Slab, place: Place) {
-        let last = self.last.get();
-        slab.place.set(place);
-        slab.next.set(null());
-        slab.previous.set(last);
-        // SAFETY: as for `push_front`.
-        match unsafe { last.as_ref() } {
-            Some(last) => last.next.set(slab),
-            None => self.first.set(slab),
-        }
-        self.last.set(slab);
-    }
-
-    fn remove(&self, slab: &Slab) {
-        let (previous, next) = (slab.previous.replace(null()), slab.next.replace(null()));
-        // SAFETY: as for `push_front`.
-        match unsafe { previous.as_ref() } {
-            Some(previous) => previous.next.set(next),
-            None => self.first.set(next),
-        }
-        // SAFETY: as above.
-        match unsafe { next.as_ref() } {
-            Some(next) => next.previous.set(previous),
-            None => self.last.set(previous),
-        }
-        slab.place.set(Place::None);
-    }
 }

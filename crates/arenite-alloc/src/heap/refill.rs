@@ -1,0 +1,55 @@
+//! More free blocks for a slab that has none on its list: those that other threads gave back, fresh ones, dry ones.
+//!
+//! Rests on the arena's tables and on `dry`.
+#![expect(unsafe_code, reason = "threads a list through blocks that came back")]
+
+use super::arena::{Header, header_of, unit_of};
+use super::dry;
+use super::guarded::misused;
+use super::hardening::Misuse;
+use super::slab::{Node, Slab};
+use core::cell::Cell;
+use core::ptr::NonNull;
+
+/// Finds blocks for a slab whose list is empty: those that came back, or fresh ones.
+pub(super) fn refill(slab: &Slab) -> bool {
+    // SAFETY: a slab of the calling thread, whose units are committed, with nothing on its list.
+    collect(slab) > 0 || unsafe { slab.carve() } || dry::wet(slab)
+}
+
+/// Puts what other threads gave back on the slab's list, in the order of their addresses. How many blocks.
+pub(super) fn collect(slab: &Slab) -> u32 {
+    collect_from(slab, false)
+}
+
+/// The same, with a look at every word that may tell of one.
+pub(super) fn collect_all(slab: &Slab) -> u32 {
+    collect_from(slab, true)
+}
+
+fn collect_from(slab: &Slab, thorough: bool) -> u32 {
+    let Some(start) = NonNull::new(slab.start()) else { return 0 };
+    // SAFETY: a slab lies in an arena of a live heap.
+    let header: &Header = unsafe { header_of(start).as_ref() };
+    let (size, mut count) = (slab.block.get() as usize, 0);
+    header.take_remote(unit_of(start), thorough, |first, mut bits| {
+        count += bits.count_ones();
+        if slab.is_wide() {
+            let twice = slab.add_free_bits(bits);
+            if twice != 0 {
+                misused(Misuse::DoubleFree, slab.address_of(twice.trailing_zeros() as usize));
+            }
+            return;
+        }
+        while let Some(bit) = bits.checked_ilog2() {
+            bits ^= 1 << bit;
+            let offset = (first + bit as usize) * size;
+            let node: NonNull<Node> = start.map_addr(|start| start.saturating_add(offset)).cast();
+            // SAFETY: a block of the slab that its holder gave up, at least 8 bytes and aligned to 8; its bit made it this thread's.
+            unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
+            slab.free.set(node.as_ptr());
+        }
+    });
+    slab.set_used(slab.used() - count);
+    count
+}

@@ -1,0 +1,58 @@
+//! Slabs of one thread in a list, linked through themselves.
+//!
+//! Rests on `Slab`. All operations are O(1).
+#![expect(unsafe_code, reason = "walks slabs that one thread owns")]
+
+use super::slab::{Place, Slab};
+use core::cell::Cell;
+use core::ptr::null;
+
+/// Slabs in a list, newest first.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) first: Cell<*const Slab>,
+    last: Cell<*const Slab>,
+}
+
+impl List {
+    pub(super) fn push_front(&self, slab: &Slab, place: Place) {
+        let first = self.first.get();
+        slab.place.set(place);
+        slab.previous.set(null());
+        slab.next.set(first);
+        // SAFETY: slabs in the list are live and this thread's.
+        match unsafe { first.as_ref() } {
+            Some(first) => first.previous.set(slab),
+            None => self.last.set(slab),
+        }
+        self.first.set(slab);
+    }
+
+    pub(super) fn push_back(&self, slab: &Slab, place: Place) {
+        let last = self.last.get();
+        slab.place.set(place);
+        slab.next.set(null());
+        slab.previous.set(last);
+        // SAFETY: as for `push_front`.
+        match unsafe { last.as_ref() } {
+            Some(last) => last.next.set(slab),
+            None => self.first.set(slab),
+        }
+        self.last.set(slab);
+    }
+
+    pub(super) fn remove(&self, slab: &Slab) {
+        let (previous, next) = (slab.previous.replace(null()), slab.next.replace(null()));
+        // SAFETY: as for `push_front`.
+        match unsafe { previous.as_ref() } {
+            Some(previous) => previous.next.set(next),
+            None => self.first.set(next),
+        }
+        // SAFETY: as above.
+        match unsafe { next.as_ref() } {
+            Some(next) => next.previous.set(previous),
+            None => self.last.set(previous),
+        }
+        slab.place.set(Place::None);
+    }
+}
