@@ -62,6 +62,8 @@ pub(super) struct ThreadHeap {
     pub(super) away: [Away; MOST],
     /// The slab that the last block came from.
     hot: Cell<*const Slab>,
+    /// The blocks that waited where the last one of 1 KiB or more was looked for.
+    hot_recent: Cell<*const Recent>,
     pub(super) central: Cell<*const Central>,
     /// The last call for memory that it answered.
     answered: Cell<u32>,
@@ -110,7 +112,9 @@ impl ThreadHeap {
     /// A block of a class that was just given back, or one from its slab, if that has one on its list.
     #[inline(always)]
     pub(super) fn pop_class(&self, class: usize) -> Option<NonNull<u8>> {
-        let recent = self.recent[class].pop();
+        let waiting = &self.recent[class];
+        self.hot_recent.set(waiting);
+        let recent = waiting.pop();
         if recent.is_some() {
             return recent;
         }
@@ -155,8 +159,16 @@ impl ThreadHeap {
     #[inline(always)]
     pub(super) unsafe fn give(&self, slab: &Slab, block: NonNull<u8>) {
         if slab.block.get() as usize > DIRECT {
-            let class = usize::from(slab.class.get());
-            if !self.recent[class].push(block) {
+            let waiting = &self.recent[usize::from(slab.class.get())];
+            let hot: *const Recent = self.hot_recent.get();
+            // as in `give_hot`: predicted, the next request of the class does not wait for the table and the slab
+            let waited = if core::ptr::eq(hot, waiting) {
+                // SAFETY: the same.
+                unsafe { &*unfolded(hot) }.push(block)
+            } else {
+                waiting.push(block)
+            };
+            if !waited {
                 self.settle(slab, block);
             }
             return;
@@ -559,21 +571,21 @@ impl ThreadHeap {
     }
 }
 
-/// The same address, of which the compiler knows no other way to it.
+/// The same value, of which the compiler knows no other way to it.
 #[inline(always)]
 #[cfg_attr(
     all(any(target_arch = "x86_64", target_arch = "aarch64"), not(any(miri, loom))),
     expect(clippy::pointers_in_nomem_asm_block, reason = "the address passes through, and nothing is read")
 )]
-fn unfolded(slab: *const Slab) -> *const Slab {
+fn unfolded<T>(value: *const T) -> *const T {
     #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(any(miri, loom))))]
-    let slab = {
-        let mut slab = slab;
+    let value = {
+        let mut value = value;
         // SAFETY: no instruction.
         unsafe {
-            core::arch::asm!("/* {0} */", inout(reg) slab, options(pure, nomem, nostack, preserves_flags))
+            core::arch::asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack, preserves_flags))
         };
-        slab
+        value
     };
-    slab
+    value
 }
