@@ -16,6 +16,10 @@ pub(super) const UNIT: usize = 64 << 10;
 /// How many bytes of blocks are carved at once where they are touched then, and where they are not.
 const CARVE: usize = 4096;
 const CARVE_WIDE: usize = UNIT;
+/// How many blocks ahead of the one that is lent a line is asked for.
+const AHEAD: usize = 4;
+/// Up to which size of blocks: larger ones are taken one here and one there.
+const AHEAD_SIZE: usize = 2048;
 
 /// The blocks of a slab for everybody but its owner: their size, and what an offset is multiplied by to find which one it is in. Zero:
 /// no slab.
@@ -219,8 +223,13 @@ impl Slab {
         }
         self.free_bits.set(bits & (bits - 1));
         self.set_used(self.used() + 1);
-        let offset = bits.trailing_zeros() as usize * self.block.get() as usize;
-        NonNull::new(self.start.get().wrapping_add(offset))
+        let (block, size) = (bits.trailing_zeros(), self.block.get() as usize);
+        let at = self.start.get().wrapping_add(block as usize * size);
+        // where blocks are lent in a row, the first line of the one that is lent soon is on its way
+        if size <= AHEAD_SIZE && bits >> block >> AHEAD & 1 == 1 {
+            arenite_pages::fetch_to_write(at.wrapping_add(AHEAD * size), 1);
+        }
+        NonNull::new(at)
     }
 
     /// Blocks lent and not known to be back. Its owner alone changes it; anybody may ask.
