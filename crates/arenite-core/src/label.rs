@@ -12,9 +12,10 @@ use core::fmt;
 /// assert!(Label::default().is_empty());
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(align(8))]
 pub struct Label {
-    bytes: [u8; Self::CAPACITY],
-    len: u8,
+    /// The text, zeroes, and in the last byte its length.
+    bytes: [u8; Self::CAPACITY + 1],
 }
 
 impl Label {
@@ -30,23 +31,65 @@ impl Label {
         while !name.is_char_boundary(len) {
             len -= 1;
         }
-        let mut bytes = [0; Self::CAPACITY];
-        bytes.split_at_mut(len).0.copy_from_slice(source.split_at(len).0);
-        #[expect(clippy::cast_possible_truncation, reason = "at most 23")]
-        let len = len as u8;
-        Self { bytes, len }
+        let [first, second, third] = words(source.split_at(len).0);
+        let words = [first, second, third | (len as u64) << 56];
+        let mut bytes = [0; Self::CAPACITY + 1];
+        let mut at = 0;
+        while at < bytes.len() {
+            bytes.split_at_mut(at).1.split_at_mut(8).0.copy_from_slice(&words[at / 8].to_le_bytes());
+            at += 8;
+        }
+        Self { bytes }
+    }
+
+    const fn len(&self) -> usize {
+        self.bytes[Self::CAPACITY] as usize
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.bytes.get(..usize::from(self.len)).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("")
+        self.bytes.get(..self.len()).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("")
     }
 
     /// Whether there is no text.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
+    }
+}
+
+/// The eight bytes of `text` from `at` on, the first one lowest.
+const fn word(text: &[u8], at: usize) -> u64 {
+    match text.split_at(at).1.first_chunk() {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => 0,
+    }
+}
+
+/// The last eight bytes of `text` without the first `before` of them; none where that is all.
+const fn rest(text: &[u8], before: usize) -> u64 {
+    if before < 8 { word(text, text.len() - 8) >> (8 * before) } else { 0 }
+}
+
+/// At most 23 bytes as three words, the first one lowest, zeroes behind them. In registers: bytes that are stored one by one, or by a
+/// call to the C library's copy, are waited for where the label is copied next.
+#[inline]
+const fn words(text: &[u8]) -> [u64; 3] {
+    let len = text.len();
+    match len {
+        16.. => [word(text, 0), word(text, 8), rest(text, 24 - len)],
+        8.. => [word(text, 0), rest(text, 16 - len), 0],
+        4.. => {
+            let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) else { return [0; 3] };
+            let (first, last) = (u32::from_le_bytes(*first) as u64, u32::from_le_bytes(*last) as u64);
+            [first | last << (8 * (len - 4)), 0, 0]
+        }
+        1.. => {
+            let (middle, end) = (len / 2, len - 1);
+            [text[0] as u64 | (text[middle] as u64) << (8 * middle) | (text[end] as u64) << (8 * end), 0, 0]
+        }
+        0 => [0; 3],
     }
 }
 
@@ -72,6 +115,18 @@ impl fmt::Debug for Label {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_of_any_length_holds_its_text() {
+        let text = "abcdefghijklmnopqrstuvwxyz";
+        for len in 0..=text.len() {
+            let label = Label::new(&text[..len]);
+            assert_eq!(label.as_str(), &text[..len.min(Label::CAPACITY)]);
+            assert_eq!(label.is_empty(), len == 0);
+        }
+        const MADE: Label = Label::new("at compile time");
+        assert_eq!(MADE.as_str(), "at compile time");
+    }
 
     #[test]
     fn a_long_label_is_cut_at_a_character_boundary() {

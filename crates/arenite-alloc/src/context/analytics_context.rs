@@ -45,7 +45,7 @@ pub(super) fn pool_of_program() -> &'static StratifiedMemoryPool {
 pub struct AnalyticsContext<'p> {
     pool: &'p StratifiedMemoryPool,
     parent: Option<&'p AnalyticsContext<'p>>,
-    entries: RefCell<Entries>,
+    entries: Entries,
     /// Buffers that were taken before they were asked for.
     ready: RefCell<Vec<(NonNull<u8>, Layout)>>,
     /// How many those are.
@@ -96,6 +96,7 @@ impl<'p> AnalyticsContext<'p> {
         Self::inside(name.into(), pool, None)
     }
 
+    #[inline(always)]
     fn inside(
         label: Label,
         pool: &'p StratifiedMemoryPool,
@@ -104,7 +105,7 @@ impl<'p> AnalyticsContext<'p> {
         Self {
             pool,
             parent,
-            entries: RefCell::new(Entries::EMPTY),
+            entries: Entries::new(),
             ready: RefCell::new(Vec::new()),
             prepared: Cell::new(0),
             current: Cell::new(0),
@@ -184,25 +185,58 @@ impl<'p> AnalyticsContext<'p> {
         })
     }
 
-    #[inline]
+    /// Where nothing lies ready, one that the calling thread has on its shelf: what most calls are.
+    #[inline(always)]
     fn take(&self, layout: Layout, kind: Option<&'static str>) -> Result<(NonNull<u8>, usize), AllocError> {
+        let kept = if self.prepared.get() == 0 { self.pool.take_kept(layout) } else { None };
+        match kept {
+            Some(start) => Ok((start, self.enter(start, layout, kind))),
+            None => self.take_slowly(layout, kind),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_slowly(
+        &self,
+        layout: Layout,
+        kind: Option<&'static str>,
+    ) -> Result<(NonNull<u8>, usize), AllocError> {
         let start = match self.take_ready(layout) {
             Some(start) => start,
             None => {
                 Resource::allocate(self.pool, layout).map_err(|error| self.refused(error, layout))?.cast()
             }
         };
-        let number = self.entries.borrow_mut().push(Entry { start, layout, kind });
+        Ok((start, self.enter(start, layout, kind)))
+    }
+
+    /// Remembers a buffer, and counts it here and in the contexts around this one; its number.
+    #[inline(always)]
+    fn enter(&self, start: NonNull<u8>, layout: Layout, kind: Option<&'static str>) -> usize {
+        self.count(layout.size(), kind.is_some());
+        if let Some(parent) = self.parent {
+            parent.count_all(layout.size(), kind.is_some());
+        }
+        self.entries.push(Entry { start, layout, kind })
+    }
+
+    #[inline(always)]
+    fn count(&self, bytes: usize, typed: bool) {
+        let current = self.current.get() + bytes;
+        self.current.set(current);
+        self.peak.set(self.peak.get().max(current));
+        self.allocations.set(self.allocations.get() + 1);
+        self.typed.set(self.typed.get() + u64::from(typed));
+    }
+
+    #[inline(never)]
+    fn count_all(&self, bytes: usize, typed: bool) {
         let mut at = Some(self);
         while let Some(context) = at {
-            let current = context.current.get() + layout.size();
-            context.current.set(current);
-            context.peak.set(context.peak.get().max(current));
-            context.allocations.set(context.allocations.get() + 1);
-            context.typed.set(context.typed.get() + u64::from(kind.is_some()));
+            context.count(bytes, typed);
             at = context.parent;
         }
-        Ok((start, number))
     }
 
     /// What the pool refused, as this context tells it.
@@ -234,7 +268,7 @@ impl<'p> AnalyticsContext<'p> {
     }
 
     pub(super) fn expect(&self, count: usize) {
-        self.entries.borrow_mut().expect(count);
+        self.entries.expect(count);
     }
 
     /// How many bytes lie ready that nobody asked for yet.
@@ -244,7 +278,7 @@ impl<'p> AnalyticsContext<'p> {
     }
 
     pub(super) fn release(&self, number: usize) {
-        let entry = self.entries.borrow_mut().take(number);
+        let entry = self.entries.take(number);
         if let Some(entry) = entry {
             self.gave(entry.layout.size());
             // SAFETY: came from the pool with this layout; its only slice was given up.
@@ -276,7 +310,7 @@ impl<'p> AnalyticsContext<'p> {
     #[must_use]
     pub fn types(&self) -> Vec<TypeStats> {
         let mut types = Vec::<TypeStats>::new();
-        for entry in self.entries.borrow().iter() {
+        self.entries.each(|entry| {
             let (name, bytes) = (entry.kind.unwrap_or("u8"), entry.layout.size());
             match types.iter_mut().find(|stats| stats.name == name) {
                 Some(stats) => {
@@ -285,7 +319,7 @@ impl<'p> AnalyticsContext<'p> {
                 }
                 None => types.push(TypeStats { name, buffers: 1, bytes }),
             }
-        }
+        });
         types.sort_by(|one, two| two.bytes.cmp(&one.bytes).then(one.name.cmp(two.name)));
         types
     }
@@ -310,7 +344,7 @@ impl Drop for AnalyticsContext<'_> {
             parent.gave(self.current.get());
         }
         let pool = self.pool;
-        self.entries.get_mut().each(|entry| {
+        self.entries.each(|entry| {
             // SAFETY: came from the pool with this layout; slices borrow the context, which goes.
             unsafe { pool.deallocate(entry.start, entry.layout) };
         });

@@ -4,6 +4,7 @@
 //! a small one asks for no memory but its buffers'.
 
 use core::alloc::Layout;
+use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 
 /// How many buffers a context has without a list.
@@ -19,47 +20,79 @@ pub(super) struct Entry {
 }
 
 /// Buffers by number; a number is never used twice.
+///
+/// What the first ones are stands in arrays, field by field: an entry that is made elsewhere and copied in whole waits until its parts,
+/// which were stored one by one, can be loaded together.
 #[derive(Debug)]
 pub(super) struct Entries {
-    first: [Option<Entry>; FIRST],
-    more: Vec<Option<Entry>>,
-    count: usize,
+    starts: [Cell<Option<NonNull<u8>>>; FIRST],
+    layouts: [Cell<Option<Layout>>; FIRST],
+    kinds: [Cell<Option<&'static str>>; FIRST],
+    count: Cell<usize>,
+    more: RefCell<Vec<Option<Entry>>>,
 }
 
 impl Entries {
-    pub(super) const EMPTY: Self = Self { first: [None; FIRST], more: Vec::new(), count: 0 };
-
-    /// Makes room for so many, if there is memory for it: it is a hint.
-    pub(super) fn expect(&mut self, count: usize) {
-        let _room = self.more.try_reserve(count.saturating_sub(FIRST));
+    #[inline(always)]
+    pub(super) const fn new() -> Self {
+        Self {
+            starts: [const { Cell::new(None) }; FIRST],
+            layouts: [const { Cell::new(None) }; FIRST],
+            kinds: [const { Cell::new(None) }; FIRST],
+            count: Cell::new(0),
+            more: RefCell::new(Vec::new()),
+        }
     }
 
-    #[inline]
-    pub(super) fn push(&mut self, entry: Entry) -> usize {
-        let number = self.count;
-        match self.first.get_mut(number) {
-            Some(place) => *place = Some(entry),
-            None => self.more.push(Some(entry)),
+    #[inline(always)]
+    fn first(&self, number: usize) -> Option<Entry> {
+        let start = self.starts.get(number)?.get()?;
+        let layout = self.layouts.get(number)?.get()?;
+        Some(Entry { start, layout, kind: self.kinds.get(number)?.get() })
+    }
+
+    /// Makes room for so many, if there is memory for it: it is a hint.
+    pub(super) fn expect(&self, count: usize) {
+        let _room = self.more.borrow_mut().try_reserve(count.saturating_sub(FIRST));
+    }
+
+    #[inline(always)]
+    pub(super) fn push(&self, entry: Entry) -> usize {
+        let number = self.count.get();
+        self.count.set(number + 1);
+        match (self.starts.get(number), self.layouts.get(number), self.kinds.get(number)) {
+            (Some(start), Some(layout), Some(kind)) => {
+                start.set(Some(entry.start));
+                layout.set(Some(entry.layout));
+                kind.set(entry.kind);
+            }
+            _ => self.push_more(entry),
         }
-        self.count += 1;
         number
     }
 
-    pub(super) fn take(&mut self, number: usize) -> Option<Entry> {
-        match self.first.get_mut(number) {
-            Some(place) => place.take(),
-            None => self.more.get_mut(number - FIRST)?.take(),
-        }
+    #[cold]
+    #[inline(never)]
+    fn push_more(&self, entry: Entry) {
+        self.more.borrow_mut().push(Some(entry));
+    }
+
+    pub(super) fn take(&self, number: usize) -> Option<Entry> {
+        let Some(start) = self.starts.get(number) else {
+            return self.more.borrow_mut().get_mut(number - FIRST)?.take();
+        };
+        let entry = self.first(number);
+        start.set(None);
+        entry
     }
 
     /// Each buffer that was not taken back.
     #[inline]
     pub(super) fn each(&self, mut visit: impl FnMut(&Entry)) {
-        self.first[..self.count.min(FIRST)].iter().flatten().for_each(&mut visit);
-        self.more.iter().flatten().for_each(visit);
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.first[..self.count.min(FIRST)].iter().chain(&self.more).flatten()
+        let count = self.count.get();
+        (0..count.min(FIRST)).filter_map(|number| self.first(number)).for_each(|entry| visit(&entry));
+        if count > FIRST {
+            self.more.borrow().iter().flatten().for_each(visit);
+        }
     }
 }

@@ -201,6 +201,14 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         });
     }
 
+    /// A buffer for a layout that the calling thread keeps, if it does.
+    #[inline(always)]
+    pub(crate) fn take_kept(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let bucket = SizeBucket::serving(layout)?;
+        // SAFETY: the calling thread's shelves.
+        unsafe { self.threads.part().pop(bucket) }
+    }
+
     /// What an upstream refused, as this pool tells it.
     #[cold]
     fn refused(&self, error: AllocError, layout: Layout) -> AllocError {
