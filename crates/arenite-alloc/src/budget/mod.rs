@@ -5,6 +5,7 @@
 
 mod budgeted;
 mod error;
+mod guess;
 mod node;
 mod reservation;
 

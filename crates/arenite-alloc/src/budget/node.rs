@@ -1,8 +1,9 @@
 //! A node of a tree of budgets.
 //!
-//! Rests on `Arc` and one exchange for each level. A charge is taken at the node and then at each above it, each only if its limit allows;
+//! Rests on `Arc`, `guess`, and one exchange for each level. A charge is taken at the node and then at each above it, each only if its limit allows;
 //! what a level refuses is given back below. So no count passes its limit, not by a byte and not for a moment.
 
+use super::guess::Place;
 use super::{BudgetError, Reservation};
 use arenite_core::{Bytes, Label};
 use arenite_pages::Lock;
@@ -43,6 +44,7 @@ struct Node {
     limit: AtomicUsize,
     used: AtomicUsize,
     peak: AtomicUsize,
+    place: Place,
     parent: Option<Budget>,
     children: Lock<Vec<Weak<Node>>>,
     /// What can free memory of this node's, and whether there is any.
@@ -91,6 +93,7 @@ impl Budget {
             limit: AtomicUsize::new(limit),
             used: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
+            place: Place::next(),
             parent,
             children: Lock::new(Vec::new()),
             reliefs: Lock::new(Vec::new()),
@@ -193,9 +196,14 @@ impl Budget {
     /// Takes bytes at this node and at each above it.
     #[inline]
     fn take(&self, bytes: usize) -> Result<(), &Self> {
+        if self.0.parent.is_none() {
+            let used = self.0.change(true, |used| self.0.sum(used, bytes)).ok_or(self)?;
+            self.0.reached(used);
+            return Ok(());
+        }
         let mut at = self;
         loop {
-            let Some(used) = at.0.add(bytes) else {
+            let Some(used) = at.0.change(false, |used| at.0.sum(used, bytes)) else {
                 self.give_below(at, bytes);
                 return Err(at);
             };
@@ -302,13 +310,13 @@ impl Budget {
     /// Gives charged bytes back. More than were charged is a mistake of the caller's, which leaves the node at nothing.
     #[inline]
     pub fn release(&self, bytes: usize) {
+        let less = |used: usize| Some(used.saturating_sub(bytes));
+        if self.0.parent.is_none() {
+            let _left: Option<usize> = self.0.change(true, less);
+            return;
+        }
         for node in self.up() {
-            let mut used = node.used.load(Relaxed);
-            while let Err(now) =
-                node.used.compare_exchange_weak(used, used.saturating_sub(bytes), Relaxed, Relaxed)
-            {
-                used = now;
-            }
+            let _left: Option<usize> = node.change(false, less);
         }
     }
 
@@ -334,15 +342,38 @@ impl Budget {
 }
 
 impl Node {
-    /// Takes bytes if the limit allows; what is used then.
-    #[inline]
-    fn add(&self, bytes: usize) -> Option<usize> {
-        let limit = self.limit.load(Relaxed);
+    /// What is used with so many bytes more, if the limit allows.
+    #[inline(always)]
+    fn sum(&self, used: usize, bytes: usize) -> Option<usize> {
+        used.checked_add(bytes).filter(|&sum| sum <= self.limit.load(Relaxed))
+    }
+
+    /// Changes what is used; what it is then. `None`: `to` had no answer to it. `guess`: by one exchange, where this thread believes to know
+    /// what is used. Worth it where nothing else comes between two exchanges, as at a root; where there are several counters to change, the
+    /// loads of one are done while another is exchanged.
+    #[inline(always)]
+    fn change(&self, guess: bool, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
+        let node = core::ptr::from_ref(self).addr();
+        if guess
+            && let Some(used) = self.place.get(node)
+            && let Some(sum) = to(used)
+        {
+            if self.used.compare_exchange(used, sum, Relaxed, Relaxed).is_ok() {
+                self.place.set(node, sum);
+                return Some(sum);
+            }
+            self.place.wrong(node);
+        }
         let mut used = self.used.load(Relaxed);
         loop {
-            let sum = used.checked_add(bytes).filter(|&sum| sum <= limit)?;
+            let sum = to(used)?;
             match self.used.compare_exchange_weak(used, sum, Relaxed, Relaxed) {
-                Ok(_) => return Some(sum),
+                Ok(_) => {
+                    if guess {
+                        self.place.set(node, sum);
+                    }
+                    return Some(sum);
+                }
                 Err(now) => used = now,
             }
         }
