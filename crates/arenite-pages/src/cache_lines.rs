@@ -5,6 +5,9 @@
 //! address that is not mapped does no harm.
 #![expect(unsafe_code, reason = "the instruction has no name in the standard library")]
 
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
 /// The bytes of a cache line; where they are more, a line is asked for twice.
 pub(crate) const LINE: usize = 64;
 
@@ -24,8 +27,9 @@ pub(crate) const LINE: usize = 64;
 /// ```
 #[inline]
 pub fn fetch_to_write(start: *const u8, bytes: usize) {
-    if has_hint() {
-        lines(start, bytes);
+    if has_hint() && bytes > 0 {
+        let before = start.addr() % LINE;
+        lines(start.wrapping_sub(before), bytes.saturating_add(before));
     }
 }
 
@@ -41,15 +45,32 @@ pub(crate) fn lines(start: *const u8, bytes: usize) {
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
 pub(crate) fn has_hint() -> bool {
-    use std::sync::LazyLock;
-    // asked once, since the question itself is slow in a virtual machine
-    static ANSWER: LazyLock<bool> = LazyLock::new(|| {
-        use core::arch::x86_64::__cpuid;
-        const EXTENDED: u32 = 0x8000_0000;
-        __cpuid(EXTENDED).eax > EXTENDED && __cpuid(EXTENDED + 1).ecx & 1 << 8 != 0
-    });
-    *ANSWER
+    match ANSWER.load(Relaxed) {
+        UNKNOWN => find_out(),
+        answer => answer == YES,
+    }
 }
+
+/// Asked once, or a few times at once, since the question itself is slow in a virtual machine. Nobody waits for who asks: an allocator
+/// comes here, also in a child of `fork` whose parent was asking.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[cold]
+fn find_out() -> bool {
+    use core::arch::x86_64::__cpuid;
+    const EXTENDED: u32 = 0x8000_0000;
+    let has = __cpuid(EXTENDED).eax > EXTENDED && __cpuid(EXTENDED + 1).ecx & 1 << 8 != 0;
+    ANSWER.store(if has { YES } else { NO }, Relaxed);
+    has
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const UNKNOWN: u8 = 0;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const NO: u8 = 1;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const YES: u8 = 2;
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]

@@ -455,6 +455,22 @@ fn n08_a_wide_block_that_its_own_thread_gives_back_wrongly_ends_the_program_with
         give(blocks[0]);
         match mode.as_str() {
             "twice" | "twice, and waits" => give(blocks[0]),
+            // the last of its slab, which is kept as an empty one
+            "last" => {
+                let fresh: Vec<_> = (0..6).map(|_| HEAP.allocate(layout).unwrap().cast::<u8>()).collect();
+                blocks[1..].iter().chain(&fresh[..5]).copied().for_each(give);
+                give(blocks[19]);
+            }
+            // where small blocks lay before
+            "after small ones" => {
+                let small = Layout::from_size_align(64, 8).unwrap();
+                let pair = [(); 2].map(|()| HEAP.allocate(small).unwrap().cast::<u8>());
+                // SAFETY: lent just now.
+                pair.into_iter().rev().for_each(|block| unsafe { HEAP.deallocate(block, small) });
+                HEAP.trim(0);
+                let fresh: Vec<_> = (0..60).map(|_| HEAP.allocate(layout).unwrap().cast::<u8>()).collect();
+                fresh.iter().copied().chain([fresh[0]]).for_each(give);
+            }
             "inside" => give(blocks[1].map_addr(|at| at.saturating_add(8))),
             _ => {}
         }
@@ -470,9 +486,13 @@ fn n08_a_wide_block_that_its_own_thread_gives_back_wrongly_ends_the_program_with
     };
     assert_eq!((run("once").0, run("once, and waits").0), (Some(0), Some(0)));
     let free = "the block is already free";
-    for (mode, report) in
-        [("twice", free), ("twice, and waits", free), ("inside", "inside a block, not its start")]
-    {
+    for (mode, report) in [
+        ("twice", free),
+        ("twice, and waits", free),
+        ("last", free),
+        ("after small ones", free),
+        ("inside", "inside a block, not its start"),
+    ] {
         let (code, said) = run(mode);
         assert!(code.is_none() && said.contains(report), "{mode}: {code:?} {said}");
     }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of a test")]
 
 use arenite_alloc::{Heap, SizeClasses};
-use arenite_core::Resource;
+use arenite_core::{Resource, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::time::Duration;
@@ -302,4 +302,129 @@ fn n10_what_a_thread_gave_back_and_has_not_told_of_is_not_in_use_and_comes_back(
     again.into_iter().for_each(|block| give(&heap, block, 200));
     stay.into_iter().for_each(|block| give(&heap, block, 1000));
     assert_eq!(heap.state().live_blocks, 0);
+}
+
+/// Has another thread give back blocks and stay; `then` is called while it waits, and again what it does after each word it is sent.
+fn given_elsewhere(
+    heap: &Heap,
+    blocks: &[NonNull<u8>],
+    size: usize,
+    then: impl FnOnce(&std::sync::mpsc::Sender<()>, &std::sync::mpsc::Receiver<()>),
+) {
+    let numbers: Vec<_> = blocks.iter().map(|block| block.as_ptr().expose_provenance()).collect();
+    let (to, from) = std::sync::mpsc::channel::<()>();
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            for number in numbers {
+                give(heap, NonNull::new(core::ptr::with_exposed_provenance_mut(number)).unwrap(), size);
+            }
+            done.send(()).unwrap();
+            while from.recv().is_ok() {
+                heap.trim(0);
+                done.send(()).unwrap();
+            }
+        });
+        is_done.recv().unwrap();
+        then(&to, &is_done);
+        drop(to);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn n13_a_thread_that_only_frees_tells_of_it_when_it_asks_for_memory_back() {
+    let heap = Heap::new().decaying(None);
+    let blocks: Vec<_> = (0..60).map(|_| take(&heap, 256)).collect();
+    given_elsewhere(&heap, &blocks, 256, |to, is_done| {
+        heap.trim(0);
+        assert_eq!(heap.stats().slabs, 64 << 10, "the slab has to wait for the thread that sleeps");
+        to.send(()).unwrap();
+        is_done.recv().unwrap();
+        heap.trim(0);
+        assert_eq!(heap.stats().slabs, 0, "it told of what it freed");
+    });
+}
+
+#[test]
+fn n13_a_thread_that_only_frees_hears_the_call_of_another() {
+    let heap = Heap::new().decaying(None);
+    let old: Vec<_> = (0..60).map(|_| take(&heap, 256)).collect();
+    let new: Vec<_> = (0..2000).map(|_| take(&heap, 512)).collect();
+    let numbers = |blocks: &[NonNull<u8>]| -> Vec<usize> {
+        blocks.iter().map(|block| block.as_ptr().expose_provenance()).collect()
+    };
+    let (old, new) = (numbers(&old), numbers(&new));
+    let at = |number: usize| NonNull::<u8>::new(core::ptr::with_exposed_provenance_mut(number)).unwrap();
+    let (to, from) = std::sync::mpsc::channel::<()>();
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let heap = &heap;
+        let thread = scope.spawn(move || {
+            old.into_iter().for_each(|number| give(heap, at(number), 256));
+            done.send(()).unwrap();
+            from.recv().unwrap();
+            // of many words of other slabs, and none of the ones before
+            new.into_iter().for_each(|number| give(heap, at(number), 512));
+            done.send(()).unwrap();
+            from.recv().unwrap();
+        });
+        is_done.recv().unwrap();
+        heap.trim(0);
+        to.send(()).unwrap();
+        is_done.recv().unwrap();
+        heap.trim(0);
+        let class =
+            |size: usize| heap.stats().classes().iter().find(|class| class.size == size).unwrap().slabs;
+        assert_eq!(class(256), 0, "it told of what it freed before the call");
+        to.send(()).unwrap();
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn n10_what_waits_to_be_told_is_bounded() {
+    let heap = Heap::new().decaying(None);
+    // a slab of 64 blocks of 1 KiB, one word
+    let blocks: Vec<_> = (0..64).map(|_| take(&heap, 1024)).collect();
+    given_elsewhere(&heap, &blocks, 1024, |_, _| {
+        // what was told comes back to its owner: all but the 16 KiB that may wait
+        let again: Vec<_> = (0..64).map(|_| take(&heap, 1024)).collect();
+        let back = again.iter().filter(|block| blocks.contains(block)).count();
+        assert!((48..64).contains(&back), "{back}");
+        again.into_iter().for_each(|block| give(&heap, block, 1024));
+    });
+}
+
+#[test]
+fn n15_the_binary_classes_lend_again_what_was_just_given_back() {
+    let heap = Heap::with_classes(SizeClasses::Binary).decaying(None);
+    for size in [600, 1000, 1024, 2000] {
+        let blocks: Vec<_> = (0..64).map(|_| take(&heap, size)).collect();
+        let slabs = heap.stats().slabs;
+        blocks[..7].iter().for_each(|&block| give(&heap, block, size));
+        let again: Vec<_> = (0..7).map(|_| take(&heap, size)).collect();
+        assert!(again.iter().all(|block| blocks[..7].contains(block)), "{size}");
+        assert_eq!(heap.stats().slabs, slabs, "{size}");
+        again.into_iter().chain(blocks[7..].iter().copied()).for_each(|block| give(&heap, block, size));
+    }
+}
+
+#[test]
+fn n13_units_that_held_small_blocks_hold_large_ones_next() {
+    let heap = Heap::new().decaying(None);
+    for _ in 0..3 {
+        let small = [64, 64].map(|size| take(&heap, size));
+        small.into_iter().rev().for_each(|block| give(&heap, block, 64));
+        heap.trim(0);
+        assert_eq!(heap.stats().slabs, 0);
+        let large: Vec<_> = (0..30).map(|_| take(&heap, 20_000)).collect();
+        large[..20].iter().for_each(|&block| give(&heap, block, 20_000));
+        let again: Vec<_> = (0..20).map(|_| take(&heap, 20_000)).collect();
+        let addresses: std::collections::HashSet<_> =
+            again.iter().chain(&large[20..]).map(|block| block.addr()).collect();
+        assert_eq!(addresses.len(), 30, "each block is lent once");
+        again.into_iter().chain(large[20..].iter().copied()).for_each(|block| give(&heap, block, 20_000));
+        heap.trim(0);
+    }
 }

@@ -84,7 +84,7 @@ pub(super) struct Header {
     /// For the first unit of each slab which words of its bits say that other threads gave blocks back.
     pub(super) remote: [Remote; UNITS],
     pub(super) slabs: [Slab; UNITS],
-    /// For the first unit of each slab the size of its blocks, for threads that do not own it.
+    /// For the first unit of each slab what its blocks are, for threads that do not own it.
     shapes: [Cell<Shape>; UNITS],
     /// For the first unit of each slab a bit for each block, see `remote`. Memory is found for it where it is first touched.
     bits: [Bits; UNITS],

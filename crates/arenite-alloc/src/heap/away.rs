@@ -2,7 +2,8 @@
 //!
 //! Rests on the arena's tables. Who frees many blocks of another thread mostly frees those of a size in the order in which they were
 //! lent, so one locked operation tells their owner of up to 64. What waits here is told of when a block of another word is freed, when
-//! it has become much, when the thread ends, and when the heap calls for memory. (Frees that are gathered by the thread that frees
+//! it has become much, when the thread ends, and when it hears that the heap calls for memory: at one of these, or when it needs a slab.
+//! A thread that sleeps does not hear, and holds back what waits, and the slabs it lies in. (Frees that are gathered by the thread that frees
 //! are as in snmalloc: Liétar et al., "snmalloc: a message passing allocator", 2019.)
 #![expect(unsafe_code, reason = "an arena's tables lie at an address that is kept here")]
 
@@ -28,14 +29,21 @@ pub(super) struct Away {
 
 impl Away {
     /// Has a block wait, which is the one of this number in the slab of another thread at the unit `first`, after telling of
-    /// those of another word; `most` of a word may wait.
+    /// those of another word; `most` of a word may wait. Whether it told of some.
     ///
     /// # Errors
     /// The address of a block that was given back twice: this one, or one of those that waited.
     #[inline]
-    pub(super) fn add(&self, header: &Header, first: usize, block: usize, most: usize) -> Result<(), usize> {
+    pub(super) fn add(
+        &self,
+        header: &Header,
+        first: usize,
+        block: usize,
+        most: usize,
+    ) -> Result<bool, usize> {
         let key = core::ptr::from_ref(header).addr() | (first << 8) | (block / WORD);
-        if key != self.key.get() || self.left.get() == 0 {
+        let tells = key != self.key.get() || self.left.get() == 0;
+        if tells {
             self.tell()?;
             self.key.set(key);
             self.header.set(Some(NonNull::from(header)));
@@ -44,7 +52,7 @@ impl Away {
         let (bits, bit) = (self.bits.load(Relaxed), 1 << (block % WORD));
         self.bits.store(bits | bit, Relaxed);
         self.left.set(self.left.get() - 1);
-        if bits & bit == 0 { Ok(()) } else { Err(header.slabs[first].address_of(block)) }
+        if bits & bit == 0 { Ok(tells) } else { Err(header.slabs[first].address_of(block)) }
     }
 
     /// Tells their owner of those that wait.

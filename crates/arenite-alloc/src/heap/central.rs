@@ -8,7 +8,7 @@ use super::arena::{Header, Huge, header_of, unit_of};
 use super::classes::{MOST, SizeClasses};
 use super::decay::Clock;
 use super::dry;
-use super::guarded::Guard;
+use super::guarded::{Guard, misused};
 use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{KEPT, Kept, Large, Lent, Lost};
 use super::refill::collect_all;
@@ -217,7 +217,10 @@ impl Central {
     /// Takes a slab whose thread goes. What came back is collected under the lock, so that `state` counts it once.
     pub(super) fn abandon(&self, slab: &Slab) {
         let mut state = self.lock();
-        collect_all(slab);
+        if let Err(address) = collect_all(slab) {
+            drop(state);
+            misused(Misuse::DoubleFree, address);
+        }
         if slab.used() == 0 {
             return give_units(slab);
         }
@@ -434,7 +437,13 @@ impl Central {
     /// Gives the memory behind free units back, and that inside the free blocks of slabs whose thread is gone; how many bytes.
     pub(super) fn trim_free(&self) -> usize {
         let mut state = self.lock();
-        let mut gone = state.give_abandoned();
+        let mut gone = match state.give_abandoned() {
+            Ok(gone) => gone,
+            Err(address) => {
+                drop(state);
+                misused(Misuse::DoubleFree, address);
+            }
+        };
         state.each_arena(|header| gone += header.decommit_free(false));
         gone
     }
@@ -466,14 +475,17 @@ impl State {
 
     /// Gives up the units of abandoned slabs all of whose blocks came back, and the memory inside the free blocks of others; how
     /// many bytes of these.
-    fn give_abandoned(&mut self) -> usize {
+    ///
+    /// # Errors
+    /// The address of a block that was given back twice.
+    fn give_abandoned(&mut self) -> Result<usize, usize> {
         let mut gone = 0;
         for first in &mut self.abandoned {
             let (mut at, mut kept) = (*first, null());
             // SAFETY: abandoned slabs are live and the lock's.
             while let Some(slab) = unsafe { at.as_ref() } {
                 at = slab.next.replace(null());
-                collect_all(slab);
+                collect_all(slab)?;
                 if slab.used() == 0 {
                     give_units(slab);
                 } else {
@@ -484,7 +496,7 @@ impl State {
             }
             *first = kept;
         }
-        gone
+        Ok(gone)
     }
 
     /// Every thread heap that was made.

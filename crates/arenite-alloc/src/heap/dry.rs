@@ -104,8 +104,7 @@ impl<'a> Look<'a> {
     /// Puts a free block first on the list.
     fn push(&self, block: usize) {
         if self.slab.is_wide() {
-            let _not_before: u64 = self.slab.add_free_bits(1 << block);
-            return;
+            return self.slab.add_free_bits(1 << block);
         }
         let node = self.node(block);
         // SAFETY: a free block of this slab, which its owner alone uses; at least 8 bytes and aligned to 8.

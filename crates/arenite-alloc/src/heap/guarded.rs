@@ -428,8 +428,8 @@ impl core::fmt::Write for Line {
     }
 }
 
-/// Ends the program: it misused a heap through the fast door, which has no other answer. Takes no lock and holds none: whoever handles
-/// the signal may allocate.
+/// Ends the program: it misused a heap through the fast door, which has no other answer. Takes no lock of a heap's and holds
+/// none: whoever handles the signal may allocate. (Where a thread that ends finds the misuse, it holds the list of heaps that live.)
 #[cold]
 pub(super) fn end(report: &MisuseReport) -> ! {
     use core::fmt::Write;
@@ -441,6 +441,6 @@ pub(super) fn end(report: &MisuseReport) -> ! {
 
 /// Ends the program: it gave a block back wrongly through the fast door.
 #[cold]
-pub(super) fn misused(misuse: Misuse, address: usize) {
+pub(super) fn misused(misuse: Misuse, address: usize) -> ! {
     end(&MisuseReport::of(misuse, address))
 }

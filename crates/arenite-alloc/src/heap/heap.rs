@@ -358,7 +358,8 @@ impl Heap {
     }
 
     /// Gives to the system the memory behind what nobody uses: empty slabs, and the OS pages inside free blocks, of the calling
-    /// thread and of those that are gone; other threads follow when they next run out of a slab. How many bytes went so far.
+    /// thread and of those that are gone; other threads follow when they next run out of a slab, or tell others of what they freed.
+    /// A thread that sleeps keeps its empty slabs, and the slabs in which up to 16 KiB of blocks of a size wait that it freed for others. How many bytes went so far.
     pub fn defrag(&self) -> usize {
         self.trim(0)
     }

@@ -13,8 +13,6 @@ use core::ptr::NonNull;
 const MOST: usize = 7;
 /// Blocks above this size do not wait: each would hold a large slab back.
 const LARGE: usize = 16 << 10;
-/// Nor do those of up to this size, which lie close together.
-const SMALL: usize = super::classes::DIRECT;
 
 /// All zeroes is one that takes none.
 #[derive(Debug)]
@@ -26,9 +24,9 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    /// Makes it one for blocks of `size` bytes.
-    pub(super) fn begin(&self, size: usize) {
-        self.most.set(if size > SMALL && size <= LARGE { 7 } else { 0 });
+    /// Makes it one for blocks of `size` bytes, of wide slabs or of others: those lie close together, and do not wait.
+    pub(super) fn begin(&self, size: usize, wide: bool) {
+        self.most.set(if wide && size <= LARGE { 7 } else { 0 });
     }
 
     /// How many wait. Its owner alone changes it; anybody may ask.
@@ -89,7 +87,7 @@ mod tests {
         let block = |number: usize| NonNull::<u8>::dangling().map_addr(|at| at.saturating_add(number));
         assert!(!recent.push(block(0)), "none may wait at first");
         for (size, most) in [(960, 0), (1024, 7), (2048, 7), (16 << 10, 7), (18 << 10, 0)] {
-            recent.begin(size);
+            recent.begin(size, size > 960);
             assert_eq!(recent.most(), most);
             let waiting: Vec<usize> = (0..10).filter(|&number| recent.push(block(number))).collect();
             assert_eq!(waiting, (0..most as usize).collect::<Vec<_>>());

@@ -17,28 +17,31 @@ pub(super) fn refill(slab: &Slab) -> bool {
     collect(slab) > 0 || unsafe { slab.carve() } || dry::wet(slab)
 }
 
-/// Puts what other threads gave back on the slab's list, in the order of their addresses. How many blocks.
+/// Puts what other threads gave back on the slab's list, in the order of their addresses. How many blocks. One that was given back twice
+/// ends the program.
 pub(super) fn collect(slab: &Slab) -> u32 {
-    collect_from(slab, false)
+    collect_from(slab, false).unwrap_or_else(|address| misused(Misuse::DoubleFree, address))
 }
 
 /// The same, with a look at every word that may tell of one.
-pub(super) fn collect_all(slab: &Slab) -> u32 {
+///
+/// # Errors
+/// The address of a block that was given back twice: the caller ends the program, when it holds no lock.
+pub(super) fn collect_all(slab: &Slab) -> Result<u32, usize> {
     collect_from(slab, true)
 }
 
-fn collect_from(slab: &Slab, thorough: bool) -> u32 {
-    let Some(start) = NonNull::new(slab.start()) else { return 0 };
+fn collect_from(slab: &Slab, thorough: bool) -> Result<u32, usize> {
+    let Some(start) = NonNull::new(slab.start()) else { return Ok(0) };
     // SAFETY: a slab lies in an arena of a live heap.
     let header: &Header = unsafe { header_of(start).as_ref() };
     let (size, mut count) = (slab.block.get() as usize, 0);
+    let mut twice = None;
     header.take_remote(unit_of(start), thorough, |first, mut bits| {
         count += bits.count_ones();
         if slab.is_wide() {
-            let twice = slab.add_free_bits(bits);
-            if twice != 0 {
-                misused(Misuse::DoubleFree, slab.address_of(twice.trailing_zeros() as usize));
-            }
+            twice = twice.or(slab.given_twice(bits));
+            slab.add_free_bits(bits);
             return;
         }
         while let Some(bit) = bits.checked_ilog2() {
@@ -50,6 +53,12 @@ fn collect_from(slab: &Slab, thorough: bool) -> u32 {
             slab.free.set(node.as_ptr());
         }
     });
-    slab.set_used(slab.used() - count);
-    count
+    let used = slab.used().checked_sub(count);
+    match (twice, used) {
+        (None, Some(used)) => {
+            slab.set_used(used);
+            Ok(count)
+        }
+        (twice, _) => Err(twice.unwrap_or(start.addr().get())),
+    }
 }

@@ -42,6 +42,7 @@ impl<'a> Run<'a> {
 }
 
 #[cfg(test)]
+#[expect(unsafe_code, reason = "carves a slab")]
 mod tests {
     use super::super::slab::UNIT;
     use super::*;
@@ -61,9 +62,15 @@ mod tests {
         assert!(!run.add(block(64)) && !run.add(start.map_addr(|at| at.saturating_add(1 << 40))));
         assert_eq!(run.bits, 1 << 63 | 1 << 5 | 1);
         slab.set_used(3);
-        assert_eq!((slab.add_free_bits(run.bits), slab.add_free_bits(1 << 5)), (0, 1 << 5));
+        assert_eq!(slab.given_twice(run.bits), Some(block(0).addr().get()), "none was ever lent");
+        // SAFETY: a wide slab's blocks are not touched.
+        assert!(unsafe { slab.carve() });
+        core::iter::from_fn(|| slab.lend_bit()).for_each(drop);
+        assert_eq!((slab.used(), slab.given_twice(run.bits)), (3 + 64, None));
+        slab.add_free_bits(run.bits);
+        assert_eq!(slab.given_twice(1 << 5 | 1 << 6), Some(block(5).addr().get()));
         let lent = core::iter::from_fn(|| slab.lend_bit());
         assert_eq!(lent.collect::<Vec<_>>(), [0, 5, 63].map(block));
-        assert_eq!((slab.used(), slab.has_free(), slab.address_of(5)), (6, false, block(5).addr().get()));
+        assert_eq!((slab.used(), slab.has_free(), slab.address_of(5)), (70, false, block(5).addr().get()));
     }
 }

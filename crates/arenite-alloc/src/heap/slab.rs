@@ -189,12 +189,18 @@ impl Slab {
         self.free_bits.get()
     }
 
-    /// Makes blocks of a wide slab free; which of them were so before.
+    /// Makes blocks of a wide slab free.
     #[inline(always)]
-    pub(super) fn add_free_bits(&self, bits: u64) -> u64 {
-        let before = self.free_bits.get();
-        self.free_bits.set(before | bits);
-        before & bits
+    pub(super) fn add_free_bits(&self, bits: u64) {
+        self.free_bits.set(self.free_bits.get() | bits);
+    }
+
+    /// The address of one of these blocks of a wide slab that is free already, or was never lent; `None`: all of them can be given back.
+    #[inline(always)]
+    pub(super) fn given_twice(&self, bits: u64) -> Option<usize> {
+        let never = u64::MAX.checked_shl(u32::from(self.carved.get())).unwrap_or(0);
+        let twice = bits & (self.free_bits.get() | never);
+        (twice != 0).then(|| self.address_of(twice.trailing_zeros() as usize))
     }
 
     /// What the blocks are.
@@ -292,7 +298,7 @@ impl Slab {
         let count = u16::try_from((bytes / block).max(1)).unwrap_or(1).min(left);
         if self.wide.get() {
             let fresh = u64::MAX >> (64 - count) << carved;
-            let _none_of_them: u64 = self.add_free_bits(fresh);
+            self.add_free_bits(fresh);
             self.carved.set(carved + count);
             return true;
         }
@@ -332,6 +338,7 @@ pub(super) unsafe fn pop(slab: *const Slab) -> Option<NonNull<u8>> {
 ///
 /// # Safety
 /// The slab is the calling thread's.
+#[inline(always)]
 pub(super) unsafe fn pop_any(slab: *const Slab) -> Option<NonNull<u8>> {
     // SAFETY: the caller's promise.
     unsafe { &*slab }.lend_bit().or_else(|| {

@@ -49,7 +49,7 @@ fn nothing() -> *const Slab {
 pub(super) struct ThreadHeap {
     direct: [Cell<*const Slab>; DIRECT / 8 + 1],
     current: [Cell<*const Slab>; MOST],
-    /// Blocks of 1 KiB and more that were given back last, by class; for their slabs they are lent.
+    /// Blocks of wide slabs that were given back last, by class; for their slabs they are lent.
     recent: [Recent; MOST],
     partial: [List; MOST],
     full: [List; MOST],
@@ -85,7 +85,8 @@ impl ThreadHeap {
         fresh.hot.set(nothing());
         fresh.central.set(central);
         let classes = fresh.central().classes;
-        (0..classes.count()).for_each(|class| fresh.recent[class].begin(classes.size_of(class)));
+        (0..classes.count())
+            .for_each(|class| fresh.recent[class].begin(classes.size_of(class), classes.is_wide(class)));
     }
 
     /// How many blocks of a class wait in `recent`. Anybody may ask.
@@ -119,7 +120,7 @@ impl ThreadHeap {
             return recent;
         }
         // SAFETY: the slab is this thread's, or the one of no blocks.
-        unsafe { &*self.current[class].get() }.lend_bit()
+        unsafe { pop_any(self.current[class].get()) }
     }
 
     /// As [`ThreadHeap::pop_small`], with more slabs where that one has nothing.
@@ -158,7 +159,7 @@ impl ThreadHeap {
     /// `block` is a live block of `slab`, which is this thread's.
     #[inline(always)]
     pub(super) unsafe fn give(&self, slab: &Slab, block: NonNull<u8>) {
-        if slab.block.get() as usize > DIRECT {
+        if slab.is_wide() {
             let waiting = &self.recent[usize::from(slab.class.get())];
             let hot: *const Recent = self.hot_recent.get();
             // as in `give_hot`: predicted, the next request of the class does not wait for the table and the slab
@@ -192,11 +193,29 @@ impl ThreadHeap {
         let wrong = |misuse| MisuseReport::of(misuse, block.addr().get());
         let (number, shape) = header.block_at(first, block).map_err(wrong)?;
         match this.and_then(|this| this.away.get(shape.class())) {
-            Some(away) if shape.size() <= AWAY / 2 => away
-                .add(header, first, number, AWAY / shape.size())
-                .map_err(|address| MisuseReport::of(Misuse::DoubleFree, address)),
+            Some(away) if shape.size() <= AWAY / 2 => {
+                let told = away.add(header, first, number, AWAY / shape.size());
+                let told = told.map_err(|address| MisuseReport::of(Misuse::DoubleFree, address))?;
+                if let (true, Some(this)) = (told, this) {
+                    this.listen();
+                }
+                Ok(())
+            }
             _ => header.give_remote(first, number).map_err(wrong),
         }
+    }
+
+    /// Answers the heap's call for memory, if there was one.
+    fn listen(&self) {
+        let call = self.central().call();
+        if call != self.answered.get() {
+            self.hear(call);
+        }
+    }
+
+    /// Forgets the slab that the last block came from, where it may go.
+    fn cool(&self) {
+        self.hot.set(nothing());
     }
 
     /// Tells other threads of what this one gave back. A block that was given back twice ends the program. Under the heap's lock, so that
@@ -275,11 +294,15 @@ impl ThreadHeap {
     #[inline]
     fn end_run(&self, run: &Run<'_>) {
         let Some(slab) = run.slab else { return };
-        let twice = slab.add_free_bits(run.bits);
-        if twice != 0 {
-            misused(Misuse::DoubleFree, slab.address_of(twice.trailing_zeros() as usize));
+        let count = run.bits.count_ones();
+        if let Some(address) = slab.given_twice(run.bits) {
+            misused(Misuse::DoubleFree, address);
         }
-        self.back(slab, run.bits.count_ones());
+        if count > slab.used() {
+            misused(Misuse::DoubleFree, slab.address_of(run.bits.trailing_zeros() as usize));
+        }
+        slab.add_free_bits(run.bits);
+        self.back(slab, count);
     }
 
     /// So many blocks of a slab are back.
@@ -299,6 +322,7 @@ impl ThreadHeap {
     /// As [`ThreadHeap::give`].
     #[inline(always)]
     unsafe fn give_to_slab(&self, slab: &Slab, block: NonNull<u8>) {
+        debug_assert!(!slab.is_wide(), "it has no list");
         let node: NonNull<Node> = block.cast();
         // SAFETY: the block is the caller's to give, at least 8 bytes and aligned to 8.
         unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
@@ -372,6 +396,7 @@ impl ThreadHeap {
         if slab.used() == 0 {
             let units = u32::from(slab.units.get());
             if self.empty_in_all.get() + units > EMPTY {
+                self.cool();
                 self.partial[class].remove(slab);
                 self.central().give_slab(slab);
             } else {
@@ -391,10 +416,7 @@ impl ThreadHeap {
     /// A block of a class whose slab has none on its list.
     #[inline(never)]
     fn more(&self, class: usize) -> Option<NonNull<u8>> {
-        let call = self.central().call();
-        if call != self.answered.get() {
-            self.hear(call);
-        }
+        self.listen();
         let current = self.current[class].get();
         if current != nothing() {
             // SAFETY: a slab of this thread.
@@ -478,6 +500,7 @@ impl ThreadHeap {
 
     /// Gives up every slab: empty ones to the heap, others for the next thread that needs their class.
     pub(super) fn leave(&self) {
+        self.cool();
         self.tell();
         self.settle_all();
         for class in 0..MOST {
@@ -500,6 +523,9 @@ impl ThreadHeap {
 
     /// Gives empty slabs to the heap, and the memory inside the free blocks of others to the system; how many bytes went there.
     pub(super) fn tidy(&self) -> usize {
+        let all =
+            |came: Result<u32, usize>| came.unwrap_or_else(|address| misused(Misuse::DoubleFree, address));
+        self.cool();
         self.tell();
         self.settle_all();
         let mut gone = 0;
@@ -508,7 +534,7 @@ impl ThreadHeap {
             if current != nothing() {
                 // SAFETY: a slab of this thread.
                 let slab = unsafe { &*current };
-                collect_all(slab);
+                all(collect_all(slab));
                 if slab.used() == 0 {
                     self.set_current(class, nothing());
                     self.central().give_slab(slab);
@@ -521,7 +547,7 @@ impl ThreadHeap {
                 // SAFETY: slabs in the list are this thread's.
                 while let Some(slab) = unsafe { at.as_ref() } {
                     at = slab.next.get();
-                    let came = collect_all(slab);
+                    let came = all(collect_all(slab));
                     if slab.used() == 0 {
                         list.remove(slab);
                         self.central().give_slab(slab);
@@ -548,6 +574,7 @@ impl ThreadHeap {
             self.central().trim_free();
             return;
         }
+        self.cool();
         self.tell();
         self.settle_all();
         for class in (0..MOST).filter(|&class| self.empty[class].get() > 0) {

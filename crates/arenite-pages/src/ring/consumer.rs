@@ -22,9 +22,9 @@ const DOUBT: u16 = 1023;
 
 /// The one consumer of a ring. Wait-free; may move to another thread, is used by one at a time.
 ///
-/// Where it has caught up with a stream of elements, a call that finds less than it asked for may look a second time half a
-/// microsecond later: fewer looks at the producer's counter make both ends faster. Elements that come one at a time, each
-/// after the one before was taken, are never held up.
+/// Where it has caught up with a stream of elements, a call that finds little may look a second time half a microsecond later: fewer
+/// looks at the producer's counter make both ends faster. Elements that come one at a time, each after the one before was
+/// taken, are not held up, but the first one after a stream may be.
 ///
 /// ```
 /// let (mut producer, mut consumer) = arenite_pages::ring_buffer::<f32>(1024)?;
