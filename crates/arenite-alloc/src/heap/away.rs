@@ -8,10 +8,15 @@
 #![expect(unsafe_code, reason = "an arena's tables lie at an address that is kept here")]
 
 use super::arena::Header;
+use super::guarded::misused;
+use super::hardening::{Misuse, MisuseReport};
+use super::thread_heap::ThreadHeap;
 use crate::sync::plain::{AtomicU64, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
+/// At most so many bytes of other threads' blocks of a class are given back and not told of.
+const AWAY: usize = 16 << 10;
 /// Bits of a word.
 const WORD: usize = 64;
 
@@ -76,5 +81,45 @@ impl Away {
     /// How many wait.
     pub(super) fn waiting(&self) -> u32 {
         self.bits.load(Relaxed).count_ones()
+    }
+}
+
+impl ThreadHeap {
+    /// Takes a block back that lies in another thread's slab, which begins with the unit `first`; `this`: the calling thread's part of
+    /// the heap, if it has one.
+    ///
+    /// # Errors
+    /// No block begins there, or one was given back before: the block meant, or one that was given back lately.
+    #[inline]
+    pub(super) fn give_away(
+        this: Option<&Self>,
+        header: &Header,
+        first: usize,
+        block: NonNull<u8>,
+    ) -> Result<(), MisuseReport> {
+        let wrong = |misuse| MisuseReport::of(misuse, block.addr().get());
+        let (number, shape) = header.block_at(first, block).map_err(wrong)?;
+        match this.and_then(|this| this.away.get(shape.class())) {
+            Some(away) if shape.size() <= AWAY / 2 => {
+                let told = away.add(header, first, number, AWAY / shape.size());
+                let told = told.map_err(|address| MisuseReport::of(Misuse::DoubleFree, address))?;
+                if let (true, Some(this)) = (told, this) {
+                    this.listen();
+                }
+                Ok(())
+            }
+            _ => header.give_remote(first, number).map_err(wrong),
+        }
+    }
+
+    /// Tells other threads of what this one gave back. A block that was given back twice ends the program. Under the heap's lock, so that
+    /// who sums up what is lent while a thread ends counts each block once.
+    pub(super) fn tell(&self) {
+        let lock = self.central().lock();
+        let told = self.away.iter().try_for_each(Away::tell);
+        drop(lock);
+        if let Err(address) = told {
+            misused(Misuse::DoubleFree, address);
+        }
     }
 }

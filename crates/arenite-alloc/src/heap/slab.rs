@@ -338,7 +338,6 @@ pub(super) unsafe fn pop(slab: *const Slab) -> Option<NonNull<u8>> {
 ///
 /// # Safety
 /// The slab is the calling thread's.
-#[inline(always)]
 pub(super) unsafe fn pop_any(slab: *const Slab) -> Option<NonNull<u8>> {
     // SAFETY: the caller's promise.
     unsafe { &*slab }.lend_bit().or_else(|| {

@@ -13,7 +13,7 @@ use super::central::Central;
 use super::classes::{DIRECT, MOST};
 use super::dry;
 use super::guarded::misused;
-use super::hardening::{Misuse, MisuseReport};
+use super::hardening::Misuse;
 use super::recent::Recent;
 use super::refill::{collect, collect_all, refill};
 use super::run::Run;
@@ -26,8 +26,6 @@ use core::ptr::NonNull;
 const LOOKS: usize = 8;
 /// After how many slabs that became empty and were kept the thread looks at the time.
 const LOOK: u32 = 16;
-/// At most so many bytes of other threads' blocks of a class are given back and not told of.
-const AWAY: usize = 16 << 10;
 /// How many units of empty slabs a thread keeps: 2 MiB.
 const EMPTY: u32 = 32;
 
@@ -94,7 +92,7 @@ impl ThreadHeap {
         self.recent[class].count()
     }
 
-    fn central(&self) -> &Central {
+    pub(super) fn central(&self) -> &Central {
         // SAFETY: a heap outlives the slabs of its threads.
         unsafe { &*self.central.get() }
     }
@@ -120,7 +118,7 @@ impl ThreadHeap {
             return recent;
         }
         // SAFETY: the slab is this thread's, or the one of no blocks.
-        unsafe { pop_any(self.current[class].get()) }
+        unsafe { &*self.current[class].get() }.lend_bit()
     }
 
     /// As [`ThreadHeap::pop_small`], with more slabs where that one has nothing.
@@ -128,9 +126,12 @@ impl ThreadHeap {
         self.pop_small(size).or_else(|| self.more(self.central().classes.class_of(size)))
     }
 
-    /// As [`ThreadHeap::pop_class`], with more slabs where that one has nothing.
+    /// As [`ThreadHeap::pop_class`], with the lists of slabs that are not wide, which few classes above [`DIRECT`] have, and with more
+    /// slabs where that one has nothing.
     pub(super) fn allocate_class(&self, class: usize) -> Option<NonNull<u8>> {
-        self.pop_class(class).or_else(|| self.more(class))
+        // SAFETY: the slab is this thread's, or the one of no blocks.
+        let listed = || unsafe { pop(self.current[class].get()) };
+        self.pop_class(class).or_else(listed).or_else(|| self.more(class))
     }
 
     /// As [`ThreadHeap::give`], for a slab that may be the one that the last block came from. Where it is, that is predicted, and
@@ -178,35 +179,8 @@ impl ThreadHeap {
         unsafe { self.give_to_slab(slab, block) };
     }
 
-    /// Takes a block back that lies in another thread's slab, which begins with the unit `first`; `this`: the calling thread's part of
-    /// the heap, if it has one.
-    ///
-    /// # Errors
-    /// No block begins there, or one was given back before: the block meant, or one that was given back lately.
-    #[inline]
-    pub(super) fn give_away(
-        this: Option<&Self>,
-        header: &Header,
-        first: usize,
-        block: NonNull<u8>,
-    ) -> Result<(), MisuseReport> {
-        let wrong = |misuse| MisuseReport::of(misuse, block.addr().get());
-        let (number, shape) = header.block_at(first, block).map_err(wrong)?;
-        match this.and_then(|this| this.away.get(shape.class())) {
-            Some(away) if shape.size() <= AWAY / 2 => {
-                let told = away.add(header, first, number, AWAY / shape.size());
-                let told = told.map_err(|address| MisuseReport::of(Misuse::DoubleFree, address))?;
-                if let (true, Some(this)) = (told, this) {
-                    this.listen();
-                }
-                Ok(())
-            }
-            _ => header.give_remote(first, number).map_err(wrong),
-        }
-    }
-
     /// Answers the heap's call for memory, if there was one.
-    fn listen(&self) {
+    pub(super) fn listen(&self) {
         let call = self.central().call();
         if call != self.answered.get() {
             self.hear(call);
@@ -216,17 +190,6 @@ impl ThreadHeap {
     /// Forgets the slab that the last block came from, where it may go.
     fn cool(&self) {
         self.hot.set(nothing());
-    }
-
-    /// Tells other threads of what this one gave back. A block that was given back twice ends the program. Under the heap's lock, so that
-    /// who sums up what is lent while a thread ends counts each block once.
-    fn tell(&self) {
-        let lock = self.central().lock();
-        let told = self.away.iter().try_for_each(Away::tell);
-        drop(lock);
-        if let Err(address) = told {
-            misused(Misuse::DoubleFree, address);
-        }
     }
 
     /// A block finds no room among those that wait: it goes to its slab where none of its class wait, and else the older half of the
