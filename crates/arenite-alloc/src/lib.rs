@@ -20,6 +20,7 @@ mod pool;
 mod spill;
 mod strategy;
 mod stratified;
+mod sweep;
 mod sync;
 mod tally;
 

@@ -6,6 +6,7 @@
 use super::ContextSlice;
 use super::entries::{Entries, Entry};
 use crate::stratified::StratifiedMemoryPool;
+use crate::sweep;
 use arenite_core::{AllocError, Label, Resource, ResourceState};
 use arenite_pages::Scalar;
 use core::alloc::Layout;
@@ -172,7 +173,7 @@ impl<'p> AnalyticsContext<'p> {
         let layout = self.layout::<T>(count)?;
         let (start, number) = self.take(layout, kind)?;
         // SAFETY: a fresh block of that size.
-        unsafe { start.write_bytes(0, layout.size()) };
+        unsafe { sweep::fill(start, layout.size(), 0) };
         // SAFETY: as above; zeroes are a scalar's.
         Ok(unsafe { ContextSlice::new(start.cast(), count, number, self) })
     }
