@@ -298,6 +298,36 @@ impl<H: Heap> AnyBlocks<H> {
     }
 }
 
+/// Takes `count` blocks from arenite's heap by one call and gives them back by another, `turns` times.
+pub(crate) fn batches(layout: Layout, count: usize, turns: u64) -> Result<(), Refused> {
+    for _ in 0..turns {
+        let blocks = Arenite::allocator().alloc_batch(layout, count).map_err(|_| Refused)?;
+        blocks.iter().for_each(|_| tally::lent(layout.size()));
+        let blocks = black_box(blocks);
+        blocks.iter().for_each(|_| tally::freed());
+        // SAFETY: taken just now with this layout, each once, and given up.
+        unsafe { Arenite::allocator().free_batch(&blocks, layout) };
+    }
+    Ok(())
+}
+
+/// The same one by one, and nothing is written to the blocks either.
+pub(crate) fn singles<H: Heap>(layout: Layout, count: usize, turns: u64) -> Result<(), Refused> {
+    let mut blocks = Vec::with_capacity(count);
+    for _ in 0..turns {
+        for _ in 0..count {
+            blocks.push(black_box(allocate::<H>(layout)?));
+            tally::lent(layout.size());
+        }
+        for block in blocks.drain(..) {
+            tally::freed();
+            // SAFETY: taken just now with this layout, and given up.
+            unsafe { deallocate::<H>(block, layout) };
+        }
+    }
+    Ok(())
+}
+
 /// A heap that lends blocks of `SIZE` bytes.
 #[derive(Debug)]
 pub(crate) struct HeapBlocks<H: Heap, const SIZE: usize>(PhantomData<H>);

@@ -6,8 +6,9 @@
 
 use super::Heap;
 use super::arena::{header_of, owner_of, unit_of};
-use super::central::{ABANDONED, BACK, SPAN};
+use super::central::{BACK, SPAN};
 use super::guarded::{self, HARDENED};
+use super::slab::UNIT;
 use super::thread_heap::ThreadHeap;
 use super::threads;
 use crate::sync::plain::Ordering;
@@ -85,21 +86,14 @@ impl Heap {
                 at += 1;
                 continue;
             }
-            let slab_of =
-                |block: NonNull<u8>, owner: usize| (header_of(block), unit_of(block) - (owner & BACK));
-            let slab = slab_of(blocks[at], owner);
-            let same = |&&block: &&NonNull<u8>| {
-                // SAFETY: as above.
-                let owner = unsafe { owner_of(block) };
-                owner > ABANDONED
-                    && owner != SPAN
-                    && owner & !BACK != HARDENED
-                    && slab_of(block, owner) == slab
-                    || block == blocks[at]
-            };
-            let run = &blocks[at..at + blocks[at..].iter().take_while(same).count().max(1)];
+            let slab = (header_of(blocks[at]), unit_of(blocks[at]) - (owner & BACK));
             // SAFETY: a block with an owner lies in an arena whose tables are whole.
             let header = unsafe { slab.0.as_ref() };
+            let start = slab.0.addr().get() + slab.1 * UNIT;
+            let bytes = usize::from(header.slabs[slab.1].units.get()) * UNIT;
+            // what lies in the slab's units is a block of it: no look at the table for each
+            let same = |&&block: &&NonNull<u8>| block.addr().get().wrapping_sub(start) < bytes;
+            let run = &blocks[at..at + blocks[at..].iter().take_while(same).count().max(1)];
             let last_used = threads::last(self.life.load(Ordering::Relaxed));
             if owner & !BACK == last_used.addr() && !last_used.is_null() {
                 // SAFETY: the calling thread's part of this heap.

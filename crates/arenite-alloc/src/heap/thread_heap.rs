@@ -336,6 +336,15 @@ impl ThreadHeap {
             }
             return self.end_run(&bits);
         }
+        if !run.is_empty() && slab.used() as usize == run.len() {
+            // all that were lent: the slab begins again, and no block needs to be on the list, nor touched
+            dry::forget(slab);
+            slab.begin_again();
+            if slab.place.get() != Place::None {
+                self.given(slab);
+            }
+            return;
+        }
         let nodes = run.iter().map(|block| block.cast::<Node>());
         let next = nodes.clone().skip(1).map(NonNull::as_ptr).chain([slab.free.get()]);
         for (node, next) in nodes.zip(next) {

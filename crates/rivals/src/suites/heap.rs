@@ -1,7 +1,7 @@
 //! The suite `heap`: blocks of any size and life time.
 //!
 //! Rests on [`heaps`](crate::heaps). Every heap is called as a program's global allocator is. A batch is arenite's alone: it stands
-//! beside the same blocks taken one by one.
+//! beside the same blocks taken one by one, from it and from the others.
 
 use super::Case;
 use super::pool::pairs;
@@ -9,7 +9,7 @@ use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::blocks::{Blocks, Local};
 use crate::contestant::{Contestant, Side};
 use crate::failure::{Failure, Refused};
-use crate::heaps::{AnyBlock, AnyBlocks, Arenite, ForHeap, Heap, HeapBlocks, each};
+use crate::heaps::{AnyBlock, AnyBlocks, Arenite, ForHeap, Heap, HeapBlocks, batches, each, singles};
 use crate::report::Row;
 use crate::stamp::unread;
 use crate::threads::round;
@@ -25,6 +25,7 @@ pub(super) const CASES: &[Case] = &[
     ("10,000 taken, then all freed, 64 B", many::<64>),
     ("10,000 taken, then all freed, 256 B", many::<256>),
     ("10,000 taken, then all freed, 1 KiB", many::<1024>),
+    ("10,000 taken by one call, then freed by one, untouched, 256 B", batched),
     ("10,000 live, one of 8 B to 64 KiB freed, another taken", |bench, case| mixed(bench, case, Mixed(1))),
     ("the same by two threads", |bench, case| mixed(bench, case, Mixed(2))),
     ("the same by one, of what another thread has just taken", |bench, case| mixed(bench, case, Inherited)),
@@ -128,6 +129,26 @@ impl<const SIZE: usize> Enter for Many<SIZE> {
             Ok(())
         })
     }
+}
+
+struct Singles(Layout);
+
+impl Enter for Singles {
+    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
+        let layout = self.0;
+        Contestant::timed(H::NAME, side, move |turns| singles::<H>(layout, MANY as usize, turns))
+    }
+}
+
+/// Arenite's batches against the others' single calls.
+fn batched(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
+    let layout = Layout::new::<[u64; 32]>();
+    let mut contestants = all(Singles(layout));
+    contestants[0] =
+        Contestant::timed("arenite", Side::Ours, move |turns| batches(layout, MANY as usize, turns));
+    let singly = move |turns| singles::<Arenite>(layout, MANY as usize, turns);
+    contestants.insert(1, Contestant::timed("one by one", Side::Variant, singly));
+    bench.compare(case, plan(MANY, RoundsOf::Time(2)), contestants)
 }
 
 fn many<const SIZE: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
