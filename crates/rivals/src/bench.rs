@@ -10,6 +10,7 @@ use crate::report::{Figure, Row};
 use crate::spread::Spread;
 use crate::stamp::Reading;
 use crate::tally;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long and how often.
@@ -124,7 +125,11 @@ impl Bench {
         mut contestants: Vec<Contestant<'_>>,
     ) -> Result<Vec<Row>, Failure> {
         let (units, readings) = self.readings(case, plan, &mut contestants)?;
-        rows(case, plan, units, &contestants, &readings)
+        let mut rows = rows(case, plan, units, &contestants, &readings)?;
+        for (row, &metric) in rows.iter_mut().zip(plan.metrics) {
+            row.ratios = ratios(metric, &contestants, &readings);
+        }
+        Ok(rows)
     }
 
     /// The same for contestants of two threads each: rows for each distance that a quarter of every contestant's rounds
@@ -196,6 +201,24 @@ fn rows(
     readings: &[Vec<Reading>],
 ) -> Result<Vec<Row>, Failure> {
     plan.metrics.iter().map(|metric| row(case, *metric, units, contestants, readings)).collect()
+}
+
+/// Of each rival the median of arenite's figure over its own, round by round. A machine whose clock changes during a case gives
+/// two medians of different clocks; the two figures of one round mostly have the same.
+fn ratios(
+    metric: Metric,
+    contestants: &[Contestant<'_>],
+    readings: &[Vec<Reading>],
+) -> BTreeMap<String, f64> {
+    let all = || contestants.iter().zip(readings);
+    let Some((_, ours)) = all().find(|(contestant, _)| contestant.side == Side::Ours) else {
+        return BTreeMap::new();
+    };
+    let ratio = |(contestant, theirs): (&Contestant<'_>, &Vec<Reading>)| {
+        let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| metric.of(ours) / metric.of(theirs));
+        Some((contestant.name.to_owned(), Spread::of(ratios.collect())?.median))
+    };
+    all().filter(|(contestant, _)| contestant.side == Side::Rival).filter_map(ratio).collect()
 }
 
 fn row(

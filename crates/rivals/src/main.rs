@@ -100,7 +100,7 @@ fn text(settings: &Settings, reports: &[Report]) -> String {
     let versions: Vec<String> =
         machine.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     let mut text = format!(
-        "{}, {} cores, {}, huge pages {}, {}\n{}\nmedians of {} rounds, [quartiles], × is arenite over the rival\n",
+        "{}, {} cores, {}, huge pages {}, {}\n{}\nmedians of {} rounds, [quartiles], × is arenite over the rival within a round, the median of the rounds\n",
         machine.cpu,
         machine.cores,
         machine.kernel,

@@ -34,6 +34,10 @@ pub struct Row {
     /// Figures of arenite in other set-ups.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, f64>,
+    /// Arenite's figure over each rival's within one round, in which they ran one after the other: the median of the rounds.
+    /// Without those rivals whose rounds are not arenite's, or of whom a figure is 0.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ratios: BTreeMap<String, f64>,
     /// The spread of each figure; arenite's is under `ours`.
     pub spread: BTreeMap<String, Spread>,
     /// How many rounds each figure is the median of, at the least.
@@ -59,6 +63,7 @@ impl Row {
             rivals: BTreeMap::new(),
             lower_is_better: true,
             variants: BTreeMap::new(),
+            ratios: BTreeMap::new(),
             spread: BTreeMap::new(),
             rounds,
         }
@@ -82,21 +87,33 @@ impl Row {
         self.spread.insert(name.to_owned(), spread);
     }
 
-    /// The rival with the least figure.
+    /// The rival that arenite's figure is highest over; of several, the one with the least figure.
     #[must_use]
     pub fn best_rival(&self) -> Option<(&str, f64)> {
-        let best = self.rivals.iter().min_by(|a, b| a.1.total_cmp(b.1))?;
+        let order = |(name, figure): (&String, &f64)| (self.ratio_to(name).unwrap_or(0.0), -*figure);
+        let best = self.rivals.iter().max_by(|&a, &b| {
+            let ((a, lesser_a), (b, lesser_b)) = (order(a), order(b));
+            a.total_cmp(&b).then(lesser_a.total_cmp(&lesser_b))
+        })?;
         Some((best.0, *best.1))
     }
 
-    /// Arenite's figure over the best rival's: below 1 arenite is ahead. Infinite where the rival's is 0 and arenite's is not.
+    /// Arenite's figure over that of the rival `name`: below 1 arenite is ahead. The median of the rounds' ratios where the
+    /// rounds can be compared, else the ratio of the medians. Infinite where the rival's is 0 and arenite's is not.
+    #[must_use]
+    pub fn ratio_to(&self, name: &str) -> Option<f64> {
+        let theirs = *self.rivals.get(name)?;
+        Some(self.ratios.get(name).copied().unwrap_or_else(|| ratio(self.ours, theirs)))
+    }
+
+    /// [`Row::ratio_to`] the best rival.
     #[must_use]
     pub fn ratio_to_best(&self) -> Option<f64> {
-        self.best_rival().map(|(_, best)| ratio(self.ours, best))
+        self.best_rival().and_then(|(name, _)| self.ratio_to(name))
     }
 }
 
 /// `ours / theirs`, where two zeros are equal.
-pub(crate) fn ratio(ours: f64, theirs: f64) -> f64 {
+fn ratio(ours: f64, theirs: f64) -> f64 {
     if ours == theirs { 1.0 } else { ours / theirs }
 }

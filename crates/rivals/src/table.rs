@@ -3,7 +3,7 @@
 //! Rests on `comfy-table`. One row a case and unit, one column a contestant; a cell holds the figure, its quartiles,
 //! and arenite's figure over it.
 
-use crate::report::{OURS, Report, Row, ratio};
+use crate::report::{OURS, Report, Row};
 use comfy_table::Table;
 use comfy_table::presets::ASCII_MARKDOWN;
 
@@ -34,7 +34,8 @@ pub fn table(report: &Report) -> String {
         cells.push(row.ratio_to_best().map_or("–".into(), |ratio| format!("**{}**", times(ratio))));
         cells.extend(rivals.iter().map(|name| {
             row.rivals.get(name).map_or("–".into(), |value| {
-                format!("{}{} {}", figure(*value), quartiles(row, name), times(ratio(row.ours, *value)))
+                let ratio = row.ratio_to(name).map_or(String::new(), times);
+                format!("{}{} {ratio}", figure(*value), quartiles(row, name))
             })
         }));
         table.add_row(cells);

@@ -18,9 +18,26 @@ use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, MsyncFlags, ProtFlags};
 use rustix::thread::futex;
 
-/// The size of an OS page, in bytes.
+/// The size of an OS page, in bytes: what the architecture has, which costs no load.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) const fn page_size() -> usize {
+    4096
+}
+
+/// The size of an OS page, in bytes, as the kernel was built. Asked once: it is on the path of every commit.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
 pub(crate) fn page_size() -> usize {
-    rustix::param::page_size()
+    use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    static SIZE: AtomicUsize = AtomicUsize::new(0);
+    match SIZE.load(Relaxed) {
+        0 => {
+            SIZE.store(rustix::param::page_size(), Relaxed);
+            rustix::param::page_size()
+        }
+        size => size,
+    }
 }
 
 #[inline]

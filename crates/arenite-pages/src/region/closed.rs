@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Byte ranges of a region, ascending and apart. Empty, and without a cost but one load, until the first is added.
 #[derive(Debug, Default)]
+#[repr(C)] // `any` first: it is what a commit reads
 pub(crate) struct Closed {
     any: AtomicBool,
     ranges: Mutex<Vec<Range<usize>>>,

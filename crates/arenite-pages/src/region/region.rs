@@ -11,7 +11,7 @@ use crate::huge::{HUGE_PAGE, HugeReport};
 use crate::os;
 use arenite_core::Label;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use rustix::io::Errno;
 
 /// A reserved address range that is released on drop. Shared between threads.
@@ -28,14 +28,15 @@ use rustix::io::Errno;
 /// # Ok::<(), arenite_pages::PageError>(())
 /// ```
 #[derive(Debug)]
+#[repr(C)] // what a commit reads comes first, in one cache line: the kernel's call before it left few of them
 pub struct Region {
     pub(super) base: NonNull<u8>,
     pub(super) len: usize,
-    label: Label,
-    /// The bytes of guard on either side.
-    guard: usize,
     /// What is committed and closed.
     pub(super) closed: Closed,
+    /// The bytes of guard on either side.
+    guard: usize,
+    label: Label,
     /// Whether a part of the range may be somebody else's by now, so that none of it may be given back.
     leaked: AtomicBool,
 }
@@ -340,15 +341,7 @@ fn aligned(len: usize, guard: usize, align: usize, all: usize) -> Result<NonNull
 #[must_use]
 #[inline]
 pub fn page_size() -> usize {
-    // asked once: it is on the path of every commit
-    static SIZE: AtomicUsize = AtomicUsize::new(0);
-    match SIZE.load(Relaxed) {
-        0 => {
-            SIZE.store(os::page_size(), Relaxed);
-            os::page_size()
-        }
-        size => size,
-    }
+    os::page_size()
 }
 
 /// `value` rounded up to a multiple of `to` (a power of two), or `None` on overflow.

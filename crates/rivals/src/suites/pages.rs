@@ -67,7 +67,8 @@ fn stepped<R: Reserve>(turns: u64) -> Result<Reading, Refused> {
     let reserved = black_box(reserved);
     let before = Stamp::now();
     for reserved in &reserved {
-        (0..len).step_by(STEP).try_for_each(|at| reserved.commit(at, STEP))?;
+        // what a lender knows of its memory it reads at each step, as where other work lies between two
+        (0..len).step_by(STEP).try_for_each(|at| black_box(reserved).commit(at, STEP))?;
     }
     Ok(before.elapsed())
 }
