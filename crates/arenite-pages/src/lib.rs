@@ -71,7 +71,7 @@ pub use region::{
     Offer, PageState, Prefetch, Protection, ProtectionError, Reclaimed, Region, RegionEntry, RegionInfo,
     RegionOptions, RegionStats, WriteWatch, page_size, regions, resident_bytes, stats,
 };
-pub use ring::{Consumer, Producer, Reserved, RingError, RingFile, WaitError, ring_buffer};
+pub use ring::{Consumer, KeptRings, Producer, Reserved, RingError, RingFile, WaitError, ring_buffer};
 pub use say::say;
 pub use scalar::{Scalar, ScalarType, ScalarTypeError, Scalars};
 pub use seed::random_seed;

@@ -21,6 +21,8 @@ const MOST: usize = 8;
 static PAIRS: [AtomicPtr<AroundFork>; MOST] = [const { AtomicPtr::new(core::ptr::null_mut()) }; MOST];
 /// 0 not entered in the C library's list, 1 being entered, 2 entered.
 static ENTERED: AtomicU32 = AtomicU32::new(0);
+/// Two more for each fork.
+static FORKS: AtomicU32 = AtomicU32::new(0);
 /// How many pairs the fork under way began with: one may be entered meanwhile.
 static CALLED: AtomicUsize = AtomicUsize::new(0);
 
@@ -41,6 +43,14 @@ pub fn around_fork(pair: &'static AroundFork) -> bool {
     PAIRS.iter().any(took) && enter()
 }
 
+/// How often the process was about to fork or had done so, counted from the first question on; `None` if the C library refuses to
+/// tell. Two equal answers mean that no child began in between. A child that was made past the C library is not seen.
+#[inline]
+pub(crate) fn forks() -> Option<u32> {
+    let entered = ENTERED.load(Ordering::Acquire) == 2 || enter() && ENTERED.load(Ordering::Acquire) == 2;
+    entered.then(|| FORKS.load(Ordering::SeqCst))
+}
+
 fn enter() -> bool {
     if ENTERED.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_err() {
         return true;
@@ -58,6 +68,7 @@ fn pair(slot: &AtomicPtr<AroundFork>) -> Option<&'static AroundFork> {
 }
 
 unsafe extern "C" fn before() {
+    FORKS.fetch_add(1, Ordering::SeqCst);
     let count = PAIRS.iter().take_while(|slot| pair(slot).is_some()).count();
     PAIRS[..count].iter().rev().filter_map(pair).for_each(|pair| (pair.before)());
     crate::region::hold_registry();
@@ -69,5 +80,6 @@ unsafe extern "C" fn after() {
     let count = CALLED.load(Ordering::Relaxed).min(MOST);
     // SAFETY: `before` held it on this thread, or on the one that this is the child's copy of.
     unsafe { crate::region::release_registry() };
+    FORKS.fetch_add(1, Ordering::SeqCst);
     PAIRS[..count].iter().filter_map(pair).for_each(|pair| (pair.after)());
 }

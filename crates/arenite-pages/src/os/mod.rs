@@ -15,6 +15,7 @@ mod linux_numa;
 #[cfg(target_os = "linux")]
 mod linux_usage;
 mod thread_exit;
+pub(crate) use fork::forks;
 pub use fork::{AroundFork, around_fork};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;

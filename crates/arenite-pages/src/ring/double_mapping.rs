@@ -2,7 +2,7 @@
 //!
 //! Rests on `os`. A byte written past the end of the first view is the byte at its start, so whatever begins in the first
 //! view is one slice, wherever it ends.
-#![expect(unsafe_code, reason = "gives a mapping back")]
+#![expect(unsafe_code, reason = "gives a mapping back, and tells the compiler what it cannot know of one")]
 
 use crate::os;
 use core::ptr::NonNull;
@@ -14,6 +14,8 @@ use std::os::fd::BorrowedFd;
 pub(crate) struct DoubleMapping {
     base: NonNull<u8>,
     len: usize,
+    /// How often the process had forked when it was made; `None` for the bytes of a file, or where forks are not counted.
+    born: Option<u32>,
 }
 
 // SAFETY: an address range; reading and writing it is its owner's own unsafe code.
@@ -24,12 +26,14 @@ unsafe impl Sync for DoubleMapping {}
 impl DoubleMapping {
     /// Fresh, zeroed memory. `len` is a positive multiple of the OS page.
     pub(crate) fn anonymous(len: usize) -> Result<Self, Errno> {
-        Ok(Self { base: os::map_double(len)?, len })
+        // counted before: a fork in between then shows
+        let born = os::forks();
+        Ok(Self { base: os::map_double(len)?, len, born })
     }
 
     /// The bytes of a file from `offset` on. Both are multiples of the OS page.
     pub(crate) fn of_file(file: BorrowedFd<'_>, offset: u64, len: usize) -> Result<Self, Errno> {
-        Ok(Self { base: os::map_double_file(file, offset, len)?, len })
+        Ok(Self { base: os::map_double_file(file, offset, len)?, len, born: None })
     }
 
     /// The first byte of the first view; `2 * len` bytes are readable and writable from here.
@@ -38,9 +42,23 @@ impl DoubleMapping {
     }
 
     /// The bytes of one view.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// How often the process had forked when it was made, if the bytes may be used for something else afterwards.
+    pub(crate) fn born(&self) -> Option<u32> {
+        self.born
+    }
+
+    /// The same memory, of which the compiler knows nothing any more: bytes that an earlier owner left unwritten between the fields
+    /// of its values are bytes like others from here on.
+    pub(crate) fn with_any_bytes(self) -> Self {
+        // SAFETY: no instruction. It may be taken to have written to all memory that is known outside, as this is.
+        unsafe {
+            core::arch::asm!("/* {0} */", in(reg) self.base.as_ptr(), options(nostack, preserves_flags))
+        };
+        self
     }
 }
 

@@ -3,7 +3,7 @@
 //! Rests on `os` for the double mapping. In the order in which an element passes: [`ring_buffer`] makes the two ends; the
 //! [`Producer`] pushes, or reserves slots and commits them; `Positions` are the two counters between them, which know
 //! numbers and not memory; the [`Consumer`] pops, or peeks and releases. [`RingFile`] is the same ring in a file, between
-//! processes.
+//! processes. What a dropped ring leaves is in `kept`.
 //!
 //! One producer and one consumer, wait-free: no call but those named `wait_…`, `send` and `recv` ever waits, and none takes
 //! a lock. The counters are those of Lamport's queue (1977), each with a copy of the other side's, as in FastForward and
@@ -13,6 +13,7 @@ mod ahead;
 mod consumer;
 mod double_mapping;
 mod error;
+mod kept;
 mod positions;
 mod producer;
 mod ring_file;
@@ -20,6 +21,7 @@ mod shared;
 
 pub use consumer::Consumer;
 pub use error::{RingError, WaitError};
+pub use kept::KeptRings;
 pub use producer::{Producer, Reserved};
 pub use ring_file::RingFile;
 pub use shared::ring_buffer;

@@ -266,11 +266,11 @@ impl<T> Reserved<'_, T> {
 }
 
 impl<T: Pod> Reserved<'_, T> {
-    /// The slots, with the zeroes or the older elements that are in them.
+    /// The slots, with what is in them: zeroes, older elements, or what an earlier ring of this process left.
     #[inline]
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         let slot = self.producer.slot();
-        // SAFETY: as for `as_uninit`; the memory began as zeroes and any bytes are a valid `T`.
+        // SAFETY: as for `as_uninit`; the memory began as zeroes, or as bytes of which nothing is known, and any are a valid `T`.
         unsafe { core::slice::from_raw_parts_mut(slot, self.count) }
     }
 

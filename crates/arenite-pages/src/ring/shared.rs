@@ -7,9 +7,10 @@
 use super::double_mapping::DoubleMapping;
 use super::positions::{Positions, Sign, lie_down, stay_awake, wake_up};
 use super::ring_file::Place;
-use super::{Consumer, Producer, RingError, WaitError};
+use super::{Consumer, Producer, RingError, WaitError, kept};
 use crate::{os, page_size};
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,8 +30,10 @@ pub(crate) enum End {
 /// A ring in one process: [`Producer`] and [`Consumer`] of at least `capacity` elements, each of which may go to a thread
 /// of its own. Elements that are left when both ends are gone are dropped.
 ///
-/// The capacity is rounded up to a power of two that fills whole OS pages. Costs three system calls to make and one to
-/// drop, and a page fault per OS page first touched.
+/// The capacity is rounded up to a power of two that fills whole OS pages. Costs two system calls to make and one to drop, and a
+/// page fault per OS page first touched; or none where a ring of that size was dropped before: a few small ones are kept
+/// ([`KeptRings`](super::KeptRings)), with what was written there. In a child of `fork` a ring of the parent is no ring of its own:
+/// what either writes there the other sees.
 ///
 /// ```
 /// let (mut producer, mut consumer) = arenite_pages::ring_buffer::<u8>(65_536)?;
@@ -47,11 +50,12 @@ pub(crate) enum End {
 pub fn ring_buffer<T>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), RingError> {
     let count = rounded::<T>(capacity)?;
     let bytes = count * size_of::<T>();
-    let memory = DoubleMapping::anonymous(bytes).map_err(|errno| RingError::Os {
-        call: "map memory",
-        bytes,
-        source: errno.into(),
-    })?;
+    let fresh = || {
+        let error =
+            |errno: rustix::io::Errno| RingError::Os { call: "map memory", bytes, source: errno.into() };
+        DoubleMapping::anonymous(bytes).map_err(error)
+    };
+    let memory = kept::take(bytes).map_or_else(fresh, Ok)?;
     static BARRIER: std::sync::Once = std::sync::Once::new();
     BARRIER.call_once(|| _ = os::register_barrier(false));
     let (producer, consumer) = Shared::own(memory, count).ends();
@@ -75,7 +79,7 @@ pub(crate) fn rounded<T>(capacity: usize) -> Result<usize, RingError> {
 /// The memory of a ring whose elements are `T`.
 #[derive(Debug)]
 pub(crate) struct Shared<T> {
-    memory: DoubleMapping,
+    memory: ManuallyDrop<DoubleMapping>,
     positions: NonNull<Positions>,
     place: Place,
     capacity: usize,
@@ -95,6 +99,7 @@ impl<T> Shared<T> {
         positions.producer.0.set_presence(Sign::HERE);
         positions.consumer.0.set_presence(Sign::HERE);
         let positions = NonNull::from(Box::leak(positions));
+        let memory = ManuallyDrop::new(memory);
         Arc::new(Self { memory, positions, place: Place::Process, capacity, elements: PhantomData })
     }
 
@@ -108,6 +113,7 @@ impl<T> Shared<T> {
         place: Place,
         capacity: usize,
     ) -> Arc<Self> {
+        let memory = ManuallyDrop::new(memory);
         Arc::new(Self { memory, positions, place, capacity, elements: PhantomData })
     }
 
@@ -212,6 +218,8 @@ impl<T> Shared<T> {
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
+        // SAFETY: taken here alone, and not used afterwards. It outlives the elements, and goes also if one of those panics.
+        let memory = unsafe { ManuallyDrop::take(&mut self.memory) };
         if self.place.is_file() {
             return; // plain values, which stay in the file
         }
@@ -219,11 +227,12 @@ impl<T> Drop for Shared<T> {
         let positions = unsafe { Box::from_raw(self.positions.as_ptr()) };
         let (read, written) = (positions.read(), positions.written());
         if core::mem::needs_drop::<T>() {
-            let first = self.base().as_ptr().wrapping_add(read & (self.capacity - 1));
+            let first = memory.as_ptr().cast::<T>().as_ptr().wrapping_add(read & (self.capacity - 1));
             let left = core::ptr::slice_from_raw_parts_mut(first, written.wrapping_sub(read));
             // SAFETY: the elements between the positions were written and not taken, one run in the double mapping, and
             // nobody else is left to use them.
             unsafe { core::ptr::drop_in_place(left) };
         }
+        kept::put(memory);
     }
 }

@@ -12,7 +12,8 @@ use crate::moves::{Copying, Move, Regions, Remapping};
 use crate::report::Row;
 use crate::stamp::{Reading, Stamp};
 use crate::tally;
-use arenite_pages::{Region, ring_buffer};
+use arenite_core::Trim;
+use arenite_pages::{KeptRings, Region, ring_buffer};
 use magic_buffer::MagicBuffer;
 use slice_ring_buffer::SliceRingBuffer;
 use std::hint::black_box;
@@ -143,6 +144,16 @@ fn ring(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
             "arenite",
             Side::Ours,
             || ring_buffer::<u8>(RING).map_err(|_| Refused),
+            |(producer, _)| producer.capacity(),
+        ),
+        // what a ring costs that does not find the memory of the one before
+        rings(
+            "keeping none",
+            Side::Variant,
+            || {
+                KeptRings.trim(0);
+                ring_buffer::<u8>(RING).map_err(|_| Refused)
+            },
             |(producer, _)| producer.capacity(),
         ),
         rings("magic-buffer", Side::Rival, || MagicBuffer::new(RING).map_err(|_| Refused), MagicBuffer::len),

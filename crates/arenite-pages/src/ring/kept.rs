@@ -1,0 +1,156 @@
+//! The memory of rings that were dropped, kept for the next ring of the same size.
+//!
+//! Rests on `DoubleMapping` and on the count of forks in `os`. Two views cost three calls to the kernel and an inode, some five
+//! microseconds, and their pages faults again; a program that makes a ring a connection or a task pays that each time. What is
+//! kept is little, and given back on demand.
+//!
+//! The bytes of a ring are shared memory: a child of `fork` sees what its parent writes there. So nothing is kept, nor taken
+//! from what is kept, that was there when the process forked; each side gives its own view of it back.
+
+use super::double_mapping::DoubleMapping;
+use crate::os;
+use arenite_core::Trim;
+use std::sync::{Mutex, MutexGuard, TryLockError};
+
+/// The most that is kept of one ring, in bytes.
+const MOST: usize = 256 << 10;
+/// The most that is kept altogether, in bytes.
+const MOST_TOGETHER: usize = 1 << 20;
+/// How many rings are kept at the most.
+const SLOTS: usize = 8;
+
+/// What this process keeps of the rings that [`ring_buffer`](crate::ring_buffer) made and that were dropped: at most 1 MiB, of
+/// rings of at most 256 KiB, for the next rings of the same size. Register it with whatever reacts to memory pressure, or trim it.
+/// Thread-safe.
+///
+/// ```
+/// use arenite_core::Trim;
+/// use arenite_pages::{KeptRings, ring_buffer};
+/// drop(ring_buffer::<u8>(65_536)?);
+/// assert!(KeptRings::held() <= 1 << 20);
+/// KeptRings.trim(0); // gives it back
+/// # Ok::<(), arenite_pages::RingError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeptRings;
+
+impl KeptRings {
+    /// The bytes that are kept now. O(1).
+    #[must_use]
+    pub fn held() -> usize {
+        patient().map_or(0, |kept| kept.bytes())
+    }
+}
+
+impl Trim for KeptRings {
+    /// The oldest go first. Gives nothing while other threads keep making and dropping rings: what is kept is in use then.
+    fn trim(&self, target_held: usize) -> usize {
+        patient().map_or(0, |mut kept| kept.shrink(target_held))
+    }
+}
+
+/// A mapping of `len` bytes that was kept, of this process alone.
+pub(super) fn take(len: usize) -> Option<DoubleMapping> {
+    let forks = os::forks()?;
+    let mapping = now()?.take(len)?;
+    // one that a child sees is given back
+    (mapping.born() == Some(forks)).then(|| mapping.with_any_bytes())
+}
+
+/// Keeps `mapping`, or gives it back.
+pub(super) fn put(mapping: DoubleMapping) {
+    if mapping.len() <= MOST
+        && mapping.born().is_some_and(|born| Some(born) == os::forks())
+        && let Some(mut kept) = now()
+    {
+        kept.put(mapping);
+    }
+}
+
+static KEPT: Mutex<Kept> = Mutex::new(Kept { mappings: Vec::new() });
+
+/// Nobody waits for another thread here: mapping anew is not that slow, and in a child of `fork` the other may be missing.
+fn now() -> Option<MutexGuard<'static, Kept>> {
+    match KEPT.try_lock() {
+        Ok(kept) => Some(kept),
+        Err(TryLockError::Poisoned(kept)) => Some(kept.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+/// The same for who has a little time.
+fn patient() -> Option<MutexGuard<'static, Kept>> {
+    let again = || {
+        std::thread::yield_now();
+        now()
+    };
+    now().or_else(|| (0..100).find_map(|_| again()))
+}
+
+/// The oldest first.
+#[derive(Debug)]
+struct Kept {
+    mappings: Vec<DoubleMapping>,
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.mappings.iter().map(DoubleMapping::len).sum()
+    }
+
+    /// The youngest of that size: its pages are the likeliest to be in a cache.
+    fn take(&mut self, len: usize) -> Option<DoubleMapping> {
+        let at = self.mappings.iter().rposition(|mapping| mapping.len() == len)?;
+        Some(self.mappings.remove(at))
+    }
+
+    fn put(&mut self, mapping: DoubleMapping) {
+        _ = self.shrink(MOST_TOGETHER - mapping.len());
+        if self.mappings.len() == SLOTS {
+            drop(self.mappings.remove(0));
+        }
+        self.mappings.push(mapping);
+    }
+
+    /// Gives the oldest back until at most `target` bytes are kept; the answer is how many went.
+    fn shrink(&mut self, target: usize) -> usize {
+        let (mut left, mut count) = (self.bytes(), 0);
+        let before = left;
+        while left > target {
+            left -= self.mappings[count].len();
+            count += 1;
+        }
+        drop(self.mappings.drain(..count));
+        before - left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(len: usize) -> DoubleMapping {
+        DoubleMapping::anonymous(len).unwrap()
+    }
+
+    #[test]
+    fn n24_what_is_kept_is_bounded_and_the_youngest_comes_back() {
+        let mut kept = Kept { mappings: Vec::new() };
+        let bases: Vec<_> = (0..3)
+            .map(|_| {
+                let mapping = mapping(64 << 10);
+                let base = mapping.as_ptr();
+                kept.put(mapping);
+                base
+            })
+            .collect();
+        assert_eq!(kept.take(64 << 10).unwrap().as_ptr(), bases[2]);
+        assert!(kept.take(4096).is_none());
+        (0..20).for_each(|_| kept.put(mapping(4096)));
+        assert_eq!((kept.mappings.len(), kept.bytes()), (SLOTS, SLOTS * 4096));
+        (0..20).for_each(|_| kept.put(mapping(MOST)));
+        assert_eq!(kept.bytes(), MOST_TOGETHER);
+        assert_eq!(kept.shrink(MOST), MOST_TOGETHER - MOST);
+        assert_eq!((kept.shrink(MOST), kept.shrink(1), kept.bytes()), (0, MOST, 0));
+    }
+}
