@@ -136,9 +136,16 @@ impl Enter for Threads {
 fn stratified_by(bench: &Bench, case: &str, threads: usize) -> Result<Vec<Row>, Failure> {
     let plan = Plan { units: 1, metrics: &[Metric::Cpu, Metric::Wall], rounds_of: RoundsOf::Time(4) };
     let pool = StratifiedMemoryPool::new("shared");
-    let own = vec![Contestant::reading("arenite", Side::Ours, |turns| {
+    let apart = [StratifiedMemoryPool::new("first"), StratifiedMemoryPool::new("second")];
+    let mut own = vec![Contestant::reading("arenite", Side::Ours, |turns| {
         round((0..threads).map(|_| Lender::<_, 1024>(&pool)).collect(), turns, pairs)
     })];
+    if threads == 2 {
+        // what two threads that share nothing get here: twice one thread, at the clock that two busy cores run at
+        own.push(Contestant::reading("a pool each", Side::Variant, |turns| {
+            round(apart.iter().map(Lender::<_, 1024>).collect(), turns, pairs)
+        }));
+    }
     bench.compare(case, plan, with_heaps(own, Threads(threads)))
 }
 
