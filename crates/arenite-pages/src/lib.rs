@@ -13,7 +13,7 @@
 //! | NUMA: place, verify, move | [`NumaAllocator`], [`numa_alloc`], [`numa_distribution`], [`migrate_range`] |
 //! | files as memory that outlive a crash and a truncation | [`map_file`], [`MappedArray`], [`MemoryMappedAllocator`] |
 //! | queues whose slices never split, between threads or processes | [`ring_buffer`], [`RingFile`] |
-//! | cache lines that will be written, asked for before they are | [`fetch_to_write`] |
+//! | cache lines that will be used, asked for before they are | [`fetch_to_write`], [`fetch_line`] |
 //! | a wait for memory pressure | [`PressureTrigger`] |
 //! | what an allocator needs of the system besides: a lock that `fork` respects, the end of a thread | [`Lock`], [`around_fork`], [`AtThreadExit`] |
 //! | all of it by address, for scripts and other languages | [`memory`] |
@@ -47,7 +47,7 @@ mod scalar;
 mod seed;
 mod sync;
 
-pub use cache_lines::fetch_to_write;
+pub use cache_lines::{fetch_line, fetch_to_write};
 pub use child::wait_measured;
 pub use error::{PageCall, PageCause, PageError};
 pub use faults::{Faults, thread_faults};

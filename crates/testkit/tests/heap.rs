@@ -447,19 +447,21 @@ fn n09_what_a_threads_last_destructors_allocate_is_not_lost() {
 fn n08_a_wide_block_that_its_own_thread_gives_back_wrongly_ends_the_program_with_a_report() {
     static HEAP: Heap = Heap::new();
     if let Ok(mode) = std::env::var("ARENITE_GIVES_WIDE_WRONGLY") {
-        let size = if mode.ends_with("waits") { 2000 } else { 20_000 };
+        let size = if mode.ends_with("small") { 2000 } else { 20_000 };
         let layout = Layout::from_size_align(size, 8).unwrap();
-        let blocks: Vec<_> = (0..20).map(|_| HEAP.allocate(layout).unwrap().cast::<u8>()).collect();
-        // SAFETY: none in three modes: what is wrong there is meant to end the program.
+        // as many as fill several slabs, and many more than wait for the next request
+        let blocks: Vec<_> = (0..120).map(|_| HEAP.allocate(layout).unwrap().cast::<u8>()).collect();
+        // SAFETY: none in four modes: what is wrong there is meant to end the program.
         let give = |block| unsafe { HEAP.deallocate(block, layout) };
         give(blocks[0]);
         match mode.as_str() {
-            "twice" | "twice, and waits" => give(blocks[0]),
-            // the last of its slab, which is kept as an empty one
-            "last" => {
-                let fresh: Vec<_> = (0..6).map(|_| HEAP.allocate(layout).unwrap().cast::<u8>()).collect();
-                blocks[1..].iter().chain(&fresh[..5]).copied().for_each(give);
-                give(blocks[19]);
+            "twice" | "twice, small" => give(blocks[0]),
+            // the first slab is empty, and kept as that
+            "into an empty slab" => {
+                blocks[1..60].iter().copied().for_each(give);
+                give(blocks[0]);
+                blocks[60..].iter().copied().for_each(give);
+                std::process::exit(0);
             }
             // where small blocks lay before
             "after small ones" => {
@@ -469,12 +471,12 @@ fn n08_a_wide_block_that_its_own_thread_gives_back_wrongly_ends_the_program_with
                 pair.into_iter().rev().for_each(|block| unsafe { HEAP.deallocate(block, small) });
                 HEAP.trim(0);
                 let fresh: Vec<_> = (0..60).map(|_| HEAP.allocate(layout).unwrap().cast::<u8>()).collect();
-                fresh.iter().copied().chain([fresh[0]]).for_each(give);
+                [fresh[0]].iter().chain(&fresh).copied().for_each(give);
             }
             "inside" => give(blocks[1].map_addr(|at| at.saturating_add(8))),
             _ => {}
         }
-        // those that wait go to their slabs, at the end of the thread at the latest
+        // those that wait go to their slabs
         blocks[2..].iter().copied().for_each(give);
         std::process::exit(0);
     }
@@ -484,12 +486,12 @@ fn n08_a_wide_block_that_its_own_thread_gives_back_wrongly_ends_the_program_with
         let output = child.args(["--exact", name]).env("ARENITE_GIVES_WIDE_WRONGLY", mode).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    assert_eq!((run("once").0, run("once, and waits").0), (Some(0), Some(0)));
+    assert_eq!((run("once").0, run("once, small").0), (Some(0), Some(0)));
     let free = "the block is already free";
     for (mode, report) in [
         ("twice", free),
-        ("twice, and waits", free),
-        ("last", free),
+        ("twice, small", free),
+        ("into an empty slab", free),
         ("after small ones", free),
         ("inside", "inside a block, not its start"),
     ] {

@@ -5,7 +5,7 @@
 
 use super::Heap;
 use super::arena::{ARENA, Kind, header_of, kind_of, owner_of, unit_of};
-use super::central::{BACK, Central, SPAN};
+use super::central::{BACK, Central, LOW, SPAN};
 use super::guarded::HARDENED;
 use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{Large, OFFSET};
@@ -78,7 +78,7 @@ impl Heap {
         // SAFETY: a block with an owner lies in an arena whose tables are whole.
         let header = unsafe { header_of(block).as_ref() };
         let slab = &header.slabs[unit_of(block) - (owner & BACK)];
-        if owner & !BACK == HARDENED {
+        if owner & !LOW == HARDENED {
             // SAFETY: the caller's promise; the table says whose it is. What lies beyond is looked at when it is freed.
             return self
                 .hardening()
@@ -133,7 +133,7 @@ impl Heap {
         if unsafe { kind_of(block) } == Kind::Arena {
             // SAFETY: as above.
             let owner = unsafe { owner_of(block) };
-            if owner & !BACK == HARDENED {
+            if owner & !LOW == HARDENED {
                 // SAFETY: the table says whose it is; the caller's promise.
                 return unsafe { self.give_guarded(block, owner) };
             }
@@ -189,7 +189,7 @@ impl Heap {
     pub unsafe fn reallocate(&self, block: NonNull<u8>, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
         let owner = unsafe { owner_of(block) };
-        if owner & !BACK == HARDENED {
+        if owner & !LOW == HARDENED {
             // SAFETY: as above.
             return unsafe { self.reallocate_guarded(block, owner, new) };
         }
@@ -252,7 +252,7 @@ fn slot_at(block: NonNull<u8>) -> Option<usize> {
     }
     let slab = header.slabs.get(unit_of(block).checked_sub(owner & BACK)?)?;
     let (at, size) = (block.addr().get() - slab.start().addr(), slab.block.get() as usize);
-    if owner & !BACK == SPAN {
+    if owner & !LOW == SPAN {
         return (at == 0).then(|| usize::from(slab.units.get()) * UNIT);
     }
     (size > 0 && at.is_multiple_of(size) && at / size < slab.carved() as usize).then_some(size)

@@ -6,12 +6,10 @@
 
 use super::Heap;
 use super::arena::{header_of, owner_of, unit_of};
-use super::central::{BACK, SPAN};
+use super::central::{BACK, LOW, SPAN};
 use super::guarded::{self, HARDENED};
 use super::slab::UNIT;
 use super::thread_heap::ThreadHeap;
-use super::threads;
-use crate::sync::plain::Ordering;
 use arenite_core::{AllocError, Resource};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -80,7 +78,7 @@ impl Heap {
         while at < blocks.len() {
             // SAFETY: a live block of this heap.
             let owner = unsafe { owner_of(blocks[at]) };
-            if owner == 0 || owner == SPAN || owner & !BACK == HARDENED {
+            if owner == 0 || owner == SPAN || owner & !LOW == HARDENED {
                 // SAFETY: the caller's promise.
                 unsafe { self.deallocate(blocks[at], layout) };
                 at += 1;
@@ -94,15 +92,14 @@ impl Heap {
             // what lies in the slab's units is a block of it: no look at the table for each
             let same = |&&block: &&NonNull<u8>| block.addr().get().wrapping_sub(start) < bytes;
             let run = &blocks[at..at + blocks[at..].iter().take_while(same).count().max(1)];
-            let last_used = threads::last(self.life.load(Ordering::Relaxed));
-            if owner & !BACK == last_used.addr() && !last_used.is_null() {
-                // SAFETY: the calling thread's part of this heap.
-                let thread = unsafe { &*last_used };
+            let last_used = self.last_used();
+            if let Some(thread) = last_used
+                && thread.is(owner & !LOW)
+            {
                 // SAFETY: live blocks of one slab, which is this thread's, that the caller gives up.
                 unsafe { thread.give_run(&header.slabs[slab.1], run) };
             } else {
-                // SAFETY: as above.
-                let thread = unsafe { last_used.as_ref() }.or_else(|| self.thread_that_only_frees());
+                let thread = last_used.or_else(|| self.thread_that_only_frees());
                 for &block in run {
                     if let Err(report) = ThreadHeap::give_away(thread, header, slab.1, block) {
                         guarded::end(&report);

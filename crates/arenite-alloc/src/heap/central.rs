@@ -28,8 +28,20 @@ use std::sync::OnceLock;
 pub(super) const ABANDONED: usize = 0x1000;
 /// Stands there where a span of whole units begins.
 pub(super) const SPAN: usize = 0x2000;
-/// The low bits of that place: how many units before it the slab begins.
-pub(super) const BACK: usize = 0xfff;
+/// The lowest bits of that place: how many units before it the slab begins.
+pub(super) const BACK: usize = 0x1f;
+/// How far above them the class of the slab's blocks stands.
+const CLASS: u32 = 5;
+/// The bits of both.
+pub(super) const LOW: usize = 0xfff;
+const _: () = assert!(MOST <= (LOW + 1) >> CLASS && align_of::<ThreadHeap>() > LOW, "they have room");
+
+/// The class of a slab's blocks, of the low bits of what stands in its units' places of an owner.
+#[inline(always)]
+pub(super) const fn class_in(low: usize) -> usize {
+    low >> CLASS
+}
+
 /// The largest block that is a span; larger ones have a region of their own.
 pub(super) const LARGEST_SPAN: usize = 16 << 20;
 
@@ -526,9 +538,10 @@ pub(super) fn own(slab: &Slab, owner: usize) {
     let Some(start) = NonNull::new(slab.start()) else { return };
     // SAFETY: a slab lies in an arena of a live heap.
     let header = unsafe { header_of(start).as_ref() };
-    let first = unit_of(start);
+    let (first, class) = (unit_of(start), usize::from(slab.class.get()) << CLASS);
     for back in 0..usize::from(slab.units.get()) {
-        let whose = if owner == 0 { 0 } else { owner | back };
+        debug_assert!(back <= BACK);
+        let whose = if owner == 0 { 0 } else { owner | class | back };
         header.owners[first + back].store(whose, Ordering::Release);
     }
 }

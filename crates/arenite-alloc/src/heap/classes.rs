@@ -7,11 +7,34 @@
 
 /// The largest size that has a class, in bytes.
 pub(crate) const LARGEST: usize = 64 << 10;
-/// Requests up to this find their slab by one index, in units of 8 bytes, and their blocks on a list; blocks of 1 KiB are the first for
-/// others.
-pub(crate) const DIRECT: usize = 960;
+/// The smallest blocks of wide slabs: 64 of them fill a unit.
+const WIDE: usize = 1024;
 /// The most classes of a table.
 pub(crate) const MOST: usize = 88;
+
+/// Sizes up to this have an entry of [`TABLES`] for each multiple of 8, others for each multiple of 128.
+const SMALL: usize = 1024;
+/// How many more entries come before those of the larger sizes.
+const BEFORE: usize = SMALL / 8 - SMALL / 128;
+
+/// Entries of a table: more than are used, so that none is out of bounds.
+const ENTRIES: usize = 1024;
+
+static TABLES: [[u8; ENTRIES]; 2] = [SizeClasses::Fine.table(), SizeClasses::Binary.table()];
+
+/// A table of classes by size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lookup(&'static [u8; ENTRIES]);
+
+impl Lookup {
+    /// The class of blocks of at least `size` bytes, which is 1 to 64 KiB. Without a branch: sizes that come in no order would mislead
+    /// those.
+    #[inline(always)]
+    pub(crate) fn class_of(self, size: usize) -> usize {
+        let (add, shift) = if size <= SMALL { (7, 3) } else { (127 + (BEFORE << 7), 7) };
+        usize::from(self.0[((size + add) >> shift) % ENTRIES])
+    }
+}
 
 /// Which table a heap has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -24,6 +47,18 @@ pub enum SizeClasses {
 }
 
 impl SizeClasses {
+    #[expect(clippy::cast_possible_truncation, reason = "there are 88 classes at most")]
+    const fn table(self) -> [u8; ENTRIES] {
+        let mut table = [0; ENTRIES];
+        let mut at = 1;
+        while at <= LARGEST / 128 + BEFORE {
+            let size = if at <= SMALL / 8 { at * 8 } else { (at - BEFORE) * 128 };
+            table[at] = self.class_of(size) as u8;
+            at += 1;
+        }
+        table
+    }
+
     /// How many classes there are.
     #[must_use]
     pub const fn count(self) -> usize {
@@ -54,9 +89,14 @@ impl SizeClasses {
         }
     }
 
-    /// Whether the blocks of a class are for requests above [`DIRECT`] alone; those have 1 KiB or more.
+    /// The same by one look at a table.
+    pub(crate) const fn lookup(self) -> Lookup {
+        Lookup(&TABLES[self as usize])
+    }
+
+    /// Whether the slabs of a class are wide.
     pub(crate) const fn is_wide(self, class: usize) -> bool {
-        class > 0 && self.size_of(class - 1) >= DIRECT
+        self.size_of(class) >= WIDE
     }
 
     /// The size of the blocks of a class, in bytes.
@@ -85,7 +125,11 @@ mod tests {
                 while table.size_of(class) < size {
                     class += 1;
                 }
-                assert_eq!(table.class_of(size), class, "{size} in {table:?}");
+                assert_eq!(
+                    (table.class_of(size), table.lookup().class_of(size)),
+                    (class, class),
+                    "{size} in {table:?}"
+                );
             }
             assert_eq!((class + 1, table.size_of(class)), (table.count(), LARGEST));
         }
@@ -102,11 +146,15 @@ mod tests {
 
     #[test]
     fn a_wide_class_has_64_blocks_a_slab_at_most() {
-        for (table, first) in [(SizeClasses::Fine, 1024), (SizeClasses::Binary, 2048)] {
-            for class in 0..table.count() {
-                assert_eq!(table.is_wide(class), table.size_of(class) >= first);
+        for table in [SizeClasses::Fine, SizeClasses::Binary] {
+            for class in (0..table.count()).filter(|&class| table.is_wide(class)) {
+                let units = if table.size_of(class) <= 8192 { 1 } else { 8 };
+                assert!(units * (64 << 10) / table.size_of(class) <= 64);
             }
-            assert!(!table.is_wide(table.class_of(DIRECT)));
+            assert!(
+                table.is_wide(table.class_of(1024)) && !table.is_wide(table.class_of(960))
+                    || table == SizeClasses::Binary
+            );
         }
     }
 

@@ -4,9 +4,9 @@
 //! arena's tables say whose it is, and a free by its owner takes no lock and no locked operation.
 #![expect(unsafe_code, reason = "lends blocks and takes them back")]
 
-use super::arena::{Kind, base_of, header_of, kind_of, owner_of, unit_of};
-use super::central::{BACK, Central, SPAN};
-use super::classes::{DIRECT, LARGEST, SizeClasses};
+use super::arena::{Kind, header_of, kind_of, owner_of, unit_of};
+use super::central::{BACK, Central, LOW, SPAN};
+use super::classes::{LARGEST, Lookup, SizeClasses};
 use super::guarded::{self, HARDENED};
 use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{Large, OFFSET};
@@ -23,8 +23,8 @@ use core::time::Duration;
 /// Blocks of any size, given back one by one, from any thread. Shared between threads.
 ///
 /// Each thread has slabs of its own, so most calls take no lock; a block that another thread gives back is marked by one bit of its
-/// slab, with one atomic operation, and is not touched. A thread keeps the few blocks of each size from 1 to 16 KiB that it gave back
-/// last for its next requests, and up to 2 MiB of empty slabs. Blocks above 64 KiB are whole units of 64 KiB, above 16 MiB regions of their
+/// slab, with one atomic operation, and is not touched. A thread keeps the blocks of each size that it gave back
+/// last for its next requests, 30 or 128 KiB of them, and up to 2 MiB of empty slabs. Blocks above 64 KiB are whole units of 64 KiB, above 16 MiB regions of their
 /// own that are kept for the next such request, on huge pages, up to 1 GiB; they grow where they are, by moving their OS pages, or by a copy,
 /// and take those of a kept block that is too large for the request itself.
 ///
@@ -54,8 +54,9 @@ use core::time::Duration;
 #[derive(Debug)]
 pub struct Heap {
     central: AtomicPtr<Central>,
-    /// Which heap this is, once it is used; 0 before.
+    /// Which heap this is, once it is used.
     pub(super) life: AtomicU64,
+    lookup: Lookup,
     classes: SizeClasses,
     decay: Option<Duration>,
     huge: bool,
@@ -78,10 +79,11 @@ impl Heap {
     /// A heap of its own with these size classes.
     #[must_use]
     pub const fn with_classes(classes: SizeClasses) -> Self {
-        let (central, life) = (AtomicPtr::new(core::ptr::null_mut()), AtomicU64::new(0));
+        let (central, life) = (AtomicPtr::new(core::ptr::null_mut()), AtomicU64::new(threads::UNUSED));
         Self {
             central,
             life,
+            lookup: classes.lookup(),
             classes,
             decay: Some(DECAY),
             huge: true,
@@ -176,11 +178,17 @@ impl Heap {
         unsafe { self.central.load(Ordering::Acquire).as_ref() }
     }
 
+    /// The calling thread's part, if this heap was the last one that it used.
+    #[inline(always)]
+    pub(super) fn last_used(&self) -> Option<&ThreadHeap> {
+        let (used, thread) = threads::last(self.life.load(Ordering::Relaxed));
+        // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
+        used.then(|| unsafe { &*thread })
+    }
+
     #[inline(always)]
     pub(super) fn thread(&self) -> Option<&ThreadHeap> {
-        let last = threads::last(self.life.load(Ordering::Relaxed));
-        // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
-        unsafe { last.as_ref() }.or_else(|| self.find())
+        self.last_used().or_else(|| self.find())
     }
 
     #[cold]
@@ -219,10 +227,12 @@ impl Heap {
     #[inline(always)]
     fn take_at_once(&self, layout: Layout) -> Option<NonNull<u8>> {
         let size = Self::classed(layout)?;
-        let last = threads::last(self.life.load(Ordering::Relaxed));
+        let (used, thread) = threads::last(self.life.load(Ordering::Relaxed));
+        if !used {
+            return None;
+        }
         // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
-        let thread = unsafe { last.as_ref() }?;
-        if size <= DIRECT { thread.pop_small(size) } else { thread.pop_class(self.classes.class_of(size)) }
+        unsafe { &*thread }.pop(self.lookup.class_of(size))
     }
 
     #[inline(always)]
@@ -240,18 +250,19 @@ impl Heap {
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
+    /// The same for who asks for no more than the address.
+    #[inline(never)]
+    fn take_bare(&self, layout: Layout, zeroed: bool) -> *mut u8 {
+        self.take_slowly(layout, zeroed).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
+    }
+
     #[inline(never)]
     fn take_slowly(&self, layout: Layout, zeroed: bool) -> Result<NonNull<[u8]>, AllocError> {
         let Some(size) = Self::classed(layout) else {
             return self.take_large(layout, zeroed);
         };
         let Some(thread) = self.thread() else { return self.take_large(layout, zeroed) };
-        let block = if size <= DIRECT {
-            thread.allocate_small(size)
-        } else {
-            thread.allocate_class(self.classes.class_of(size))
-        };
-        let block = match block {
+        let block = match thread.allocate(self.lookup.class_of(size)) {
             Some(block) => block,
             None => self.take_guarded(layout, size)?,
         };
@@ -288,13 +299,13 @@ impl Heap {
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
-    /// A block that is not the calling thread's, or does not lie in the first unit of its slab.
+    /// A block that is not the calling thread's.
     ///
     /// # Safety
     /// As [`Resource::deallocate`].
     #[inline(never)]
     unsafe fn give_elsewhere(&self, block: NonNull<u8>, owner: usize) {
-        let whose = owner & !BACK;
+        let whose = owner & !LOW;
         if whose == 0 || whose == SPAN {
             let Some(central) = self.central() else { return };
             let wrong = |misuse| guarded::end(&MisuseReport::of(misuse, block.addr().get()));
@@ -325,11 +336,9 @@ impl Heap {
         let first = unit_of(block) - (owner & BACK);
         // SAFETY: a live block with an owner lies in an arena whose tables are whole.
         let header = unsafe { header_of(block).as_ref() };
-        let last = threads::last(self.life.load(Ordering::Relaxed));
-        // SAFETY: the calling thread's part of this heap.
-        match unsafe { last.as_ref() } {
+        match self.last_used() {
             // SAFETY: the table says that the slab is this thread's; the block is live and given up.
-            Some(thread) if whose == last.addr() => unsafe { thread.give(&header.slabs[first], block) },
+            Some(thread) if thread.is(whose) => unsafe { thread.give(owner & LOW, block) },
             thread => {
                 let thread = thread.or_else(|| self.thread_that_only_frees());
                 if let Err(report) = ThreadHeap::give_away(thread, header, first, block) {
@@ -383,16 +392,13 @@ unsafe impl Resource for Heap {
     unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
         // SAFETY: a live block of this heap.
         let owner = unsafe { owner_of(block) };
-        let last = threads::last(self.life.load(Ordering::Relaxed));
-        // Most blocks lie in the first unit of their slab, or in its only one. Where that is predicted and not computed, the
-        // slab's address does not wait for the table, and the next allocation not for that address: half of a pair's time.
-        if owner == last.addr() && !last.is_null() {
-            // SAFETY: a block with an owner lies in an arena whose tables are whole.
-            let header = unsafe { &*base_of(block) };
-            // SAFETY: the calling thread's part of this heap.
-            let thread = unsafe { &*last };
+        let (used, thread) = threads::last(self.life.load(Ordering::Relaxed));
+        let low = owner.wrapping_sub(thread.addr());
+        if used && low <= LOW {
+            // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
+            let thread = unsafe { &*thread };
             // SAFETY: the table says that the slab is this thread's; the block is live and given up.
-            return unsafe { thread.give_hot(&header.slabs[unit_of(block)], block) };
+            return unsafe { thread.give(low, block) };
         }
         // SAFETY: the caller's promise.
         unsafe { self.give_elsewhere(block, owner) };
@@ -466,7 +472,7 @@ impl Default for Heap {
 unsafe impl GlobalAlloc for Heap {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.take(layout).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
+        self.take_at_once(layout).map_or_else(|| self.take_bare(layout, false), NonNull::as_ptr)
     }
 
     #[inline]

@@ -1,75 +1,142 @@
-//! Blocks of one class that a thread gave back last, newest last.
+//! Blocks that a thread gave back last, by class, newest last.
 //!
 //! Rests on nothing. What was just given back is likely in the processor's caches, and its address among those that are translated
 //! fast; so it is the best answer to the next request of its class, wherever its slab lies. (Caches of objects by thread are as old as
-//! Bonwick and Adams, "Magazines and Vmem", 2001; these hold few, as slabs have lists of their own.) The blocks themselves are
-//! not touched. One cache line a class.
+//! Bonwick and Adams, "Magazines and Vmem", 2001.) Neither the blocks nor their slabs are touched: where sizes come and go in no
+//! order, most calls end here.
+//!
+//! Each class has a row of slots, and a top: where the next block goes. A row begins with a slot of nothing and ends with one that is
+//! marked, so one look at a slot tells whether there is a block, or room for one.
+#![expect(unsafe_code, reason = "follows a pointer into its own slots")]
 
-use crate::sync::plain::{AtomicU32, Ordering::Relaxed};
+use super::classes::MOST;
+use crate::sync::plain::{AtomicPtr, Ordering::Relaxed};
 use core::cell::Cell;
-use core::ptr::NonNull;
+use core::ptr::{NonNull, null_mut, without_provenance_mut};
 
-/// The most blocks that wait.
-const MOST: usize = 7;
-/// Blocks above this size do not wait: each would hold a large slab back.
-const LARGE: usize = 16 << 10;
+/// Slots of a row.
+const ROW: usize = 32;
+/// The most blocks of a class that wait.
+const DEPTH: usize = ROW - 2;
+/// The most bytes of a class that wait.
+const BYTES: usize = 128 << 10;
+/// Classes that it has tops for: as many as seven bits tell apart, so that no class is out of bounds.
+pub(super) const CLASSES: usize = 128;
+/// Marks the slot behind the last: no block lies there.
+const END: *mut u8 = without_provenance_mut(1);
 
-/// All zeroes is one that takes none.
 #[derive(Debug)]
-#[repr(C, align(64))]
-pub(super) struct Recent {
-    blocks: [Cell<Option<NonNull<u8>>>; MOST],
-    count: AtomicU32,
-    most: Cell<u32>,
+#[repr(transparent)]
+struct Slot(Cell<*mut u8>);
+
+/// A row without room, which each class has until a block of it waits.
+struct Nowhere([Slot; 2]);
+
+// SAFETY: never written: a slot of nothing has no block to take, and a marked one is not written to.
+unsafe impl Sync for Nowhere {}
+
+static NOWHERE: Nowhere = Nowhere([Slot(Cell::new(null_mut())), Slot(Cell::new(END))]);
+
+fn nowhere() -> *mut Slot {
+    (&raw const NOWHERE.0[1]).cast_mut()
 }
 
-impl Recent {
-    /// Makes it one for blocks of `size` bytes, of wide slabs or of others: those lie close together, and do not wait.
-    pub(super) fn begin(&self, size: usize, wide: bool) {
-        self.most.set(if wide && size <= LARGE { 7 } else { 0 });
-    }
+/// Where the next block of a class goes: a slot of its row but the first, or the second of `NOWHERE`. Its thread alone changes it.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(super) struct Top(AtomicPtr<Slot>);
 
-    /// How many wait. Its owner alone changes it; anybody may ask.
-    #[inline(always)]
-    pub(super) fn count(&self) -> u32 {
-        self.count.load(Relaxed)
-    }
-
-    /// How many may wait.
-    pub(super) fn most(&self) -> u32 {
-        self.most.get()
-    }
-
+impl Top {
     /// The newest.
     #[inline(always)]
     pub(super) fn pop(&self) -> Option<NonNull<u8>> {
-        let left = self.count().checked_sub(1)?;
-        self.count.store(left, Relaxed);
-        self.blocks.get(left as usize)?.get()
+        let newest = self.0.load(Relaxed).wrapping_sub(1);
+        // SAFETY: a top is not the first slot of its row.
+        let block = NonNull::new(unsafe { &*newest }.0.get())?;
+        self.0.store(newest, Relaxed);
+        Some(block)
     }
 
-    /// Has a block wait; false where as many wait as may.
+    /// Has a block wait; false where there is no room.
     #[inline(always)]
     pub(super) fn push(&self, block: NonNull<u8>) -> bool {
-        let count = self.count();
-        if count >= self.most.get() {
+        let top = self.0.load(Relaxed);
+        // SAFETY: a top is a slot.
+        let slot = &unsafe { &*top }.0;
+        if slot.get() == END {
             return false;
         }
-        let Some(place) = self.blocks.get(count as usize) else { return false };
-        place.set(Some(block));
-        self.count.store(count + 1, Relaxed);
+        slot.set(block.as_ptr());
+        self.0.store(top.wrapping_add(1), Relaxed);
         true
     }
+}
 
-    /// Takes the `number` oldest.
-    pub(super) fn pop_oldest(&self, number: u32, mut visit: impl FnMut(NonNull<u8>)) {
-        let (number, count) = (number.min(self.count()) as usize, self.count() as usize);
-        let gone = &self.blocks[..number];
-        gone.iter().filter_map(Cell::get).for_each(&mut visit);
-        for at in number..count {
-            self.blocks[at - number].set(self.blocks[at].get());
+/// Of one thread.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(super) struct Recent {
+    tops: [Top; CLASSES],
+    slots: [Slot; MOST * ROW],
+}
+
+impl Recent {
+    /// Begins, without a block, and without room until [`Recent::begin_class`].
+    pub(super) fn begin(&self) {
+        self.tops.iter().for_each(|top| top.0.store(nowhere(), Relaxed));
+    }
+
+    /// The most blocks of so many bytes that wait.
+    pub(super) const fn most(size: usize) -> usize {
+        let most = BYTES / size;
+        if most < DEPTH { most } else { DEPTH }
+    }
+
+    /// Makes room for blocks of a class, which are of `size` bytes, where there was none yet.
+    pub(super) fn begin_class(&self, class: usize, size: usize) {
+        if self.tops[class].0.load(Relaxed) == nowhere() {
+            self.row(class)[Self::most(size) + 1].0.set(END);
+            self.set_count(class, 0);
         }
-        self.count.store(u32::try_from(count - number).unwrap_or(0), Relaxed);
+    }
+
+    fn row(&self, class: usize) -> &[Slot] {
+        &self.slots[class * ROW..][..ROW]
+    }
+
+    fn set_count(&self, class: usize, count: usize) {
+        let top = &raw const self.slots[class * ROW + 1 + count];
+        self.tops[class].0.store(top.cast_mut(), Relaxed);
+    }
+
+    /// Of a class.
+    #[inline(always)]
+    pub(super) fn top(&self, class: usize) -> &Top {
+        &self.tops[class % CLASSES]
+    }
+
+    /// How many of a class wait. Anybody may ask.
+    pub(super) fn count(&self, class: usize) -> usize {
+        let top = self.tops[class].0.load(Relaxed);
+        if top == nowhere() {
+            return 0;
+        }
+        (top.addr() - self.row(class).as_ptr().addr()) / size_of::<Slot>() - 1
+    }
+
+    /// Takes the `number` oldest of a class.
+    pub(super) fn pop_oldest(&self, class: usize, number: usize, mut visit: impl FnMut(NonNull<u8>)) {
+        let count = self.count(class);
+        let number = number.min(count);
+        if number == 0 {
+            return;
+        }
+        let blocks = &self.row(class)[1..=count];
+        blocks[..number].iter().filter_map(|slot| NonNull::new(slot.0.get())).for_each(&mut visit);
+        for at in number..count {
+            blocks[at - number].0.set(blocks[at].0.get());
+        }
+        self.set_count(class, count - number);
     }
 }
 
@@ -79,24 +146,30 @@ mod tests {
 
     #[test]
     fn the_newest_come_first_and_the_oldest_go() {
-        let recent = Recent {
-            blocks: [const { Cell::new(None) }; MOST],
-            count: AtomicU32::new(0),
-            most: Cell::new(0),
-        };
-        let block = |number: usize| NonNull::<u8>::dangling().map_addr(|at| at.saturating_add(number));
-        assert!(!recent.push(block(0)), "none may wait at first");
-        for (size, most) in [(960, 0), (1024, 7), (2048, 7), (16 << 10, 7), (18 << 10, 0)] {
-            recent.begin(size, size > 960);
-            assert_eq!(recent.most(), most);
-            let waiting: Vec<usize> = (0..10).filter(|&number| recent.push(block(number))).collect();
-            assert_eq!(waiting, (0..most as usize).collect::<Vec<_>>());
+        // SAFETY: zeroes are null pointers, as in the fresh memory that a thread's part begins with.
+        let recent = unsafe { Box::<Recent>::new_zeroed().assume_init() };
+        recent.begin();
+        let block =
+            |number: usize| NonNull::<u8>::dangling().map_addr(|at| at.saturating_add(8 * (number + 1)));
+        for (class, size, most) in [(0, 8, 30), (5, 4096, 30), (40, 16 << 10, 8), (MOST - 1, 64 << 10, 2)] {
+            let top = recent.top(class);
+            assert!(
+                !top.push(block(0)) && top.pop().is_none() && recent.count(class) == 0,
+                "no room at first"
+            );
+            (0..2).for_each(|_| recent.begin_class(class, size));
+            assert_eq!(Recent::most(size), most);
+            let waiting: Vec<usize> = (0..50).filter(|&number| top.push(block(number))).collect();
+            assert_eq!(waiting, (0..most).collect::<Vec<_>>());
             let mut gone = Vec::new();
-            recent.pop_oldest(2, |block| gone.push(block));
-            assert_eq!(gone, waiting.iter().take(2).map(|&number| block(number)).collect::<Vec<_>>());
-            let rest: Vec<_> = core::iter::from_fn(|| recent.pop()).collect();
-            assert_eq!(rest, waiting.iter().skip(2).rev().map(|&number| block(number)).collect::<Vec<_>>());
-            assert_eq!((recent.count(), recent.pop()), (0, None));
+            recent.pop_oldest(class, 1, |block| gone.push(block));
+            assert_eq!((gone, recent.count(class)), (vec![block(0)], most - 1));
+            let rest: Vec<_> = core::iter::from_fn(|| top.pop()).collect();
+            assert_eq!(rest, waiting.iter().skip(1).rev().map(|&number| block(number)).collect::<Vec<_>>());
+            assert_eq!((recent.count(class), top.pop()), (0, None));
+            assert!((0..most).all(|number| top.push(block(number))) && !top.push(block(most)));
+            recent.pop_oldest(class, usize::MAX, |_| {});
+            assert_eq!(recent.count(class), 0);
         }
     }
 }

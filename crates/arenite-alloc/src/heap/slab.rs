@@ -75,11 +75,20 @@ pub(super) struct Node {
 #[repr(u8)]
 pub(super) enum Place {
     /// In none: free units, or the slab that its owner allocates from.
-    None,
+    None = 0,
     /// Among those with free blocks.
-    Partial,
+    Partial = 1,
     /// Among those without.
-    Full,
+    Full = u8::MAX,
+}
+
+impl Place {
+    /// Whether a slab that has so many blocks in use, now that one was given back, belongs elsewhere: each that was without free blocks
+    /// does, and one that is empty. One comparison: no slab has as many blocks as the square of the largest number.
+    #[inline(always)]
+    pub(super) fn is_left_at(self, used: u32) -> bool {
+        used < u32::from(self as u8) * u32::from(self as u8)
+    }
 }
 
 /// What a slab's owner knows of it. All zero is a unit that is no slab.
@@ -233,7 +242,7 @@ impl Slab {
         let at = self.start.get().wrapping_add(block as usize * size);
         // where blocks are lent in a row, the first line of the one that is lent soon is on its way
         if size <= AHEAD_SIZE && bits >> block >> AHEAD & 1 == 1 {
-            arenite_pages::fetch_to_write(at.wrapping_add(AHEAD * size), 1);
+            arenite_pages::fetch_line(at.wrapping_add(AHEAD * size));
         }
         NonNull::new(at)
     }
@@ -350,6 +359,15 @@ pub(super) unsafe fn pop_any(slab: *const Slab) -> Option<NonNull<u8>> {
 mod tests {
     use super::super::classes::SizeClasses;
     use super::*;
+
+    #[test]
+    fn a_full_slab_leaves_its_place_always_and_a_partial_one_when_it_is_empty() {
+        let most = u32::try_from(UNIT / 8).unwrap();
+        for used in [0, 1, 2, 63, most] {
+            let left = [Place::None, Place::Partial, Place::Full].map(|place| place.is_left_at(used));
+            assert_eq!(left, [false, used == 0, true], "{used}");
+        }
+    }
 
     #[test]
     fn a_block_is_found_by_its_offset_and_nothing_between_two_is_one() {

@@ -119,8 +119,8 @@ impl State {
         // blocks that wait, for the next request or until their owner is told, are lent for their slabs alone
         self.each_thread(|thread| {
             for (class, found) in sums.classes.iter_mut().enumerate() {
-                let waiting = thread.waiting(class) + thread.away[class].waiting();
-                let waiting = (waiting as usize).min(found.live_blocks);
+                let waiting = thread.waiting(class) + thread.away[class].waiting() as usize;
+                let waiting = waiting.min(found.live_blocks);
                 if waiting > 0 {
                     found.live_blocks -= waiting;
                     sums.live -= waiting;

@@ -1,20 +1,18 @@
 //! One thread's part of a heap: the slabs that it allocates from, without a lock.
 //!
-//! Rests on `Slab`, and on `Central` for more of them. Of each class there is one slab that blocks come from, where none of the
-//! class was just given back (`Recent`); others with free
-//! blocks wait in `partial`, those without in `full`. What other threads give back is collected when the thread runs out, so
-//! the fast path is a load, a test and two stores.
+//! Rests on `Recent`, on `Slab`, and on `Central` for more slabs. A block of a class is one that was just given back; where none was,
+//! it comes from the class's one current slab. Others with free blocks wait in `partial`, those without in `full`. What other
+//! threads give back is collected when the thread runs out, so the fast path is two loads, a test and a store.
 #![expect(unsafe_code, reason = "walks slabs and lists that this thread owns")]
 
-use super::arena::{Header, header_of, owner_of, unit_of};
+use super::arena::{Header, UNITS, base_of, header_of, owner_of, unit_of};
 use super::away::Away;
-use super::central::BACK;
-use super::central::Central;
-use super::classes::{DIRECT, MOST};
+use super::central::{BACK, Central, class_in};
+use super::classes::MOST;
 use super::dry;
 use super::guarded::misused;
 use super::hardening::Misuse;
-use super::recent::Recent;
+use super::recent::{CLASSES, Recent, Top};
 use super::refill::{collect, collect_all, refill};
 use super::run::Run;
 use super::slab::{Node, Place, Slab, pop, pop_any};
@@ -45,10 +43,9 @@ fn nothing() -> *const Slab {
 #[repr(C, align(4096))]
 #[derive(Debug)]
 pub(super) struct ThreadHeap {
-    direct: [Cell<*const Slab>; DIRECT / 8 + 1],
-    current: [Cell<*const Slab>; MOST],
-    /// Blocks of wide slabs that were given back last, by class; for their slabs they are lent.
-    recent: [Recent; MOST],
+    /// Blocks that were given back last, by class; for their slabs they are lent.
+    recent: Recent,
+    current: [Cell<*const Slab>; CLASSES],
     partial: [List; MOST],
     full: [List; MOST],
     /// Units of empty slabs in `partial`, by class, and in all.
@@ -58,10 +55,8 @@ pub(super) struct ThreadHeap {
     emptied: Cell<u32>,
     /// Blocks of other threads that it gave back and has not told of, by class.
     pub(super) away: [Away; MOST],
-    /// The slab that the last block came from.
-    hot: Cell<*const Slab>,
-    /// The blocks that waited where the last one of 1 KiB or more was looked for.
-    hot_recent: Cell<*const Recent>,
+    /// The top of the class that was asked for last.
+    hot: Cell<*const Top>,
     pub(super) central: Cell<*const Central>,
     /// The last call for memory that it answered.
     answered: Cell<u32>,
@@ -79,17 +74,20 @@ impl ThreadHeap {
     pub(super) unsafe fn begin(memory: NonNull<Self>, central: *const Central) {
         // SAFETY: the caller's promise; zeroes are null, nothing and none, a value of each field.
         let fresh = unsafe { memory.as_ref() };
-        fresh.direct.iter().chain(&fresh.current).for_each(|slab| slab.set(nothing()));
-        fresh.hot.set(nothing());
+        fresh.current.iter().for_each(|slab| slab.set(nothing()));
         fresh.central.set(central);
-        let classes = fresh.central().classes;
-        (0..classes.count())
-            .for_each(|class| fresh.recent[class].begin(classes.size_of(class), classes.is_wide(class)));
+        fresh.recent.begin();
     }
 
     /// How many blocks of a class wait in `recent`. Anybody may ask.
-    pub(super) fn waiting(&self, class: usize) -> u32 {
-        self.recent[class].count()
+    pub(super) fn waiting(&self, class: usize) -> usize {
+        self.recent.count(class)
+    }
+
+    /// Whether it is the owner that an arena's table tells of.
+    #[inline(always)]
+    pub(super) fn is(&self, owner: usize) -> bool {
+        core::ptr::from_ref(self).addr() == owner
     }
 
     pub(super) fn central(&self) -> &Central {
@@ -97,83 +95,52 @@ impl ThreadHeap {
         unsafe { &*self.central.get() }
     }
 
-    /// A block of at most 960 bytes from the slab of its class, if that has one on its list; `size` is not zero and a multiple of
-    /// the alignment.
+    /// A block of a class that was just given back, or one from its slab, if that has one.
     #[inline(always)]
-    pub(super) fn pop_small(&self, size: usize) -> Option<NonNull<u8>> {
-        debug_assert!(size > 0 && size <= DIRECT);
-        let slab = self.direct[size.div_ceil(8)].get();
-        self.hot.set(slab);
-        // SAFETY: the slab is this thread's, or the one of no blocks.
-        unsafe { pop(slab) }
-    }
-
-    /// A block of a class that was just given back, or one from its slab, if that has one on its list.
-    #[inline(always)]
-    pub(super) fn pop_class(&self, class: usize) -> Option<NonNull<u8>> {
-        let waiting = &self.recent[class];
-        self.hot_recent.set(waiting);
-        let recent = waiting.pop();
+    pub(super) fn pop(&self, class: usize) -> Option<NonNull<u8>> {
+        let top = self.recent.top(class);
+        self.hot.set(top);
+        let recent = top.pop();
         if recent.is_some() {
             return recent;
         }
+        let slab = self.current[class % CLASSES].get();
         // SAFETY: the slab is this thread's, or the one of no blocks.
-        unsafe { &*self.current[class].get() }.lend_bit()
+        let listed = unsafe { pop(slab) };
+        // SAFETY: as above.
+        listed.or_else(|| unsafe { &*slab }.lend_bit())
     }
 
-    /// As [`ThreadHeap::pop_small`], with more slabs where that one has nothing.
-    pub(super) fn allocate_small(&self, size: usize) -> Option<NonNull<u8>> {
-        self.pop_small(size).or_else(|| self.more(self.central().classes.class_of(size)))
+    /// As [`ThreadHeap::pop`], with more slabs where that one has nothing.
+    pub(super) fn allocate(&self, class: usize) -> Option<NonNull<u8>> {
+        self.pop(class).or_else(|| self.more(class))
     }
 
-    /// As [`ThreadHeap::pop_class`], with the lists of slabs that are not wide, which few classes above [`DIRECT`] have, and with more
-    /// slabs where that one has nothing.
-    pub(super) fn allocate_class(&self, class: usize) -> Option<NonNull<u8>> {
-        // SAFETY: the slab is this thread's, or the one of no blocks.
-        let listed = || unsafe { pop(self.current[class].get()) };
-        self.pop_class(class).or_else(listed).or_else(|| self.more(class))
-    }
-
-    /// As [`ThreadHeap::give`], for a slab that may be the one that the last block came from. Where it is, that is predicted, and
-    /// the slab's address is not computed from the block's: the next allocation does not wait for it.
+    /// Takes a block of one of this thread's slabs back; it waits for the next request of its class. `low`: the low bits of what stands
+    /// in the place of an owner of the unit that the block lies in.
     ///
     /// # Safety
-    /// As [`ThreadHeap::give`].
+    /// `block` is a live block of this thread's, and `low` is what stands there.
     #[inline(always)]
-    pub(super) unsafe fn give_hot(&self, slab: &Slab, block: NonNull<u8>) {
-        let hot: *const Slab = self.hot.get();
-        if core::ptr::eq(hot, slab) {
-            let hot = unfolded(hot);
-            // SAFETY: the same slab.
-            let hot = unsafe { &*hot };
-            // SAFETY: the caller's promise.
-            return unsafe { self.give_to_slab(hot, block) };
-        }
-        // SAFETY: the caller's promise.
-        unsafe { self.give(slab, block) };
-    }
-
-    /// Takes a block of one of this thread's slabs back. Larger ones wait for the next request of their class, which finds them in the
-    /// processor's caches.
-    ///
-    /// # Safety
-    /// `block` is a live block of `slab`, which is this thread's.
-    #[inline(always)]
-    pub(super) unsafe fn give(&self, slab: &Slab, block: NonNull<u8>) {
-        if slab.is_wide() {
-            let waiting = &self.recent[usize::from(slab.class.get())];
-            let hot: *const Recent = self.hot_recent.get();
-            // as in `give_hot`: predicted, the next request of the class does not wait for the table and the slab
-            let waited = if core::ptr::eq(hot, waiting) {
-                // SAFETY: the same.
-                unsafe { &*unfolded(hot) }.push(block)
-            } else {
-                waiting.push(block)
-            };
-            if !waited {
-                self.settle(slab, block);
-            }
+    pub(super) unsafe fn give(&self, low: usize, block: NonNull<u8>) {
+        let (top, hot) = (self.recent.top(class_in(low)), self.hot.get());
+        let predicted = unfolded(hot);
+        // Where a block of the same class was asked for last, that is predicted, and the next request of the class does not wait for the
+        // table that this one's class stands in: half of a pair's time.
+        let waits = if core::ptr::eq(top, hot) {
+            // SAFETY: the same top.
+            unsafe { &*predicted }.push(block)
+        } else {
+            top.push(block)
+        };
+        if waits {
             return;
+        }
+        // SAFETY: a block with an owner lies in an arena whose tables are whole.
+        let header = unsafe { &*base_of(block) };
+        let slab = &header.slabs[(unit_of(block) - (low & BACK)) % UNITS];
+        if slab.is_wide() {
+            return self.settle(slab, block);
         }
         // SAFETY: the caller's promise.
         unsafe { self.give_to_slab(slab, block) };
@@ -187,46 +154,25 @@ impl ThreadHeap {
         }
     }
 
-    /// Forgets the slab that the last block came from, where it may go.
-    fn cool(&self) {
-        self.hot.set(nothing());
-    }
-
-    /// A block finds no room among those that wait: it goes to its slab where none of its class wait, and else the older half of the
-    /// others go to theirs.
+    /// A block of a wide slab finds no room among those that wait: the older half of the others go to theirs.
     #[inline(never)]
     fn settle(&self, slab: &Slab, block: NonNull<u8>) {
-        let class = usize::from(slab.class.get());
-        let recent = &self.recent[class];
-        let half = recent.most().div_ceil(2);
-        if half == 0 {
-            return self.give_wide(slab, block);
-        }
-        self.settle_oldest(class, half);
-        let has_room = recent.push(block);
+        let (class, size) = (usize::from(slab.class.get()), slab.block.get() as usize);
+        self.settle_oldest(class, Recent::most(size).div_ceil(2));
+        let has_room = self.recent.top(class).push(block);
         debug_assert!(has_room, "some have just gone");
     }
 
-    /// Makes one block of a wide slab of this thread's free. One that is no block, or is free already, ends the program.
-    #[inline]
-    fn give_wide(&self, slab: &Slab, block: NonNull<u8>) {
-        let mut run = Run::begin(slab);
-        if !run.add(block) {
-            misused(run.misuse(block), block.addr().get());
-        }
-        self.end_run(&run);
-    }
-
     /// Gives so many blocks of a class that wait to their slabs, the oldest.
-    fn settle_oldest(&self, class: usize, number: u32) {
+    fn settle_oldest(&self, class: usize, number: usize) {
         let mut run = Run::default();
-        self.recent[class].pop_oldest(number, |block| self.to_slab(&mut run, block));
+        self.recent.pop_oldest(class, number, |block| self.to_slab(&mut run, block));
         self.end_run(&run);
     }
 
     /// Gives all blocks that wait to their slabs.
     fn settle_all(&self) {
-        self.recent.iter().enumerate().for_each(|(class, recent)| self.settle_oldest(class, recent.count()));
+        (0..MOST).for_each(|class| self.settle_oldest(class, self.recent.count(class)));
     }
 
     /// Gives a block that waited to its slab, or has it wait in `run` for others of the same slab.
@@ -273,8 +219,7 @@ impl ThreadHeap {
     fn back(&self, slab: &Slab, count: u32) {
         let used = slab.used() - count;
         slab.set_used(used);
-        let place = slab.place.get();
-        if place != Place::None && (place == Place::Full || used == 0) {
+        if slab.place.get().is_left_at(used) {
             self.given(slab);
         }
     }
@@ -368,7 +313,6 @@ impl ThreadHeap {
         if slab.used() == 0 {
             let units = u32::from(slab.units.get());
             if self.empty_in_all.get() + units > EMPTY {
-                self.cool();
                 self.partial[class].remove(slab);
                 self.central().give_slab(slab);
             } else {
@@ -443,6 +387,7 @@ impl ThreadHeap {
 
     /// A slab of the heap's. Of those whose thread is gone, the ones without a free block come along: somebody must have them.
     fn fresh(&self, class: usize) -> Option<*const Slab> {
+        self.recent.begin_class(class, self.central().classes.size_of(class));
         loop {
             let slab = self.central().take_slab(class, core::ptr::from_ref(self).addr())?;
             // SAFETY: a slab that the heap has just made this thread's.
@@ -456,13 +401,6 @@ impl ThreadHeap {
 
     fn set_current(&self, class: usize, slab: *const Slab) {
         self.current[class].set(slab);
-        let classes = self.central().classes;
-        let largest = classes.size_of(class);
-        let smallest = if class == 0 { 1 } else { classes.size_of(class - 1) + 1 };
-        if smallest <= DIRECT {
-            let range = smallest.div_ceil(8)..=largest.min(DIRECT) / 8;
-            self.direct[range].iter().for_each(|direct| direct.set(slab));
-        }
     }
 
     /// None of a class are empty any more.
@@ -472,7 +410,6 @@ impl ThreadHeap {
 
     /// Gives up every slab: empty ones to the heap, others for the next thread that needs their class.
     pub(super) fn leave(&self) {
-        self.cool();
         self.tell();
         self.settle_all();
         for class in 0..MOST {
@@ -490,14 +427,12 @@ impl ThreadHeap {
             }
             self.no_empty(class);
         }
-        self.direct.iter().for_each(|direct| direct.set(nothing()));
     }
 
     /// Gives empty slabs to the heap, and the memory inside the free blocks of others to the system; how many bytes went there.
     pub(super) fn tidy(&self) -> usize {
         let all =
             |came: Result<u32, usize>| came.unwrap_or_else(|address| misused(Misuse::DoubleFree, address));
-        self.cool();
         self.tell();
         self.settle_all();
         let mut gone = 0;
@@ -546,7 +481,6 @@ impl ThreadHeap {
             self.central().trim_free();
             return;
         }
-        self.cool();
         self.tell();
         self.settle_all();
         for class in (0..MOST).filter(|&class| self.empty[class].get() > 0) {
@@ -570,7 +504,7 @@ impl ThreadHeap {
     }
 }
 
-/// The same value, of which the compiler knows no other way to it.
+/// The same value, of which the compiler knows no other way to it, and which it has before what follows.
 #[inline(always)]
 #[cfg_attr(
     all(any(target_arch = "x86_64", target_arch = "aarch64"), not(any(miri, loom))),
@@ -581,9 +515,7 @@ fn unfolded<T>(value: *const T) -> *const T {
     let value = {
         let mut value = value;
         // SAFETY: no instruction.
-        unsafe {
-            core::arch::asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack, preserves_flags))
-        };
+        unsafe { core::arch::asm!("/* {0} */", inout(reg) value, options(nomem, nostack, preserves_flags)) };
         value
     };
     value

@@ -143,12 +143,16 @@ pub(super) fn strike(central: NonNull<Central>) {
     }
 }
 
-/// The calling thread's part of a heap, if it was the last one that the thread used.
+/// Whether a heap was the last one that the calling thread used, and then the thread's part of it: what is null stands with 0, which
+/// is the life of no heap. (Not an option, whose test for null would stand in each call.)
 #[inline(always)]
-pub(super) fn last(life: u64) -> *const ThreadHeap {
+pub(super) fn last(life: u64) -> (bool, *const ThreadHeap) {
     let (whose, thread) = last::get();
-    if whose == life { thread } else { null() }
+    (whose == life, thread)
 }
+
+/// Stands where the life of a heap will that was not used yet: neither a heap's, nor what a thread has that used none.
+pub(super) const UNUSED: u64 = u64::MAX;
 
 /// Whether the calling thread has used no heap yet.
 #[inline]
