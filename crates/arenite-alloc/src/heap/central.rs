@@ -12,7 +12,7 @@ use super::guarded::{Guard, misused};
 use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{KEPT, Kept, Large, Lent, Lost};
 use super::refill::collect_all;
-use super::slab::{Slab, UNIT};
+use super::slab::{Slab, UNIT, units_for};
 use super::stats::Peaks;
 use super::thread_heap::ThreadHeap;
 use crate::sync::plain::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -208,7 +208,7 @@ impl Central {
             return Some(NonNull::from(slab));
         }
         let block = self.classes.size_of(class);
-        let units = if block <= UNIT / 8 { 1 } else { 8 };
+        let units = units_for(block);
         let (header, first) = state.units(units, 1)?;
         // SAFETY: arenas live as long as their heap.
         let header = unsafe { header.as_ref() };

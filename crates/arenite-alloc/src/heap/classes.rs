@@ -115,6 +115,7 @@ impl SizeClasses {
 
 #[cfg(test)]
 mod tests {
+    use super::super::slab::{UNIT, units_for};
     use super::*;
 
     #[test]
@@ -148,8 +149,8 @@ mod tests {
     fn a_wide_class_has_64_blocks_a_slab_at_most() {
         for table in [SizeClasses::Fine, SizeClasses::Binary] {
             for class in (0..table.count()).filter(|&class| table.is_wide(class)) {
-                let units = if table.size_of(class) <= 8192 { 1 } else { 8 };
-                assert!(units * (64 << 10) / table.size_of(class) <= 64);
+                let size = table.size_of(class);
+                assert!(units_for(size) * UNIT / size <= 64);
             }
             assert!(
                 table.is_wide(table.class_of(1024)) && !table.is_wide(table.class_of(960))

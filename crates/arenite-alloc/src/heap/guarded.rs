@@ -8,7 +8,7 @@ use super::arena::{Header, header_of, unit_of};
 use super::central::{BACK, Central, own};
 use super::classes::MOST;
 use super::hardening::{Caller, Hardening, Misuse, MisuseReport};
-use super::slab::{Slab, UNIT};
+use super::slab::{Slab, UNIT, units_for};
 use super::tags::{State, Tags};
 use arenite_core::Resource;
 use arenite_pages::Pages;
@@ -265,7 +265,7 @@ impl Central {
     /// A new slab with a guard and tags behind it.
     fn begin_guarded(&self, guard: &mut Guard, hardening: Hardening, class: usize) -> Option<&Slab> {
         let block = self.classes.size_of(class);
-        let units = if block <= UNIT / 8 { 1 } else { 8 };
+        let units = units_for(block);
         let capacity = units * UNIT / block;
         let all = units + Self::guards(hardening) + Tags::units(capacity);
         let mut state = self.lock();

@@ -9,17 +9,18 @@
 //! marked, so one look at a slot tells whether there is a block, or room for one.
 #![expect(unsafe_code, reason = "follows a pointer into its own slots")]
 
-use super::classes::MOST;
+use super::classes::{LARGEST, MOST};
 use crate::sync::plain::{AtomicPtr, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::{NonNull, null_mut, without_provenance_mut};
 
 /// Slots of a row.
-const ROW: usize = 32;
+const ROW: usize = 64;
 /// The most blocks of a class that wait.
 const DEPTH: usize = ROW - 2;
 /// The most bytes of a class that wait.
-const BYTES: usize = 128 << 10;
+const BYTES: usize = 256 << 10;
+const _: () = assert!(BYTES >= LARGEST, "one of each class may wait");
 /// Classes that it has tops for: as many as seven bits tell apart, so that no class is out of bounds.
 pub(super) const CLASSES: usize = 128;
 /// Marks the slot behind the last: no block lies there.
@@ -151,7 +152,7 @@ mod tests {
         recent.begin();
         let block =
             |number: usize| NonNull::<u8>::dangling().map_addr(|at| at.saturating_add(8 * (number + 1)));
-        for (class, size, most) in [(0, 8, 30), (5, 4096, 30), (40, 16 << 10, 8), (MOST - 1, 64 << 10, 2)] {
+        for (class, size, most) in [(0, 8, 62), (5, 4096, 62), (40, 16 << 10, 16), (MOST - 1, 64 << 10, 4)] {
             let top = recent.top(class);
             assert!(
                 !top.push(block(0)) && top.pop().is_none() && recent.count(class) == 0,
@@ -159,7 +160,7 @@ mod tests {
             );
             (0..2).for_each(|_| recent.begin_class(class, size));
             assert_eq!(Recent::most(size), most);
-            let waiting: Vec<usize> = (0..50).filter(|&number| top.push(block(number))).collect();
+            let waiting: Vec<usize> = (0..80).filter(|&number| top.push(block(number))).collect();
             assert_eq!(waiting, (0..most).collect::<Vec<_>>());
             let mut gone = Vec::new();
             recent.pop_oldest(class, 1, |block| gone.push(block));

@@ -13,6 +13,8 @@ use core::ptr::{NonNull, null, null_mut};
 
 /// The unit of a heap's arena: slabs and spans are whole units.
 pub(super) const UNIT: usize = 64 << 10;
+/// The most units of a slab.
+const UNITS_MOST: usize = 8;
 /// How many bytes of blocks are carved at once where they are touched then, and where they are not.
 const CARVE: usize = 4096;
 const CARVE_WIDE: usize = UNIT;
@@ -20,6 +22,16 @@ const CARVE_WIDE: usize = UNIT;
 const AHEAD: usize = 4;
 /// Up to which size of blocks: larger ones are taken one here and one there.
 const AHEAD_SIZE: usize = 2048;
+
+/// How many units a slab of blocks of this size has: as few as have room for four, with a sixteenth left over at most. Small slabs are
+/// empty sooner, and then of use for other sizes.
+pub(super) fn units_for(block: usize) -> usize {
+    let fits = |&units: &usize| {
+        let bytes = units * UNIT;
+        bytes / block >= 4 && bytes % block * 16 <= bytes
+    };
+    (1..UNITS_MOST).find(fits).unwrap_or(UNITS_MOST)
+}
 
 /// The blocks of a slab for everybody but its owner: their size, and what an offset is multiplied by to find which one it is in. Zero:
 /// no slab.
@@ -373,8 +385,9 @@ mod tests {
     fn a_block_is_found_by_its_offset_and_nothing_between_two_is_one() {
         for table in [SizeClasses::Fine, SizeClasses::Binary] {
             for size in (0..table.count()).map(|class| table.size_of(class)) {
-                let units = if size <= UNIT / 8 { 1 } else { 8 };
+                let units = units_for(size);
                 let blocks = units * UNIT / size;
+                assert!(blocks >= 4 && units * UNIT % size * 16 <= units * UNIT, "{size}");
                 let shape = Shape::of(u32::try_from(size).unwrap(), u16::try_from(blocks).unwrap(), 7);
                 assert_eq!(shape.block_at(blocks * size), None, "behind the last");
                 for block in 0..blocks {
