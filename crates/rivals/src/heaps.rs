@@ -260,6 +260,17 @@ impl<H: Heap> AnyBlocks<H> {
         Self(PhantomData)
     }
 
+    /// A block with its first word written.
+    #[inline(always)]
+    pub(crate) fn take_with_a_word(&self, layout: Layout) -> Result<AnyBlock<H>, Refused> {
+        let block = allocate::<H>(layout)?;
+        tally::lent(layout.size());
+        tally::wrote();
+        // SAFETY: inside a fresh block of eight bytes or more, which is aligned to them.
+        unsafe { block.cast::<u64>().write(1) };
+        Ok(AnyBlock(black_box(block), layout, PhantomData))
+    }
+
     /// A block with a byte written in every OS page of it.
     #[inline(always)]
     pub(crate) fn take(&self, layout: Layout) -> Result<AnyBlock<H>, Refused> {

@@ -26,8 +26,13 @@ pub(super) const CASES: &[Case] = &[
     ("10,000 taken, then all freed, 256 B", many::<256>),
     ("10,000 taken, then all freed, 1 KiB", many::<1024>),
     ("10,000 taken by one call, then freed by one, untouched, 256 B", batched),
-    ("10,000 live, one of 8 B to 64 KiB freed, another taken", |bench, case| mixed(bench, case, Mixed(1))),
-    ("the same by two threads", |bench, case| mixed(bench, case, Mixed(2))),
+    ("10,000 live, one of 8 B to 64 KiB freed, another taken", |bench, case| {
+        mixed(bench, case, Mixed(1, Write::Word))
+    }),
+    ("the same by two threads", |bench, case| mixed(bench, case, Mixed(2, Write::Word))),
+    ("the same by one, a byte of each OS page written", |bench, case| {
+        mixed(bench, case, Mixed(1, Write::Pages))
+    }),
     ("the same by one, of what another thread has just taken", |bench, case| mixed(bench, case, Inherited)),
     ("one thread takes, another frees, 256 B, 250 at a time", |bench, case| {
         across(bench, case, 250, 40, false)
@@ -173,45 +178,70 @@ impl Sequence {
 
 /// Steps in a turn.
 const STEPS: u32 = 1000;
+/// Steps that are thought out; afterwards they come again.
+const PLANNED: usize = 32 * STEPS as usize;
 
-/// Live blocks of one thread, and what comes next.
+/// Live blocks of one thread, and what comes next: thought out before, so that a step is what the heap does and little else.
 struct Churn<H: Heap> {
-    live: Vec<AnyBlock<H>>,
-    sequence: Sequence,
+    live: Vec<Option<AnyBlock<H>>>,
+    /// Which block is freed, and of how many bytes one is taken then.
+    steps: Vec<(u32, u32)>,
+    next: usize,
+    write: Write,
+}
+
+/// What is written of a block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Write {
+    Word,
+    /// A byte of each OS page.
+    Pages,
 }
 
 impl<H: Heap> Churn<H> {
-    fn begin(seed: u64, count: u32) -> Result<Self, Refused> {
+    fn begin(seed: u64, count: u32, write: Write) -> Result<Self, Refused> {
         let (mut sequence, lender) = (Sequence(seed), AnyBlocks::<H>::new());
-        let live = (0..count).map(|_| lender.take(sequence.layout())).collect::<Result<_, _>>()?;
-        Ok(Self { live, sequence })
+        let live = (0..count).map(|_| lender.take(sequence.layout()).map(Some)).collect::<Result<_, _>>()?;
+        let short = |number: usize| u32::try_from(number).map_err(|_| Refused);
+        let mut step = || Ok((short(sequence.next() % count as usize)?, short(sequence.layout().size())?));
+        let steps = (0..PLANNED).map(|_| step()).collect::<Result<_, _>>()?;
+        Ok(Self { live, steps, next: 0, write })
     }
 
     fn turn(&mut self) -> Result<(), Refused> {
         let lender = AnyBlocks::<H>::new();
-        for _ in 0..STEPS {
-            let at = self.sequence.next() % self.live.len();
-            lender.give(self.live.swap_remove(at));
-            self.live.push(lender.take(self.sequence.layout())?);
+        let steps = self.steps.get(self.next..).unwrap_or_default();
+        for &(at, size) in steps.iter().take(STEPS as usize) {
+            let Some(place) = self.live.get_mut(at as usize) else { return Err(Refused) };
+            if let Some(block) = place.take() {
+                lender.give(block);
+            }
+            let layout = Layout::from_size_align(size as usize, 8).map_err(|_| Refused)?;
+            *place = Some(match self.write {
+                Write::Word => lender.take_with_a_word(layout)?,
+                Write::Pages => lender.take(layout)?,
+            });
         }
+        self.next = (self.next + STEPS as usize) % PLANNED;
         Ok(())
     }
 }
 
 impl<H: Heap> Drop for Churn<H> {
     fn drop(&mut self) {
-        self.live.drain(..).for_each(|block| AnyBlocks::<H>::new().give(block));
+        self.live.drain(..).flatten().for_each(|block| AnyBlocks::<H>::new().give(block));
     }
 }
 
 /// Steps before those that count, as many as ten times the live blocks: what the first steps find fresh is long used then.
 const SETTLED: u32 = 10 * MANY / STEPS;
 
-struct Mixed(usize);
+/// So many threads.
+struct Mixed(usize, Write);
 
 impl Enter for Mixed {
     fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
-        let threads = self.0;
+        let Self(threads, write) = *self;
         Contestant::reading(H::NAME, side, move |turns| {
             let share = MANY / u32::try_from(threads).unwrap_or(1);
             let parts = (1..=threads as u64).map(|seed| (seed, None)).collect();
@@ -219,7 +249,7 @@ impl Enter for Mixed {
                 let part = match part {
                     Some(part) => part,
                     None => {
-                        let part = part.insert(Churn::begin(*seed, share)?);
+                        let part = part.insert(Churn::begin(*seed, share, write)?);
                         (0..SETTLED).try_for_each(|_| part.turn())?;
                         part
                     }
@@ -235,7 +265,7 @@ struct Inherited;
 impl Enter for Inherited {
     fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
         Contestant::reading(H::NAME, side, move |turns| {
-            let mut part = Churn::<H>::begin(1, MANY)?;
+            let mut part = Churn::<H>::begin(1, MANY, Write::Pages)?;
             round(vec![&mut part], turns, |part: &mut &mut Churn<H>, turns| {
                 (0..turns).try_for_each(|_| part.turn())
             })
