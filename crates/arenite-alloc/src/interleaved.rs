@@ -66,6 +66,11 @@ impl<T> AtomicPtr<T> {
         self.0.load(order)
     }
 
+    pub(crate) fn store(&self, value: *mut T, order: Ordering) {
+        interleave();
+        self.0.store(value, order);
+    }
+
     pub(crate) fn compare_exchange(
         &self,
         old: *mut T,
