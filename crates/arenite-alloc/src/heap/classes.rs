@@ -12,30 +12,6 @@ const WIDE: usize = 1024;
 /// The most classes of a table.
 pub(crate) const MOST: usize = 88;
 
-/// Sizes up to this have an entry of [`TABLES`] for each multiple of 8, others for each multiple of 128.
-const SMALL: usize = 1024;
-/// How many more entries come before those of the larger sizes.
-const BEFORE: usize = SMALL / 8 - SMALL / 128;
-
-/// Entries of a table: more than are used, so that none is out of bounds.
-const ENTRIES: usize = 1024;
-
-static TABLES: [[u8; ENTRIES]; 2] = [SizeClasses::Fine.table(), SizeClasses::Binary.table()];
-
-/// A table of classes by size.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lookup(&'static [u8; ENTRIES]);
-
-impl Lookup {
-    /// The class of blocks of at least `size` bytes, which is 1 to 64 KiB. Without a branch: sizes that come in no order would mislead
-    /// those.
-    #[inline(always)]
-    pub(crate) fn class_of(self, size: usize) -> usize {
-        let (add, shift) = if size <= SMALL { (7, 3) } else { (127 + (BEFORE << 7), 7) };
-        usize::from(self.0[((size + add) >> shift) % ENTRIES])
-    }
-}
-
 /// Which table a heap has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SizeClasses {
@@ -47,18 +23,6 @@ pub enum SizeClasses {
 }
 
 impl SizeClasses {
-    #[expect(clippy::cast_possible_truncation, reason = "there are 88 classes at most")]
-    const fn table(self) -> [u8; ENTRIES] {
-        let mut table = [0; ENTRIES];
-        let mut at = 1;
-        while at <= LARGEST / 128 + BEFORE {
-            let size = if at <= SMALL / 8 { at * 8 } else { (at - BEFORE) * 128 };
-            table[at] = self.class_of(size) as u8;
-            at += 1;
-        }
-        table
-    }
-
     /// How many classes there are.
     #[must_use]
     pub const fn count(self) -> usize {
@@ -74,24 +38,17 @@ impl SizeClasses {
     pub const fn class_of(self, size: usize) -> usize {
         match self {
             Self::Fine => {
-                let eighths = size.div_ceil(8);
-                if eighths <= 8 {
-                    return eighths - 1;
-                }
-                // size - 1 has its highest bit at `top`; the three bits below it choose among eight
-                let top = usize::BITS as usize - 1 - (size - 1).leading_zeros() as usize;
-                (top - 6) * 8 + 8 + (((size - 1) >> (top - 3)) & 7)
+                // The highest bit of the size less one chooses the doubling, and with the three bits below it one of eight, 8 to 15. All up
+                // to 64 bytes are as in the first doubling, 0 to 7 there. No branch and no table: sizes come in no order.
+                let below = size.wrapping_sub(1);
+                let top = (below | 64).ilog2();
+                8 * (top as usize - 6) + (below >> (top - 3))
             }
             Self::Binary => {
                 let top = usize::BITS as usize - (size - 1).leading_zeros() as usize;
                 top.saturating_sub(3)
             }
         }
-    }
-
-    /// The same by one look at a table.
-    pub(crate) const fn lookup(self) -> Lookup {
-        Lookup(&TABLES[self as usize])
     }
 
     /// Whether the slabs of a class are wide.
@@ -126,11 +83,7 @@ mod tests {
                 while table.size_of(class) < size {
                     class += 1;
                 }
-                assert_eq!(
-                    (table.class_of(size), table.lookup().class_of(size)),
-                    (class, class),
-                    "{size} in {table:?}"
-                );
+                assert_eq!(table.class_of(size), class, "{size} in {table:?}");
             }
             assert_eq!((class + 1, table.size_of(class)), (table.count(), LARGEST));
         }

@@ -6,7 +6,7 @@
 
 use super::arena::{Kind, header_of, kind_of, owner_of, unit_of};
 use super::central::{BACK, Central, LOW, SPAN};
-use super::classes::{LARGEST, Lookup, SizeClasses};
+use super::classes::{LARGEST, SizeClasses};
 use super::guarded::{self, HARDENED};
 use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{Large, OFFSET};
@@ -56,7 +56,6 @@ pub struct Heap {
     central: AtomicPtr<Central>,
     /// Which heap this is, once it is used.
     pub(super) life: AtomicU64,
-    lookup: Lookup,
     classes: SizeClasses,
     decay: Option<Duration>,
     huge: bool,
@@ -83,7 +82,6 @@ impl Heap {
         Self {
             central,
             life,
-            lookup: classes.lookup(),
             classes,
             decay: Some(DECAY),
             huge: true,
@@ -232,7 +230,7 @@ impl Heap {
             return None;
         }
         // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
-        unsafe { &*thread }.pop(self.lookup.class_of(size))
+        unsafe { &*thread }.pop(self.classes.class_of(size))
     }
 
     #[inline(always)]
@@ -262,7 +260,7 @@ impl Heap {
             return self.take_large(layout, zeroed);
         };
         let Some(thread) = self.thread() else { return self.take_large(layout, zeroed) };
-        let block = match thread.allocate(self.lookup.class_of(size)) {
+        let block = match thread.allocate(self.classes.class_of(size)) {
             Some(block) => block,
             None => self.take_guarded(layout, size)?,
         };
