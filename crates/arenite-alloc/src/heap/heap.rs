@@ -24,7 +24,7 @@ use core::time::Duration;
 ///
 /// Each thread has slabs of its own, so most calls take no lock; a block that another thread gives back is marked by one bit of its
 /// slab, with one atomic operation, and is not touched. A thread keeps the blocks of each size that it gave back
-/// last for its next requests, 62 or 256 KiB of them, and up to 2 MiB of empty slabs. Blocks above 64 KiB are whole units of 64 KiB, above 16 MiB regions of their
+/// last for its next requests, 62 of them or 256 KiB, of larger ones 12, and up to 2 MiB of empty slabs. Blocks above 64 KiB are whole units of 64 KiB, above 16 MiB regions of their
 /// own that are kept for the next such request, on huge pages, up to 1 GiB; they grow where they are, by moving their OS pages, or by a copy,
 /// and take those of a kept block that is too large for the request itself.
 ///

@@ -9,7 +9,7 @@
 //! marked, so one look at a slot tells whether there is a block, or room for one.
 #![expect(unsafe_code, reason = "follows a pointer into its own slots")]
 
-use super::classes::{LARGEST, MOST};
+use super::classes::MOST;
 use crate::sync::plain::{AtomicPtr, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::{NonNull, null_mut, without_provenance_mut};
@@ -18,9 +18,10 @@ use core::ptr::{NonNull, null_mut, without_provenance_mut};
 const ROW: usize = 64;
 /// The most blocks of a class that wait.
 const DEPTH: usize = ROW - 2;
-/// The most bytes of a class that wait.
+/// The most bytes of a class that wait, but as many blocks as `LEAST`: of sizes that come and go in no order, a dozen more or fewer are
+/// free at one time than at another.
 const BYTES: usize = 256 << 10;
-const _: () = assert!(BYTES >= LARGEST, "one of each class may wait");
+const LEAST: usize = 12;
 /// Classes that it has tops for: as many as seven bits tell apart, so that no class is out of bounds.
 pub(super) const CLASSES: usize = 128;
 /// Marks the slot behind the last: no block lies there.
@@ -89,8 +90,11 @@ impl Recent {
 
     /// The most blocks of so many bytes that wait.
     pub(super) const fn most(size: usize) -> usize {
-        let most = BYTES / size;
-        if most < DEPTH { most } else { DEPTH }
+        match BYTES / size {
+            most @ LEAST..DEPTH => most,
+            DEPTH.. => DEPTH,
+            _ => LEAST,
+        }
     }
 
     /// Makes room for blocks of a class, which are of `size` bytes, where there was none yet.
@@ -152,7 +156,7 @@ mod tests {
         recent.begin();
         let block =
             |number: usize| NonNull::<u8>::dangling().map_addr(|at| at.saturating_add(8 * (number + 1)));
-        for (class, size, most) in [(0, 8, 62), (5, 4096, 62), (40, 16 << 10, 16), (MOST - 1, 64 << 10, 4)] {
+        for (class, size, most) in [(0, 8, 62), (5, 4096, 62), (40, 16 << 10, 16), (MOST - 1, 64 << 10, 12)] {
             let top = recent.top(class);
             assert!(
                 !top.push(block(0)) && top.pop().is_none() && recent.count(class) == 0,
