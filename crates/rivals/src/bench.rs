@@ -216,9 +216,21 @@ fn ratios(
     };
     let ratio = |(contestant, theirs): (&Contestant<'_>, &Vec<Reading>)| {
         let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| metric.of(ours) / metric.of(theirs));
-        Some((contestant.name.to_owned(), Spread::of(ratios.collect())?.median))
+        Some((contestant.name.to_owned(), middle(ratios.collect())?))
     };
-    all().filter(|(contestant, _)| contestant.side == Side::Rival).filter_map(ratio).collect()
+    // all or none: rivals of one row are not put in order by two measures
+    let ratios: Option<_> =
+        all().filter(|(contestant, _)| contestant.side == Side::Rival).map(ratio).collect();
+    ratios.unwrap_or_default()
+}
+
+/// The median, of the greater of two in the middle; `None` where there is none, or something is no number.
+fn middle(mut sample: Vec<f64>) -> Option<f64> {
+    if sample.iter().any(|value| !value.is_finite()) {
+        return None;
+    }
+    sample.sort_by(f64::total_cmp);
+    sample.get(sample.len() / 2).copied()
 }
 
 fn row(
@@ -277,5 +289,24 @@ fn calibrate(case: &str, contestants: &mut [Contestant<'_>], round: Duration) ->
             return Ok(turns);
         }
         turns *= if fastest * 8 < round { 8 } else { 2 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_of_rounds_and_not_of_medians() {
+        let of = |nanos: &[u64]| -> Vec<Reading> {
+            nanos.iter().map(|&n| Reading { cpu: Duration::from_nanos(n), ..Reading::default() }).collect()
+        };
+        let contestant = |name, side| Contestant::reading(name, side, |_| Ok(Reading::default()));
+        let contestants = [contestant("arenite", Side::Ours), contestant("peer", Side::Rival)];
+        // the clock changes in the third round: the medians are of two clocks
+        let readings = [of(&[100, 100, 300, 300, 100]), of(&[200, 200, 600, 600, 600])];
+        assert_eq!(ratios(Metric::Cpu, &contestants, &readings), [("peer".to_owned(), 0.5)].into());
+        assert!(ratios(Metric::Cpu, &contestants, &[of(&[1]), of(&[0])]).is_empty());
+        assert_eq!((middle(vec![]), middle(vec![3.0, 0.0004, 1.0])), (None, Some(1.0)));
     }
 }

@@ -35,7 +35,7 @@ pub struct Row {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, f64>,
     /// Arenite's figure over each rival's within one round, in which they ran one after the other: the median of the rounds.
-    /// Without those rivals whose rounds are not arenite's, or of whom a figure is 0.
+    /// Empty where rounds cannot be compared, or a figure is 0.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ratios: BTreeMap<String, f64>,
     /// The spread of each figure; arenite's is under `ours`.
@@ -116,4 +116,29 @@ impl Row {
 /// `ours / theirs`, where two zeros are equal.
 fn ratio(ours: f64, theirs: f64) -> f64 {
     if ours == theirs { 1.0 } else { ours / theirs }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(ours: f64, rivals: &[(&'static str, f64)]) -> Row {
+        let spread = |value| Spread { min: value, q1: value, median: value, q3: value, max: value };
+        let mut row = Row::new("a case", "ns", 1);
+        row.add(Figure::Ours(spread(ours)));
+        rivals.iter().for_each(|&(name, figure)| row.add(Figure::Rival(name, spread(figure))));
+        row
+    }
+
+    #[test]
+    fn the_best_rival_is_the_one_that_arenite_is_highest_over() {
+        let mut row = row(10.0, &[("slow", 40.0), ("fast", 20.0), ("absent", 0.0)]);
+        assert_eq!((row.best_rival(), row.ratio_to_best()), (Some(("absent", 0.0)), Some(f64::INFINITY)));
+        row.rivals.remove("absent");
+        assert_eq!((row.best_rival(), row.ratio_to_best()), (Some(("fast", 20.0)), Some(0.5)));
+        // by rounds the other one was: its median fell into another clock
+        row.ratios = [("slow".to_owned(), 1.1), ("fast".to_owned(), 0.5)].into();
+        assert_eq!((row.best_rival(), row.ratio_to_best()), (Some(("slow", 40.0)), Some(1.1)));
+        assert_eq!((row.ratio_to("fast"), row.ratio_to("nobody")), (Some(0.5), None));
+    }
 }

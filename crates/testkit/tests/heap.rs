@@ -501,6 +501,28 @@ fn n08_a_wide_block_that_its_own_thread_gives_back_wrongly_ends_the_program_with
 }
 
 #[test]
+fn n13_what_a_thread_kept_is_counted_once_while_it_ends() {
+    let heap = Heap::new();
+    let layout = |class: usize| Layout::from_size_align(100 * (class + 1), 8).unwrap();
+    let take = |class: usize| heap.allocate(layout(class)).unwrap().cast::<u8>();
+    // SAFETY: each is given back once, with its layout.
+    let give = |(class, block)| unsafe { heap.deallocate(block, layout(class)) };
+    let live: Vec<_> = (0..2000).map(|number| (number % 10, take(number % 10))).collect();
+    for turn in 0..500 {
+        // the scope ends before the thread has given up its slabs
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let blocks: Vec<_> = (0..600).map(|number| (number % 10, take(number % 10))).collect();
+                blocks.into_iter().for_each(give);
+            });
+        });
+        assert_eq!(heap.state().live_blocks, 2000, "turn {turn}");
+    }
+    live.into_iter().for_each(give);
+    assert_eq!((heap.state().live_blocks, heap.state().in_use), (0, 0));
+}
+
+#[test]
 fn n08_what_another_thread_gives_back_wrongly_ends_the_program_with_a_report() {
     static HEAP: Heap = Heap::new();
     let layout = Layout::from_size_align(200, 8).unwrap();

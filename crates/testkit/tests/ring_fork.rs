@@ -24,25 +24,30 @@ fn address(ring: &mut Ring) -> Option<usize> {
     Some(ring.0.reserve(1)?.as_uninit().as_ptr().addr())
 }
 
-/// Runs `child` in a child, which waits for the parent's word before; whether it ended and was right.
+/// Runs `child` in a child and `parent` here; each has an end to hear the other and one to speak. Whether the child ended and was right.
 fn forked(
-    child: impl FnOnce(&mut PipeReader) -> bool,
-    parent: impl FnOnce(&mut PipeWriter),
+    child: impl FnOnce(&mut PipeReader, &mut PipeWriter) -> bool,
+    parent: impl FnOnce(&mut PipeReader, &mut PipeWriter) -> bool,
 ) -> std::io::Result<bool> {
-    let (mut reader, mut writer) = pipe()?;
+    let (mut of_parent, mut to_child) = pipe()?;
+    let (mut of_child, mut to_parent) = pipe()?;
     // SAFETY: the test's only thread that uses rings forks; the child leaves by `_exit`.
     match unsafe { libc::fork() } {
         0 => {
-            let right = child(&mut reader);
+            // so that it hears the end of a parent that ended without a word
+            drop((to_child, of_child));
+            let right = child(&mut of_parent, &mut to_parent);
             // SAFETY: ends the child here.
             unsafe { libc::_exit(if right { 7 } else { 1 }) };
         }
         pid => {
-            parent(&mut writer);
+            drop((of_parent, to_parent));
+            let right = parent(&mut of_child, &mut to_child);
+            drop(to_child);
             let mut status = 0;
             // SAFETY: writes the status of this process's own child.
             let ended = unsafe { libc::waitpid(pid, &raw mut status, 0) };
-            Ok(ended == pid && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 7)
+            Ok(right && ended == pid && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 7)
         }
     }
 }
@@ -51,10 +56,13 @@ fn heard(word: &mut PipeReader) -> bool {
     word.read_exact(&mut [0]).is_ok()
 }
 
+fn say(word: &mut PipeWriter) -> bool {
+    word.write_all(&[0]).is_ok()
+}
+
 #[test]
 fn n24_memory_of_dropped_rings_is_used_again_but_never_by_two_processes() {
     let ring = || ring_buffer::<u8>(SIZE).unwrap();
-    let say = |word: &mut PipeWriter| word.write_all(&[0]).unwrap();
     let mut first = ring();
     fill(&mut first, 1);
     let at = address(&mut first);
@@ -66,19 +74,19 @@ fn n24_memory_of_dropped_rings_is_used_again_but_never_by_two_processes() {
 
     // what is kept when the process forks is neither side's afterwards
     let right = forked(
-        |word| {
-            let heard = heard(word);
+        |hear, speak| {
+            let told = heard(hear);
             let mut own = ring();
             fill(&mut own, 2);
-            heard && is_full_of(&mut own, 2)
+            told && say(speak) && heard(hear) && is_full_of(&mut own, 2)
         },
-        |word| {
+        |hear, speak| {
             let mut own = ring();
             fill(&mut own, 3);
-            say(word);
-            // the child ends while this ring lives: what it wrote is not in here
-            std::thread::sleep(std::time::Duration::from_millis(100));
-            assert!(is_full_of(&mut own, 3));
+            // both have one now, and each has written over all of it
+            let filled = say(speak) && heard(hear) && is_full_of(&mut own, 3);
+            fill(&mut own, 4);
+            filled && say(speak)
         },
     );
     assert!(right.unwrap());
@@ -87,13 +95,13 @@ fn n24_memory_of_dropped_rings_is_used_again_but_never_by_two_processes() {
     // nor is a ring that lived when the process forked kept on either side
     let mut alive = Some(ring());
     let right = forked(
-        |word| {
-            let heard = heard(word);
+        |hear, _| {
+            let told = heard(hear);
             fill(alive.as_mut().unwrap(), 4);
             alive = None;
-            heard && KeptRings::held() == 0
+            told && KeptRings::held() == 0
         },
-        say,
+        |_, speak| say(speak),
     );
     assert!(right.unwrap());
     drop(alive);

@@ -79,7 +79,7 @@ pub(super) struct Header {
     pub(super) dry_bytes: AtomicUsize,
     /// For the slabs of each unit which slots are dry, see `dry`; their owners change it.
     pub(super) dry: [Cell<u16>; UNITS],
-    /// For each unit the address of its slab's owner, and in the low 12 bits how many units before it the slab begins.
+    /// For each unit the address of its slab's owner, and in the low 12 bits the class of its blocks and how many units before it the slab begins.
     pub(super) owners: [AtomicUsize; UNITS],
     /// For the first unit of each slab which words of its bits say that other threads gave blocks back.
     pub(super) remote: [Remote; UNITS],

@@ -24,7 +24,8 @@ use core::time::Duration;
 ///
 /// Each thread has slabs of its own, so most calls take no lock; a block that another thread gives back is marked by one bit of its
 /// slab, with one atomic operation, and is not touched. A thread keeps the blocks of each size that it gave back
-/// last for its next requests, 62 of them or 256 KiB, of larger ones 12, and up to 2 MiB of empty slabs. Blocks above 64 KiB are whole units of 64 KiB, above 16 MiB regions of their
+/// last for its next requests, 62 of them or 256 KiB, of larger ones 12 (14 MiB where it freed that many of every size; until it runs out of
+/// blocks of some size after a [`Trim::trim`] or the decay, or ends), and up to 2 MiB of empty slabs. Blocks above 64 KiB are whole units of 64 KiB, above 16 MiB regions of their
 /// own that are kept for the next such request, on huge pages, up to 1 GiB; they grow where they are, by moving their OS pages, or by a copy,
 /// and take those of a kept block that is too large for the request itself.
 ///
@@ -221,7 +222,8 @@ impl Heap {
         (size <= LARGEST).then_some(size)
     }
 
-    /// What most calls are: the thread used this heap last, and its slab of the class has a free block. `None` is everything else.
+    /// What most calls are: the thread used this heap last, and gave a block of the class back lately, or its slab of the class has a free
+    /// one. `None` is everything else.
     #[inline(always)]
     fn take_at_once(&self, layout: Layout) -> Option<NonNull<u8>> {
         let size = Self::classed(layout)?;
@@ -250,8 +252,8 @@ impl Heap {
 
     /// The same for who asks for no more than the address.
     #[inline(never)]
-    fn take_bare(&self, layout: Layout, zeroed: bool) -> *mut u8 {
-        self.take_slowly(layout, zeroed).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
+    fn take_bare(&self, layout: Layout) -> *mut u8 {
+        self.take_slowly(layout, false).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
     }
 
     #[inline(never)]
@@ -366,7 +368,7 @@ impl Heap {
 
     /// Gives to the system the memory behind what nobody uses: empty slabs, and the OS pages inside free blocks, of the calling
     /// thread and of those that are gone; other threads follow when they next run out of a slab, or tell others of what they freed.
-    /// A thread that sleeps keeps its empty slabs, and the slabs in which up to 16 KiB of blocks of a size wait that it freed for others. How many bytes went so far.
+    /// A thread that sleeps keeps its empty slabs, the blocks that it freed last (see [`Heap`]), and the slabs in which up to 16 KiB of blocks of a size wait that it freed for others. How many bytes went so far.
     pub fn defrag(&self) -> usize {
         self.trim(0)
     }
@@ -470,7 +472,7 @@ impl Default for Heap {
 unsafe impl GlobalAlloc for Heap {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.take_at_once(layout).map_or_else(|| self.take_bare(layout, false), NonNull::as_ptr)
+        self.take_at_once(layout).map_or_else(|| self.take_bare(layout), NonNull::as_ptr)
     }
 
     #[inline]

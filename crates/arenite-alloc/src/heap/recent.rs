@@ -39,8 +39,9 @@ unsafe impl Sync for Nowhere {}
 
 static NOWHERE: Nowhere = Nowhere([Slot(Cell::new(null_mut())), Slot(Cell::new(END))]);
 
+/// A pointer into all of it: a top looks at the slot before, too.
 fn nowhere() -> *mut Slot {
-    (&raw const NOWHERE.0[1]).cast_mut()
+    NOWHERE.0.as_ptr().wrapping_add(1).cast_mut()
 }
 
 /// Where the next block of a class goes: a slot of its row but the first, or the second of `NOWHERE`. Its thread alone changes it.
@@ -110,7 +111,8 @@ impl Recent {
     }
 
     fn set_count(&self, class: usize, count: usize) {
-        let top = &raw const self.slots[class * ROW + 1 + count];
+        // a pointer into all slots: it goes to others of the row from there
+        let top = self.slots.as_ptr().wrapping_add(class * ROW + 1 + count);
         self.tops[class].0.store(top.cast_mut(), Relaxed);
     }
 

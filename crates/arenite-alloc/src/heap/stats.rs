@@ -104,6 +104,14 @@ impl State {
             slabs: 0,
             classes: [ClassStats::default(); MOST],
         };
+        // Blocks that wait, for the next request or until their owner is told, are lent for their slabs alone. They are counted first: a
+        // thread that gives them to their slabs meanwhile makes the sum too small for a moment, and not the peak too large for ever.
+        // (Nothing else stands in their place here: a thread with a small stack may come by.)
+        self.each_thread(|thread| {
+            for (class, found) in sums.classes.iter_mut().enumerate() {
+                found.at_peak += thread.waiting(class) + thread.away[class].waiting() as usize;
+            }
+        });
         self.each_arena(|header| {
             each_slab(header, |slab, remote| {
                 let blocks = slab.used().saturating_sub(remote) as usize;
@@ -116,18 +124,14 @@ impl State {
                 class.capacity += slab.capacity() as usize;
             })
         });
-        // blocks that wait, for the next request or until their owner is told, are lent for their slabs alone
-        self.each_thread(|thread| {
-            for (class, found) in sums.classes.iter_mut().enumerate() {
-                let waiting = thread.waiting(class) + thread.away[class].waiting() as usize;
-                let waiting = waiting.min(found.live_blocks);
-                if waiting > 0 {
-                    found.live_blocks -= waiting;
-                    sums.live -= waiting;
-                    sums.in_use -= waiting * classes.size_of(class);
-                }
+        for (class, found) in sums.classes.iter_mut().enumerate() {
+            let waiting = core::mem::take(&mut found.at_peak).min(found.live_blocks);
+            if waiting > 0 {
+                found.live_blocks -= waiting;
+                sums.live -= waiting;
+                sums.in_use -= waiting * classes.size_of(class);
             }
-        });
+        }
         sums
     }
 

@@ -143,7 +143,8 @@ impl ThreadHeap {
             return self.settle(slab, block);
         }
         // SAFETY: the caller's promise.
-        unsafe { self.give_to_slab(slab, block) };
+        unsafe { put(slab, block) };
+        self.back::<true>(slab, 1);
     }
 
     /// Answers the heap's call for memory, if there was one.
@@ -159,15 +160,24 @@ impl ThreadHeap {
     fn settle(&self, slab: &Slab, block: NonNull<u8>) {
         let (class, size) = (usize::from(slab.class.get()), slab.block.get() as usize);
         self.settle_oldest(class, Recent::most(size).div_ceil(2));
-        let has_room = self.recent.top(class).push(block);
-        debug_assert!(has_room, "some have just gone");
+        if !self.recent.top(class).push(block) {
+            ended(self.settle_one(slab, block));
+        }
     }
 
-    /// Gives so many blocks of a class that wait to their slabs, the oldest.
+    /// Gives so many blocks of a class that wait to their slabs, the oldest. One that cannot go ends the program.
     fn settle_oldest(&self, class: usize, number: usize) {
-        let mut run = Run::default();
-        self.recent.pop_oldest(class, number, |block| self.to_slab(&mut run, block));
-        self.end_run(&run);
+        ended(self.settle_class::<true>(class, number));
+    }
+
+    /// The same for one block of a wide slab.
+    #[cold]
+    fn settle_one(&self, slab: &Slab, block: NonNull<u8>) -> Result<(), Wrong> {
+        let mut run = Run::begin(slab);
+        if !run.add(block) {
+            return Err((run.misuse(block), block.addr().get()));
+        }
+        self.end_run::<true>(&run)
     }
 
     /// Gives all blocks that wait to their slabs.
@@ -175,13 +185,32 @@ impl ThreadHeap {
         (0..MOST).for_each(|class| self.settle_oldest(class, self.recent.count(class)));
     }
 
-    /// Gives a block that waited to its slab, or has it wait in `run` for others of the same slab.
+    /// The same for a thread that leaves, under the heap's lock: who sums up what is lent meanwhile counts each block once. Slabs stay in
+    /// the lists that they are in.
+    fn settle_to_leave(&self) {
+        let lock = self.central().lock();
+        let settled =
+            (0..MOST).try_for_each(|class| self.settle_class::<false>(class, self.recent.count(class)));
+        drop(lock);
+        ended(settled);
+    }
+
+    fn settle_class<const PLACES: bool>(&self, class: usize, number: usize) -> Result<(), Wrong> {
+        let (mut run, mut result) = (Run::default(), Ok(()));
+        self.recent.pop_oldest(class, number, |block| {
+            result = result.and(self.to_slab::<PLACES>(&mut run, block));
+        });
+        result.and(self.end_run::<PLACES>(&run))
+    }
+
+    /// Gives a block that waited to its slab, or has it wait in `run` for others of the same slab. `PLACES`: whether a slab goes to the list
+    /// that it belongs in afterwards.
     #[inline]
-    fn to_slab<'a>(&self, run: &mut Run<'a>, block: NonNull<u8>) {
+    fn to_slab<'a, const PLACES: bool>(&self, run: &mut Run<'a>, block: NonNull<u8>) -> Result<(), Wrong> {
         if run.add(block) {
-            return;
+            return Ok(());
         }
-        self.end_run(run);
+        self.end_run::<PLACES>(run)?;
         // SAFETY: a live block of a slab of this thread, in an arena whose tables are whole, and live as long as the heap.
         let header: &'a Header = unsafe { header_of(block).as_ref() };
         // SAFETY: as above.
@@ -189,53 +218,43 @@ impl ThreadHeap {
         let slab = &header.slabs[unit_of(block) - (owner & BACK)];
         if slab.is_wide() {
             *run = Run::begin(slab);
-            if !run.add(block) {
-                misused(run.misuse(block), block.addr().get());
-            }
-            return;
+            return if run.add(block) { Ok(()) } else { Err((run.misuse(block), block.addr().get())) };
         }
         *run = Run::default();
         // SAFETY: the block was given up, and has left the ones that wait.
-        unsafe { self.give_to_slab(slab, block) };
+        unsafe { put(slab, block) };
+        self.back::<PLACES>(slab, 1);
+        Ok(())
     }
 
     /// Makes the blocks of a run free.
+    ///
+    /// # Errors
+    /// One of them is free already.
     #[inline]
-    fn end_run(&self, run: &Run<'_>) {
-        let Some(slab) = run.slab else { return };
+    fn end_run<const PLACES: bool>(&self, run: &Run<'_>) -> Result<(), Wrong> {
+        let Some(slab) = run.slab else { return Ok(()) };
         let count = run.bits.count_ones();
         if let Some(address) = slab.given_twice(run.bits) {
-            misused(Misuse::DoubleFree, address);
+            return Err((Misuse::DoubleFree, address));
         }
         if count > slab.used() {
-            misused(Misuse::DoubleFree, slab.address_of(run.bits.trailing_zeros() as usize));
+            let address = slab.address_of(run.bits.trailing_zeros() as usize);
+            return Err((Misuse::DoubleFree, address));
         }
         slab.add_free_bits(run.bits);
-        self.back(slab, count);
+        self.back::<PLACES>(slab, count);
+        Ok(())
     }
 
     /// So many blocks of a slab are back.
     #[inline(always)]
-    fn back(&self, slab: &Slab, count: u32) {
+    fn back<const PLACES: bool>(&self, slab: &Slab, count: u32) {
         let used = slab.used() - count;
         slab.set_used(used);
-        if slab.place.get().is_left_at(used) {
+        if PLACES && slab.place.get().is_left_at(used) {
             self.given(slab);
         }
-    }
-
-    /// Puts a block on the list of its slab.
-    ///
-    /// # Safety
-    /// As [`ThreadHeap::give`].
-    #[inline(always)]
-    unsafe fn give_to_slab(&self, slab: &Slab, block: NonNull<u8>) {
-        debug_assert!(!slab.is_wide(), "it has no list");
-        let node: NonNull<Node> = block.cast();
-        // SAFETY: the block is the caller's to give, at least 8 bytes and aligned to 8.
-        unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
-        slab.free.set(node.as_ptr());
-        self.back(slab, 1);
     }
 
     /// Blocks of a class, as many as `out` has room for, a slab at a time. How many: fewer where there is no memory.
@@ -279,7 +298,7 @@ impl ThreadHeap {
                     misused(bits.misuse(block), block.addr().get());
                 }
             }
-            return self.end_run(&bits);
+            return ended(self.end_run::<true>(&bits));
         }
         if !run.is_empty() && slab.used() as usize == run.len() {
             // all that were lent: the slab begins again, and no block needs to be on the list, nor touched
@@ -298,7 +317,7 @@ impl ThreadHeap {
         }
         if let Some(first) = run.first() {
             slab.free.set(first.cast().as_ptr());
-            self.back(slab, u32::try_from(run.len()).unwrap_or(u32::MAX));
+            self.back::<true>(slab, u32::try_from(run.len()).unwrap_or(u32::MAX));
         }
     }
 
@@ -411,7 +430,7 @@ impl ThreadHeap {
     /// Gives up every slab: empty ones to the heap, others for the next thread that needs their class.
     pub(super) fn leave(&self) {
         self.tell();
-        self.settle_all();
+        self.settle_to_leave();
         for class in 0..MOST {
             let current = self.current[class].replace(nothing());
             if current != nothing() {
@@ -502,6 +521,30 @@ impl ThreadHeap {
         self.answered.set(call);
         self.tidy()
     }
+}
+
+/// What is wrong with a block, and its address.
+type Wrong = (Misuse, usize);
+
+/// Ends the program where something is wrong.
+#[inline]
+fn ended(result: Result<(), Wrong>) {
+    if let Err((misuse, address)) = result {
+        misused(misuse, address);
+    }
+}
+
+/// Puts a block on the list of its slab, which is not wide.
+///
+/// # Safety
+/// A live block of that slab, which is the calling thread's, that the caller gives up.
+#[inline(always)]
+unsafe fn put(slab: &Slab, block: NonNull<u8>) {
+    debug_assert!(!slab.is_wide(), "it has no list");
+    let node: NonNull<Node> = block.cast();
+    // SAFETY: the block is the caller's to give, at least 8 bytes and aligned to 8.
+    unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
+    slab.free.set(node.as_ptr());
 }
 
 /// The same value, of which the compiler knows no other way to it, and which it has before what follows.

@@ -21,8 +21,10 @@ const MOST: usize = 8;
 static PAIRS: [AtomicPtr<AroundFork>; MOST] = [const { AtomicPtr::new(core::ptr::null_mut()) }; MOST];
 /// 0 not entered in the C library's list, 1 being entered, 2 entered.
 static ENTERED: AtomicU32 = AtomicU32::new(0);
-/// Two more for each fork.
+/// Forks that are over.
 static FORKS: AtomicU32 = AtomicU32::new(0);
+/// Threads that fork now.
+static UNDER_WAY: AtomicU32 = AtomicU32::new(0);
 /// How many pairs the fork under way began with: one may be entered meanwhile.
 static CALLED: AtomicUsize = AtomicUsize::new(0);
 
@@ -43,12 +45,14 @@ pub fn around_fork(pair: &'static AroundFork) -> bool {
     PAIRS.iter().any(took) && enter()
 }
 
-/// How often the process was about to fork or had done so, counted from the first question on; `None` if the C library refuses to
-/// tell. Two equal answers mean that no child began in between. A child that was made past the C library is not seen.
+/// How often the process has forked since the first question; `None` while it does so, or if the C library refuses to tell. Two equal
+/// answers mean that no child began in between. A child that was made past the C library is not seen.
 #[inline]
 pub(crate) fn forks() -> Option<u32> {
     let entered = ENTERED.load(Ordering::Acquire) == 2 || enter() && ENTERED.load(Ordering::Acquire) == 2;
-    entered.then(|| FORKS.load(Ordering::SeqCst))
+    // looked at first: a fork that begins after that has counted when it is over
+    let quiet = entered && UNDER_WAY.load(Ordering::SeqCst) == 0;
+    quiet.then(|| FORKS.load(Ordering::SeqCst))
 }
 
 fn enter() -> bool {
@@ -57,7 +61,8 @@ fn enter() -> bool {
     }
     // SAFETY: three functions of that signature, which live as long as this code does: the C library strikes them out when
     // the library that they are part of is unloaded.
-    let entered = unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) } == 0;
+    let entered =
+        unsafe { libc::pthread_atfork(Some(before), Some(after_in_parent), Some(after_in_child)) } == 0;
     ENTERED.store(if entered { 2 } else { 0 }, Ordering::Release);
     entered
 }
@@ -68,7 +73,7 @@ fn pair(slot: &AtomicPtr<AroundFork>) -> Option<&'static AroundFork> {
 }
 
 unsafe extern "C" fn before() {
-    FORKS.fetch_add(1, Ordering::SeqCst);
+    UNDER_WAY.fetch_add(1, Ordering::SeqCst);
     let count = PAIRS.iter().take_while(|slot| pair(slot).is_some()).count();
     PAIRS[..count].iter().rev().filter_map(pair).for_each(|pair| (pair.before)());
     crate::region::hold_registry();
@@ -76,10 +81,22 @@ unsafe extern "C" fn before() {
     CALLED.store(count, Ordering::Relaxed);
 }
 
-unsafe extern "C" fn after() {
+unsafe extern "C" fn after_in_parent() {
+    after();
+    FORKS.fetch_add(1, Ordering::SeqCst);
+    UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
+}
+
+unsafe extern "C" fn after_in_child() {
+    after();
+    FORKS.fetch_add(1, Ordering::SeqCst);
+    // forks of other threads are not under way here: their threads are not
+    UNDER_WAY.store(0, Ordering::SeqCst);
+}
+
+fn after() {
     let count = CALLED.load(Ordering::Relaxed).min(MOST);
     // SAFETY: `before` held it on this thread, or on the one that this is the child's copy of.
     unsafe { crate::region::release_registry() };
-    FORKS.fetch_add(1, Ordering::SeqCst);
     PAIRS[..count].iter().filter_map(pair).for_each(|pair| (pair.after)());
 }

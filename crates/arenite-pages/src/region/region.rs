@@ -28,7 +28,7 @@ use rustix::io::Errno;
 /// # Ok::<(), arenite_pages::PageError>(())
 /// ```
 #[derive(Debug)]
-#[repr(C)] // what a commit reads comes first, in one cache line: the kernel's call before it left few of them
+#[repr(C)] // what a commit reads comes first and together: the call to the kernel before it left few cache lines here
 pub struct Region {
     pub(super) base: NonNull<u8>,
     pub(super) len: usize,
