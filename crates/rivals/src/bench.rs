@@ -224,13 +224,14 @@ fn ratios(
     ratios.unwrap_or_default()
 }
 
-/// The median, of the greater of two in the middle; `None` where there is none, or something is no number.
+/// The median, of the greater of two in the middle, to a millionth, so that it survives being written and read; `None` where there is none,
+/// or something is no number.
 fn middle(mut sample: Vec<f64>) -> Option<f64> {
     if sample.iter().any(|value| !value.is_finite()) {
         return None;
     }
     sample.sort_by(f64::total_cmp);
-    sample.get(sample.len() / 2).copied()
+    sample.get(sample.len() / 2).map(|middle| (middle * 1e6).round() / 1e6)
 }
 
 fn row(
@@ -308,5 +309,6 @@ mod tests {
         assert_eq!(ratios(Metric::Cpu, &contestants, &readings), [("peer".to_owned(), 0.5)].into());
         assert!(ratios(Metric::Cpu, &contestants, &[of(&[1]), of(&[0])]).is_empty());
         assert_eq!((middle(vec![]), middle(vec![3.0, 0.0004, 1.0])), (None, Some(1.0)));
+        assert_eq!(middle(vec![0.000_4]), Some(0.000_4));
     }
 }
