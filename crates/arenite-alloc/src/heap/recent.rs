@@ -54,7 +54,8 @@ impl Top {
     #[inline(always)]
     pub(super) fn pop(&self) -> Option<NonNull<u8>> {
         let newest = self.0.load(Relaxed).wrapping_sub(1);
-        // SAFETY: a top is not the first slot of its row.
+        // SAFETY: a top is not the first slot of its row, and points into all of them, so the one before is a slot, too: of this thread's
+        // part, which is borrowed with the top, or of the static, which nobody writes. No other thread looks at slots.
         let block = NonNull::new(unsafe { &*newest }.0.get())?;
         self.0.store(newest, Relaxed);
         Some(block)
@@ -64,7 +65,7 @@ impl Top {
     #[inline(always)]
     pub(super) fn push(&self, block: NonNull<u8>) -> bool {
         let top = self.0.load(Relaxed);
-        // SAFETY: a top is a slot.
+        // SAFETY: a top is a slot, of which the same holds.
         let slot = &unsafe { &*top }.0;
         if slot.get() == END {
             return false;

@@ -128,7 +128,7 @@ impl ThreadHeap {
         // Where a block of the same class was asked for last, that is predicted, and the next request of the class does not wait for the
         // table that this one's class stands in: half of a pair's time.
         let waits = if core::ptr::eq(top, hot) {
-            // SAFETY: the same top.
+            // SAFETY: it was set from a reference to a top of this value, and is equal to `top`, so it is that one.
             unsafe { &*predicted }.push(block)
         } else {
             top.push(block)
@@ -542,7 +542,7 @@ fn ended(result: Result<(), Wrong>) {
 unsafe fn put(slab: &Slab, block: NonNull<u8>) {
     debug_assert!(!slab.is_wide(), "it has no list");
     let node: NonNull<Node> = block.cast();
-    // SAFETY: the block is the caller's to give, at least 8 bytes and aligned to 8.
+    // SAFETY: the block is the caller's to give and nobody's afterwards; blocks have at least 8 bytes and are aligned to 8.
     unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
     slab.free.set(node.as_ptr());
 }
