@@ -60,6 +60,7 @@ impl Label {
 }
 
 /// The eight bytes of `text` from `at` on, the first one lowest.
+#[inline(always)]
 const fn word(text: &[u8], at: usize) -> u64 {
     match text.split_at(at).1.first_chunk() {
         Some(bytes) => u64::from_le_bytes(*bytes),
@@ -68,13 +69,14 @@ const fn word(text: &[u8], at: usize) -> u64 {
 }
 
 /// The last eight bytes of `text` without the first `before` of them; none where that is all.
+#[inline(always)]
 const fn rest(text: &[u8], before: usize) -> u64 {
     if before < 8 { word(text, text.len() - 8) >> (8 * before) } else { 0 }
 }
 
 /// At most 23 bytes as three words, the first one lowest, zeroes behind them. In registers: bytes that are stored one by one, or by a
 /// call to the C library's copy, are waited for where the label is copied next.
-#[inline]
+#[inline(always)]
 const fn words(text: &[u8]) -> [u64; 3] {
     let len = text.len();
     match len {

@@ -12,16 +12,22 @@ const PLACES: usize = 8;
 /// How often it reads after a wrong guess.
 const WARY: u32 = 64;
 
-#[derive(Clone, Copy)]
 struct Guess {
-    node: usize,
-    used: usize,
-    wary: u32,
+    /// The node's address; 0: none.
+    node: Cell<usize>,
+    used: Cell<usize>,
+    /// The node that is read for a while, and how often still.
+    read: Cell<usize>,
+    wary: Cell<u32>,
+}
+
+impl Guess {
+    const NONE: Self =
+        Self { node: Cell::new(0), used: Cell::new(0), read: Cell::new(0), wary: Cell::new(0) };
 }
 
 thread_local! {
-    static GUESSES: [Cell<Guess>; PLACES] =
-        const { [const { Cell::new(Guess { node: 0, used: 0, wary: 0 }) }; PLACES] };
+    static GUESSES: [Guess; PLACES] = const { [Guess::NONE; PLACES] };
 }
 
 /// Where a thread's guess for a node stands: nodes that are made one after the other have different places.
@@ -34,30 +40,44 @@ impl Place {
         Self(NEXT.fetch_add(1, Relaxed) % PLACES)
     }
 
-    /// What the node at this address may have in use; `None`: better read.
+    /// Has `exchange` change what the node at this address may have in use, as this thread left it, to what it returns. `None`: it returned
+    /// that, or this thread had better read. A guess that was right costs one store, as the next exchange waits for every store before it.
     #[inline(always)]
-    pub(super) fn get(self, node: usize) -> Option<usize> {
+    pub(super) fn guessed(self, node: usize, exchange: impl FnOnce(usize) -> Option<usize>) -> Option<usize> {
         GUESSES.with(|guesses| {
-            let guess = guesses[self.0 % PLACES].get();
-            (guess.node == node && guess.wary == 0).then_some(guess.used)
+            let guess = &guesses[self.0 % PLACES];
+            if guess.node.get() != node {
+                return None;
+            }
+            let used = exchange(guess.used.get())?;
+            guess.used.set(used);
+            Some(used)
         })
     }
 
     /// The node has this in use, as this thread left it.
-    #[inline(always)]
-    pub(super) fn set(self, node: usize, used: usize) {
+    pub(super) fn left(self, node: usize, used: usize) {
         GUESSES.with(|guesses| {
             let guess = &guesses[self.0 % PLACES];
-            let before = guess.get();
-            let wary = if before.node == node { before.wary.saturating_sub(1) } else { 0 };
-            guess.set(Guess { node, used, wary });
+            if guess.read.get() == node && guess.wary.get() > 0 {
+                guess.wary.set(guess.wary.get() - 1);
+            } else {
+                guess.node.set(node);
+                guess.used.set(used);
+            }
         });
     }
 
     /// The guess was wrong.
     #[cold]
+    #[inline(never)]
     pub(super) fn wrong(self, node: usize) {
-        GUESSES.with(|guesses| guesses[self.0 % PLACES].set(Guess { node, used: 0, wary: WARY }));
+        GUESSES.with(|guesses| {
+            let guess = &guesses[self.0 % PLACES];
+            guess.node.set(0);
+            guess.read.set(node);
+            guess.wary.set(WARY);
+        });
     }
 }
 
@@ -68,17 +88,21 @@ mod tests {
     #[test]
     fn a_guess_is_what_this_thread_left_until_it_was_wrong() {
         let (place, one, other) = (Place(3), 0x1_0000, 0x2_0000);
-        assert_eq!(place.get(one), None);
-        place.set(one, 5);
-        assert_eq!((place.get(one), place.get(other), Place(4).get(one)), (Some(5), None, None));
-        place.set(other, 7);
-        assert_eq!((place.get(one), place.get(other)), (None, Some(7)), "they have one place");
+        let get = |place: Place, node| place.guessed(node, Some);
+        assert_eq!(get(place, one), None);
+        place.left(one, 5);
+        assert_eq!((get(place, one), get(place, other), get(Place(4), one)), (Some(5), None, None));
+        assert_eq!(place.guessed(one, |used| Some(used + 1)), Some(6));
+        assert_eq!((place.guessed(one, |_| None), get(place, one)), (None, Some(6)));
+        place.left(other, 7);
+        assert_eq!((get(place, one), get(place, other)), (None, Some(7)), "they have one place");
         place.wrong(other);
         for _ in 0..WARY {
-            assert_eq!(place.get(other), None);
-            place.set(other, 9);
+            assert_eq!(get(place, other), None);
+            place.left(other, 9);
         }
-        assert_eq!(place.get(other), Some(9));
-        assert_eq!(std::thread::spawn(move || place.get(other)).join().unwrap(), None);
+        place.left(other, 9);
+        assert_eq!(get(place, other), Some(9));
+        assert_eq!(std::thread::spawn(move || get(place, other)).join().unwrap(), None);
     }
 }

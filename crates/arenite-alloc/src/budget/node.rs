@@ -181,29 +181,33 @@ impl Budget {
     /// [`BudgetError`] where this node or one above it may not have them, after its reliefs did what they could.
     #[inline]
     pub fn charge(&self, bytes: usize) -> Result<(), BudgetError> {
-        match self.take(bytes) {
-            Ok(()) => Ok(()),
-            Err(_) => self.charge_slowly(bytes).map_err(|node| self.explain(node, bytes)),
-        }
+        if self.0.take_at_once(bytes) { Ok(()) } else { self.charge_or_explain(bytes) }
+    }
+
+    #[inline(never)]
+    fn charge_or_explain(&self, bytes: usize) -> Result<(), BudgetError> {
+        self.take(bytes).or_else(|_| self.charge_slowly(bytes)).map_err(|node| self.explain(node, bytes))
     }
 
     /// The same without the words: the node that refused.
     #[inline]
     pub(super) fn try_charge(&self, bytes: usize) -> Result<(), &Self> {
+        if self.0.take_at_once(bytes) {
+            return Ok(());
+        }
         self.take(bytes).or_else(|_| self.charge_slowly(bytes))
     }
 
     /// Takes bytes at this node and at each above it.
-    #[inline]
     fn take(&self, bytes: usize) -> Result<(), &Self> {
         if self.0.parent.is_none() {
-            let used = self.0.change(true, |used| self.0.sum(used, bytes)).ok_or(self)?;
+            let used = self.0.change_and_note(|used| self.0.sum(used, bytes)).ok_or(self)?;
             self.0.reached(used);
             return Ok(());
         }
         let mut at = self;
         loop {
-            let Some(used) = at.0.change(false, |used| at.0.sum(used, bytes)) else {
+            let Some(used) = at.0.change(|used| at.0.sum(used, bytes)) else {
                 self.give_below(at, bytes);
                 return Err(at);
             };
@@ -310,13 +314,20 @@ impl Budget {
     /// Gives charged bytes back. More than were charged is a mistake of the caller's, which leaves the node at nothing.
     #[inline]
     pub fn release(&self, bytes: usize) {
+        if self.0.at_once(|used| used.checked_sub(bytes)).is_none() {
+            self.give(bytes);
+        }
+    }
+
+    #[inline(never)]
+    fn give(&self, bytes: usize) {
         let less = |used: usize| Some(used.saturating_sub(bytes));
         if self.0.parent.is_none() {
-            let _left: Option<usize> = self.0.change(true, less);
+            let _left: Option<usize> = self.0.change_and_note(less);
             return;
         }
         for node in self.up() {
-            let _left: Option<usize> = node.change(false, less);
+            let _left: Option<usize> = node.change(less);
         }
     }
 
@@ -348,38 +359,60 @@ impl Node {
         used.checked_add(bytes).filter(|&sum| sum <= self.limit.load(Relaxed))
     }
 
-    /// Changes what is used; what it is then. `None`: `to` had no answer to it. `guess`: by one exchange, where this thread believes to know
-    /// what is used. Worth it where nothing else comes between two exchanges, as at a root; where there are several counters to change, the
-    /// loads of one are done while another is exchanged.
+    /// Takes bytes at a root by one exchange, where this thread believes to know what is used and the limit allows it.
     #[inline(always)]
-    fn change(&self, guess: bool, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
-        let node = core::ptr::from_ref(self).addr();
-        if guess
-            && let Some(used) = self.place.get(node)
-            && let Some(sum) = to(used)
-        {
-            if self.used.compare_exchange(used, sum, Relaxed, Relaxed).is_ok() {
-                self.place.set(node, sum);
-                return Some(sum);
+    fn take_at_once(&self, bytes: usize) -> bool {
+        match self.at_once(|used| self.sum(used, bytes)) {
+            Some(used) => {
+                self.reached(used);
+                true
             }
-            self.place.wrong(node);
+            None => false,
         }
+    }
+
+    /// Changes what is used at a root by one exchange, where this thread believes to know what that is; what it is then. Worth it where
+    /// nothing else comes between two exchanges, as at a root; where there are several counters to change, the loads of one are done
+    /// while another is exchanged.
+    #[inline(always)]
+    fn at_once(&self, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
+        if self.parent.is_some() {
+            return None;
+        }
+        let node = core::ptr::from_ref(self).addr();
+        self.place.guessed(node, |used| {
+            let sum = to(used)?;
+            match self.used.compare_exchange(used, sum, Relaxed, Relaxed) {
+                Ok(_) => Some(sum),
+                Err(_) => {
+                    self.place.wrong(node);
+                    None
+                }
+            }
+        })
+    }
+
+    /// Changes what is used; what it is then. `None`: `to` had no answer to it.
+    #[inline(always)]
+    fn change(&self, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
         let mut used = self.used.load(Relaxed);
         loop {
             let sum = to(used)?;
             match self.used.compare_exchange_weak(used, sum, Relaxed, Relaxed) {
-                Ok(_) => {
-                    if guess {
-                        self.place.set(node, sum);
-                    }
-                    return Some(sum);
-                }
+                Ok(_) => return Some(sum),
                 Err(now) => used = now,
             }
         }
     }
 
-    #[inline]
+    /// The same at a root, whose figure this thread knows then.
+    fn change_and_note(&self, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
+        let sum = self.change(to)?;
+        self.place.left(core::ptr::from_ref(self).addr(), sum);
+        Some(sum)
+    }
+
+    #[inline(always)]
     fn reached(&self, used: usize) {
         if used > self.peak.load(Relaxed) {
             self.peak.fetch_max(used, Relaxed);

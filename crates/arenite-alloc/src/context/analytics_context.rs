@@ -4,10 +4,10 @@
 #![expect(unsafe_code, reason = "lends and gives back blocks of the pool")]
 
 use super::ContextSlice;
-use super::entries::{Entries, Entry};
+use super::entries::{Entries, Entry, Kind};
 use crate::stratified::StratifiedMemoryPool;
 use crate::sweep;
-use arenite_core::{AllocError, Label, Resource, ResourceState};
+use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
 use arenite_pages::Scalar;
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
@@ -52,8 +52,10 @@ pub struct AnalyticsContext<'p> {
     /// How many those are.
     prepared: Cell<usize>,
     current: Cell<usize>,
+    /// As far as it was looked at, which is before `current` falls.
     peak: Cell<usize>,
-    allocations: Cell<u64>,
+    /// Buffers that sub-contexts were asked for.
+    inner: Cell<u64>,
     typed: Cell<u64>,
     label: Label,
 }
@@ -111,7 +113,7 @@ impl<'p> AnalyticsContext<'p> {
             prepared: Cell::new(0),
             current: Cell::new(0),
             peak: Cell::new(0),
-            allocations: Cell::new(0),
+            inner: Cell::new(0),
             typed: Cell::new(0),
             label,
         }
@@ -147,7 +149,7 @@ impl<'p> AnalyticsContext<'p> {
     /// # Errors
     /// What the pool refuses.
     pub fn allocate_typed<T: Scalar>(&self, count: usize) -> Result<ContextSlice<'_, T>, AllocError> {
-        self.zeroes(count, Some(core::any::type_name::<T>()))
+        self.zeroes(count, Some(core::any::type_name::<T>))
     }
 
     /// `count` values of a type that are yet to be written.
@@ -159,17 +161,13 @@ impl<'p> AnalyticsContext<'p> {
         &self,
         count: usize,
     ) -> Result<ContextSlice<'_, MaybeUninit<T>>, AllocError> {
-        let (start, number) = self.take(self.layout::<T>(count)?, Some(core::any::type_name::<T>()))?;
+        let (start, number) = self.take(self.layout::<T>(count)?, Some(core::any::type_name::<T>))?;
         // SAFETY: a fresh block for them; such values are never unwritten.
         Ok(unsafe { ContextSlice::new(start.cast(), count, number, self) })
     }
 
     #[inline]
-    fn zeroes<T: Scalar>(
-        &self,
-        count: usize,
-        kind: Option<&'static str>,
-    ) -> Result<ContextSlice<'_, T>, AllocError> {
+    fn zeroes<T: Scalar>(&self, count: usize, kind: Option<Kind>) -> Result<ContextSlice<'_, T>, AllocError> {
         let layout = self.layout::<T>(count)?;
         let (start, number) = self.take(layout, kind)?;
         // SAFETY: a fresh block of that size.
@@ -188,54 +186,65 @@ impl<'p> AnalyticsContext<'p> {
 
     /// Where nothing lies ready, one that the calling thread has on its shelf: what most calls are.
     #[inline(always)]
-    fn take(&self, layout: Layout, kind: Option<&'static str>) -> Result<(NonNull<u8>, usize), AllocError> {
+    fn take(&self, layout: Layout, kind: Option<Kind>) -> Result<(NonNull<u8>, usize), AllocError> {
         let kept = if self.prepared.get() == 0 { self.pool.take_kept(layout) } else { None };
         match kept {
-            Some(start) => Ok((start, self.enter(start, layout, kind))),
+            Some(start) => self.enter(start, layout, kind),
             None => self.take_slowly(layout, kind),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn take_slowly(
-        &self,
-        layout: Layout,
-        kind: Option<&'static str>,
-    ) -> Result<(NonNull<u8>, usize), AllocError> {
+    fn take_slowly(&self, layout: Layout, kind: Option<Kind>) -> Result<(NonNull<u8>, usize), AllocError> {
         let start = match self.take_ready(layout) {
             Some(start) => start,
             None => {
                 Resource::allocate(self.pool, layout).map_err(|error| self.refused(error, layout))?.cast()
             }
         };
-        Ok((start, self.enter(start, layout, kind)))
+        self.enter(start, layout, kind)
     }
 
-    /// Remembers a buffer, and counts it here and in the contexts around this one; its number.
+    /// Remembers a buffer, and counts it here and in the contexts around this one; the buffer and its number.
     #[inline(always)]
-    fn enter(&self, start: NonNull<u8>, layout: Layout, kind: Option<&'static str>) -> usize {
+    fn enter(
+        &self,
+        start: NonNull<u8>,
+        layout: Layout,
+        kind: Option<Kind>,
+    ) -> Result<(NonNull<u8>, usize), AllocError> {
+        let Some(number) = self.entries.push(Entry { start, size: layout.size(), kind }) else {
+            return Err(self.unlisted(start, layout));
+        };
         self.count(layout.size(), kind.is_some());
         if let Some(parent) = self.parent {
-            parent.count_all(layout.size(), kind.is_some());
+            parent.count_inner(layout.size(), kind.is_some());
         }
-        self.entries.push(Entry { start, layout, kind })
+        Ok((start, number))
+    }
+
+    /// There is no memory to remember a buffer in.
+    #[cold]
+    #[inline(never)]
+    fn unlisted(&self, start: NonNull<u8>, layout: Layout) -> AllocError {
+        // SAFETY: came from the pool with this layout, and nobody has it.
+        unsafe { self.pool.deallocate(start, layout) };
+        AllocError::new(AllocCause::Exhausted { errno: 0 }, layout, self.pool.state(), self.label)
     }
 
     #[inline(always)]
     fn count(&self, bytes: usize, typed: bool) {
-        let current = self.current.get() + bytes;
-        self.current.set(current);
-        self.peak.set(self.peak.get().max(current));
-        self.allocations.set(self.allocations.get() + 1);
+        self.current.set(self.current.get() + bytes);
         self.typed.set(self.typed.get() + u64::from(typed));
     }
 
     #[inline(never)]
-    fn count_all(&self, bytes: usize, typed: bool) {
+    fn count_inner(&self, bytes: usize, typed: bool) {
         let mut at = Some(self);
         while let Some(context) = at {
             context.count(bytes, typed);
+            context.inner.set(context.inner.get() + 1);
             at = context.parent;
         }
     }
@@ -281,27 +290,31 @@ impl<'p> AnalyticsContext<'p> {
     pub(super) fn release(&self, number: usize) {
         let entry = self.entries.take(number);
         if let Some(entry) = entry {
-            self.gave(entry.layout.size());
+            self.gave(entry.size);
+            // SAFETY: one of this context's.
+            let layout = unsafe { layout_of(entry.size) };
             // SAFETY: came from the pool with this layout; its only slice was given up.
-            unsafe { self.pool.deallocate(entry.start, entry.layout) };
+            unsafe { self.pool.deallocate(entry.start, layout) };
         }
     }
 
     fn gave(&self, bytes: usize) {
         let mut at = Some(self);
         while let Some(context) = at {
-            context.current.set(context.current.get() - bytes);
+            let current = context.current.get();
+            context.peak.set(context.peak.get().max(current));
+            context.current.set(current - bytes);
             at = context.parent;
         }
     }
 
     /// What the context has taken.
     #[must_use]
-    pub const fn stats(&self) -> ContextStats {
+    pub fn stats(&self) -> ContextStats {
         ContextStats {
             current_bytes: self.current.get(),
-            peak_bytes: self.peak.get(),
-            allocation_count: self.allocations.get(),
+            peak_bytes: self.peak.get().max(self.current.get()),
+            allocation_count: self.entries.count() as u64 + self.inner.get(),
             typed_allocations: self.typed.get(),
         }
     }
@@ -312,7 +325,7 @@ impl<'p> AnalyticsContext<'p> {
     pub fn types(&self) -> Vec<TypeStats> {
         let mut types = Vec::<TypeStats>::new();
         self.entries.each(|entry| {
-            let (name, bytes) = (entry.kind.unwrap_or("u8"), entry.layout.size());
+            let (name, bytes) = (entry.kind.map_or("u8", |kind| kind()), entry.size);
             match types.iter_mut().find(|stats| stats.name == name) {
                 Some(stats) => {
                     stats.buffers += 1;
@@ -344,14 +357,26 @@ impl Drop for AnalyticsContext<'_> {
         if let Some(parent) = self.parent {
             parent.gave(self.current.get());
         }
-        let pool = self.pool;
+        let back = self.pool.returning();
         self.entries.each(|entry| {
+            // SAFETY: one of this context's.
+            let layout = unsafe { layout_of(entry.size) };
             // SAFETY: came from the pool with this layout; slices borrow the context, which goes.
-            unsafe { pool.deallocate(entry.start, entry.layout) };
+            unsafe { back.give(entry.start, layout) };
         });
         for &(start, layout) in self.ready.get_mut().iter() {
             // SAFETY: as above; nobody asked for it.
-            unsafe { self.pool.deallocate(start, layout) };
+            unsafe { back.give(start, layout) };
         }
     }
+}
+
+/// How a buffer of so many bytes was asked of the pool.
+///
+/// # Safety
+/// A buffer of that size was asked.
+#[inline(always)]
+const unsafe fn layout_of(size: usize) -> Layout {
+    // SAFETY: a power of two, and a size that made a layout when it was asked.
+    unsafe { Layout::from_size_align_unchecked(size, ALIGN) }
 }

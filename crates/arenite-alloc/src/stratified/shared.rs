@@ -15,6 +15,7 @@ use crate::tally::Tally;
 use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
 use arenite_pages::Lock;
 use core::alloc::Layout;
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -209,6 +210,40 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         unsafe { self.threads.part().pop(bucket) }
     }
 
+    /// Where the calling thread's buffers go: looked up once for several of them.
+    #[inline(always)]
+    pub(crate) fn returning(&self) -> Returning<'_, R> {
+        Returning { pool: self, shelves: self.threads.part(), one_thread: PhantomData }
+    }
+
+    /// Gives a buffer back to some shelves, or to the upstream.
+    ///
+    /// # Safety
+    /// As [`Resource::deallocate`]; the shelves are the calling thread's.
+    #[inline(always)]
+    unsafe fn give(&self, shelves: &Shelves, block: NonNull<u8>, layout: Layout) {
+        match SizeBucket::serving(layout) {
+            Some(bucket) => {
+                // SAFETY: the calling thread's shelves; the caller's promise.
+                if unsafe { shelves.push(bucket, block) } {
+                    self.spill(shelves, bucket);
+                }
+            }
+            // SAFETY: the caller's promise.
+            None => unsafe { self.give_direct(block, layout) },
+        }
+    }
+
+    /// # Safety
+    /// As [`Resource::deallocate`], of a block larger than any bucket or more aligned.
+    #[cold]
+    #[inline(never)]
+    unsafe fn give_direct(&self, block: NonNull<u8>, layout: Layout) {
+        self.depot().direct.remove(layout.size());
+        // SAFETY: came from there, with this layout.
+        unsafe { self.depot().upstream.deallocate(block, layout) };
+    }
+
     /// What an upstream refused, as this pool tells it.
     #[cold]
     fn refused(&self, error: AllocError, layout: Layout) -> AllocError {
@@ -283,6 +318,25 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     }
 }
 
+/// The calling thread's way back into a pool. It stays on its thread, and is not kept: a thread that ends gives its shelves up.
+pub(crate) struct Returning<'p, R: Resource + Sync> {
+    pool: &'p StratifiedMemoryPool<R>,
+    shelves: &'p Shelves,
+    one_thread: PhantomData<*const ()>,
+}
+
+impl<R: Resource + Sync> Returning<'_, R> {
+    /// Gives a buffer back.
+    ///
+    /// # Safety
+    /// As [`Resource::deallocate`]; the thread did not begin to end since this was made.
+    #[inline(always)]
+    pub(crate) unsafe fn give(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the calling thread's shelves; the caller's promises.
+        unsafe { self.pool.give(self.shelves, block, layout) };
+    }
+}
+
 // SAFETY: laws 1 to 3: a block is one of the upstream's, lent to one at a time: it lies on one thread's shelves or in one chain
 // of the depot; law 4: no bytes get the smallest buffer.
 unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
@@ -300,17 +354,8 @@ unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        if let Some(bucket) = SizeBucket::serving(layout) {
-            let shelves = self.threads.part();
-            // SAFETY: the calling thread's shelves; the caller's promise.
-            if unsafe { shelves.push(bucket, block) } {
-                self.spill(shelves, bucket);
-            }
-        } else {
-            self.depot().direct.remove(layout.size());
-            // SAFETY: came from there, with this layout.
-            unsafe { self.depot().upstream.deallocate(block, layout) };
-        }
+        // SAFETY: the calling thread's shelves; the caller's promise.
+        unsafe { self.give(self.threads.part(), block, layout) };
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {

@@ -7,7 +7,7 @@
 use super::SizeBucket;
 use core::cell::Cell;
 use core::ptr::{NonNull, null_mut};
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicI64, AtomicPtr, AtomicU64, Ordering::Relaxed};
 
 /// The first words of a free buffer.
 #[derive(Debug)]
@@ -90,13 +90,18 @@ impl Shelf {
 }
 
 /// The free buffers of one bucket and what became of it.
+///
+/// How many lie here is nowhere counted: it follows from the others. One count that both a take and a return change would have each wait
+/// for the one before.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Stack {
     first: AtomicPtr<Node>,
-    count: AtomicU32,
-    /// How many may lie here.
-    most: AtomicU32,
+    /// Buffers that were taken from here, and put here.
     hits: AtomicU64,
+    puts: AtomicU64,
+    /// How many more may be put than were taken before too many lie here; the least number where the thread is asked to keep nothing.
+    bound: AtomicI64,
     misses: AtomicU64,
     /// Buffers that came from, and went to, others by the chain.
     came: AtomicU64,
@@ -112,9 +117,9 @@ impl Default for Shelves {
     fn default() -> Self {
         Self(SizeBucket::ALL.map(|bucket| Stack {
             first: AtomicPtr::new(null_mut()),
-            count: AtomicU32::new(0),
-            most: AtomicU32::new(bucket.kept()),
             hits: AtomicU64::new(0),
+            puts: AtomicU64::new(0),
+            bound: AtomicI64::new(bucket.kept().into()),
             misses: AtomicU64::new(0),
             came: AtomicU64::new(0),
             went: AtomicU64::new(0),
@@ -122,10 +127,12 @@ impl Default for Shelves {
     }
 }
 
-/// As one thread alone changes it.
+/// As one thread alone changes it; what it is then.
 #[inline(always)]
-fn add(count: &AtomicU64, more: u64) {
-    count.store(count.load(Relaxed).wrapping_add(more), Relaxed);
+fn add(count: &AtomicU64, more: u64) -> u64 {
+    let sum = count.load(Relaxed).wrapping_add(more);
+    count.store(sum, Relaxed);
+    sum
 }
 
 /// What a thread has done with a bucket.
@@ -135,6 +142,21 @@ pub(super) struct Counts {
     pub(super) misses: u64,
     pub(super) returns: u64,
     pub(super) free: u64,
+}
+
+impl Stack {
+    /// How many lie here. Exact when its thread is not using it: another may see a part of what a call changes.
+    fn free(&self) -> u64 {
+        let came = self.puts.load(Relaxed).wrapping_add(self.came.load(Relaxed));
+        let went = self.hits.load(Relaxed).wrapping_add(self.went.load(Relaxed));
+        came.saturating_sub(went)
+    }
+
+    /// Has so many more, or fewer, lie here before it is too many; not where the thread was asked to keep nothing.
+    fn widen(&self, more: i64) {
+        let kept = |bound: i64| (bound != i64::MIN).then(|| bound + more);
+        let _before: Result<i64, i64> = self.bound.fetch_update(Relaxed, Relaxed, kept);
+    }
 }
 
 impl Shelves {
@@ -154,7 +176,6 @@ impl Shelves {
         // SAFETY: a free buffer of this stack, which nobody else changes now.
         let after = unsafe { next(first) }.get();
         stack.first.store(after, Relaxed);
-        stack.count.store(stack.count.load(Relaxed).wrapping_sub(1), Relaxed);
         add(&stack.hits, 1);
         Some(first.cast())
     }
@@ -171,9 +192,8 @@ impl Shelves {
         // SAFETY: the buffer's first word.
         unsafe { node.cast::<Cell<*mut Node>>().write(next) };
         stack.first.store(node.as_ptr(), Relaxed);
-        let count = stack.count.load(Relaxed) + 1;
-        stack.count.store(count, Relaxed);
-        count > stack.most.load(Relaxed)
+        let more = add(&stack.puts, 1).wrapping_sub(stack.hits.load(Relaxed));
+        more.cast_signed() > stack.bound.load(Relaxed)
     }
 
     /// A request that fresh memory served.
@@ -189,7 +209,7 @@ impl Shelves {
         let stack = self.stack(bucket);
         debug_assert!(stack.first.load(Relaxed).is_null(), "refilled before it was empty");
         stack.first.store(chain.first.as_ptr(), Relaxed);
-        stack.count.store(chain.count, Relaxed);
+        stack.widen(-i64::from(chain.count));
         add(&stack.came, u64::from(chain.count));
     }
 
@@ -199,33 +219,36 @@ impl Shelves {
     /// As [`Shelves::pop`].
     pub(super) unsafe fn spill(&self, bucket: SizeBucket, keep: u32) -> Option<Chain> {
         let stack = self.stack(bucket);
-        let count = stack.count.load(Relaxed);
         let first = NonNull::new(stack.first.load(Relaxed))?;
-        let going = count.checked_sub(keep).filter(|&going| going > 0)?;
+        let going = stack.free().checked_sub(keep.into()).filter(|&going| going > 0)?;
+        // a shelf that nothing bounds may have more than a chain counts
+        let going = u32::try_from(going).unwrap_or(u32::MAX);
         let mut last = first;
         for _ in 1..going {
-            // SAFETY: a free buffer of this stack; it has `count` of them.
+            // SAFETY: a free buffer of this stack, which has at least `going`.
             last = NonNull::new(unsafe { next(last) }.get())?;
         }
         // SAFETY: as above.
         let rest = unsafe { next(last) }.replace(null_mut());
         stack.first.store(rest, Relaxed);
-        stack.count.store(keep, Relaxed);
+        stack.widen(going.into());
         add(&stack.went, u64::from(going));
         Some(Chain { first, count: going })
     }
 
     /// Lets the thread find at its next return that it keeps too much. Any thread may ask.
     pub(super) fn ask(&self) {
-        self.0.iter().for_each(|stack| stack.most.store(0, Relaxed));
+        self.0.iter().for_each(|stack| stack.bound.store(i64::MIN, Relaxed));
     }
 
     /// Whether it was asked to keep nothing; it may keep again afterwards.
     pub(super) fn asked(&self) -> bool {
-        let asked = self.0.iter().any(|stack| stack.most.load(Relaxed) == 0);
+        let asked = self.0.iter().any(|stack| stack.bound.load(Relaxed) == i64::MIN);
         if asked {
             for bucket in SizeBucket::ALL {
-                self.stack(bucket).most.store(bucket.kept(), Relaxed);
+                let stack = self.stack(bucket);
+                let moved = stack.went.load(Relaxed).wrapping_sub(stack.came.load(Relaxed)).cast_signed();
+                stack.bound.store(moved + i64::from(bucket.kept()), Relaxed);
             }
         }
         asked
@@ -234,8 +257,7 @@ impl Shelves {
     /// May be read from any thread; exact when its own is not using it.
     pub(super) fn counts(&self, bucket: SizeBucket) -> Counts {
         let stack = self.stack(bucket);
-        let (hits, free) = (stack.hits.load(Relaxed), u64::from(stack.count.load(Relaxed)));
-        let returns = (hits + stack.went.load(Relaxed) + free).saturating_sub(stack.came.load(Relaxed));
-        Counts { hits, misses: stack.misses.load(Relaxed), returns, free }
+        let (hits, returns) = (stack.hits.load(Relaxed), stack.puts.load(Relaxed));
+        Counts { hits, misses: stack.misses.load(Relaxed), returns, free: stack.free() }
     }
 }
