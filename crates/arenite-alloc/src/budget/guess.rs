@@ -22,12 +22,13 @@ struct Guess {
 }
 
 impl Guess {
-    const NONE: Self =
-        Self { node: Cell::new(0), used: Cell::new(0), read: Cell::new(0), wary: Cell::new(0) };
+    const fn none() -> Self {
+        Self { node: Cell::new(0), used: Cell::new(0), read: Cell::new(0), wary: Cell::new(0) }
+    }
 }
 
 thread_local! {
-    static GUESSES: [Guess; PLACES] = const { [Guess::NONE; PLACES] };
+    static GUESSES: [Guess; PLACES] = const { [const { Guess::none() }; PLACES] };
 }
 
 /// Where a thread's guess for a node stands: nodes that are made one after the other have different places.
