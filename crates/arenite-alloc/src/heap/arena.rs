@@ -6,7 +6,7 @@
 #![expect(unsafe_code, reason = "keeps tables at the start of a region")]
 
 use super::hardening::Misuse;
-use super::remote::Remote;
+use super::remote::{Pushed, Remote};
 use super::slab::{Shape, Slab, UNIT};
 use super::windows;
 use crate::sync::AtomicU64;
@@ -204,16 +204,6 @@ impl Header {
         slab
     }
 
-    /// Takes a block back that is not the calling thread's, for the owner of its slab, which begins with the unit `first`: the one of
-    /// this number.
-    ///
-    /// # Errors
-    /// It was given back before.
-    #[inline]
-    pub(super) fn give_remote(&self, first: usize, block: usize) -> Result<(), Misuse> {
-        self.remote[first].push(&self.bits[first], block).then_some(()).ok_or(Misuse::DoubleFree)
-    }
-
     /// Which block of the slab that begins with the unit `first` begins at this address, and what the slab's blocks are.
     ///
     /// # Errors
@@ -226,9 +216,14 @@ impl Header {
         Ok((block, shape))
     }
 
-    /// Takes blocks of one word of a slab's bits back, for the slab's owner; which of them were given back before.
-    pub(super) fn give_remote_all(&self, first: usize, word: usize, bits: u64) -> u64 {
-        self.remote[first].push_all(&self.bits[first], word, bits)
+    /// The class of the blocks of the slab that begins with the unit `first`.
+    pub(super) fn class_at(&self, first: usize) -> usize {
+        self.shapes[first].get().class()
+    }
+
+    /// Takes blocks of one word of a slab's bits back that are not the calling thread's, for the slab's owner.
+    pub(super) fn give_remote(&self, first: usize, word: usize, bits: u64) -> Pushed {
+        self.remote[first].push(&self.bits[first], word, bits)
     }
 
     /// How many blocks of a slab other threads gave back.

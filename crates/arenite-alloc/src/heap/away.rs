@@ -8,10 +8,11 @@
 #![expect(unsafe_code, reason = "an arena's tables lie at an address that is kept here")]
 
 use super::arena::Header;
+use super::central::Central;
 use super::guarded::misused;
 use super::hardening::{Misuse, MisuseReport};
 use super::thread_heap::ThreadHeap;
-use crate::sync::plain::{AtomicU64, Ordering::Relaxed};
+use crate::sync::plain::{AtomicU64, Ordering, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
@@ -34,13 +35,14 @@ pub(super) struct Away {
 
 impl Away {
     /// Has a block wait, which is the one of this number in the slab of another thread at the unit `first`, after telling of
-    /// those of another word; `most` of a word may wait. Whether it told of some.
+    /// those of another word; `most` of a word may wait. Whether it told of some, `central` then too.
     ///
     /// # Errors
     /// The address of a block that was given back twice: this one, or one of those that waited.
     #[inline]
     pub(super) fn add(
         &self,
+        central: &Central,
         header: &Header,
         first: usize,
         block: usize,
@@ -49,7 +51,7 @@ impl Away {
         let key = core::ptr::from_ref(header).addr() | (first << 8) | (block / WORD);
         let tells = key != self.key.get() || self.left.get() == 0;
         if tells {
-            self.tell()?;
+            self.tell(central)?;
             self.key.set(key);
             self.header.set(Some(NonNull::from(header)));
             self.left.set(most);
@@ -64,23 +66,47 @@ impl Away {
     ///
     /// # Errors
     /// The address of a block among them that another thread gave back, too.
-    pub(super) fn tell(&self) -> Result<(), usize> {
+    pub(super) fn tell(&self, central: &Central) -> Result<(), usize> {
         let bits = self.bits.load(Relaxed);
         let (Some(header), true) = (self.header.get(), bits != 0) else { return Ok(()) };
         self.bits.store(0, Relaxed);
         // SAFETY: blocks of this arena wait and count as lent, so it lives.
         let header = unsafe { header.as_ref() };
         let (first, word) = (self.key.get() >> 8 & 0xfff, self.key.get() & 0xff);
-        let twice = header.give_remote_all(first, word, bits);
-        if twice == 0 {
-            return Ok(());
-        }
-        Err(header.slabs[first].address_of(word * WORD + twice.trailing_zeros() as usize))
+        give(central, header, first, word, bits)
     }
 
     /// How many wait.
     pub(super) fn waiting(&self) -> u32 {
         self.bits.load(Relaxed).count_ones()
+    }
+}
+
+/// Tells the owner of the slab at the unit `first` of blocks of one word of its bits, and `central` where they are the first.
+///
+/// # Errors
+/// The address of one that was given back twice.
+fn give(central: &Central, header: &Header, first: usize, word: usize, bits: u64) -> Result<(), usize> {
+    let class = header.class_at(first);
+    let pushed = header.give_remote(first, word, bits);
+    if pushed.first {
+        central.tell_of(class);
+    }
+    if pushed.twice == 0 {
+        return Ok(());
+    }
+    Err(header.slabs[first].address_of(word * WORD + pushed.twice.trailing_zeros() as usize))
+}
+
+impl Central {
+    /// To some slab of a class, of whichever thread, blocks came back from another: told after their bits are set.
+    pub(super) fn tell_of(&self, class: usize) {
+        self.came[class].fetch_add(1, Ordering::Release);
+    }
+
+    /// How often that was told. What was told before is seen by who looks for bits after this.
+    pub(super) fn told_of(&self, class: usize) -> u32 {
+        self.came[class].load(Ordering::Acquire)
     }
 }
 
@@ -93,22 +119,23 @@ impl ThreadHeap {
     #[inline]
     pub(super) fn give_away(
         this: Option<&Self>,
+        central: &Central,
         header: &Header,
         first: usize,
         block: NonNull<u8>,
     ) -> Result<(), MisuseReport> {
         let wrong = |misuse| MisuseReport::of(misuse, block.addr().get());
+        let twice = |address| MisuseReport::of(Misuse::DoubleFree, address);
         let (number, shape) = header.block_at(first, block).map_err(wrong)?;
         match this.and_then(|this| this.away.get(shape.class())) {
             Some(away) if shape.size() <= AWAY / 2 => {
-                let told = away.add(header, first, number, AWAY / shape.size());
-                let told = told.map_err(|address| MisuseReport::of(Misuse::DoubleFree, address))?;
+                let told = away.add(central, header, first, number, AWAY / shape.size()).map_err(twice)?;
                 if let (true, Some(this)) = (told, this) {
                     this.listen();
                 }
                 Ok(())
             }
-            _ => header.give_remote(first, number).map_err(wrong),
+            _ => give(central, header, first, number / WORD, 1 << (number % WORD)).map_err(twice),
         }
     }
 
@@ -116,7 +143,7 @@ impl ThreadHeap {
     /// who sums up what is lent while a thread ends counts each block once.
     pub(super) fn tell(&self) {
         let lock = self.central().lock();
-        let told = self.away.iter().try_for_each(Away::tell);
+        let told = self.away.iter().try_for_each(|away| away.tell(self.central()));
         drop(lock);
         if let Err(address) = told {
             misused(Misuse::DoubleFree, address);

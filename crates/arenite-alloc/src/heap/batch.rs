@@ -74,6 +74,7 @@ impl Heap {
     /// # Safety
     /// As [`Resource::deallocate`], for each of `blocks`; no block stands there twice.
     pub unsafe fn free_batch(&self, blocks: &[NonNull<u8>], layout: Layout) {
+        let Some(central) = self.central() else { return };
         let mut at = 0;
         while at < blocks.len() {
             // SAFETY: a live block of this heap.
@@ -101,7 +102,7 @@ impl Heap {
             } else {
                 let thread = last_used.or_else(|| self.thread_that_only_frees());
                 for &block in run {
-                    if let Err(report) = ThreadHeap::give_away(thread, header, slab.1, block) {
+                    if let Err(report) = ThreadHeap::give_away(thread, central, header, slab.1, block) {
                         guarded::end(&report);
                     }
                 }

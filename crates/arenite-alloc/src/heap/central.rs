@@ -11,6 +11,7 @@ use super::dry;
 use super::guarded::{Guard, misused};
 use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{KEPT, Kept, Large, Lent, Lost};
+use super::lately::Lately;
 use super::refill::collect_all;
 use super::slab::{Slab, UNIT, units_for};
 use super::stats::Peaks;
@@ -61,6 +62,8 @@ pub(super) struct Central {
     pub(super) peak: AtomicUsize,
     /// How often memory was called for, see [`Central::call`].
     calls: AtomicU32,
+    /// How often, by class, a first block of a slab came back from another thread than its owner.
+    pub(super) came: [AtomicU32; MOST],
 }
 
 // SAFETY: `next` is used under the lock of all heaps, the rest is locked or atomic.
@@ -75,6 +78,8 @@ pub(super) struct State {
     idle: Option<NonNull<ThreadHeap>>,
     /// The thread heap made last, to give the memory of all of them back.
     made: Option<NonNull<ThreadHeap>>,
+    /// Of slabs of one unit.
+    lately: Lately,
     pub(super) kept: Kept,
     pub(super) lent: Lent,
     pub(super) large_blocks: usize,
@@ -107,6 +112,7 @@ impl Central {
             abandoned: [null(); MOST],
             idle: None,
             made: None,
+            lately: Lately::NONE,
             kept: Kept::EMPTY,
             lent: Lent::EMPTY,
             large_blocks: 0,
@@ -125,6 +131,7 @@ impl Central {
             guard: Lock::new(Guard::NEW),
             peak: AtomicUsize::new(0),
             calls: AtomicU32::new(0),
+            came: [const { AtomicU32::new(0) }; MOST],
         }
     }
 
@@ -209,7 +216,8 @@ impl Central {
         }
         let block = self.classes.size_of(class);
         let units = units_for(block);
-        let (header, first) = state.units(units, 1)?;
+        let lately = if units == 1 { state.unit_given_lately() } else { None };
+        let (header, first) = lately.or_else(|| state.units(units, 1))?;
         // SAFETY: arenas live as long as their heap.
         let header = unsafe { header.as_ref() };
         let slab = header.begin_slab(first, units, class, block, self.classes.is_wide(class));
@@ -223,6 +231,9 @@ impl Central {
     pub(super) fn give_slab(&self, slab: &Slab) {
         let mut state = self.lock();
         give_units(slab);
+        if let (Some(start), 1) = (NonNull::new(slab.start()), slab.units.get()) {
+            state.lately.push(header_of(start), unit_of(start));
+        }
         self.look_at_clock(&mut state, false);
     }
 
@@ -462,6 +473,12 @@ impl Central {
 }
 
 impl State {
+    /// The unit that was given back last and is free, taken.
+    fn unit_given_lately(&mut self) -> Option<(NonNull<Header>, usize)> {
+        // SAFETY: arenas live as long as their heap.
+        self.lately.take(|header, unit| unsafe { header.as_ref() }.take_at(unit, 1).is_some())
+    }
+
     /// Units in a row, of an arena that has them or of a new one.
     pub(super) fn units(&mut self, count: usize, step: usize) -> Option<(NonNull<Header>, usize)> {
         let mut at = self.arenas;

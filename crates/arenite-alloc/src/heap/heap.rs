@@ -305,9 +305,9 @@ impl Heap {
     /// As [`Resource::deallocate`].
     #[inline(never)]
     unsafe fn give_elsewhere(&self, block: NonNull<u8>, owner: usize) {
+        let Some(central) = self.central() else { return };
         let whose = owner & !LOW;
         if whose == 0 || whose == SPAN {
-            let Some(central) = self.central() else { return };
             let wrong = |misuse| guarded::end(&MisuseReport::of(misuse, block.addr().get()));
             if whose == SPAN {
                 // one begins at its first unit, which no other of its units has as an owner
@@ -341,7 +341,7 @@ impl Heap {
             Some(thread) if thread.is(whose) => unsafe { thread.give(owner & LOW, block) },
             thread => {
                 let thread = thread.or_else(|| self.thread_that_only_frees());
-                if let Err(report) = ThreadHeap::give_away(thread, header, first, block) {
+                if let Err(report) = ThreadHeap::give_away(thread, central, header, first, block) {
                     guarded::end(&report);
                 }
             }

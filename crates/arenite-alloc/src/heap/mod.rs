@@ -19,6 +19,7 @@ mod hardening;
 mod heap;
 mod large;
 mod last;
+mod lately;
 mod recent;
 mod refill;
 mod remote;

@@ -17,26 +17,24 @@ const GROUP: usize = 2;
 #[derive(Debug, Default)]
 pub(super) struct Remote(AtomicU64);
 
-impl Remote {
-    /// Says that a block was given back; false where that was said before, and nothing changes. Wait-free.
-    ///
-    /// `words` are the slab's, with a bit for each of its blocks.
-    #[inline]
-    pub(super) fn push(&self, words: &[AtomicU64], block: usize) -> bool {
-        let bit = 1 << (block % WORD);
-        self.push_all(words, block / WORD, bit) & bit == 0
-    }
+/// What blocks that were given back met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pushed {
+    /// Those that were there before: given back twice.
+    pub(super) twice: u64,
+    /// Whether no other had come back since the owner took all: it is to be told.
+    pub(super) first: bool,
+}
 
-    /// The same for the blocks of one word; which of them were there before.
+impl Remote {
+    /// Says that blocks of one word of `words` were given back. Wait-free. `words` are the slab's, with a bit for each of its blocks.
     #[inline]
-    pub(super) fn push_all(&self, words: &[AtomicU64], word: usize, bits: u64) -> u64 {
+    pub(super) fn push(&self, words: &[AtomicU64], word: usize, bits: u64) -> Pushed {
         let before = words[word].fetch_or(bits, Ordering::Release);
-        if before == 0 {
-            // Whoever finds the word empty says so, after the word has bits: the owner that takes them before needs not be told, and
-            // one that takes none of them is told later.
-            self.0.fetch_or(1 << (word / GROUP), Ordering::Release);
-        }
-        before & bits
+        // Whoever finds the word empty says so, after the word has bits: the owner that takes them before needs not be told, and
+        // one that takes none of them is told later.
+        let first = before == 0 && self.0.fetch_or(1 << (word / GROUP), Ordering::Release) == 0;
+        Pushed { twice: before & bits, first }
     }
 
     /// Whether no block came back.
@@ -75,6 +73,11 @@ impl Remote {
     }
 }
 
+#[cfg(test)]
+fn push_one(remote: &Remote, words: &[AtomicU64], block: usize) -> Pushed {
+    remote.push(words, block / WORD, 1 << (block % WORD))
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -83,10 +86,10 @@ mod tests {
     fn a_block_that_comes_back_twice_is_told_of() {
         let (remote, words) = (Remote::default(), [const { AtomicU64::new(0) }; 5]);
         for block in [0, 63, 64, 200, 319] {
-            assert!(remote.push(&words, block));
-            assert!(!remote.push(&words, block));
+            assert_eq!(push_one(&remote, &words, block), Pushed { twice: 0, first: block == 0 });
+            assert_ne!(push_one(&remote, &words, block).twice, 0);
         }
-        assert_eq!(remote.push_all(&words, 3, 1 << 8 | 1 << 9), 1 << 8);
+        assert_eq!(remote.push(&words, 3, 1 << 8 | 1 << 9), Pushed { twice: 1 << 8, first: false });
         assert_eq!(remote.count(&words), 6);
         let mut taken = Vec::new();
         remote.take(&words, false, |first, bits| {
@@ -95,10 +98,10 @@ mod tests {
         taken.sort_unstable();
         assert_eq!(taken, [0, 63, 64, 200, 201, 319]);
         assert!(remote.is_empty() && remote.count(&words) == 0);
-        assert!(remote.push(&words, 200));
+        assert!(push_one(&remote, &words, 200).first);
         // as if its thread had not come to the second half of it
         remote.0.store(0, Ordering::Relaxed);
-        assert!(remote.push(&words, 201) && remote.is_empty());
+        assert!(push_one(&remote, &words, 201).twice == 0 && remote.is_empty());
         remote.take(&words, false, |_, _| unreachable!("nobody told"));
         let mut found = 0;
         remote.take(&words, true, |first, bits| found += u32::from(first == 192) * bits.count_ones());
@@ -123,7 +126,9 @@ mod loom_models {
             let shared = Arc::new((Remote(AtomicU64::new(0)), [0, 0, 0].map(AtomicU64::new)));
             let threads = given.map(|blocks| {
                 let shared = Arc::clone(&shared);
-                thread::spawn(move || blocks.map(|block| assert!(shared.0.push(&shared.1, block))))
+                thread::spawn(move || {
+                    blocks.map(|block| assert_eq!(push_one(&shared.0, &shared.1, block).twice, 0))
+                })
             });
             let mut all = Vec::new();
             taken(&shared.0, &shared.1, &mut all);

@@ -12,9 +12,15 @@ use core::ptr::null;
 pub(super) struct List {
     pub(super) first: Cell<*const Slab>,
     last: Cell<*const Slab>,
+    len: Cell<u32>,
 }
 
 impl List {
+    /// How many slabs.
+    pub(super) fn len(&self) -> u32 {
+        self.len.get()
+    }
+
     pub(super) fn push_front(&self, slab: &Slab, place: Place) {
         let first = self.first.get();
         slab.place.set(place);
@@ -26,6 +32,7 @@ impl List {
             None => self.last.set(slab),
         }
         self.first.set(slab);
+        self.len.set(self.len.get() + 1);
     }
 
     pub(super) fn push_back(&self, slab: &Slab, place: Place) {
@@ -39,6 +46,7 @@ impl List {
             None => self.first.set(slab),
         }
         self.last.set(slab);
+        self.len.set(self.len.get() + 1);
     }
 
     pub(super) fn remove(&self, slab: &Slab) {
@@ -54,5 +62,6 @@ impl List {
             None => self.last.set(previous),
         }
         slab.place.set(Place::None);
+        self.len.set(self.len.get() - 1);
     }
 }

@@ -21,7 +21,7 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 
 /// How many full slabs are looked at for blocks that came back, before a new slab is taken.
-const LOOKS: usize = 8;
+const LOOKS: u32 = 8;
 /// After how many slabs that became empty and were kept the thread looks at the time.
 const LOOK: u32 = 16;
 /// How many units of empty slabs a thread keeps: 2 MiB.
@@ -39,6 +39,15 @@ fn nothing() -> *const Slab {
     &raw const NOTHING.0
 }
 
+/// How far a thread has looked through the full slabs of a class for blocks that came back.
+#[derive(Debug)]
+struct Looking {
+    /// How often the heap had told of some when it began.
+    told: Cell<u32>,
+    /// How many slabs are to be looked at. One that becomes full meanwhile was looked at just then.
+    left: Cell<u32>,
+}
+
 /// The slabs of one thread. Its address is what marks a slab as its own, so it lies at a multiple of 4096.
 #[repr(C, align(4096))]
 #[derive(Debug)]
@@ -48,6 +57,7 @@ pub(super) struct ThreadHeap {
     current: [Cell<*const Slab>; CLASSES],
     partial: [List; MOST],
     full: [List; MOST],
+    looking: [Looking; MOST],
     /// Units of empty slabs in `partial`, by class, and in all.
     empty: [Cell<u32>; MOST],
     empty_in_all: Cell<u32>,
@@ -390,16 +400,26 @@ impl ThreadHeap {
         Some(slab)
     }
 
-    /// A slab among the full ones to which another thread has given blocks back.
+    /// A slab among the full ones to which another thread has given blocks back. Where nobody told of any since all of them were looked
+    /// at, none is.
     fn came_back(&self, class: usize) -> Option<*const Slab> {
-        for _ in 0..LOOKS {
+        let (full, looking) = (&self.full[class], &self.looking[class]);
+        if looking.left.get() == 0 {
+            let told = self.central().told_of(class);
+            if looking.told.replace(told) == told {
+                return None;
+            }
+            looking.left.set(full.len());
+        }
+        for _ in 0..LOOKS.min(looking.left.get()) {
+            looking.left.set(looking.left.get() - 1);
             // SAFETY: slabs in the list are this thread's.
-            let slab = unsafe { self.full[class].first.get().as_ref() }?;
-            self.full[class].remove(slab);
+            let slab = unsafe { full.first.get().as_ref() }?;
+            full.remove(slab);
             if collect(slab) > 0 {
                 return Some(slab);
             }
-            self.full[class].push_back(slab, Place::Full);
+            full.push_back(slab, Place::Full);
         }
         None
     }
