@@ -92,6 +92,35 @@ fn n10_blocks_freed_by_another_thread_come_back_whole() {
 }
 
 #[test]
+fn n10_blocks_that_come_back_to_full_slabs_are_found_again_and_again() {
+    for (size, count) in [(64, 40_000), (256, 10_000), (1024, 6000), (10_000, 600)] {
+        let heap = Heap::new();
+        let layout = Layout::from_size_align(size, 8).unwrap();
+        let taken = |number: usize| {
+            (0..number)
+                .map(|at| Held::take(&heap, layout, u8::try_from(at % 251).unwrap()))
+                .collect::<Vec<_>>()
+        };
+        let kept = taken(count / 2);
+        let mut held = Vec::new();
+        for round in 0..20 {
+            // each slab has some that stay and some that go, and another thread frees those that go: of all slabs, or of a few
+            let number = if round % 2 == 0 { count } else { count / 16 };
+            let gone = taken(number);
+            std::thread::scope(|scope| {
+                scope.spawn(|| gone.into_iter().for_each(|block| block.give(&heap)));
+            });
+            held.push(heap.state().held);
+        }
+        assert_eq!(heap.state().live_blocks, kept.len(), "{size} B");
+        let (first, last) = (held[1], held[19]);
+        assert!(last <= first + (2 << 20), "{size} B: {held:?}");
+        kept.into_iter().for_each(|block| block.give(&heap));
+        assert_eq!(heap.state().live_blocks, 0, "{size} B");
+    }
+}
+
+#[test]
 fn n10_slabs_of_threads_that_ended_are_used_again() {
     let heap = Heap::with_classes(SizeClasses::Binary);
     let layout = Layout::from_size_align(256, 16).unwrap();
