@@ -6,8 +6,9 @@
 #![expect(unsafe_code, reason = "keeps tables at the start of a region")]
 
 use super::hardening::Misuse;
+use super::lately::Lately;
 use super::remote::{Pushed, Remote};
-use super::slab::{Shape, Slab, UNIT};
+use super::slab::{Place, Shape, Slab, UNIT};
 use super::windows;
 use crate::sync::AtomicU64;
 use crate::sync::plain::{AtomicUsize, Ordering};
@@ -67,6 +68,8 @@ pub(super) struct Header {
     /// A bit for each unit that is free, under the heap's lock.
     free: [Cell<u64>; WORDS],
     committed: [Cell<u64>; WORDS],
+    /// Of them, those that came back last, one by one.
+    lately: Lately,
     /// A bit for each unit that was free at the last tick and was not taken since.
     aged: [Cell<u64>; WORDS],
     /// How many units are committed.
@@ -200,7 +203,13 @@ impl Header {
         wide: bool,
     ) -> &Slab {
         let slab = &self.slabs[first];
-        self.shapes[first].set(slab.begin(self.unit(first), units, class, block, wide));
+        // where the unit had such a slab before, all that is told of it is there still
+        if slab.was(units, class, block) {
+            debug_assert!(slab.place.get() == Place::None && slab.next.get().is_null(), "it left its list");
+            slab.begin_again();
+        } else {
+            self.shapes[first].set(slab.begin(self.unit(first), units, class, block, wide));
+        }
         slab
     }
 
@@ -267,6 +276,11 @@ impl Header {
     }
 
     fn find(&self, count: usize, step: usize) -> Option<usize> {
+        if (count, step) == (1, 1)
+            && let Some(unit) = self.lately.take(|unit| is_set(&self.free, unit))
+        {
+            return Some(unit);
+        }
         let mut run = 0;
         for (word, bits) in self.free.iter().enumerate() {
             let bits = bits.get();
@@ -326,6 +340,9 @@ impl Header {
     /// Gives units back; their memory stays.
     pub(super) fn give(&self, first: usize, count: usize) {
         (first..first + count).for_each(|unit| set(&self.free, unit, true));
+        if count == 1 {
+            self.lately.push(first);
+        }
     }
 
     /// Gives the memory behind free units back to the system: of all, or of those that were free at the last tick. How many

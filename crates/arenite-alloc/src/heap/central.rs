@@ -11,7 +11,6 @@ use super::dry;
 use super::guarded::{Guard, misused};
 use super::hardening::{Hardening, Misuse, MisuseReport};
 use super::large::{KEPT, Kept, Large, Lent, Lost};
-use super::lately::Lately;
 use super::refill::collect_all;
 use super::slab::{Slab, UNIT, units_for};
 use super::stats::Peaks;
@@ -78,8 +77,6 @@ pub(super) struct State {
     idle: Option<NonNull<ThreadHeap>>,
     /// The thread heap made last, to give the memory of all of them back.
     made: Option<NonNull<ThreadHeap>>,
-    /// Of slabs of one unit.
-    lately: Lately,
     pub(super) kept: Kept,
     pub(super) lent: Lent,
     pub(super) large_blocks: usize,
@@ -112,7 +109,6 @@ impl Central {
             abandoned: [null(); MOST],
             idle: None,
             made: None,
-            lately: Lately::NONE,
             kept: Kept::EMPTY,
             lent: Lent::EMPTY,
             large_blocks: 0,
@@ -216,8 +212,7 @@ impl Central {
         }
         let block = self.classes.size_of(class);
         let units = units_for(block);
-        let lately = if units == 1 { state.unit_given_lately() } else { None };
-        let (header, first) = lately.or_else(|| state.units(units, 1))?;
+        let (header, first) = state.units(units, 1)?;
         // SAFETY: arenas live as long as their heap.
         let header = unsafe { header.as_ref() };
         let slab = header.begin_slab(first, units, class, block, self.classes.is_wide(class));
@@ -231,9 +226,6 @@ impl Central {
     pub(super) fn give_slab(&self, slab: &Slab) {
         let mut state = self.lock();
         give_units(slab);
-        if let (Some(start), 1) = (NonNull::new(slab.start()), slab.units.get()) {
-            state.lately.push(header_of(start), unit_of(start));
-        }
         self.look_at_clock(&mut state, false);
     }
 
@@ -473,12 +465,6 @@ impl Central {
 }
 
 impl State {
-    /// The unit that was given back last and is free, taken.
-    fn unit_given_lately(&mut self) -> Option<(NonNull<Header>, usize)> {
-        // SAFETY: arenas live as long as their heap.
-        self.lately.take(|header, unit| unsafe { header.as_ref() }.take_at(unit, 1).is_some())
-    }
-
     /// Units in a row, of an arena that has them or of a new one.
     pub(super) fn units(&mut self, count: usize, step: usize) -> Option<(NonNull<Header>, usize)> {
         let mut at = self.arenas;

@@ -1,43 +1,42 @@
-//! Units that were given back lately, newest last.
+//! Units of an arena that were given back lately, newest last.
 //!
-//! Rests on the arenas' tables, which say whether a unit is still free. What was just used is likely in the processor's caches, and its
-//! addresses among those that are translated fast; so a slab of one unit gets the newest, and what lies idle longest is left to be given
-//! back to the system.
+//! Rests on nothing. What was just used is likely in the processor's caches, and its addresses among those that are translated fast; so
+//! who needs one unit gets the newest, and what lies idle longest is left to be given back to the system.
 
-use super::arena::Header;
-use core::ptr::NonNull;
+use core::cell::Cell;
 
 /// How many are remembered: 16 MiB of them.
 const MOST: usize = 256;
 
-/// A stack of units, of which the oldest is forgotten where there is no room. Under the heap's lock.
+/// A stack of units, of which the oldest is forgotten where there is no room. Under the heap's lock. All zeroes is none: the first
+/// unit of an arena is never free.
 #[derive(Debug)]
 pub(super) struct Lately {
-    units: [Option<(NonNull<Header>, usize)>; MOST],
+    units: [Cell<u16>; MOST],
     /// Where the next one goes.
-    next: usize,
+    next: Cell<usize>,
 }
 
 impl Lately {
-    pub(super) const NONE: Self = Self { units: [None; MOST], next: 0 };
-
     /// A unit was given back.
-    pub(super) fn push(&mut self, header: NonNull<Header>, unit: usize) {
-        self.units[self.next] = Some((header, unit));
-        self.next = (self.next + 1) % MOST;
+    pub(super) fn push(&self, unit: usize) {
+        let next = self.next.get() % MOST;
+        self.units[next].set(u16::try_from(unit).unwrap_or(0));
+        self.next.set(next + 1);
     }
 
-    /// The newest of which `take` says that it could be taken: others have been, and are forgotten.
-    pub(super) fn take(
-        &mut self,
-        mut take: impl FnMut(NonNull<Header>, usize) -> bool,
-    ) -> Option<(NonNull<Header>, usize)> {
+    /// The newest that is free still; what else is met is forgotten.
+    pub(super) fn take(&self, is_free: impl Fn(usize) -> bool) -> Option<usize> {
         loop {
-            let newest = (self.next + MOST - 1) % MOST;
-            let (header, unit) = self.units[newest].take()?;
-            self.next = newest;
-            if take(header, unit) {
-                return Some((header, unit));
+            let newest = (self.next.get() + MOST - 1) % MOST;
+            match self.units[newest].replace(0) {
+                0 => return None,
+                unit => {
+                    self.next.set(newest);
+                    if is_free(unit.into()) {
+                        return Some(unit.into());
+                    }
+                }
             }
         }
     }
@@ -49,13 +48,13 @@ mod tests {
 
     #[test]
     fn the_newest_that_is_free_comes_first_and_the_oldest_is_forgotten() {
-        let (mut lately, header) = (Lately::NONE, NonNull::dangling());
-        assert_eq!(lately.take(|_, _| true), None);
-        (0..MOST + 10).for_each(|unit| lately.push(header, unit));
-        assert_eq!(lately.take(|_, unit| unit % 2 == 0), Some((header, MOST + 8)));
-        let rest: Vec<_> = core::iter::from_fn(|| lately.take(|_, _| true)).map(|(_, unit)| unit).collect();
-        assert_eq!(rest, (10..MOST + 8).rev().collect::<Vec<_>>());
-        lately.push(header, 1);
-        assert_eq!((lately.take(|_, _| false), lately.take(|_, _| true)), (None, None));
+        let lately = Lately { units: [const { Cell::new(0) }; MOST], next: Cell::new(0) };
+        assert_eq!(lately.take(|_| true), None);
+        (1..=MOST + 10).for_each(|unit| lately.push(unit));
+        assert_eq!(lately.take(|unit| unit % 2 == 1), Some(MOST + 9));
+        let rest: Vec<_> = core::iter::from_fn(|| lately.take(|_| true)).collect();
+        assert_eq!(rest, (11..MOST + 9).rev().collect::<Vec<_>>());
+        lately.push(1);
+        assert_eq!((lately.take(|_| false), lately.take(|_| true)), (None, None));
     }
 }

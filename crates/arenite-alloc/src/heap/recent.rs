@@ -18,10 +18,12 @@ use core::ptr::{NonNull, null_mut, without_provenance_mut};
 const ROW: usize = 64;
 /// The most blocks of a class that wait.
 const DEPTH: usize = ROW - 2;
-/// The most bytes of a class that wait, but as many blocks as `LEAST`: of sizes that come and go in no order, a dozen more or fewer are
-/// free at one time than at another.
-const BYTES: usize = 256 << 10;
-const LEAST: usize = 12;
+/// How many bytes of a class wait at first, but as many blocks as the second.
+const FIRST: (usize, usize) = (64 << 10, 4);
+/// The same at most: of sizes that come and go in no order, two dozen more or fewer are free at one time than at another.
+const MOST_OF_CLASS: (usize, usize) = (512 << 10, 24);
+/// The most bytes of all classes for which there is room.
+const ROOM: usize = 24 << 20;
 /// Classes that it has tops for: as many as seven bits tell apart, so that no class is out of bounds.
 pub(super) const CLASSES: usize = 128;
 /// Marks the slot behind the last: no block lies there.
@@ -76,12 +78,37 @@ impl Top {
     }
 }
 
-/// Of one thread.
+/// Of one thread. All zeroes but for the tops at first.
+///
+/// It lies at a multiple of 4096, as blocks of 1 KiB and more do at multiples of 1 KiB: what is used often is not in a line that they begin
+/// in, of which the processor's caches have few places.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Recent {
     tops: [Top; CLASSES],
+    /// For how many bytes of all classes there is room.
+    room_in_all: Cell<usize>,
+    rooms: Rooms,
     slots: [Slot; MOST * ROW],
+}
+
+#[derive(Debug)]
+#[repr(C, align(64))]
+struct Rooms {
+    /// For how many blocks of each class there is room.
+    room: [Cell<u8>; MOST],
+    /// Whether there were too few of a class since it got more room.
+    short: [Cell<bool>; MOST],
+}
+
+const _: () = assert!(
+    core::mem::offset_of!(Recent, rooms) % 1024 == 64 && core::mem::offset_of!(Recent, slots) % 1024 == 256,
+    "off the lines that blocks begin in"
+);
+
+/// How many blocks of `size` bytes are so many bytes, or so many blocks if that is more; at most a row.
+fn blocks(size: usize, (bytes, least): (usize, usize)) -> usize {
+    (bytes / size).max(least).min(DEPTH)
 }
 
 impl Recent {
@@ -90,20 +117,51 @@ impl Recent {
         self.tops.iter().for_each(|top| top.0.store(nowhere(), Relaxed));
     }
 
-    /// The most blocks of so many bytes that wait.
-    pub(super) const fn most(size: usize) -> usize {
-        match BYTES / size {
-            most @ LEAST..DEPTH => most,
-            DEPTH.. => DEPTH,
-            _ => LEAST,
-        }
-    }
-
     /// Makes room for blocks of a class, which are of `size` bytes, where there was none yet.
     pub(super) fn begin_class(&self, class: usize, size: usize) {
         if self.tops[class].0.load(Relaxed) == nowhere() {
-            self.row(class)[Self::most(size) + 1].0.set(END);
             self.set_count(class, 0);
+            self.set_room(class, size, blocks(size, FIRST));
+        }
+    }
+
+    /// For how many blocks of a class there is room.
+    pub(super) fn room(&self, class: usize) -> usize {
+        usize::from(self.rooms.room[class].get())
+    }
+
+    fn set_room(&self, class: usize, size: usize, room: usize) {
+        let before = self.room(class);
+        self.row(class)[before + 1].0.set(null_mut());
+        self.row(class)[room + 1].0.set(END);
+        self.rooms.room[class].set(u8::try_from(room).unwrap_or(0));
+        self.room_in_all.set(self.room_in_all.get() + room * size - before * size);
+    }
+
+    /// None waited when one of a class was asked for, and its slab had none.
+    pub(super) fn miss(&self, class: usize) {
+        self.rooms.short[class].set(true);
+    }
+
+    /// Makes room for twice as many blocks of a class that has none left, where there were too few of it since it got that room: then as
+    /// many came and went as it has room for. False: it stays as it is.
+    pub(super) fn widen(&self, class: usize, size: usize) -> bool {
+        let room = self.room(class);
+        let free = ROOM.saturating_sub(self.room_in_all.get()) / size;
+        let wider = (2 * room).min(room + free).min(blocks(size, MOST_OF_CLASS));
+        if wider <= room || !self.rooms.short[class].replace(false) {
+            return false;
+        }
+        self.set_room(class, size, wider);
+        true
+    }
+
+    /// Each class, none of whose blocks waits, has the room that it began with.
+    pub(super) fn narrow(&self, size_of: impl Fn(usize) -> usize) {
+        for class in (0..MOST).filter(|&class| self.room(class) > 0) {
+            debug_assert_eq!(self.count(class), 0, "they would lie behind the end");
+            let size = size_of(class);
+            self.set_room(class, size, blocks(size, FIRST));
         }
     }
 
@@ -159,14 +217,28 @@ mod tests {
         recent.begin();
         let block =
             |number: usize| NonNull::<u8>::dangling().map_addr(|at| at.saturating_add(8 * (number + 1)));
-        for (class, size, most) in [(0, 8, 62), (5, 4096, 62), (40, 16 << 10, 16), (MOST - 1, 64 << 10, 12)] {
+        let sizes = [(0, 8, 62, 62), (5, 4096, 16, 62), (40, 16 << 10, 4, 32), (MOST - 1, 64 << 10, 4, 24)];
+        for (class, size, first, most) in sizes {
             let top = recent.top(class);
             assert!(
                 !top.push(block(0)) && top.pop().is_none() && recent.count(class) == 0,
                 "no room at first"
             );
             (0..2).for_each(|_| recent.begin_class(class, size));
-            assert_eq!(Recent::most(size), most);
+            let fill = || (0..80).filter(|&number| top.push(block(number))).count();
+            assert_eq!((fill(), recent.room(class)), (first, first));
+            assert!(!recent.widen(class, size), "it was never short");
+            let mut room = first;
+            while room < most {
+                recent.miss(class);
+                assert!(recent.widen(class, size) && !recent.widen(class, size));
+                let wider = recent.room(class);
+                assert_eq!((wider, fill()), ((2 * room).min(most), wider - room));
+                room = wider;
+            }
+            recent.miss(class);
+            assert!(!recent.widen(class, size), "never more");
+            recent.pop_oldest(class, most, |_| {});
             let waiting: Vec<usize> = (0..80).filter(|&number| top.push(block(number))).collect();
             assert_eq!(waiting, (0..most).collect::<Vec<_>>());
             let mut gone = Vec::new();
@@ -179,5 +251,16 @@ mod tests {
             recent.pop_oldest(class, usize::MAX, |_| {});
             assert_eq!(recent.count(class), 0);
         }
+        let held = sizes.map(|(_, size, _, most)| size * most).iter().sum::<usize>();
+        assert_eq!(recent.room_in_all.get(), held);
+        let size_of = |class| sizes.iter().find(|&&(it, ..)| it == class).map_or(8, |&(_, size, ..)| size);
+        recent.narrow(size_of);
+        assert_eq!(sizes.map(|(class, ..)| recent.room(class)), sizes.map(|(_, _, first, _)| first));
+        // what other classes have is not there
+        recent.room_in_all.set(ROOM - 3 * (64 << 10));
+        (0..2).for_each(|_| recent.miss(MOST - 1));
+        assert!(recent.widen(MOST - 1, 64 << 10) && recent.room(MOST - 1) == 7);
+        recent.miss(MOST - 1);
+        assert!(!recent.widen(MOST - 1, 64 << 10));
     }
 }

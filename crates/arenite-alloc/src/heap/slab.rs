@@ -179,6 +179,13 @@ impl Slab {
         shape
     }
 
+    /// Whether it was a slab of such blocks before it was given back. A span has as its class one of smaller blocks.
+    pub(super) fn was(&self, units: usize, class: usize, block: usize) -> bool {
+        usize::from(self.class.get()) == class
+            && self.block.get() as usize == block
+            && usize::from(self.units.get()) == units
+    }
+
     /// Forgets the list: every block is free and none carved. No slot is dry.
     pub(super) fn begin_again(&self) {
         debug_assert_eq!(self.dry.get(), 0, "what is dry is known to the arena");

@@ -166,10 +166,19 @@ impl Central {
                 state.peaks.sampled = held;
                 let sums = state.sums(self.classes);
                 state.note_in_use(&sums);
-                self.peak.fetch_max(sums.in_use, Ordering::Relaxed);
+                self.note_peak(sums.in_use);
             }
         }
-        self.peak.fetch_max(state.large_bytes, Ordering::Relaxed);
+        self.note_peak(state.large_bytes);
+    }
+
+    /// So many bytes are in use; the most that were. Under the heap's lock, so that looking is enough where they are not more than ever.
+    fn note_peak(&self, in_use: usize) -> usize {
+        let peak = self.peak.load(Ordering::Relaxed);
+        if in_use > peak {
+            self.peak.store(in_use, Ordering::Relaxed);
+        }
+        in_use.max(peak)
     }
 
     /// Sums up what is lent and held. O(units of all arenas), no call to the system.
@@ -182,7 +191,7 @@ impl Central {
         let sums = state.sums(self.classes);
         state.note_in_use(&sums);
         let held = state.held();
-        let peak = self.peak.fetch_max(sums.in_use, Ordering::Relaxed).max(sums.in_use);
+        let peak = self.note_peak(sums.in_use);
         let (in_use, live_blocks) = (sums.in_use, sums.live);
         (ResourceState { in_use, held, peak, live_blocks, largest_free: None, limit: None }, sums)
     }

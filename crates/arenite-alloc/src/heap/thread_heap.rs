@@ -165,11 +165,13 @@ impl ThreadHeap {
         }
     }
 
-    /// A block of a wide slab finds no room among those that wait: the older half of the others go to theirs.
+    /// A block of a wide slab finds no room among those that wait: it gets more, or the older half of the others go to theirs.
     #[inline(never)]
     fn settle(&self, slab: &Slab, block: NonNull<u8>) {
         let (class, size) = (usize::from(slab.class.get()), slab.block.get() as usize);
-        self.settle_oldest(class, Recent::most(size).div_ceil(2));
+        if !self.recent.widen(class, size) {
+            self.settle_oldest(class, self.recent.room(class).div_ceil(2));
+        }
         if !self.recent.top(class).push(block) {
             ended(self.settle_one(slab, block));
         }
@@ -193,6 +195,7 @@ impl ThreadHeap {
     /// Gives all blocks that wait to their slabs.
     fn settle_all(&self) {
         (0..MOST).for_each(|class| self.settle_oldest(class, self.recent.count(class)));
+        self.recent.narrow(|class| self.central().classes.size_of(class));
     }
 
     /// The same for a thread that leaves, under the heap's lock: who sums up what is lent meanwhile counts each block once. Slabs stay in
@@ -203,23 +206,24 @@ impl ThreadHeap {
             (0..MOST).try_for_each(|class| self.settle_class::<false>(class, self.recent.count(class)));
         drop(lock);
         ended(settled);
+        self.recent.narrow(|class| self.central().classes.size_of(class));
     }
 
     fn settle_class<const PLACES: bool>(&self, class: usize, number: usize) -> Result<(), Wrong> {
         let (mut run, mut result) = (Run::default(), Ok(()));
         self.recent.pop_oldest(class, number, |block| {
-            result = result.and(self.to_slab::<PLACES>(&mut run, block));
+            // most lie in the slab of the one before
+            if !run.add(block) {
+                result = result.and(self.to_slab::<PLACES>(&mut run, block));
+            }
         });
         result.and(self.end_run::<PLACES>(&run))
     }
 
-    /// Gives a block that waited to its slab, or has it wait in `run` for others of the same slab. `PLACES`: whether a slab goes to the list
-    /// that it belongs in afterwards.
-    #[inline]
+    /// Gives a block that waited to its slab, or has it wait in a new `run` for others of the same slab. `PLACES`: whether a slab goes to the
+    /// list that it belongs in afterwards.
+    #[inline(never)]
     fn to_slab<'a, const PLACES: bool>(&self, run: &mut Run<'a>, block: NonNull<u8>) -> Result<(), Wrong> {
-        if run.add(block) {
-            return Ok(());
-        }
         self.end_run::<PLACES>(run)?;
         // SAFETY: a live block of a slab of this thread, in an arena whose tables are whole, and live as long as the heap.
         let header: &'a Header = unsafe { header_of(block).as_ref() };
@@ -362,6 +366,7 @@ impl ThreadHeap {
     #[inline(never)]
     fn more(&self, class: usize) -> Option<NonNull<u8>> {
         self.listen();
+        self.recent.miss(class);
         let current = self.current[class].get();
         if current != nothing() {
             // SAFETY: a slab of this thread.
