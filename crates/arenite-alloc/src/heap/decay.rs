@@ -100,7 +100,7 @@ impl Heap {
     }
 
     /// Starts a thread that gives memory back while the program does nothing: once a period, all that was free for one. What
-    /// idle threads keep stays theirs: up to 2 MiB of empty slabs, the last 62 blocks of each size or 256 KiB, of larger ones 12, and up to 16 KiB of each size
+    /// idle threads keep stays theirs: up to 2 MiB of empty slabs, the blocks that they freed last ([`Heap`] says how many), and up to 16 KiB of each size
     /// that they freed for other threads. Twice is once more: ask once.
     ///
     /// ```

@@ -24,7 +24,8 @@ use core::time::Duration;
 ///
 /// Each thread has slabs of its own, so most calls take no lock; a block that another thread gives back is marked by one bit of its
 /// slab, with one atomic operation, and is not touched. A thread keeps the blocks of each size that it gave back
-/// last for its next requests, 62 of them or 256 KiB, of larger ones 12 (14 MiB where it freed that many of every size; until it runs out of
+/// last for its next requests: 62 of them, or 64 KiB, or 4 of the largest; where it runs out of them and has too many of them by turns twice as many,
+/// up to 512 KiB or 24, and of all sizes at most 24 MiB (until it runs out of
 /// blocks of some size after a [`Trim::trim`] or the decay, or ends), and up to 2 MiB of empty slabs. Blocks above 64 KiB are whole units of 64 KiB, above 16 MiB regions of their
 /// own that are kept for the next such request, on huge pages, up to 1 GiB; they grow where they are, by moving their OS pages, or by a copy,
 /// and take those of a kept block that is too large for the request itself.
