@@ -411,6 +411,28 @@ fn n15_the_binary_classes_lend_again_what_was_just_given_back() {
 }
 
 #[test]
+fn n13_what_is_taken_after_a_trim_holds_little_more_than_it_needs() {
+    const SLABS: usize = 1000;
+    for scattered in [false, true] {
+        let heap = Heap::new().on_huge_pages(false).decaying(None);
+        // four in a slab of one unit
+        let blocks: Vec<_> = (0..4 * SLABS).map(|_| take(&heap, 16 << 10)).collect();
+        let mut order: Vec<usize> = (0..SLABS).collect();
+        if scattered {
+            order.sort_by_key(|&at| at.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        }
+        let in_order = order.iter().flat_map(|slab| &blocks[4 * slab..][..4]);
+        in_order.for_each(|&block| give(&heap, block, 16 << 10));
+        heap.trim(0);
+        let before = heap.state().held;
+        let again: Vec<_> = (0..400).map(|_| take(&heap, 16 << 10)).collect();
+        let more = heap.state().held - before;
+        assert!(more <= 10 << 20, "{} KiB for 6400, freed scattered: {scattered}", more >> 10);
+        again.into_iter().for_each(|block| give(&heap, block, 16 << 10));
+    }
+}
+
+#[test]
 fn n13_units_that_held_small_blocks_hold_large_ones_next() {
     let heap = Heap::new().decaying(None);
     for _ in 0..3 {

@@ -124,6 +124,55 @@ fn r18_r19_r21_a_context_gives_everything_back() {
 }
 
 #[test]
+fn r19_a_buffer_goes_back_as_it_was_asked_however_its_type_is_aligned() {
+    #[derive(Clone, Copy)]
+    #[repr(align(128))]
+    struct Wide(u8);
+    let pool = StratifiedMemoryPool::new("aligned");
+    for released in [false, true] {
+        let context = AnalyticsContext::with_pool("wide", &pool);
+        let wide =
+            context.allocate_uninit::<Wide>(3).unwrap().fill_with(|at| Wide(u8::try_from(at).unwrap()));
+        assert!(wide.as_ptr().addr().is_multiple_of(128) && wide[2].0 == 2);
+        assert_eq!((context.stats().current_bytes, context.types()[0].bytes), (384, 384));
+        if released {
+            wide.release();
+            assert_eq!(context.stats().current_bytes, 0);
+        }
+        drop(context);
+        assert_eq!((pool.state().in_use, pool.state().live_blocks, pool.stats().free_bytes), (0, 0, 0));
+    }
+    assert_eq!(
+        (pool.allocate(1000).unwrap().size(), pool.stats().hits()),
+        (1000, 0),
+        "no buffer of its bucket"
+    );
+}
+
+#[test]
+fn r21_the_peak_of_a_context_is_seen_whatever_goes_first() {
+    let whole = AnalyticsContext::new("whole");
+    let kept = whole.allocate(100).unwrap();
+    let inner = whole.sub_context("inner");
+    let first = inner.allocate(1000).unwrap();
+    kept.release();
+    assert_eq!((whole.stats().current_bytes, whole.stats().peak_bytes), (1000, 1100));
+    let second = inner.allocate(50).unwrap();
+    first.release();
+    assert_eq!((inner.stats().current_bytes, inner.stats().peak_bytes), (50, 1050));
+    assert_eq!((whole.stats().peak_bytes, whole.stats().allocation_count), (1100, 3));
+    drop(second);
+    drop(inner);
+    assert_eq!((whole.stats().current_bytes, whole.stats().peak_bytes), (0, 1100));
+    drop(whole.allocate(2000).unwrap());
+    assert_eq!(
+        (whole.stats().current_bytes, whole.stats().peak_bytes),
+        (2000, 2000),
+        "until the context goes"
+    );
+}
+
+#[test]
 fn r20_a_context_counts_by_type() {
     let context = AnalyticsContext::new("types");
     let _kept = (

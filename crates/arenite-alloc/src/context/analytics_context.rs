@@ -214,7 +214,7 @@ impl<'p> AnalyticsContext<'p> {
         layout: Layout,
         kind: Option<Kind>,
     ) -> Result<(NonNull<u8>, usize), AllocError> {
-        let Some(number) = self.entries.push(Entry { start, size: layout.size(), kind }) else {
+        let Some(number) = self.entries.push(Entry { start, layout, kind }) else {
             return Err(self.unlisted(start, layout));
         };
         self.count(layout.size(), kind.is_some());
@@ -290,11 +290,9 @@ impl<'p> AnalyticsContext<'p> {
     pub(super) fn release(&self, number: usize) {
         let entry = self.entries.take(number);
         if let Some(entry) = entry {
-            self.gave(entry.size);
-            // SAFETY: one of this context's.
-            let layout = unsafe { layout_of(entry.size) };
+            self.gave(entry.layout.size());
             // SAFETY: came from the pool with this layout; its only slice was given up.
-            unsafe { self.pool.deallocate(entry.start, layout) };
+            unsafe { self.pool.deallocate(entry.start, entry.layout) };
         }
     }
 
@@ -325,7 +323,7 @@ impl<'p> AnalyticsContext<'p> {
     pub fn types(&self) -> Vec<TypeStats> {
         let mut types = Vec::<TypeStats>::new();
         self.entries.each(|entry| {
-            let (name, bytes) = (entry.kind.map_or("u8", |kind| kind()), entry.size);
+            let (name, bytes) = (entry.kind.map_or("u8", |kind| kind()), entry.layout.size());
             match types.iter_mut().find(|stats| stats.name == name) {
                 Some(stats) => {
                     stats.buffers += 1;
@@ -359,24 +357,13 @@ impl Drop for AnalyticsContext<'_> {
         }
         let back = self.pool.returning();
         self.entries.each(|entry| {
-            // SAFETY: one of this context's.
-            let layout = unsafe { layout_of(entry.size) };
-            // SAFETY: came from the pool with this layout; slices borrow the context, which goes.
-            unsafe { back.give(entry.start, layout) };
+            // SAFETY: came from the pool with this layout; slices borrow the context, which goes. `back` was made in this call, in which
+            // the thread does not begin to end.
+            unsafe { back.give(entry.start, entry.layout) };
         });
         for &(start, layout) in self.ready.get_mut().iter() {
             // SAFETY: as above; nobody asked for it.
             unsafe { back.give(start, layout) };
         }
     }
-}
-
-/// How a buffer of so many bytes was asked of the pool.
-///
-/// # Safety
-/// A buffer of that size was asked.
-#[inline(always)]
-const unsafe fn layout_of(size: usize) -> Layout {
-    // SAFETY: a power of two, and a size that made a layout when it was asked.
-    unsafe { Layout::from_size_align_unchecked(size, ALIGN) }
 }

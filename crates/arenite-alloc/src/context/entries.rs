@@ -3,6 +3,7 @@
 //! Rests on the standard vector, for contexts of more than four buffers. The first four stand in the context itself, so that
 //! a small one asks for no memory but its buffers'.
 
+use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 
@@ -16,7 +17,8 @@ pub(super) type Kind = fn() -> &'static str;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) start: NonNull<u8>,
-    pub(super) size: usize,
+    /// How it was asked of the pool: of a type that is aligned higher than buffers are, with that.
+    pub(super) layout: Layout,
     /// The type whose values are in it, where it was asked by a type.
     pub(super) kind: Option<Kind>,
 }
@@ -28,7 +30,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Entries {
     starts: [Cell<Option<NonNull<u8>>>; FIRST],
-    sizes: [Cell<usize>; FIRST],
+    layouts: [Cell<Layout>; FIRST],
     kinds: [Cell<Option<Kind>>; FIRST],
     count: Cell<usize>,
     more: RefCell<Vec<Option<Entry>>>,
@@ -39,7 +41,7 @@ impl Entries {
     pub(super) const fn new() -> Self {
         Self {
             starts: [const { Cell::new(None) }; FIRST],
-            sizes: [const { Cell::new(0) }; FIRST],
+            layouts: [const { Cell::new(Layout::new::<()>()) }; FIRST],
             kinds: [const { Cell::new(None) }; FIRST],
             count: Cell::new(0),
             more: RefCell::new(Vec::new()),
@@ -55,7 +57,7 @@ impl Entries {
     #[inline(always)]
     fn first(&self, number: usize) -> Option<Entry> {
         let start = self.starts.get(number)?.get()?;
-        Some(Entry { start, size: self.sizes.get(number)?.get(), kind: self.kinds.get(number)?.get() })
+        Some(Entry { start, layout: self.layouts.get(number)?.get(), kind: self.kinds.get(number)?.get() })
     }
 
     /// Makes room for so many, if there is memory for it: it is a hint.
@@ -67,10 +69,10 @@ impl Entries {
     #[inline(always)]
     pub(super) fn push(&self, entry: Entry) -> Option<usize> {
         let number = self.count.get();
-        match (self.starts.get(number), self.sizes.get(number), self.kinds.get(number)) {
-            (Some(start), Some(size), Some(kind)) => {
+        match (self.starts.get(number), self.layouts.get(number), self.kinds.get(number)) {
+            (Some(start), Some(layout), Some(kind)) => {
                 start.set(Some(entry.start));
-                size.set(entry.size);
+                layout.set(entry.layout);
                 kind.set(entry.kind);
             }
             _ => self.push_more(entry)?,

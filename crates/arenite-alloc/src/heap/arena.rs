@@ -68,7 +68,7 @@ pub(super) struct Header {
     /// A bit for each unit that is free, under the heap's lock.
     free: [Cell<u64>; WORDS],
     committed: [Cell<u64>; WORDS],
-    /// Of them, those that came back last, one by one.
+    /// Units that came back last, one by one, and are free and committed still or are forgotten.
     lately: Lately,
     /// A bit for each unit that was free at the last tick and was not taken since.
     aged: [Cell<u64>; WORDS],
@@ -277,7 +277,8 @@ impl Header {
 
     fn find(&self, count: usize, step: usize) -> Option<usize> {
         if (count, step) == (1, 1)
-            && let Some(unit) = self.lately.take(|unit| is_set(&self.free, unit))
+            && let Some(unit) =
+                self.lately.take(|unit| is_set(&self.free, unit) && is_set(&self.committed, unit))
         {
             return Some(unit);
         }

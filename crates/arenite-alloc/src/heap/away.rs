@@ -1,6 +1,6 @@
 //! Blocks of other threads' slabs that a thread gave back and has not told of yet: those of one word of one slab's bits.
 //!
-//! Rests on the arena's tables. Who frees many blocks of another thread mostly frees those of a size in the order in which they were
+//! Rests on the arena's tables, and on `Central`, which is told of slabs that have some. Who frees many blocks of another thread mostly frees those of a size in the order in which they were
 //! lent, so one locked operation tells their owner of up to 64. What waits here is told of when a block of another word is freed, when
 //! it has become much, when the thread ends, and when it hears that the heap calls for memory: at one of these, or when it needs a slab.
 //! A thread that sleeps does not hear, and holds back what waits, and the slabs it lies in. (Frees that are gathered by the thread that frees
@@ -12,7 +12,7 @@ use super::central::Central;
 use super::guarded::misused;
 use super::hardening::{Misuse, MisuseReport};
 use super::thread_heap::ThreadHeap;
-use crate::sync::plain::{AtomicU64, Ordering, Ordering::Relaxed};
+use crate::sync::plain::{AtomicU64, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
@@ -96,18 +96,6 @@ fn give(central: &Central, header: &Header, first: usize, word: usize, bits: u64
         return Ok(());
     }
     Err(header.slabs[first].address_of(word * WORD + pushed.twice.trailing_zeros() as usize))
-}
-
-impl Central {
-    /// To some slab of a class, of whichever thread, blocks came back from another: told after their bits are set.
-    pub(super) fn tell_of(&self, class: usize) {
-        self.came[class].fetch_add(1, Ordering::Release);
-    }
-
-    /// How often that was told. What was told before is seen by who looks for bits after this.
-    pub(super) fn told_of(&self, class: usize) -> u32 {
-        self.came[class].load(Ordering::Acquire)
-    }
 }
 
 impl ThreadHeap {

@@ -45,6 +45,11 @@ pub(super) const fn class_in(low: usize) -> usize {
 /// The largest block that is a span; larger ones have a region of their own.
 pub(super) const LARGEST_SPAN: usize = 16 << 20;
 
+/// By class. Threads that free for others change it, so nothing that all read stands beside it.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Came([AtomicU32; MOST]);
+
 /// The shared part of a heap.
 #[derive(Debug)]
 pub(super) struct Central {
@@ -62,7 +67,7 @@ pub(super) struct Central {
     /// How often memory was called for, see [`Central::call`].
     calls: AtomicU32,
     /// How often, by class, a first block of a slab came back from another thread than its owner.
-    pub(super) came: [AtomicU32; MOST],
+    came: Came,
 }
 
 // SAFETY: `next` is used under the lock of all heaps, the rest is locked or atomic.
@@ -127,8 +132,18 @@ impl Central {
             guard: Lock::new(Guard::NEW),
             peak: AtomicUsize::new(0),
             calls: AtomicU32::new(0),
-            came: [const { AtomicU32::new(0) }; MOST],
+            came: Came([const { AtomicU32::new(0) }; MOST]),
         }
+    }
+
+    /// To some slab of a class, of whichever thread, blocks came back from another: told after their bits are set.
+    pub(super) fn tell_of(&self, class: usize) {
+        self.came.0[class].fetch_add(1, Ordering::Release);
+    }
+
+    /// How often that was told. What was told before is seen by who looks for bits after this.
+    pub(super) fn told_of(&self, class: usize) -> u32 {
+        self.came.0[class].load(Ordering::Acquire)
     }
 
     pub(super) fn lock(&self) -> LockGuard<'_, State> {

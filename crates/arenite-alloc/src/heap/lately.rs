@@ -25,7 +25,7 @@ impl Lately {
         self.next.set(next + 1);
     }
 
-    /// The newest that is free still; what else is met is forgotten.
+    /// The newest that is free still and has its memory; what else is met is forgotten.
     pub(super) fn take(&self, is_free: impl Fn(usize) -> bool) -> Option<usize> {
         loop {
             let newest = (self.next.get() + MOST - 1) % MOST;

@@ -138,9 +138,11 @@ impl Recent {
         self.room_in_all.set(self.room_in_all.get() + room * size - before * size);
     }
 
-    /// None waited when one of a class was asked for, and its slab had none.
+    /// One of a class was asked for that has a row, where none waits and its slab has none.
     pub(super) fn miss(&self, class: usize) {
-        self.rooms.short[class].set(true);
+        if self.room(class) > 0 && self.count(class) == 0 {
+            self.rooms.short[class].set(true);
+        }
     }
 
     /// Makes room for twice as many blocks of a class that has none left, where there were too few of it since it got that room: then as
@@ -162,6 +164,7 @@ impl Recent {
             debug_assert_eq!(self.count(class), 0, "they would lie behind the end");
             let size = size_of(class);
             self.set_room(class, size, blocks(size, FIRST));
+            self.rooms.short[class].set(false);
         }
     }
 
@@ -231,6 +234,10 @@ mod tests {
             let mut room = first;
             while room < most {
                 recent.miss(class);
+                assert!(!recent.widen(class, size), "some waited");
+                recent.pop_oldest(class, room, |_| {});
+                recent.miss(class);
+                assert_eq!(fill(), room);
                 assert!(recent.widen(class, size) && !recent.widen(class, size));
                 let wider = recent.room(class);
                 assert_eq!((wider, fill()), ((2 * room).min(most), wider - room));

@@ -22,7 +22,7 @@ pub(super) struct Remote(AtomicU64);
 pub(super) struct Pushed {
     /// Those that were there before: given back twice.
     pub(super) twice: u64,
-    /// Whether no other had come back since the owner took all: it is to be told.
+    /// Whether nobody had told of any since the owner took all: it is to be told.
     pub(super) first: bool,
 }
 
@@ -139,6 +139,35 @@ mod loom_models {
             let mut expected = given.concat();
             expected.sort_unstable();
             assert_eq!(all, expected);
+        });
+    }
+
+    /// An owner that looks only where it was told that a first block came back misses none in the end.
+    #[test]
+    fn loom_who_is_told_of_the_first_block_finds_all() {
+        loom::model(|| {
+            let shared = Arc::new((Remote(AtomicU64::new(0)), [AtomicU64::new(0)], AtomicU64::new(0)));
+            let threads = [0, 1].map(|block| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    if push_one(&shared.0, &shared.1, block).first {
+                        shared.2.fetch_add(1, Ordering::Release);
+                    }
+                })
+            });
+            let (mut all, mut seen) = (Vec::new(), 0);
+            let mut look = || {
+                let told = shared.2.load(Ordering::Acquire);
+                if told != seen {
+                    seen = told;
+                    taken(&shared.0, &shared.1, &mut all);
+                }
+            };
+            look();
+            threads.map(|thread| thread.join().unwrap());
+            look();
+            all.sort_unstable();
+            assert_eq!(all, [0, 1]);
         });
     }
 

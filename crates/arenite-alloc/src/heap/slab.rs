@@ -179,11 +179,13 @@ impl Slab {
         shape
     }
 
-    /// Whether it was a slab of such blocks before it was given back. A span has as its class one of smaller blocks.
+    /// Whether it was a slab of such blocks before it was given back; whether it is wide follows from the class. A span is not told from
+    /// one that grew, and begins anew.
     pub(super) fn was(&self, units: usize, class: usize, block: usize) -> bool {
         usize::from(self.class.get()) == class
             && self.block.get() as usize == block
             && usize::from(self.units.get()) == units
+            && block != UNIT
     }
 
     /// Forgets the list: every block is free and none carved. No slot is dry.

@@ -12,6 +12,7 @@ use super::classes::MOST;
 use super::dry;
 use super::guarded::misused;
 use super::hardening::Misuse;
+use super::looking::Looking;
 use super::recent::{CLASSES, Recent, Top};
 use super::refill::{collect, collect_all, refill};
 use super::run::Run;
@@ -20,8 +21,6 @@ use super::slab_list::List;
 use core::cell::Cell;
 use core::ptr::NonNull;
 
-/// How many full slabs are looked at for blocks that came back, before a new slab is taken.
-const LOOKS: u32 = 8;
 /// After how many slabs that became empty and were kept the thread looks at the time.
 const LOOK: u32 = 16;
 /// How many units of empty slabs a thread keeps: 2 MiB.
@@ -37,15 +36,6 @@ static NOTHING: Nothing = Nothing(Slab::none());
 
 fn nothing() -> *const Slab {
     &raw const NOTHING.0
-}
-
-/// How far a thread has looked through the full slabs of a class for blocks that came back.
-#[derive(Debug)]
-struct Looking {
-    /// How often the heap had told of some when it began.
-    told: Cell<u32>,
-    /// How many slabs are to be looked at. One that becomes full meanwhile was looked at just then.
-    left: Cell<u32>,
 }
 
 /// The slabs of one thread. Its address is what marks a slab as its own, so it lies at a multiple of 4096.
@@ -409,15 +399,8 @@ impl ThreadHeap {
     /// at, none is.
     fn came_back(&self, class: usize) -> Option<*const Slab> {
         let (full, looking) = (&self.full[class], &self.looking[class]);
-        if looking.left.get() == 0 {
-            let told = self.central().told_of(class);
-            if looking.told.replace(told) == told {
-                return None;
-            }
-            looking.left.set(full.len());
-        }
-        for _ in 0..LOOKS.min(looking.left.get()) {
-            looking.left.set(looking.left.get() - 1);
+        for _ in 0..looking.looks(self.central().told_of(class), full.len()) {
+            looking.looked();
             // SAFETY: slabs in the list are this thread's.
             let slab = unsafe { full.first.get().as_ref() }?;
             full.remove(slab);
@@ -470,6 +453,7 @@ impl ThreadHeap {
                 }
             }
             self.no_empty(class);
+            self.looking[class].end();
         }
     }
 

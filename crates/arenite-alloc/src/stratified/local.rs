@@ -1,6 +1,6 @@
 //! The stratified pool of one thread.
 //!
-//! Rests on [`Shelves`] and any upstream. A buffer that is there is three loads and three stores away.
+//! Rests on [`Shelves`] and any upstream. A buffer that is there is three loads and two stores away.
 #![expect(unsafe_code, reason = "lends blocks of its upstream")]
 
 use super::buffer::{ALIGN, layout};

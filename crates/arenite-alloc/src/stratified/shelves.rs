@@ -261,3 +261,47 @@ impl Shelves {
         Counts { hits, misses: stack.misses.load(Relaxed), returns, free: stack.free() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shelf_knows_how_many_lie_on_it_and_when_they_are_too_many() {
+        let shelves = Shelves::default();
+        let bucket = SizeBucket::Huge;
+        let most = bucket.kept() as usize;
+        let mut buffers = vec![[0_u64; 32]; 4 * most];
+        let mut buffers = buffers.iter_mut().map(|buffer| NonNull::from(buffer).cast::<u8>());
+        let mut fill = |count: usize| {
+            // SAFETY: buffers of this test, each used once, on one thread.
+            buffers
+                .by_ref()
+                .take(count)
+                .map(|buffer| unsafe { shelves.push(bucket, buffer) })
+                .collect::<Vec<_>>()
+        };
+        let free = || usize::try_from(shelves.counts(bucket).free).unwrap();
+        assert!(fill(most).iter().all(|&too_many| !too_many));
+        assert_eq!((fill(1), free()), (vec![true], most + 1));
+        // SAFETY: one thread.
+        let half = unsafe { shelves.spill(bucket, bucket.kept() / 2) }.unwrap();
+        assert_eq!((half.count as usize, free()), (most / 2 + 1, most / 2));
+        assert_eq!(fill(most / 2 + 1).last(), Some(&true), "room as before");
+        // SAFETY: one thread.
+        while unsafe { shelves.pop(bucket) }.is_some() {}
+        assert_eq!(free(), 0);
+        // SAFETY: one thread; the chain was taken off above.
+        unsafe { shelves.refill(bucket, &half) };
+        assert_eq!(free(), most / 2 + 1);
+        assert_eq!((fill(most - free()), fill(1)), (vec![false; most / 2 - 1], vec![true]));
+        shelves.ask();
+        // SAFETY: one thread.
+        unsafe { shelves.spill(bucket, 0) }.unwrap();
+        assert_eq!((fill(1), free()), (vec![true], 1), "asked to keep nothing, also after a spill");
+        assert!(shelves.asked() && !shelves.asked());
+        assert_eq!((fill(most - 1), fill(1)), (vec![false; most - 1], vec![true]), "as at first");
+        let counts = shelves.counts(bucket);
+        assert_eq!((counts.hits as usize, counts.misses), (most + 1, 0));
+    }
+}
