@@ -2,7 +2,9 @@
 //!
 //! Rests on the standard vector, for contexts of more than four buffers. The first four stand in the context itself, so that
 //! a small one asks for no memory but its buffers'.
+#![expect(unsafe_code, reason = "makes layouts of sizes that were in one")]
 
+use super::analytics_context::ALIGN;
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
@@ -30,9 +32,12 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Entries {
     starts: [Cell<Option<NonNull<u8>>>; FIRST],
-    layouts: [Cell<Layout>; FIRST],
+    /// Their sizes: all are aligned as buffers are.
+    sizes: [Cell<usize>; FIRST],
     kinds: [Cell<Option<Kind>>; FIRST],
-    count: Cell<usize>,
+    /// How many of the first there were so far.
+    used: Cell<usize>,
+    /// The others, whose numbers begin at `FIRST`.
     more: RefCell<Vec<Option<Entry>>>,
 }
 
@@ -41,23 +46,25 @@ impl Entries {
     pub(super) const fn new() -> Self {
         Self {
             starts: [const { Cell::new(None) }; FIRST],
-            layouts: [const { Cell::new(Layout::new::<()>()) }; FIRST],
+            sizes: [const { Cell::new(0) }; FIRST],
             kinds: [const { Cell::new(None) }; FIRST],
-            count: Cell::new(0),
+            used: Cell::new(0),
             more: RefCell::new(Vec::new()),
         }
     }
 
     /// How many there were so far.
-    #[inline(always)]
-    pub(super) const fn count(&self) -> usize {
-        self.count.get()
+    pub(super) fn count(&self) -> usize {
+        self.used.get() + self.more.borrow().len()
     }
 
     #[inline(always)]
     fn first(&self, number: usize) -> Option<Entry> {
         let start = self.starts.get(number)?.get()?;
-        Some(Entry { start, layout: self.layouts.get(number)?.get(), kind: self.kinds.get(number)?.get() })
+        let size = self.sizes.get(number)?.get();
+        // SAFETY: a power of two, and the size of a layout with it, by `push`.
+        let layout = unsafe { Layout::from_size_align_unchecked(size, ALIGN) };
+        Some(Entry { start, layout, kind: self.kinds.get(number)?.get() })
     }
 
     /// Makes room for so many, if there is memory for it: it is a hint.
@@ -68,26 +75,26 @@ impl Entries {
     /// Remembers one; its number. `None`: there is no memory for the list.
     #[inline(always)]
     pub(super) fn push(&self, entry: Entry) -> Option<usize> {
-        let number = self.count.get();
-        match (self.starts.get(number), self.layouts.get(number), self.kinds.get(number)) {
-            (Some(start), Some(layout), Some(kind)) => {
+        let number = self.used.get();
+        match (self.starts.get(number), self.sizes.get(number), self.kinds.get(number)) {
+            (Some(start), Some(size), Some(kind)) if entry.layout.align() == ALIGN => {
                 start.set(Some(entry.start));
-                layout.set(entry.layout);
+                size.set(entry.layout.size());
                 kind.set(entry.kind);
+                self.used.set(number + 1);
+                Some(number)
             }
-            _ => self.push_more(entry)?,
+            _ => self.push_more(entry),
         }
-        self.count.set(number + 1);
-        Some(number)
     }
 
     #[cold]
     #[inline(never)]
-    fn push_more(&self, entry: Entry) -> Option<()> {
+    fn push_more(&self, entry: Entry) -> Option<usize> {
         let mut more = self.more.borrow_mut();
         more.try_reserve(1).ok()?;
         more.push(Some(entry));
-        Some(())
+        Some(FIRST + more.len() - 1)
     }
 
     pub(super) fn take(&self, number: usize) -> Option<Entry> {
@@ -102,14 +109,14 @@ impl Entries {
     /// Each buffer that was not taken back.
     #[inline(always)]
     pub(super) fn each(&self, mut visit: impl FnMut(&Entry)) {
-        let count = self.count.get();
-        for number in 0..count.min(FIRST) {
+        for number in 0..self.used.get().min(FIRST) {
             if let Some(entry) = self.first(number) {
                 visit(&entry);
             }
         }
-        if count > FIRST {
-            self.more.borrow().iter().flatten().for_each(visit);
+        let more = self.more.borrow();
+        if !more.is_empty() {
+            more.iter().flatten().for_each(visit);
         }
     }
 }

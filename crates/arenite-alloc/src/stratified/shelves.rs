@@ -302,6 +302,6 @@ mod tests {
         assert!(shelves.asked() && !shelves.asked());
         assert_eq!((fill(most - 1), fill(1)), (vec![false; most - 1], vec![true]), "as at first");
         let counts = shelves.counts(bucket);
-        assert_eq!((counts.hits as usize, counts.misses), (most + 1, 0));
+        assert_eq!((counts.hits, counts.misses), (most as u64 + 1, 0));
     }
 }
