@@ -161,10 +161,10 @@ fn r21_the_peak_of_a_context_is_seen_whatever_goes_first() {
     first.release();
     assert_eq!((inner.stats().current_bytes, inner.stats().peak_bytes), (50, 1050));
     assert_eq!((whole.stats().peak_bytes, whole.stats().allocation_count), (1100, 3));
-    drop(second);
+    assert_eq!(second.len(), 50);
     drop(inner);
     assert_eq!((whole.stats().current_bytes, whole.stats().peak_bytes), (0, 1100));
-    drop(whole.allocate(2000).unwrap());
+    assert_eq!(whole.allocate(2000).unwrap().len(), 2000);
     assert_eq!(
         (whole.stats().current_bytes, whole.stats().peak_bytes),
         (2000, 2000),

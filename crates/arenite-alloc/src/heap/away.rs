@@ -17,7 +17,7 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 
 /// At most so many bytes of other threads' blocks of a class are given back and not told of.
-const AWAY: usize = 16 << 10;
+const AWAY: u16 = 16 << 10;
 /// Bits of a word.
 const WORD: usize = 64;
 
@@ -116,8 +116,8 @@ impl ThreadHeap {
         let twice = |address| MisuseReport::of(Misuse::DoubleFree, address);
         let (number, shape) = header.block_at(first, block).map_err(wrong)?;
         match this.and_then(|this| this.away.get(shape.class())) {
-            Some(away) if shape.size() <= AWAY / 2 => {
-                let told = away.add(central, header, first, number, AWAY / shape.size()).map_err(twice)?;
+            Some(away) if shape.size() <= usize::from(AWAY / 2) => {
+                let told = away.add(central, header, first, number, shape.blocks_in(AWAY)).map_err(twice)?;
                 if let (true, Some(this)) = (told, this) {
                     this.listen();
                 }

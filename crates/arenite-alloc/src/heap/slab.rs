@@ -59,6 +59,12 @@ impl Shape {
         self.size as usize
     }
 
+    /// How many blocks are so many bytes, less than 64 KiB: no division, as every free of another thread's block asks.
+    #[inline]
+    pub(super) fn blocks_in(self, bytes: u16) -> usize {
+        ((u64::from(bytes) * u64::from(self.inverse)) >> 32) as usize
+    }
+
     /// Its size class.
     #[inline]
     pub(super) fn class(self) -> usize {
@@ -399,6 +405,9 @@ mod tests {
                 assert!(blocks >= 4 && units * UNIT % size * 16 <= units * UNIT, "{size}");
                 let shape = Shape::of(u32::try_from(size).unwrap(), u16::try_from(blocks).unwrap(), 7);
                 assert_eq!(shape.block_at(blocks * size), None, "behind the last");
+                for bytes in [0, 7, 8, 1023, 1024, 10_000, 16 << 10, u16::MAX - 1, u16::MAX] {
+                    assert_eq!(shape.blocks_in(bytes), usize::from(bytes) / size, "{size}");
+                }
                 for block in 0..blocks {
                     assert_eq!(shape.block_at(block * size), Some(block), "{size}");
                     for outside in [
