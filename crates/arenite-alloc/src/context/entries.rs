@@ -1,7 +1,7 @@
 //! What a context has taken.
 //!
-//! Rests on the standard vector, for contexts of more than four buffers. The first four stand in the context itself, so that
-//! a small one asks for no memory but its buffers'.
+//! Rests on the standard vector, for contexts of more than four buffers, and for those of types that are aligned higher than buffers are. The
+//! first four others stand in the context itself, so that a small one asks for no memory but its buffers'.
 #![expect(unsafe_code, reason = "makes layouts of sizes that were in one")]
 
 use super::analytics_context::ALIGN;

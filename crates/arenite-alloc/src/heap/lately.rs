@@ -26,14 +26,14 @@ impl Lately {
     }
 
     /// The newest that is free still and has its memory; what else is met is forgotten.
-    pub(super) fn take(&self, is_free: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(super) fn take(&self, is_ready: impl Fn(usize) -> bool) -> Option<usize> {
         loop {
             let newest = (self.next.get() + MOST - 1) % MOST;
             match self.units[newest].replace(0) {
                 0 => return None,
                 unit => {
                     self.next.set(newest);
-                    if is_free(unit.into()) {
+                    if is_ready(unit.into()) {
                         return Some(unit.into());
                     }
                 }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_that_is_free_comes_first_and_the_oldest_is_forgotten() {
+    fn the_newest_that_is_ready_comes_first_and_the_oldest_is_forgotten() {
         let lately = Lately { units: [const { Cell::new(0) }; MOST], next: Cell::new(0) };
         assert_eq!(lately.take(|_| true), None);
         (1..=MOST + 10).for_each(|unit| lately.push(unit));

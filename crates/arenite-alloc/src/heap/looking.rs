@@ -1,7 +1,7 @@
 //! Whether a thread looks at full slabs of a class for blocks that came back, and at how many.
 //!
 //! Rests on nothing but numbers. The heap counts how often some slab of a class, of whichever thread, was the first to get a block back; where
-//! that did not change since a thread looked at all of its slabs, none of them has any, and looking would fetch a cache line for
+//! that did not change since a thread looked at all of its slabs, none of them has any as a rule, and looking would fetch a cache line for
 //! each. Now and then some are looked at even so: a thread that is late tells of the class that a slab had before, and one that a `fork`
 //! left behind never tells.
 

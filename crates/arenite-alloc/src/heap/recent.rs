@@ -243,7 +243,9 @@ mod tests {
                 assert_eq!((wider, fill()), ((2 * room).min(most), wider - room));
                 room = wider;
             }
+            recent.pop_oldest(class, most, |_| {});
             recent.miss(class);
+            assert_eq!(fill(), most);
             assert!(!recent.widen(class, size), "never more");
             recent.pop_oldest(class, most, |_| {});
             let waiting: Vec<usize> = (0..80).filter(|&number| top.push(block(number))).collect();
@@ -261,7 +263,9 @@ mod tests {
         let held = sizes.map(|(_, size, _, most)| size * most).iter().sum::<usize>();
         assert_eq!(recent.room_in_all.get(), held);
         let size_of = |class| sizes.iter().find(|&&(it, ..)| it == class).map_or(8, |&(_, size, ..)| size);
+        recent.miss(5);
         recent.narrow(size_of);
+        assert!(!recent.widen(5, 4096), "it was short of what it had before");
         assert_eq!(sizes.map(|(class, ..)| recent.room(class)), sizes.map(|(_, _, first, _)| first));
         // what other classes have is not there
         recent.room_in_all.set(ROOM - 3 * (64 << 10));

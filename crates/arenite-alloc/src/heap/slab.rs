@@ -186,7 +186,7 @@ impl Slab {
     }
 
     /// Whether it was a slab of such blocks before it was given back; whether it is wide follows from the class. A span is not told from
-    /// one that grew, and begins anew.
+    /// one that grew, and begins anew, as does a slab of such large blocks.
     pub(super) fn was(&self, units: usize, class: usize, block: usize) -> bool {
         usize::from(self.class.get()) == class
             && self.block.get() as usize == block

@@ -396,7 +396,7 @@ impl ThreadHeap {
     }
 
     /// A slab among the full ones to which another thread has given blocks back. Where nobody told of any since all of them were looked
-    /// at, none is.
+    /// at, few are looked at, now and then: see [`Looking`].
     fn came_back(&self, class: usize) -> Option<*const Slab> {
         let (full, looking) = (&self.full[class], &self.looking[class]);
         for _ in 0..looking.looks(self.central().told_of(class), full.len()) {
