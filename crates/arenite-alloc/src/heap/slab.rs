@@ -397,6 +397,17 @@ mod tests {
     }
 
     #[test]
+    fn a_slab_is_told_from_others_that_its_unit_was_and_a_span_from_none() {
+        let (slab, start) = (Slab::none(), NonNull::<u8>::dangling());
+        assert!(!slab.was(1, 0, 8), "it was none yet");
+        slab.begin(start, 1, 39, 1024, true);
+        assert!(slab.was(1, 39, 1024) && !slab.was(1, 40, 1152) && !slab.was(2, 39, 1024));
+        slab.begin(start, 2, 0, UNIT, false);
+        slab.units.set(4);
+        assert!(!slab.was(4, 0, UNIT), "what is told of it is of two units");
+    }
+
+    #[test]
     fn a_block_is_found_by_its_offset_and_nothing_between_two_is_one() {
         for table in [SizeClasses::Fine, SizeClasses::Binary] {
             for size in (0..table.count()).map(|class| table.size_of(class)) {
