@@ -8,7 +8,8 @@ use crate::distance::Between;
 use crate::failure::Refused;
 use crate::stamp::{Reading, Stamp};
 use crate::tally;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Runs `body` with each of `handles` on a thread of its own. The reading has the mean of the threads' CPU times, the wall
@@ -18,9 +19,40 @@ pub(crate) fn round<H: Send>(
     turns: u64,
     body: impl Fn(&mut H, u64) -> Result<(), Refused> + Sync,
 ) -> Result<Reading, Refused> {
+    met(handles, |handle| body(handle, unmeasured(turns)), |handle| body(handle, turns))
+}
+
+/// How many turns a thread takes at once of the work that several do together.
+const PORTION: u64 = 8192;
+
+/// As [`round`], but the threads do `turns` each on average: who is faster does more, so that they end together, and the
+/// wall time tells what all of them did and not how long the slowest processor took.
+pub(crate) fn shared_round<H: Send>(
+    handles: Vec<H>,
+    turns: u64,
+    body: impl Fn(&mut H, u64) -> Result<(), Refused> + Sync,
+) -> Result<Reading, Refused> {
+    let taken = AtomicU64::new(0);
+    let all = turns * handles.len() as u64;
+    let portions = |handle: &mut H| loop {
+        let from = taken.fetch_add(PORTION, Ordering::Relaxed);
+        if from >= all {
+            return Ok(());
+        }
+        body(handle, PORTION.min(all - from))?;
+    };
+    met(handles, |handle| body(handle, unmeasured(turns)), portions)
+}
+
+/// One thread for each of `handles`; all do `warm`, meet, and do `work`, which is measured.
+fn met<H: Send>(
+    handles: Vec<H>,
+    warm: impl Fn(&mut H) -> Result<(), Refused> + Sync,
+    work: impl Fn(&mut H) -> Result<(), Refused> + Sync,
+) -> Result<Reading, Refused> {
     let count = handles.len();
-    let (ready, between, body) = (AtomicUsize::new(0), Between::default(), &body);
-    let (ready, between) = (&ready, &between);
+    let (ready, between) = (&AtomicUsize::new(0), &Between::default());
+    let (warm, work) = (&warm, &work);
     let parts: Vec<Result<Part, Refused>> = std::thread::scope(|scope| {
         let threads: Vec<_> = handles
             .into_iter()
@@ -28,11 +60,11 @@ pub(crate) fn round<H: Send>(
             .map(|(index, mut handle)| {
                 scope.spawn(move || {
                     let apart = if count == 2 { measure(between, index) } else { None };
-                    let warm = body(&mut handle, unmeasured(turns));
+                    let warmed = warm(&mut handle);
                     meet(ready, count);
-                    warm?;
+                    warmed?;
                     let before = Stamp::now();
-                    body(&mut handle, turns)?;
+                    work(&mut handle)?;
                     let reading = Reading { apart, ..before.elapsed() };
                     Ok(Part {
                         began: before.wall(),
@@ -49,6 +81,50 @@ pub(crate) fn round<H: Send>(
             .collect()
     });
     parts.into_iter().collect::<Result<Vec<Part>, Refused>>().map(|parts| together(&parts))
+}
+
+/// Runs `body` on one thread while another multiplies numbers: what one thread takes where as many processors are busy as in a
+/// round of two, so that the processors' clock is the same in both. A thread that waited in `pause` would leave this one more.
+pub(crate) fn beside<H: Send>(
+    mut handle: H,
+    turns: u64,
+    body: impl Fn(&mut H, u64) -> Result<(), Refused> + Sync,
+) -> Result<Reading, Refused> {
+    let (ready, over, body) = (&AtomicUsize::new(0), &AtomicBool::new(false), &body);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            meet(ready, 2);
+            let mut lanes = [1_u64, 2, 3, 4];
+            while !over.load(Ordering::Acquire) {
+                for _ in 0..100 {
+                    lanes = black_box(
+                        lanes.map(|lane| lane.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)),
+                    );
+                }
+            }
+        });
+        let worker = scope.spawn(move || {
+            let _over = Over(over);
+            let warm = body(&mut handle, unmeasured(turns));
+            meet(ready, 2);
+            warm?;
+            let before = Stamp::now();
+            body(&mut handle, turns)?;
+            Ok((before.elapsed(), tally::take()))
+        });
+        let (reading, work) = worker.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause))?;
+        tally::add(work);
+        Ok(reading)
+    })
+}
+
+/// Tells a spinning thread that it may end, however the other's work ended.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// What one thread did.

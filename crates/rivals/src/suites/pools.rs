@@ -15,7 +15,7 @@ use crate::heaps::{ForHeap, Heap, HeapBlocks, each};
 use crate::report::Row;
 use crate::stamp::Reading;
 use crate::tally;
-use crate::threads::round;
+use crate::threads::{beside, shared_round};
 use arenite_alloc::{
     AnalyticsContext, Budget, CacheOptimizedAllocator, LocalStratifiedPool, MemoryPool, StratifiedMemoryPool,
 };
@@ -128,7 +128,7 @@ impl Enter for Threads {
     fn heap<H: Heap>(&self) -> Option<Contestant<'static>> {
         let threads = self.0;
         Some(Contestant::reading(H::NAME, Side::Rival, move |turns| {
-            round((0..threads).map(|_| HeapBlocks::<H, 1024>::new()).collect(), turns, pairs)
+            shared_round((0..threads).map(|_| HeapBlocks::<H, 1024>::new()).collect(), turns, pairs)
         }))
     }
 }
@@ -138,12 +138,16 @@ fn stratified_by(bench: &Bench, case: &str, threads: usize) -> Result<Vec<Row>, 
     let pool = StratifiedMemoryPool::new("shared");
     let apart = [StratifiedMemoryPool::new("first"), StratifiedMemoryPool::new("second")];
     let mut own = vec![Contestant::reading("arenite", Side::Ours, |turns| {
-        round((0..threads).map(|_| Lender::<_, 1024>(&pool)).collect(), turns, pairs)
+        shared_round((0..threads).map(|_| Lender::<_, 1024>(&pool)).collect(), turns, pairs)
     })];
     if threads == 2 {
-        // what two threads that share nothing get here: twice one thread, at the clock that two busy cores run at
+        // two threads do twice this row where one does this variant once: with as many processors busy, at the same clock
+        own.push(Contestant::reading("one, beside other work", Side::Variant, |turns| {
+            beside(Lender::<_, 1024>(&pool), turns, pairs)
+        }));
+        // what two threads that share nothing get here
         own.push(Contestant::reading("a pool each", Side::Variant, |turns| {
-            round(apart.iter().map(Lender::<_, 1024>).collect(), turns, pairs)
+            shared_round(apart.iter().map(Lender::<_, 1024>).collect(), turns, pairs)
         }));
     }
     bench.compare(case, plan, with_heaps(own, Threads(threads)))
