@@ -203,7 +203,7 @@ fn rows(
     plan.metrics.iter().map(|metric| row(case, *metric, units, contestants, readings)).collect()
 }
 
-/// Of each rival the median of arenite's figure over its own, round by round. A machine whose clock changes during a case gives
+/// Of each rival and variant the median of arenite's figure over its own, round by round. A machine whose clock changes during a case gives
 /// two medians of different clocks; the two figures of one round mostly have the same.
 fn ratios(
     metric: Metric,
@@ -218,10 +218,10 @@ fn ratios(
         let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| metric.of(ours) / metric.of(theirs));
         Some((contestant.name.to_owned(), middle(ratios.collect())?))
     };
+    let of = |side| all().filter(move |(contestant, _)| contestant.side == side).map(&ratio);
     // all or none: rivals of one row are not put in order by two measures
-    let ratios: Option<_> =
-        all().filter(|(contestant, _)| contestant.side == Side::Rival).map(ratio).collect();
-    ratios.unwrap_or_default()
+    let rivals: Option<BTreeMap<_, _>> = of(Side::Rival).collect();
+    rivals.into_iter().flatten().chain(of(Side::Variant).flatten()).collect()
 }
 
 /// The median, of the greater of two in the middle, to a millionth, so that it survives being written and read; `None` where there is none,
@@ -303,11 +303,18 @@ mod tests {
             nanos.iter().map(|&n| Reading { cpu: Duration::from_nanos(n), ..Reading::default() }).collect()
         };
         let contestant = |name, side| Contestant::reading(name, side, |_| Ok(Reading::default()));
-        let contestants = [contestant("arenite", Side::Ours), contestant("peer", Side::Rival)];
+        let contestants = [
+            contestant("arenite", Side::Ours),
+            contestant("peer", Side::Rival),
+            contestant("otherwise", Side::Variant),
+        ];
         // the clock changes in the third round: the medians are of two clocks
-        let readings = [of(&[100, 100, 300, 300, 100]), of(&[200, 200, 600, 600, 600])];
-        assert_eq!(ratios(Metric::Cpu, &contestants, &readings), [("peer".to_owned(), 0.5)].into());
-        assert!(ratios(Metric::Cpu, &contestants, &[of(&[1]), of(&[0])]).is_empty());
+        let readings =
+            [of(&[100, 100, 300, 300, 100]), of(&[200, 200, 600, 600, 600]), of(&[50, 25, 75, 75, 25])];
+        let both = [("peer".to_owned(), 0.5), ("otherwise".to_owned(), 4.0)];
+        assert_eq!(ratios(Metric::Cpu, &contestants, &readings), both.into());
+        let of_variant = ratios(Metric::Cpu, &contestants, &[of(&[1]), of(&[0]), of(&[2])]);
+        assert_eq!(of_variant, [("otherwise".to_owned(), 0.5)].into());
         assert_eq!((middle(vec![]), middle(vec![3.0, 0.0004, 1.0])), (None, Some(1.0)));
         assert_eq!(middle(vec![0.000_4]), Some(0.000_4));
     }

@@ -34,7 +34,7 @@ pub struct Row {
     /// Figures of arenite in other set-ups.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, f64>,
-    /// Arenite's figure over each rival's within one round, in which they ran one after the other: the median of the rounds.
+    /// Arenite's figure over each rival's and each variant's within one round, in which they ran one after the other: the median of the rounds.
     /// Empty where rounds cannot be compared, or a figure is 0.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ratios: BTreeMap<String, f64>,

@@ -29,7 +29,10 @@ pub fn table(report: &Report) -> String {
             format!("**{}**{}", figure(row.ours), quartiles(row, OURS)),
         ];
         cells.extend(variants.iter().map(|name| {
-            row.variants.get(name).map_or("–".into(), |value| figure(*value) + &quartiles(row, name))
+            let ratio = row.ratios.get(name).map_or(String::new(), |&ratio| format!(" {}", times(ratio)));
+            row.variants
+                .get(name)
+                .map_or("–".into(), |value| figure(*value) + &quartiles(row, name) + &ratio)
         }));
         cells.push(row.ratio_to_best().map_or("–".into(), |ratio| format!("**{}**", times(ratio))));
         cells.extend(rivals.iter().map(|name| {
