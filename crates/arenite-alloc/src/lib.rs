@@ -4,6 +4,7 @@
 
 mod adaptor;
 mod arena;
+mod asked;
 mod budget;
 mod checked;
 mod containers;

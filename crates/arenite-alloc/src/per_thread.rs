@@ -5,6 +5,7 @@
 //! the part is the next thread's.
 #![expect(unsafe_code, reason = "follows pointers to values that live and to parts of theirs")]
 
+use crate::asked::try_boxed;
 use arenite_pages::{AtThreadExit, Lock};
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -44,16 +45,24 @@ struct Body<D: Divided> {
 #[derive(Debug)]
 struct Owned<P> {
     thread: u64,
-    part: NonNull<P>,
+    part: NonNull<[P; 1]>,
 }
 
 // SAFETY: as a box of it, but for being shared.
 unsafe impl<P: Send + Sync> Send for Owned<P> {}
 
+impl<P: Default> Owned<P> {
+    /// `None`: there is no memory for it.
+    fn new(thread: u64) -> Option<Self> {
+        Some(Self { thread, part: NonNull::from(Box::leak(try_boxed(P::default())?)) })
+    }
+}
+
 impl<P> Owned<P> {
     const fn part(&self) -> &P {
         // SAFETY: boxed until this goes; never lent exclusively.
-        unsafe { self.part.as_ref() }
+        let [part] = unsafe { self.part.as_ref() };
+        part
     }
 }
 
@@ -113,13 +122,13 @@ impl<D: Divided> PerThread<D> {
         &self.body().whole
     }
 
-    /// The calling thread's part.
+    /// The calling thread's part; `None`: it has none yet, and there is no memory for one.
     #[inline(always)]
-    pub(crate) fn part(&self) -> &D::Part {
+    pub(crate) fn part(&self) -> Option<&D::Part> {
         let (number, part) = PLACES_OF_THREAD.with(|places| places[place(self.number)].get());
         if number == self.number {
             // SAFETY: numbers are given once, so the part is this value's; parts live as long as their value.
-            unsafe { &*part.cast::<D::Part>() }
+            Some(unsafe { &*part.cast::<D::Part>() })
         } else {
             self.find()
         }
@@ -127,7 +136,7 @@ impl<D: Divided> PerThread<D> {
 
     #[cold]
     #[inline(never)]
-    fn find(&self) -> &D::Part {
+    fn find(&self) -> Option<&D::Part> {
         let thread = THREAD.with(|thread| {
             if thread.get() == 0 {
                 thread.set(number());
@@ -141,16 +150,20 @@ impl<D: Divided> PerThread<D> {
             .iter()
             .position(|owned| owned.thread == thread)
             .or_else(|| parts.iter().position(|owned| owned.thread == 0));
-        let at = at.unwrap_or_else(|| {
-            parts.push(Owned { thread, part: NonNull::from(Box::leak(Box::default())) });
-            parts.len() - 1
-        });
+        let at = match at {
+            Some(at) => at,
+            None => {
+                parts.try_reserve(1).ok()?;
+                parts.push(Owned::new(thread)?);
+                parts.len() - 1
+            }
+        };
         parts[at].thread = thread;
-        let part = parts[at].part;
+        let part = parts[at].part.cast::<D::Part>();
         PLACES_OF_THREAD
             .with(|places| places[place(self.number)].set((self.number, part.as_ptr().cast_const().cast())));
         // SAFETY: boxed, and the box goes with the value.
-        unsafe { part.as_ref() }
+        Some(unsafe { part.as_ref() })
     }
 
     /// Looks at the parts whose threads have ended. Until this returns, no thread comes to one: what looks may change it.
@@ -220,7 +233,7 @@ mod tests {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         for round in 0..1000 {
-                            let part = sums[round % sums.len()].part();
+                            let part = sums[round % sums.len()].part().unwrap();
                             part.store(part.load(Relaxed) + 1, Relaxed);
                         }
                     });
@@ -256,11 +269,11 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..200 {
                         let sum = PerThread::new(Sum);
-                        sum.part().store(1, Relaxed);
+                        sum.part().unwrap().store(1, Relaxed);
                         std::thread::scope(|inner| {
-                            inner.spawn(|| sum.part().store(1, Relaxed));
+                            inner.spawn(|| sum.part().unwrap().store(1, Relaxed));
                         });
-                        assert_eq!(sum.part().load(Relaxed), 1);
+                        assert_eq!(sum.part().unwrap().load(Relaxed), 1);
                     }
                 });
             }

@@ -65,6 +65,13 @@ fn contents(seed: usize) -> &'static [u8] {
 const SPARE: usize = 4096;
 
 impl Lent {
+    /// None yet, and room for so many without another allocation.
+    pub(crate) fn with_room(count: usize) -> Self {
+        // the contents are made by the first that asks
+        contents(0);
+        Self { blocks: Vec::with_capacity(count), seeds: 0 }
+    }
+
     /// Takes a block and fills it.
     ///
     /// # Errors

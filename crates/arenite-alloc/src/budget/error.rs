@@ -11,7 +11,7 @@ use core::fmt;
 pub struct BudgetError {
     /// The node whose limit would be passed.
     pub node: Label,
-    /// From the root to the node that asked, by their names.
+    /// From the root to the node that asked, by their names. Empty where there was no memory for it, as below.
     pub path: String,
     /// The bytes asked for.
     pub asked: usize,

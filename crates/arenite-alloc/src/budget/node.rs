@@ -5,6 +5,7 @@
 
 use super::guess::Place;
 use super::{BudgetError, Reservation};
+use crate::asked::{try_collect, try_push};
 use arenite_core::{Bytes, Label};
 use arenite_pages::Lock;
 use core::cell::Cell;
@@ -252,6 +253,7 @@ impl Budget {
         }
         RELIEVING.set(true);
         let _running = Relieving;
+        // none where there is no memory to remember whom was asked
         let mut asked: Vec<Relief> = Vec::new();
         // each is asked once; another node may refuse after one is relieved, and has others
         let new = |node: &Self, asked: &[Relief]| {
@@ -262,10 +264,13 @@ impl Budget {
             if lacking > 0 {
                 relief(lacking);
             }
-            asked.push(relief);
+            let remembered = try_push(&mut asked, relief);
             match self.take(bytes) {
                 Ok(()) => return Ok(()),
                 Err(node) => refused = node,
+            }
+            if !remembered {
+                break;
             }
         }
         Err(refused)
@@ -274,41 +279,66 @@ impl Budget {
     /// The reliefs of this node and of those below it, those that have the most first.
     fn reliefs(&self) -> Vec<Relief> {
         let mut found = Vec::new();
-        self.down(|node, _| found.extend(node.0.reliefs.lock().iter().cloned()));
+        self.down(|node, _| {
+            let reliefs = node.0.reliefs.lock();
+            if found.try_reserve(reliefs.len()).is_ok() {
+                found.extend(reliefs.iter().cloned());
+            }
+        });
         found
     }
 
-    /// This node and those below it, parents first and the largest child next, with how deep each is.
+    /// This node and those below it, parents first and the largest child next, with how deep each is; as far as there is memory for the
+    /// lists that this takes.
     fn down(&self, mut visit: impl FnMut(&Self, usize)) {
-        let mut rest = vec![(self.clone(), 0)];
+        visit(self, 0);
+        let mut rest = Vec::new();
+        let below = |rest: &mut Vec<(Self, usize)>, node: &Self, depth: usize| {
+            let children = node.children_by_size();
+            if rest.try_reserve(children.len()).is_ok() {
+                rest.extend(children.into_iter().rev().map(|child| (child, depth)));
+            }
+        };
+        below(&mut rest, self, 1);
         while let Some((node, depth)) = rest.pop() {
             visit(&node, depth);
-            rest.extend(node.children_by_size().into_iter().rev().map(|child| (child, depth + 1)));
+            below(&mut rest, &node, depth + 1);
         }
     }
 
     fn children_by_size(&self) -> Vec<Self> {
-        let mut children: Vec<Self> =
-            self.0.children.lock().iter().filter_map(Weak::upgrade).map(Self).collect();
-        children.sort_by_key(|child| core::cmp::Reverse(child.used()));
+        let mut children = try_collect(self.0.children.lock().iter().filter_map(Weak::upgrade).map(Self));
+        // in place: a stable sort asks for memory
+        children.sort_unstable_by_key(|child| core::cmp::Reverse(child.used()));
         children
     }
 
     #[cold]
     fn explain(&self, node: &Self, asked: usize) -> BudgetError {
-        let mut names: Vec<Label> = self.up().map(|node| node.label).collect();
-        names.reverse();
-        let names: Vec<&str> = names.iter().map(Label::as_str).collect();
         let children = node.children_by_size();
         let largest = children.iter().take(5).map(|child| (child.label(), child.used()));
         BudgetError {
             node: node.label(),
-            path: names.join("/"),
+            path: self.path(),
             asked,
             used: node.used(),
             limit: node.limit(),
-            largest: largest.filter(|&(_, used)| used > 0).collect(),
+            largest: try_collect(largest.filter(|&(_, used)| used > 0)),
         }
+    }
+
+    /// The names from the root to here; none where there is no memory for them.
+    fn path(&self) -> String {
+        let mut path = String::new();
+        let names = try_collect(self.up().map(|node| node.label));
+        let len = names.iter().map(|name| name.as_str().len() + 1).sum();
+        if path.try_reserve(len).is_ok() {
+            for (number, name) in names.iter().rev().enumerate() {
+                path.push_str(if number == 0 { "" } else { "/" });
+                path.push_str(name.as_str());
+            }
+        }
+        path
     }
 
     /// Gives charged bytes back. More than were charged is a mistake of the caller's, which leaves the node at nothing.
@@ -340,13 +370,13 @@ impl Budget {
         Ok(Reservation::of(self.clone(), bytes))
     }
 
-    /// This node's figures and those of all below it, parents first.
+    /// This node's figures and those of all below it, parents first; fewer where there is no memory for all.
     #[must_use]
     pub fn stats(&self) -> Vec<BudgetStats> {
         let mut all = Vec::new();
         self.down(|node, depth| {
             let (label, used, peak, limit) = (node.label(), node.used(), node.peak(), node.limit());
-            all.push(BudgetStats { label, used, peak, limit, depth });
+            try_push(&mut all, BudgetStats { label, used, peak, limit, depth });
         });
         all
     }

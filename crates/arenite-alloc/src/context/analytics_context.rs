@@ -10,7 +10,7 @@ use crate::sweep;
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
 use arenite_pages::Scalar;
 use core::alloc::Layout;
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use std::sync::OnceLock;
@@ -47,10 +47,6 @@ pub struct AnalyticsContext<'p> {
     pool: &'p StratifiedMemoryPool,
     parent: Option<&'p AnalyticsContext<'p>>,
     entries: Entries,
-    /// Buffers that were taken before they were asked for.
-    ready: RefCell<Vec<(NonNull<u8>, Layout)>>,
-    /// How many those are.
-    prepared: Cell<usize>,
     current: Cell<usize>,
     /// As far as it was looked at, which is before `current` falls.
     peak: Cell<usize>,
@@ -109,8 +105,6 @@ impl<'p> AnalyticsContext<'p> {
             pool,
             parent,
             entries: Entries::new(),
-            ready: RefCell::new(Vec::new()),
-            prepared: Cell::new(0),
             current: Cell::new(0),
             peak: Cell::new(0),
             inner: Cell::new(0),
@@ -187,7 +181,7 @@ impl<'p> AnalyticsContext<'p> {
     /// Where nothing lies ready, one that the calling thread has on its shelf: what most calls are.
     #[inline(always)]
     fn take(&self, layout: Layout, kind: Option<Kind>) -> Result<(NonNull<u8>, usize), AllocError> {
-        let kept = if self.prepared.get() == 0 { self.pool.take_kept(layout) } else { None };
+        let kept = if self.entries.any_ready() { None } else { self.pool.take_kept(layout) };
         match kept {
             Some(start) => self.enter(start, layout, kind),
             None => self.take_slowly(layout, kind),
@@ -197,12 +191,12 @@ impl<'p> AnalyticsContext<'p> {
     #[cold]
     #[inline(never)]
     fn take_slowly(&self, layout: Layout, kind: Option<Kind>) -> Result<(NonNull<u8>, usize), AllocError> {
-        let start = match self.take_ready(layout) {
-            Some(start) => start,
-            None => {
-                Resource::allocate(self.pool, layout).map_err(|error| self.refused(error, layout))?.cast()
-            }
-        };
+        if let Some(ready) = self.entries.ask(layout, kind) {
+            self.note(layout.size(), kind.is_some());
+            return Ok(ready);
+        }
+        let start =
+            Resource::allocate(self.pool, layout).map_err(|error| self.refused(error, layout))?.cast();
         self.enter(start, layout, kind)
     }
 
@@ -217,11 +211,17 @@ impl<'p> AnalyticsContext<'p> {
         let Some(number) = self.entries.push(Entry { start, layout, kind }) else {
             return Err(self.unlisted(start, layout));
         };
-        self.count(layout.size(), kind.is_some());
-        if let Some(parent) = self.parent {
-            parent.count_inner(layout.size(), kind.is_some());
-        }
+        self.note(layout.size(), kind.is_some());
         Ok((start, number))
+    }
+
+    /// Counts a buffer here and in the contexts around this one.
+    #[inline(always)]
+    fn note(&self, bytes: usize, typed: bool) {
+        self.count(bytes, typed);
+        if let Some(parent) = self.parent {
+            parent.count_inner(bytes, typed);
+        }
     }
 
     /// There is no memory to remember a buffer in.
@@ -255,26 +255,12 @@ impl<'p> AnalyticsContext<'p> {
         AllocError { size: layout.size(), align: layout.align(), label: self.label, ..error }
     }
 
-    /// A buffer of that size that is there already.
-    #[inline]
-    fn take_ready(&self, layout: Layout) -> Option<NonNull<u8>> {
-        if self.prepared.get() == 0 {
-            return None;
-        }
-        let mut ready = self.ready.borrow_mut();
-        let at = ready.iter().position(|&(_, has)| has == layout)?;
-        self.prepared.set(self.prepared.get() - 1);
-        Some(ready.swap_remove(at).0)
-    }
-
     /// Takes a buffer for later.
     pub(super) fn prepare(&self, size: usize) -> Result<(), AllocError> {
         let layout = self.layout::<u8>(size)?;
         let start =
             Resource::allocate(self.pool, layout).map_err(|error| self.refused(error, layout))?.cast();
-        self.ready.borrow_mut().push((start, layout));
-        self.prepared.set(self.prepared.get() + 1);
-        Ok(())
+        self.entries.prepare(start, layout).ok_or_else(|| self.unlisted(start, layout))
     }
 
     pub(super) fn expect(&self, count: usize) {
@@ -284,7 +270,7 @@ impl<'p> AnalyticsContext<'p> {
     /// How many bytes lie ready that nobody asked for yet.
     #[must_use]
     pub fn prepared_bytes(&self) -> usize {
-        self.ready.borrow().iter().map(|(_, layout)| layout.size()).sum()
+        self.entries.ready_bytes()
     }
 
     pub(super) fn release(&self, number: usize) {
@@ -356,14 +342,10 @@ impl Drop for AnalyticsContext<'_> {
             parent.gave(self.current.get());
         }
         let back = self.pool.returning();
-        self.entries.each(|entry| {
+        self.entries.give(|start, layout| {
             // SAFETY: came from the pool with this layout; slices borrow the context, which goes. `back` was made in this call, in which
             // the thread does not begin to end.
-            unsafe { back.give(entry.start, entry.layout) };
-        });
-        for &(start, layout) in self.ready.get_mut().iter() {
-            // SAFETY: as above; nobody asked for it.
             unsafe { back.give(start, layout) };
-        }
+        });
     }
 }

@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "makes layouts of sizes that were in one")]
 
 use super::analytics_context::ALIGN;
+use crate::asked::try_push;
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
@@ -25,6 +26,15 @@ pub(super) struct Entry {
     pub(super) kind: Option<Kind>,
 }
 
+/// What a number of the list stands for.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Asked(Entry),
+    /// Taken before it was asked for.
+    Ready(NonNull<u8>, Layout),
+    Gone,
+}
+
 /// Buffers by number; a number is never used twice.
 ///
 /// What the first ones are stands in arrays, field by field: an entry that is made elsewhere and copied in whole waits until its parts,
@@ -38,7 +48,9 @@ pub(super) struct Entries {
     /// How many of the first there were so far.
     used: Cell<usize>,
     /// The others, whose numbers begin at `FIRST`.
-    more: RefCell<Vec<Option<Entry>>>,
+    more: RefCell<Vec<Place>>,
+    /// How many of those lie ready.
+    ready: Cell<usize>,
 }
 
 impl Entries {
@@ -50,12 +62,44 @@ impl Entries {
             kinds: [const { Cell::new(None) }; FIRST],
             used: Cell::new(0),
             more: RefCell::new(Vec::new()),
+            ready: Cell::new(0),
         }
     }
 
-    /// How many there were so far.
+    /// How many were asked for so far.
     pub(super) fn count(&self) -> usize {
-        self.used.get() + self.more.borrow().len()
+        self.used.get() + self.more.borrow().len() - self.ready.get()
+    }
+
+    /// Whether any lies ready.
+    #[inline(always)]
+    pub(super) const fn any_ready(&self) -> bool {
+        self.ready.get() > 0
+    }
+
+    /// The bytes that lie ready.
+    pub(super) fn ready_bytes(&self) -> usize {
+        let bytes = |place: &Place| if let Place::Ready(_, layout) = place { layout.size() } else { 0 };
+        self.more.borrow().iter().map(bytes).sum()
+    }
+
+    /// Keeps one for later. `None`: there is no memory for the list.
+    pub(super) fn prepare(&self, start: NonNull<u8>, layout: Layout) -> Option<()> {
+        let mut more = self.more.borrow_mut();
+        try_push(&mut more, Place::Ready(start, layout)).then(|| self.ready.set(self.ready.get() + 1))
+    }
+
+    /// One of that layout that lies ready; it is asked for then. With its number.
+    pub(super) fn ask(&self, layout: Layout, kind: Option<Kind>) -> Option<(NonNull<u8>, usize)> {
+        let mut more = self.more.borrow_mut();
+        let mut at = more.iter_mut().enumerate();
+        let (number, place, start) = at.find_map(|(number, place)| match *place {
+            Place::Ready(start, has) if has == layout => Some((number, place, start)),
+            _ => None,
+        })?;
+        *place = Place::Asked(Entry { start, layout, kind });
+        self.ready.set(self.ready.get() - 1);
+        Some((start, FIRST + number))
     }
 
     #[inline(always)]
@@ -92,31 +136,56 @@ impl Entries {
     #[inline(never)]
     fn push_more(&self, entry: Entry) -> Option<usize> {
         let mut more = self.more.borrow_mut();
-        more.try_reserve(1).ok()?;
-        more.push(Some(entry));
-        Some(FIRST + more.len() - 1)
+        try_push(&mut more, Place::Asked(entry)).then(|| FIRST + more.len() - 1)
     }
 
+    /// Forgets one that was asked for.
     pub(super) fn take(&self, number: usize) -> Option<Entry> {
         let Some(start) = self.starts.get(number) else {
-            return self.more.borrow_mut().get_mut(number - FIRST)?.take();
+            let mut more = self.more.borrow_mut();
+            let place = more.get_mut(number - FIRST)?;
+            let Place::Asked(entry) = *place else { return None };
+            *place = Place::Gone;
+            return Some(entry);
         };
         let entry = self.first(number);
         start.set(None);
         entry
     }
 
-    /// Each buffer that was not taken back.
-    #[inline(always)]
+    /// Each buffer that was asked for and not taken back.
     pub(super) fn each(&self, mut visit: impl FnMut(&Entry)) {
-        for number in 0..self.used.get().min(FIRST) {
-            if let Some(entry) = self.first(number) {
-                visit(&entry);
+        (0..FIRST).filter_map(|number| self.first(number)).for_each(|entry| visit(&entry));
+        for place in self.more.borrow().iter() {
+            if let Place::Asked(entry) = place {
+                visit(entry);
             }
         }
-        let more = self.more.borrow();
-        if !more.is_empty() {
-            more.iter().flatten().for_each(visit);
+    }
+
+    /// Each buffer that is there, asked for or ready, as it was taken of the pool. They are the caller's.
+    #[inline(always)]
+    pub(super) fn give(&mut self, mut back: impl FnMut(NonNull<u8>, Layout)) {
+        for number in 0..self.used.get().min(FIRST) {
+            if let Some(entry) = self.first(number) {
+                back(entry.start, entry.layout);
+            }
+        }
+        if !self.more.get_mut().is_empty() {
+            self.give_more(&mut back);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_more(&mut self, back: &mut dyn FnMut(NonNull<u8>, Layout)) {
+        for place in core::mem::take(self.more.get_mut()) {
+            match place {
+                Place::Asked(Entry { start, layout, .. }) | Place::Ready(start, layout) => {
+                    back(start, layout)
+                }
+                Place::Gone => {}
+            }
         }
     }
 }

@@ -5,7 +5,8 @@
 use arenite_core::AllocError;
 use core::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 
 /// A buffer that could not be made, or brought back. Nothing that was in one is lost.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub enum SpillError {
     /// The file could not be made, written or read.
     File {
         /// The folder that it is in.
-        folder: PathBuf,
+        folder: Arc<Path>,
         /// What the operating system said.
         source: io::Error,
     },

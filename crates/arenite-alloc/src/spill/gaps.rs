@@ -1,51 +1,58 @@
 //! Which parts of a file are free.
 //!
-//! Rests on a sorted map. First fit, joined with neighbours: a file has few buffers, and they are large.
+//! Rests on a sorted list, which has room for each gap that the places taken can leave: giving one back asks for no memory. First fit,
+//! joined with neighbours: a file has few buffers, and they are large.
 
-use std::collections::BTreeMap;
-
-/// The free parts below the end, by their place.
+/// The free parts below the end: where each begins, and how long it is, by their places.
 #[derive(Debug, Default)]
 pub(super) struct Gaps {
-    free: BTreeMap<u64, u64>,
+    free: Vec<(u64, u64)>,
     end: u64,
+    /// How many places are taken; there are never more gaps, as the last place has none behind it.
+    taken: usize,
 }
 
 impl Gaps {
-    /// A place for `len` bytes.
-    pub(super) fn take(&mut self, len: u64) -> u64 {
-        let found = self.free.iter().find(|&(_, &has)| has >= len).map(|(&at, &has)| (at, has));
-        match found {
-            Some((at, has)) => {
-                self.free.remove(&at);
-                if has > len {
-                    self.free.insert(at + len, has - len);
-                }
-                at
-            }
-            None => {
-                let at = self.end;
-                self.end += len;
-                at
-            }
+    /// A place for `len` bytes. `None`: there is no memory for the list.
+    pub(super) fn take(&mut self, len: u64) -> Option<u64> {
+        let most = self.taken + 1;
+        self.free.try_reserve(most.saturating_sub(self.free.len())).ok()?;
+        self.taken = most;
+        let Some(found) = self.free.iter().position(|&(_, has)| has >= len) else {
+            let at = self.end;
+            self.end += len;
+            return Some(at);
+        };
+        let (at, has) = self.free[found];
+        if has > len {
+            self.free[found] = (at + len, has - len);
+        } else {
+            self.free.remove(found);
         }
+        Some(at)
     }
 
     /// Takes a place back.
     pub(super) fn give(&mut self, mut at: u64, mut len: u64) {
-        if let Some((&before, &has)) = self.free.range(..at).next_back()
+        self.taken -= 1;
+        let mut behind = self.free.partition_point(|&(begins, _)| begins < at);
+        if let Some(&(before, has)) = behind.checked_sub(1).and_then(|before| self.free.get(before))
             && before + has == at
         {
-            self.free.remove(&before);
+            behind -= 1;
+            self.free.remove(behind);
             (at, len) = (before, len + has);
         }
-        if let Some(has) = self.free.remove(&(at + len)) {
+        if let Some(&(begins, has)) = self.free.get(behind)
+            && begins == at + len
+        {
+            self.free.remove(behind);
             len += has;
         }
         if at + len == self.end {
             self.end = at;
         } else if len > 0 {
-            self.free.insert(at, len);
+            self.free.insert(behind, (at, len));
         }
     }
 
@@ -67,12 +74,14 @@ mod tests {
             let number = random >> 33;
             if number % 3 < 2 && live.len() < 50 {
                 let len = 1 + number % 1000;
-                let at = gaps.take(len);
+                let at = gaps.take(len).unwrap();
                 assert!(live.iter().all(|&(other, has)| at + len <= other || other + has <= at));
                 live.push((at, len));
             } else if !live.is_empty() {
+                let room = gaps.free.capacity();
                 let (at, len) = live.swap_remove(usize::try_from(number).unwrap() % live.len());
                 gaps.give(at, len);
+                assert_eq!(gaps.free.capacity(), room, "giving asks for no memory");
             }
             assert!(live.iter().all(|&(at, len)| at + len <= gaps.end()));
         }

@@ -10,13 +10,13 @@ use crate::Heap;
 use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim};
 use arenite_pages::Scalar;
 use core::alloc::Layout;
-use core::fmt;
+use core::fmt::{self, Write as _};
 use core::ptr::NonNull;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where every buffer begins: a multiple of this.
 const ALIGN: usize = 64;
@@ -47,7 +47,7 @@ const ALIGN: usize = 64;
 /// ```
 pub struct Spill<R: Resource = Heap> {
     upstream: R,
-    folder: PathBuf,
+    folder: Arc<Path>,
     limit: usize,
     label: Label,
     inner: Mutex<Inner>,
@@ -119,7 +119,7 @@ impl<R: Resource> Spill<R> {
         };
         Self {
             upstream,
-            folder: std::env::temp_dir(),
+            folder: std::env::temp_dir().into(),
             limit: usize::MAX,
             label: name.into(),
             inner: Mutex::new(inner),
@@ -129,7 +129,7 @@ impl<R: Resource> Spill<R> {
     /// The same with its file in `folder`.
     #[must_use]
     pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = folder.into();
+        self.folder = folder.into().into();
         self
     }
 
@@ -160,6 +160,13 @@ impl<R: Resource> Spill<R> {
         unsafe { block.write_bytes(0, layout.size()) };
         let mut inner = self.inner();
         inner.coming -= layout.size();
+        if !inner.expect_one() {
+            drop(inner);
+            // SAFETY: taken above, and no buffer's.
+            unsafe { self.unroom(block, layout) };
+            let cause = AllocCause::Exhausted { errno: 0 };
+            return Err(SpillError::Memory(AllocError::new(cause, layout, self.figures(), self.label)));
+        }
         let used = inner.next_tick();
         let slot = Some(Slot { layout, block: Some(block), copy: None, used, pins: 0 });
         let number = match inner.vacant.pop() {
@@ -283,7 +290,7 @@ impl<R: Resource> Spill<R> {
             (slot.pins == 0 && slot.block.is_some()).then_some((slot.used, number))
         });
         let Some((_, number)) = coldest.min() else { return Ok(false) };
-        let failed = |source| SpillError::File { folder: self.folder.clone(), source };
+        let failed = |source| SpillError::File { folder: Arc::clone(&self.folder), source };
         if inner.file.is_none() {
             inner.file = Some(unnamed(&self.folder).map_err(failed)?);
         }
@@ -292,7 +299,7 @@ impl<R: Resource> Spill<R> {
         let Some(start) = *block else { return Ok(false) };
         let (size, len) = (layout.size(), layout.size() as u64);
         if copy.is_none() {
-            let at = gaps.take(len);
+            let at = gaps.take(len).ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
             // SAFETY: a live block of that size, which nobody has pinned; the lock is held.
             let bytes = unsafe { core::slice::from_raw_parts(start.as_ptr(), size) };
             if let Err(source) = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes)) {
@@ -368,7 +375,7 @@ impl<R: Resource> Spill<R> {
             // SAFETY: taken above, and not the buffer's.
             unsafe { self.unroom(start, layout) };
         }
-        done.map_err(|source| SpillError::File { folder: self.folder.clone(), source })
+        done.map_err(|source| SpillError::File { folder: Arc::clone(&self.folder), source })
     }
 
     pub(super) fn unpin(&self, number: usize) {
@@ -408,6 +415,12 @@ impl<R: Resource> Spill<R> {
 }
 
 impl Inner {
+    /// Room in the lists for one buffer more, also for when it goes.
+    fn expect_one(&mut self) -> bool {
+        let most = self.slots.len() + 1;
+        self.slots.try_reserve(1).is_ok() && self.vacant.try_reserve(most - self.vacant.len()).is_ok()
+    }
+
     const fn next_tick(&mut self) -> u64 {
         self.tick += 1;
         self.tick
@@ -427,7 +440,15 @@ impl Inner {
 fn unnamed(folder: &Path) -> io::Result<File> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let path = folder.join(format!(".arenite-spill-{}-{number}", std::process::id()));
+    let (before, process) = (".arenite-spill-", std::process::id());
+    // two numbers have at most thirty digits and a dash
+    let (mut name, mut path) = (String::new(), PathBuf::new());
+    let none = |_| io::Error::from(io::ErrorKind::OutOfMemory);
+    name.try_reserve(before.len() + 31).map_err(none)?;
+    path.try_reserve(folder.as_os_str().len() + before.len() + 32).map_err(none)?;
+    write!(name, "{before}{process}-{number}").map_err(io::Error::other)?;
+    path.push(folder);
+    path.push(name);
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
     fs::remove_file(&path)?;
     Ok(file)

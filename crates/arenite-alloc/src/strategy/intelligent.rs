@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait to one of three")]
 
 use super::{AllocationStrategy, CacheAwareStrategy};
+use crate::asked::try_boxed;
 use crate::checked::{Checked, System};
 use crate::fit::{MemoryPool, SharedMemoryPool};
 use crate::stratified::StratifiedMemoryPool;
@@ -66,8 +67,10 @@ struct Router {
 
 #[derive(Debug)]
 enum Large {
-    Range(Box<SharedMemoryPool>),
+    Range(Box<[SharedMemoryPool; 1]>),
     Local(NumaAllocator),
+    /// There was no memory for the range's own lists.
+    Middle,
 }
 
 impl Thresholds {
@@ -95,13 +98,14 @@ impl Router {
                 // a system that places nothing has one place for all
                 _ => {
                     let pool = MemoryPool::new(RANGE.0).with_alignment(64).labelled("large");
-                    Large::Range(Box::new(SharedMemoryPool::new(pool)))
+                    try_boxed(SharedMemoryPool::new(pool)).map_or(Large::Middle, Large::Range)
                 }
             }
         });
         match made {
-            Large::Range(pool) => &**pool,
+            Large::Range(pool) => &pool[0],
             Large::Local(local) => local,
+            Large::Middle => &self.middle,
         }
     }
 
@@ -129,7 +133,10 @@ unsafe impl Resource for Router {
     }
 
     fn state(&self) -> ResourceState {
-        let large = self.large.get().map_or_else(ResourceState::default, |_| self.large().state());
+        let large = match self.large.get() {
+            Some(Large::Range(_) | Large::Local(_)) => self.large().state(),
+            Some(Large::Middle) | None => ResourceState::default(),
+        };
         let all = [self.small.state(), self.middle.state(), large];
         let sum = |of: fn(&ResourceState) -> usize| all.iter().map(of).sum();
         ResourceState {
@@ -147,7 +154,8 @@ impl Trim for Router {
     fn trim(&self, target_held: usize) -> usize {
         let others = self.state().held - self.small.state().held;
         let mut gone = self.small.trim(target_held.saturating_sub(others));
-        if let Some(Large::Range(pool)) = self.large.get() {
+        if let Some(Large::Range(range)) = self.large.get() {
+            let [pool] = &**range;
             let others = self.state().held - pool.state().held;
             gone += pool.trim(target_held.saturating_sub(others));
         }

@@ -13,7 +13,7 @@ use crate::Heap;
 use crate::per_thread::{Divided, PerThread};
 use crate::tally::Tally;
 use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
-use arenite_pages::Lock;
+use arenite_pages::{Lock, LockGuard};
 use core::alloc::Layout;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -27,6 +27,9 @@ struct Depot<R> {
     direct: Tally,
     direct_calls: AtomicU64,
     peak: AtomicUsize,
+    /// The shelves of threads for which there is no memory to have their own; under the lock, one at a time.
+    common: Shelves,
+    of_common: Lock<()>,
     label: Label,
 }
 
@@ -109,6 +112,8 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
             direct: Tally::new(),
             direct_calls: AtomicU64::new(0),
             peak: AtomicUsize::new(0),
+            common: Shelves::default(),
+            of_common: Lock::new(()),
             label: name.into(),
         });
         Self { threads }
@@ -151,6 +156,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         let depot = self.depot();
         let direct = depot.direct_calls.load(Relaxed);
         let mut stats = StratifiedPoolStats { direct, free_bytes: depot.free_bytes(), ..Default::default() };
+        stats.add(&depot.common);
         self.threads.each(|shelves| stats.add(shelves));
         stats
     }
@@ -159,8 +165,14 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     /// threads keep, they hand in when they next free a buffer.
     pub fn shrink_to(&self, target_held: usize) -> usize {
         let depot = self.depot();
+        let here = self.returning();
         // SAFETY: the calling thread's.
-        unsafe { depot.clear(self.threads.part()) };
+        unsafe { depot.clear(here.shelves) };
+        if here.common.is_none() {
+            let common = self.common();
+            // SAFETY: this thread's for now.
+            unsafe { depot.clear(common.shelves) };
+        }
         self.clear_left();
         let mut held = self.state().held;
         let mut gone = 0;
@@ -177,7 +189,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         if held > target_held {
             self.threads.each(Shelves::ask);
             // this one has nothing left
-            self.threads.part().asked();
+            here.shelves.asked();
         }
         gone
     }
@@ -205,15 +217,31 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     /// A buffer for a layout that the calling thread keeps, if it does.
     #[inline(always)]
     pub(crate) fn take_kept(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let bucket = SizeBucket::serving(layout)?;
+        self.take_kept_of(SizeBucket::serving(layout)?)
+    }
+
+    #[inline(always)]
+    fn take_kept_of(&self, bucket: SizeBucket) -> Option<NonNull<u8>> {
         // SAFETY: the calling thread's shelves.
-        unsafe { self.threads.part().pop(bucket) }
+        unsafe { self.threads.part()?.pop(bucket) }
     }
 
     /// Where the calling thread's buffers go: looked up once for several of them.
     #[inline(always)]
     pub(crate) fn returning(&self) -> Returning<'_, R> {
-        Returning { pool: self, shelves: self.threads.part(), one_thread: PhantomData }
+        match self.threads.part() {
+            Some(shelves) => Returning { pool: self, shelves, common: None, one_thread: PhantomData },
+            None => self.common(),
+        }
+    }
+
+    /// The shelves of all threads that have none, for as long as this is kept.
+    #[cold]
+    #[inline(never)]
+    fn common(&self) -> Returning<'_, R> {
+        let depot = self.depot();
+        let common = Some(depot.of_common.lock());
+        Returning { pool: self, shelves: &depot.common, common, one_thread: PhantomData }
     }
 
     /// Gives a buffer back to some shelves, or to the upstream.
@@ -232,6 +260,15 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
             // SAFETY: the caller's promise.
             None => unsafe { self.give_direct(block, layout) },
         }
+    }
+
+    /// # Safety
+    /// As [`Resource::deallocate`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn give_to_common(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { self.common().give(block, layout) };
     }
 
     /// # Safety
@@ -264,12 +301,13 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     /// The calling thread keeps none.
     #[cold]
     #[inline(never)]
-    fn refill(
-        &self,
-        shelves: &Shelves,
-        bucket: SizeBucket,
-        layout: Layout,
-    ) -> Result<NonNull<u8>, AllocError> {
+    fn refill(&self, bucket: SizeBucket, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        let here = self.returning();
+        let shelves = here.shelves;
+        // SAFETY: the calling thread's shelves; they are empty where they are its own.
+        if let Some(buffer) = unsafe { shelves.pop(bucket) } {
+            return Ok(buffer);
+        }
         let depot = self.depot();
         let mut chain = depot.shelf(bucket).lock().take();
         if chain.is_none() {
@@ -322,6 +360,8 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
 pub(crate) struct Returning<'p, R: Resource + Sync> {
     pool: &'p StratifiedMemoryPool<R>,
     shelves: &'p Shelves,
+    /// Where the shelves are not this thread's own.
+    common: Option<LockGuard<'p, ()>>,
     one_thread: PhantomData<*const ()>,
 }
 
@@ -343,19 +383,21 @@ unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let Some(bucket) = SizeBucket::serving(layout) else { return self.direct(layout) };
-        let shelves = self.threads.part();
-        // SAFETY: the calling thread's shelves.
-        let buffer = match unsafe { shelves.pop(bucket) } {
+        let buffer = match self.take_kept_of(bucket) {
             Some(buffer) => buffer,
-            None => self.refill(shelves, bucket, layout)?,
+            None => self.refill(bucket, layout)?,
         };
         Ok(NonNull::slice_from_raw_parts(buffer, layout.size()))
     }
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the calling thread's shelves; the caller's promise.
-        unsafe { self.give(self.threads.part(), block, layout) };
+        match self.threads.part() {
+            // SAFETY: the calling thread's shelves; the caller's promise.
+            Some(shelves) => unsafe { self.give(shelves, block, layout) },
+            // SAFETY: the caller's promise.
+            None => unsafe { self.give_to_common(block, layout) },
+        }
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -407,6 +449,8 @@ impl<R: Resource + Sync> Drop for StratifiedMemoryPool<R> {
             // SAFETY: the pool is borrowed exclusively, so no thread uses it.
             unsafe { self.depot().clear(shelves) };
         });
+        // SAFETY: as above.
+        unsafe { self.depot().clear(&self.depot().common) };
         for bucket in SizeBucket::ALL {
             loop {
                 let chain = self.depot().shelf(bucket).lock().take();

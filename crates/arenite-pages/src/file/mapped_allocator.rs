@@ -2,12 +2,13 @@
 //!
 //! Rests on one reserved range into which the file is mapped piece by piece as it grows, so that no block ever moves, and on
 //! two sorted tables: what is live and what is free. First fit from the lowest address, neighbours joined; a file that
-//! allocates in the same order finds its blocks at the same offsets. For few and large blocks: O(free ranges) to take one,
-//! O(log n) to give it back.
+//! allocates in the same order finds its blocks at the same offsets. For few and large blocks: O(blocks) to take one and to give
+//! it back.
 #![expect(unsafe_code, reason = "lends parts of a mapped file")]
 
 use super::mapped_file::{length, no_memory, options, still_whole};
 use super::newborn::allocate_part;
+use super::sorted::Sorted;
 use super::{FileError, LockedFile, MapMode, Mapping};
 use crate::copy;
 use crate::os::bus_error::Watched;
@@ -17,7 +18,6 @@ use crate::scalar::zeroes;
 use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
-use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -68,9 +68,9 @@ const LABEL: Label = Label::new("mapped file");
 /// Which parts of the file are whose. Offsets and sizes in bytes.
 #[derive(Debug)]
 struct Blocks {
-    live: BTreeMap<usize, Layout>,
-    /// Free ranges by their start, apart from one another.
-    free: BTreeMap<usize, usize>,
+    live: Sorted<Layout>,
+    /// Free ranges by their start, apart from one another: at most one more than blocks, and there is room for as many.
+    free: Sorted<usize>,
     /// How much of the file is mapped: whole OS pages.
     mapped: usize,
     /// Bytes that the file has, at least.
@@ -128,9 +128,14 @@ impl MemoryMappedAllocator {
         let watched = Watched::new(base, size);
         // SAFETY: the reservation just made, whole.
         let mapping = unsafe { Mapping::own(base, size) };
+        let mut free = Sorted::new();
+        if !free.room(1) {
+            return Err(no_memory(path));
+        }
+        free.insert(0, size);
         let blocks = Blocks {
-            live: BTreeMap::new(),
-            free: BTreeMap::from([(0, size)]),
+            live: Sorted::new(),
+            free,
             mapped: 0,
             len: original,
             // the rest of the last OS page shows whatever is in the page cache
@@ -223,7 +228,7 @@ impl MemoryMappedAllocator {
             held: blocks.mapped,
             peak: blocks.peak,
             live_blocks: blocks.live.len(),
-            largest_free: blocks.free.values().copied().max(),
+            largest_free: blocks.free.iter().map(|(_, &len)| len).max(),
             limit: Some(self.mapping.len()),
         }
     }
@@ -235,7 +240,11 @@ impl MemoryMappedAllocator {
         }
         let size = rounded(layout).ok_or_else(|| refuse(blocks, AllocCause::BadLayout))?;
         let base = self.mapping.as_ptr().addr().get();
-        let fit = |(&start, &len): (&usize, &usize)| {
+        let live = blocks.live.len();
+        if !blocks.live.room(live + 1) || !blocks.free.room(live + 2) {
+            return Err(refuse(blocks, AllocCause::Exhausted { errno: 0 }));
+        }
+        let fit = |(start, &len): (usize, &usize)| {
             let at = (base + start).checked_next_multiple_of(layout.align().max(LINE))? - base;
             (at.checked_add(size)? <= start + len).then_some((start, len, at))
         };
@@ -254,7 +263,7 @@ impl MemoryMappedAllocator {
             self.map_up_to(blocks, end)
                 .map_err(|errno| refuse(blocks, AllocCause::Exhausted { errno: errno.raw_os_error() }))?;
         }
-        blocks.free.remove(&start);
+        blocks.free.remove(start);
         for (start, end) in [(start, at), (end, start + len)] {
             if start < end {
                 blocks.free.insert(start, end - start);
@@ -275,10 +284,10 @@ impl MemoryMappedAllocator {
         if at >= self.mapping.len() {
             return Err(AllocCause::Foreign);
         }
-        if let Some(live) = blocks.live.get(&at) {
+        if let Some(live) = blocks.live.get(at) {
             return Ok((at, *live));
         }
-        let before = blocks.live.range(..at).next_back();
+        let before = blocks.live.before(at);
         let inside = before.is_some_and(|(start, live)| at < start + rounded(*live).unwrap_or(0));
         Err(if inside { AllocCause::Interior } else { AllocCause::NotLive })
     }
@@ -295,19 +304,19 @@ impl MemoryMappedAllocator {
 
     /// Gives the live block at `at` back.
     fn give(blocks: &mut Blocks, at: usize) {
-        let Some(live) = blocks.live.get(&at).copied() else { return };
+        let Some(live) = blocks.live.get(at).copied() else { return };
         let size = rounded(live).unwrap_or(0);
-        blocks.live.remove(&at);
+        blocks.live.remove(at);
         blocks.in_use -= size;
         blocks.asked -= live.size();
         let (mut start, mut end) = (at, at + size);
-        if let Some((&before, &len)) = blocks.free.range(..at).next_back()
+        if let Some((before, &len)) = blocks.free.before(at)
             && before + len == start
         {
-            blocks.free.remove(&before);
+            blocks.free.remove(before);
             start = before;
         }
-        if let Some(len) = blocks.free.remove(&end) {
+        if let Some(len) = blocks.free.remove(end) {
             end += len;
         }
         blocks.free.insert(start, end - start);
@@ -414,7 +423,7 @@ impl Trim for MemoryMappedAllocator {
     /// Makes the file shorter: by what is free at its end, but never shorter than it was when it was opened.
     fn trim(&self, target_held: usize) -> usize {
         let mut blocks = self.lock();
-        let used = blocks.live.last_key_value().map_or(0, |(at, layout)| at + rounded(*layout).unwrap_or(0));
+        let used = blocks.live.last().map_or(0, |(at, layout)| at + rounded(*layout).unwrap_or(0));
         if !self.writable || target_held >= blocks.mapped {
             return 0;
         }

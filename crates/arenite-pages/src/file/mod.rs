@@ -16,6 +16,7 @@ mod mapped_array;
 mod mapped_file;
 mod mapping;
 mod newborn;
+mod sorted;
 
 pub use error::FileError;
 pub(crate) use locked_file::LockedFile;

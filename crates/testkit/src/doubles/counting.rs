@@ -3,6 +3,7 @@
 //! Rests on any [`Resource`].
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
+use super::with_blocks_left;
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -103,6 +104,15 @@ impl<R: Resource> Counting<R> {
         true
     }
 
+    /// Writes a live block down, also where a test lets the resource under it have no memory.
+    fn enter(&self, block: NonNull<u8>, lent_as: Option<Layout>) {
+        with_blocks_left(usize::MAX, || {
+            let mut record = self.record();
+            record.layouts.extend(lent_as);
+            *record.live.entry(block.addr().get()).or_default() += 1;
+        });
+    }
+
     fn count(
         &self,
         result: Result<NonNull<[u8]>, AllocError>,
@@ -113,9 +123,7 @@ impl<R: Resource> Counting<R> {
             return result;
         };
         self.allocations.fetch_add(1, Relaxed);
-        let mut record = self.record();
-        record.layouts.push(layout);
-        *record.live.entry(block.cast::<u8>().addr().get()).or_default() += 1;
+        self.enter(block.cast(), Some(layout));
         result
     }
 
@@ -132,7 +140,7 @@ impl<R: Resource> Counting<R> {
         let count = if resized.is_ok() { &self.resizes } else { &self.refusals };
         count.fetch_add(1, Relaxed);
         let now = resized.as_ref().map_or(block, |block| block.cast());
-        *self.record().live.entry(now.addr().get()).or_default() += 1;
+        self.enter(now, None);
         resized
     }
 }

@@ -9,4 +9,4 @@ mod thread_counter;
 
 pub use counting::Counting;
 pub use scribbling::{FREED, FRESH, Scribbling};
-pub use thread_counter::{ThreadCounter, allocations_of_this_thread};
+pub use thread_counter::{ThreadCounter, allocations_of_this_thread, with_blocks_left};

@@ -7,6 +7,7 @@ mod account;
 mod blocks;
 mod contents;
 mod fit;
+mod no_memory;
 mod refusal;
 
 pub use account::account;
@@ -14,6 +15,7 @@ pub(crate) use account::coherent;
 pub use blocks::blocks;
 pub use contents::{prefix, zeroed};
 pub use fit::{disjoint, fit, stay, zero_size};
+pub use no_memory::no_memory;
 pub use refusal::{errors, refusal};
 
 use core::alloc::Layout;
@@ -134,6 +136,10 @@ macro_rules! resource_laws {
             #[test]
             fn law_5_refusal() {
                 $crate::laws::refusal(&$make, &$traits);
+            }
+            #[test]
+            fn law_5_no_memory() {
+                $crate::laws::no_memory(&$make, &$traits);
             }
             #[test]
             fn law_6_zeroed() {

@@ -1,0 +1,85 @@
+//! A sorted table of offsets that asks for memory only when it is told to.
+//!
+//! Rests on the standard vector: the standard map insists on its memory, and a table that gives something back must not need any.
+
+/// Values by their offsets. Looking one up is O(log n), putting one in and taking one out O(n).
+#[derive(Debug)]
+pub(super) struct Sorted<V>(Vec<(usize, V)>);
+
+impl<V> Sorted<V> {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Room for `count` entries in all; false: there is no memory for it.
+    pub(super) fn room(&mut self, count: usize) -> bool {
+        self.0.try_reserve(count.saturating_sub(self.0.len())).is_ok()
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn find(&self, at: usize) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&at, |&(offset, _)| offset)
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<&V> {
+        self.find(at).ok().map(|found| &self.0[found].1)
+    }
+
+    /// Puts a value in. Whoever calls has made room.
+    pub(super) fn insert(&mut self, at: usize, value: V) {
+        debug_assert!(self.0.len() < self.0.capacity(), "no room was made");
+        match self.find(at) {
+            Ok(found) => self.0[found].1 = value,
+            Err(place) => self.0.insert(place, (at, value)),
+        }
+    }
+
+    pub(super) fn remove(&mut self, at: usize) -> Option<V> {
+        self.find(at).ok().map(|found| self.0.remove(found).1)
+    }
+
+    /// The last entry before `at`.
+    pub(super) fn before(&self, at: usize) -> Option<(usize, &V)> {
+        let (Ok(place) | Err(place)) = self.find(at);
+        place.checked_sub(1).map(|before| (self.0[before].0, &self.0[before].1))
+    }
+
+    pub(super) fn last(&self) -> Option<(usize, &V)> {
+        self.0.last().map(|(at, value)| (*at, value))
+    }
+
+    /// By their offsets.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &V)> {
+        self.0.iter().map(|(at, value)| (*at, value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn it_is_what_the_standard_map_is() {
+        let (mut table, mut map, mut random) = (Sorted::new(), BTreeMap::new(), 3_usize);
+        for turn in 0..5000 {
+            random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            let at = random >> 40 & 63;
+            if turn % 2 == 0 {
+                assert!(table.room(table.len() + 1));
+                table.insert(at, turn);
+                map.insert(at, turn);
+            } else {
+                assert_eq!(table.remove(at), map.remove(&at));
+            }
+            assert_eq!((table.len(), table.get(at)), (map.len(), map.get(&at)));
+            assert_eq!(table.before(at), map.range(..at).next_back().map(|(&at, value)| (at, value)));
+            assert_eq!(table.last(), map.last_key_value().map(|(&at, value)| (at, value)));
+            assert!(table.iter().eq(map.iter().map(|(&at, value)| (at, value))));
+        }
+        assert!(!table.room(usize::MAX));
+    }
+}

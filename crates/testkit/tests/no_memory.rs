@@ -1,0 +1,153 @@
+//! What asks for memory on its way, where there is none: it answers, and the program goes on.
+//!
+//! Rests on a global allocator that refuses. The law over every resource is in `laws.rs`; here is what is more than a resource.
+
+use arenite_alloc::*;
+use arenite_core::{AllocCause, Resource, Trim};
+use std::sync::Arc;
+use testkit::doubles::{ThreadCounter, with_blocks_left};
+
+#[global_allocator]
+static COUNTER: ThreadCounter = ThreadCounter;
+
+fn exhausted<A: core::fmt::Debug>(result: Result<A, arenite_core::AllocError>) {
+    assert_eq!(result.unwrap_err().cause, AllocCause::Exhausted { errno: 0 });
+}
+
+#[test]
+fn r18_a_context_refuses_what_it_cannot_remember() {
+    let pool = StratifiedMemoryPool::new("contexts");
+    drop((0..40).map(|_| pool.allocate(1000).unwrap()).collect::<Vec<_>>());
+    let before = pool.state();
+    let context = AnalyticsContext::with_pool("no memory", &pool);
+    with_blocks_left(0, || {
+        // what stands in the context itself needs none
+        let first: [_; 4] = core::array::from_fn(|at| context.allocate_typed::<u64>(100 + at).unwrap());
+        assert!(first.iter().all(|slice| slice.iter().all(|&word| word == 0)));
+        for _ in 0..3 {
+            exhausted(context.allocate(1000));
+        }
+        assert_eq!((context.stats().allocation_count, context.stats().current_bytes), (4, 3248));
+    });
+    assert_eq!(pool.state().in_use - before.in_use, 4 * 1024, "refused ones are back");
+    let fifth = with_blocks_left(1, || context.allocate(1000).unwrap());
+    drop(fifth);
+    assert_eq!(context.stats().allocation_count, 5);
+    with_blocks_left(0, || drop(context));
+    assert_eq!((pool.state().in_use, pool.state().live_blocks), (before.in_use, before.live_blocks));
+}
+
+#[test]
+fn r22_a_builder_refuses_what_it_cannot_remember() {
+    let pool = StratifiedMemoryPool::new("contexts");
+    drop(pool.allocate(10_000).unwrap());
+    let builder = AnalyticsContextBuilder::new("no memory").with_pool(&pool);
+    let builder = builder.with_expected_allocations(100).with_preallocation(10_000);
+    exhausted(with_blocks_left(0, || builder.build()));
+    assert_eq!(pool.state().live_blocks, 0);
+}
+
+#[test]
+fn r14_a_thread_without_memory_uses_the_shelves_of_all() {
+    let pool = StratifiedMemoryPool::new("shared");
+    let kept = pool.allocate(1000).unwrap();
+    let began = std::sync::Barrier::new(4);
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            let (pool, began) = (&pool, &began);
+            scope.spawn(move || {
+                began.wait();
+                with_blocks_left(0, || {
+                    for turn in 0..2000_usize {
+                        let mut buffers: [_; 3] =
+                            core::array::from_fn(|at| pool.allocate(200 << at).unwrap());
+                        for buffer in &mut buffers {
+                            buffer.fill_with(|| core::mem::MaybeUninit::new(thread));
+                        }
+                        drop(pool.allocate(100_000 + turn).unwrap());
+                    }
+                });
+            });
+        }
+    });
+    let stats = pool.stats();
+    assert_eq!((stats.total_allocations, pool.state().live_blocks), (4 * 2000 * 4 + 1, 1));
+    // from the second turn on they find what they gave back
+    assert!(stats.hits() >= 3 * (4 * 2000 - 4 * 4), "{stats:?}");
+    assert!(stats.free_bytes > 0);
+    drop(kept);
+    with_blocks_left(0, || pool.shrink_to(0));
+    assert_eq!(pool.state().held, 0, "the shelves of all give back, too");
+}
+
+#[test]
+fn u34_a_refused_charge_answers_with_less_where_there_is_no_memory() {
+    let process = Budget::new("process", 1000);
+    let job = process.child("job", 900);
+    let kept = Arc::new(std::sync::Mutex::new(Some(job.child("cache", usize::MAX).reserve(800).unwrap())));
+    let error = with_blocks_left(0, || job.charge(200).unwrap_err());
+    assert_eq!((error.node.as_str(), error.asked, error.used, error.limit), ("job", 200, 800, 900));
+    assert_eq!((error.path.as_str(), error.largest.len()), ("", 0));
+    let error = job.charge(200).unwrap_err();
+    assert_eq!((error.path.as_str(), error.largest.len()), ("process/job", 1));
+    let relieved = Arc::clone(&kept);
+    job.on_refusal(move |_| relieved.lock().unwrap().take().map_or(0, |kept| kept.bytes()));
+    // no memory for the list of whom to ask, for one entry of each list, and for all
+    assert!(with_blocks_left(0, || job.charge(200)).is_err());
+    assert_eq!(process.used(), 800);
+    assert!(job.charge(200).is_ok());
+    assert_eq!((process.used(), kept.lock().unwrap().is_none()), (200, true));
+    for left in 0..8 {
+        let stats = with_blocks_left(left, || process.stats());
+        assert!(stats.len() <= 2 && stats.iter().all(|stats| stats.used == 200), "{stats:?}");
+    }
+}
+
+#[test]
+fn r41_a_spill_moves_buffers_out_and_back_with_what_it_had() {
+    let spill = Spill::new("no memory").with_limit(100 << 10);
+    let fill = |number: u64| {
+        let mut buffer = spill.buffer::<u64>(4096)?; // 32 KiB: three are in memory at once
+        buffer.write()?.fill(number);
+        Ok::<_, SpillError>(buffer)
+    };
+    let mut buffers: Vec<_> = (0..3).map(|number| fill(number).unwrap()).collect();
+    buffers.reserve(100);
+    // the fourth needs a file, whose name and places need memory
+    for left in 0..3 {
+        let refused = with_blocks_left(left, || fill(9).map(drop));
+        assert!(refused.is_ok() || matches!(refused, Err(SpillError::Memory(_) | SpillError::File { .. })));
+        assert_eq!(spill.stats().resident + spill.stats().spilled, 3 * 32 << 10, "{left}: {refused:?}");
+    }
+    buffers.extend((3..20).map(|number| fill(number).unwrap()));
+    with_blocks_left(0, || {
+        for (number, buffer) in buffers.iter().enumerate() {
+            let view = buffer.read().unwrap();
+            assert!(view.iter().all(|&value| value == number as u64), "{number}");
+        }
+        spill.trim(0);
+        // every other goes, which leaves gaps in the file
+        let mut number = 0;
+        buffers.retain(|_| {
+            number += 1;
+            number % 2 == 0
+        });
+    });
+    assert_eq!((spill.stats().resident, spill.stats().spilled), (0, 10 * 32 << 10));
+    buffers.iter().zip((1..20).step_by(2)).for_each(|(buffer, number)| {
+        assert!(buffer.read().unwrap().iter().all(|&value| value == number));
+    });
+}
+
+#[test]
+fn u13_a_strategy_serves_large_blocks_without_a_range_of_its_own() {
+    let strategy = IntelligentAllocationStrategy::new();
+    let size = 4 << 20;
+    let mut first = None;
+    for left in 0..12 {
+        let block = with_blocks_left(left, || arenite_core::MemoryAllocator::allocate(&strategy, size, 64));
+        first = first.or_else(|| block.ok().map(|block| (left, block)));
+    }
+    let (_, block) = first.expect("a door's entry needs a few, the range's lists one");
+    arenite_core::MemoryAllocator::deallocate(&strategy, block, size, 64).unwrap();
+}
