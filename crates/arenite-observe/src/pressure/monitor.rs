@@ -84,8 +84,10 @@ impl<T: Trim + Send + Sync> Shrinkable for Told<T> {
 
 struct State {
     level: PressureLevel,
-    on_change: Vec<OnChange>,
+    on_change: Arc<[OnChange]>,
     registered: Vec<Weak<dyn Shrinkable>>,
+    /// Room for all of them when they are put in order: there may be no memory for it then.
+    order: Vec<(usize, Arc<dyn Shrinkable>)>,
     /// Of what lends no blocks.
     told: Vec<Arc<dyn Shrinkable>>,
     /// From which level on what is registered is shrunk by itself.
@@ -113,8 +115,9 @@ impl MemoryMonitor {
     pub fn reading(source: impl Fn() -> PressureReading + Send + Sync + 'static, interval: Duration) -> Self {
         let state = State {
             level: PressureLevel::Normal,
-            on_change: Vec::new(),
+            on_change: Arc::new([]),
             registered: Vec::new(),
+            order: Vec::new(),
             told: Vec::new(),
             shrink_from: None,
             watching: false,
@@ -167,7 +170,10 @@ impl MemoryMonitor {
         &self,
         call: impl Fn(PressureLevel, PressureLevel) + Send + Sync + 'static,
     ) -> Result<(), MonitorError> {
-        self.shared.state().on_change.push(Arc::new(call));
+        let mut state = self.shared.state();
+        let call: OnChange = Arc::new(call);
+        state.on_change = state.on_change.iter().cloned().chain([call]).collect();
+        drop(state);
         self.watch()
     }
 
@@ -199,6 +205,8 @@ impl MemoryMonitor {
         let mut state = self.shared.state();
         state.registered.retain(|other| other.strong_count() > 0);
         state.registered.push(Arc::downgrade(&what));
+        let count = state.registered.len();
+        state.order.reserve(count);
     }
 
     /// Shrinks what is registered by itself, for as long as the level is `level` or higher: at first half of what each holds for
@@ -266,14 +274,14 @@ impl Shared {
         let old = state.level;
         let new = reading.level_after(old);
         state.level = new;
-        let calls = if old == new { Vec::new() } else { state.on_change.clone() };
+        let calls = (old != new).then(|| Arc::clone(&state.on_change));
         let shrinks = state.shrink_from.is_some_and(|from| new >= from);
         drop(state);
         if shrinks {
             let all = new >= PressureLevel::Critical;
             self.shrink(|idle| if all { 0 } else { idle / 2 });
         }
-        for call in calls {
+        for call in calls.iter().flat_map(|calls| &**calls) {
             apart(|| call(old, new));
         }
         new
@@ -281,16 +289,28 @@ impl Shared {
 
     /// Shrinks each to what it has in use and `keep` of its idle bytes.
     fn shrink(&self, keep: impl Fn(usize) -> usize) -> usize {
-        let registered: Vec<_> = self.state().registered.iter().filter_map(Weak::upgrade).collect();
         let idle = |what: &Arc<dyn Shrinkable>| apart(|| what.idle()).unwrap_or(0);
-        let mut by_idle: Vec<_> = registered.iter().map(|what| (idle(what), what)).collect();
-        by_idle.sort_by_key(|&(idle, _)| core::cmp::Reverse(idle));
-        let shrink = |(idle, what): (usize, &Arc<dyn Shrinkable>)| {
+        let mut order = {
+            let mut state = self.state();
+            let mut order = core::mem::take(&mut state.order);
+            // no room: another thread shrinks at this moment, and there is no memory; who is left out, that one has
+            let room = order.try_reserve(state.registered.len()).map_or(0, |()| order.capacity());
+            order.extend(state.registered.iter().filter_map(Weak::upgrade).map(|what| (0, what)).take(room));
+            order
+        };
+        order.iter_mut().for_each(|(bytes, what)| *bytes = idle(what));
+        // in place, as there may be no memory
+        order.sort_unstable_by_key(|&(idle, _)| core::cmp::Reverse(idle));
+        let shrink = |(idle, what): (usize, Arc<dyn Shrinkable>)| {
             let target = || what.figures().in_use.saturating_add(keep(idle));
             if idle == 0 { 0 } else { apart(|| what.shrink(target())).unwrap_or(0) }
         };
-        let gone = by_idle.into_iter().map(shrink).sum();
-        self.state().given_back += gone;
+        let gone = order.drain(..).map(shrink).sum();
+        let mut state = self.state();
+        state.given_back += gone;
+        if state.order.capacity() < order.capacity() {
+            state.order = order;
+        }
         gone
     }
 
