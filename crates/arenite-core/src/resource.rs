@@ -20,7 +20,9 @@ use core::ptr::NonNull;
 ///    back what the other lent.
 /// 4. **Zero size.** A request of zero bytes follows laws 1 to 3 like any other: it returns a non-null aligned pointer
 ///    that may be deallocated once.
-/// 5. **Refusal.** A refused request changes nothing but what the resource counts of failures: `state()` is as it was.
+/// 5. **Refusal.** A refused request changes nothing but what the resource counts of failures: `state()` is as it was. What a
+///    resource needs for its own lists it asks for and does not insist on: where there is no memory it refuses, and takes
+///    back what it lent.
 /// 6. **Zeroed.** `allocate_zeroed` returns bytes that are all zero.
 /// 7. **Prefix.** `grow` and `shrink` keep the first `min(old, new)` bytes; when they fail the old block is unchanged.
 /// 8. **Account.** `held >= in_use`, `peak >= in_use`, `in_use` is at least the sum of the sizes of the live blocks,
