@@ -85,7 +85,8 @@ impl MemoryTracker {
         self.usage().all
     }
 
-    /// Each label, in the order in which they were first heard of.
+    /// Each label, in the order in which they were first heard of. One that was new when there was no memory is in
+    /// [`MemoryTracker::total`] alone.
     pub fn by_label(&self) -> Vec<LabelUsage> {
         self.usage().labels.clone()
     }
@@ -122,10 +123,15 @@ impl Sink for MemoryTracker {
         let usage = &mut *self.usage();
         usage.all.apply(event);
         let found = usage.labels.iter().position(|usage| usage.label == event.label);
-        let at = found.unwrap_or_else(|| {
-            usage.labels.push(LabelUsage { label: event.label, ..LabelUsage::default() });
-            usage.labels.len() - 1
-        });
+        let at = match found {
+            Some(at) => at,
+            // counted with all others alone: who records is in the middle of an allocation
+            None if usage.labels.try_reserve(1).is_err() => return,
+            None => {
+                usage.labels.push(LabelUsage { label: event.label, ..LabelUsage::default() });
+                usage.labels.len() - 1
+            }
+        };
         usage.labels[at].apply(event);
     }
 }

@@ -4,7 +4,7 @@
 
 use arenite_alloc::*;
 use arenite_core::{AllocCause, Resource, Trim};
-use arenite_observe::MemoryMonitor;
+use arenite_observe::{MemoryMonitor, MemoryTracker};
 use arenite_pages::machine::PressureReading;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -181,4 +181,46 @@ fn u22_a_monitor_shrinks_and_tells_where_there_is_no_memory() {
         with_blocks_left(0, || monitor.level());
     }
     assert_eq!(told.load(Relaxed), arenite_core::PressureLevel::OutOfMemory as usize);
+}
+
+#[test]
+fn n20_what_is_offered_is_whole_or_said_to_be_lost_where_there_is_no_memory() {
+    let page = arenite_pages::page_size();
+    let at = arenite_pages::memory::reserve(64 * page, "offered").unwrap().addr;
+    arenite_pages::memory::commit(at, 64 * page).unwrap();
+    for number in 0..64 {
+        arenite_pages::memory::poke(at + number * page + 100, &[7; 8]).unwrap();
+    }
+    let whole = |at: usize| arenite_pages::memory::peek(at + 100, 8).unwrap() == [7; 8];
+    let refused = with_blocks_left(0, || arenite_pages::memory::offer(at, 64 * page));
+    assert!(refused.is_err(), "there is a list to keep");
+    assert!((0..64).all(|number| whole(at + number * page)), "nothing was lent");
+    arenite_pages::memory::offer(at, 64 * page).unwrap();
+    let back = with_blocks_left(0, || arenite_pages::memory::reclaim(at).unwrap());
+    for number in 0..64 {
+        let lost = back.lost.iter().any(|range| range.contains(&(number * page)));
+        assert!(lost || whole(at + number * page), "{number}: {back:?}");
+    }
+    arenite_pages::memory::release(at).unwrap();
+}
+
+#[test]
+fn e38_a_tracker_counts_a_new_label_with_all_others() {
+    let tracker = Arc::new(MemoryTracker::new());
+    let layout = arenite_core::AllocError::layout(100, 64).unwrap();
+    let heap = Heap::new();
+    // until the next label needs a longer list
+    let labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"];
+    let traced = labels.map(|label| Traced::new(&heap, Arc::clone(&tracker), label));
+    let mut blocks = Vec::with_capacity(labels.len());
+    with_blocks_left(1, || {
+        for resource in &traced {
+            blocks.push(arenite_core::Block::zeroed_in(layout, resource).unwrap());
+        }
+    });
+    let listed = tracker.by_label().len();
+    assert!((1..16).contains(&listed), "{listed}");
+    assert_eq!(tracker.total().live_blocks, 16);
+    blocks.clear();
+    assert_eq!((tracker.total().live_blocks, tracker.by_label().len()), (0, 16));
 }

@@ -6,9 +6,10 @@
 use super::MemoryError;
 use super::table::{foreign, pages, table};
 use crate::Reclaimed;
-use crate::error::PageCall;
+use crate::error::{PageCall, PageCause, PageError};
 use crate::region::Watch;
 use core::ops::Range;
+use rustix::io::Errno;
 
 /// Finds every OS page of `size` committed bytes at `addr` now.
 ///
@@ -30,6 +31,8 @@ pub fn offer(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
     let (held, at, size) = pages(&mut table, PageCall::Offer, addr, size)?;
     held.not_offered(PageCall::Offer, at, size)?;
+    let none = PageCause::Os { errno: Errno::NOMEM.raw_os_error() };
+    held.offers.try_reserve(1).map_err(|_| PageError::without_region(PageCall::Offer, none, size))?;
     // SAFETY: every call of this module refuses offered bytes, and nobody else reaches this region.
     let marks = unsafe { held.region.mark(at, size) }?;
     held.offers.push(marks);
@@ -46,7 +49,7 @@ pub fn reclaim(addr: usize) -> Result<Reclaimed, MemoryError> {
     let found = held.offers.iter().position(|marks| marks.range.start == at);
     let index = found.ok_or_else(|| foreign(PageCall::Reclaim, addr, 0))?;
     let marks = held.offers.swap_remove(index);
-    Ok(held.region.unmark(&marks))
+    Ok(held.region.unmark(marks))
 }
 
 /// Drops the contents of `size` bytes at `addr`; they stay committed and read as zeroes.

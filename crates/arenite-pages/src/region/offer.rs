@@ -14,6 +14,7 @@ use crate::os::{self, Advice, kind};
 use crate::page_size;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use rustix::io::Errno;
 
 /// What stands in the first word of an offered page.
 const MARK: u64 = 0x6f66_6665_7265_6421;
@@ -31,12 +32,15 @@ pub struct Offer<'r> {
 pub(crate) struct Marks {
     pub(crate) range: Range<usize>,
     words: Vec<(usize, u64)>,
+    /// Room for what was lost: there may be no memory for it when it is known.
+    lost: Vec<Range<usize>>,
 }
 
 /// What came back. Ranges are offsets in the region, in whole OS pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reclaimed {
-    /// The parts whose contents were dropped; they read as zeroes.
+    /// The parts whose contents were dropped; they read as zeroes. Where there is no memory for a list of them, what lies between two
+    /// of them is said to be lost as well.
     pub lost: Vec<Range<usize>>,
     /// Bytes whose contents are as they were.
     pub kept: usize,
@@ -85,39 +89,51 @@ impl Region {
     pub(crate) unsafe fn mark(&self, from: usize, size: usize) -> Result<Marks, PageError> {
         let start = self.range(PageCall::Offer, from, size)?;
         self.open_throughout(PageCall::Offer, from, size)?;
-        let mut marks = Marks { range: from..from + size, words: Vec::new() };
+        let mut marks = Marks { range: from..from + size, words: Vec::new(), lost: Vec::new() };
         let base = self.base.addr().get();
         let (page, all) = (page_size(), base + from..base + from + size);
-        let scanned = runs(all.clone(), kind::PRESENT | kind::SWAPPED, |run| {
-            if run.kinds & kind::ZERO == 0 {
-                marks.words.extend((run.start..run.end).step_by(page).map(|page| (page - base, 0)));
+        // who offers is short of memory: a list of 16 bytes for each OS page is asked for and not insisted on
+        let list = |words: &mut Vec<(usize, u64)>, range: Range<usize>| {
+            let room = words.try_reserve(range.len() / page).is_ok();
+            if room {
+                words.extend(range.step_by(page).map(|page| (page - base, 0)));
             }
+            room
+        };
+        let mut listed = true;
+        let scanned = runs(all.clone(), kind::PRESENT | kind::SWAPPED, |run| {
+            listed = listed && (run.kinds & kind::ZERO != 0 || list(&mut marks.words, run.start..run.end));
         });
         if scanned.is_err() {
-            marks.words = all.step_by(page).map(|page| (page - base, 0)).collect();
+            marks.words.clear();
+            listed = list(&mut marks.words, all);
+        }
+        if !listed || marks.lost.try_reserve_exact(1).is_err() {
+            return Err(self.os_error(PageCall::Offer, from, size, Errno::NOMEM));
         }
         for (at, word) in &mut marks.words {
             *word = self.word(*at).swap(MARK, Relaxed);
         }
         // SAFETY: `range` checked the range; its contents may be dropped, as the caller wants.
         if let Err(errno) = unsafe { os::advise(start, size, Advice::Free) } {
-            let _kept = self.unmark(&marks);
+            let _kept = self.unmark(marks);
             return Err(self.os_error(PageCall::Offer, from, size, errno));
         }
         Ok(marks)
     }
 
     /// Puts every word back, once; the parts that had lost their mark.
-    pub(crate) fn unmark(&self, marks: &Marks) -> Reclaimed {
-        let mut lost: Vec<Range<usize>> = Vec::new();
+    pub(crate) fn unmark(&self, marks: Marks) -> Reclaimed {
+        let mut lost = marks.lost;
         for &(at, word) in &marks.words {
             if self.word(at).swap(word, Relaxed) == MARK {
                 continue;
             }
             // the page is fresh and zero: the word that was put back is not its contents
             self.word(at).store(0, Relaxed);
+            let room = lost.try_reserve(1).is_ok();
             match lost.last_mut() {
-                Some(last) if last.end == at => last.end += page_size(),
+                Some(last) if last.end == at || !room => last.end = at + page_size(),
                 _ => lost.push(at..at + page_size()),
             }
         }
@@ -145,7 +161,7 @@ impl Offer<'_> {
     #[must_use]
     pub fn reclaim(mut self) -> Reclaimed {
         match self.marks.take() {
-            Some(marks) => self.region.unmark(&marks),
+            Some(marks) => self.region.unmark(marks),
             None => Reclaimed { lost: Vec::new(), kept: 0 },
         }
     }
@@ -159,7 +175,7 @@ impl Drop for Offer<'_> {
             let dropped = unsafe { self.region.discard(start, size) };
             if dropped.is_err() {
                 // locked since: what cannot be dropped gets its first words back
-                let _kept = self.region.unmark(&marks);
+                let _kept = self.region.unmark(marks);
             }
         }
     }
