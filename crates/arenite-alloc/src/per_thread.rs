@@ -11,6 +11,7 @@ use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::{NonNull, null};
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::collections::TryReserveError;
 
 /// How many parts a thread finds without a lock.
 const PLACES: usize = 8;
@@ -52,9 +53,8 @@ struct Owned<P> {
 unsafe impl<P: Send + Sync> Send for Owned<P> {}
 
 impl<P: Default> Owned<P> {
-    /// `None`: there is no memory for it.
-    fn new(thread: u64) -> Option<Self> {
-        Some(Self { thread, part: NonNull::from(Box::leak(try_boxed(P::default())?)) })
+    fn try_new(thread: u64) -> Result<Self, TryReserveError> {
+        Ok(Self { thread, part: NonNull::from(Box::leak(try_boxed(P::default())?)) })
     }
 }
 
@@ -154,7 +154,7 @@ impl<D: Divided> PerThread<D> {
             Some(at) => at,
             None => {
                 parts.try_reserve(1).ok()?;
-                parts.push(Owned::new(thread)?);
+                parts.push(Owned::try_new(thread).ok()?);
                 parts.len() - 1
             }
         };

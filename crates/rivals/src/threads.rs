@@ -22,8 +22,9 @@ pub(crate) fn round<H: Send>(
     met(handles, |handle| body(handle, unmeasured(turns)), |handle| body(handle, turns))
 }
 
-/// How many turns a thread takes at once of the work that several do together.
+/// How many turns a thread takes at once of the work that several do together, at the most and of short work.
 const PORTION: u64 = 8192;
+const PORTIONS: u64 = 16;
 
 /// As [`round`], but the threads do `turns` each on average: who is faster does more, so that they end together, and the
 /// wall time tells what all of them did and not how long the slowest processor took.
@@ -34,12 +35,13 @@ pub(crate) fn shared_round<H: Send>(
 ) -> Result<Reading, Refused> {
     let taken = AtomicU64::new(0);
     let all = turns * handles.len() as u64;
+    let portion = all.div_ceil(PORTIONS).clamp(1, PORTION);
     let portions = |handle: &mut H| loop {
-        let from = taken.fetch_add(PORTION, Ordering::Relaxed);
+        let from = taken.fetch_add(portion, Ordering::Relaxed);
         if from >= all {
             return Ok(());
         }
-        body(handle, PORTION.min(all - from))?;
+        body(handle, portion.min(all - from))?;
     };
     met(handles, |handle| body(handle, unmeasured(turns)), portions)
 }
@@ -104,7 +106,7 @@ pub(crate) fn beside<H: Send>(
             }
         });
         let worker = scope.spawn(move || {
-            let _over = Over(over);
+            let _over = Over { over, ready };
             let warm = body(&mut handle, unmeasured(turns));
             meet(ready, 2);
             warm?;
@@ -118,12 +120,16 @@ pub(crate) fn beside<H: Send>(
     })
 }
 
-/// Tells a spinning thread that it may end, however the other's work ended.
-struct Over<'a>(&'a AtomicBool);
+/// Tells a spinning thread that it may end, however the other's work ended: also where that one waits to be met.
+struct Over<'a> {
+    over: &'a AtomicBool,
+    ready: &'a AtomicUsize,
+}
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
+        self.over.store(true, Ordering::Release);
+        self.ready.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -170,5 +176,41 @@ fn together(parts: &[Part]) -> Reading {
         faults: parts.iter().map(|part| part.reading.faults).sum(),
         bytes: 0,
         apart: parts.iter().find_map(|part| part.reading.apart),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_work_is_done_once_whoever_does_it() {
+        for turns in [1, 7, 1000, 100_000] {
+            let (done, calls) = (AtomicU64::new(0), AtomicU64::new(0));
+            let count = |_: &mut (), turns: u64| {
+                done.fetch_add(turns, Ordering::Relaxed);
+                calls.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            };
+            let reading = shared_round(vec![(); 3], turns, count).unwrap();
+            // what was not measured, and the work
+            assert_eq!(done.into_inner(), 3 * unmeasured(turns) + 3 * turns);
+            assert!((4..=3 + 3 * turns.div_ceil(1000).max(16)).contains(&calls.into_inner()));
+            assert!(reading.apart.is_none());
+        }
+    }
+
+    #[test]
+    fn one_beside_other_work_ends_with_it() {
+        let done = AtomicU64::new(0);
+        let count = |more: &mut u64, turns: u64| {
+            done.fetch_add(*more * turns, Ordering::Relaxed);
+            Ok(())
+        };
+        assert!(beside(2, 800, count).unwrap().wall > Duration::ZERO);
+        assert_eq!(done.into_inner(), 2 * (unmeasured(800) + 800));
+        assert!(beside((), 8, |(), _| Err(Refused)).is_err());
+        let panics = std::panic::catch_unwind(|| beside((), 8, |(), _| panic!("as a body may")));
+        assert!(panics.is_err(), "and the spinning thread was not waited for");
     }
 }

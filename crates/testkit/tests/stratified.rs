@@ -209,3 +209,19 @@ fn r22_what_was_taken_before_is_what_is_lent() {
     let refused = StratifiedMemoryPool::with_upstream("none", Limit::new(Heap::new(), 0));
     assert!(refused.allocate(1).is_err());
 }
+
+#[test]
+fn r18_a_context_takes_as_long_for_each_of_many_buffers() {
+    // every buffer comes of the upstream, with one prepared that nobody asks for
+    let each = |count: u32| {
+        let pool = StratifiedMemoryPool::new("many");
+        let context =
+            AnalyticsContextBuilder::new("many").with_pool(&pool).with_preallocation(50_000).build().unwrap();
+        let began = std::time::Instant::now();
+        (0..count).for_each(|_| assert_eq!(context.allocate_uninit::<u8>(100).unwrap().len(), 100));
+        began.elapsed() / count
+    };
+    let least = |count| (0..3).map(|_| each(count)).min().unwrap();
+    let (few, many) = (least(2000), least(32_000));
+    assert!(many < 8 * few, "{few:?} of 2000, {many:?} of 32,000");
+}

@@ -11,7 +11,7 @@ use core::fmt;
 pub struct BudgetError {
     /// The node whose limit would be passed.
     pub node: Label,
-    /// From the root to the node that asked, by their names. Empty where there was no memory for it, as below.
+    /// From the root to the node that asked, by their names. Empty where there was no memory for it.
     pub path: String,
     /// The bytes asked for.
     pub asked: usize,
@@ -19,7 +19,7 @@ pub struct BudgetError {
     pub used: usize,
     /// Its limit.
     pub limit: usize,
-    /// Its children that have the most, the largest first, five at most.
+    /// Its children that have the most, the largest first, five at most; none where there was no memory for them.
     pub largest: Vec<(Label, usize)>,
 }
 
@@ -39,9 +39,10 @@ impl BudgetError {
 
 impl fmt::Display for BudgetError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let between = if self.path.is_empty() { "" } else { " " };
         write!(
             out,
-            "{} asked {}: `{}` has {} of its {}",
+            "{}{between}asked {}: `{}` has {} of its {}",
             self.path,
             Bytes(self.asked),
             self.node,

@@ -3,13 +3,15 @@
 //! Rests on `Arc`, `guess`, and one exchange for each level. A charge is taken at the node and then at each above it, each only if its limit allows;
 //! what a level refuses is given back below. So no count passes its limit, not by a byte and not for a moment.
 
+mod relief;
+
 use super::guess::Place;
 use super::{BudgetError, Reservation};
-use crate::asked::{try_collect, try_push};
+use crate::asked::{try_extend, try_push};
 use arenite_core::{Bytes, Label};
 use arenite_pages::Lock;
-use core::cell::Cell;
 use core::fmt;
+use std::collections::TryReserveError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
@@ -66,19 +68,6 @@ pub struct BudgetStats {
     pub limit: usize,
     /// How many levels above.
     pub depth: usize,
-}
-
-thread_local! {
-    /// A relief runs on this thread: charges that it needs are not to call reliefs in turn.
-    static RELIEVING: Cell<bool> = const { Cell::new(false) };
-}
-
-struct Relieving;
-
-impl Drop for Relieving {
-    fn drop(&mut self) {
-        RELIEVING.set(false);
-    }
 }
 
 impl Budget {
@@ -168,7 +157,8 @@ impl Budget {
 
     /// Has `relief` called when this node, or one above it, would refuse a charge: with the bytes that lack; it shrinks or spills
     /// something, gives those bytes back to their budgets, and returns how many they were. It runs on the thread that asked, with
-    /// no lock held; charges of its own call no relief.
+    /// no lock held; charges of its own call no relief. Where the global allocator has no memory for a list of reliefs, those of the
+    /// refusing node alone are called.
     pub fn on_refusal(&self, relief: impl Fn(usize) -> usize + Send + Sync + 'static) {
         self.0.reliefs.lock().push(Arc::new(relief));
         for node in self.up() {
@@ -242,103 +232,72 @@ impl Budget {
         }
     }
 
-    #[cold]
-    fn charge_slowly(&self, bytes: usize) -> Result<(), &Self> {
-        let mut refused = match self.take(bytes) {
-            Ok(()) => return Ok(()),
-            Err(node) => node,
-        };
-        if RELIEVING.get() || !refused.0.relievable.load(Relaxed) {
-            return Err(refused);
-        }
-        RELIEVING.set(true);
-        let _running = Relieving;
-        // none where there is no memory to remember whom was asked
-        let mut asked: Vec<Relief> = Vec::new();
-        // each is asked once; another node may refuse after one is relieved, and has others
-        let new = |node: &Self, asked: &[Relief]| {
-            node.reliefs().into_iter().find(|one| asked.iter().all(|had| !Arc::ptr_eq(one, had)))
-        };
-        while let Some(relief) = new(refused, &asked) {
-            let lacking = refused.used().saturating_add(bytes).saturating_sub(refused.limit());
-            if lacking > 0 {
-                relief(lacking);
-            }
-            let remembered = try_push(&mut asked, relief);
-            match self.take(bytes) {
-                Ok(()) => return Ok(()),
-                Err(node) => refused = node,
-            }
-            if !remembered {
-                break;
-            }
-        }
-        Err(refused)
-    }
-
-    /// The reliefs of this node and of those below it, those that have the most first.
-    fn reliefs(&self) -> Vec<Relief> {
-        let mut found = Vec::new();
-        self.down(|node, _| {
-            let reliefs = node.0.reliefs.lock();
-            if found.try_reserve(reliefs.len()).is_ok() {
-                found.extend(reliefs.iter().cloned());
-            }
-        });
-        found
-    }
-
-    /// This node and those below it, parents first and the largest child next, with how deep each is; as far as there is memory for the
-    /// lists that this takes.
-    fn down(&self, mut visit: impl FnMut(&Self, usize)) {
+    /// This node and those below it, parents first and the largest child next, with how deep each is. An error: there was no memory for
+    /// the lists that this takes, and not all were visited.
+    fn down(&self, mut visit: impl FnMut(&Self, usize)) -> Result<(), TryReserveError> {
         visit(self, 0);
         let mut rest = Vec::new();
         let below = |rest: &mut Vec<(Self, usize)>, node: &Self, depth: usize| {
-            let children = node.children_by_size();
-            if rest.try_reserve(children.len()).is_ok() {
-                rest.extend(children.into_iter().rev().map(|child| (child, depth)));
-            }
+            let children = node.children_by_size()?;
+            try_extend(rest, children.len(), children.into_iter().rev().map(|(_, child)| (child, depth)))
         };
-        below(&mut rest, self, 1);
+        below(&mut rest, self, 1)?;
         while let Some((node, depth)) = rest.pop() {
             visit(&node, depth);
-            below(&mut rest, &node, depth + 1);
+            below(&mut rest, &node, depth + 1)?;
         }
+        Ok(())
     }
 
-    fn children_by_size(&self) -> Vec<Self> {
-        let mut children = try_collect(self.0.children.lock().iter().filter_map(Weak::upgrade).map(Self));
+    /// The children and what each has, the largest first.
+    fn children_by_size(&self) -> Result<Vec<(usize, Self)>, TryReserveError> {
+        let mut children = Vec::new();
+        let all = self.0.children.lock();
+        let sized = |child| (0, Self(child));
+        try_extend(&mut children, all.len(), all.iter().filter_map(Weak::upgrade).map(sized))?;
+        drop(all);
+        // what they have changes while they are put in order
+        children.iter_mut().for_each(|(used, child)| *used = child.used());
         // in place: a stable sort asks for memory
-        children.sort_unstable_by_key(|child| core::cmp::Reverse(child.used()));
-        children
+        children.sort_unstable_by_key(|&(used, _)| core::cmp::Reverse(used));
+        Ok(children)
     }
 
     #[cold]
     fn explain(&self, node: &Self, asked: usize) -> BudgetError {
-        let children = node.children_by_size();
-        let largest = children.iter().take(5).map(|child| (child.label(), child.used()));
+        let children = node.children_by_size().unwrap_or_default();
+        let sized = children.iter().map(|(used, child)| (child.label(), *used)).filter(|&(_, used)| used > 0);
+        let mut largest = Vec::new();
+        let _none: Result<(), _> = try_extend(&mut largest, children.len().min(5), sized);
         BudgetError {
             node: node.label(),
             path: self.path(),
             asked,
             used: node.used(),
             limit: node.limit(),
-            largest: try_collect(largest.filter(|&(_, used)| used > 0)),
+            largest,
         }
     }
 
     /// The names from the root to here; none where there is no memory for them.
     fn path(&self) -> String {
-        let mut path = String::new();
-        let names = try_collect(self.up().map(|node| node.label));
-        let len = names.iter().map(|name| name.as_str().len() + 1).sum();
-        if path.try_reserve(len).is_ok() {
-            for (number, name) in names.iter().rev().enumerate() {
-                path.push_str(if number == 0 { "" } else { "/" });
-                path.push_str(name.as_str());
-            }
+        let (mut path, mut len) = (Vec::new(), 0);
+        self.up().for_each(|node| len += node.label.as_str().len() + 1);
+        if path.try_reserve(len).is_err() {
+            return String::new();
         }
-        path
+        path.resize(len, b'/');
+        // from the end: the way leads up
+        let mut end = len;
+        for node in self.up() {
+            let name = node.label.as_str().as_bytes();
+            let begin = end - name.len();
+            path[begin..end].copy_from_slice(name);
+            end = begin - 1;
+        }
+        // each name has a slash before it, the first one, too
+        path.remove(0);
+        String::from_utf8(path).unwrap_or_default()
     }
 
     /// Gives charged bytes back. More than were charged is a mistake of the caller's, which leaves the node at nothing.
@@ -374,9 +333,9 @@ impl Budget {
     #[must_use]
     pub fn stats(&self) -> Vec<BudgetStats> {
         let mut all = Vec::new();
-        self.down(|node, depth| {
+        let _less: Result<(), _> = self.down(|node, depth| {
             let (label, used, peak, limit) = (node.label(), node.used(), node.peak(), node.limit());
-            try_push(&mut all, BudgetStats { label, used, peak, limit, depth });
+            let _less: Result<(), _> = try_push(&mut all, BudgetStats { label, used, peak, limit, depth });
         });
         all
     }

@@ -263,8 +263,8 @@ impl<'p> AnalyticsContext<'p> {
         self.entries.prepare(start, layout).ok_or_else(|| self.unlisted(start, layout))
     }
 
-    pub(super) fn expect(&self, count: usize) {
-        self.entries.expect(count);
+    pub(super) fn expect(&self, count: usize, prepared: usize) {
+        self.entries.expect(count, prepared);
     }
 
     /// How many bytes lie ready that nobody asked for yet.

@@ -62,7 +62,7 @@ impl<'p> AnalyticsContextBuilder<'p> {
     /// What the pool refuses; nothing is kept then.
     pub fn build(self) -> Result<AnalyticsContext<'p>, AllocError> {
         let context = AnalyticsContext::with_pool(self.label, self.pool.unwrap_or_else(|| pool_of_program()));
-        context.expect(self.expected);
+        context.expect(self.expected, self.sizes.len());
         for size in self.sizes {
             context.prepare(size)?;
         }

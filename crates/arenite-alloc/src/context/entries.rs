@@ -49,8 +49,10 @@ pub(super) struct Entries {
     used: Cell<usize>,
     /// The others, whose numbers begin at `FIRST`.
     more: RefCell<Vec<Place>>,
-    /// How many of those lie ready.
+    /// How many of those lie ready: they are among the first, before anything was asked for.
     ready: Cell<usize>,
+    /// Where the first that is ready may be, and behind the last.
+    among: Cell<(usize, usize)>,
 }
 
 impl Entries {
@@ -63,6 +65,7 @@ impl Entries {
             used: Cell::new(0),
             more: RefCell::new(Vec::new()),
             ready: Cell::new(0),
+            among: Cell::new((0, 0)),
         }
     }
 
@@ -83,22 +86,33 @@ impl Entries {
         self.more.borrow().iter().map(bytes).sum()
     }
 
-    /// Keeps one for later. `None`: there is no memory for the list.
+    /// Keeps one for later, before any was asked for.
     pub(super) fn prepare(&self, start: NonNull<u8>, layout: Layout) -> Option<()> {
         let mut more = self.more.borrow_mut();
-        try_push(&mut more, Place::Ready(start, layout)).then(|| self.ready.set(self.ready.get() + 1))
+        try_push(&mut more, Place::Ready(start, layout)).ok()?;
+        self.ready.set(self.ready.get() + 1);
+        self.among.set((0, more.len()));
+        Some(())
     }
 
-    /// One of that layout that lies ready; it is asked for then. With its number.
+    /// One of that layout that lies ready; it is asked for then. With its number. O(those that were prepared).
     pub(super) fn ask(&self, layout: Layout, kind: Option<Kind>) -> Option<(NonNull<u8>, usize)> {
+        if !self.any_ready() {
+            return None;
+        }
         let mut more = self.more.borrow_mut();
-        let mut at = more.iter_mut().enumerate();
-        let (number, place, start) = at.find_map(|(number, place)| match *place {
-            Place::Ready(start, has) if has == layout => Some((number, place, start)),
+        let (from, end) = self.among.get();
+        let mut among = more[from..end].iter_mut().zip(from..).filter_map(|(place, number)| match *place {
+            Place::Ready(start, has) => Some((place, number, start, has)),
             _ => None,
-        })?;
+        });
+        let (place, number, start, _) = among.find(|&(.., has)| has == layout)?;
         *place = Place::Asked(Entry { start, layout, kind });
         self.ready.set(self.ready.get() - 1);
+        // what is before it was looked at: it is asked for, or waits for another size
+        if from == number {
+            self.among.set((number + 1, end));
+        }
         Some((start, FIRST + number))
     }
 
@@ -111,9 +125,10 @@ impl Entries {
         Some(Entry { start, layout, kind: self.kinds.get(number)?.get() })
     }
 
-    /// Makes room for so many, if there is memory for it: it is a hint.
-    pub(super) fn expect(&self, count: usize) {
-        let _room = self.more.borrow_mut().try_reserve(count.saturating_sub(FIRST));
+    /// Makes room for as many that will be asked for, and for as many that are prepared, if there is memory for it: it is a hint.
+    pub(super) fn expect(&self, count: usize, prepared: usize) {
+        let room = count.saturating_sub(FIRST).saturating_add(prepared);
+        let _room = self.more.borrow_mut().try_reserve(room);
     }
 
     /// Remembers one; its number. `None`: there is no memory for the list.
@@ -136,7 +151,8 @@ impl Entries {
     #[inline(never)]
     fn push_more(&self, entry: Entry) -> Option<usize> {
         let mut more = self.more.borrow_mut();
-        try_push(&mut more, Place::Asked(entry)).then(|| FIRST + more.len() - 1)
+        try_push(&mut more, Place::Asked(entry)).ok()?;
+        Some(FIRST + more.len() - 1)
     }
 
     /// Forgets one that was asked for.

@@ -449,6 +449,8 @@ fn unnamed(folder: &Path) -> io::Result<File> {
     write!(name, "{before}{process}-{number}").map_err(io::Error::other)?;
     path.push(folder);
     path.push(name);
+    // the standard library copies long paths for the system's calls, and insists on the memory
+    Vec::<u8>::new().try_reserve(path.as_os_str().len() + 1).map_err(none)?;
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
     fs::remove_file(&path)?;
     Ok(file)

@@ -9,7 +9,7 @@ use crate::asked::try_boxed;
 use crate::checked::{Checked, System};
 use crate::fit::{MemoryPool, SharedMemoryPool};
 use crate::stratified::StratifiedMemoryPool;
-use arenite_core::{AllocError, Bytes, MemoryAllocator, Resource, ResourceState, Trim};
+use arenite_core::{AllocCause, AllocError, Bytes, Label, MemoryAllocator, Resource, ResourceState, Trim};
 use arenite_pages::{NumaAllocator, NumaPolicy};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -69,8 +69,6 @@ struct Router {
 enum Large {
     Range(Box<[SharedMemoryPool; 1]>),
     Local(NumaAllocator),
-    /// There was no memory for the range's own lists.
-    Middle,
 }
 
 impl Thresholds {
@@ -90,33 +88,41 @@ impl Router {
         *self.by.get_or_init(|| first)
     }
 
-    fn large(&self) -> &dyn Resource {
-        let made = self.large.get_or_init(|| {
-            let local = self.thresholds().numa.then(|| NumaAllocator::new(NumaPolicy::Local));
-            match local {
-                Some(Ok(local)) => Large::Local(local),
-                // a system that places nothing has one place for all
-                _ => {
-                    let pool = MemoryPool::new(RANGE.0).with_alignment(64).labelled("large");
-                    try_boxed(SharedMemoryPool::new(pool)).map_or(Large::Middle, Large::Range)
-                }
+    /// `None`: there is no memory for the range's own lists.
+    fn large(&self) -> Option<&dyn Resource> {
+        let made = match self.large.get() {
+            Some(made) => made,
+            None => {
+                let made = self.make_large()?;
+                // of two threads that come first, one has made it for nothing: neither asks for memory before its first block
+                self.large.get_or_init(|| made)
             }
-        });
-        match made {
-            Large::Range(pool) => &pool[0],
+        };
+        Some(match made {
+            Large::Range(range) => &range[0],
             Large::Local(local) => local,
-            Large::Middle => &self.middle,
-        }
+        })
     }
 
-    fn serving(&self, size: usize) -> &dyn Resource {
+    #[cold]
+    fn make_large(&self) -> Option<Large> {
+        let local = self.thresholds().numa.then(|| NumaAllocator::new(NumaPolicy::Local));
+        if let Some(Ok(local)) = local {
+            return Some(Large::Local(local));
+        }
+        // a system that places nothing has one place for all
+        let pool = MemoryPool::new(RANGE.0).with_alignment(64).labelled("large");
+        try_boxed(SharedMemoryPool::new(pool)).ok().map(Large::Range)
+    }
+
+    fn serving(&self, size: usize) -> Option<&dyn Resource> {
         let by = self.thresholds();
         if by.pool(size) {
-            &self.small
+            Some(&self.small)
         } else if by.arena(size) {
             self.large()
         } else {
-            &self.middle
+            Some(&self.middle)
         }
     }
 }
@@ -124,18 +130,25 @@ impl Router {
 // SAFETY: forwards each call to the one of three that serves blocks of that size, which never changes.
 unsafe impl Resource for Router {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.serving(layout.size()).allocate(layout)
+        let Some(serving) = self.serving(layout.size()) else {
+            let cause = AllocCause::Exhausted { errno: 0 };
+            return Err(AllocError::new(cause, layout, self.state(), Label::new("large")));
+        };
+        serving.allocate(layout)
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise; a block of that size came from there.
-        unsafe { self.serving(layout.size()).deallocate(block, layout) };
+        if let Some(serving) = self.serving(layout.size()) {
+            // SAFETY: the caller's promise; a block of that size came from there.
+            unsafe { serving.deallocate(block, layout) };
+        }
     }
 
     fn state(&self) -> ResourceState {
         let large = match self.large.get() {
-            Some(Large::Range(_) | Large::Local(_)) => self.large().state(),
-            Some(Large::Middle) | None => ResourceState::default(),
+            Some(Large::Range(range)) => range[0].state(),
+            Some(Large::Local(local)) => local.state(),
+            None => ResourceState::default(),
         };
         let all = [self.small.state(), self.middle.state(), large];
         let sum = |of: fn(&ResourceState) -> usize| all.iter().map(of).sum();

@@ -2,7 +2,8 @@
 //!
 //! Rests on [`PerThread`] shelves, a depot of chains between them, and any upstream. A thread takes from and gives to its own shelves
 //! without a lock and without an atomic exchange; a thread that frees more than it takes hands half of what it keeps to the depot at
-//! once, where a thread that takes more finds it (the magazines and depot of Bonwick and Adams, "Magazines and Vmem", 2001).
+//! once, where a thread that takes more finds it (the magazines and depot of Bonwick and Adams, "Magazines and Vmem", 2001). Threads for
+//! whose shelves there is no memory share one set, under a lock.
 #![expect(unsafe_code, reason = "lends blocks of its upstream")]
 
 use super::buffer::layout;
@@ -13,7 +14,7 @@ use crate::Heap;
 use crate::per_thread::{Divided, PerThread};
 use crate::tally::Tally;
 use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
-use arenite_pages::{Lock, LockGuard};
+use arenite_pages::Lock;
 use core::alloc::Layout;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -27,7 +28,8 @@ struct Depot<R> {
     direct: Tally,
     direct_calls: AtomicU64,
     peak: AtomicUsize,
-    /// The shelves of threads for which there is no memory to have their own; under the lock, one at a time.
+    /// The shelves of threads for which there is no memory to have their own, one at a time under the lock. Under it the list of parts is
+    /// locked, and under that a shelf; nothing that is others' code is called under any of them.
     common: Shelves,
     of_common: Lock<()>,
     label: Label,
@@ -73,7 +75,8 @@ impl<R> Depot<R> {
 /// Buffers of five sizes (256 B, 1, 4, 16 and 64 KiB), kept when they come back and lent again, to any thread. What is larger than the
 /// largest is lent at the size asked, straight from the upstream.
 ///
-/// A thread keeps at most 1.2 MiB of free buffers; what it frees above that is the other threads'. [`Trim`] and
+/// A thread keeps at most 1.2 MiB of free buffers; what it frees above that is the other threads'. Its first call asks the global allocator
+/// for its shelves; where there is no memory for them, it uses a set that all such threads share under a lock. [`Trim`] and
 /// [`StratifiedMemoryPool::shrink_to`] give back what the depot and the calling thread keep, and have the other threads hand in
 /// theirs when they next free something.
 ///
@@ -165,14 +168,11 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     /// threads keep, they hand in when they next free a buffer.
     pub fn shrink_to(&self, target_held: usize) -> usize {
         let depot = self.depot();
-        let here = self.returning();
-        // SAFETY: the calling thread's.
-        unsafe { depot.clear(here.shelves) };
-        if here.common.is_none() {
-            let common = self.common();
-            // SAFETY: this thread's for now.
-            unsafe { depot.clear(common.shelves) };
+        if let Some(shelves) = self.threads.part() {
+            // SAFETY: the calling thread's.
+            unsafe { depot.clear(shelves) };
         }
+        self.clear_common();
         self.clear_left();
         let mut held = self.state().held;
         let mut gone = 0;
@@ -189,7 +189,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         if held > target_held {
             self.threads.each(Shelves::ask);
             // this one has nothing left
-            here.shelves.asked();
+            self.threads.part().map(Shelves::asked);
         }
         gone
     }
@@ -229,19 +229,22 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     /// Where the calling thread's buffers go: looked up once for several of them.
     #[inline(always)]
     pub(crate) fn returning(&self) -> Returning<'_, R> {
-        match self.threads.part() {
-            Some(shelves) => Returning { pool: self, shelves, common: None, one_thread: PhantomData },
-            None => self.common(),
-        }
+        Returning { pool: self, shelves: self.threads.part(), one_thread: PhantomData }
     }
 
-    /// The shelves of all threads that have none, for as long as this is kept.
-    #[cold]
-    #[inline(never)]
-    fn common(&self) -> Returning<'_, R> {
-        let depot = self.depot();
-        let common = Some(depot.of_common.lock());
-        Returning { pool: self, shelves: &depot.common, common, one_thread: PhantomData }
+    /// Uses the shelves of all threads that have none of their own. The lock is held meanwhile.
+    fn in_common<A>(&self, work: impl FnOnce(&Shelves) -> A) -> A {
+        let _alone = self.depot().of_common.lock();
+        work(&self.depot().common)
+    }
+
+    /// Takes everything off those.
+    fn clear_common(&self) {
+        if self.depot().common.look_empty() {
+            return;
+        }
+        // SAFETY: the shelves of whoever has the lock.
+        self.in_common(|common| unsafe { self.depot().clear(common) });
     }
 
     /// Gives a buffer back to some shelves, or to the upstream.
@@ -267,8 +270,16 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     #[cold]
     #[inline(never)]
     unsafe fn give_to_common(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { self.common().give(block, layout) };
+        let Some(bucket) = SizeBucket::serving(layout) else {
+            // SAFETY: the caller's promise.
+            return unsafe { self.give_direct(block, layout) };
+        };
+        self.in_common(|common| {
+            // SAFETY: the shelves of whoever has the lock; the caller's promise.
+            if unsafe { common.push(bucket, block) } {
+                self.spill(common, bucket);
+            }
+        });
     }
 
     /// # Safety
@@ -302,31 +313,46 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     #[cold]
     #[inline(never)]
     fn refill(&self, bucket: SizeBucket, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        let here = self.returning();
-        let shelves = here.shelves;
-        // SAFETY: the calling thread's shelves; they are empty where they are its own.
-        if let Some(buffer) = unsafe { shelves.pop(bucket) } {
+        let kept = match self.threads.part() {
+            Some(shelves) => {
+                self.take_of_depot(shelves, bucket).or_else(|| {
+                    // what threads left there that had no shelves of their own
+                    self.clear_common();
+                    self.take_of_depot(shelves, bucket)
+                })
+            }
+            None => self.in_common(|common| self.take_of_depot(common, bucket)),
+        };
+        if let Some(buffer) = kept {
             return Ok(buffer);
         }
-        let depot = self.depot();
-        let mut chain = depot.shelf(bucket).lock().take();
-        if chain.is_none() {
-            self.clear_left();
-            chain = depot.shelf(bucket).lock().take();
+        let fresh = self.depot().upstream.allocate(bucket.layout());
+        let buffer = fresh.map_err(|error| self.refused(error, layout))?.cast();
+        match self.threads.part() {
+            Some(shelves) => shelves.missed(bucket),
+            None => self.in_common(|common| common.missed(bucket)),
         }
-        if let Some(chain) = chain {
-            // SAFETY: the calling thread's shelves, whose stack of that bucket is empty.
-            unsafe { shelves.refill(bucket, &chain) };
-            // SAFETY: the calling thread's shelves.
-            if let Some(buffer) = unsafe { shelves.pop(bucket) } {
-                return Ok(buffer);
-            }
-        }
-        let buffer =
-            depot.upstream.allocate(bucket.layout()).map_err(|error| self.refused(error, layout))?.cast();
-        shelves.missed(bucket);
         self.note_peak();
         Ok(buffer)
+    }
+
+    /// A buffer of some shelves, or of a chain of the depot's, whose others they keep then. The shelves are the calling thread's, or the
+    /// common ones, whose lock is held.
+    fn take_of_depot(&self, shelves: &Shelves, bucket: SizeBucket) -> Option<NonNull<u8>> {
+        // SAFETY: the calling thread's shelves. They may have some: the common ones, or those of a thread that ended.
+        if let Some(buffer) = unsafe { shelves.pop(bucket) } {
+            return Some(buffer);
+        }
+        let shelf = self.depot().shelf(bucket);
+        let chain = shelf.lock().take();
+        let chain = chain.or_else(|| {
+            self.clear_left();
+            shelf.lock().take()
+        })?;
+        // SAFETY: the calling thread's shelves, whose stack of that bucket is empty.
+        unsafe { shelves.refill(bucket, &chain) };
+        // SAFETY: the calling thread's shelves.
+        unsafe { shelves.pop(bucket) }
     }
 
     /// The calling thread keeps too much, or was asked to keep nothing.
@@ -359,9 +385,8 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
 /// The calling thread's way back into a pool. It stays on its thread, and is not kept: a thread that ends gives its shelves up.
 pub(crate) struct Returning<'p, R: Resource + Sync> {
     pool: &'p StratifiedMemoryPool<R>,
-    shelves: &'p Shelves,
-    /// Where the shelves are not this thread's own.
-    common: Option<LockGuard<'p, ()>>,
+    /// `None`: there was no memory for its own.
+    shelves: Option<&'p Shelves>,
     one_thread: PhantomData<*const ()>,
 }
 
@@ -372,8 +397,12 @@ impl<R: Resource + Sync> Returning<'_, R> {
     /// As [`Resource::deallocate`]; the thread did not begin to end since this was made.
     #[inline(always)]
     pub(crate) unsafe fn give(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the calling thread's shelves; the caller's promises.
-        unsafe { self.pool.give(self.shelves, block, layout) };
+        match self.shelves {
+            // SAFETY: the calling thread's shelves; the caller's promises.
+            Some(shelves) => unsafe { self.pool.give(shelves, block, layout) },
+            // SAFETY: the caller's promises.
+            None => unsafe { self.pool.give_to_common(block, layout) },
+        }
     }
 }
 

@@ -254,6 +254,11 @@ impl Shelves {
         asked
     }
 
+    /// Whether nothing lies here, as far as another thread can see it.
+    pub(super) fn look_empty(&self) -> bool {
+        self.0.iter().all(|stack| stack.first.load(Relaxed).is_null())
+    }
+
     /// May be read from any thread; exact when its own is not using it.
     pub(super) fn counts(&self, bucket: SizeBucket) -> Counts {
         let stack = self.stack(bucket);

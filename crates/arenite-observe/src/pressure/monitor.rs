@@ -293,7 +293,8 @@ impl Shared {
         let mut order = {
             let mut state = self.state();
             let mut order = core::mem::take(&mut state.order);
-            // no room: another thread shrinks at this moment, and there is no memory; who is left out, that one has
+            // no room: another thread shrinks at this moment, and there is no memory. Who is left out, that one has; what it
+            // leaves them is for the next look
             let room = order.try_reserve(state.registered.len()).map_or(0, |()| order.capacity());
             order.extend(state.registered.iter().filter_map(Weak::upgrade).map(|what| (0, what)).take(room));
             order

@@ -128,14 +128,9 @@ impl MemoryMappedAllocator {
         let watched = Watched::new(base, size);
         // SAFETY: the reservation just made, whole.
         let mapping = unsafe { Mapping::own(base, size) };
-        let mut free = Sorted::new();
-        if !free.room(1) {
-            return Err(no_memory(path));
-        }
-        free.insert(0, size);
         let blocks = Blocks {
             live: Sorted::new(),
-            free,
+            free: Sorted::of(0, size),
             mapped: 0,
             len: original,
             // the rest of the last OS page shows whatever is in the page cache

@@ -11,6 +11,11 @@ impl<V> Sorted<V> {
         Self(Vec::new())
     }
 
+    /// One entry. Insists on the memory for it.
+    pub(super) fn of(at: usize, value: V) -> Self {
+        Self(vec![(at, value)])
+    }
+
     /// Room for `count` entries in all; false: there is no memory for it.
     pub(super) fn room(&mut self, count: usize) -> bool {
         self.0.try_reserve(count.saturating_sub(self.0.len())).is_ok()

@@ -16,12 +16,20 @@ use arenite_core::Resource;
 pub fn no_memory(resource: &dyn Resource, traits: &Traits) {
     let layouts: Vec<_> = traits.mixed().collect();
     let before = resource.state();
+    let mut most = 0;
     for left in 0..10 {
         let mut lent = Lent::with_room(layouts.len());
         with_blocks_left(left, || {
             for &layout in &layouts {
-                // a refusal is as good; nothing may be lent that is not written down
-                let _refused = lent.take(resource, layout);
+                let before = resource.state();
+                if lent.take(resource, layout).is_err() && traits.own_counts {
+                    let after = resource.state();
+                    assert_eq!(
+                        (after.in_use, after.live_blocks),
+                        (before.in_use, before.live_blocks),
+                        "law 5"
+                    );
+                }
             }
         });
         lent.verify();
@@ -32,8 +40,10 @@ pub fn no_memory(resource: &dyn Resource, traits: &Traits) {
                 "law 5: after {left} blocks"
             );
         }
+        most = most.max(lent.len());
         with_blocks_left(0, || lent.give_all(resource));
     }
+    assert!(most > 0, "law 5: with memory for nine lists, nothing was served");
     if traits.own_counts && traits.frees_each {
         let after = resource.state();
         assert_eq!(

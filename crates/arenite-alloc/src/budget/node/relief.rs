@@ -1,0 +1,84 @@
+//! What is done before a charge is refused: others give back.
+//!
+//! Rests on the tree of nodes. Reliefs run on the thread that asked, and no lock is held meanwhile.
+
+use super::{Budget, Relief};
+use crate::asked::{try_extend, try_push};
+use core::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+thread_local! {
+    /// A relief runs on this thread: charges that it needs are not to call reliefs in turn.
+    static RELIEVING: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Relieving;
+
+impl Drop for Relieving {
+    fn drop(&mut self) {
+        RELIEVING.set(false);
+    }
+}
+
+impl Budget {
+    #[cold]
+    pub(super) fn charge_slowly(&self, bytes: usize) -> Result<(), &Self> {
+        let mut refused = match self.take(bytes) {
+            Ok(()) => return Ok(()),
+            Err(node) => node,
+        };
+        if RELIEVING.get() || !refused.0.relievable.load(Relaxed) {
+            return Err(refused);
+        }
+        RELIEVING.set(true);
+        let _running = Relieving;
+        let mut asked: Vec<Relief> = Vec::new();
+        while let Some(reliefs) = refused.reliefs() {
+            // each is asked once; another node may refuse after one is relieved, and has others
+            let new = |one: &Relief| asked.iter().all(|had| !Arc::ptr_eq(one, had));
+            let Some(relief) = reliefs.into_iter().find(new) else { return Err(refused) };
+            refused.relieve_by(&relief, bytes);
+            let remembered = try_push(&mut asked, relief);
+            match self.take(bytes) {
+                Ok(()) => return Ok(()),
+                Err(node) => refused = node,
+            }
+            if remembered.is_err() {
+                break;
+            }
+        }
+        self.charge_without_lists(refused, bytes)
+    }
+
+    /// Where there is no memory for lists: the reliefs of the refusing node alone, one after the other.
+    fn charge_without_lists<'a>(&'a self, refused: &'a Self, bytes: usize) -> Result<(), &'a Self> {
+        let nth = |number| refused.0.reliefs.lock().get(number).cloned();
+        for relief in (0..).map_while(nth) {
+            refused.relieve_by(&relief, bytes);
+            match self.take(bytes) {
+                Err(node) if core::ptr::eq(node, refused) => {}
+                done => return done,
+            }
+        }
+        Err(refused)
+    }
+
+    /// Has a relief make room for a charge of this node, if it lacks some.
+    fn relieve_by(&self, relief: &Relief, bytes: usize) {
+        let lacking = self.used().saturating_add(bytes).saturating_sub(self.limit());
+        if lacking > 0 {
+            relief(lacking);
+        }
+    }
+
+    /// The reliefs of this node and of those below it, those that have the most first. `None`: there is no memory for the list.
+    fn reliefs(&self) -> Option<Vec<Relief>> {
+        let (mut found, mut whole) = (Vec::new(), true);
+        let visited = self.down(|node, _| {
+            let reliefs = node.0.reliefs.lock();
+            whole &= try_extend(&mut found, reliefs.len(), reliefs.iter().cloned()).is_ok();
+        });
+        (visited.is_ok() && whole).then_some(found)
+    }
+}
