@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs a NUMA test in a guest of four nodes under qemu's software emulation: bash ci/numa-guest.sh --help
+# Runs tests of NUMA and of control groups in a guest of four nodes under qemu's software emulation: bash ci/numa-guest.sh --help
 #
 # Machines with one node show that a placement call is accepted, not that it places: in this guest there is somewhere
-# else for a page to lie. No KVM, no disk, no network: a Debian kernel, unpacked and not installed, and an initramfs of
-# busybox and one static executable. The kernel speaks on the first serial port and the test on the second, so that no
+# else for a page to lie. And it has control groups of version 2, which nobody else uses. No KVM, no disk, no network: a
+# Debian kernel, unpacked and not installed, and an initramfs of busybox and static executables. The kernel speaks on the first serial port and the test on the second, so that no
 # kernel message cuts a test's line.
 set -euo pipefail
 
@@ -11,15 +11,17 @@ usage() {
     cat << 'USAGE'
 usage: ci/numa-guest.sh [--binary FILE] [--timeout SECONDS] [--verbose] [-- TEST ARGUMENTS]
 
-Builds the test `numa` of arenite-pages as a static executable, or takes FILE, and runs it in a guest:
+Builds the tests `numa` of arenite-pages and `cgroup` of arenite-observe as static executables, or takes FILE, and runs
+them in a guest:
 
   node 0  processors 0 and 1, 768 MiB         distances  10 20 30 17
   node 1  processor 2, 768 MiB                           20 10 21 28
   node 2  processor 3, no memory                         30 21 10 40
   node 3  512 MiB, no processor                          17 28 40 10
 
-with ARENITE_NUMA_NODES=4 and --test-threads=1 --nocapture. The exit code is the test's own; 99 where the guest did not
-come so far, 2 for a wrong argument or a test that does not build, 0 after a line `skipped: why` where a part is lacking.
+with ARENITE_NUMA_NODES=4, ARENITE_GUEST=1 and --test-threads=1 --nocapture. The exit code is that of the last test that
+failed; 99 where the guest did not come so far, 2 for a wrong argument or a test that does not build, 0 after a line
+`skipped: why` where a part is lacking.
 
   --binary FILE      a static x86-64 executable to run in place of building one
   --timeout SECONDS  stops the guest after so long (300)
@@ -124,42 +126,58 @@ done
 unpack "$kernel" boot
 unpack busybox-static bin
 release="${kernel#linux-image-}"
-for word in NUMA ACPI_NUMA MIGRATION BLK_DEV_INITRD RD_GZIP DEVTMPFS TMPFS SERIAL_8250_CONSOLE; do
+for word in NUMA MEMCG ACPI_NUMA MIGRATION BLK_DEV_INITRD RD_GZIP DEVTMPFS TMPFS SERIAL_8250_CONSOLE; do
     grep -q "^CONFIG_$word=y" "$work/boot/config-$release" || skip "$kernel is built without CONFIG_$word"
 done
 
 # ---- the test ------------------------------------------------------------------------------------------------------
 
-if [ -z "$binary" ]; then
-    command -v cargo > /dev/null || skip "lacks cargo"
-    echo "building the test numa of arenite-pages"
-    began=$SECONDS
+binaries=()
+# $1: a crate, $2: a test of it
+build() {
+    echo "building the test $2 of $1"
+    local began=$SECONDS
     (
         cd "$house"
         export CARGO_TARGET_DIR="$target" RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static"
-        cargo test -p arenite-pages --test numa --no-run --target x86_64-unknown-linux-gnu \
+        cargo test -p "$1" --test "$2" --no-run --target x86_64-unknown-linux-gnu \
             --message-format=json-render-diagnostics < /dev/null > "$work/built"
     ) || wrong "the test does not build"
-    binary="$(sed -n '/"kind":\["test"\]/s/.*"executable":"\([^"]*\)".*/\1/p' "$work/built")"
-    [ -f "$binary" ] || failed "cargo named no executable for the test, but '$binary'"
+    local built
+    built="$(sed -n '/"kind":\["test"\]/s/.*"executable":"\([^"]*\)".*/\1/p' "$work/built")"
+    [ -f "$built" ] || failed "cargo named no executable for the test, but '$built'"
+    binaries+=("$built")
     echo "built in $((SECONDS - began)) s"
+}
+
+if [ -z "$binary" ]; then
+    command -v cargo > /dev/null || skip "lacks cargo"
+    build arenite-pages numa
+    build arenite-observe cgroup
+else
+    binaries=("$binary")
 fi
-! ldd "$binary" 2> /dev/null | grep '=>' > /dev/null ||
-    wrong "$binary needs libraries that the guest lacks: build it with -C target-feature=+crt-static"
+for binary in "${binaries[@]}"; do
+    ! ldd "$binary" 2> /dev/null | grep '=>' > /dev/null ||
+        wrong "$binary needs libraries that the guest lacks: build it with -C target-feature=+crt-static"
+done
 
 # ---- the guest -----------------------------------------------------------------------------------------------------
 
-mkdir -p "$work/root"/{bin,dev,proc,sys,tmp}
+mkdir -p "$work/root"/{bin,dev,proc,sys,tests,tmp}
 cp "$work/bin/busybox" "$work/root/bin/busybox"
-cp "$binary" "$work/root/test"
-chmod 755 "$work/root/test"
+for number in "${!binaries[@]}"; do
+    cp "${binaries[$number]}" "$work/root/tests/$number"
+    chmod 755 "$work/root/tests/$number"
+done
 arguments=(--test-threads=1 --nocapture "$@")
 cat > "$work/root/init" << INIT
 #!/bin/busybox sh
-export PATH=/bin HOME=/tmp TMPDIR=/tmp ARENITE_NUMA_NODES=4
+export PATH=/bin HOME=/tmp TMPDIR=/tmp ARENITE_NUMA_NODES=4 ARENITE_GUEST=1
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t devtmpfs devtmpfs /dev
 mount -t tmpfs tmpfs /tmp
 cd /tmp
@@ -170,8 +188,11 @@ cd /tmp
         echo "guest: \${node##*/}: processors [\$(cat \$node/cpulist)]," \
             "\$(awk '/MemTotal/ { print \$4 }' \$node/meminfo) KiB, distances \$(cat \$node/distance)"
     done
-    /test ${arguments[@]@Q}
-    printf '\\nguest: the test ended with %s\\n' \$?
+    code=0
+    for test in /tests/*; do
+        \$test ${arguments[@]@Q} || code=\$?
+    done
+    printf '\\nguest: the tests ended with %s\\n' \$code
 ) < /dev/ttyS1 > /dev/ttyS1 2>&1
 poweroff -f
 INIT
@@ -198,7 +219,7 @@ status=0
 wait "$guest" || status=$?
 guest=""
 
-code="$(sed -n 's/^guest: the test ended with \([0-9]*\)\r*$/\1/p' "$work/said" 2> /dev/null | tail -n 1)"
+code="$(sed -n 's/^guest: the tests ended with \([0-9]*\)\r*$/\1/p' "$work/said" 2> /dev/null | tail -n 1)"
 if [ "$verbose" = 1 ]; then
     cat "$work/console"
 elif [ -z "$code" ]; then

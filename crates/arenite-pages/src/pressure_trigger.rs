@@ -1,16 +1,16 @@
 //! A wait for memory pressure: the kernel wakes this process when tasks have waited too long for memory.
 //!
 //! Rests on the kernel's pressure triggers (`Documentation/accounting/psi.rst`): a threshold is written to a pressure file,
-//! and the file is polled; on the levels that control groups of version 1 tell of (`cgroup-v1/memory.rst`); and on what a service manager
-//! says in `MEMORY_PRESSURE_WATCH` (systemd's "Memory Pressure Handling"). No thread runs while nothing happens.
+//! and the file is polled; on the levels that control groups of version 1 tell of (`cgroup-v1/memory.rst`), and on the events of those
+//! of version 2 (`cgroup-v2.rst`); and on what a service manager says in `MEMORY_PRESSURE_WATCH` (systemd's "Memory Pressure Handling"). No thread runs while nothing happens.
 
 use crate::machine::{Cgroup, CgroupVersion};
-use crate::os;
+use crate::os::{self, Waited};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
@@ -75,12 +75,23 @@ pub struct PressureTrigger {
 }
 
 /// How it is known that a trigger fired.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Fires {
     /// By an exceptional condition on its file.
     Exceptionally,
     /// By something to read in its file, which is then read.
     Readably,
+    /// By an exceptional condition on a file that changed since it was last read.
+    Changed,
+}
+
+impl Fires {
+    const fn waited(self) -> Waited {
+        match self {
+            Self::Exceptionally | Self::Changed => Waited::Exceptional,
+            Self::Readably => Waited::Readable,
+        }
+    }
 }
 
 /// The levels that a control group of version 1 tells of.
@@ -149,6 +160,43 @@ impl PressureTrigger {
         let line = format!("{} {} {level}", counter.as_raw_fd(), told.as_raw_fd());
         std::fs::write(folder.join("cgroup.event_control"), line).map_err(unsupported)?;
         Ok(Self { file: counter.into(), fires: Fires::Readably })
+    }
+
+    /// When this process's control group of version 2, or one around it, meets a limit: it is slowed down at `memory.high`, at
+    /// `memory.max`, or killed in, or gives up what it was promised (`memory.events`). One for each group, the innermost first; none
+    /// where there is no such group.
+    ///
+    /// ```
+    /// use arenite_pages::PressureTrigger;
+    /// for trigger in PressureTrigger::of_cgroup_events()? {
+    ///     println!("a limit was met: {}", trigger.wait(Some(std::time::Duration::from_millis(1)))?);
+    /// }
+    /// # Ok::<(), arenite_pages::PressureError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PressureError::Unsupported`] where a group's events cannot be read.
+    pub fn of_cgroup_events() -> Result<Vec<Self>, PressureError> {
+        let group = Cgroup::read().filter(|group| group.version == CgroupVersion::V2);
+        let levels = group.into_iter().flat_map(|group| group.levels);
+        let files = levels.map(|level| level.path.join("memory.events"));
+        // the outermost group has no limits, and no such file
+        files.filter(|path| path.exists()).map(|path| Self::on_changes(&path)).collect()
+    }
+
+    /// On a file of the kernel's that tells when it changed.
+    fn on_changes(path: &Path) -> Result<Self, PressureError> {
+        let unsupported = |source| PressureError::Unsupported { path: path.to_path_buf(), source };
+        let trigger = Self { file: File::open(path).map_err(unsupported)?, fires: Fires::Changed };
+        // a change is one since the file was read
+        trigger.reread().map_err(unsupported)?;
+        Ok(trigger)
+    }
+
+    fn reread(&self) -> io::Result<usize> {
+        let mut file = &self.file;
+        file.rewind()?;
+        file.read(&mut [0; 4096])
     }
 
     /// As the service manager that started this process says in `MEMORY_PRESSURE_WATCH` and `MEMORY_PRESSURE_WRITE`; `None` where it says
@@ -224,24 +272,64 @@ impl PressureTrigger {
     /// # Errors
     /// [`PressureError::Gone`], [`PressureError::Wait`].
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, PressureError> {
-        let fired = match self.fires {
-            Fires::Exceptionally => os::wait_exceptional(self.file.as_fd(), timeout),
-            Fires::Readably => os::wait_readable(self.file.as_fd(), timeout),
-        };
-        let fired = fired.map_err(|errno| match errno {
-            rustix::io::Errno::NODEV => PressureError::Gone,
-            errno => PressureError::Wait(errno.into()),
-        })?;
-        if fired && matches!(self.fires, Fires::Readably) {
-            match (&self.file).read(&mut [0; 4096]) {
-                Ok(0) => return Err(PressureError::Gone),
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    return Err(PressureError::Wait(error));
-                }
-                _ => {}
-            }
+        let fired = os::wait_any(&[(self.file.as_fd(), self.fires.waited())], timeout);
+        let fired = fired.map_err(failed)?.is_some();
+        if fired {
+            self.take()?;
         }
         Ok(fired)
+    }
+
+    /// Waits until one of several fires: which. `None` when `timeout` is over first, or a signal came.
+    ///
+    /// ```
+    /// use arenite_pages::{PressureTrigger, StallKind};
+    /// use std::time::Duration;
+    /// let window = Duration::from_secs(2);
+    /// let mut triggers = PressureTrigger::of_cgroup_events().unwrap_or_default();
+    /// triggers.extend(PressureTrigger::new(StallKind::Some, Duration::from_millis(150), window));
+    /// println!("{:?}", PressureTrigger::wait_any(&triggers, Some(Duration::from_millis(1)))?);
+    /// # Ok::<(), arenite_pages::PressureError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`PressureTrigger::wait`].
+    pub fn wait_any(triggers: &[Self], timeout: Option<Duration>) -> Result<Option<usize>, PressureError> {
+        let mut files = Vec::new();
+        files
+            .try_reserve_exact(triggers.len())
+            .map_err(|_| PressureError::Wait(io::ErrorKind::OutOfMemory.into()))?;
+        files.extend(triggers.iter().map(|trigger| (trigger.file.as_fd(), trigger.fires.waited())));
+        let fired = os::wait_any(&files, timeout).map_err(failed)?;
+        if let Some(at) = fired {
+            triggers[at].take()?;
+        }
+        Ok(fired)
+    }
+
+    /// Takes what fired, so that the next wait is for more.
+    fn take(&self) -> Result<(), PressureError> {
+        let taken = match self.fires {
+            Fires::Exceptionally => return Ok(()),
+            Fires::Readably => (&self.file).read(&mut [0; 4096]),
+            Fires::Changed => self.reread(),
+        };
+        match taken {
+            Ok(0) => Err(PressureError::Gone),
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
+                Err(PressureError::Gone)
+            }
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(PressureError::Wait(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A wait that failed, as this module tells it.
+fn failed(errno: rustix::io::Errno) -> PressureError {
+    match errno {
+        rustix::io::Errno::NODEV => PressureError::Gone,
+        errno => PressureError::Wait(errno.into()),
     }
 }
 

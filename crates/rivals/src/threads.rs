@@ -86,7 +86,8 @@ fn met<H: Send>(
 }
 
 /// Runs `body` on one thread while another multiplies numbers: what one thread takes where as many processors are busy as in a
-/// round of two, so that the processors' clock is the same in both. A thread that waited in `pause` would leave this one more.
+/// round of two, so that the processors' clock is the same in both. A thread that waited in `pause` would leave this one more. It does the
+/// work of both threads of such a round, one after the other, and the reading is of half of it.
 pub(crate) fn beside<H: Send>(
     mut handle: H,
     turns: u64,
@@ -107,12 +108,13 @@ pub(crate) fn beside<H: Send>(
         });
         let worker = scope.spawn(move || {
             let _over = Over { over, ready };
-            let warm = body(&mut handle, unmeasured(turns));
+            let warm = body(&mut handle, 2 * unmeasured(turns));
             meet(ready, 2);
             warm?;
             let before = Stamp::now();
-            body(&mut handle, turns)?;
-            Ok((before.elapsed(), tally::take()))
+            body(&mut handle, 2 * turns)?;
+            let both = before.elapsed();
+            Ok((Reading { cpu: both.cpu / 2, wall: both.wall / 2, ..both }, tally::take()))
         });
         let (reading, work) = worker.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause))?;
         tally::add(work);
@@ -208,7 +210,7 @@ mod tests {
             Ok(())
         };
         assert!(beside(2, 800, count).unwrap().wall > Duration::ZERO);
-        assert_eq!(done.into_inner(), 2 * (unmeasured(800) + 800));
+        assert_eq!(done.into_inner(), 2 * 2 * (unmeasured(800) + 800));
         assert!(beside((), 8, |(), _| Err(Refused)).is_err());
         let panics = std::panic::catch_unwind(|| beside((), 8, |(), _| panic!("as a body may")));
         assert!(panics.is_err(), "and the spinning thread was not waited for");

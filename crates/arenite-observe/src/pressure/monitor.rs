@@ -1,8 +1,8 @@
 //! A monitor of memory pressure.
 //!
-//! Rests on [`PressureReading`] and on the kernel's triggers. One thread waits: on a trigger where the kernel sets one, for a second at most,
-//! and reads the level then; so a stall is heard of at once, and a machine that merely fills up within a second. It costs ten
-//! small files a second.
+//! Rests on [`PressureReading`] and on the kernel's triggers. One thread waits: on the triggers that the kernel sets and on the events of
+//! its control groups, for a second at most, and reads the level then; so a stall or a limit that is met is heard of at once, and a machine
+//! that merely fills up within a second. It costs ten small files a second.
 
 use super::Shrinkable;
 use arenite_core::{MemoryPressure, PressureLevel, ResourceState, Trim};
@@ -14,6 +14,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
+use std::time::Instant;
 
 /// How long the monitor waits before it looks again.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -316,28 +317,42 @@ impl Shared {
     }
 
     /// Waits for the next look; true: the monitor is gone.
-    fn rest(&self, trigger: Option<&PressureTrigger>) -> bool {
-        if let Some(trigger) = trigger {
-            // a trigger that breaks is as one that does not fire
-            match trigger.wait(Some(self.interval)) {
-                Ok(fired) => {
-                    if fired {
-                        // one that fires all the time is looked at ten times a second
-                        thread::sleep(self.interval / 10);
-                    }
+    fn rest(&self, triggers: &mut Vec<PressureTrigger>) -> bool {
+        let until = Instant::now() + self.interval;
+        while !triggers.is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.state().stopped {
+                return self.state().stopped;
+            }
+            // nobody wakes this wait when the monitor goes
+            match PressureTrigger::wait_any(triggers, Some(left.min(INTERVAL))) {
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    // one that fires all the time is looked at ten times a second
+                    thread::sleep(self.interval.min(INTERVAL) / 10);
                     return self.state().stopped;
                 }
-                Err(_) => thread::sleep(self.interval),
+                // as when a control group is removed: the others are waited for
+                Err(_) => triggers.retain(|trigger| trigger.wait(Some(Duration::ZERO)).is_ok()),
             }
         }
         let state = self.state();
-        let waited = self.stop.wait_timeout_while(state, self.interval, |state| !state.stopped);
+        let left = until.saturating_duration_since(Instant::now());
+        let waited = self.stop.wait_timeout_while(state, left, |state| !state.stopped);
         waited.unwrap_or_else(PoisonError::into_inner).0.stopped
     }
 }
 
-/// What a service manager says, else the kernel's own, of this process's control group or of the machine.
-fn trigger() -> Option<PressureTrigger> {
+/// What a service manager says, else the kernel's own, of this process's control group or of the machine; and what its control groups
+/// tell of their limits.
+fn triggers() -> Vec<PressureTrigger> {
+    let mut triggers = PressureTrigger::of_cgroup_events().unwrap_or_default();
+    triggers.extend(stalls());
+    triggers
+}
+
+/// The one that tells of tasks that wait for memory.
+fn stalls() -> Option<PressureTrigger> {
     if let Ok(Some(trigger)) = PressureTrigger::of_environment() {
         return Some(trigger);
     }
@@ -357,13 +372,13 @@ fn apart<T>(run: impl FnOnce() -> T) -> Option<T> {
 }
 
 fn watch(shared: &Weak<Shared>) {
-    let trigger = trigger();
+    let mut triggers = triggers();
     while let Some(shared) = shared.upgrade() {
         if shared.state().stopped {
             return;
         }
         shared.look();
-        if shared.rest(trigger.as_ref()) {
+        if shared.rest(&mut triggers) {
             return;
         }
     }

@@ -544,25 +544,33 @@ pub(crate) fn barrier(shared: bool) -> bool {
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
 
-/// Waits until the kernel reports an exceptional condition on a descriptor (a pressure trigger). False: the time is over.
-pub(crate) fn wait_exceptional(file: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<bool, Errno> {
-    wait_for(file, PollFlags::PRI, timeout)
+/// What of a descriptor is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// An exceptional condition, as on a pressure file.
+    Exceptional,
+    /// Something to read.
+    Readable,
 }
 
-/// Waits until there is something to read. False: the time is over.
-pub(crate) fn wait_readable(file: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<bool, Errno> {
-    wait_for(file, PollFlags::IN, timeout)
-}
-
-fn wait_for(file: BorrowedFd<'_>, what: PollFlags, timeout: Option<Duration>) -> Result<bool, Errno> {
-    let mut polled = [PollFd::from_borrowed_fd(file, what)];
+/// Waits until it comes to what is waited for on one of several descriptors: on which. `None`: the time is over, or a signal came.
+pub(crate) fn wait_any(
+    files: &[(BorrowedFd<'_>, Waited)],
+    timeout: Option<Duration>,
+) -> Result<Option<usize>, Errno> {
+    let flags = |what| if what == Waited::Exceptional { PollFlags::PRI } else { PollFlags::IN };
+    let mut polled = Vec::new();
+    // who waits for pressure may be short of memory
+    polled.try_reserve_exact(files.len()).map_err(|_| Errno::NOMEM)?;
+    polled.extend(files.iter().map(|&(file, what)| PollFd::from_borrowed_fd(file, flags(what))));
     let timeout = timeout.map(time);
     match rustix::event::poll(&mut polled, timeout.as_ref()) {
-        Ok(0) | Err(Errno::INTR) => Ok(false),
-        Ok(_) if polled[0].revents().intersects(what) => Ok(true),
-        Ok(_) => Err(Errno::NODEV),
-        Err(errno) => Err(errno),
+        Ok(0) | Err(Errno::INTR) => return Ok(None),
+        Ok(_) => {}
+        Err(errno) => return Err(errno),
     }
+    let came = |(at, polled): (usize, &PollFd<'_>)| polled.revents().intersects(flags(files[at].1));
+    polled.iter().enumerate().position(came).map(Some).ok_or(Errno::NODEV)
 }
 
 /// What a file is opened with that is not to be waited for.

@@ -191,13 +191,19 @@ pub(crate) fn barrier(_shared: bool) -> bool {
     false
 }
 
-pub(crate) fn wait_exceptional(_file: BorrowedFd<'_>, _timeout: Option<Duration>) -> Result<bool, Errno> {
-    Err(Errno::NOSYS)
-}
-
 pub(crate) fn say(_bytes: &[u8]) {}
 
-pub(crate) fn wait_readable(_file: BorrowedFd<'_>, _timeout: Option<Duration>) -> Result<bool, Errno> {
+/// What of a descriptor is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    Exceptional,
+    Readable,
+}
+
+pub(crate) fn wait_any(
+    _files: &[(BorrowedFd<'_>, Waited)],
+    _timeout: Option<Duration>,
+) -> Result<Option<usize>, Errno> {
     Err(Errno::NOSYS)
 }
 
@@ -295,8 +301,8 @@ mod tests {
         give_up_byte(file, 0);
         assert_eq!((nodes_of(&[], &mut []), move_pages(&[], &[], &mut [])), (Err(NO), Err(NO)));
         assert_eq!((processor_and_node(), pin_thread(&[])), (Err(NO), Err(NO)));
-        assert_eq!((wait_exceptional(file, None), thread_faults()), (Err(NO), None));
-        assert_eq!((wait_readable(file, None), event_counter().err()), (Err(NO), Some(NO)));
+        assert_eq!((wait_any(&[(file, Waited::Exceptional)], None), thread_faults()), (Err(NO), None));
+        assert_eq!((wait_any(&[(file, Waited::Readable)], None), event_counter().err()), (Err(NO), Some(NO)));
         say(b"");
         assert_eq!(OPEN_WITHOUT_WAITING, 0);
         assert_eq!(random(), None);
