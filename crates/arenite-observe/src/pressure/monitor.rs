@@ -7,7 +7,7 @@
 use super::Shrinkable;
 use arenite_core::{MemoryPressure, PressureLevel, ResourceState, Trim};
 use arenite_pages::machine::{PressureReading, available_memory};
-use arenite_pages::{GroupLevel, PressureTrigger, StallKind};
+use arenite_pages::{GroupLevel, PressureError, PressureTrigger, StallKind};
 use core::fmt;
 use core::time::Duration;
 use std::io;
@@ -332,8 +332,15 @@ impl Shared {
                     thread::sleep(self.interval.min(INTERVAL) / 10);
                     return self.state().stopped;
                 }
-                // as when a control group is removed: the others are waited for
-                Err(_) => triggers.retain(|trigger| trigger.wait(Some(Duration::ZERO)).is_ok()),
+                Err(_) => {
+                    // there may be no memory for the wait: not again at once
+                    thread::sleep(left.min(INTERVAL));
+                    // as when a control group is removed: the others are waited for
+                    let gone = |trigger: &PressureTrigger| {
+                        matches!(trigger.wait(Some(Duration::ZERO)), Err(PressureError::Gone))
+                    };
+                    triggers.retain(|trigger| !gone(trigger));
+                }
             }
         }
         let state = self.state();
