@@ -53,6 +53,8 @@ pub(crate) enum Metric {
     Resident,
     /// Bytes in memory for each byte that is live, of which there is one MiB a unit.
     PerLive,
+    /// Wall time of threads that work at once over that of the same work done by each alone.
+    PerAlone,
 }
 
 impl Metric {
@@ -64,6 +66,7 @@ impl Metric {
             Self::Faults => "faults",
             Self::Resident => "MiB",
             Self::PerLive => "× live",
+            Self::PerAlone => "× alone",
         }
     }
 
@@ -74,7 +77,13 @@ impl Metric {
             Self::Wall => reading.wall.as_secs_f64() * 1e9,
             Self::Faults => reading.faults as f64,
             Self::Resident | Self::PerLive => reading.bytes as f64 / f64::from(1 << 20),
+            Self::PerAlone => reading.wall.as_secs_f64() / reading.alone.as_secs_f64(),
         }
+    }
+
+    /// The same for one unit of work.
+    fn of_unit(self, reading: &Reading, units: f64) -> f64 {
+        if self == Self::PerAlone { self.of(reading) } else { self.of(reading) / units }
     }
 }
 
@@ -246,7 +255,7 @@ fn row(
     let mut row = Row::new(case, unit, u32::try_from(rounds).unwrap_or(u32::MAX));
     for (contestant, readings) in contestants.iter().zip(readings) {
         let name = contestant.name;
-        let spread = Spread::of(readings.iter().map(|reading| metric.of(reading) / units).collect());
+        let spread = Spread::of(readings.iter().map(|reading| metric.of_unit(reading, units)).collect());
         let spread = spread.ok_or_else(|| Failure::NoFigure { case: case.to_owned(), name, unit })?;
         row.add(match contestant.side {
             Side::Ours => Figure::Ours(spread),

@@ -31,6 +31,8 @@ pub(crate) struct Reading {
     pub(crate) faults: u64,
     /// Bytes of memory, where those are counted.
     pub(crate) bytes: u64,
+    /// Wall time of the same work where each thread did it alone, where both was measured by turns.
+    pub(crate) alone: Duration,
     /// A cache line's way there and back, where there are two threads.
     pub(crate) apart: Option<Duration>,
 }
@@ -64,6 +66,7 @@ impl Stamp {
             wall: self.wall.elapsed(),
             faults: faults().saturating_sub(self.faults),
             bytes: 0,
+            alone: Duration::ZERO,
             apart: None,
         }
     }

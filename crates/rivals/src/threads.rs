@@ -9,6 +9,7 @@ use crate::failure::Refused;
 use crate::stamp::{Reading, Stamp};
 use crate::tally;
 use std::hint::black_box;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -77,61 +78,98 @@ fn met<H: Send>(
                 })
             })
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause)))
-            .collect()
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|cause| resume_unwind(cause))).collect()
     });
     parts.into_iter().collect::<Result<Vec<Part>, Refused>>().map(|parts| together(&parts))
 }
 
-/// Runs `body` on one thread while another multiplies numbers: what one thread takes where as many processors are busy as in a
-/// round of two, so that the processors' clock is the same in both. A thread that waited in `pause` would leave this one more. It does the
-/// work of both threads of such a round, one after the other, and the reading is of half of it.
-pub(crate) fn beside<H: Send>(
-    mut handle: H,
+/// How often two threads go from working alone to working at once, in one round.
+const SLICES: u64 = 16;
+
+/// Runs `body` on two threads, by turns on one alone and on both at once: a slice of the work on one, while the other multiplies numbers;
+/// then one on both; then one on the other alone. The slices are far shorter than what a clock needs to change, and each thread stays where
+/// it is, so the same processors at the same clock do both. A thread that waited in `pause` would leave the other a faster clock.
+///
+/// The reading has the mean of the threads' CPU and wall times of `turns` turns at once, and of as many alone.
+pub(crate) fn by_turns<H: Send>(
+    handles: [H; 2],
     turns: u64,
     body: impl Fn(&mut H, u64) -> Result<(), Refused> + Sync,
 ) -> Result<Reading, Refused> {
-    let (ready, over, body) = (&AtomicUsize::new(0), &AtomicBool::new(false), &body);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            meet(ready, 2);
-            let mut lanes = [1_u64, 2, 3, 4];
-            while !over.load(Ordering::Acquire) {
-                for _ in 0..100 {
-                    lanes = black_box(
-                        lanes.map(|lane| lane.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)),
-                    );
+    let meeting = &Meeting::default();
+    let (slice, body) = (turns.div_ceil(SLICES), &body);
+    let parts: Vec<Result<(Reading, tally::Tally), Refused>> = std::thread::scope(|scope| {
+        let threads = [0, 1].into_iter().zip(handles).map(|(index, mut handle)| {
+            scope.spawn(move || {
+                // who ends early lets the other go on
+                let _left = Left(meeting);
+                body(&mut handle, unmeasured(turns))?;
+                let mut sum = Reading::default();
+                for number in 0..SLICES {
+                    meeting.meet();
+                    if number % 2 == index {
+                        let before = Instant::now();
+                        body(&mut handle, slice)?;
+                        // each has half of the slices to itself
+                        sum.alone += 2 * before.elapsed();
+                    }
+                    meeting.meet();
+                    let before = Stamp::now();
+                    body(&mut handle, slice)?;
+                    let both = before.elapsed();
+                    sum.cpu += both.cpu;
+                    sum.wall += both.wall;
+                    sum.faults += both.faults;
                 }
-            }
+                Ok((sum, tally::take()))
+            })
         });
-        let worker = scope.spawn(move || {
-            let _over = Over { over, ready };
-            let warm = body(&mut handle, 2 * unmeasured(turns));
-            meet(ready, 2);
-            warm?;
-            let before = Stamp::now();
-            body(&mut handle, 2 * turns)?;
-            let both = before.elapsed();
-            Ok((Reading { cpu: both.cpu / 2, wall: both.wall / 2, ..both }, tally::take()))
-        });
-        let (reading, work) = worker.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause))?;
+        let threads: Vec<_> = threads.collect();
+        let joined = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join();
+        threads
+            .into_iter()
+            .map(|thread| joined(thread).unwrap_or_else(|cause| resume_unwind(cause)))
+            .collect()
+    });
+    let mut all = Reading::default();
+    for part in parts {
+        let (reading, work) = part?;
         tally::add(work);
-        Ok(reading)
-    })
+        all.cpu += reading.cpu / 2;
+        all.wall += reading.wall / 2;
+        all.alone += reading.alone / 2;
+        all.faults += reading.faults;
+    }
+    Ok(all)
 }
 
-/// Tells a spinning thread that it may end, however the other's work ended: also where that one waits to be met.
-struct Over<'a> {
-    over: &'a AtomicBool,
-    ready: &'a AtomicUsize,
+/// Where two threads wait for each other, again and again, and multiply numbers meanwhile.
+#[derive(Debug, Default)]
+struct Meeting {
+    came: AtomicUsize,
+    left: AtomicBool,
 }
 
-impl Drop for Over<'_> {
+impl Meeting {
+    fn meet(&self) {
+        // the second to come finds an odd number
+        let next = (self.came.fetch_add(1, Ordering::AcqRel) | 1) + 1;
+        let mut lanes = [1_u64, 2, 3, 4];
+        while self.came.load(Ordering::Acquire) < next && !self.left.load(Ordering::Acquire) {
+            for _ in 0..8 {
+                let step = |lane: u64| lane.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                lanes = black_box(lanes.map(step));
+            }
+        }
+    }
+}
+
+/// Tells who waits that nobody comes any more, however the other's work ended.
+struct Left<'a>(&'a Meeting);
+
+impl Drop for Left<'_> {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Release);
-        self.ready.fetch_add(1, Ordering::AcqRel);
+        self.0.left.store(true, Ordering::Release);
     }
 }
 
@@ -177,6 +215,7 @@ fn together(parts: &[Part]) -> Reading {
         wall: began.zip(ended).map_or_else(Default::default, |(began, ended)| ended - began),
         faults: parts.iter().map(|part| part.reading.faults).sum(),
         bytes: 0,
+        alone: Duration::ZERO,
         apart: parts.iter().find_map(|part| part.reading.apart),
     }
 }
@@ -203,16 +242,27 @@ mod tests {
     }
 
     #[test]
-    fn one_beside_other_work_ends_with_it() {
-        let done = AtomicU64::new(0);
-        let count = |more: &mut u64, turns: u64| {
-            done.fetch_add(*more * turns, Ordering::Relaxed);
+    fn by_turns_is_alone_and_at_once_and_ends_where_one_does() {
+        let (done, at_once) = (AtomicU64::new(0), AtomicUsize::new(0));
+        let count = |_: &mut (), turns: u64| {
+            at_once.fetch_add(1, Ordering::AcqRel);
+            done.fetch_add(turns, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_micros(500));
+            at_once.fetch_sub(1, Ordering::AcqRel);
             Ok(())
         };
-        assert!(beside(2, 800, count).unwrap().wall > Duration::ZERO);
-        assert_eq!(done.into_inner(), 2 * 2 * (unmeasured(800) + 800));
-        assert!(beside((), 8, |(), _| Err(Refused)).is_err());
-        let panics = std::panic::catch_unwind(|| beside((), 8, |(), _| panic!("as a body may")));
-        assert!(panics.is_err(), "and the spinning thread was not waited for");
+        let reading = by_turns([(), ()], 160, count).unwrap();
+        // warm, half of the slices alone and all at once, on each
+        assert_eq!(done.into_inner(), 2 * (unmeasured(160) + 80 + 160));
+        let slept = Duration::from_micros(500) * 16;
+        assert!(reading.wall >= slept && reading.alone >= slept, "{reading:?}");
+        assert!(by_turns([(), ()], 8, |(), _| Err(Refused)).is_err());
+        let calls = AtomicUsize::new(0);
+        let second_fails = |(): &mut (), _| {
+            if calls.fetch_add(1, Ordering::Relaxed) > 5 { Err(Refused) } else { Ok(()) }
+        };
+        assert!(by_turns([(), ()], 8, second_fails).is_err(), "and no thread waits for ever");
+        let panics = std::panic::catch_unwind(|| by_turns([(), ()], 8, |(), _| panic!("as a body may")));
+        assert!(panics.is_err());
     }
 }

@@ -15,7 +15,7 @@ use crate::heaps::{ForHeap, Heap, HeapBlocks, each};
 use crate::report::Row;
 use crate::stamp::Reading;
 use crate::tally;
-use crate::threads::{beside, shared_round};
+use crate::threads::{by_turns, shared_round};
 use arenite_alloc::{
     AnalyticsContext, Budget, CacheOptimizedAllocator, LocalStratifiedPool, MemoryPool, StratifiedMemoryPool,
 };
@@ -31,6 +31,7 @@ pub(super) const CASES: &[Case] = &[
     ("stratified pool, pair, 1 KiB", stratified),
     ("stratified pool that threads share, pair, 1 KiB, 1 thread", stratified_one),
     ("stratified pool that threads share, pair, 1 KiB, 2 threads", stratified_two),
+    ("the same: a pair of two threads at once over one of each alone", stratified_at_once),
     ("64 KiB of zeroes", zeroes),
     ("context: made, three of 1 KiB, dropped", context),
     ("memory pool, pair of 64 KiB, 10 % full", pair_at::<10, true>),
@@ -141,16 +142,39 @@ fn stratified_by(bench: &Bench, case: &str, threads: usize) -> Result<Vec<Row>, 
         shared_round((0..threads).map(|_| Lender::<_, 1024>(&pool)).collect(), turns, pairs)
     })];
     if threads == 2 {
-        // two threads do twice this row where one does this variant once: with as many processors busy, at the same clock
-        own.push(Contestant::reading("one, beside other work", Side::Variant, |turns| {
-            beside(Lender::<_, 1024>(&pool), turns, pairs)
-        }));
         // what two threads that share nothing get here
         own.push(Contestant::reading("a pool each", Side::Variant, |turns| {
             shared_round(apart.iter().map(Lender::<_, 1024>).collect(), turns, pairs)
         }));
     }
     bench.compare(case, plan, with_heaps(own, Threads(threads)))
+}
+
+/// Two threads that use a heap alone and at once, by turns.
+struct ByTurns;
+
+impl Enter for ByTurns {
+    fn heap<H: Heap>(&self) -> Option<Contestant<'static>> {
+        Some(Contestant::reading(H::NAME, Side::Rival, |turns| {
+            by_turns([HeapBlocks::<H, 1024>::new(), HeapBlocks::new()], turns, pairs)
+        }))
+    }
+}
+
+fn stratified_at_once(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
+    let plan = Plan { units: 1, metrics: &[Metric::PerAlone], rounds_of: RoundsOf::Time(8) };
+    let pool = StratifiedMemoryPool::new("shared");
+    let apart = [StratifiedMemoryPool::new("first"), StratifiedMemoryPool::new("second")];
+    let own = vec![
+        Contestant::reading("arenite", Side::Ours, |turns| {
+            by_turns([Lender::<_, 1024>(&pool), Lender(&pool)], turns, pairs)
+        }),
+        // what two threads that share nothing get here
+        Contestant::reading("a pool each", Side::Variant, |turns| {
+            by_turns(apart.each_ref().map(Lender::<_, 1024>), turns, pairs)
+        }),
+    ];
+    bench.compare(case, plan, with_heaps(own, ByTurns))
 }
 
 fn stratified_one(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
