@@ -34,6 +34,7 @@ fn a_job_that_would_die_finishes(more: &[&str]) {
     assert!(!died.status.success() && figures["survived"] == false, "{figures}");
     if figures["by"] == "cgroup" {
         assert_eq!((died.status.code(), &figures["killed_by_limit"]), (Some(137), &Value::Bool(true)));
+        assert!(figures["met_limit"].as_u64() > Some(0), "who is killed by a limit has met it: {figures}");
     } else if more.is_empty() {
         println!("skipped the control group: none may be made here; the limit was the process's");
     }

@@ -117,7 +117,9 @@ fn set(squeezed: &Squeezed, limit: usize) -> io::Result<()> {
         }
         CgroupVersion::V1 => {
             write("memory.limit_in_bytes", limit)?;
-            let _no_swap: io::Result<()> = write("memory.memsw.limit_in_bytes", limit);
+            // an OS page more with swap: who meets both limits at once is not counted by every kernel
+            let with_swap = limit.saturating_add(arenite_pages::page_size());
+            let _no_swap: io::Result<()> = write("memory.memsw.limit_in_bytes", with_swap);
         }
     }
     // it must be possible to enter it

@@ -71,8 +71,11 @@ impl CgroupEvents {
             }
             CgroupVersion::V1 => {
                 let control = text("memory.oom_control");
+                // where memory and swap have a limit together, the kernel asks that one first, and counts it apart if at all
+                let met =
+                    ["memory.failcnt", "memory.memsw.failcnt"].map(|file| root.number(folder.join(file)));
                 Self {
-                    limit: root.number(folder.join("memory.failcnt")),
+                    limit: met.into_iter().flatten().reduce(u64::saturating_add),
                     killed: keyed(&control, "oom_kill"),
                     stopped: keyed(&control, "under_oom").map(|under| under != 0),
                     ..Self::default()
@@ -105,11 +108,12 @@ mod tests {
             .file("/proc/self/cgroup", "4:memory:/\n")
             .file("/proc/self/mountinfo", "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n")
             .file(&format!("{base}/memory.failcnt"), "7\n")
+            .file(&format!("{base}/memory.memsw.failcnt"), "30\n")
             .file(&format!("{base}/memory.oom_control"), "oom_kill_disable 0\nunder_oom 1\noom_kill x\n");
         let events = CgroupEvents::read_at(fixture.path()).unwrap();
         assert_eq!(
             (events.limit, events.killed, events.stopped, events.low),
-            (Some(7), None, Some(true), None)
+            (Some(37), None, Some(true), None)
         );
     }
 }
