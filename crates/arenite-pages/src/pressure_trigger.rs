@@ -10,9 +10,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -194,9 +194,8 @@ impl PressureTrigger {
     }
 
     fn reread(&self) -> io::Result<usize> {
-        let mut file = &self.file;
-        file.rewind()?;
-        file.read(&mut [0; 4096])
+        // at a place and not where the file is: another thread may wait on the same trigger
+        self.file.read_at(&mut [0; 4096], 0)
     }
 
     /// As the service manager that started this process says in `MEMORY_PRESSURE_WATCH` and `MEMORY_PRESSURE_WRITE`; `None` where it says
