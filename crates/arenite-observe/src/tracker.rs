@@ -85,8 +85,8 @@ impl MemoryTracker {
         self.usage().all
     }
 
-    /// Each label, in the order in which they were first heard of. One that was new when there was no memory is in
-    /// [`MemoryTracker::total`] alone.
+    /// Each label, in the order in which they were first heard of. What was heard of a new one when there was no memory for its entry is
+    /// in [`MemoryTracker::total`] alone; its counts here are too low by that.
     pub fn by_label(&self) -> Vec<LabelUsage> {
         self.usage().labels.clone()
     }

@@ -164,7 +164,8 @@ impl PressureTrigger {
 
     /// When this process's control group of version 2, or one around it, meets a limit: it is slowed down at `memory.high`, at
     /// `memory.max`, or killed in, or gives up what it was promised (`memory.events`). One for each group, the innermost first; none
-    /// where there is no such group.
+    /// where there is no such group. The kernel has a group tell of those below it as well, so one around this one may fire for a
+    /// sibling's limit.
     ///
     /// ```
     /// use arenite_pages::PressureTrigger;
@@ -279,7 +280,8 @@ impl PressureTrigger {
         Ok(fired)
     }
 
-    /// Waits until one of several fires: which. `None` when `timeout` is over first, or a signal came.
+    /// Waits until one of several fires: which, the first of them where several did; the others may have been taken with it, so look at
+    /// everything that is watched. `None` when `timeout` is over first, or a signal came.
     ///
     /// ```
     /// use arenite_pages::{PressureTrigger, StallKind};

@@ -7,7 +7,7 @@ use arenite_core::{AllocCause, Resource, Trim};
 use arenite_observe::{MemoryMonitor, MemoryTracker};
 use arenite_pages::machine::PressureReading;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 use testkit::doubles::{ThreadCounter, with_blocks_left};
 
@@ -238,8 +238,10 @@ fn u22_a_monitor_shrinks_and_tells_where_there_is_no_memory() {
     let looks = Arc::new(AtomicUsize::new(0));
     let looked = Arc::clone(&looks);
     let source = move || {
-        looked.fetch_add(1, Relaxed);
-        PressureReading { free: if now.load(Relaxed) == 90 { 0.9 } else { 0.001 }, some: 0.0, full: 0.0 }
+        let free = if now.load(SeqCst) == 90 { 0.9 } else { 0.001 };
+        // after the load: who sees this look changes nothing that it reads
+        looked.fetch_add(1, SeqCst);
+        PressureReading { free, some: 0.0, full: 0.0 }
     };
     let monitor = MemoryMonitor::reading(source, Duration::from_secs(3600));
     let (told, thread) = (Arc::new(AtomicUsize::new(0)), std::thread::current().id());
@@ -249,10 +251,10 @@ fn u22_a_monitor_shrinks_and_tells_where_there_is_no_memory() {
         heard.store(new as usize, Relaxed);
     };
     monitor.on_level_change(on_change).unwrap();
-    while looks.load(Relaxed) == 0 {
+    while looks.load(SeqCst) == 0 {
         std::thread::yield_now();
     }
-    free.store(0, Relaxed);
+    free.store(0, SeqCst);
     with_blocks_left(0, || monitor.level());
     assert_eq!(told.load(Relaxed), arenite_core::PressureLevel::OutOfMemory as usize);
 }

@@ -318,9 +318,11 @@ impl Shared {
 
     /// Waits for the next look; true: the monitor is gone.
     fn rest(&self, triggers: &mut Vec<PressureTrigger>) -> bool {
-        let until = Instant::now() + self.interval;
+        let began = Instant::now();
+        // an interval may be longer than any time there is
+        let left = || self.interval.saturating_sub(began.elapsed());
         while !triggers.is_empty() {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = left();
             if left.is_zero() || self.state().stopped {
                 return self.state().stopped;
             }
@@ -340,12 +342,13 @@ impl Shared {
                         matches!(trigger.wait(Some(Duration::ZERO)), Err(PressureError::Gone))
                     };
                     triggers.retain(|trigger| !gone(trigger));
+                    // one may have fired meanwhile
+                    return self.state().stopped;
                 }
             }
         }
         let state = self.state();
-        let left = until.saturating_duration_since(Instant::now());
-        let waited = self.stop.wait_timeout_while(state, left, |state| !state.stopped);
+        let waited = self.stop.wait_timeout_while(state, left(), |state| !state.stopped);
         waited.unwrap_or_else(PoisonError::into_inner).0.stopped
     }
 }
@@ -402,6 +405,29 @@ mod tests {
     fn machine(free: &Arc<AtomicU32>) -> impl Fn() -> PressureReading + Send + Sync + 'static {
         let free = Arc::clone(free);
         move || PressureReading { free: f64::from(free.load(Relaxed)) / 100.0, some: 0.0, full: 0.0 }
+    }
+
+    #[test]
+    fn u21_an_interval_of_any_length_is_waited_for() {
+        let (look, looked) = mpsc::channel();
+        let source = move || {
+            look.send(()).unwrap();
+            PressureReading { free: 0.9, some: 0.0, full: 0.0 }
+        };
+        let monitor = MemoryMonitor::reading(source, Duration::MAX);
+        monitor.on_level_change(|_, _| {}).unwrap();
+        looked.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(
+            looked.recv_timeout(Duration::from_millis(200)),
+            Err(mpsc::RecvTimeoutError::Timeout),
+            "its thread is there, and waits"
+        );
+        drop(monitor);
+        assert_eq!(
+            looked.recv_timeout(Duration::from_secs(10)),
+            Err(mpsc::RecvTimeoutError::Disconnected),
+            "and goes"
+        );
     }
 
     #[test]
