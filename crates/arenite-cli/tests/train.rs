@@ -170,7 +170,10 @@ fn every_strategy_learns_the_same_and_the_arena_asks_the_system_for_nothing() {
     }
     assert!(strategies[0]["system_calls_per_step"].as_f64().unwrap() > 0.0);
     for strategy in &strategies[1..] {
-        assert_eq!(strategy["faults_per_step"].as_f64(), Some(0.0), "{}", strategy["name"]);
+        // Memory that does not stay takes a fault a step at least. Not none at all is asked for: a page that the kernel moves
+        // to make room for a huge page of some other program (compaction) is faulted in again, and counted, too.
+        let faults = strategy["faults_per_step"].as_f64().unwrap();
+        assert!(faults < 0.5, "{}: {faults} faults a step", strategy["name"]);
         assert_eq!(strategy["system_calls_per_step"].as_f64(), Some(0.0), "{}", strategy["name"]);
     }
     assert!(!json["sample"].as_str().unwrap().is_empty());

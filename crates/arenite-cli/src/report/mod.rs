@@ -96,7 +96,7 @@ pub struct StrategyReport {
     /// Calls of the system allocator in a step.
     #[serde(deserialize_with = "nan_from_null")]
     pub system_calls_per_step: f64,
-    /// Page faults in a step, after warm-up.
+    /// Page faults in a step, after warm-up: first touches, and the rare page that the kernel moved meanwhile.
     #[serde(deserialize_with = "nan_from_null")]
     pub faults_per_step: f64,
     /// Most bytes in live blocks at one time.
