@@ -48,21 +48,16 @@ pub struct MemoryTracker {
 struct Usage {
     all: LabelUsage,
     labels: Vec<LabelUsage>,
+    /// Since an entry could not be had: of all labels that have none.
+    unlisted: Option<LabelUsage>,
 }
 
 impl MemoryTracker {
     /// Nothing counted yet.
     #[must_use]
     pub const fn new() -> Self {
-        const ZERO: LabelUsage = LabelUsage {
-            label: Label::new(""),
-            current: 0,
-            peak: 0,
-            live_blocks: 0,
-            allocations: 0,
-            refusals: 0,
-        };
-        Self { usage: Mutex::new(Usage { all: ZERO, labels: Vec::new() }) }
+        let all = LabelUsage::of(Label::new(""));
+        Self { usage: Mutex::new(Usage { all, labels: Vec::new(), unlisted: None }) }
     }
 
     /// Bytes lent and not yet given back.
@@ -85,10 +80,15 @@ impl MemoryTracker {
         self.usage().all
     }
 
-    /// Each label, in the order in which they were first heard of. What was heard of a new one when there was no memory for its entry is
-    /// in [`MemoryTracker::total`] alone; its counts here are too low by that.
+    /// Each label, in the order in which they were first heard of, but for those in [`MemoryTracker::unlisted`].
     pub fn by_label(&self) -> Vec<LabelUsage> {
         self.usage().labels.clone()
+    }
+
+    /// The labels that are not listed, together: from the first for whose entry there was no memory, every one that was new.
+    /// `None` when all are listed.
+    pub fn unlisted(&self) -> Option<LabelUsage> {
+        self.usage().unlisted
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {
@@ -97,6 +97,10 @@ impl MemoryTracker {
 }
 
 impl LabelUsage {
+    const fn of(label: Label) -> Self {
+        Self { label, current: 0, peak: 0, live_blocks: 0, allocations: 0, refusals: 0 }
+    }
+
     fn apply(&mut self, event: &Event) {
         match event.kind {
             EventKind::Allocate => {
@@ -122,17 +126,24 @@ impl Sink for MemoryTracker {
     fn record(&self, event: &Event) {
         let usage = &mut *self.usage();
         usage.all.apply(event);
-        let found = usage.labels.iter().position(|usage| usage.label == event.label);
-        let at = match found {
-            Some(at) => at,
-            // counted with all others alone: who records is in the middle of an allocation
-            None if usage.labels.try_reserve(1).is_err() => return,
-            None => {
-                usage.labels.push(LabelUsage { label: event.label, ..LabelUsage::default() });
-                usage.labels.len() - 1
-            }
-        };
-        usage.labels[at].apply(event);
+        usage.entry(event.label).apply(event);
+    }
+}
+
+impl Usage {
+    /// Where a label is counted. Who is not listed once never is, so that each entry has all that its label did.
+    fn entry(&mut self, label: Label) -> &mut LabelUsage {
+        let found = self.labels.iter().position(|usage| usage.label == label);
+        if let Some(at) = found {
+            return &mut self.labels[at];
+        }
+        // who records is in the middle of an allocation, and may be refused one
+        if self.unlisted.is_some() || self.labels.try_reserve(1).is_err() {
+            return self.unlisted.get_or_insert(LabelUsage::of(Label::new("")));
+        }
+        let at = self.labels.len();
+        self.labels.push(LabelUsage::of(label));
+        &mut self.labels[at]
     }
 }
 

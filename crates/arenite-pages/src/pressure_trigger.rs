@@ -88,7 +88,8 @@ enum Fires {
 impl Fires {
     const fn waited(self) -> Waited {
         match self {
-            Self::Exceptionally | Self::Changed => Waited::Exceptional,
+            Self::Exceptionally => Waited::Exceptional,
+            Self::Changed => Waited::Changed,
             Self::Readably => Waited::Readable,
         }
     }
@@ -163,9 +164,9 @@ impl PressureTrigger {
     }
 
     /// When this process's control group of version 2, or one around it, meets a limit: it is slowed down at `memory.high`, at
-    /// `memory.max`, or killed in, or gives up what it was promised (`memory.events`). One for each group, the innermost first; none
-    /// where there is no such group. The kernel has a group tell of those below it as well, so one around this one may fire for a
-    /// sibling's limit.
+    /// `memory.max`, or killed in, or gives up what it was promised (`memory.events.local`, Linux 5.2). One for each group, the
+    /// innermost first; none where there is no such group, and those groups are left out that may not be read. A group around this one
+    /// fires for its own limits, whoever meets them, and not for those of another group in it.
     ///
     /// ```
     /// use arenite_pages::PressureTrigger;
@@ -176,13 +177,32 @@ impl PressureTrigger {
     /// ```
     ///
     /// # Errors
-    /// [`PressureError::Unsupported`] where a group's events cannot be read.
+    /// [`PressureError::Unsupported`] where the events of the innermost group cannot be read.
     pub fn of_cgroup_events() -> Result<Vec<Self>, PressureError> {
         let group = Cgroup::read().filter(|group| group.version == CgroupVersion::V2);
-        let levels = group.into_iter().flat_map(|group| group.levels);
-        let files = levels.map(|level| level.path.join("memory.events"));
-        // the outermost group has no limits, and no such file
-        files.filter(|path| path.exists()).map(|path| Self::on_changes(&path)).collect()
+        let levels = group.iter().flat_map(|group| &group.levels).map(|level| level.path.as_path());
+        Self::on_events(levels)
+    }
+
+    /// On the events of groups, from the innermost out.
+    fn on_events<'a>(groups: impl Iterator<Item = &'a Path>) -> Result<Vec<Self>, PressureError> {
+        let mut triggers = Vec::new();
+        for (depth, group) in groups.enumerate() {
+            let (own, all) = (group.join("memory.events.local"), group.join("memory.events"));
+            // the outermost group of the machine has no limits, and neither file; a kernel without the first has a group tell of
+            // all that are in it, which says little of the innermost
+            let found = match (own.exists(), all.exists()) {
+                (true, _) => Self::on_changes(&own),
+                (false, true) if depth == 0 => Self::on_changes(&all),
+                _ => continue,
+            };
+            match found {
+                Ok(trigger) => triggers.push(trigger),
+                Err(error) if depth == 0 => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(triggers)
     }
 
     /// On a file of the kernel's that tells when it changed.
@@ -191,6 +211,11 @@ impl PressureTrigger {
         let trigger = Self { file: File::open(path).map_err(unsupported)?, fires: Fires::Changed };
         // a change is one since the file was read
         trigger.reread().map_err(unsupported)?;
+        // one that fires however often it is read tells nothing: a pressure file without a trigger does
+        let fires = || trigger.wait(Some(Duration::ZERO));
+        if fires()? && fires()? && fires()? {
+            return Err(unsupported(io::ErrorKind::InvalidInput.into()));
+        }
         Ok(trigger)
     }
 
@@ -225,6 +250,9 @@ impl PressureTrigger {
             stream.set_nonblocking(true).map_err(unsupported)?;
             stream.write_all(&bytes).map_err(unsupported)?;
             return Ok(Self { file: OwnedFd::from(stream).into(), fires: Fires::Readably });
+        }
+        if kind.is_file() && bytes.is_empty() {
+            return Self::on_changes(path);
         }
         let mut options = OpenOptions::new();
         let fires = if kind.is_fifo() {
@@ -272,16 +300,12 @@ impl PressureTrigger {
     /// # Errors
     /// [`PressureError::Gone`], [`PressureError::Wait`].
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, PressureError> {
-        let fired = os::wait_any(&[(self.file.as_fd(), self.fires.waited())], timeout);
-        let fired = fired.map_err(failed)?.is_some();
-        if fired {
-            self.take()?;
-        }
-        Ok(fired)
+        Ok(Self::wait_any(core::slice::from_ref(self), timeout)?.is_some())
     }
 
     /// Waits until one of several fires: which, the first of them where several did; the others may have been taken with it, so look at
-    /// everything that is watched. `None` when `timeout` is over first, or a signal came.
+    /// everything that is watched. `None` when `timeout` is over first, or a signal came. Up to 16 are waited for without memory of the
+    /// heap.
     ///
     /// ```
     /// use arenite_pages::{PressureTrigger, StallKind};
@@ -296,12 +320,8 @@ impl PressureTrigger {
     /// # Errors
     /// As [`PressureTrigger::wait`].
     pub fn wait_any(triggers: &[Self], timeout: Option<Duration>) -> Result<Option<usize>, PressureError> {
-        let mut files = Vec::new();
-        files
-            .try_reserve_exact(triggers.len())
-            .map_err(|_| PressureError::Wait(io::ErrorKind::OutOfMemory.into()))?;
-        files.extend(triggers.iter().map(|trigger| (trigger.file.as_fd(), trigger.fires.waited())));
-        let fired = os::wait_any(&files, timeout).map_err(failed)?;
+        let file = |at: usize| (triggers[at].file.as_fd(), triggers[at].fires.waited());
+        let fired = os::wait_any(triggers.len(), file, timeout).map_err(failed)?;
         if let Some(at) = fired {
             triggers[at].take()?;
         }
@@ -405,9 +425,44 @@ mod tests {
             Ok(trigger) => assert!(trigger.wait(Some(Duration::ZERO)).is_ok()),
             Err(error) => println!("skipped: {error}"),
         }
+        // nothing to write: a file that tells of changes; a pressure file without a trigger tells of nothing
+        std::fs::write(folder.path().join("events"), "low 0").unwrap();
+        assert!(!watch("events", "").unwrap().wait(Some(Duration::ZERO)).unwrap());
+        let silent = PressureTrigger::watching(Path::new("/proc/pressure/memory"), None);
+        assert!(matches!(silent, Err(PressureError::Unsupported { .. } | PressureError::Gone)), "{silent:?}");
         for (name, write) in [("missing", ""), ("socket", "no base 64!")] {
             assert!(matches!(watch(name, write), Err(PressureError::Unsupported { .. })), "{name}");
         }
+    }
+
+    #[test]
+    fn u23_each_group_tells_of_its_own_limits_and_those_that_may_not_be_read_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |group: &str, files: &[&str]| {
+            let path = folder.path().join(group);
+            std::fs::create_dir(&path).unwrap();
+            files.iter().for_each(|file| std::fs::write(path.join(file), "high 0").unwrap());
+            path
+        };
+        let both = make("both", &["memory.events", "memory.events.local"]);
+        let old = make("old", &["memory.events"]);
+        let none = make("none", &[]);
+        let broken = make("broken", &[]);
+        std::fs::create_dir(broken.join("memory.events.local")).unwrap();
+        let watched = |groups: &[&PathBuf]| {
+            let triggers = PressureTrigger::on_events(groups.iter().map(|group| group.as_path()))?;
+            let name = |trigger: &PressureTrigger| {
+                let file = std::fs::read_link(format!("/proc/self/fd/{}", trigger.file.as_raw_fd())).unwrap();
+                file.strip_prefix(folder.path()).unwrap().display().to_string()
+            };
+            Ok::<_, PressureError>(triggers.iter().map(name).collect::<Vec<_>>())
+        };
+        assert_eq!(watched(&[&both, &both, &none]).unwrap(), ["both/memory.events.local"; 2]);
+        assert_eq!(watched(&[&old, &old]).unwrap(), ["old/memory.events"]);
+        assert_eq!(watched(&[&both, &broken, &both]).unwrap(), ["both/memory.events.local"; 2]);
+        assert_eq!(watched(&[&none, &none]).unwrap(), [""; 0]);
+        let refused = watched(&[&broken, &both]).unwrap_err();
+        assert!(refused.to_string().contains("broken/memory.events.local"), "{refused}");
     }
 
     #[test]

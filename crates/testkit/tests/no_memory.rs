@@ -281,7 +281,7 @@ fn n20_what_is_offered_is_whole_or_said_to_be_lost_where_there_is_no_memory() {
 }
 
 #[test]
-fn e38_a_tracker_counts_a_new_label_with_all_others() {
+fn e38_a_tracker_without_memory_counts_new_labels_together() {
     let tracker = Arc::new(MemoryTracker::new());
     let layout = arenite_core::AllocError::layout(100, 64).unwrap();
     let heap = Heap::new();
@@ -294,9 +294,18 @@ fn e38_a_tracker_counts_a_new_label_with_all_others() {
             blocks.push(arenite_core::Block::zeroed_in(layout, resource).unwrap());
         }
     });
-    let listed = tracker.by_label().len();
-    assert!((1..16).contains(&listed), "{listed}");
-    assert_eq!(tracker.total().live_blocks, 16);
+    let (listed, unlisted) = (tracker.by_label(), tracker.unlisted().unwrap());
+    assert!((1..16).contains(&listed.len()), "{listed:?}");
+    assert!(listed.iter().all(|usage| usage.live_blocks == 1));
+    assert_eq!((tracker.total().live_blocks, unlisted.live_blocks), (16, 16 - listed.len()));
+    // memory is there again: what was not listed is taken off where it was counted, and each entry keeps all that its label did
+    blocks.truncate(15);
+    let again = arenite_core::Block::zeroed_in(layout, &traced[15]).unwrap();
+    assert_eq!(tracker.by_label(), listed);
+    assert_eq!(tracker.unlisted().unwrap().allocations, unlisted.allocations + 1);
+    drop(again);
     blocks.clear();
-    assert_eq!((tracker.total().live_blocks, tracker.by_label().len()), (0, 16));
+    assert_eq!((tracker.total().live_blocks, tracker.unlisted().unwrap().live_blocks), (0, 0));
+    assert!(tracker.by_label().iter().all(|usage| usage.live_blocks == 0 && usage.allocations == 1));
+    assert_eq!(tracker.by_label().len(), listed.len());
 }

@@ -12,7 +12,7 @@ use core::ffi::CStr;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
 use core::time::Duration;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::Timespec;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, MsyncFlags, ProtFlags};
@@ -505,7 +505,7 @@ pub(crate) unsafe fn watch_writes(start: NonNull<u8>, len: usize) -> Result<Owne
 
 // --- waiting
 
-fn time(duration: Duration) -> Timespec {
+pub(super) fn time(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: duration.subsec_nanos().into(),
@@ -542,43 +542,6 @@ pub(crate) fn barrier(shared: bool) -> bool {
     let command = if shared { 1 << 1 } else { 1 << 3 };
     // SAFETY: the call touches no memory.
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
-}
-
-/// What of a descriptor is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waited {
-    /// An exceptional condition, as on a pressure file.
-    Exceptional,
-    /// Something to read.
-    Readable,
-}
-
-/// Waits until it comes to what is waited for on one of several descriptors: on which. `None`: the time is over, or a signal came.
-pub(crate) fn wait_any(
-    files: &[(BorrowedFd<'_>, Waited)],
-    timeout: Option<Duration>,
-) -> Result<Option<usize>, Errno> {
-    let flags = |what| if what == Waited::Exceptional { PollFlags::PRI } else { PollFlags::IN };
-    let mut polled = Vec::new();
-    // who waits for pressure may be short of memory
-    polled.try_reserve_exact(files.len()).map_err(|_| Errno::NOMEM)?;
-    polled.extend(files.iter().map(|&(file, what)| PollFd::from_borrowed_fd(file, flags(what))));
-    let timeout = timeout.map(time);
-    match rustix::event::poll(&mut polled, timeout.as_ref()) {
-        Ok(0) | Err(Errno::INTR) => return Ok(None),
-        Ok(_) => {}
-        Err(errno) => return Err(errno),
-    }
-    let came = |(at, polled): (usize, &PollFd<'_>)| polled.revents().intersects(flags(files[at].1));
-    polled.iter().enumerate().position(came).map(Some).ok_or(Errno::NODEV)
-}
-
-/// What a file is opened with that is not to be waited for.
-pub(crate) const OPEN_WITHOUT_WAITING: i32 = libc::O_NONBLOCK;
-
-/// A counter that the kernel adds to, and that can be waited for; reading it takes the count.
-pub(crate) fn event_counter() -> Result<OwnedFd, Errno> {
-    rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK)
 }
 
 /// A number that nobody can foresee; `None` where the kernel has none yet.

@@ -1,7 +1,8 @@
 //! The operating system's surface: the only files of this crate that call it.
 //!
 //! Each function states its preconditions, so that another system is a second file with the same functions: `linux.rs` is
-//! most of it and `linux_numa.rs` places memory and threads, `linux_usage.rs` counts what was used, `unsupported.rs` has the same functions for systems that have no file yet. Beside them `bus_error.rs`
+//! most of it and `linux_numa.rs` places memory and threads, `linux_usage.rs` counts what was
+//! used and `linux_events.rs` waits, `unsupported.rs` has the same functions for systems that have no file yet. Beside them `bus_error.rs`
 //! answers the signal of a mapped file that became shorter, which is no call but a conversation, `thread_exit.rs` is called
 //! at the end of a thread, and `fork.rs` before and after the process forks.
 
@@ -11,6 +12,8 @@ mod fork;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
+mod linux_events;
+#[cfg(target_os = "linux")]
 mod linux_numa;
 #[cfg(target_os = "linux")]
 mod linux_usage;
@@ -19,6 +22,8 @@ pub(crate) use fork::forks;
 pub use fork::{AroundFork, around_fork};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
+#[cfg(target_os = "linux")]
+pub(crate) use linux_events::*;
 #[cfg(target_os = "linux")]
 pub(crate) use linux_numa::*;
 #[cfg(target_os = "linux")]

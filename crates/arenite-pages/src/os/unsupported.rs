@@ -197,11 +197,13 @@ pub(crate) fn say(_bytes: &[u8]) {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waited {
     Exceptional,
+    Changed,
     Readable,
 }
 
-pub(crate) fn wait_any(
-    _files: &[(BorrowedFd<'_>, Waited)],
+pub(crate) fn wait_any<'a>(
+    _count: usize,
+    _file: impl Fn(usize) -> (BorrowedFd<'a>, Waited),
     _timeout: Option<Duration>,
 ) -> Result<Option<usize>, Errno> {
     Err(Errno::NOSYS)
@@ -301,8 +303,10 @@ mod tests {
         give_up_byte(file, 0);
         assert_eq!((nodes_of(&[], &mut []), move_pages(&[], &[], &mut [])), (Err(NO), Err(NO)));
         assert_eq!((processor_and_node(), pin_thread(&[])), (Err(NO), Err(NO)));
-        assert_eq!((wait_any(&[(file, Waited::Exceptional)], None), thread_faults()), (Err(NO), None));
-        assert_eq!((wait_any(&[(file, Waited::Readable)], None), event_counter().err()), (Err(NO), Some(NO)));
+        for what in [Waited::Exceptional, Waited::Changed, Waited::Readable] {
+            assert_eq!(wait_any(1, |_| (file, what), None), Err(NO));
+        }
+        assert_eq!((thread_faults(), event_counter().err()), (None, Some(NO)));
         say(b"");
         assert_eq!(OPEN_WITHOUT_WAITING, 0);
         assert_eq!(random(), None);
