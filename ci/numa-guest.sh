@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs tests of NUMA and of control groups in a guest of four nodes under qemu's software emulation: bash ci/numa-guest.sh --help
 #
-# Machines with one node show that a placement call is accepted, not that it places: in this guest there is somewhere
-# else for a page to lie. And it has control groups of version 2, which nobody else uses. No KVM, no disk, no network: a
-# Debian kernel, unpacked and not installed, and an initramfs of busybox and static executables. The kernel speaks on the first serial port and the test on the second, so that no
-# kernel message cuts a test's line.
+# Machines with one node show that a placement call is accepted, not that it places: in this guest there is somewhere else
+# for a page to lie. And it has control groups of version 2, which nobody else uses. No KVM, no disk, no network: a Debian
+# kernel, unpacked and not installed, and an initramfs of busybox and static executables. The kernel speaks on the first
+# serial port and the test on the second, so that no kernel message cuts a test's line.
 set -euo pipefail
 
 usage() {

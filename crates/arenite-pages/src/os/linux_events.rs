@@ -100,12 +100,18 @@ mod tests {
     #[test]
     fn u23_an_error_beside_what_is_waited_for_is_a_change_or_the_end() {
         let (fired, changed) = (PollFlags::PRI, PollFlags::PRI | PollFlags::ERR);
-        assert_eq!((Waited::Exceptional.came(fired), Waited::Exceptional.came(changed)), (Ok(true), Err(Errno::NODEV)));
+        assert_eq!(
+            (Waited::Exceptional.came(fired), Waited::Exceptional.came(changed)),
+            (Ok(true), Err(Errno::NODEV))
+        );
         assert_eq!((Waited::Changed.came(fired), Waited::Changed.came(changed)), (Ok(true), Ok(true)));
         assert_eq!(Waited::Changed.came(PollFlags::ERR), Err(Errno::NODEV));
         // what was sent before the other end went is still to be read
         assert_eq!(Waited::Readable.came(PollFlags::IN | PollFlags::HUP), Ok(true));
-        assert_eq!((Waited::Readable.came(PollFlags::HUP), Waited::Readable.came(PollFlags::empty())), (Err(Errno::NODEV), Ok(false)));
+        assert_eq!(
+            (Waited::Readable.came(PollFlags::HUP), Waited::Readable.came(PollFlags::empty())),
+            (Err(Errno::NODEV), Ok(false))
+        );
     }
 
     #[test]
