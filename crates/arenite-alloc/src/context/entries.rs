@@ -32,7 +32,20 @@ enum Place {
     Asked(Entry),
     /// Taken before it was asked for.
     Ready(NonNull<u8>, Layout),
-    Gone,
+    /// What was of that layout.
+    Gone(Layout),
+}
+
+impl Place {
+    /// How places that were prepared are in order: by layout, and those that lie ready behind the others of theirs.
+    const fn order(&self) -> (usize, usize, bool) {
+        let (layout, ready) = match self {
+            Self::Asked(entry) => (&entry.layout, false),
+            Self::Ready(_, layout) => (layout, true),
+            Self::Gone(layout) => (layout, false),
+        };
+        (layout.size(), layout.align(), ready)
+    }
 }
 
 /// Buffers by number; a number is never used twice.
@@ -51,8 +64,8 @@ pub(super) struct Entries {
     more: RefCell<Vec<Place>>,
     /// How many of those lie ready: they are among the first, before anything was asked for.
     ready: Cell<usize>,
-    /// Where the first that is ready may be, and behind the last.
-    among: Cell<(usize, usize)>,
+    /// How many were prepared, and whether these are in order.
+    prepared: Cell<(usize, bool)>,
 }
 
 impl Entries {
@@ -65,7 +78,7 @@ impl Entries {
             used: Cell::new(0),
             more: RefCell::new(Vec::new()),
             ready: Cell::new(0),
-            among: Cell::new((0, 0)),
+            prepared: Cell::new((0, false)),
         }
     }
 
@@ -89,30 +102,32 @@ impl Entries {
     /// Keeps one for later, before any was asked for.
     pub(super) fn prepare(&self, start: NonNull<u8>, layout: Layout) -> Option<()> {
         let mut more = self.more.borrow_mut();
+        debug_assert_eq!(self.used.get() + more.len(), self.ready.get(), "something was asked for");
         try_push(&mut more, Place::Ready(start, layout)).ok()?;
         self.ready.set(self.ready.get() + 1);
-        self.among.set((0, more.len()));
+        self.prepared.set((more.len(), false));
         Some(())
     }
 
-    /// One of that layout that lies ready; it is asked for then. With its number. O(those that were prepared).
+    /// One of that layout that lies ready; it is asked for then. With its number. O(log prepared), and the first puts them in order.
     pub(super) fn ask(&self, layout: Layout, kind: Option<Kind>) -> Option<(NonNull<u8>, usize)> {
         if !self.any_ready() {
             return None;
         }
         let mut more = self.more.borrow_mut();
-        let (from, end) = self.among.get();
-        let mut among = more[from..end].iter_mut().zip(from..).filter_map(|(place, number)| match *place {
-            Place::Ready(start, has) => Some((place, number, start, has)),
-            _ => None,
-        });
-        let (place, number, start, _) = among.find(|&(.., has)| has == layout)?;
+        let (count, ordered) = self.prepared.replace((self.prepared.get().0, true));
+        let prepared = more.get_mut(..count)?;
+        if !ordered {
+            prepared.sort_unstable_by_key(Place::order);
+        }
+        let number = prepared.partition_point(|place| place.order() < (layout.size(), layout.align(), true));
+        let place = prepared.get_mut(number)?;
+        let Place::Ready(start, has) = *place else { return None };
+        if has != layout {
+            return None;
+        }
         *place = Place::Asked(Entry { start, layout, kind });
         self.ready.set(self.ready.get() - 1);
-        // what is before it was looked at: it is asked for, or waits for another size
-        if from == number {
-            self.among.set((number + 1, end));
-        }
         Some((start, FIRST + number))
     }
 
@@ -161,7 +176,7 @@ impl Entries {
             let mut more = self.more.borrow_mut();
             let place = more.get_mut(number - FIRST)?;
             let Place::Asked(entry) = *place else { return None };
-            *place = Place::Gone;
+            *place = Place::Gone(entry.layout);
             return Some(entry);
         };
         let entry = self.first(number);
@@ -200,8 +215,63 @@ impl Entries {
                 Place::Asked(Entry { start, layout, .. }) | Place::Ready(start, layout) => {
                     back(start, layout)
                 }
-                Place::Gone => {}
+                Place::Gone(_) => {}
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn r22_what_was_prepared_is_found_by_its_layout(
+            prepared in prop::collection::vec((1_usize..6, 0_u32..3), 0..40),
+            asked in prop::collection::vec((1_usize..7, 0_u32..3, any::<bool>()), 0..80),
+        ) {
+            let layout = |size, align: u32| Layout::from_size_align(size, ALIGN << align).unwrap();
+            let at = |number: usize| NonNull::new(core::ptr::without_provenance_mut::<u8>(64 * (number + 1))).unwrap();
+            let (mut entries, mut ready) = (Entries::new(), BTreeMap::<_, Vec<_>>::new());
+            for (number, &(size, align)) in prepared.iter().enumerate() {
+                entries.prepare(at(number), layout(size, align)).unwrap();
+                ready.entry((size, align)).or_default().push(at(number));
+            }
+            let mut there: Vec<_> = ready.values().flatten().copied().collect();
+            for (number, &(size, align, taken)) in asked.iter().enumerate() {
+                let wanted = layout(size, align);
+                let found = entries.ask(wanted, None);
+                let lies = ready.get_mut(&(size, align)).filter(|lies| !lies.is_empty());
+                prop_assert_eq!(found.is_some(), lies.is_some());
+                let (start, number) = match (found, lies) {
+                    (Some((start, number)), Some(lies)) => {
+                        let place = lies.iter().position(|&lies| lies == start);
+                        prop_assert!(place.is_some(), "another layout's");
+                        lies.swap_remove(place.unwrap_or(0));
+                        (start, number)
+                    }
+                    _ => {
+                        let entry = Entry { start: at(1000 + number), layout: wanted, kind: None };
+                        there.push(entry.start);
+                        (entry.start, entries.push(entry).unwrap())
+                    }
+                };
+                if taken {
+                    let entry = entries.take(number).unwrap();
+                    prop_assert_eq!((entry.start, entry.layout), (start, wanted));
+                    prop_assert!(entries.take(number).is_none(), "twice");
+                    there.retain(|&other| other != start);
+                }
+            }
+            prop_assert_eq!(entries.count(), asked.len());
+            let mut back = Vec::new();
+            entries.give(|start, _| back.push(start));
+            back.sort_unstable();
+            there.sort_unstable();
+            prop_assert_eq!(back, there);
         }
     }
 }
