@@ -16,6 +16,7 @@ mod global;
 mod heap;
 #[cfg(shuttle)]
 mod interleaved;
+mod linked;
 mod per_thread;
 mod pool;
 mod spill;

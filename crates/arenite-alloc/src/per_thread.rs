@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "follows pointers to values that live and to parts of theirs")]
 
 use crate::asked::try_boxed;
+use crate::linked::{Entry, Linked};
 use arenite_pages::{AtThreadExit, Lock};
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -39,7 +40,7 @@ unsafe impl<D: Divided> Sync for PerThread<D> {}
 #[derive(Debug)]
 struct Body<D: Divided> {
     whole: D,
-    parts: Lock<Vec<Owned<D::Part>>>,
+    parts: Lock<Linked<Owned<D::Part>>>,
 }
 
 /// A part, and the number of the thread that has it; 0 is nobody. A box, kept as a pointer because threads have its address.
@@ -82,7 +83,7 @@ thread_local! {
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 static LEAVING: AtThreadExit = AtThreadExit::new(leave_all);
-static LIVE: Lock<Vec<Living>> = Lock::new(Vec::new());
+static LIVE: Lock<Linked<Living>> = Lock::new(Linked::new());
 
 /// What hears of threads that end.
 trait Hears {
@@ -103,13 +104,14 @@ fn number() -> u64 {
 
 impl<D: Divided> PerThread<D> {
     pub(crate) fn new(whole: D) -> Self {
-        let body = NonNull::from(Box::leak(Box::new(Body { whole, parts: Lock::new(Vec::new()) })));
+        let body = NonNull::from(Box::leak(Box::new(Body { whole, parts: Lock::new(Linked::new()) })));
         let this = Self { number: number(), body, owns: PhantomData };
         let value: NonNull<dyn Hears + '_> = body;
         // SAFETY: the same type but for how long it may be used. The entry goes before the body, in `drop`; where the value is forgotten
         // the body stays for ever, and nothing but its own list is used through the entry.
         let value = unsafe { core::mem::transmute::<NonNull<dyn Hears + '_>, NonNull<dyn Hears>>(value) };
-        LIVE.lock().push(Living { number: this.number, value });
+        let entry = Entry::new(Living { number: this.number, value });
+        LIVE.lock().push(entry);
         this
     }
 
@@ -145,21 +147,11 @@ impl<D: Divided> PerThread<D> {
             }
             thread.get()
         });
-        let mut parts = self.body().parts.lock();
-        let at = parts
-            .iter()
-            .position(|owned| owned.thread == thread)
-            .or_else(|| parts.iter().position(|owned| owned.thread == 0));
-        let at = match at {
-            Some(at) => at,
-            None => {
-                parts.try_reserve(1).ok()?;
-                parts.push(Owned::try_new(thread).ok()?);
-                parts.len() - 1
-            }
+        let part = match self.body().part_of(thread) {
+            Some(part) => part,
+            None => self.body().enter(Owned::try_new(thread).and_then(Entry::try_new).ok()?, thread),
         };
-        parts[at].thread = thread;
-        let part = parts[at].part.cast::<D::Part>();
+        let part = part.cast::<D::Part>();
         PLACES_OF_THREAD
             .with(|places| places[place(self.number)].set((self.number, part.as_ptr().cast_const().cast())));
         // SAFETY: boxed, and the box goes with the value.
@@ -177,6 +169,40 @@ impl<D: Divided> PerThread<D> {
     }
 }
 
+impl<D: Divided> Body<D> {
+    /// The part of a thread, or one of a thread that ended, which is this one's then.
+    fn part_of(&self, thread: u64) -> Option<NonNull<[D::Part; 1]>> {
+        part_of(&mut self.parts.lock(), thread)
+    }
+
+    /// Enters a part that was made for a thread. The global allocator may have come here meanwhile: then it goes again.
+    fn enter(&self, made: Entry<Owned<D::Part>>, thread: u64) -> NonNull<[D::Part; 1]> {
+        let mut parts = self.parts.lock();
+        if let Some(part) = part_of(&mut parts, thread) {
+            drop(parts);
+            drop(made);
+            return part;
+        }
+        parts.push(made);
+        part_of(&mut parts, thread).unwrap_or_else(|| unreachable!("entered just now"))
+    }
+}
+
+fn part_of<P>(parts: &mut Linked<Owned<P>>, thread: u64) -> Option<NonNull<[P; 1]>> {
+    let found = |parts: &mut Linked<Owned<P>>, of: u64| {
+        let mut found = None;
+        parts.each_mut(|owned| {
+            if owned.thread == of {
+                owned.thread = thread;
+                found = Some(owned.part);
+            }
+            found.is_some()
+        });
+        found
+    };
+    found(parts, thread).or_else(|| found(parts, 0))
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "below eight")]
 const fn place(number: u64) -> usize {
     (number % PLACES as u64) as usize
@@ -186,16 +212,19 @@ const fn place(number: u64) -> usize {
 // also when what it borrows is gone.
 impl<D: Divided> Hears for Body<D> {
     fn left_by(&self, thread: u64) {
-        let mut parts = self.parts.lock();
-        for owned in parts.iter_mut().filter(|owned| owned.thread == thread) {
-            owned.thread = 0;
-        }
+        self.parts.lock().each_mut(|owned| {
+            if owned.thread == thread {
+                owned.thread = 0;
+            }
+            false
+        });
     }
 }
 
 impl<D: Divided> Drop for PerThread<D> {
     fn drop(&mut self) {
-        LIVE.lock().retain(|living| living.number != self.number);
+        let gone = LIVE.lock().remove(|living| living.number == self.number);
+        drop(gone);
         // SAFETY: a box of this value's; nobody hears of threads through it any more.
         drop(unsafe { Box::from_raw(self.body.as_ptr()) });
     }
@@ -260,6 +289,17 @@ mod tests {
         let mut parts = 0;
         sums[0].each(|_| parts += 1);
         assert!(parts <= 12, "{parts}");
+    }
+
+    #[test]
+    fn a_part_that_was_made_while_another_was_entered_goes_again() {
+        let sum = PerThread::new(Sum);
+        let made = || Entry::try_new(Owned::try_new(u64::MAX).unwrap()).unwrap();
+        let first = sum.body().enter(made(), u64::MAX);
+        assert_eq!(sum.body().enter(made(), u64::MAX), first);
+        let mut parts = 0;
+        sum.each(|_| parts += 1);
+        assert_eq!(parts, 1);
     }
 
     #[test]

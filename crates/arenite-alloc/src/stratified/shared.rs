@@ -29,7 +29,7 @@ struct Depot<R> {
     direct_calls: AtomicU64,
     peak: AtomicUsize,
     /// The shelves of threads for which there is no memory to have their own, one at a time under the lock. Under it the list of parts is
-    /// locked, and under that a shelf; nothing that is others' code is called under any of them.
+    /// locked, and under that a shelf; nothing that is others' code is called under any of them, the global allocator included.
     common: Shelves,
     of_common: Lock<()>,
     label: Label,
@@ -238,13 +238,14 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         work(&self.depot().common)
     }
 
-    /// Takes everything off those.
-    fn clear_common(&self) {
+    /// Takes everything off those, if there was anything.
+    fn clear_common(&self) -> bool {
         if self.depot().common.look_empty() {
-            return;
+            return false;
         }
         // SAFETY: the shelves of whoever has the lock.
         self.in_common(|common| unsafe { self.depot().clear(common) });
+        true
     }
 
     /// Gives a buffer back to some shelves, or to the upstream.
@@ -257,7 +258,8 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
             Some(bucket) => {
                 // SAFETY: the calling thread's shelves; the caller's promise.
                 if unsafe { shelves.push(bucket, block) } {
-                    self.spill(shelves, bucket);
+                    // SAFETY: the calling thread's shelves.
+                    unsafe { self.spill(shelves, bucket) };
                 }
             }
             // SAFETY: the caller's promise.
@@ -277,7 +279,8 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         self.in_common(|common| {
             // SAFETY: the shelves of whoever has the lock; the caller's promise.
             if unsafe { common.push(bucket, block) } {
-                self.spill(common, bucket);
+                // SAFETY: the shelves of whoever has the lock.
+                unsafe { self.spill(common, bucket) };
             }
         });
     }
@@ -315,13 +318,13 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     fn refill(&self, bucket: SizeBucket, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let kept = match self.threads.part() {
             Some(shelves) => {
-                self.take_of_depot(shelves, bucket).or_else(|| {
-                    // what threads left there that had no shelves of their own
-                    self.clear_common();
-                    self.take_of_depot(shelves, bucket)
-                })
+                // SAFETY: the calling thread's shelves.
+                let take = || unsafe { self.take_of_depot(shelves, bucket) };
+                // after it, what threads left on the common ones that had none of their own
+                take().or_else(|| if self.clear_common() { take() } else { None })
             }
-            None => self.in_common(|common| self.take_of_depot(common, bucket)),
+            // SAFETY: the shelves of whoever has the lock.
+            None => self.in_common(|common| unsafe { self.take_of_depot(common, bucket) }),
         };
         if let Some(buffer) = kept {
             return Ok(buffer);
@@ -336,10 +339,12 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         Ok(buffer)
     }
 
-    /// A buffer of some shelves, or of a chain of the depot's, whose others they keep then. The shelves are the calling thread's, or the
-    /// common ones, whose lock is held.
-    fn take_of_depot(&self, shelves: &Shelves, bucket: SizeBucket) -> Option<NonNull<u8>> {
-        // SAFETY: the calling thread's shelves. They may have some: the common ones, or those of a thread that ended.
+    /// A buffer of some shelves, or of a chain of the depot's, whose others they keep then.
+    ///
+    /// # Safety
+    /// The shelves are the calling thread's, or the common ones, whose lock it has.
+    unsafe fn take_of_depot(&self, shelves: &Shelves, bucket: SizeBucket) -> Option<NonNull<u8>> {
+        // SAFETY: the caller's promise. They may have some: the common ones, or those of a thread that ended.
         if let Some(buffer) = unsafe { shelves.pop(bucket) } {
             return Some(buffer);
         }
@@ -349,22 +354,25 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
             self.clear_left();
             shelf.lock().take()
         })?;
-        // SAFETY: the calling thread's shelves, whose stack of that bucket is empty.
+        // SAFETY: the caller's promise; the stack of that bucket is empty.
         unsafe { shelves.refill(bucket, &chain) };
-        // SAFETY: the calling thread's shelves.
+        // SAFETY: the caller's promise.
         unsafe { shelves.pop(bucket) }
     }
 
-    /// The calling thread keeps too much, or was asked to keep nothing.
+    /// Some shelves keep too much, or were asked to keep nothing.
+    ///
+    /// # Safety
+    /// As `take_of_depot`.
     #[cold]
     #[inline(never)]
-    fn spill(&self, shelves: &Shelves, bucket: SizeBucket) {
+    unsafe fn spill(&self, shelves: &Shelves, bucket: SizeBucket) {
         if shelves.asked() {
-            // SAFETY: the calling thread's.
+            // SAFETY: the caller's promise.
             unsafe { self.depot().clear(shelves) };
             return;
         }
-        // SAFETY: the calling thread's shelves.
+        // SAFETY: the caller's promise.
         if let Some(chain) = unsafe { shelves.spill(bucket, bucket.kept() / 2) } {
             // SAFETY: taken just now.
             unsafe { self.depot().put(bucket, &chain) };

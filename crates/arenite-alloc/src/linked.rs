@@ -1,0 +1,129 @@
+//! A list whose entries are made before it is locked, and dropped after.
+//!
+//! Rests on boxes. While such a list is locked no allocator is called: a global allocator may be one that comes back to what the list is of.
+
+use crate::asked::try_boxed;
+use core::iter::successors;
+use std::collections::TryReserveError;
+
+/// The newest first.
+#[derive(Debug)]
+pub(crate) struct Linked<T> {
+    first: Option<Entry<T>>,
+}
+
+/// One of a list, or none's.
+#[derive(Debug)]
+pub(crate) struct Entry<T>(Box<[Node<T>; 1]>);
+
+#[derive(Debug)]
+struct Node<T> {
+    value: T,
+    next: Option<Entry<T>>,
+}
+
+impl<T> Entry<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Box::new([Node { value, next: None }]))
+    }
+
+    pub(crate) fn try_new(value: T) -> Result<Self, TryReserveError> {
+        Ok(Self(try_boxed(Node { value, next: None })?))
+    }
+
+    const fn node(&self) -> &Node<T> {
+        let [node] = &*self.0;
+        node
+    }
+
+    const fn node_mut(&mut self) -> &mut Node<T> {
+        let [node] = &mut *self.0;
+        node
+    }
+}
+
+impl<T> Linked<T> {
+    pub(crate) const fn new() -> Self {
+        Self { first: None }
+    }
+
+    pub(crate) fn push(&mut self, mut entry: Entry<T>) {
+        entry.node_mut().next = self.first.take();
+        self.first = Some(entry);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        successors(self.first.as_ref(), |entry| entry.node().next.as_ref()).map(|entry| &entry.node().value)
+    }
+
+    /// Looks at each until `visit` says that it need see no more.
+    pub(crate) fn each_mut(&mut self, mut visit: impl FnMut(&mut T) -> bool) {
+        let mut at = self.first.as_mut();
+        while let Some(entry) = at {
+            let node = entry.node_mut();
+            if visit(&mut node.value) {
+                return;
+            }
+            at = node.next.as_mut();
+        }
+    }
+
+    /// Takes the newest out that `is`.
+    pub(crate) fn remove(&mut self, is: impl Fn(&T) -> bool) -> Option<Entry<T>> {
+        let mut at = &mut self.first;
+        while at.as_ref().is_some_and(|entry| !is(&entry.node().value)) {
+            at = &mut at.as_mut()?.node_mut().next;
+        }
+        let mut found = at.take()?;
+        *at = found.node_mut().next.take();
+        Some(found)
+    }
+}
+
+impl<T> Drop for Linked<T> {
+    fn drop(&mut self) {
+        // one after the other: a long list dropped in one another would need a deep stack
+        while let Some(mut entry) = self.first.take() {
+            self.first = entry.node_mut().next.take();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_long_list_is_dropped_on_a_small_stack() {
+        let mut list = Linked::new();
+        (0..200_000).for_each(|number| list.push(Entry::new(number)));
+        std::thread::scope(|scope| {
+            std::thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, || drop(list)).unwrap();
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_a_vector_is(steps in prop::collection::vec((any::<bool>(), 0_u8..10), 0..60)) {
+            let (mut list, mut model) = (Linked::new(), Vec::new());
+            for (enter, value) in steps {
+                if enter {
+                    list.push(Entry::try_new(value).unwrap());
+                    model.insert(0, value);
+                } else {
+                    let found = list.remove(|&other| other == value).map(|entry| entry.node().value);
+                    let at = model.iter().position(|&other| other == value);
+                    prop_assert_eq!(found, at.map(|at| model.remove(at)));
+                }
+                prop_assert_eq!(list.iter().copied().collect::<Vec<_>>(), model.clone());
+                let mut seen = 0;
+                list.each_mut(|_| {
+                    seen += 1;
+                    seen == 3
+                });
+                prop_assert_eq!(seen, model.len().min(3));
+            }
+        }
+    }
+}
