@@ -165,6 +165,32 @@ fn u34_reliefs_below_the_refusing_node_are_asked_as_far_as_there_is_memory() {
 }
 
 #[test]
+fn u34_each_relief_is_asked_once_whatever_memory_there_is() {
+    for left in 0..16 {
+        let process = Budget::new("process", 1000);
+        let job = process.child("job", 500);
+        // the job refuses first; when it has room, the process does
+        let held = [(&job, 450), (&process, 500)].map(|(node, bytes)| {
+            let kept = std::sync::Mutex::new(Some(node.reserve(bytes).unwrap()));
+            let asked = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&asked);
+            // one that has nothing stands before each
+            node.on_refusal(|_| 0);
+            node.on_refusal(move |_| {
+                count.fetch_add(1, Relaxed);
+                kept.lock().unwrap().take().map_or(0, |kept| kept.bytes())
+            });
+            asked
+        });
+        process.charge(40).unwrap();
+        let charged = with_blocks_left(left, || job.charge(480).is_ok());
+        assert!(charged, "{left}");
+        assert_eq!(held.map(|asked| asked.load(Relaxed)), [1, 1], "{left}");
+        assert_eq!((process.used(), job.used()), (520, 480));
+    }
+}
+
+#[test]
 fn r41_a_spill_moves_buffers_out_and_back_with_what_it_had() {
     let spill = Spill::new("no memory").with_limit(100 << 10);
     let fill = |number: u64| {

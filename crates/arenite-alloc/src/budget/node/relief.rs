@@ -33,35 +33,53 @@ impl Budget {
         }
         RELIEVING.set(true);
         let _running = Relieving;
-        let mut asked: Vec<Relief> = Vec::new();
+        let (mut asked, mut last) = (Vec::new(), None);
         while let Some(reliefs) = refused.reliefs() {
             // each is asked once; another node may refuse after one is relieved, and has others
             let new = |one: &Relief| asked.iter().all(|had| !Arc::ptr_eq(one, had));
             let Some(relief) = reliefs.into_iter().find(new) else { return Err(refused) };
             refused.relieve_by(&relief, bytes);
-            let remembered = try_push(&mut asked, relief);
+            let remembered = try_push(&mut asked, Arc::clone(&relief));
             match self.take(bytes) {
                 Ok(()) => return Ok(()),
                 Err(node) => refused = node,
             }
             if remembered.is_err() {
+                last = Some(relief);
                 break;
             }
         }
-        self.charge_without_lists(refused, bytes)
+        let had = |one: &Relief| asked.iter().chain(&last).any(|had| Arc::ptr_eq(one, had));
+        self.charge_without_lists(refused, bytes, had)
     }
 
-    /// Where there is no memory for lists: the reliefs of the refusing node alone, one after the other.
-    fn charge_without_lists<'a>(&'a self, refused: &'a Self, bytes: usize) -> Result<(), &'a Self> {
-        let nth = |number| refused.0.reliefs.lock().get(number).cloned();
-        for relief in (0..).map_while(nth) {
+    /// Where there is no memory for lists: the reliefs of the refusing nodes themselves, but for those that were asked.
+    fn charge_without_lists<'a>(
+        &'a self,
+        mut refused: &'a Self,
+        bytes: usize,
+        asked: impl Fn(&Relief) -> bool,
+    ) -> Result<(), &'a Self> {
+        // how many of its own each of them has had a look at; those that refuse are few of few
+        let mut looked: [(Option<&Self>, usize); 8] = [(None, 0); 8];
+        loop {
+            let is_its = |of: Option<&Self>| of.is_none_or(|of| core::ptr::eq(of, refused));
+            let Some((of, number)) = looked.iter_mut().find(|(of, _)| is_its(*of)) else {
+                return Err(refused);
+            };
+            *of = Some(refused);
+            let relief = refused.0.reliefs.lock().get(*number).cloned();
+            let Some(relief) = relief else { return Err(refused) };
+            *number += 1;
+            if asked(&relief) {
+                continue;
+            }
             refused.relieve_by(&relief, bytes);
             match self.take(bytes) {
-                Err(node) if core::ptr::eq(node, refused) => {}
-                done => return done,
+                Ok(()) => return Ok(()),
+                Err(node) => refused = node,
             }
         }
-        Err(refused)
     }
 
     /// Has a relief make room for a charge of this node, if it lacks some.
