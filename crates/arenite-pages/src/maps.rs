@@ -1,79 +1,171 @@
 //! The mappings of this process, as the kernel lists them.
 //!
-//! Rests on `/proc/self/maps`. It is read and not remembered: the kernel's own list is the only one that is never wrong.
+//! Rests on `/proc/self/maps`. It is read and not remembered: the kernel's own list is the only one that is never wrong. No memory is
+//! asked for meanwhile: who wants to know what is mapped may be short of it.
 
-use core::ops::Range;
+use core::ops::{ControlFlow, Range};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+
+/// As much of the list as is looked at at once; of a longer line, the name is cut.
+const ROOM: usize = 4096;
 
 /// One mapping, or the part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct Part<'a> {
     /// Its addresses.
     pub(crate) range: Range<usize>,
     /// What it may be used for: `rw-p`.
-    pub(crate) letters: String,
-    /// The file or name behind it.
-    pub(crate) name: String,
+    pub(crate) letters: &'a str,
+    /// The file or name behind it; names of files are any bytes.
+    pub(crate) name: &'a [u8],
 }
 
-/// All mappings, ascending.
-#[derive(Clone, Debug)]
-pub(crate) struct Maps(Vec<Part>);
+/// Calls `visit` with the parts of mappings that lie in `within`, cut to it, ascending, until it breaks off. Microseconds for a small
+/// process, milliseconds for thousands of mappings.
+///
+/// # Errors
+/// [`io::Error`] where the kernel does not tell.
+pub(crate) fn each<B>(
+    within: Range<usize>,
+    visit: impl FnMut(Part<'_>) -> ControlFlow<B>,
+) -> io::Result<ControlFlow<B>> {
+    each_of(&mut File::open("/proc/self/maps")?, within, visit)
+}
 
-impl Maps {
-    /// Reads them: microseconds for a small process, milliseconds for thousands of mappings.
-    pub(crate) fn read() -> std::io::Result<Self> {
-        // names of files are any bytes
-        Ok(Self::parse(&String::from_utf8_lossy(&std::fs::read("/proc/self/maps")?)))
-    }
-
-    fn parse(text: &str) -> Self {
-        Self(text.lines().filter_map(part).collect())
-    }
-
-    /// The parts of mappings that lie in `range`, cut to it.
-    pub(crate) fn within(&self, range: Range<usize>) -> impl Iterator<Item = Part> + '_ {
-        let first = self.0.partition_point(|part| part.range.end <= range.start);
-        self.0[first..]
-            .iter()
-            .take_while({
-                let end = range.end;
-                move |part| part.range.start < end
-            })
-            .map(move |part| {
-                let mut part = part.clone();
-                part.range = part.range.start.max(range.start)..part.range.end.min(range.end);
-                part
-            })
-    }
-
-    /// How many there are; the kernel allows `vm.max_map_count`.
-    #[cfg(test)]
-    pub(crate) fn count(&self) -> usize {
-        self.0.len()
+fn each_of<B>(
+    list: &mut impl Read,
+    within: Range<usize>,
+    mut visit: impl FnMut(Part<'_>) -> ControlFlow<B>,
+) -> io::Result<ControlFlow<B>> {
+    let mut seen = |line: &[u8]| match part(line) {
+        Some(part) if part.range.start >= within.end => ControlFlow::Break(None),
+        Some(part) if part.range.end <= within.start => ControlFlow::Continue(()),
+        Some(part) => {
+            let range = part.range.start.max(within.start)..part.range.end.min(within.end);
+            visit(Part { range, ..part }).map_break(Some)
+        }
+        None => ControlFlow::Continue(()),
+    };
+    let done = |found: Option<B>| found.map_or(ControlFlow::Continue(()), ControlFlow::Break);
+    let mut room = [0; ROOM];
+    // what is in the room: the beginning of a line, or with `cut` the middle of one that was seen
+    let (mut filled, mut cut) = (0, false);
+    loop {
+        match list.read(&mut room[filled..]) {
+            Ok(0) => return Ok(ControlFlow::Continue(())),
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        }
+        let mut from = 0;
+        while let Some(len) = room[from..filled].iter().position(|&byte| byte == b'\n') {
+            let line = &room[from..from + len];
+            from += len + 1;
+            if !core::mem::take(&mut cut)
+                && let ControlFlow::Break(found) = seen(line)
+            {
+                return Ok(done(found));
+            }
+        }
+        if from == 0 && filled == ROOM {
+            if !core::mem::replace(&mut cut, true)
+                && let ControlFlow::Break(found) = seen(&room)
+            {
+                return Ok(done(found));
+            }
+            filled = 0;
+        } else {
+            room.copy_within(from..filled, 0);
+            filled -= from;
+        }
     }
 }
 
 /// A line as in `7f00-7f10 rw-p 00000000 00:00 0   [anon:x]`.
-fn part(line: &str) -> Option<Part> {
-    let mut words = line.split_ascii_whitespace();
-    let (from, to) = words.next()?.split_once('-')?;
+fn part(line: &[u8]) -> Option<Part<'_>> {
+    let mut rest = line.trim_ascii();
+    let mut word = || {
+        let end = rest.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        rest = after.trim_ascii_start();
+        core::str::from_utf8(word).ok()
+    };
+    let (from, to) = word()?.split_once('-')?;
     let range = usize::from_str_radix(from, 16).ok()?..usize::from_str_radix(to, 16).ok()?;
-    let letters = words.next()?.to_owned();
-    let name = words.skip(3).collect::<Vec<_>>().join(" ");
-    Some(Part { range, letters, name })
+    let letters = word()?;
+    // where in the file, on which device, which file
+    (0..3).try_for_each(|_| word().map(drop))?;
+    Some(Part { range, letters, name: rest })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    type Seen = (Range<usize>, String, Vec<u8>);
+
+    fn seen(mut list: impl Read, within: Range<usize>) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        let all = each_of(&mut list, within, |part| {
+            seen.push((part.range, part.letters.to_owned(), part.name.to_owned()));
+            ControlFlow::<()>::Continue(())
+        });
+        assert_eq!(all.unwrap(), ControlFlow::Continue(()));
+        seen
+    }
 
     #[test]
     fn n05_parts_are_cut_to_the_range() {
-        let maps = Maps::parse("1000-3000 rw-p 0 0:0 0 \ngarbage\n5000-9000 r--p 0 0:0 7  /a b\n");
-        assert_eq!(maps.count(), 2);
-        let parts: Vec<Part> = maps.within(0x2000..0x6000).collect();
-        assert_eq!((parts[0].range.clone(), parts[1].range.clone()), (0x2000..0x3000, 0x5000..0x6000));
-        assert_eq!((parts[1].letters.as_str(), parts[1].name.as_str()), ("r--p", "/a b"));
-        assert_eq!(maps.within(0x3000..0x5000).count(), 0);
+        let list = b"1000-3000 rw-p 0 0:0 0 \ngarbage\n5000-9000 r--p 0 0:0 7  /a b\xff\n";
+        let found = seen(&list[..], 0x2000..0x6000);
+        assert_eq!(found[0], (0x2000..0x3000, "rw-p".to_owned(), Vec::new()));
+        assert_eq!(found[1], (0x5000..0x6000, "r--p".to_owned(), b"/a b\xff".to_vec()));
+        assert_eq!(found.len(), 2);
+        assert_eq!(seen(&list[..], 0x3000..0x5000), []);
+        let first = each_of(&mut &list[..], 0..usize::MAX, |part| ControlFlow::Break(part.range));
+        assert_eq!(first.unwrap(), ControlFlow::Break(0x1000..0x3000));
+    }
+
+    #[test]
+    fn n05_the_real_list_has_what_is_mapped() {
+        let (here, mut found) = (core::ptr::from_ref(&ROOM).addr(), 0);
+        let all = each(here..here + 1, |part| {
+            assert!(part.letters.starts_with('r'), "{part:?}");
+            found += 1;
+            ControlFlow::<()>::Continue(())
+        });
+        assert_eq!((all.unwrap(), found), (ControlFlow::Continue(()), 1));
+    }
+
+    /// Some bytes at a time, as the kernel gives them.
+    struct Pieces<'a>(&'a [u8], usize);
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+            let most = room.len().min(self.1);
+            self.0.read(&mut room[..most])
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn n05_any_list_is_seen_whole_in_any_pieces(
+            lengths in prop::collection::vec(0_usize..9000, 0..8),
+            piece in 1_usize..5000,
+        ) {
+            let lines = lengths.iter().enumerate().map(|(number, &length)| {
+                format!("{:x}-{:x} r--p 0 0:0 9 /{}\n", number * 16, number * 16 + 16, "n".repeat(length))
+            });
+            let text: String = lines.collect();
+            let found = seen(Pieces(text.as_bytes(), piece), 0..usize::MAX);
+            prop_assert_eq!(found.len(), lengths.len());
+            for (number, ((range, letters, name), length)) in found.iter().zip(lengths).enumerate() {
+                prop_assert_eq!((range.start, letters.as_str()), (number * 16, "r--p"));
+                let whole = name.len() == length + 1;
+                prop_assert!(whole || length > 4000, "{} of {}", name.len(), length);
+            }
+        }
     }
 }

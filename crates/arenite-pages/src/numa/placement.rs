@@ -6,10 +6,10 @@
 use super::{NumaError, NumaPolicy};
 use crate::error::{PageCall, PageCause, PageError};
 use crate::machine::Numa;
-use crate::maps::Maps;
+use crate::maps;
 use crate::os::{self, NodeSet, Placement};
 use crate::{Region, page_size};
-use core::ops::Range;
+use core::ops::{ControlFlow, Range};
 use core::ptr::NonNull;
 use rustix::io::Errno;
 
@@ -98,23 +98,28 @@ pub fn numa_distribution(start: *const u8, len: usize) -> Result<NumaDistributio
     let mut found = NumaDistribution::default();
     let (first, end) = whole_pages(start, len)?;
     // what is not mapped lies nowhere, however much of it there is
-    let maps = Maps::read().map_err(|error| NumaError::Os {
-        call: "read the mappings of this process",
-        errno: error.raw_os_error().unwrap_or(0),
-    })?;
-    for part in maps.within(first..end) {
-        each_batch(part.range, |pages| {
+    let nodes = &mut found.nodes;
+    let broken = maps::each(first..end, |part| {
+        let asked = each_batch(part.range, |pages| {
             let mut answers = [0; BATCH];
             let answers = &mut answers[..pages.len()];
             ask(pages, answers)?;
             for node in answers.iter().filter_map(|&answer| usize::try_from(answer).ok()) {
-                match found.nodes.iter_mut().find(|(id, _)| *id == node) {
+                match nodes.iter_mut().find(|(id, _)| *id == node) {
                     Some((_, bytes)) => *bytes += page_size(),
-                    None => found.nodes.push((node, page_size())),
+                    None => nodes.push((node, page_size())),
                 }
             }
             Ok(())
-        })?;
+        });
+        asked.map_or_else(ControlFlow::Break, ControlFlow::Continue)
+    });
+    let broken = broken.map_err(|error| NumaError::Os {
+        call: "read the mappings of this process",
+        errno: error.raw_os_error().unwrap_or(0),
+    })?;
+    if let ControlFlow::Break(error) = broken {
+        return Err(error);
     }
     found.absent = (end - first) - found.nodes.iter().map(|(_, bytes)| bytes).sum::<usize>();
     found.nodes.sort_unstable();

@@ -1,15 +1,16 @@
 //! What the kernel knows of a region: which parts are committed, open, in memory, on huge pages.
 //!
-//! Rests on [`Maps`](crate::maps::Maps) and on a scan of the page tables (`PAGEMAP_SCAN`, Linux 6.7; before that the file
+//! Rests on the kernel's list of [mappings](crate::maps) and on a scan of the page tables (`PAGEMAP_SCAN`, Linux 6.7; before that the file
 //! `/proc/self/pagemap`). Everything is asked and nothing remembered, but for what is committed and closed.
 
 use super::{Protection, Region};
 use crate::error::{PageCall, PageCause, PageError};
 use crate::huge::HugeReport;
-use crate::maps::Maps;
+use crate::maps;
 use crate::os::{self, Run, kind};
 use arenite_core::Label;
-use core::ops::Range;
+use core::ops::{ControlFlow, Range};
+use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::AsFd;
 
@@ -64,9 +65,13 @@ impl Region {
         if offset >= self.len {
             return Err(self.error(PageCall::Query, offset, 1, PageCause::OutOfRange));
         }
-        let stretches = self.stretches(PageCall::Query, 0..self.len)?;
-        let found = stretches.into_iter().find(|info| info.range.contains(&offset));
-        let mut info = found.ok_or_else(|| self.unknown(PageCall::Query, offset))?;
+        let found = self.stretches(PageCall::Query, 0..self.len, |info| match info.range.contains(&offset) {
+            true => ControlFlow::Break(info),
+            false => ControlFlow::Continue(()),
+        });
+        let ControlFlow::Break(mut info) = found? else {
+            return Err(self.unknown(PageCall::Query, offset));
+        };
         self.count(&mut info)?;
         Ok(info)
     }
@@ -76,7 +81,18 @@ impl Region {
     /// # Errors
     /// [`PageError`] if the kernel does not tell.
     pub fn query_all(&self) -> Result<Vec<RegionInfo>, PageError> {
-        let mut stretches = self.stretches(PageCall::Query, 0..self.len)?;
+        let mut stretches = Vec::new();
+        let out_of_memory = PageCause::Os { errno: Errno::NOMEM.raw_os_error() };
+        let all = self.stretches(PageCall::Query, 0..self.len, |info| {
+            if stretches.try_reserve(1).is_err() {
+                return ControlFlow::Break(());
+            }
+            stretches.push(info);
+            ControlFlow::Continue(())
+        })?;
+        if all.is_break() {
+            return Err(self.error(PageCall::Query, 0, self.len, out_of_memory));
+        }
         stretches.iter_mut().try_for_each(|info| self.count(info))?;
         Ok(stretches)
     }
@@ -108,24 +124,33 @@ impl Region {
         size: usize,
         fits: impl Fn(&RegionInfo) -> bool,
     ) -> Result<(), PageError> {
-        let stretches = self.stretches(call, offset..offset + size)?;
-        stretches.iter().find(|info| !fits(info)).map_or(Ok(()), |info| {
-            Err(self.error(call, offset, size, PageCause::Inaccessible { at: info.range.start }))
-        })
+        let found = self.stretches(call, offset..offset + size, |info| match fits(&info) {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(info.range.start),
+        });
+        match found? {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(at) => Err(self.error(call, offset, size, PageCause::Inaccessible { at })),
+        }
     }
 
     fn unknown(&self, call: PageCall, offset: usize) -> PageError {
         self.error(call, offset, 1, PageCause::Unsupported { what: "the kernel's list of mappings" })
     }
 
-    /// The stretches of `part`, without counts of what is in memory.
-    fn stretches(&self, call: PageCall, part: Range<usize>) -> Result<Vec<RegionInfo>, PageError> {
+    /// Calls `visit` with the stretches of `part`, without counts of what is in memory, until it breaks off.
+    fn stretches<B>(
+        &self,
+        call: PageCall,
+        part: Range<usize>,
+        mut visit: impl FnMut(RegionInfo) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B>, PageError> {
         let base = self.base.addr().get();
-        let maps = Maps::read().map_err(|_| self.unknown(call, part.start))?;
-        let mut stretches: Vec<RegionInfo> = Vec::new();
-        for mapped in maps.within(base + part.start..base + part.end) {
-            let protection =
-                Protection::of_letters(&mapped.letters).ok_or_else(|| self.unknown(call, part.start))?;
+        let mut last: Option<RegionInfo> = None;
+        let seen = maps::each(base + part.start..base + part.end, |mapped| {
+            let Some(protection) = Protection::of_letters(mapped.letters) else {
+                return ControlFlow::Break(None);
+            };
             let (mut at, end) = (mapped.range.start - base, mapped.range.end - base);
             while at < end {
                 let (closed, until) = match protection {
@@ -133,27 +158,46 @@ impl Region {
                     _ => (true, end),
                 };
                 let state = if closed { PageState::Committed } else { PageState::Reserved };
+                let named = mapped.name.starts_with(b"[anon:");
                 let range = at..until;
                 at = until;
-                match stretches.last_mut() {
+                match &mut last {
                     Some(last) if (last.state, last.protection) == (state, protection) => {
                         last.range.end = range.end;
                     }
-                    _ => stretches.push(RegionInfo {
-                        base,
-                        len: self.len,
-                        label: self.label(),
-                        range,
-                        state,
-                        protection,
-                        resident: 0,
-                        huge: 0,
-                        named: mapped.name.starts_with("[anon:"),
-                    }),
+                    last => {
+                        let next = self.stretch(range, state, protection, named);
+                        last.replace(next).map_or(ControlFlow::Continue(()), &mut visit).map_break(Some)?;
+                    }
                 }
             }
+            ControlFlow::Continue(())
+        });
+        match seen {
+            Ok(ControlFlow::Break(Some(found))) => Ok(ControlFlow::Break(found)),
+            Ok(ControlFlow::Continue(())) => Ok(last.map_or(ControlFlow::Continue(()), visit)),
+            Ok(ControlFlow::Break(None)) | Err(_) => Err(self.unknown(call, part.start)),
         }
-        Ok(stretches)
+    }
+
+    fn stretch(
+        &self,
+        range: Range<usize>,
+        state: PageState,
+        protection: Protection,
+        named: bool,
+    ) -> RegionInfo {
+        RegionInfo {
+            base: self.base.addr().get(),
+            len: self.len,
+            label: self.label(),
+            range,
+            state,
+            protection,
+            resident: 0,
+            huge: 0,
+            named,
+        }
     }
 
     fn count(&self, info: &mut RegionInfo) -> Result<(), PageError> {

@@ -8,9 +8,10 @@
 use super::Region;
 use super::query::residency;
 use crate::lock::{Lock, LockGuard};
-use crate::maps::Maps;
+use crate::maps;
 use crate::os;
 use arenite_core::Label;
+use core::ops::ControlFlow;
 use core::ptr::NonNull;
 use rustix::io::Errno;
 
@@ -79,18 +80,28 @@ pub fn regions() -> Vec<RegionEntry> {
 /// ```
 pub fn stats() -> std::io::Result<RegionStats> {
     let entries = regions();
-    let maps = Maps::read()?;
     let mut stats = RegionStats { regions: entries.len(), ..RegionStats::default() };
-    for entry in entries {
-        stats.reserved += entry.len;
-        for part in maps.within(entry.base..entry.base + entry.len) {
-            if part.letters.starts_with('r') {
-                let (len, found) = (part.range.len(), residency(part.range)?);
-                stats.committed += len;
-                stats.resident += found.resident;
-                stats.huge += found.huge;
+    stats.reserved = entries.iter().map(|entry| entry.len).sum();
+    let broken = maps::each(0..usize::MAX, |mapped| {
+        if !mapped.letters.starts_with('r') {
+            return ControlFlow::Continue(());
+        }
+        let first = entries.partition_point(|entry| entry.base + entry.len <= mapped.range.start);
+        for entry in entries[first..].iter().take_while(|entry| entry.base < mapped.range.end) {
+            let part = entry.base.max(mapped.range.start)..(entry.base + entry.len).min(mapped.range.end);
+            stats.committed += part.len();
+            match residency(part) {
+                Ok(found) => {
+                    stats.resident += found.resident;
+                    stats.huge += found.huge;
+                }
+                Err(error) => return ControlFlow::Break(error),
             }
         }
+        ControlFlow::Continue(())
+    })?;
+    if let ControlFlow::Break(error) = broken {
+        return Err(error);
     }
     Ok(stats)
 }
