@@ -32,6 +32,7 @@ mod huge;
 #[cfg(shuttle)]
 mod interleave;
 mod large_block;
+mod lines;
 mod lock;
 pub mod machine;
 mod maps;

@@ -3,12 +3,10 @@
 //! Rests on `/proc/self/maps`. It is read and not remembered: the kernel's own list is the only one that is never wrong. No memory is
 //! asked for meanwhile: who wants to know what is mapped may be short of it.
 
+use crate::lines;
 use core::ops::{ControlFlow, Range};
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
-
-/// As much of the list as is looked at at once; of a longer line, the name is cut.
-const ROOM: usize = 4096;
+use std::io::{self, Read};
 
 /// One mapping, or the part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +15,7 @@ pub(crate) struct Part<'a> {
     pub(crate) range: Range<usize>,
     /// What it may be used for: `rw-p`.
     pub(crate) letters: &'a str,
-    /// The file or name behind it; names of files are any bytes.
+    /// The file or name behind it, any bytes; of a longer line than there is room for, its beginning.
     pub(crate) name: &'a [u8],
 }
 
@@ -38,7 +36,7 @@ fn each_of<B>(
     within: Range<usize>,
     mut visit: impl FnMut(Part<'_>) -> ControlFlow<B>,
 ) -> io::Result<ControlFlow<B>> {
-    let mut seen = |line: &[u8]| match part(line) {
+    let seen = |line: &[u8]| match part(line) {
         Some(part) if part.range.start >= within.end => ControlFlow::Break(None),
         Some(part) if part.range.end <= within.start => ControlFlow::Continue(()),
         Some(part) => {
@@ -47,39 +45,10 @@ fn each_of<B>(
         }
         None => ControlFlow::Continue(()),
     };
-    let done = |found: Option<B>| found.map_or(ControlFlow::Continue(()), ControlFlow::Break);
-    let mut room = [0; ROOM];
-    // what is in the room: the beginning of a line, or with `cut` the middle of one that was seen
-    let (mut filled, mut cut) = (0, false);
-    loop {
-        match list.read(&mut room[filled..]) {
-            Ok(0) => return Ok(ControlFlow::Continue(())),
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        }
-        let mut from = 0;
-        while let Some(len) = room[from..filled].iter().position(|&byte| byte == b'\n') {
-            let line = &room[from..from + len];
-            from += len + 1;
-            if !core::mem::take(&mut cut)
-                && let ControlFlow::Break(found) = seen(line)
-            {
-                return Ok(done(found));
-            }
-        }
-        if from == 0 && filled == ROOM {
-            if !core::mem::replace(&mut cut, true)
-                && let ControlFlow::Break(found) = seen(&room)
-            {
-                return Ok(done(found));
-            }
-            filled = 0;
-        } else {
-            room.copy_within(from..filled, 0);
-            filled -= from;
-        }
-    }
+    Ok(match lines::each(list, seen)? {
+        ControlFlow::Break(Some(found)) => ControlFlow::Break(found),
+        ControlFlow::Break(None) | ControlFlow::Continue(()) => ControlFlow::Continue(()),
+    })
 }
 
 /// A line as in `7f00-7f10 rw-p 00000000 00:00 0   [anon:x]`.
@@ -102,7 +71,6 @@ fn part(line: &[u8]) -> Option<Part<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     type Seen = (Range<usize>, String, Vec<u8>);
 
@@ -130,42 +98,12 @@ mod tests {
 
     #[test]
     fn n05_the_real_list_has_what_is_mapped() {
-        let (here, mut found) = (core::ptr::from_ref(&ROOM).addr(), 0);
+        let (here, mut found) = (core::ptr::from_ref(&lines::ROOM).addr(), 0);
         let all = each(here..here + 1, |part| {
             assert!(part.letters.starts_with('r'), "{part:?}");
             found += 1;
             ControlFlow::<()>::Continue(())
         });
         assert_eq!((all.unwrap(), found), (ControlFlow::Continue(()), 1));
-    }
-
-    /// Some bytes at a time, as the kernel gives them.
-    struct Pieces<'a>(&'a [u8], usize);
-
-    impl Read for Pieces<'_> {
-        fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-            let most = room.len().min(self.1);
-            self.0.read(&mut room[..most])
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn n05_any_list_is_seen_whole_in_any_pieces(
-            lengths in prop::collection::vec(0_usize..9000, 0..8),
-            piece in 1_usize..5000,
-        ) {
-            let lines = lengths.iter().enumerate().map(|(number, &length)| {
-                format!("{:x}-{:x} r--p 0 0:0 9 /{}\n", number * 16, number * 16 + 16, "n".repeat(length))
-            });
-            let text: String = lines.collect();
-            let found = seen(Pieces(text.as_bytes(), piece), 0..usize::MAX);
-            prop_assert_eq!(found.len(), lengths.len());
-            for (number, ((range, letters, name), length)) in found.iter().zip(lengths).enumerate() {
-                prop_assert_eq!((range.start, letters.as_str()), (number * 16, "r--p"));
-                let whole = name.len() == length + 1;
-                prop_assert!(whole || length > 4000, "{} of {}", name.len(), length);
-            }
-        }
     }
 }

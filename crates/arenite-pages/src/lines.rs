@@ -1,0 +1,91 @@
+//! The lines of a list that the kernel writes, one after the other.
+//!
+//! Rests on the caller's room and on no allocator: who reads such a list may be short of memory.
+
+use core::ops::ControlFlow;
+use std::io::{self, ErrorKind, Read};
+
+/// Room for a line. No line that is looked for is longer; of one that is, the end is cut.
+pub(crate) const ROOM: usize = 4096;
+
+/// Calls `visit` with each line that is ended, without its end, until it breaks off.
+///
+/// # Errors
+/// What `list` refuses.
+pub(crate) fn each<B>(
+    list: &mut impl Read,
+    mut visit: impl FnMut(&[u8]) -> ControlFlow<B>,
+) -> io::Result<ControlFlow<B>> {
+    let mut room = [0; ROOM];
+    // what is in the room: the beginning of a line, or with `cut` the middle of one that was seen
+    let (mut filled, mut cut) = (0, false);
+    loop {
+        match list.read(&mut room[filled..]) {
+            Ok(0) => return Ok(ControlFlow::Continue(())),
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        }
+        let mut from = 0;
+        while let Some(len) = room[from..filled].iter().position(|&byte| byte == b'\n') {
+            let line = &room[from..from + len];
+            from += len + 1;
+            if !core::mem::take(&mut cut)
+                && let ControlFlow::Break(found) = visit(line)
+            {
+                return Ok(ControlFlow::Break(found));
+            }
+        }
+        if from == 0 && filled == ROOM {
+            if !core::mem::replace(&mut cut, true)
+                && let ControlFlow::Break(found) = visit(&room)
+            {
+                return Ok(ControlFlow::Break(found));
+            }
+            filled = 0;
+        } else {
+            room.copy_within(from..filled, 0);
+            filled -= from;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Some bytes at a time, as the kernel gives them.
+    struct Pieces<'a>(&'a [u8], usize);
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+            let most = room.len().min(self.1);
+            self.0.read(&mut room[..most])
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_list_is_seen_whole_in_any_pieces(
+            lengths in prop::collection::vec(0_usize..9000, 0..8),
+            piece in 1_usize..5000,
+            stop in 0_usize..10,
+        ) {
+            let line = |number: usize, length: usize| format!("{number}{}", "n".repeat(length));
+            let lines: Vec<_> = lengths.iter().enumerate().map(|(number, &length)| line(number, length)).collect();
+            let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>() + "no end";
+            let mut seen = Vec::new();
+            let all = each(&mut Pieces(text.as_bytes(), piece), |line| {
+                seen.push(String::from_utf8(line.to_vec()).unwrap());
+                if seen.len() == stop { ControlFlow::Break("stop") } else { ControlFlow::Continue(()) }
+            });
+            let stopped = (1..=lines.len()).contains(&stop);
+            prop_assert_eq!(all.unwrap(), if stopped { ControlFlow::Break("stop") } else { ControlFlow::Continue(()) });
+            prop_assert_eq!(seen.len(), if stopped { stop } else { lines.len() });
+            for (seen, line) in seen.iter().zip(&lines) {
+                prop_assert_eq!(seen.as_str(), &line[..line.len().min(ROOM)]);
+            }
+        }
+    }
+}
