@@ -49,10 +49,10 @@ impl Group {
     }
 
     /// A count of one of its files.
-    fn count(&self, file: &str, name: &str) -> u64 {
-        let text = std::fs::read_to_string(self.0.join(file)).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim().parse().unwrap()
+    fn count(&self, file: &str, name: &str) -> io::Result<u64> {
+        let text = std::fs::read_to_string(self.0.join(file))?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        value.trim().parse().map_err(io::Error::other)
     }
 
     /// Sets `memory.high` to so many bytes more than are used now.
@@ -115,10 +115,13 @@ fn u23_a_group_around_this_one_tells_of_its_own_limits_and_of_no_siblings() {
     // the sibling meets its limit, by this process, whose triggers are those of the group that it was in
     sibling.set("cgroup.procs", "0").unwrap();
     sibling.slow_down_above(16 << 20).unwrap();
-    let filled = fill(64, || sibling.count("memory.events", "high") > 0);
+    let filled = fill(64, || sibling.count("memory.events", "high").unwrap() > 0);
     sibling.set("memory.high", "max").unwrap();
     assert!(filled.len() < 64, "the sibling met no limit");
-    assert!(outer.count("memory.events", "high") > 0, "which the group around it counts with its own");
+    assert!(
+        outer.count("memory.events", "high").unwrap() > 0,
+        "which the group around it counts with its own"
+    );
     assert_eq!(PressureTrigger::wait_any(&triggers, SOON).unwrap(), None, "a sibling's limit");
     drop(filled);
     // the group around both has a limit, too

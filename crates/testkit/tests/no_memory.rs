@@ -253,6 +253,19 @@ fn u13_a_strategy_that_was_refused_is_as_before() {
 }
 
 #[test]
+fn u21_u24_the_level_is_read_where_there_is_no_memory() {
+    let monitor = MemoryMonitor::new();
+    let (reading, left, level) = with_blocks_left(0, || {
+        (PressureReading::read(), monitor.available_memory(), monitor.current_pressure_level())
+    });
+    let now = PressureReading::read();
+    assert!((reading.free - now.free).abs() < 0.2 && reading.free < 1.0, "{reading:?} {now:?}");
+    let all = arenite_pages::machine::Available::read().bytes().unwrap();
+    assert!(left.abs_diff(all) < 2 << 30, "{left} {all}");
+    assert!(level >= arenite_core::MemoryPressure::Low);
+}
+
+#[test]
 fn u22_a_monitor_shrinks_and_tells_where_there_is_no_memory() {
     let reading = |free| move || PressureReading { free, some: 0.0, full: 0.0 };
     let monitor = MemoryMonitor::reading(reading(0.001), Duration::from_secs(3600));

@@ -3,7 +3,8 @@
 //! Rests on [`Meminfo`], [`Limits`] and [`ProcessMemory`]. A process is stopped by the first of five ceilings it meets,
 //! and programs that ask the machine alone die in containers; so all five are asked and the one that binds is named.
 
-use super::limits::{Limits, OvercommitMode, Rlimit};
+use super::cgroup::each_level;
+use super::limits::{Bounds, Limits, Rlimit};
 use super::meminfo::Meminfo;
 use super::process_memory::ProcessMemory;
 use super::root::Root;
@@ -43,7 +44,7 @@ pub struct Available {
 /// groups above it, its address space limit and its data limit let through.
 ///
 /// The page cache that the kernel gives up on demand counts as available. `u64::MAX`, the smallest of nothing, where no
-/// ceiling can be read. Opens about ten files: not for an allocation's path.
+/// ceiling can be read. Opens about ten files, and asks for no memory: not for an allocation's path.
 ///
 /// ```
 /// let bytes = arenite_pages::machine::available_memory();
@@ -51,7 +52,39 @@ pub struct Available {
 /// ```
 #[must_use]
 pub fn available_memory() -> u64 {
-    Available::read().bytes().unwrap_or(u64::MAX)
+    let root = Root::real();
+    let found = ceilings(
+        Meminfo::from_root(root),
+        Bounds::from_root(root),
+        group_room(root),
+        ProcessMemory::read_or(root, |_, _| ()).ok(),
+    );
+    found.into_iter().filter_map(|(_, bytes)| bytes).min().unwrap_or(u64::MAX)
+}
+
+/// The bytes that all levels of the control group still let through.
+fn group_room(root: Root<'_>) -> Option<u64> {
+    let mut room: Option<u64> = None;
+    each_level(root, |_, figures| room = room.into_iter().chain(figures.room()).min())?;
+    room
+}
+
+/// Every ceiling, with the bytes below it where it could be read and is set.
+fn ceilings(
+    memory: Option<Meminfo>,
+    bounds: Bounds,
+    group: Option<u64>,
+    process: Option<ProcessMemory>,
+) -> [(Ceiling, Option<u64>); 5] {
+    let below = |limit: Option<Rlimit>, used: Option<u64>| Some(limit?.soft.bytes()?.saturating_sub(used?));
+    let promises = memory.filter(|memory| bounds.counted && memory.commit_limit > 0);
+    [
+        (Ceiling::Machine, memory.map(|memory| memory.available)),
+        (Ceiling::CommitLimit, promises.map(|memory| memory.commit_limit.saturating_sub(memory.committed))),
+        (Ceiling::Cgroup, group),
+        (Ceiling::AddressSpace, below(bounds.address_space, process.map(|process| process.virtual_bytes))),
+        (Ceiling::Data, below(bounds.data, process.map(|process| process.data_bytes))),
+    ]
 }
 
 impl Available {
@@ -102,23 +135,8 @@ impl Available {
     }
 
     pub(super) fn of(memory: Option<Meminfo>, limits: &Limits, process: Option<ProcessMemory>) -> Self {
-        let counted = limits.overcommit.is_some_and(|rule| rule.mode == OvercommitMode::Never);
-        let below =
-            |limit: Option<Rlimit>, used: Option<u64>| Some(limit?.soft.bytes()?.saturating_sub(used?));
-        let promises = memory.filter(|memory| counted && memory.commit_limit > 0);
-        let found = [
-            (Ceiling::Machine, memory.map(|memory| memory.available)),
-            (
-                Ceiling::CommitLimit,
-                promises.map(|memory| memory.commit_limit.saturating_sub(memory.committed)),
-            ),
-            (Ceiling::Cgroup, limits.cgroup.as_ref().and_then(super::Cgroup::room)),
-            (
-                Ceiling::AddressSpace,
-                below(limits.address_space, process.map(|process| process.virtual_bytes)),
-            ),
-            (Ceiling::Data, below(limits.data, process.map(|process| process.data_bytes))),
-        ];
+        let group = limits.cgroup.as_ref().and_then(super::Cgroup::room);
+        let found = ceilings(memory, Bounds::of(limits), group, process);
         Self { ceilings: found.into_iter().filter_map(|(ceiling, bytes)| Some((ceiling, bytes?))).collect() }
     }
 }

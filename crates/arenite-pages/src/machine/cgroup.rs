@@ -6,6 +6,7 @@
 
 use super::cgroup_mount::{mounted, own_group};
 use super::notation::keyed;
+use super::place::Place;
 use super::root::Root;
 use std::path::{Path, PathBuf};
 
@@ -50,8 +51,8 @@ impl CgroupLevel {
     /// ```
     #[must_use]
     pub fn room(&self) -> Option<u64> {
-        let bound = self.limit.into_iter().chain(self.high).min()?;
-        Some(bound.saturating_sub(self.usage?.saturating_sub(self.reclaimable)))
+        let &Self { limit, high, usage, reclaimable, swap_limit, .. } = self;
+        Figures { limit, high, usage, reclaimable, swap_limit }.room()
     }
 }
 
@@ -126,47 +127,108 @@ impl Cgroup {
     }
 
     pub(super) fn from_root(root: Root<'_>) -> Option<Self> {
-        let groups = root.text("/proc/self/cgroup")?;
-        let (version, group) = own_group(&groups)?;
-        let (mount, folder) = mounted(&root.text("/proc/self/mountinfo")?, version, group)?;
+        let mut levels = Vec::new();
+        let version = each_level(root, |folder, figures| {
+            let Figures { limit, high, usage, reclaimable, swap_limit } = figures;
+            levels.push(CgroupLevel {
+                path: folder.to_path_buf(),
+                limit,
+                high,
+                usage,
+                reclaimable,
+                swap_limit,
+            });
+        })?;
+        Some(Self { version, levels })
+    }
+}
+
+/// What the files of a level say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Figures {
+    limit: Option<u64>,
+    high: Option<u64>,
+    usage: Option<u64>,
+    reclaimable: u64,
+    swap_limit: Option<u64>,
+}
+
+impl Figures {
+    /// The lower of its limits.
+    pub(super) fn bound(&self) -> Option<u64> {
+        self.limit.into_iter().chain(self.high).min()
+    }
+
+    /// What it still lets through.
+    pub(super) fn room(&self) -> Option<u64> {
+        Some(self.bound()?.saturating_sub(self.usage?.saturating_sub(self.reclaimable)))
+    }
+}
+
+/// What `found` makes of this process's group: its version, where its tree is mounted and its folder below. No memory is asked for.
+pub(super) fn with_group<A>(
+    root: Root<'_>,
+    found: impl FnOnce(CgroupVersion, &Path, &Path) -> Option<A>,
+) -> Option<A> {
+    let (mut mount, mut folder) = (Place::new(), Place::new());
+    let version = root.read(Path::new("/proc/self/cgroup"), "", |groups| {
+        let (version, group) = own_group(groups)?;
+        let found = root
+            .find_line("/proc/self/mountinfo", |line| mounted(line, version, group, &mut mount, &mut folder));
+        found.map(|()| version)
+    })?;
+    found(version, &mount, &folder)
+}
+
+/// The folders of a group and of those around it that are there, the group's own first.
+pub(super) fn folders<'a>(
+    root: Root<'a>,
+    mount: &'a Path,
+    folder: &'a Path,
+) -> impl Iterator<Item = &'a Path> {
+    let inside = folder.ancestors().take_while(move |folder| folder.starts_with(mount));
+    inside.filter(move |folder| root.has_folder(folder))
+}
+
+/// Calls `visit` with each level, this process's own group first. `None` where there is none. No memory is asked for.
+pub(super) fn each_level(root: Root<'_>, mut visit: impl FnMut(&Path, Figures)) -> Option<CgroupVersion> {
+    with_group(root, |version, mount, folder| {
         let read = match version {
             CgroupVersion::V1 => level_v1,
             CgroupVersion::V2 => level_v2,
         };
-        let inside = folder.ancestors().take_while(|folder| folder.starts_with(&mount));
-        let levels = inside
-            .filter(|folder| root.has_folder(folder))
-            .map(|folder| read(root, folder))
-            .collect::<Vec<_>>();
-        (!levels.is_empty()).then_some(Self { version, levels })
-    }
+        let mut any = false;
+        for folder in folders(root, mount, folder) {
+            any = true;
+            visit(folder, read(root, folder));
+        }
+        any.then_some(version)
+    })
 }
 
-fn level_v1(root: Root<'_>, folder: &Path) -> CgroupLevel {
-    let limit = |file: &str| root.number(folder.join(file)).filter(|&bytes| bytes < NO_LIMIT);
+fn level_v1(root: Root<'_>, folder: &Path) -> Figures {
+    let limit = |file: &str| root.number_in(folder, file).filter(|&bytes| bytes < NO_LIMIT);
     let (memory, both) = (limit("memory.limit_in_bytes"), limit("memory.memsw.limit_in_bytes"));
-    let stat = root.text(folder.join("memory.stat")).unwrap_or_default();
-    CgroupLevel {
-        path: folder.to_path_buf(),
+    let inactive = root.read(folder, "memory.stat", |stat| {
+        keyed(stat, "total_inactive_file").or_else(|| keyed(stat, "inactive_file"))
+    });
+    Figures {
         limit: memory.into_iter().chain(both).min(),
         high: None,
-        usage: root.number(folder.join("memory.usage_in_bytes")),
-        reclaimable: keyed(&stat, "total_inactive_file")
-            .or_else(|| keyed(&stat, "inactive_file"))
-            .unwrap_or(0),
+        usage: root.number_in(folder, "memory.usage_in_bytes"),
+        reclaimable: inactive.unwrap_or(0),
         swap_limit: both.map(|both| both.saturating_sub(memory.unwrap_or(0))),
     }
 }
 
-fn level_v2(root: Root<'_>, folder: &Path) -> CgroupLevel {
-    let number = |file: &str| root.number(folder.join(file)); // `max` is no number, and no limit
-    let stat = root.text(folder.join("memory.stat")).unwrap_or_default();
-    CgroupLevel {
-        path: folder.to_path_buf(),
+fn level_v2(root: Root<'_>, folder: &Path) -> Figures {
+    let number = |file: &str| root.number_in(folder, file); // `max` is no number, and no limit
+    let inactive = root.read(folder, "memory.stat", |stat| keyed(stat, "inactive_file"));
+    Figures {
         limit: number("memory.max"),
         high: number("memory.high"),
         usage: number("memory.current"),
-        reclaimable: keyed(&stat, "inactive_file").unwrap_or(0),
+        reclaimable: inactive.unwrap_or(0),
         swap_limit: number("memory.swap.max"),
     }
 }

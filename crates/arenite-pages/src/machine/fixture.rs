@@ -25,9 +25,9 @@ impl Fixture {
 
     /// The same machine with one file of any bytes more.
     pub(super) fn bytes(self, path: &str, bytes: &[u8]) -> Self {
-        let whole = self.root().path(path);
+        let whole = self.root().place(path).unwrap();
         fs::create_dir_all(whole.parent().unwrap()).unwrap();
-        fs::write(whole, bytes).unwrap();
+        fs::write(&*whole, bytes).unwrap();
         self
     }
 

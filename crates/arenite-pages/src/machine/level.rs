@@ -4,7 +4,8 @@
 //! waiting alone how hard it is to go on; the worse of both is the level. Levels fall later than they rise, so that one that lies
 //! near a threshold does not change with every reading.
 
-use super::limits::Limits;
+use super::cgroup::each_level;
+use super::limits::Bounds;
 use super::meminfo::Meminfo;
 use super::pressure::Pressure;
 use super::process_memory::ProcessMemory;
@@ -35,7 +36,7 @@ pub struct PressureReading {
 }
 
 impl PressureReading {
-    /// Reads this machine's. Opens about ten files: not for an allocation's path.
+    /// Reads this machine's. Opens about ten files, and asks for no memory: not for an allocation's path.
     ///
     /// ```
     /// use arenite_pages::machine::PressureReading;
@@ -60,24 +61,24 @@ impl PressureReading {
 
     #[expect(clippy::cast_precision_loss, reason = "a part, to a few digits")]
     fn from_root(root: Root<'_>) -> Self {
-        let limits = Limits::from_root(root);
-        let process = ProcessMemory::from_root(root).ok();
+        let limits = Bounds::from_root(root);
+        let process = ProcessMemory::read_or(root, |_, _| ()).ok();
         let machine = Meminfo::from_root(root).map(|memory| (memory.available, memory.total));
-        let groups = limits
-            .cgroup
-            .iter()
-            .flat_map(|group| &group.levels)
-            .filter_map(|level| Some((level.room()?, level.limit.into_iter().chain(level.high).min()?)));
         let below = |limit: Option<super::Rlimit>, used: Option<u64>| {
             let limit = limit?.soft.bytes()?;
             Some((limit.saturating_sub(used?), limit))
         };
         let addresses = below(limits.address_space, process.map(|process| process.virtual_bytes));
         let data = below(limits.data, process.map(|process| process.data_bytes));
-        let free = (machine.into_iter().chain(groups).chain(addresses).chain(data))
-            .filter(|&(_, whole)| whole > 0)
-            .map(|(room, whole)| (room as f64 / whole as f64).min(1.0))
-            .fold(1.0, f64::min);
+        let part =
+            |room: u64, whole: u64| if whole > 0 { (room as f64 / whole as f64).min(1.0) } else { 1.0 };
+        let own = machine.into_iter().chain(addresses).chain(data);
+        let mut free = own.map(|(room, whole)| part(room, whole)).fold(1.0, f64::min);
+        each_level(root, |_, figures| {
+            if let (Some(room), Some(whole)) = (figures.room(), figures.bound()) {
+                free = free.min(part(room, whole));
+            }
+        });
         let waits = [Pressure::from_root(root), Pressure::of_cgroup(root)];
         let most = |of: fn(&Pressure) -> f64| waits.iter().flatten().map(of).fold(0.0, f64::max);
         let full = |pressure: &Pressure| pressure.full.map_or(0.0, |stall| stall.avg10);

@@ -130,6 +130,35 @@ impl Limits {
     }
 }
 
+/// What of the limits stops a process from taking more memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) address_space: Option<Rlimit>,
+    pub(super) data: Option<Rlimit>,
+    /// Whether the kernel counts what it promises.
+    pub(super) counted: bool,
+}
+
+impl Bounds {
+    /// Without asking for memory.
+    pub(super) fn from_root(root: Root<'_>) -> Self {
+        let limits = root.read(Path::new("/proc/self"), "limits", |text| {
+            Some((rlimit(text, "Max address space"), rlimit(text, "Max data size")))
+        });
+        let (address_space, data) = limits.unwrap_or_default();
+        let counted = overcommit(root).is_some_and(|rule| rule.mode == OvercommitMode::Never);
+        Self { address_space, data, counted }
+    }
+
+    pub(super) fn of(limits: &Limits) -> Self {
+        Self {
+            address_space: limits.address_space,
+            data: limits.data,
+            counted: limits.overcommit.is_some_and(|rule| rule.mode == OvercommitMode::Never),
+        }
+    }
+}
+
 fn rlimit(text: &str, name: &str) -> Option<Rlimit> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
     let mut words = rest.split_whitespace();

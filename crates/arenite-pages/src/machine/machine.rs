@@ -138,7 +138,7 @@ mod tests {
         fn n16_the_real_files_cut_anywhere_never_panic(share in 0_usize..100) {
             let real = Root::real();
             let fixture = FILES.iter().fold(Fixture::new(), |fixture, path| {
-                let bytes = std::fs::read(real.path(path)).unwrap_or_default();
+                let bytes = std::fs::read(&*real.place(path).unwrap()).unwrap_or_default();
                 fixture.bytes(path, &bytes[..bytes.len() * share / 100])
             });
             prop_assert!(Machine::read_at(fixture.path()).cpu.logical >= 1);

@@ -95,7 +95,7 @@ impl Meminfo {
     }
 
     pub(super) fn from_root(root: Root<'_>) -> Option<Self> {
-        Self::parse(&root.text("/proc/meminfo")?)
+        root.read(Path::new("/proc"), "meminfo", Self::parse)
     }
 }
 

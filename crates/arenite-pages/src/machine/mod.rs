@@ -26,6 +26,7 @@ mod meminfo;
 mod notation;
 mod numa;
 mod os_pages;
+mod place;
 mod pressure;
 mod process_memory;
 mod root;

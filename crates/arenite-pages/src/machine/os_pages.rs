@@ -157,7 +157,8 @@ fn transparent(root: Root<'_>, folder: &Path, size: Option<u64>) -> TransparentH
 /// From the auxiliary vector; where that is hidden (a process that must not be traced), from the process's size told in
 /// bytes and in pages, if nothing was mapped between the two readings.
 fn page_size(root: Root<'_>) -> Option<u64> {
-    let told = std::fs::read(root.path("/proc/self/auxv")).ok().and_then(|bytes| page_size_of_auxv(&bytes));
+    let told =
+        root.place("/proc/self/auxv").and_then(|place| page_size_of_auxv(&std::fs::read(&*place).ok()?));
     told.or_else(|| {
         let bytes = stat_field(&root.text("/proc/self/stat")?, 23)?;
         let pages: u64 = root.text("/proc/self/statm")?.split_whitespace().next()?.parse().ok()?;

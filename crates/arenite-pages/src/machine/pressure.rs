@@ -4,7 +4,7 @@
 //! `/proc/pressure/memory` and for a control group of version 2 in its `memory.pressure`. It is the one signal that
 //! tells a machine whose memory is full of use from one that is full of waiting.
 
-use super::cgroup::Cgroup;
+use super::cgroup::{folders, with_group};
 use super::root::Root;
 use std::path::Path;
 
@@ -91,12 +91,14 @@ impl Pressure {
     }
 
     pub(super) fn from_root(root: Root<'_>) -> Option<Self> {
-        Self::parse(&root.text("/proc/pressure/memory")?)
+        root.read(Path::new("/proc/pressure"), "memory", Self::parse)
     }
 
     pub(super) fn of_cgroup(root: Root<'_>) -> Option<Self> {
-        let cgroup = Cgroup::from_root(root)?;
-        Self::parse(&root.text(cgroup.levels.first()?.path.join("memory.pressure"))?)
+        with_group(root, |_, mount, folder| {
+            let own = folders(root, mount, folder).next()?;
+            root.read(own, "memory.pressure", Self::parse)
+        })
     }
 }
 

@@ -106,12 +106,31 @@ impl ProcessMemory {
     }
 
     pub(super) fn from_root(root: Root<'_>) -> Result<Self, ProcessMemoryError> {
-        let missing = |path: &str, field| ProcessMemoryError { path: root.path(path), field };
-        let status = root.text("/proc/self/status").ok_or(missing("/proc/self/status", "text"))?;
-        let stat = root.text("/proc/self/stat").ok_or(missing("/proc/self/stat", "text"))?;
-        let kib = |field| kib_field(&status, field);
-        let bytes = |field| kib(field).ok_or(missing("/proc/self/status", field));
-        let faults = |number, name| stat_field(&stat, number).ok_or(missing("/proc/self/stat", name));
+        Self::read_or(root, |path, field| {
+            let place = root.place(path);
+            ProcessMemoryError { path: place.map_or_else(|| path.into(), |place| place.to_path_buf()), field }
+        })
+    }
+
+    /// The same without an error to tell of, which needs memory.
+    pub(super) fn read_or<E>(root: Root<'_>, missing: impl Fn(&str, &'static str) -> E) -> Result<Self, E> {
+        let (status, stat) = ("/proc/self/status", "/proc/self/stat");
+        let faults =
+            root.read(Path::new(stat), "", |text| Some((stat_field(text, 10), stat_field(text, 12))));
+        let (minor, major) = faults.ok_or_else(|| missing(stat, "text"))?;
+        let read = root
+            .read(Path::new(status), "", |text| Some(Self::of_status(text, |field| missing(status, field))));
+        Ok(Self {
+            minor_faults: minor.ok_or_else(|| missing(stat, "minflt"))?,
+            major_faults: major.ok_or_else(|| missing(stat, "majflt"))?,
+            ..read.unwrap_or_else(|| Err(missing(status, "text")))?
+        })
+    }
+
+    /// All but the faults.
+    fn of_status<E>(text: &str, missing: impl Fn(&'static str) -> E) -> Result<Self, E> {
+        let kib = |field| kib_field(text, field);
+        let bytes = |field| kib(field).ok_or_else(|| missing(field));
         Ok(Self {
             virtual_bytes: bytes("VmSize")?,
             data_bytes: bytes("VmData")?,
@@ -120,14 +139,14 @@ impl ProcessMemory {
             anonymous_bytes: kib("RssAnon"),
             swapped_bytes: kib("VmSwap"),
             locked_bytes: kib("VmLck"),
-            minor_faults: faults(10, "minflt")?,
-            major_faults: faults(12, "majflt")?,
+            minor_faults: 0,
+            major_faults: 0,
         })
     }
 }
 
 fn reset_peak_below(root: Root<'_>) -> Result<(), PeakResetError> {
-    let path = root.path("/proc/self/clear_refs");
+    let path = root.place("/proc/self/clear_refs").map_or_else(PathBuf::new, |place| place.to_path_buf());
     let written = OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(b"5"));
     written.map_err(|source| PeakResetError { path, source })
 }

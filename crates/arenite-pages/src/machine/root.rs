@@ -1,10 +1,56 @@
 //! The root below which `/proc` and `/sys` are read: `/` on a real machine, a fixture's folder in a test.
 //!
-//! Rests on `std::fs`. It is a type of its own so that no reader can open an absolute path by mistake: whatever a file
+//! Rests on `os`, and on no allocator but for files that are long: how much memory there is, is asked where there is none. It is a type of its own so that no reader can open an absolute path by mistake: whatever a file
 //! of the kernel names (a mount point, a control group) is looked for below the same root, `..` taken out.
 
-use std::fs;
-use std::path::{Component, Path, PathBuf};
+use super::place::Place;
+use crate::lines;
+use crate::os;
+use core::ops::ControlFlow;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Component, Path};
+
+/// A file of fewer bytes is read without an allocator; the longest of those that tell of memory have about 3000.
+const SHORT: usize = 4096;
+
+/// Fills the room as far as the file goes; how far.
+fn fill(file: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < room.len() {
+        match file.read(&mut room[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// The text of what is in the room and of the rest of the file; what is not UTF-8 is replaced.
+fn long(file: &mut impl Read, room: &mut [u8], mut filled: usize) -> io::Result<String> {
+    let (mut bytes, mut whole) = (Vec::new(), Vec::new());
+    while filled > 0 {
+        add(&mut bytes, &room[..filled])?;
+        filled = fill(file, room)?;
+    }
+    for chunk in bytes.utf8_chunks() {
+        add(&mut whole, chunk.valid().as_bytes())?;
+        if !chunk.invalid().is_empty() {
+            add(&mut whole, "\u{fffd}".as_bytes())?;
+        }
+    }
+    Ok(String::from_utf8(whole).unwrap_or_default())
+}
+
+/// Adds bytes, if there is memory for them.
+fn add(bytes: &mut Vec<u8>, more: &[u8]) -> io::Result<()> {
+    bytes.try_reserve(more.len())?;
+    bytes.extend_from_slice(more);
+    Ok(())
+}
 
 /// A folder that stands for `/`.
 #[derive(Debug, Clone, Copy)]
@@ -21,23 +67,64 @@ impl<'a> Root<'a> {
         Root(folder)
     }
 
-    /// Where `path` lies below this root; `..`, `.` and a leading `/` are dropped.
-    pub(super) fn path(self, path: impl AsRef<Path>) -> PathBuf {
-        let mut whole = self.0.to_path_buf();
-        let named = |part| if let Component::Normal(name) = part { Some(name) } else { None };
-        whole.extend(path.as_ref().components().filter_map(named));
-        whole
+    /// Where `path` lies below this root; `..`, `.` and a leading `/` are dropped. `None` where that is longer than a path can be.
+    pub(super) fn place(self, path: impl AsRef<Path>) -> Option<Place> {
+        let mut place = Place::new();
+        self.put(&mut place, path.as_ref())?;
+        Some(place)
     }
 
-    /// The text of a file; what is not UTF-8 is replaced. `None` where it cannot be read.
+    fn put(self, place: &mut Place, path: &Path) -> Option<()> {
+        place.push(self.0.as_os_str())?;
+        let named = |part| if let Component::Normal(name) = part { Some(name) } else { None };
+        path.components().filter_map(named).try_for_each(|name| place.push(name))
+    }
+
+    /// What `make` makes of the text of the file `name` in `folder`; what is not UTF-8 is replaced. `None` where it cannot be read. A short
+    /// file is read without an allocator.
+    pub(super) fn read<A>(
+        self,
+        folder: &Path,
+        name: &str,
+        make: impl FnOnce(&str) -> Option<A>,
+    ) -> Option<A> {
+        let mut place = Place::new();
+        self.put(&mut place, folder)?;
+        place.push(OsStr::new(name))?;
+        let mut file = File::from(os::open_to_read(place.as_c_str()?).ok()?);
+        let mut room = [0; SHORT];
+        let filled = fill(&mut file, &mut room).ok()?;
+        match str::from_utf8(&room[..filled]) {
+            Ok(text) if filled < SHORT => make(text),
+            _ => make(&long(&mut file, &mut room, filled).ok()?),
+        }
+    }
+
+    /// The text of a file. `None` where it cannot be read.
     pub(super) fn text(self, path: impl AsRef<Path>) -> Option<String> {
-        let bytes = fs::read(self.path(path)).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+        self.read(path.as_ref(), "", |text| Some(text.to_owned()))
+    }
+
+    /// What `find` makes of the first line of a file that it makes anything of. Lines that are no UTF-8 are passed over.
+    pub(super) fn find_line<A>(self, path: &str, mut find: impl FnMut(&str) -> Option<A>) -> Option<A> {
+        let mut place = Place::new();
+        self.put(&mut place, Path::new(path))?;
+        let mut file = File::from(os::open_to_read(place.as_c_str()?).ok()?);
+        let found = lines::each(&mut file, |line| {
+            let made = str::from_utf8(line).ok().and_then(&mut find);
+            made.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+        });
+        found.ok()?.break_value()
     }
 
     /// A file that holds one unsigned number.
     pub(super) fn number(self, path: impl AsRef<Path>) -> Option<u64> {
-        self.text(path)?.trim().parse().ok()
+        self.number_in(path.as_ref(), "")
+    }
+
+    /// The same of the file `name` in `folder`.
+    pub(super) fn number_in(self, folder: &Path, name: &str) -> Option<u64> {
+        self.read(folder, name, |text| text.trim().parse().ok())
     }
 
     /// A file that holds one line, trimmed; `None` where it is empty.
@@ -49,7 +136,8 @@ impl<'a> Root<'a> {
 
     /// Names in a folder; empty where it cannot be read.
     pub(super) fn names(self, folder: impl AsRef<Path>) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.path(folder)) else { return Vec::new() };
+        let entries = self.place(folder).map(|folder| fs::read_dir(&*folder));
+        let Some(Ok(entries)) = entries else { return Vec::new() };
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 
@@ -64,7 +152,9 @@ impl<'a> Root<'a> {
 
     /// Is this folder there?
     pub(super) fn has_folder(self, folder: impl AsRef<Path>) -> bool {
-        self.path(folder).is_dir()
+        let mut place = Place::new();
+        let put = self.put(&mut place, folder.as_ref());
+        put.and_then(|()| place.as_c_str()).is_some_and(os::is_folder)
     }
 }
 
@@ -76,8 +166,10 @@ mod tests {
     #[test]
     fn n16_a_path_never_leaves_the_root() {
         let root = Root::at(Path::new("/fixture"));
-        assert_eq!(root.path("/sys/../../etc/./passwd"), Path::new("/fixture/sys/etc/passwd"));
-        assert_eq!(root.path("../../x"), Path::new("/fixture/x"));
+        let place = |path: &str| root.place(path).unwrap().to_path_buf();
+        assert_eq!(place("/sys/../../etc/./passwd"), Path::new("/fixture/sys/etc/passwd"));
+        assert_eq!(place("../../x"), Path::new("/fixture/x"));
+        assert!(root.place("x".repeat(4096)).is_none());
     }
 
     #[test]
@@ -90,8 +182,22 @@ mod tests {
         let root = fixture.root();
         assert_eq!(root.number("/a"), Some(12));
         assert_eq!((root.number("empty"), root.line("empty"), root.number("bad")), (None, None, None));
-        assert_eq!((root.text("missing"), root.text("nodes")), (None, None));
+        assert!(root.text("missing").is_none() && root.text("nodes").is_none());
+        assert_eq!(
+            (root.text("bad").unwrap().as_str(), root.text("empty").unwrap().as_str()),
+            ("\u{fffd}1", "")
+        );
+        assert!(root.has_folder("nodes") && !root.has_folder("a") && !root.has_folder("missing"));
         assert_eq!(root.numbered("nodes", "node"), [7]);
         assert!(root.numbered("missing", "node").is_empty());
+    }
+
+    #[test]
+    fn n16_a_text_of_any_length_is_read() {
+        for length in [1, SHORT - 1, SHORT, SHORT + 1, 3 * SHORT] {
+            let long = "é".repeat(length / 2) + &"x".repeat(length % 2);
+            let fixture = Fixture::new().file("long", &long);
+            assert_eq!(fixture.root().text("long").unwrap(), long, "{length}");
+        }
     }
 }

@@ -544,6 +544,18 @@ pub(crate) fn barrier(shared: bool) -> bool {
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
 }
 
+/// Opens a file or a folder for reading, without an allocator.
+pub(crate) fn open_to_read(path: &CStr) -> Result<OwnedFd, Errno> {
+    use rustix::fs::{Mode, OFlags};
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Whether a folder is there, asked without an allocator.
+pub(crate) fn is_folder(path: &CStr) -> bool {
+    use rustix::fs::FileType;
+    rustix::fs::stat(path).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory)
+}
+
 /// A number that nobody can foresee; `None` where the kernel has none yet.
 pub(crate) fn random() -> Option<u64> {
     let mut bytes = [0_u8; 8];

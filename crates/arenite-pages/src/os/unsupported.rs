@@ -193,6 +193,14 @@ pub(crate) fn barrier(_shared: bool) -> bool {
 
 pub(crate) fn say(_bytes: &[u8]) {}
 
+pub(crate) fn open_to_read(_path: &CStr) -> Result<OwnedFd, Errno> {
+    Err(Errno::NOSYS)
+}
+
+pub(crate) fn is_folder(_path: &CStr) -> bool {
+    false
+}
+
 /// What of a descriptor is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waited {
@@ -306,6 +314,7 @@ mod tests {
         for what in [Waited::Exceptional, Waited::Changed, Waited::Readable] {
             assert_eq!(wait_any(1, |_| (file, what), None), Err(NO));
         }
+        assert_eq!((open_to_read(c"/").err(), is_folder(c"/")), (Some(NO), false));
         assert_eq!((thread_faults(), event_counter().err()), (None, Some(NO)));
         say(b"");
         assert_eq!(OPEN_WITHOUT_WAITING, 0);

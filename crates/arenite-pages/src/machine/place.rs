@@ -1,0 +1,139 @@
+//! A path that is put together without an allocator: who reads the kernel's files may be short of memory.
+//!
+//! Rests on a room as long as the longest path that the kernel takes (`PATH_MAX`).
+
+use core::ffi::CStr;
+use core::fmt;
+use core::ops::Deref;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The longest path, with the zero at its end.
+const ROOM: usize = 4096;
+
+/// A path. What does not fit is no path for the kernel, and `None` here.
+pub(super) struct Place {
+    /// Zeroes from `len` on.
+    room: [u8; ROOM],
+    len: usize,
+}
+
+impl Place {
+    /// No path yet.
+    pub(super) const fn new() -> Self {
+        Self { room: [0; ROOM], len: 0 }
+    }
+
+    /// Makes it a path as `mountinfo` writes it: a space is `\040`, and so on for tab, line feed and backslash.
+    pub(super) fn set_escaped(&mut self, text: &str) -> Option<()> {
+        self.clear();
+        let mut rest = text;
+        while let Some((before, escape)) = rest.split_once('\\') {
+            self.add(before.as_bytes())?;
+            let (bytes, skipped) = match escape.as_bytes().get(..3) {
+                Some(b"040") => (b" ", 3),
+                Some(b"011") => (b"\t", 3),
+                Some(b"012") => (b"\n", 3),
+                Some(b"134") => (b"\\", 3),
+                _ => (b"\\", 0),
+            };
+            self.add(bytes)?;
+            rest = escape.get(skipped..)?;
+        }
+        self.add(rest.as_bytes())
+    }
+
+    /// Makes it another.
+    pub(super) fn set(&mut self, path: &Path) -> Option<()> {
+        self.clear();
+        self.add(path.as_os_str().as_bytes())
+    }
+
+    fn clear(&mut self) {
+        self.room[..self.len].fill(0);
+        self.len = 0;
+    }
+
+    /// Goes to what is called `name` in it; nothing where that is empty.
+    pub(super) fn push(&mut self, name: &OsStr) -> Option<()> {
+        if name.is_empty() {
+            return Some(());
+        }
+        if self.len > 0 && self.room[self.len - 1] != b'/' {
+            self.add(b"/")?;
+        }
+        self.add(name.as_bytes())
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = self.len.checked_add(bytes.len()).filter(|&end| end < ROOM)?;
+        if bytes.contains(&0) {
+            return None;
+        }
+        self.room[self.len..end].copy_from_slice(bytes);
+        self.len = end;
+        Some(())
+    }
+
+    pub(super) fn as_c_str(&self) -> Option<&CStr> {
+        CStr::from_bytes_until_nul(&self.room).ok()
+    }
+}
+
+impl Deref for Place {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.room[..self.len]))
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn n16_a_place_is_a_path_and_none_where_it_is_too_long() {
+        let mut place = Place::new();
+        for name in ["/", "sys", "", "fs"] {
+            place.push(OsStr::new(name)).unwrap();
+        }
+        assert_eq!((&*place, place.as_c_str()), (Path::new("/sys/fs"), Some(c"/sys/fs")));
+        let long = "x".repeat(4088);
+        assert_eq!(place.push(OsStr::new(&long)), None, "no room for the zero");
+        place.set(Path::new("/sys/fs")).unwrap();
+        place.push(OsStr::new(&long[1..])).unwrap();
+        assert_eq!((place.as_os_str().len(), place.as_c_str().map(CStr::count_bytes)), (4095, Some(4095)));
+        assert!(place.set(Path::new("a\0b")).is_none());
+        place.set_escaped("/a\\040b\\134\\011\\x\\").unwrap();
+        assert_eq!((&*place, place.as_c_str()), (Path::new("/a b\\\t\\x\\"), Some(c"/a b\\\t\\x\\")));
+    }
+
+    proptest! {
+        #[test]
+        fn n16_any_text_is_a_place_or_none(text in any::<String>(), name in "[a-z\\\\01é]{0,8}") {
+            let mut place = Place::new();
+            for text in [&text, &name] {
+                let whole = text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n");
+                prop_assert_eq!(place.set_escaped(text).is_none(), text.contains('\0'));
+                if !text.contains("\\134") && !text.contains('\0') {
+                    prop_assert_eq!(place.as_os_str(), OsStr::new(&whole));
+                }
+            }
+            if place.set(Path::new(&text)).is_some() {
+                place.push(OsStr::new(&name)).unwrap();
+                let joined = Path::new(&text).join(&name);
+                let joined = if name.is_empty() { Path::new(&text) } else { &joined };
+                prop_assert_eq!(place.as_os_str(), joined.as_os_str());
+            }
+        }
+    }
+}
