@@ -87,8 +87,8 @@ fn met<H: Send>(
 const SLICES: u64 = 16;
 
 /// Runs `body` on two threads, by turns on one alone and on both at once: a slice of the work on one, while the other multiplies numbers;
-/// then one on both; then one on the other alone. The slices are far shorter than what a clock needs to change, and each thread stays where
-/// it is, so the same processors at the same clock do both. A thread that waited in `pause` would leave the other a faster clock.
+/// then one on both; then one on the other alone. A slice is a sixteenth of a round, and what is alone lies between what is at once: a
+/// clock that changes, or a thread that is moved, mostly changes both. A thread that waited in `pause` would leave the other a faster clock.
 ///
 /// The reading has the mean of the threads' CPU and wall times of `turns` turns at once, and of as many alone.
 pub(crate) fn by_turns<H: Send>(
@@ -108,10 +108,11 @@ pub(crate) fn by_turns<H: Send>(
                 for number in 0..SLICES {
                     meeting.meet();
                     if number % 2 == index {
-                        let before = Instant::now();
+                        // read in the same way as what is done at once, which takes some time, too
+                        let before = Stamp::now();
                         body(&mut handle, slice)?;
                         // each has half of the slices to itself
-                        sum.alone += 2 * before.elapsed();
+                        sum.alone += 2 * before.elapsed().wall;
                     }
                     meeting.meet();
                     let before = Stamp::now();
@@ -243,17 +244,22 @@ mod tests {
 
     #[test]
     fn by_turns_is_alone_and_at_once_and_ends_where_one_does() {
-        let (done, at_once) = (AtomicU64::new(0), AtomicUsize::new(0));
+        let (done, at_once, lonely) = (AtomicU64::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
         let count = |_: &mut (), turns: u64| {
-            at_once.fetch_add(1, Ordering::AcqRel);
+            let before = at_once.fetch_add(1, Ordering::AcqRel);
             done.fetch_add(turns, Ordering::Relaxed);
             std::thread::sleep(Duration::from_micros(500));
-            at_once.fetch_sub(1, Ordering::AcqRel);
+            let after = at_once.fetch_sub(1, Ordering::AcqRel);
+            if (before, after) == (0, 1) {
+                lonely.fetch_add(1, Ordering::Relaxed);
+            }
             Ok(())
         };
         let reading = by_turns([(), ()], 160, count).unwrap();
         // warm, half of the slices alone and all at once, on each
         assert_eq!(done.into_inner(), 2 * (unmeasured(160) + 80 + 160));
+        // of 50; two that are at once see one another, if neither is held up for longer than the other sleeps
+        assert!((16..50).contains(&lonely.into_inner()), "half of the slices of each are alone, and not all");
         let slept = Duration::from_micros(500) * 16;
         assert!(reading.wall >= slept && reading.alone >= slept, "{reading:?}");
         assert!(by_turns([(), ()], 8, |(), _| Err(Refused)).is_err());
