@@ -94,7 +94,7 @@ impl Router {
             Some(made) => made,
             None => {
                 let made = self.make_large()?;
-                // of two threads that come first, one has made it for nothing: neither asks for memory before its first block
+                // where two threads come first, one made it for nothing, and drops it: no range has memory before its first block
                 self.large.get_or_init(|| made)
             }
         };
@@ -138,7 +138,9 @@ unsafe impl Resource for Router {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        if let Some(serving) = self.serving(layout.size()) {
+        let serving = self.serving(layout.size());
+        debug_assert!(serving.is_some(), "what lent the block is there");
+        if let Some(serving) = serving {
             // SAFETY: the caller's promise; a block of that size came from there.
             unsafe { serving.deallocate(block, layout) };
         }
