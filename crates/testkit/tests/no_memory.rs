@@ -6,8 +6,8 @@
 use arenite_alloc::*;
 use arenite_core::{AllocCause, Resource, Trim};
 use arenite_observe::{MemoryMonitor, MemoryTracker};
-use arenite_pages::Region;
 use arenite_pages::machine::PressureReading;
+use arenite_pages::{PageState, Protection, Region, WriteWatch};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
@@ -332,6 +332,57 @@ fn n20_what_is_offered_is_whole_or_said_to_be_lost_where_there_is_no_memory() {
             || whole(at + number * page))
     );
     arenite_pages::memory::release(at).unwrap();
+}
+
+#[test]
+fn n05_what_is_closed_is_as_before_where_there_is_no_memory_to_remember_it() {
+    let page = arenite_pages::page_size();
+    let region = Region::reserve(64 * page, "closed").unwrap();
+    region.commit(0, 64 * page).unwrap();
+    // SAFETY: nobody uses the region.
+    let close = |at: usize| unsafe { region.protect(at * page, page, Protection::None) };
+    let protections = || region.query_all().unwrap().iter().map(|info| info.protection).collect::<Vec<_>>();
+    assert!(with_blocks_left(0, || close(1)).is_err());
+    assert_eq!(protections(), [Protection::ReadWrite]);
+    // until the next needs a longer list
+    let closed = with_blocks_left(1, || (0..32).take_while(|number| close(number * 2).is_ok()).count());
+    assert!((1..32).contains(&closed), "{closed}");
+    assert_eq!(protections().len(), 2 * closed);
+    // all that changes what is closed may need room: nothing is done by half
+    // SAFETY: nobody uses the region.
+    let opened = with_blocks_left(0, || unsafe { region.decommit(0, page) }.is_ok());
+    assert_eq!(
+        region.query(0).unwrap().state,
+        if opened { PageState::Reserved } else { PageState::Committed }
+    );
+    let infos = with_blocks_left(0, || region.query_all().map(drop));
+    assert!(infos.is_err(), "they are a list");
+    let info = with_blocks_left(0, || region.query(3 * page)).unwrap();
+    assert_eq!((info.range, info.protection), (3 * page..4 * page, Protection::ReadWrite));
+}
+
+#[test]
+fn n22_what_was_written_is_told_where_there_is_no_memory_for_the_ranges() {
+    let page = arenite_pages::page_size();
+    let mut region = Region::reserve(64 * page, "watched").unwrap();
+    region.commit(0, 64 * page).unwrap();
+    (0..64).for_each(|number| region.poke(number * page, b"there").unwrap());
+    let base = region.as_ptr().as_ptr();
+    let mut watch = match WriteWatch::new(0..64 * page, &region) {
+        Ok(watch) => watch,
+        Err(error) => return println!("skipped: {error}"),
+    };
+    for number in [3, 9, 20, 30, 40, 50] {
+        // SAFETY: committed, and nobody else uses it.
+        unsafe { base.wrapping_add(number * page).write(1) };
+    }
+    assert!(with_blocks_left(0, || watch.written().map(drop)).is_err(), "nothing is forgotten then");
+    // one list, which is not made longer
+    let written = with_blocks_left(1, || watch.written()).unwrap();
+    for number in [3, 9, 20, 30, 40, 50] {
+        assert!(written.iter().any(|range| range.contains(&(number * page))), "{number}: {written:?}");
+    }
+    assert_eq!(watch.written().unwrap(), [0..0; 0]);
 }
 
 #[test]

@@ -92,6 +92,8 @@ pub fn unlock(addr: usize, size: usize) -> Result<(), MemoryError> {
 pub fn write_watch(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
     let (held, at, size) = pages(&mut table, PageCall::WatchWrites, addr, size)?;
+    let none = PageCause::Os { errno: Errno::NOMEM.raw_os_error() };
+    held.watches.try_reserve(1).map_err(|_| PageError::without_region(PageCall::WatchWrites, none, size))?;
     let watch = Watch::new(at..at + size, &held.region)?;
     held.watches.push((at..at + size, watch));
     Ok(())
@@ -107,6 +109,7 @@ pub fn written(addr: usize) -> Result<Vec<Range<usize>>, MemoryError> {
     let found = held.watches.iter().find(|(range, _)| range.start == at);
     let (_, watch) = found.ok_or_else(|| foreign(PageCall::WatchWrites, addr, 0))?;
     let base = held.region.as_ptr().addr().get();
-    let written = watch.look(&held.region, true)?;
-    Ok(written.into_iter().map(|range| base + range.start..base + range.end).collect())
+    let mut written = watch.look(&held.region, true)?;
+    written.iter_mut().for_each(|range| *range = base + range.start..base + range.end);
+    Ok(written)
 }

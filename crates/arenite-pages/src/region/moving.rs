@@ -6,6 +6,7 @@
 use super::Region;
 use crate::error::{PageCall, PageCause, PageError};
 use crate::os::{self, Access, MoveError};
+use rustix::io::Errno;
 
 impl Region {
     /// Moves `size` committed bytes at `from` of this region to `at` of `target`, which may be this region. Afterwards the
@@ -42,6 +43,7 @@ impl Region {
         }
         self.open_throughout(CALL, from, size)?;
         let os_error = |errno| self.os_error(CALL, from, size, errno);
+        let change = target.closed.change().map_err(|_| os_error(Errno::NOMEM))?;
         // SAFETY: 1. both are ranges of reservations of this process that do not overlap. 2. nobody uses them, as the caller
         // promised.
         match unsafe { os::move_range(source, size, goal) } {
@@ -52,7 +54,7 @@ impl Region {
                 return Err(os_error(errno));
             }
         }
-        target.closed.remove(at..at + size);
+        change.remove(&(at..at + size));
         // A mapping of its own, which is closed as a whole: there is nothing to refuse. Left open it would only be empty.
         // SAFETY: the source is empty now, and nobody uses it.
         let closed = unsafe { os::protect(source, size, Access::None) };

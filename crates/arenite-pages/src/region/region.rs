@@ -4,7 +4,7 @@
 //! grow without moving a block; committing and decommitting are what gives and takes the memory behind them.
 #![expect(unsafe_code, reason = "lends and gives back address ranges")]
 
-use super::closed::Closed;
+use super::closed::{Change, Closed};
 use super::{Protection, RegionOptions, registry};
 use crate::error::{PageCall, PageCause, PageError};
 use crate::huge::{HUGE_PAGE, HugeReport};
@@ -139,11 +139,21 @@ impl Region {
     #[inline]
     pub fn commit(&self, offset: usize, size: usize) -> Result<(), PageError> {
         let start = self.range(PageCall::Commit, offset, size)?;
+        let change =
+            if self.closed.any() { Some(self.change(PageCall::Commit, offset, size)?) } else { None };
         // SAFETY: `range` checked that the range is aligned and inside this reservation.
         unsafe { os::commit(start, size) }
             .map_err(|errno| self.os_error(PageCall::Commit, offset, size, errno))?;
-        self.closed.remove(offset..offset + size);
+        if let Some(change) = change {
+            change.remove(&(offset..offset + size));
+        }
         Ok(())
+    }
+
+    /// A change of what is closed, which needs memory for its list.
+    #[cold]
+    fn change(&self, call: PageCall, offset: usize, size: usize) -> Result<Change<'_>, PageError> {
+        self.closed.change().map_err(|_| self.os_error(call, offset, size, Errno::NOMEM))
     }
 
     /// Drops the contents and the backing of `size` bytes at `offset`; they fault until committed again.
@@ -155,10 +165,14 @@ impl Region {
     /// Nobody reads or writes the range before it is committed again.
     pub unsafe fn decommit(&self, offset: usize, size: usize) -> Result<(), PageError> {
         let start = self.range(PageCall::Decommit, offset, size)?;
+        let change =
+            if self.closed.any() { Some(self.change(PageCall::Decommit, offset, size)?) } else { None };
         // SAFETY: `range` checked the range; the caller promised that nobody uses it.
         unsafe { os::decommit(start, size) }
             .map_err(|errno| self.os_error(PageCall::Decommit, offset, size, errno))?;
-        self.closed.remove(offset..offset + size);
+        if let Some(change) = change {
+            change.remove(&(offset..offset + size));
+        }
         Ok(())
     }
 
@@ -178,15 +192,16 @@ impl Region {
     ) -> Result<(), PageError> {
         let start = self.range(PageCall::Protect, offset, size)?;
         self.committed_throughout(PageCall::Protect, offset, size)?;
-        // Closed is remembered before the kernel closes, and opened after: a query in between errs to "committed".
-        if protection == Protection::None {
-            self.closed.add(offset..offset + size);
-        }
+        // what is closed is looked at when it is as the kernel has it: a query waits meanwhile
+        let change = self.change(PageCall::Protect, offset, size)?;
         // SAFETY: `range` checked the range; the caller keeps to the new protection.
         unsafe { os::protect(start, size, protection.access()) }
             .map_err(|errno| self.os_error(PageCall::Protect, offset, size, errno))?;
-        if protection != Protection::None {
-            self.closed.remove(offset..offset + size);
+        let range = offset..offset + size;
+        if protection == Protection::None {
+            change.add(range)
+        } else {
+            change.remove(&range)
         }
         Ok(())
     }

@@ -57,6 +57,8 @@ impl<'r> WriteWatch<'r> {
     /// What was written since the last call (or since the beginning): offsets in the region, whole OS pages, ascending.
     /// Begins afresh in the same step. Writes to a huge page mark all of it.
     ///
+    /// Where there is no memory for a long list, more may be told than was written, and never less.
+    ///
     /// # Errors
     /// [`PageError`] where the kernel refuses.
     pub fn written(&mut self) -> Result<Vec<Range<usize>>, PageError> {
@@ -97,6 +99,15 @@ impl Watch {
         let (mut at, end) = (base + self.range.start, base + self.range.end);
         let scan = Scan { any_of: kind::WRITTEN, returned: kind::WRITTEN, watch_again };
         let (mut found, mut written) = ([Run::default(); 64], Vec::<Range<usize>>::new());
+        // the kernel forgets what it tells: what there is no room for is told with what was written before it
+        if written.try_reserve(1).is_err() {
+            return Err(region.os_error(
+                PageCall::WatchWrites,
+                self.range.start,
+                self.range.len(),
+                Errno::NOMEM,
+            ));
+        }
         while at < end {
             let (count, walked) =
                 os::scan(self.pagemap.as_fd(), (at, end), scan, &mut found).map_err(|errno| {
@@ -104,8 +115,9 @@ impl Watch {
                 })?;
             for run in &found[..count] {
                 let run = run.start - base..run.end - base;
+                let room = written.try_reserve(1).is_ok();
                 match written.last_mut() {
-                    Some(last) if last.end == run.start => last.end = run.end,
+                    Some(last) if last.end == run.start || !room => last.end = run.end,
                     _ => written.push(run),
                 }
             }
