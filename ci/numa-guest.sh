@@ -11,8 +11,8 @@ usage() {
     cat << 'USAGE'
 usage: ci/numa-guest.sh [--binary FILE] [--timeout SECONDS] [--verbose] [-- TEST ARGUMENTS]
 
-Builds the tests `numa` of arenite-pages and `cgroup` of arenite-observe as static executables, or takes FILE, and runs
-them in a guest:
+Builds the tests `numa` of arenite-pages and `cgroup` of arenite-observe and the tests within arenite-cli's library that
+are named u39 as static executables, or takes FILE, and runs them in a guest:
 
   node 0  processors 0 and 1, 768 MiB         distances  10 20 30 17
   node 1  processor 2, 768 MiB                           20 10 21 28
@@ -133,29 +133,34 @@ done
 # ---- the test ------------------------------------------------------------------------------------------------------
 
 binaries=()
-# $1: a crate, $2: a test of it
+filters=()
+# $1: a crate; $2: `--test NAME` or `--lib`; $3: what is in the names of those tests of it that run, or nothing
 build() {
-    echo "building the test $2 of $1"
+    echo "building $2 of $1"
     local began=$SECONDS
     (
         cd "$house"
         export CARGO_TARGET_DIR="$target" RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static"
-        cargo test -p "$1" --test "$2" --no-run --target x86_64-unknown-linux-gnu \
+        # shellcheck disable=SC2086
+        cargo test -p "$1" $2 --no-run --target x86_64-unknown-linux-gnu \
             --message-format=json-render-diagnostics < /dev/null > "$work/built"
     ) || wrong "the test does not build"
     local built
-    built="$(sed -n '/"kind":\["test"\]/s/.*"executable":"\([^"]*\)".*/\1/p' "$work/built")"
+    built="$(sed -n '/"profile":{[^}]*"test":true/s/.*"executable":"\([^"]*\)".*/\1/p' "$work/built")"
     [ -f "$built" ] || failed "cargo named no executable for the test, but '$built'"
     binaries+=("$built")
+    filters+=("$3")
     echo "built in $((SECONDS - began)) s"
 }
 
 if [ -z "$binary" ]; then
     command -v cargo > /dev/null || skip "lacks cargo"
-    build arenite-pages numa
-    build arenite-observe cgroup
+    build arenite-pages "--test numa" ""
+    build arenite-observe "--test cgroup" ""
+    build arenite-cli --lib u39
 else
     binaries=("$binary")
+    filters=("")
 fi
 for binary in "${binaries[@]}"; do
     ! ldd "$binary" 2> /dev/null | grep '=>' > /dev/null ||
@@ -169,6 +174,7 @@ cp "$work/bin/busybox" "$work/root/bin/busybox"
 for number in "${!binaries[@]}"; do
     cp "${binaries[$number]}" "$work/root/tests/$number"
     chmod 755 "$work/root/tests/$number"
+    printf '%s' "${filters[$number]}" > "$work/root/tests/$number.filter"
 done
 arguments=(--test-threads=1 --nocapture "$@")
 cat > "$work/root/init" << INIT
@@ -189,8 +195,8 @@ cd /tmp
             "\$(awk '/MemTotal/ { print \$4 }' \$node/meminfo) KiB, distances \$(cat \$node/distance)"
     done
     code=0
-    for test in /tests/*; do
-        \$test ${arguments[@]@Q} || code=\$?
+    for filter in /tests/*.filter; do
+        \${filter%.filter} \$(cat \$filter) ${arguments[@]@Q} || code=\$?
     done
     printf '\\nguest: the tests ended with %s\\n' \$code
 ) < /dev/ttyS1 > /dev/ttyS1 2>&1

@@ -134,3 +134,43 @@ impl Drop for Squeezed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+
+    /// `dd` with a buffer of that many MiB, which it fills.
+    fn fills(mebibytes: usize) -> [OsString; 4] {
+        ["dd", "if=/dev/zero", "of=/dev/null", &format!("bs={mebibytes}M")].map(Into::into)
+    }
+
+    #[test]
+    fn u39_a_control_group_of_either_version_kills_and_counts() {
+        // in a guest nobody else has said that groups below the outermost have limits
+        if std::env::var_os("ARENITE_GUEST").is_some() {
+            fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory").unwrap();
+        }
+        let squeezed = Squeezed::new(64 << 20, false);
+        let Squeezed::Group { folder, version } = &squeezed else {
+            println!("skipped: no control group may be made here");
+            return;
+        };
+        println!("by a control group of version {version:?}");
+        let once = [&fills(200)[..], &["count=1".into()]].concat();
+        let status = squeezed.command(&once).status().unwrap();
+        assert_eq!(status.signal(), Some(9), "{status}");
+        let Counted { peak, kills, met_limit } = squeezed.counted();
+        assert!(kills >= Some(1) && met_limit >= Some(1), "{kills:?} {met_limit:?}");
+        assert!(peak.is_none_or(|peak| (32 << 20..=65 << 20).contains(&peak)), "{peak:?}");
+        assert!(squeezed.used().unwrap() < 32 << 20, "who was killed has nothing");
+        // what fits, in the same group
+        let fits = [&fills(16)[..], &["count=1".into()]].concat();
+        assert!(squeezed.command(&fits).status().unwrap().success());
+        assert_eq!(squeezed.counted().kills, kills);
+        let folder = folder.clone();
+        assert!(folder.is_dir());
+        drop(squeezed);
+        assert!(!folder.exists(), "nothing stays");
+    }
+}
