@@ -2,6 +2,7 @@
 //!
 //! Rests on the standard vector: the standard box, and a vector's `push` and `collect`, abort where there is no memory.
 
+use arenite_pages::Lock;
 use std::collections::TryReserveError;
 
 /// A box of one value.
@@ -32,6 +33,46 @@ pub(crate) fn try_extend<T>(
     Ok(())
 }
 
+/// Adds a value to a list that is locked; insists on the memory for it. No allocator is called under the lock: a global allocator may be
+/// one that comes back to the list.
+pub(crate) fn push_unlocked<T>(locked: &Lock<Vec<T>>, value: T) {
+    let mut longer = Vec::new();
+    loop {
+        let mut list = locked.lock();
+        if list.len() == list.capacity() && longer.capacity() > list.len() {
+            longer.append(&mut list);
+            core::mem::swap(&mut *list, &mut longer);
+        }
+        if list.len() < list.capacity() {
+            list.push(value);
+            drop(list);
+            // what was the list goes after the lock
+            return drop(longer);
+        }
+        let wanted = 2 * list.len() + 4;
+        drop(list);
+        longer.reserve_exact(wanted);
+    }
+}
+
+/// Adds what `each` makes of a locked list's values to another list. No allocator is called under the lock.
+pub(crate) fn try_extend_of_locked<T, U>(
+    list: &mut Vec<U>,
+    locked: &Lock<Vec<T>>,
+    mut each: impl FnMut(&T) -> Option<U>,
+) -> Result<(), TryReserveError> {
+    loop {
+        let values = locked.lock();
+        if list.capacity() - list.len() >= values.len() {
+            list.extend(values.iter().filter_map(&mut each));
+            return Ok(());
+        }
+        let more = values.len();
+        drop(values);
+        list.try_reserve(more)?;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +86,16 @@ mod tests {
         assert_eq!(list, [1, 2, 3, 4, 5]);
         assert!(try_extend(&mut list, usize::MAX, core::iter::empty()).is_err());
         assert_eq!(list.len(), 5);
+    }
+
+    #[test]
+    fn what_is_locked_grows_and_is_copied() {
+        let locked = Lock::new(Vec::new());
+        (0..100).for_each(|value| push_unlocked(&locked, value));
+        let mut even = vec![1000];
+        try_extend_of_locked(&mut even, &locked, |value| (value % 2 == 0).then_some(*value)).unwrap();
+        assert_eq!(even.len(), 51);
+        assert!(even.iter().skip(1).eq((0..100).step_by(2).collect::<Vec<_>>().iter()));
+        assert_eq!(*locked.lock(), (0..100).collect::<Vec<_>>());
     }
 }

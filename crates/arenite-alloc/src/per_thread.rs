@@ -79,6 +79,16 @@ type Place = (u64, *const ());
 thread_local! {
     static PLACES_OF_THREAD: [Cell<Place>; PLACES] = const { [const { Cell::new((0, null())) }; PLACES] };
     static THREAD: Cell<u64> = const { Cell::new(0) };
+    /// A part is made on this thread, by an allocator that may come back.
+    static MAKING: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Making;
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        MAKING.set(false);
+    }
 }
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
@@ -124,7 +134,8 @@ impl<D: Divided> PerThread<D> {
         &self.body().whole
     }
 
-    /// The calling thread's part; `None`: it has none yet, and there is no memory for one.
+    /// The calling thread's part; `None`: it has none yet, and there is no memory for one, or one is being made: the global allocator may
+    /// be over this value.
     #[inline(always)]
     pub(crate) fn part(&self) -> Option<&D::Part> {
         let (number, part) = PLACES_OF_THREAD.with(|places| places[place(self.number)].get());
@@ -149,7 +160,11 @@ impl<D: Divided> PerThread<D> {
         });
         let part = match self.body().part_of(thread) {
             Some(part) => part,
-            None => self.body().enter(Owned::try_new(thread).and_then(Entry::try_new).ok()?, thread),
+            None if MAKING.replace(true) => return None,
+            None => {
+                let _making = Making;
+                self.body().enter(Owned::try_new(thread).and_then(Entry::try_new).ok()?, thread)
+            }
         };
         let part = part.cast::<D::Part>();
         PLACES_OF_THREAD
@@ -300,6 +315,40 @@ mod tests {
         let mut parts = 0;
         sum.each(|_| parts += 1);
         assert_eq!(parts, 1);
+    }
+
+    thread_local! {
+        static CAME_BACK: Cell<Option<bool>> = const { Cell::new(None) };
+    }
+
+    struct Back;
+
+    /// Made by an allocator that is over what it is a part of.
+    struct ComesBack;
+
+    impl Default for ComesBack {
+        fn default() -> Self {
+            CAME_BACK.set(Some(BACK.part().is_some()));
+            Self
+        }
+    }
+
+    impl Divided for Back {
+        type Part = ComesBack;
+    }
+
+    static BACK: std::sync::LazyLock<PerThread<Back>> = std::sync::LazyLock::new(|| PerThread::new(Back));
+
+    #[test]
+    fn who_comes_back_while_its_part_is_made_has_none() {
+        std::sync::LazyLock::force(&BACK);
+        for thread in 0..2 {
+            let answers =
+                std::thread::spawn(|| (BACK.part().is_some(), CAME_BACK.take(), BACK.part().is_some()));
+            // the second thread has the part of the first
+            let came_back = (thread == 0).then_some(false);
+            assert_eq!(answers.join().unwrap(), (true, came_back, true));
+        }
     }
 
     #[test]

@@ -8,10 +8,11 @@ use std::io::{self, ErrorKind, Read};
 /// Room for a line. No line that is looked for is longer; of one that is, the end is cut.
 pub(crate) const ROOM: usize = 4096;
 
-/// Calls `visit` with each line that is ended, without its end, until it breaks off.
+/// Calls `visit` with each line, without its end, until it breaks off.
 ///
 /// # Errors
 /// What `list` refuses.
+#[inline(never)] // the room is on the stack for no longer than this takes
 pub(crate) fn each<B>(
     list: &mut impl Read,
     mut visit: impl FnMut(&[u8]) -> ControlFlow<B>,
@@ -21,6 +22,7 @@ pub(crate) fn each<B>(
     let (mut filled, mut cut) = (0, false);
     loop {
         match list.read(&mut room[filled..]) {
+            Ok(0) if filled > 0 && !cut => return Ok(visit(&room[..filled])),
             Ok(0) => return Ok(ControlFlow::Continue(())),
             Ok(read) => filled += read,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -71,10 +73,12 @@ mod tests {
             lengths in prop::collection::vec(0_usize..9000, 0..8),
             piece in 1_usize..5000,
             stop in 0_usize..10,
+            ended in any::<bool>(),
         ) {
             let line = |number: usize, length: usize| format!("{number}{}", "n".repeat(length));
             let lines: Vec<_> = lengths.iter().enumerate().map(|(number, &length)| line(number, length)).collect();
-            let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>() + "no end";
+            // the last may have no end
+            let text = lines.join("\n") + if ended && !lines.is_empty() { "\n" } else { "" };
             let mut seen = Vec::new();
             let all = each(&mut Pieces(text.as_bytes(), piece), |line| {
                 seen.push(String::from_utf8(line.to_vec()).unwrap());

@@ -164,8 +164,8 @@ impl PressureTrigger {
     }
 
     /// When this process's control group of version 2, or one around it, meets a limit: it is slowed down at `memory.high`, at
-    /// `memory.max`, or killed in, or gives up what it was promised (`memory.events.local`, Linux 5.2). One for each group, the
-    /// innermost first; none where there is no such group, and those groups are left out that may not be read. A group around this one
+    /// `memory.max`, or killed in, or gives up what it was promised (`memory.events.local`; before Linux 5.2 `memory.events` of the innermost
+    /// alone). One for each group, the innermost first; none where there is no such group, and those groups are left out that may not be read. A group around this one
     /// fires for its own limits, whoever meets them, and not for those of another group in it.
     ///
     /// ```
@@ -211,11 +211,6 @@ impl PressureTrigger {
         let trigger = Self { file: File::open(path).map_err(unsupported)?, fires: Fires::Changed };
         // a change is one since the file was read
         trigger.reread().map_err(unsupported)?;
-        // one that fires however often it is read tells nothing: a pressure file without a trigger does
-        let fires = || trigger.wait(Some(Duration::ZERO));
-        if fires()? && fires()? && fires()? {
-            return Err(unsupported(io::ErrorKind::InvalidInput.into()));
-        }
         Ok(trigger)
     }
 
@@ -252,7 +247,12 @@ impl PressureTrigger {
             return Ok(Self { file: OwnedFd::from(stream).into(), fires: Fires::Readably });
         }
         if kind.is_file() && bytes.is_empty() {
-            return Self::on_changes(path);
+            let trigger = Self::on_changes(path)?;
+            // one that fires however often it is read tells nothing: a pressure file without a trigger does
+            return match (0..10).all(|_| trigger.wait(Some(Duration::ZERO)).unwrap_or(true)) {
+                true => Err(invalid()),
+                false => Ok(trigger),
+            };
         }
         let mut options = OpenOptions::new();
         let fires = if kind.is_fifo() {
@@ -304,7 +304,7 @@ impl PressureTrigger {
     }
 
     /// Waits until one of several fires: which, the first of them where several did; the others may have been taken with it, so look at
-    /// everything that is watched. `None` when `timeout` is over first, or a signal came. Up to 16 are waited for without memory of the
+    /// everything that is watched. One that is gone is told of where no other fired: which it is, each says by a wait of no time. `None` when `timeout` is over first, or a signal came. Up to 16 are waited for without memory of the
     /// heap.
     ///
     /// ```
@@ -321,11 +321,15 @@ impl PressureTrigger {
     /// As [`PressureTrigger::wait`].
     pub fn wait_any(triggers: &[Self], timeout: Option<Duration>) -> Result<Option<usize>, PressureError> {
         let file = |at: usize| (triggers[at].file.as_fd(), triggers[at].fires.waited());
-        let fired = os::wait_any(triggers.len(), file, timeout).map_err(failed)?;
-        if let Some(at) = fired {
-            triggers[at].take()?;
-        }
-        Ok(fired)
+        let Some(at) = os::wait_any(triggers.len(), file, timeout).map_err(failed)? else { return Ok(None) };
+        let Err(error) = triggers[at].take() else { return Ok(Some(at)) };
+        // one that is gone keeps nobody from hearing of another
+        let fired = |&other: &usize| {
+            let trigger = &triggers[other];
+            let file = |_| (trigger.file.as_fd(), trigger.fires.waited());
+            os::wait_any(1, file, Some(Duration::ZERO)) == Ok(Some(0)) && trigger.take().is_ok()
+        };
+        (at + 1..triggers.len()).find(fired).map(Some).ok_or(error)
     }
 
     /// Takes what fired, so that the next wait is for more.
@@ -417,6 +421,15 @@ mod tests {
         assert!(!trigger.wait(Some(Duration::ZERO)).unwrap(), "what fired was read");
         drop(other);
         assert!(matches!(trigger.wait(Some(Duration::from_secs(5))), Err(PressureError::Gone)));
+        // of several, one that is gone hides none that fired
+        let second = watch("socket", "").unwrap();
+        let (mut other, _) = listener.accept().unwrap();
+        let both = [trigger, second];
+        let any = || PressureTrigger::wait_any(&both, Some(Duration::ZERO));
+        assert!(matches!(any(), Err(PressureError::Gone)));
+        other.write_all(b"x").unwrap();
+        assert_eq!(any().unwrap(), Some(1));
+        assert!(matches!(any(), Err(PressureError::Gone)), "what fired was taken");
         // the machine's own file, with the trigger that a manager would give
         match PressureTrigger::watching(
             Path::new("/proc/pressure/memory"),

@@ -11,7 +11,7 @@ use arenite_pages::{PageState, Protection, Region, WriteWatch};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
-use testkit::doubles::{ThreadCounter, with_blocks_left};
+use testkit::doubles::{ThreadCounter, allocations_of_this_thread, with_blocks_left};
 
 #[global_allocator]
 static COUNTER: ThreadCounter = ThreadCounter;
@@ -255,13 +255,18 @@ fn u13_a_strategy_that_was_refused_is_as_before() {
 #[test]
 fn u21_u24_the_level_is_read_where_there_is_no_memory() {
     let monitor = MemoryMonitor::new();
-    let (reading, left, level) = with_blocks_left(0, || {
-        (PressureReading::read(), monitor.available_memory(), monitor.current_pressure_level())
-    });
-    let now = PressureReading::read();
-    assert!((reading.free - now.free).abs() < 0.2 && reading.free < 1.0, "{reading:?} {now:?}");
+    let read = || (PressureReading::read(), monitor.available_memory(), monitor.current_pressure_level());
+    let before = allocations_of_this_thread();
+    let (with, left_with, _) = read();
+    assert_eq!(
+        allocations_of_this_thread(),
+        before,
+        "a file that needs memory would be missed where there is none"
+    );
+    let (without, left_without, level) = with_blocks_left(0, read);
+    assert!((with.free - without.free).abs() < 0.2 && without.free < 1.0, "{with:?} {without:?}");
     let all = arenite_pages::machine::Available::read().bytes().unwrap();
-    assert!(left.abs_diff(all) < 2 << 30, "{left} {all}");
+    assert!(left_without.abs_diff(all) < 2 << 30, "{left_with} {left_without} {all}");
     assert!(level >= arenite_core::MemoryPressure::Low);
 }
 

@@ -5,9 +5,10 @@
 
 mod relief;
 
+use self::relief::{EXPLAINING, Once};
 use super::guess::Place;
 use super::{BudgetError, Reservation};
-use crate::asked::{try_extend, try_push};
+use crate::asked::{push_unlocked, try_extend, try_extend_of_locked, try_push};
 use arenite_core::{Bytes, Label};
 use arenite_pages::Lock;
 use core::fmt;
@@ -95,9 +96,8 @@ impl Budget {
     #[must_use]
     pub fn child(&self, label: impl Into<Label>, limit: usize) -> Self {
         let child = Self::node(label.into(), limit, Some(self.clone()));
-        let mut children = self.0.children.lock();
-        children.retain(|child| child.strong_count() > 0);
-        children.push(Arc::downgrade(&child.0));
+        self.0.children.lock().retain(|child| child.strong_count() > 0);
+        push_unlocked(&self.0.children, Arc::downgrade(&child.0));
         child
     }
 
@@ -158,9 +158,10 @@ impl Budget {
     /// Has `relief` called when this node, or one above it, would refuse a charge: with the bytes that lack; it shrinks or spills
     /// something, gives those bytes back to their budgets, and returns how many they were. It runs on the thread that asked, with
     /// no lock held; charges of its own call no relief. Where the global allocator has no memory for a list of reliefs, those of the
-    /// refusing node alone are called.
+    /// nodes that refuse are called, and none of nodes below them.
     pub fn on_refusal(&self, relief: impl Fn(usize) -> usize + Send + Sync + 'static) {
-        self.0.reliefs.lock().push(Arc::new(relief));
+        let relief: Relief = Arc::new(relief);
+        push_unlocked(&self.0.reliefs, relief);
         for node in self.up() {
             node.relievable.store(true, Relaxed);
         }
@@ -252,10 +253,8 @@ impl Budget {
     /// The children and what each has, the largest first.
     fn children_by_size(&self) -> Result<Vec<(usize, Self)>, TryReserveError> {
         let mut children = Vec::new();
-        let all = self.0.children.lock();
         let sized = |child| (0, Self(child));
-        try_extend(&mut children, all.len(), all.iter().filter_map(Weak::upgrade).map(sized))?;
-        drop(all);
+        try_extend_of_locked(&mut children, &self.0.children, |child| child.upgrade().map(sized))?;
         // what they have changes while they are put in order
         children.iter_mut().for_each(|(used, child)| *used = child.used());
         // in place: a stable sort asks for memory
@@ -265,18 +264,21 @@ impl Budget {
 
     #[cold]
     fn explain(&self, node: &Self, asked: usize) -> BudgetError {
+        let bare = BudgetError {
+            node: node.label(),
+            path: String::new(),
+            asked,
+            used: node.used(),
+            limit: node.limit(),
+            largest: Vec::new(),
+        };
+        // the global allocator may charge this budget: what it is refused for an explanation is not explained in turn
+        let Some(_explaining) = Once::begin(&EXPLAINING) else { return bare };
         let children = node.children_by_size().unwrap_or_default();
         let sized = children.iter().map(|(used, child)| (child.label(), *used)).filter(|&(_, used)| used > 0);
         let mut largest = Vec::new();
         let _none: Result<(), _> = try_extend(&mut largest, children.len().min(5), sized);
-        BudgetError {
-            node: node.label(),
-            path: self.path(),
-            asked,
-            used: node.used(),
-            limit: node.limit(),
-            largest,
-        }
+        BudgetError { path: self.path(), largest, ..bare }
     }
 
     /// The names from the root to here; none where there is no memory for them.

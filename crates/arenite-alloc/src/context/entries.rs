@@ -99,10 +99,13 @@ impl Entries {
         self.more.borrow().iter().map(bytes).sum()
     }
 
-    /// Keeps one for later, before any was asked for.
+    /// Keeps one for later. `None`: there is no memory for the list, or something was asked for already.
     pub(super) fn prepare(&self, start: NonNull<u8>, layout: Layout) -> Option<()> {
         let mut more = self.more.borrow_mut();
-        debug_assert_eq!(self.used.get() + more.len(), self.ready.get(), "something was asked for");
+        // what was asked for has its number, and stays where it is
+        if self.used.get() + more.len() != self.ready.get() {
+            return None;
+        }
         try_push(&mut more, Place::Ready(start, layout)).ok()?;
         self.ready.set(self.ready.get() + 1);
         self.prepared.set((more.len(), false));

@@ -44,7 +44,8 @@ pub struct Available {
 /// groups above it, its address space limit and its data limit let through.
 ///
 /// The page cache that the kernel gives up on demand counts as available. `u64::MAX`, the smallest of nothing, where no
-/// ceiling can be read. Opens about ten files, and asks for no memory: not for an allocation's path.
+/// ceiling can be read. Opens about ten files: not for an allocation's path. Asks for no memory (but where the list of this process's
+/// groups is longer than 4 KiB), and needs up to 48 KiB of stack.
 ///
 /// ```
 /// let bytes = arenite_pages::machine::available_memory();
@@ -52,14 +53,18 @@ pub struct Available {
 /// ```
 #[must_use]
 pub fn available_memory() -> u64 {
-    let root = Root::real();
+    smallest(Root::real()).unwrap_or(u64::MAX)
+}
+
+/// The same of the machine below `root`, without a list of the ceilings.
+fn smallest(root: Root<'_>) -> Option<u64> {
     let found = ceilings(
         Meminfo::from_root(root),
         Bounds::from_root(root),
         group_room(root),
         ProcessMemory::read_or(root, |_, _| ()).ok(),
     );
-    found.into_iter().filter_map(|(_, bytes)| bytes).min().unwrap_or(u64::MAX)
+    found.into_iter().filter_map(|(_, bytes)| bytes).min()
 }
 
 /// The bytes that all levels of the control group still let through.
@@ -187,6 +192,40 @@ mod tests {
             .file("/sys/fs/cgroup/pod/memory.current", "1096\n")
             .file("/sys/fs/cgroup/pod/main/memory.max", "max\n");
         assert_eq!(Available::read_at(fixture.path()).smallest(), Some((Ceiling::Cgroup, 3000)));
+    }
+
+    #[test]
+    fn u24_what_is_available_is_the_smallest_ceiling_of_all() {
+        let group = |text: &str| {
+            let mount = "/sys/fs/cgroup/memory";
+            machine(text)
+                .file("/proc/self/cgroup", "4:memory:/job\n")
+                .file(
+                    "/proc/self/mountinfo",
+                    &format!(
+                        "9 1 0:1 / /x rw - ext4 a b\n35 31 0:32 / {mount} rw - cgroup cgroup rw,memory\n"
+                    ),
+                )
+                .file(&format!("{mount}/job/memory.limit_in_bytes"), "3000\n")
+                .file(&format!("{mount}/job/memory.usage_in_bytes"), "2000\n")
+                .file(&format!("{mount}/job/memory.stat"), "inactive_file 5\ntotal_inactive_file 500\n")
+        };
+        let all = [
+            Fixture::new(),
+            machine(""),
+            machine("Max address space 1024000 unlimited bytes\nMax data size 1 unlimited bytes\n"),
+            machine("Max address space 1024000 unlimited bytes\n"),
+            machine("").file("/proc/sys/vm/overcommit_memory", "2"),
+            group(""),
+            group("Max data size 103000 unlimited bytes"),
+        ];
+        let found = all.map(|fixture| {
+            let bytes = smallest(fixture.root());
+            assert_eq!(bytes, Available::read_at(fixture.path()).bytes());
+            bytes
+        });
+        let kib = |kib: u64| Some(kib << 10);
+        assert_eq!(found, [None, kib(8000), Some(0), kib(600), kib(50), Some(1500), Some(600)]);
     }
 
     #[cfg(target_os = "linux")]

@@ -165,19 +165,28 @@ impl Figures {
     }
 }
 
-/// What `found` makes of this process's group: its version, where its tree is mounted and its folder below. No memory is asked for.
+/// What `found` makes of this process's group: its version, where its tree is mounted and its folder below. No memory is asked for, but
+/// for a list of groups that is longer than 4 KiB, or no UTF-8.
 pub(super) fn with_group<A>(
     root: Root<'_>,
     found: impl FnOnce(CgroupVersion, &Path, &Path) -> Option<A>,
 ) -> Option<A> {
     let (mut mount, mut folder) = (Place::new(), Place::new());
-    let version = root.read(Path::new("/proc/self/cgroup"), "", |groups| {
-        let (version, group) = own_group(groups)?;
-        let found = root
-            .find_line("/proc/self/mountinfo", |line| mounted(line, version, group, &mut mount, &mut folder));
-        found.map(|()| version)
-    })?;
+    let version = mounted_group(root, &mut mount, &mut folder)?;
     found(version, &mount, &folder)
+}
+
+/// Sets `mount` and `folder`. What it has on the stack for that is gone when it returns.
+#[inline(never)]
+fn mounted_group(root: Root<'_>, mount: &mut Place, folder: &mut Place) -> Option<CgroupVersion> {
+    let mut group = Place::new();
+    let version = root.read(Path::new("/proc/self/cgroup"), "", |groups| {
+        let (version, own) = own_group(groups)?;
+        group.set(Path::new(own)).map(|()| version)
+    })?;
+    let group = group.to_str()?;
+    root.find_line("/proc/self/mountinfo", |line| mounted(line, version, group, mount, folder))?;
+    Some(version)
 }
 
 /// The folders of a group and of those around it that are there, the group's own first.

@@ -36,7 +36,8 @@ pub struct PressureReading {
 }
 
 impl PressureReading {
-    /// Reads this machine's. Opens about ten files, and asks for no memory: not for an allocation's path.
+    /// Reads this machine's. Opens about ten files: not for an allocation's path. Asks for no memory (but where the list of this process's
+    /// groups is longer than 4 KiB), and needs up to 48 KiB of stack.
     ///
     /// ```
     /// use arenite_pages::machine::PressureReading;

@@ -6,6 +6,7 @@
 use super::cgroup::Cgroup;
 use super::notation::field;
 use super::root::Root;
+use core::ops::ControlFlow;
 use std::path::Path;
 
 /// One side of a resource limit.
@@ -142,10 +143,13 @@ pub(super) struct Bounds {
 impl Bounds {
     /// Without asking for memory.
     pub(super) fn from_root(root: Root<'_>) -> Self {
-        let limits = root.read(Path::new("/proc/self"), "limits", |text| {
-            Some((rlimit(text, "Max address space"), rlimit(text, "Max data size")))
+        let (mut address_space, mut data) = (None, None);
+        // what cannot be read is no limit
+        let _all: Option<ControlFlow<()>> = root.each_line("/proc/self/limits", |line| {
+            address_space = address_space.or_else(|| rlimit(line, "Max address space"));
+            data = data.or_else(|| rlimit(line, "Max data size"));
+            ControlFlow::Continue(())
         });
-        let (address_space, data) = limits.unwrap_or_default();
         let counted = overcommit(root).is_some_and(|rule| rule.mode == OvercommitMode::Never);
         Self { address_space, data, counted }
     }

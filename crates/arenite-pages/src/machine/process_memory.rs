@@ -6,6 +6,7 @@
 use super::notation::kib_field;
 use super::os_pages::stat_field;
 use super::root::Root;
+use core::ops::ControlFlow;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -65,7 +66,7 @@ pub struct ProcessMemory {
 }
 
 impl ProcessMemory {
-    /// Reads this process's. Opens two files and allocates for their text.
+    /// Reads this process's. Opens two files; asks for memory for an error alone.
     ///
     /// # Errors
     /// [`ProcessMemoryError`] where `/proc` is not there or lacks a field.
@@ -118,32 +119,33 @@ impl ProcessMemory {
         let faults =
             root.read(Path::new(stat), "", |text| Some((stat_field(text, 10), stat_field(text, 12))));
         let (minor, major) = faults.ok_or_else(|| missing(stat, "text"))?;
-        let read = root
-            .read(Path::new(status), "", |text| Some(Self::of_status(text, |field| missing(status, field))));
+        let mut kib = [None; STATUS.len()];
+        let all = root.each_line(status, |line| {
+            for (kib, name) in kib.iter_mut().zip(STATUS) {
+                *kib = kib.or_else(|| kib_field(line, name));
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        if all.is_none() {
+            return Err(missing(status, "text"));
+        }
+        let [size, data, resident, peak, anonymous, swapped, locked] = kib;
         Ok(Self {
+            virtual_bytes: size.ok_or_else(|| missing(status, STATUS[0]))?,
+            data_bytes: data.ok_or_else(|| missing(status, STATUS[1]))?,
+            resident_bytes: resident.ok_or_else(|| missing(status, STATUS[2]))?,
+            peak_resident_bytes: peak,
+            anonymous_bytes: anonymous,
+            swapped_bytes: swapped,
+            locked_bytes: locked,
             minor_faults: minor.ok_or_else(|| missing(stat, "minflt"))?,
             major_faults: major.ok_or_else(|| missing(stat, "majflt"))?,
-            ..read.unwrap_or_else(|| Err(missing(status, "text")))?
-        })
-    }
-
-    /// All but the faults.
-    fn of_status<E>(text: &str, missing: impl Fn(&'static str) -> E) -> Result<Self, E> {
-        let kib = |field| kib_field(text, field);
-        let bytes = |field| kib(field).ok_or_else(|| missing(field));
-        Ok(Self {
-            virtual_bytes: bytes("VmSize")?,
-            data_bytes: bytes("VmData")?,
-            resident_bytes: bytes("VmRSS")?,
-            peak_resident_bytes: kib("VmHWM"),
-            anonymous_bytes: kib("RssAnon"),
-            swapped_bytes: kib("VmSwap"),
-            locked_bytes: kib("VmLck"),
-            minor_faults: 0,
-            major_faults: 0,
         })
     }
 }
+
+/// What is read of `/proc/self/status`, all in KiB.
+const STATUS: [&str; 7] = ["VmSize", "VmData", "VmRSS", "VmHWM", "RssAnon", "VmSwap", "VmLck"];
 
 fn reset_peak_below(root: Root<'_>) -> Result<(), PeakResetError> {
     let path = root.place("/proc/self/clear_refs").map_or_else(PathBuf::new, |place| place.to_path_buf());

@@ -1,6 +1,7 @@
 //! The root below which `/proc` and `/sys` are read: `/` on a real machine, a fixture's folder in a test.
 //!
-//! Rests on `os`, and on no allocator but for files that are long: how much memory there is, is asked where there is none. It is a type of its own so that no reader can open an absolute path by mistake: whatever a file
+//! Rests on `os`. How much memory there is, is asked where there is none: [`Root::read`], [`Root::each_line`] and numbers need no allocator,
+//! but for the rest of a file that is longer than their room. It is a type of its own so that no reader can open an absolute path by mistake: whatever a file
 //! of the kernel names (a mount point, a control group) is looked for below the same root, `..` taken out.
 
 use super::place::Place;
@@ -80,23 +81,39 @@ impl<'a> Root<'a> {
         path.components().filter_map(named).try_for_each(|name| place.push(name))
     }
 
-    /// What `make` makes of the text of the file `name` in `folder`; what is not UTF-8 is replaced. `None` where it cannot be read. A short
-    /// file is read without an allocator.
+    /// Opens the file `name` in `folder`. The path is gone when this returns: small stacks are enough for all of it.
+    #[inline(never)]
+    fn open(self, folder: &Path, name: &str) -> Option<File> {
+        let mut place = Place::new();
+        self.put(&mut place, folder)?;
+        place.push(OsStr::new(name))?;
+        Some(File::from(os::open_to_read(place.as_c_str()?).ok()?))
+    }
+
+    /// What `make` makes of the text of the file `name` in `folder`; what is not UTF-8 is replaced. `None` where it cannot be read, or is
+    /// longer than the room and there is no memory for it.
+    #[inline(never)] // the room is on the stack for no longer than this takes
     pub(super) fn read<A>(
         self,
         folder: &Path,
         name: &str,
         make: impl FnOnce(&str) -> Option<A>,
     ) -> Option<A> {
-        let mut place = Place::new();
-        self.put(&mut place, folder)?;
-        place.push(OsStr::new(name))?;
-        let mut file = File::from(os::open_to_read(place.as_c_str()?).ok()?);
-        let mut room = [0; SHORT];
-        let filled = fill(&mut file, &mut room).ok()?;
+        self.read_in(&mut [0; SHORT], folder, name, make)
+    }
+
+    fn read_in<A>(
+        self,
+        room: &mut [u8],
+        folder: &Path,
+        name: &str,
+        make: impl FnOnce(&str) -> Option<A>,
+    ) -> Option<A> {
+        let mut file = self.open(folder, name)?;
+        let filled = fill(&mut file, room).ok()?;
         match str::from_utf8(&room[..filled]) {
-            Ok(text) if filled < SHORT => make(text),
-            _ => make(&long(&mut file, &mut room, filled).ok()?),
+            Ok(text) if filled < room.len() => make(text),
+            _ => make(&long(&mut file, room, filled).ok()?),
         }
     }
 
@@ -105,16 +122,22 @@ impl<'a> Root<'a> {
         self.read(path.as_ref(), "", |text| Some(text.to_owned()))
     }
 
-    /// What `find` makes of the first line of a file that it makes anything of. Lines that are no UTF-8 are passed over.
+    /// Calls `visit` with each line of a file of any length, until it breaks off. Lines that are no UTF-8 are passed over. `None` where it
+    /// cannot be read to where that is.
+    pub(super) fn each_line<A>(
+        self,
+        path: &str,
+        mut visit: impl FnMut(&str) -> ControlFlow<A>,
+    ) -> Option<ControlFlow<A>> {
+        let mut file = self.open(Path::new(path), "")?;
+        let line = |line: &[u8]| str::from_utf8(line).map_or(ControlFlow::Continue(()), &mut visit);
+        lines::each(&mut file, line).ok()
+    }
+
+    /// What `find` makes of the first line of a file that it makes anything of.
     pub(super) fn find_line<A>(self, path: &str, mut find: impl FnMut(&str) -> Option<A>) -> Option<A> {
-        let mut place = Place::new();
-        self.put(&mut place, Path::new(path))?;
-        let mut file = File::from(os::open_to_read(place.as_c_str()?).ok()?);
-        let found = lines::each(&mut file, |line| {
-            let made = str::from_utf8(line).ok().and_then(&mut find);
-            made.map_or(ControlFlow::Continue(()), ControlFlow::Break)
-        });
-        found.ok()?.break_value()
+        let found = |line: &str| find(line).map_or(ControlFlow::Continue(()), ControlFlow::Break);
+        self.each_line(path, found)?.break_value()
     }
 
     /// A file that holds one unsigned number.
@@ -124,7 +147,7 @@ impl<'a> Root<'a> {
 
     /// The same of the file `name` in `folder`.
     pub(super) fn number_in(self, folder: &Path, name: &str) -> Option<u64> {
-        self.read(folder, name, |text| text.trim().parse().ok())
+        self.read_in(&mut [0; 64], folder, name, |text| text.trim().parse().ok())
     }
 
     /// A file that holds one line, trimmed; `None` where it is empty.

@@ -547,7 +547,8 @@ pub(crate) fn barrier(shared: bool) -> bool {
 /// Opens a file or a folder for reading, without an allocator.
 pub(crate) fn open_to_read(path: &CStr) -> Result<OwnedFd, Errno> {
     use rustix::fs::{Mode, OFlags};
-    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    let open = || rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    rustix::io::retry_on_intr(open)
 }
 
 /// Whether a folder is there, asked without an allocator.

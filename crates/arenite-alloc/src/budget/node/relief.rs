@@ -3,21 +3,32 @@
 //! Rests on the tree of nodes. Reliefs run on the thread that asked, and no lock is held meanwhile.
 
 use super::{Budget, Relief};
-use crate::asked::{try_extend, try_push};
+use crate::asked::{try_extend_of_locked, try_push};
 use core::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread::LocalKey;
 
 thread_local! {
     /// A relief runs on this thread: charges that it needs are not to call reliefs in turn.
     static RELIEVING: Cell<bool> = const { Cell::new(false) };
+    /// A refusal is explained on this thread.
+    pub(super) static EXPLAINING: Cell<bool> = const { Cell::new(false) };
 }
 
-struct Relieving;
+/// What is done on a thread and not begun again meanwhile.
+pub(super) struct Once(&'static LocalKey<Cell<bool>>);
 
-impl Drop for Relieving {
+impl Once {
+    /// `None`: it is being done.
+    pub(super) fn begin(flag: &'static LocalKey<Cell<bool>>) -> Option<Self> {
+        (!flag.replace(true)).then(|| Self(flag))
+    }
+}
+
+impl Drop for Once {
     fn drop(&mut self) {
-        RELIEVING.set(false);
+        self.0.set(false);
     }
 }
 
@@ -28,11 +39,10 @@ impl Budget {
             Ok(()) => return Ok(()),
             Err(node) => node,
         };
-        if RELIEVING.get() || !refused.0.relievable.load(Relaxed) {
+        if !refused.0.relievable.load(Relaxed) {
             return Err(refused);
         }
-        RELIEVING.set(true);
-        let _running = Relieving;
+        let Some(_running) = Once::begin(&RELIEVING) else { return Err(refused) };
         let (mut asked, mut last) = (Vec::new(), None);
         while let Some(reliefs) = refused.reliefs() {
             // each is asked once; another node may refuse after one is relieved, and has others
@@ -94,8 +104,8 @@ impl Budget {
     fn reliefs(&self) -> Option<Vec<Relief>> {
         let (mut found, mut whole) = (Vec::new(), true);
         let visited = self.down(|node, _| {
-            let reliefs = node.0.reliefs.lock();
-            whole &= try_extend(&mut found, reliefs.len(), reliefs.iter().cloned()).is_ok();
+            whole &=
+                try_extend_of_locked(&mut found, &node.0.reliefs, |relief| Some(Arc::clone(relief))).is_ok();
         });
         (visited.is_ok() && whole).then_some(found)
     }
