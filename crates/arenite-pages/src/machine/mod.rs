@@ -1,6 +1,6 @@
 //! What this machine and this process are made of, as the operating system tells it in text files.
 //!
-//! Rests on the standard library alone: every number comes from `/proc` and `/sys`, below a root that a test replaces by
+//! Rests on files alone, which `os` opens: every number comes from `/proc` and `/sys`, below a root that a test replaces by
 //! a tree of its own. Files instead of system calls, because a file can be written into a fixture: machines with eight
 //! nodes, nested limits and odd kernels are all readable on a laptop. Nothing here writes, except
 //! [`ProcessMemory::reset_peak`], and nothing panics on what it reads: what is missing or garbled is `None`.
