@@ -72,8 +72,8 @@ impl SizeClasses {
 
 #[cfg(test)]
 mod tests {
-    use super::super::slab::{UNIT, units_for};
     use super::*;
+    use crate::heap::slab::slab::{UNIT, units_for};
 
     #[test]
     fn n09_every_size_has_the_smallest_class_that_holds_it() {

@@ -4,15 +4,15 @@
 //! arena's tables say whose it is, and a free by its owner takes no lock and no locked operation.
 #![expect(unsafe_code, reason = "lends blocks and takes them back")]
 
-use super::arena::{Kind, header_of, kind_of, owner_of, unit_of};
-use super::central::{BACK, Central, LOW, SPAN};
-use super::classes::{LARGEST, SizeClasses};
-use super::guarded::{self, HARDENED};
-use super::hardening::{Hardening, Misuse, MisuseReport};
-use super::large::{Large, OFFSET};
-use super::slab::UNIT;
-use super::thread_heap::ThreadHeap;
-use super::threads;
+use crate::heap::central::central::{BACK, Central, LOW, SPAN};
+use crate::heap::central::large_block::{Large, OFFSET};
+use crate::heap::classes::{LARGEST, SizeClasses};
+use crate::heap::hardened::hardened::{self, HARDENED};
+use crate::heap::hardened::options::{Hardening, Misuse, MisuseReport};
+use crate::heap::segment::segment::{Kind, header_of, kind_of, owner_of, unit_of};
+use crate::heap::slab::slab::UNIT;
+use crate::heap::thread::registry;
+use crate::heap::thread::thread_heap::ThreadHeap;
 use crate::sync::plain::{AtomicPtr, AtomicU64, Ordering};
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
 use arenite_pages::Pages;
@@ -57,7 +57,7 @@ use core::time::Duration;
 pub struct Heap {
     central: AtomicPtr<Central>,
     /// Which heap this is, once it is used.
-    pub(super) life: AtomicU64,
+    pub(crate) life: AtomicU64,
     classes: SizeClasses,
     decay: Option<Duration>,
     huge: bool,
@@ -80,7 +80,7 @@ impl Heap {
     /// A heap of its own with these size classes.
     #[must_use]
     pub const fn with_classes(classes: SizeClasses) -> Self {
-        let (central, life) = (AtomicPtr::new(core::ptr::null_mut()), AtomicU64::new(threads::UNUSED));
+        let (central, life) = (AtomicPtr::new(core::ptr::null_mut()), AtomicU64::new(registry::UNUSED));
         Self {
             central,
             life,
@@ -140,7 +140,7 @@ impl Heap {
         // SAFETY: fresh memory of that layout.
         unsafe { memory.write(central) };
         // before anyone can use it: a thread that ends leaves only heaps that are entered
-        threads::enter(memory);
+        registry::enter(memory);
         match self.central.compare_exchange(
             core::ptr::null_mut(),
             memory.as_ptr(),
@@ -149,11 +149,11 @@ impl Heap {
         ) {
             Ok(_) => {
                 self.life.store(life, Ordering::Release);
-                threads::mind_forks();
+                registry::mind_forks();
                 Some(memory)
             }
             Err(first) => {
-                threads::strike(memory);
+                registry::strike(memory);
                 // SAFETY: nobody else knows of it; it has nothing to give back.
                 unsafe { Pages::new().deallocate(memory.cast(), CENTRAL) };
                 NonNull::new(first)
@@ -161,7 +161,7 @@ impl Heap {
         }
     }
 
-    pub(super) fn shared(&self) -> Option<NonNull<Central>> {
+    pub(crate) fn shared(&self) -> Option<NonNull<Central>> {
         NonNull::new(self.central.load(Ordering::Acquire)).or_else(|| self.begin())
     }
 
@@ -173,38 +173,38 @@ impl Heap {
 
     /// The shared part, if the heap was used.
     #[inline(always)]
-    pub(super) fn central(&self) -> Option<&Central> {
+    pub(crate) fn central(&self) -> Option<&Central> {
         // SAFETY: made in `begin`, ended in `drop`.
         unsafe { self.central.load(Ordering::Acquire).as_ref() }
     }
 
     /// The calling thread's part, if this heap was the last one that it used.
     #[inline(always)]
-    pub(super) fn last_used(&self) -> Option<&ThreadHeap> {
-        let (used, thread) = threads::last(self.life.load(Ordering::Relaxed));
+    pub(crate) fn last_used(&self) -> Option<&ThreadHeap> {
+        let (used, thread) = registry::last(self.life.load(Ordering::Relaxed));
         // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
         used.then(|| unsafe { &*thread })
     }
 
     #[inline(always)]
-    pub(super) fn thread(&self) -> Option<&ThreadHeap> {
+    pub(crate) fn thread(&self) -> Option<&ThreadHeap> {
         self.last_used().or_else(|| self.find())
     }
 
     #[cold]
     fn find(&self) -> Option<&ThreadHeap> {
-        let thread = threads::find(self.shared()?)?;
+        let thread = registry::find(self.shared()?)?;
         // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
         Some(unsafe { thread.as_ref() })
     }
 
     /// The part of a thread that used no heap yet and gives a block back: with one, it can tell of many blocks at once.
-    pub(super) fn thread_that_only_frees(&self) -> Option<&ThreadHeap> {
-        if threads::used_none() { self.find() } else { None }
+    pub(crate) fn thread_that_only_frees(&self) -> Option<&ThreadHeap> {
+        if registry::used_none() { self.find() } else { None }
     }
 
     #[cold]
-    pub(super) fn refuse(&self, layout: Layout) -> AllocError {
+    pub(crate) fn refuse(&self, layout: Layout) -> AllocError {
         let cause = match layout.align() {
             align if align > OFFSET => AllocCause::TooLarge { largest: OFFSET },
             _ => AllocCause::Exhausted { errno: 0 },
@@ -214,7 +214,7 @@ impl Heap {
 
     /// The size of the block that a layout gets, where that has a class.
     #[inline(always)]
-    pub(super) fn classed(layout: Layout) -> Option<usize> {
+    pub(crate) fn classed(layout: Layout) -> Option<usize> {
         let align = layout.align();
         if align > 4096 {
             return None;
@@ -228,7 +228,7 @@ impl Heap {
     #[inline(always)]
     fn take_at_once(&self, layout: Layout) -> Option<NonNull<u8>> {
         let size = Self::classed(layout)?;
-        let (used, thread) = threads::last(self.life.load(Ordering::Relaxed));
+        let (used, thread) = registry::last(self.life.load(Ordering::Relaxed));
         if !used {
             return None;
         }
@@ -281,12 +281,12 @@ impl Heap {
         let hardening = central.hardening.get().ok_or_else(|| self.refuse(layout))?;
         match central.take_guarded(*hardening, self.classes.class_of(size), layout.size()) {
             Ok(block) => block.ok_or_else(|| self.refuse(layout)),
-            Err(report) => guarded::end(&report),
+            Err(report) => hardened::end(&report),
         }
     }
 
     /// What a hardened heap does.
-    pub(super) fn hardening(&self) -> Option<Hardening> {
+    pub(crate) fn hardening(&self) -> Option<Hardening> {
         self.central().map_or(self.hardening, |central| central.hardening.get().copied())
     }
 
@@ -309,7 +309,7 @@ impl Heap {
         let Some(central) = self.central() else { return };
         let whose = owner & !LOW;
         if whose == 0 || whose == SPAN {
-            let wrong = |misuse| guarded::end(&MisuseReport::of(misuse, block.addr().get()));
+            let wrong = |misuse| hardened::end(&MisuseReport::of(misuse, block.addr().get()));
             if whose == SPAN {
                 // one begins at its first unit, which no other of its units has as an owner
                 if owner & BACK != 0 || !block.addr().get().is_multiple_of(UNIT) {
@@ -325,12 +325,12 @@ impl Heap {
             if block != Large::block(head) {
                 wrong(Misuse::Interior);
             }
-            return central.give_large(head).unwrap_or_else(|report| guarded::end(&report));
+            return central.give_large(head).unwrap_or_else(|report| hardened::end(&report));
         }
         if whose == HARDENED {
             // SAFETY: the caller's promise; the table says whose it is.
             if let Err(report) = unsafe { self.give_guarded(block, owner) } {
-                guarded::end(&report);
+                hardened::end(&report);
             }
             return;
         }
@@ -343,7 +343,7 @@ impl Heap {
             thread => {
                 let thread = thread.or_else(|| self.thread_that_only_frees());
                 if let Err(report) = ThreadHeap::give_away(thread, central, header, first, block) {
-                    guarded::end(&report);
+                    hardened::end(&report);
                 }
             }
         }
@@ -354,7 +354,7 @@ impl Heap {
     ///
     /// # Safety
     /// A live block of this heap, the caller's alone.
-    pub(super) unsafe fn widen(&self, block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
+    pub(crate) unsafe fn widen(&self, block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
         let central = self.central()?;
         // SAFETY: the caller's promise.
         match unsafe { kind_of(block) } {
@@ -393,7 +393,7 @@ unsafe impl Resource for Heap {
     unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
         // SAFETY: a live block of this heap.
         let owner = unsafe { owner_of(block) };
-        let (used, thread) = threads::last(self.life.load(Ordering::Relaxed));
+        let (used, thread) = registry::last(self.life.load(Ordering::Relaxed));
         let low = owner.wrapping_sub(thread.addr());
         if used && low <= LOW {
             // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
@@ -508,7 +508,7 @@ unsafe impl GlobalAlloc for Heap {
 impl Drop for Heap {
     fn drop(&mut self) {
         let Some(central) = NonNull::new(*self.central.get_mut()) else { return };
-        threads::strike(central);
+        registry::strike(central);
         // SAFETY: made in `begin`; nobody borrows the heap, and no thread that ends comes back to it.
         unsafe { central.drop_in_place() };
         // SAFETY: taken from `Pages` with this layout.

@@ -5,37 +5,18 @@
 //! under one lock; a `Header` is an arena of 256 MiB that slabs and spans lie in, those that came back `Lately` first; `Large` is a block with a region of its own;
 //! `Recent` holds what a thread gave back last, `Remote` what other threads did, `Away` what it has not told them of, and `Looking` when to look for it; `dry` gives back the OS pages inside free blocks, `decay` does so by itself; `guarded` serves a hardened heap by its `tags`; `windows` knows whether an address has tables before it at all.
 
-mod arena;
-mod away;
-mod bare;
-mod batch;
+mod api;
 mod central;
 mod classes;
-mod decay;
-mod dry;
-mod guarded;
-mod hardening;
+mod hardened;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod heap;
-mod large;
-mod last;
-mod lately;
-mod looking;
-mod recent;
-mod refill;
-mod remote;
-mod run;
+mod remote_free;
+mod segment;
 mod slab;
-mod slab_list;
-mod stats;
-mod tags;
-#[cfg(shuttle)]
-mod tasks;
-mod thread_heap;
-mod threads;
-mod windows;
+mod thread;
 
+pub use central::stats::{ClassStats, HeapStats};
 pub use classes::SizeClasses;
-pub use hardening::{Caller, Hardening, Misuse, MisuseReport};
+pub use hardened::options::{Caller, Hardening, Misuse, MisuseReport};
 pub use heap::Heap;
-pub use stats::{ClassStats, HeapStats};

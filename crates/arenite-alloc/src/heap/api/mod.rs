@@ -1,0 +1,4 @@
+//! Placeholder.
+
+pub(crate) mod batch;
+pub(crate) mod unsized_free;

@@ -1,0 +1,67 @@
+//! Slabs of one thread in a list, linked through themselves.
+//!
+//! Rests on `Slab`. All operations are O(1).
+#![expect(unsafe_code, reason = "walks slabs that one thread owns")]
+
+use crate::heap::slab::slab::{Place, Slab};
+use core::cell::Cell;
+use core::ptr::null;
+
+/// Slabs in a list, newest first.
+#[derive(Debug)]
+pub(crate) struct List {
+    pub(crate) first: Cell<*const Slab>,
+    last: Cell<*const Slab>,
+    len: Cell<u32>,
+}
+
+impl List {
+    /// How many slabs.
+    pub(crate) fn len(&self) -> u32 {
+        self.len.get()
+    }
+
+    pub(crate) fn push_front(&self, slab: &Slab, place: Place) {
+        let first = self.first.get();
+        slab.place.set(place);
+        slab.previous.set(null());
+        slab.next.set(first);
+        // SAFETY: slabs in the list are live and this thread's.
+        match unsafe { first.as_ref() } {
+            Some(first) => first.previous.set(slab),
+            None => self.last.set(slab),
+        }
+        self.first.set(slab);
+        self.len.set(self.len.get() + 1);
+    }
+
+    pub(crate) fn push_back(&self, slab: &Slab, place: Place) {
+        let last = self.last.get();
+        slab.place.set(place);
+        slab.next.set(null());
+        slab.previous.set(last);
+        // SAFETY: as for `push_front`.
+        match unsafe { last.as_ref() } {
+            Some(last) => last.next.set(slab),
+            None => self.first.set(slab),
+        }
+        self.last.set(slab);
+        self.len.set(self.len.get() + 1);
+    }
+
+    pub(crate) fn remove(&self, slab: &Slab) {
+        let (previous, next) = (slab.previous.replace(null()), slab.next.replace(null()));
+        // SAFETY: as for `push_front`.
+        match unsafe { previous.as_ref() } {
+            Some(previous) => previous.next.set(next),
+            None => self.first.set(next),
+        }
+        // SAFETY: as above.
+        match unsafe { next.as_ref() } {
+            Some(next) => next.previous.set(previous),
+            None => self.last.set(previous),
+        }
+        slab.place.set(Place::None);
+        self.len.set(self.len.get() - 1);
+    }
+}
