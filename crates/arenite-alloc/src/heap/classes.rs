@@ -5,12 +5,10 @@
 //! A class is found by arithmetic and not by search; it is found for the size rounded up to the alignment, so that its
 //! blocks, which lie at multiples of their size, are aligned.
 
-/// The largest size that has a class, in bytes.
-pub(crate) const LARGEST: usize = 64 << 10;
 /// The smallest blocks of wide slabs: 64 of them fill a unit.
-const WIDE: usize = 1024;
+const BITMAP_FROM: usize = 1024;
 /// The most classes of a table.
-pub(crate) const MOST: usize = 88;
+pub(crate) const SIZE_CLASS_COUNT: usize = 88;
 
 /// Which table a heap has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -52,8 +50,8 @@ impl SizeClasses {
     }
 
     /// Whether the slabs of a class are wide.
-    pub(crate) const fn is_wide(self, class: usize) -> bool {
-        self.size_of(class) >= WIDE
+    pub(crate) const fn uses_bitmap(self, class: usize) -> bool {
+        self.size_of(class) >= BITMAP_FROM
     }
 
     /// The size of the blocks of a class, in bytes.
@@ -73,26 +71,27 @@ impl SizeClasses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heap::slab::slab::{UNIT, units_for};
+    use crate::heap::geometry::{MAX_SMALL, UNIT};
+    use crate::heap::slab::slab::units_for;
 
     #[test]
     fn n09_every_size_has_the_smallest_class_that_holds_it() {
         for table in [SizeClasses::Fine, SizeClasses::Binary] {
             let mut class = 0;
-            for size in 1..=LARGEST {
+            for size in 1..=MAX_SMALL {
                 while table.size_of(class) < size {
                     class += 1;
                 }
                 assert_eq!(table.class_of(size), class, "{size} in {table:?}");
             }
-            assert_eq!((class + 1, table.size_of(class)), (table.count(), LARGEST));
+            assert_eq!((class + 1, table.size_of(class)), (table.count(), MAX_SMALL));
         }
         assert_eq!(SizeClasses::Binary.count(), 14);
     }
 
     #[test]
     fn n09_a_fine_class_wastes_an_eighth_at_most() {
-        for size in 65..=LARGEST {
+        for size in 65..=MAX_SMALL {
             let block = SizeClasses::Fine.size_of(SizeClasses::Fine.class_of(size));
             assert!((block - size) * 8 < block, "{size} gets {block}");
         }
@@ -101,12 +100,12 @@ mod tests {
     #[test]
     fn a_wide_class_has_64_blocks_a_slab_at_most() {
         for table in [SizeClasses::Fine, SizeClasses::Binary] {
-            for class in (0..table.count()).filter(|&class| table.is_wide(class)) {
+            for class in (0..table.count()).filter(|&class| table.uses_bitmap(class)) {
                 let size = table.size_of(class);
                 assert!(units_for(size) * UNIT / size <= 64);
             }
             assert!(
-                table.is_wide(table.class_of(1024)) && !table.is_wide(table.class_of(960))
+                table.uses_bitmap(table.class_of(1024)) && !table.uses_bitmap(table.class_of(960))
                     || table == SizeClasses::Binary
             );
         }
@@ -116,7 +115,7 @@ mod tests {
     fn n15_sizes_rounded_to_an_alignment_get_aligned_blocks() {
         for table in [SizeClasses::Fine, SizeClasses::Binary] {
             for align in (0..=12).map(|log2| 1 << log2) {
-                for size in (align..=LARGEST).step_by(align) {
+                for size in (align..=MAX_SMALL).step_by(align) {
                     assert!(table.size_of(table.class_of(size)).is_multiple_of(align), "{size} at {align}");
                 }
             }

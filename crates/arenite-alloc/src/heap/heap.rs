@@ -4,13 +4,14 @@
 //! arena's tables say whose it is, and a free by its owner takes no lock and no locked operation.
 #![expect(unsafe_code, reason = "lends blocks and takes them back")]
 
-use crate::heap::central::central::{BACK, Central, LOW, SPAN};
-use crate::heap::central::large_block::{Large, OFFSET};
-use crate::heap::classes::{LARGEST, SizeClasses};
-use crate::heap::hardened::hardened::{self, HARDENED};
-use crate::heap::hardened::options::{Hardening, Misuse, MisuseReport};
-use crate::heap::segment::segment::{Kind, header_of, kind_of, owner_of, unit_of};
-use crate::heap::slab::slab::UNIT;
+use crate::heap::central::central::Central;
+use crate::heap::central::large_block::{DATA_OFFSET, LargeHeader};
+use crate::heap::classes::SizeClasses;
+use crate::heap::geometry::{MAX_SMALL, UNIT};
+use crate::heap::hardened::misuse::{Misuse, MisuseReport, abort_with_report};
+use crate::heap::hardened::options::Hardening;
+use crate::heap::owner::{HARDENED, NO_HOLDER, OwnerWord, SPAN};
+use crate::heap::segment::segment::{WindowKind, owner_of, segment_of, unit_of, window_kind};
 use crate::heap::thread::registry;
 use crate::heap::thread::thread_heap::ThreadHeap;
 use crate::sync::plain::{AtomicPtr, AtomicU64, Ordering};
@@ -57,10 +58,10 @@ use core::time::Duration;
 pub struct Heap {
     central: AtomicPtr<Central>,
     /// Which heap this is, once it is used.
-    pub(crate) life: AtomicU64,
+    pub(crate) heap_id: AtomicU64,
     classes: SizeClasses,
     decay: Option<Duration>,
-    huge: bool,
+    huge_pages: bool,
     hardening: Option<Hardening>,
     label: Label,
 }
@@ -80,13 +81,13 @@ impl Heap {
     /// A heap of its own with these size classes.
     #[must_use]
     pub const fn with_classes(classes: SizeClasses) -> Self {
-        let (central, life) = (AtomicPtr::new(core::ptr::null_mut()), AtomicU64::new(registry::UNUSED));
+        let (central, heap_id) = (AtomicPtr::new(core::ptr::null_mut()), AtomicU64::new(registry::NO_HEAP));
         Self {
             central,
-            life,
+            heap_id,
             classes,
             decay: Some(DECAY),
-            huge: true,
+            huge_pages: true,
             hardening: None,
             label: Label::new("heap"),
         }
@@ -96,7 +97,7 @@ impl Heap {
     /// asked for. The time is looked at when slabs and large blocks come and go; see [`Heap::decay_in_background`] for programs
     /// that idle.
     #[must_use]
-    pub const fn decaying(mut self, period: Option<Duration>) -> Self {
+    pub const fn with_decay(mut self, period: Option<Duration>) -> Self {
         self.decay = period;
         self
     }
@@ -104,8 +105,8 @@ impl Heap {
     /// The same, which asks for huge pages or does not. It does at first, from 64 MiB on: fewer faults, and addresses that the
     /// processor looks up faster, for memory that is found 2 MiB at a time.
     #[must_use]
-    pub const fn on_huge_pages(mut self, wanted: bool) -> Self {
-        self.huge = wanted;
+    pub const fn with_huge_pages(mut self, enabled: bool) -> Self {
+        self.huge_pages = enabled;
         self
     }
 
@@ -113,7 +114,7 @@ impl Heap {
     /// program with a report where the fast door is misused; [`Heap::try_free`] answers with the report instead. Each call takes a
     /// lock. A heap that is not hardened pays nothing for this.
     #[must_use]
-    pub const fn hardened(mut self, hardening: Hardening) -> Self {
+    pub const fn with_hardening(mut self, hardening: Hardening) -> Self {
         self.hardening = Some(hardening);
         self
     }
@@ -126,21 +127,21 @@ impl Heap {
 
     /// The same under another name in errors.
     #[must_use]
-    pub fn labelled(mut self, label: impl Into<Label>) -> Self {
+    pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
 
     /// The shared part, made by whoever comes first; `None` where there is no memory for it.
     #[cold]
-    fn begin(&self) -> Option<NonNull<Central>> {
+    fn init(&self) -> Option<NonNull<Central>> {
         let memory: NonNull<Central> = Pages::new().allocate(CENTRAL).ok()?.cast();
-        let central = Central::new(self.classes, self.decay, self.huge, self.hardening);
-        let life = central.life;
+        let central = Central::new(self.classes, self.decay, self.huge_pages, self.hardening);
+        let heap_id = central.heap_id;
         // SAFETY: fresh memory of that layout.
         unsafe { memory.write(central) };
         // before anyone can use it: a thread that ends leaves only heaps that are entered
-        registry::enter(memory);
+        registry::register(memory);
         match self.central.compare_exchange(
             core::ptr::null_mut(),
             memory.as_ptr(),
@@ -148,12 +149,12 @@ impl Heap {
             Ordering::Acquire,
         ) {
             Ok(_) => {
-                self.life.store(life, Ordering::Release);
-                registry::mind_forks();
+                self.heap_id.store(heap_id, Ordering::Release);
+                registry::install_fork_handlers();
                 Some(memory)
             }
             Err(first) => {
-                registry::strike(memory);
+                registry::unregister(memory);
                 // SAFETY: nobody else knows of it; it has nothing to give back.
                 unsafe { Pages::new().deallocate(memory.cast(), CENTRAL) };
                 NonNull::new(first)
@@ -161,8 +162,8 @@ impl Heap {
         }
     }
 
-    pub(crate) fn shared(&self) -> Option<NonNull<Central>> {
-        NonNull::new(self.central.load(Ordering::Acquire)).or_else(|| self.begin())
+    pub(crate) fn central_ptr(&self) -> Option<NonNull<Central>> {
+        NonNull::new(self.central.load(Ordering::Acquire)).or_else(|| self.init())
     }
 
     /// The size classes.
@@ -180,33 +181,33 @@ impl Heap {
 
     /// The calling thread's part, if this heap was the last one that it used.
     #[inline(always)]
-    pub(crate) fn last_used(&self) -> Option<&ThreadHeap> {
-        let (used, thread) = registry::last(self.life.load(Ordering::Relaxed));
+    pub(crate) fn current_thread_heap(&self) -> Option<&ThreadHeap> {
+        let (used, thread) = registry::current(self.heap_id.load(Ordering::Relaxed));
         // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
         used.then(|| unsafe { &*thread })
     }
 
     #[inline(always)]
-    pub(crate) fn thread(&self) -> Option<&ThreadHeap> {
-        self.last_used().or_else(|| self.find())
+    pub(crate) fn thread_heap(&self) -> Option<&ThreadHeap> {
+        self.current_thread_heap().or_else(|| self.lookup_thread_heap())
     }
 
     #[cold]
-    fn find(&self) -> Option<&ThreadHeap> {
-        let thread = registry::find(self.shared()?)?;
+    fn lookup_thread_heap(&self) -> Option<&ThreadHeap> {
+        let thread = registry::lookup(self.central_ptr()?)?;
         // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
         Some(unsafe { thread.as_ref() })
     }
 
     /// The part of a thread that used no heap yet and gives a block back: with one, it can tell of many blocks at once.
-    pub(crate) fn thread_that_only_frees(&self) -> Option<&ThreadHeap> {
-        if registry::used_none() { self.find() } else { None }
+    pub(crate) fn thread_heap_for_free(&self) -> Option<&ThreadHeap> {
+        if registry::has_no_heap() { self.lookup_thread_heap() } else { None }
     }
 
     #[cold]
-    pub(crate) fn refuse(&self, layout: Layout) -> AllocError {
+    pub(crate) fn alloc_error(&self, layout: Layout) -> AllocError {
         let cause = match layout.align() {
-            align if align > OFFSET => AllocCause::TooLarge { largest: OFFSET },
+            align if align > DATA_OFFSET => AllocCause::TooLarge { largest: DATA_OFFSET },
             _ => AllocCause::Exhausted { errno: 0 },
         };
         AllocError::new(cause, layout, self.state(), self.label)
@@ -214,21 +215,21 @@ impl Heap {
 
     /// The size of the block that a layout gets, where that has a class.
     #[inline(always)]
-    pub(crate) fn classed(layout: Layout) -> Option<usize> {
+    pub(crate) fn class_size(layout: Layout) -> Option<usize> {
         let align = layout.align();
         if align > 4096 {
             return None;
         }
         let size = if layout.size() == 0 { align } else { (layout.size() + align - 1) & !(align - 1) };
-        (size <= LARGEST).then_some(size)
+        (size <= MAX_SMALL).then_some(size)
     }
 
     /// What most calls are: the thread used this heap last, and gave a block of the class back lately, or its slab of the class has a free
     /// one. `None` is everything else.
     #[inline(always)]
-    fn take_at_once(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let size = Self::classed(layout)?;
-        let (used, thread) = registry::last(self.life.load(Ordering::Relaxed));
+    fn alloc_fast(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let size = Self::class_size(layout)?;
+        let (used, thread) = registry::current(self.heap_id.load(Ordering::Relaxed));
         if !used {
             return None;
         }
@@ -237,15 +238,15 @@ impl Heap {
     }
 
     #[inline(always)]
-    fn take(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        match self.take_at_once(layout) {
+    fn allocate_block(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        match self.alloc_fast(layout) {
             Some(block) => Ok(NonNull::slice_from_raw_parts(block, layout.size())),
-            None => self.take_slowly(layout, false),
+            None => self.alloc_slow(layout, false),
         }
     }
 
-    fn take_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let Some(block) = self.take_at_once(layout) else { return self.take_slowly(layout, true) };
+    fn allocate_zeroed_block(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let Some(block) = self.alloc_fast(layout) else { return self.alloc_slow(layout, true) };
         // SAFETY: a fresh block of at least that size, which is this call's alone.
         unsafe { block.write_bytes(0, layout.size()) };
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
@@ -253,19 +254,19 @@ impl Heap {
 
     /// The same for who asks for no more than the address.
     #[inline(never)]
-    fn take_bare(&self, layout: Layout) -> *mut u8 {
-        self.take_slowly(layout, false).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
+    fn alloc_slow_ptr(&self, layout: Layout) -> *mut u8 {
+        self.alloc_slow(layout, false).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
     }
 
     #[inline(never)]
-    fn take_slowly(&self, layout: Layout, zeroed: bool) -> Result<NonNull<[u8]>, AllocError> {
-        let Some(size) = Self::classed(layout) else {
-            return self.take_large(layout, zeroed);
+    fn alloc_slow(&self, layout: Layout, zeroed: bool) -> Result<NonNull<[u8]>, AllocError> {
+        let Some(size) = Self::class_size(layout) else {
+            return self.alloc_large(layout, zeroed);
         };
-        let Some(thread) = self.thread() else { return self.take_large(layout, zeroed) };
+        let Some(thread) = self.thread_heap() else { return self.alloc_large(layout, zeroed) };
         let block = match thread.allocate(self.classes.class_of(size)) {
             Some(block) => block,
-            None => self.take_guarded(layout, size)?,
+            None => self.alloc_hardened(layout, size)?,
         };
         if zeroed {
             // SAFETY: a fresh block of at least that size, which is this call's alone.
@@ -276,12 +277,12 @@ impl Heap {
 
     /// A block of a hardened heap, whose threads have none; another heap is out of memory here.
     #[cold]
-    fn take_guarded(&self, layout: Layout, size: usize) -> Result<NonNull<u8>, AllocError> {
-        let central = self.central().ok_or_else(|| self.refuse(layout))?;
-        let hardening = central.hardening.get().ok_or_else(|| self.refuse(layout))?;
-        match central.take_guarded(*hardening, self.classes.class_of(size), layout.size()) {
-            Ok(block) => block.ok_or_else(|| self.refuse(layout)),
-            Err(report) => hardened::end(&report),
+    fn alloc_hardened(&self, layout: Layout, size: usize) -> Result<NonNull<u8>, AllocError> {
+        let central = self.central().ok_or_else(|| self.alloc_error(layout))?;
+        let hardening = central.hardening.get().ok_or_else(|| self.alloc_error(layout))?;
+        match central.alloc_hardened(*hardening, self.classes.class_of(size), layout.size()) {
+            Ok(block) => block.ok_or_else(|| self.alloc_error(layout)),
+            Err(report) => abort_with_report(&report),
         }
     }
 
@@ -291,12 +292,12 @@ impl Heap {
     }
 
     #[cold]
-    fn take_large(&self, layout: Layout, zeroed: bool) -> Result<NonNull<[u8]>, AllocError> {
+    fn alloc_large(&self, layout: Layout, zeroed: bool) -> Result<NonNull<[u8]>, AllocError> {
         let take = |central: NonNull<Central>| {
             // SAFETY: made in `begin`, ended in `drop`.
-            unsafe { central.as_ref() }.take_large(layout.size().max(1), layout.align(), zeroed)
+            unsafe { central.as_ref() }.alloc_large(layout.size().max(1), layout.align(), zeroed)
         };
-        let block = self.shared().and_then(take).ok_or_else(|| self.refuse(layout))?;
+        let block = self.central_ptr().and_then(take).ok_or_else(|| self.alloc_error(layout))?;
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
@@ -305,45 +306,49 @@ impl Heap {
     /// # Safety
     /// As [`Resource::deallocate`].
     #[inline(never)]
-    unsafe fn give_elsewhere(&self, block: NonNull<u8>, owner: usize) {
+    unsafe fn free_slow(&self, block: NonNull<u8>, owner: OwnerWord) {
         let Some(central) = self.central() else { return };
-        let whose = owner & !LOW;
-        if whose == 0 || whose == SPAN {
-            let wrong = |misuse| hardened::end(&MisuseReport::of(misuse, block.addr().get()));
-            if whose == SPAN {
-                // one begins at its first unit, which no other of its units has as an owner
-                if owner & BACK != 0 || !block.addr().get().is_multiple_of(UNIT) {
-                    wrong(Misuse::Interior);
+        let misuse = |misuse| abort_with_report(&MisuseReport::new(misuse, block.addr().get()));
+        match owner.holder() {
+            SPAN => {
+                // only the first unit of a span has an owner word
+                if !block.addr().get().is_multiple_of(UNIT) {
+                    misuse(Misuse::InteriorPointer);
                 }
-                return central.give_span(block);
+                return central.free_span(block);
             }
-            // SAFETY: a live block of this heap.
-            if unsafe { kind_of(block) } != Kind::Large {
-                wrong(Misuse::NotABlock);
+            NO_HOLDER => {
+                // SAFETY: a live block of this heap.
+                if unsafe { window_kind(block) } != WindowKind::LargeBlock {
+                    misuse(Misuse::InvalidPointer);
+                }
+                let header = segment_of(block).cast::<LargeHeader>();
+                if block != LargeHeader::data(header) {
+                    misuse(Misuse::InteriorPointer);
+                }
+                return central.free_large(header).unwrap_or_else(|report| abort_with_report(&report));
             }
-            let head = header_of(block).cast::<Large>();
-            if block != Large::block(head) {
-                wrong(Misuse::Interior);
+            HARDENED => {
+                // SAFETY: the caller guarantees a live block; the owner word says whose it is.
+                if let Err(report) = unsafe { self.free_hardened(block, owner) } {
+                    abort_with_report(&report);
+                }
+                return;
             }
-            return central.give_large(head).unwrap_or_else(|report| hardened::end(&report));
+            _ => {}
         }
-        if whose == HARDENED {
-            // SAFETY: the caller's promise; the table says whose it is.
-            if let Err(report) = unsafe { self.give_guarded(block, owner) } {
-                hardened::end(&report);
-            }
-            return;
-        }
-        let first = unit_of(block) - (owner & BACK);
+        let first = unit_of(block) - owner.tag().slab_offset();
         // SAFETY: a live block with an owner lies in an arena whose tables are whole.
-        let header = unsafe { header_of(block).as_ref() };
-        match self.last_used() {
+        let segment = unsafe { segment_of(block).as_ref() };
+        match self.current_thread_heap() {
             // SAFETY: the table says that the slab is this thread's; the block is live and given up.
-            Some(thread) if thread.is(whose) => unsafe { thread.give(owner & LOW, block) },
+            Some(thread) if thread.is_owner(owner.holder()) => unsafe {
+                thread.free_local(owner.tag(), block)
+            },
             thread => {
-                let thread = thread.or_else(|| self.thread_that_only_frees());
-                if let Err(report) = ThreadHeap::give_away(thread, central, header, first, block) {
-                    hardened::end(&report);
+                let thread = thread.or_else(|| self.thread_heap_for_free());
+                if let Err(report) = ThreadHeap::dealloc_remote(thread, central, segment, first, block) {
+                    abort_with_report(&report);
                 }
             }
         }
@@ -354,13 +359,13 @@ impl Heap {
     ///
     /// # Safety
     /// A live block of this heap, the caller's alone.
-    pub(crate) unsafe fn widen(&self, block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
+    pub(crate) unsafe fn grow_in_place(&self, block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
         let central = self.central()?;
         // SAFETY: the caller's promise.
-        match unsafe { kind_of(block) } {
-            Kind::Large => central.grow_large(header_of(block).cast(), size),
+        match unsafe { window_kind(block) } {
+            WindowKind::LargeBlock => central.grow_large(segment_of(block).cast(), size),
             // SAFETY: as above.
-            Kind::Arena if unsafe { owner_of(block) } == SPAN => {
+            WindowKind::Segment if unsafe { owner_of(block) }.holder() == SPAN => {
                 central.grow_span(block, size).then_some(block)
             }
             _ => None,
@@ -381,28 +386,27 @@ impl Heap {
 unsafe impl Resource for Heap {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.take(layout)
+        self.allocate_block(layout)
     }
 
     #[inline]
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.take_zeroed(layout)
+        self.allocate_zeroed_block(layout)
     }
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
         // SAFETY: a live block of this heap.
         let owner = unsafe { owner_of(block) };
-        let (used, thread) = registry::last(self.life.load(Ordering::Relaxed));
-        let low = owner.wrapping_sub(thread.addr());
-        if used && low <= LOW {
-            // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
+        let (used, thread) = registry::current(self.heap_id.load(Ordering::Relaxed));
+        if let (true, Some(tag)) = (used, owner.tag_if_held_by(thread.addr())) {
+            // SAFETY: the calling thread's heap, which lives as long as this heap.
             let thread = unsafe { &*thread };
-            // SAFETY: the table says that the slab is this thread's; the block is live and given up.
-            return unsafe { thread.give(low, block) };
+            // SAFETY: the owner word says that the slab is this thread's; the block is live and given up.
+            return unsafe { thread.free_local(tag, block) };
         }
         // SAFETY: the caller's promise.
-        unsafe { self.give_elsewhere(block, owner) };
+        unsafe { self.free_slow(block, owner) };
     }
 
     fn state(&self) -> ResourceState {
@@ -411,13 +415,13 @@ unsafe impl Resource for Heap {
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if old.align() == new.align() {
-            if let (Some(from), Some(to)) = (Self::classed(old), Self::classed(new)) {
+            if let (Some(from), Some(to)) = (Self::class_size(old), Self::class_size(new)) {
                 if self.classes.class_of(from) == self.classes.class_of(to) && self.hardening().is_none() {
                     return Ok(NonNull::slice_from_raw_parts(block, new.size()));
                 }
-            } else if Self::classed(old).is_none()
+            } else if Self::class_size(old).is_none()
                 // SAFETY: a live block of this heap, the caller's alone.
-                && let Some(block) = unsafe { self.widen(block, new.size()) }
+                && let Some(block) = unsafe { self.grow_in_place(block, new.size()) }
             {
                 return Ok(NonNull::slice_from_raw_parts(block, new.size()));
             }
@@ -433,7 +437,7 @@ unsafe impl Resource for Heap {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         if old.align() == new.align() {
-            let stays = match (Self::classed(old), Self::classed(new)) {
+            let stays = match (Self::class_size(old), Self::class_size(new)) {
                 (Some(from), Some(to)) => {
                     self.classes.class_of(from) == self.classes.class_of(to) && self.hardening().is_none()
                 }
@@ -452,11 +456,11 @@ unsafe impl Resource for Heap {
 impl Trim for Heap {
     fn trim(&self, target_held: usize) -> usize {
         let Some(central) = self.central() else { return 0 };
-        let mut gone = central.trim_kept(target_held);
+        let mut gone = central.trim_large_cache(target_held);
         if central.state().held > target_held {
-            let call = central.call_for_all();
-            gone += self.thread().map_or(0, |thread| thread.answer(call));
-            gone += central.trim_free();
+            let call = central.request_full_trim();
+            gone += self.thread_heap().map_or(0, |thread| thread.serve_trim(call));
+            gone += central.trim_free_units();
         }
         gone
     }
@@ -473,7 +477,7 @@ impl Default for Heap {
 unsafe impl GlobalAlloc for Heap {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.take_at_once(layout).map_or_else(|| self.take_bare(layout), NonNull::as_ptr)
+        self.alloc_fast(layout).map_or_else(|| self.alloc_slow_ptr(layout), NonNull::as_ptr)
     }
 
     #[inline]
@@ -486,7 +490,7 @@ unsafe impl GlobalAlloc for Heap {
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        self.take_zeroed(layout).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
+        self.allocate_zeroed_block(layout).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
@@ -508,7 +512,7 @@ unsafe impl GlobalAlloc for Heap {
 impl Drop for Heap {
     fn drop(&mut self) {
         let Some(central) = NonNull::new(*self.central.get_mut()) else { return };
-        registry::strike(central);
+        registry::unregister(central);
         // SAFETY: made in `begin`; nobody borrows the heap, and no thread that ends comes back to it.
         unsafe { central.drop_in_place() };
         // SAFETY: taken from `Pages` with this layout.

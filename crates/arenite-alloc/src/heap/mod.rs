@@ -8,9 +8,11 @@
 mod api;
 mod central;
 mod classes;
+mod geometry;
 mod hardened;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod heap;
+mod owner;
 mod remote_free;
 mod segment;
 mod slab;
@@ -18,5 +20,6 @@ mod thread;
 
 pub use central::stats::{ClassStats, HeapStats};
 pub use classes::SizeClasses;
-pub use hardened::options::{Caller, Hardening, Misuse, MisuseReport};
+pub use hardened::misuse::{Caller, Misuse, MisuseReport};
+pub use hardened::options::Hardening;
 pub use heap::Heap;

@@ -9,32 +9,33 @@
 use crate::sync::{AtomicU64, Ordering};
 
 /// Bits of a word.
-const WORD: usize = 64;
+const WORD_BITS: usize = 64;
 /// Words that one bit of [`Remote`] stands for: a slab of the smallest blocks has 128.
-const GROUP: usize = 2;
+const WORDS_PER_GROUP: usize = 2;
 
 /// Which words have bits. Zero is none.
 #[derive(Debug, Default)]
-pub(crate) struct Remote(AtomicU64);
+pub(crate) struct RemoteFreeBits(AtomicU64);
 
 /// What blocks that were given back met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pushed {
+pub(crate) struct PushResult {
     /// Those that were there before: given back twice.
-    pub(crate) twice: u64,
+    pub(crate) already_set: u64,
     /// Whether it is this one that is to tell the owner, as no other has, or will, since the owner took all.
-    pub(crate) first: bool,
+    pub(crate) must_notify: bool,
 }
 
-impl Remote {
+impl RemoteFreeBits {
     /// Says that blocks of one word of `words` were given back. Wait-free. `words` are the slab's, with a bit for each of its blocks.
     #[inline]
-    pub(crate) fn push(&self, words: &[AtomicU64], word: usize, bits: u64) -> Pushed {
+    pub(crate) fn push(&self, words: &[AtomicU64], word: usize, bits: u64) -> PushResult {
         let before = words[word].fetch_or(bits, Ordering::Release);
         // Whoever finds the word empty says so, after the word has bits: the owner that takes them before needs not be told, and
         // one that takes none of them is told later.
-        let first = before == 0 && self.0.fetch_or(1 << (word / GROUP), Ordering::Release) == 0;
-        Pushed { twice: before & bits, first }
+        let must_notify =
+            before == 0 && self.0.fetch_or(1 << (word / WORDS_PER_GROUP), Ordering::Release) == 0;
+        PushResult { already_set: before & bits, must_notify }
     }
 
     /// Whether no block came back.
@@ -45,15 +46,15 @@ impl Remote {
 
     /// Takes all: `visit` is called with each word's first block and its bits, from the last word to the first. `thorough`: of the words
     /// that nobody told of, too; a child of `fork` has such, where another thread of its parent was about to.
-    pub(crate) fn take(&self, words: &[AtomicU64], thorough: bool, mut visit: impl FnMut(usize, u64)) {
+    pub(crate) fn drain(&self, words: &[AtomicU64], scan_all: bool, mut visit: impl FnMut(usize, u64)) {
         let told = self.0.swap(0, Ordering::Acquire);
-        let mut groups = if thorough { u64::MAX } else { told };
+        let mut groups = if scan_all { u64::MAX } else { told };
         while let Some(group) = groups.checked_ilog2() {
             groups ^= 1 << group;
-            let first = group as usize * GROUP;
-            for word in (first.min(words.len())..(first + GROUP).min(words.len())).rev() {
+            let first = group as usize * WORDS_PER_GROUP;
+            for word in (first.min(words.len())..(first + WORDS_PER_GROUP).min(words.len())).rev() {
                 if words[word].load(Ordering::Relaxed) != 0 {
-                    visit(word * WORD, words[word].swap(0, Ordering::Acquire));
+                    visit(word * WORD_BITS, words[word].swap(0, Ordering::Acquire));
                 }
             }
         }
@@ -65,8 +66,8 @@ impl Remote {
         let mut count = 0;
         while let Some(group) = groups.checked_ilog2() {
             groups ^= 1 << group;
-            let first = group as usize * GROUP;
-            let words = words.iter().skip(first).take(GROUP);
+            let first = group as usize * WORDS_PER_GROUP;
+            let words = words.iter().skip(first).take(WORDS_PER_GROUP);
             count += words.map(|word| word.load(Ordering::Relaxed).count_ones()).sum::<u32>();
         }
         count
@@ -74,8 +75,8 @@ impl Remote {
 }
 
 #[cfg(test)]
-fn push_one(remote: &Remote, words: &[AtomicU64], block: usize) -> Pushed {
-    remote.push(words, block / WORD, 1 << (block % WORD))
+fn push_one(remote: &RemoteFreeBits, words: &[AtomicU64], block: usize) -> PushResult {
+    remote.push(words, block / WORD_BITS, 1 << (block % WORD_BITS))
 }
 
 #[cfg(all(test, not(loom)))]
@@ -84,27 +85,33 @@ mod tests {
 
     #[test]
     fn a_block_that_comes_back_twice_is_told_of() {
-        let (remote, words) = (Remote::default(), [const { AtomicU64::new(0) }; 5]);
+        let (remote, words) = (RemoteFreeBits::default(), [const { AtomicU64::new(0) }; 5]);
         for block in [0, 63, 64, 200, 319] {
-            assert_eq!(push_one(&remote, &words, block), Pushed { twice: 0, first: block == 0 });
-            assert_ne!(push_one(&remote, &words, block).twice, 0);
+            assert_eq!(
+                push_one(&remote, &words, block),
+                PushResult { already_set: 0, must_notify: block == 0 }
+            );
+            assert_ne!(push_one(&remote, &words, block).already_set, 0);
         }
-        assert_eq!(remote.push(&words, 3, 1 << 8 | 1 << 9), Pushed { twice: 1 << 8, first: false });
+        assert_eq!(
+            remote.push(&words, 3, 1 << 8 | 1 << 9),
+            PushResult { already_set: 1 << 8, must_notify: false }
+        );
         assert_eq!(remote.count(&words), 6);
         let mut taken = Vec::new();
-        remote.take(&words, false, |first, bits| {
-            taken.extend((0..WORD).filter(|bit| bits >> bit & 1 == 1).map(|bit| first + bit));
+        remote.drain(&words, false, |first, bits| {
+            taken.extend((0..WORD_BITS).filter(|bit| bits >> bit & 1 == 1).map(|bit| first + bit));
         });
         taken.sort_unstable();
         assert_eq!(taken, [0, 63, 64, 200, 201, 319]);
         assert!(remote.is_empty() && remote.count(&words) == 0);
-        assert!(push_one(&remote, &words, 200).first);
+        assert!(push_one(&remote, &words, 200).must_notify);
         // as if its thread had not come to the second half of it
         remote.0.store(0, Ordering::Relaxed);
-        assert!(push_one(&remote, &words, 201).twice == 0 && remote.is_empty());
-        remote.take(&words, false, |_, _| unreachable!("nobody told"));
+        assert!(push_one(&remote, &words, 201).already_set == 0 && remote.is_empty());
+        remote.drain(&words, false, |_, _| unreachable!("nobody told"));
         let mut found = 0;
-        remote.take(&words, true, |first, bits| found += u32::from(first == 192) * bits.count_ones());
+        remote.drain(&words, true, |first, bits| found += u32::from(first == 192) * bits.count_ones());
         assert_eq!(found, 2);
     }
 }
@@ -115,19 +122,19 @@ mod loom_models {
     use loom::sync::Arc;
     use loom::thread;
 
-    fn taken(remote: &Remote, words: &[AtomicU64], into: &mut Vec<usize>) {
-        remote.take(words, false, |first, bits| {
-            into.extend((0..WORD).filter(|bit| bits >> bit & 1 == 1).map(|bit| first + bit));
+    fn taken(remote: &RemoteFreeBits, words: &[AtomicU64], into: &mut Vec<usize>) {
+        remote.drain(words, false, |first, bits| {
+            into.extend((0..WORD_BITS).filter(|bit| bits >> bit & 1 == 1).map(|bit| first + bit));
         });
     }
 
     fn model(given: [[usize; 2]; 2]) {
         loom::model(move || {
-            let shared = Arc::new((Remote(AtomicU64::new(0)), [0, 0, 0].map(AtomicU64::new)));
+            let shared = Arc::new((RemoteFreeBits(AtomicU64::new(0)), [0, 0, 0].map(AtomicU64::new)));
             let threads = given.map(|blocks| {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
-                    blocks.map(|block| assert_eq!(push_one(&shared.0, &shared.1, block).twice, 0))
+                    blocks.map(|block| assert_eq!(push_one(&shared.0, &shared.1, block).already_set, 0))
                 })
             });
             let mut all = Vec::new();
@@ -146,12 +153,15 @@ mod loom_models {
     #[test]
     fn loom_who_is_told_of_the_first_block_finds_all() {
         loom::model(|| {
-            let shared =
-                Arc::new((Remote(AtomicU64::new(0)), [0, 0, 0].map(AtomicU64::new), AtomicU64::new(0)));
+            let shared = Arc::new((
+                RemoteFreeBits(AtomicU64::new(0)),
+                [0, 0, 0].map(AtomicU64::new),
+                AtomicU64::new(0),
+            ));
             let threads = [1, 130].map(|block| {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
-                    if push_one(&shared.0, &shared.1, block).first {
+                    if push_one(&shared.0, &shared.1, block).must_notify {
                         shared.2.fetch_add(1, Ordering::Release);
                     }
                 })

@@ -5,10 +5,10 @@
 #![expect(unsafe_code, reason = "chains blocks that go back")]
 
 use crate::heap::Heap;
-use crate::heap::central::central::{BACK, LOW, SPAN};
-use crate::heap::hardened::hardened::{self, HARDENED};
-use crate::heap::segment::segment::{header_of, owner_of, unit_of};
-use crate::heap::slab::slab::UNIT;
+use crate::heap::geometry::UNIT;
+use crate::heap::hardened::misuse::abort_with_report;
+use crate::heap::owner::{HARDENED, NO_HOLDER, SPAN};
+use crate::heap::segment::segment::{owner_of, segment_of, unit_of};
 use crate::heap::thread::thread_heap::ThreadHeap;
 use arenite_core::{AllocError, Resource};
 use core::alloc::Layout;
@@ -34,9 +34,9 @@ impl Heap {
     /// [`AllocError`] where there is no memory for all of them; none is taken then.
     pub fn alloc_batch(&self, layout: Layout, count: usize) -> Result<Vec<NonNull<u8>>, AllocError> {
         let mut blocks = Vec::new();
-        blocks.try_reserve_exact(count).map_err(|_| self.refuse(layout))?;
+        blocks.try_reserve_exact(count).map_err(|_| self.alloc_error(layout))?;
         blocks.resize(count, NonNull::dangling());
-        self.alloc_into(layout, &mut blocks)?;
+        self.alloc_batch_into(layout, &mut blocks)?;
         Ok(blocks)
     }
 
@@ -44,13 +44,13 @@ impl Heap {
     ///
     /// # Errors
     /// As [`Heap::alloc_batch`]; what is in `blocks` then is of no use.
-    pub fn alloc_into(&self, layout: Layout, blocks: &mut [NonNull<u8>]) -> Result<(), AllocError> {
+    pub fn alloc_batch_into(&self, layout: Layout, blocks: &mut [NonNull<u8>]) -> Result<(), AllocError> {
         let mut done = 0;
-        if let Some(size) = Self::classed(layout)
+        if let Some(size) = Self::class_size(layout)
             && self.hardening().is_none()
         {
-            let thread = self.thread().ok_or_else(|| self.refuse(layout))?;
-            done = thread.allocate_many(self.classes().class_of(size), blocks);
+            let thread = self.thread_heap().ok_or_else(|| self.alloc_error(layout))?;
+            done = thread.allocate_batch(self.classes().class_of(size), blocks);
         } else {
             while done < blocks.len() {
                 match self.allocate(layout) {
@@ -63,7 +63,7 @@ impl Heap {
         if done == blocks.len() {
             return Ok(());
         }
-        let error = self.refuse(layout);
+        let error = self.alloc_error(layout);
         // SAFETY: the blocks just taken, which nobody has.
         unsafe { self.free_batch(&blocks[..done], layout) };
         Err(error)
@@ -79,31 +79,31 @@ impl Heap {
         while at < blocks.len() {
             // SAFETY: a live block of this heap.
             let owner = unsafe { owner_of(blocks[at]) };
-            if owner == 0 || owner == SPAN || owner & !LOW == HARDENED {
+            if matches!(owner.holder(), NO_HOLDER | SPAN | HARDENED) {
                 // SAFETY: the caller's promise.
                 unsafe { self.deallocate(blocks[at], layout) };
                 at += 1;
                 continue;
             }
-            let slab = (header_of(blocks[at]), unit_of(blocks[at]) - (owner & BACK));
+            let slab = (segment_of(blocks[at]), unit_of(blocks[at]) - (owner.tag().slab_offset()));
             // SAFETY: a block with an owner lies in an arena whose tables are whole.
-            let header = unsafe { slab.0.as_ref() };
+            let segment = unsafe { slab.0.as_ref() };
             let start = slab.0.addr().get() + slab.1 * UNIT;
-            let bytes = usize::from(header.slabs[slab.1].units.get()) * UNIT;
+            let bytes = usize::from(segment.slabs[slab.1].units.get()) * UNIT;
             // what lies in the slab's units is a block of it: no look at the table for each
             let same = |&&block: &&NonNull<u8>| block.addr().get().wrapping_sub(start) < bytes;
             let run = &blocks[at..at + blocks[at..].iter().take_while(same).count().max(1)];
-            let last_used = self.last_used();
-            if let Some(thread) = last_used
-                && thread.is(owner & !LOW)
+            let current_thread_heap = self.current_thread_heap();
+            if let Some(thread) = current_thread_heap
+                && thread.is_owner(owner.holder())
             {
                 // SAFETY: live blocks of one slab, which is this thread's, that the caller gives up.
-                unsafe { thread.give_run(&header.slabs[slab.1], run) };
+                unsafe { thread.free_run(&segment.slabs[slab.1], run) };
             } else {
-                let thread = last_used.or_else(|| self.thread_that_only_frees());
+                let thread = current_thread_heap.or_else(|| self.thread_heap_for_free());
                 for &block in run {
-                    if let Err(report) = ThreadHeap::give_away(thread, central, header, slab.1, block) {
-                        hardened::end(&report);
+                    if let Err(report) = ThreadHeap::dealloc_remote(thread, central, segment, slab.1, block) {
+                        abort_with_report(&report);
                     }
                 }
             }

@@ -4,19 +4,20 @@
 #![expect(unsafe_code, reason = "reads the tables before a block, and gives blocks back")]
 
 use crate::heap::Heap;
-use crate::heap::central::central::{BACK, Central, LOW, SPAN};
-use crate::heap::central::large_block::{Large, OFFSET};
-use crate::heap::hardened::hardened::HARDENED;
-use crate::heap::hardened::options::{Hardening, Misuse, MisuseReport};
-use crate::heap::segment::segment::{ARENA, Kind, header_of, kind_of, owner_of, unit_of};
+use crate::heap::central::central::Central;
+use crate::heap::central::large_block::{DATA_OFFSET, LargeHeader};
+use crate::heap::geometry::{SEGMENT_BYTES, UNIT};
+use crate::heap::hardened::misuse::{Misuse, MisuseReport, abort_with_report};
+use crate::heap::hardened::options::Hardening;
+use crate::heap::owner::{HARDENED, OwnerWord, SPAN};
+use crate::heap::segment::segment::{WindowKind, owner_of, segment_of, unit_of, window_kind};
 use crate::heap::segment::segment_map;
-use crate::heap::slab::slab::UNIT;
 use arenite_core::{AllocError, Resource};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
 /// The layout that a free without one passes on, which nobody looks at.
-const UNKNOWN: Layout = Layout::new::<u8>();
+const NO_LAYOUT: Layout = Layout::new::<u8>();
 
 impl Heap {
     /// The block of whichever heap that begins at `address`, in all its usable length; `None` for every other address: null, one
@@ -43,14 +44,14 @@ impl Heap {
     #[must_use]
     pub unsafe fn block_at(address: *const u8) -> Option<NonNull<[u8]>> {
         let block = NonNull::new(address.cast_mut())?;
-        if !segment_map::begun(block.addr().get()) {
+        if !segment_map::contains(block.addr().get()) {
             return None;
         }
         // SAFETY: tables or a head begin that window.
-        let len = match unsafe { kind_of(block) } {
-            Kind::Large => large_at(block)?,
-            Kind::Arena => slot_at(block)?,
-            Kind::Nothing => return None,
+        let len = match unsafe { window_kind(block) } {
+            WindowKind::LargeBlock => large_size_at(block)?,
+            WindowKind::Segment => slot_size_at(block)?,
+            WindowKind::Empty => return None,
         };
         Some(NonNull::slice_from_raw_parts(block, len))
     }
@@ -59,8 +60,8 @@ impl Heap {
     /// not yet a block. One load; [`Heap::block_at`] says more.
     #[must_use]
     #[inline(always)]
-    pub fn may_own(address: *const u8) -> bool {
-        segment_map::begun(address.addr())
+    pub fn maybe_contains(address: *const u8) -> bool {
+        segment_map::contains(address.addr())
     }
 
     /// How many bytes a block has, which is what was asked for or a little more; all may be used. O(1).
@@ -72,19 +73,19 @@ impl Heap {
     pub unsafe fn usable_size(&self, block: NonNull<u8>) -> usize {
         // SAFETY: the caller's promise.
         let owner = unsafe { owner_of(block) };
-        if owner == 0 {
-            return large_at(block).unwrap_or(0);
+        if owner == OwnerWord::NONE {
+            return large_size_at(block).unwrap_or(0);
         }
         // SAFETY: a block with an owner lies in an arena whose tables are whole.
-        let header = unsafe { header_of(block).as_ref() };
-        let slab = &header.slabs[unit_of(block) - (owner & BACK)];
-        if owner & !LOW == HARDENED {
+        let segment = unsafe { segment_of(block).as_ref() };
+        let slab = &segment.slabs[unit_of(block) - (owner.tag().slab_offset())];
+        if owner.holder() == HARDENED {
             // SAFETY: the caller's promise; the table says whose it is. What lies beyond is looked at when it is freed.
             return self
                 .hardening()
-                .map_or(0, |hardening| unsafe { Central::size_guarded(hardening, block, owner) });
+                .map_or(0, |hardening| unsafe { Central::hardened_size(hardening, block, owner) });
         }
-        if owner == SPAN { usize::from(slab.units.get()) * UNIT } else { slab.block.get() as usize }
+        if owner.holder() == SPAN { usize::from(slab.units.get()) * UNIT } else { slab.block.get() as usize }
     }
 
     /// Gives a block back whose layout nobody kept. Costs what [`Resource::deallocate`] costs.
@@ -94,7 +95,7 @@ impl Heap {
     #[inline]
     pub unsafe fn free(&self, block: NonNull<u8>) {
         // SAFETY: the caller's promise; a heap finds the size itself.
-        unsafe { self.deallocate(block, UNKNOWN) };
+        unsafe { self.deallocate(block, NO_LAYOUT) };
     }
 
     /// Gives a block back if it is one: null is nothing, and every address that is not the start of a block of some heap is refused, as is
@@ -123,32 +124,33 @@ impl Heap {
     /// # Safety
     /// If the address is that of a live block, it is one of this heap, and nobody uses it afterwards; if the heap is not hardened, it is not
     /// that of a block of at most 16 MiB that was given back. No other thread meanwhile gives back, grows or trims what is there.
-    pub unsafe fn try_free(&self, address: *mut u8) -> Result<(), MisuseReport> {
+    pub unsafe fn checked_free(&self, address: *mut u8) -> Result<(), MisuseReport> {
         let Some(block) = NonNull::new(address) else { return Ok(()) };
-        let wrong = |misuse| Err(MisuseReport::of(misuse, block.addr().get()));
-        if !segment_map::begun(block.addr().get()) {
-            return wrong(Misuse::NotABlock);
+        let wrong = |misuse| Err(MisuseReport::new(misuse, block.addr().get()));
+        if !segment_map::contains(block.addr().get()) {
+            return wrong(Misuse::InvalidPointer);
         }
         // SAFETY: tables or a head begin that window.
-        if unsafe { kind_of(block) } == Kind::Arena {
+        if unsafe { window_kind(block) } == WindowKind::Segment {
             // SAFETY: as above.
             let owner = unsafe { owner_of(block) };
-            if owner & !LOW == HARDENED {
+            if owner.holder() == HARDENED {
                 // SAFETY: the table says whose it is; the caller's promise.
-                return unsafe { self.give_guarded(block, owner) };
+                return unsafe { self.free_hardened(block, owner) };
             }
-            if owner == 0 {
-                return wrong(Misuse::NotABlock);
+            if owner == OwnerWord::NONE {
+                return wrong(Misuse::InvalidPointer);
             }
         }
         // SAFETY: if it is a block it is the caller's, and stays until it is freed below; if it is none, the caller's promise.
         if unsafe { Self::block_at(address) }.is_none() {
-            return wrong(Misuse::Interior);
+            return wrong(Misuse::InteriorPointer);
         }
         // SAFETY: as above.
-        if unsafe { kind_of(block) } == Kind::Large {
-            let central = self.central().ok_or(MisuseReport::of(Misuse::NotABlock, block.addr().get()))?;
-            return central.give_large(header_of(block).cast());
+        if unsafe { window_kind(block) } == WindowKind::LargeBlock {
+            let central =
+                self.central().ok_or(MisuseReport::new(Misuse::InvalidPointer, block.addr().get()))?;
+            return central.free_large(segment_of(block).cast());
         }
         // SAFETY: the start of a block; the caller's promise.
         unsafe { self.free(block) };
@@ -160,22 +162,26 @@ impl Heap {
     /// # Safety
     /// The address lies in a unit that is marked as a hardened heap's, by `owner`. If it is a live block, it is one of this heap, and
     /// nobody uses it afterwards.
-    pub(crate) unsafe fn give_guarded(&self, address: NonNull<u8>, owner: usize) -> Result<(), MisuseReport> {
-        let nothing = MisuseReport::of(Misuse::NotABlock, address.addr().get());
-        let central = self.central().ok_or(nothing)?;
-        let hardening = central.hardening.get().ok_or(nothing)?;
+    pub(crate) unsafe fn free_hardened(
+        &self,
+        address: NonNull<u8>,
+        owner: OwnerWord,
+    ) -> Result<(), MisuseReport> {
+        let empty_slab = MisuseReport::new(Misuse::InvalidPointer, address.addr().get());
+        let central = self.central().ok_or(empty_slab)?;
+        let hardening = central.hardening.get().ok_or(empty_slab)?;
         // SAFETY: the caller's promises.
-        unsafe { central.give_guarded(*hardening, address, owner) }
+        unsafe { central.free_hardened(*hardening, address, owner) }
     }
 
     /// Hardens a heap that is in use, for the blocks that it lends from now on; those lent before stay as they are. Only before other
     /// threads use it, and once: a second call changes nothing.
-    pub fn harden(&self, hardening: Hardening) {
-        let Some(central) = self.shared() else { return };
+    pub fn enable_hardening(&self, hardening: Hardening) {
+        let Some(central) = self.central_ptr() else { return };
         // SAFETY: made by `begin`, and the heap is borrowed.
         let _first: Result<(), Hardening> = unsafe { central.as_ref() }.hardening.set(hardening);
-        if let Some(thread) = self.thread() {
-            thread.leave();
+        if let Some(thread) = self.thread_heap() {
+            thread.abandon_all();
         }
     }
 
@@ -189,9 +195,9 @@ impl Heap {
     pub unsafe fn reallocate(&self, block: NonNull<u8>, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promise.
         let owner = unsafe { owner_of(block) };
-        if owner & !LOW == HARDENED {
+        if owner.holder() == HARDENED {
             // SAFETY: as above.
-            return unsafe { self.reallocate_guarded(block, owner, new) };
+            return unsafe { self.reallocate_hardened(block, owner, new) };
         }
         // SAFETY: the caller's promise.
         let size = unsafe { self.usable_size(block) };
@@ -202,12 +208,12 @@ impl Heap {
         if new.size() > size
             && block.addr().get().is_multiple_of(new.align())
             // SAFETY: a live block of this heap, the caller's alone.
-            && let Some(block) = unsafe { self.widen(block, new.size()) }
+            && let Some(block) = unsafe { self.grow_in_place(block, new.size()) }
         {
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }
         // SAFETY: the block is live and has `size` bytes; a heap finds the layout of what goes back itself.
-        unsafe { arenite_core::relocate(self, block, UNKNOWN, new, size.min(new.size())) }
+        unsafe { arenite_core::relocate(self, block, NO_LAYOUT, new, size.min(new.size())) }
     }
 
     /// Of a hardened heap a block always moves, so that its bounds are looked at, and filled anew behind its new size.
@@ -215,44 +221,44 @@ impl Heap {
     /// # Safety
     /// As [`Heap::reallocate`]; the block's unit is marked by `owner`.
     #[cold]
-    unsafe fn reallocate_guarded(
+    unsafe fn reallocate_hardened(
         &self,
         block: NonNull<u8>,
-        owner: usize,
+        owner: OwnerWord,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         if let (Some(central), Some(hardening)) = (self.central(), self.hardening()) {
             // SAFETY: the caller's promise.
-            if let Err(report) = unsafe { central.look_at_guarded(hardening, block, owner) } {
-                crate::heap::hardened::hardened::end(&report);
+            if let Err(report) = unsafe { central.check_hardened(hardening, block, owner) } {
+                abort_with_report(&report);
             }
         }
         // SAFETY: the caller's promise.
         let size = unsafe { self.usable_size(block) };
         // SAFETY: a live block of that many bytes.
-        unsafe { arenite_core::relocate(self, block, UNKNOWN, new, size.min(new.size())) }
+        unsafe { arenite_core::relocate(self, block, NO_LAYOUT, new, size.min(new.size())) }
     }
 }
 
-fn large_at(block: NonNull<u8>) -> Option<usize> {
-    let head: NonNull<Large> = header_of(block).cast();
+fn large_size_at(block: NonNull<u8>) -> Option<usize> {
+    let head: NonNull<LargeHeader> = segment_of(block).cast();
     // SAFETY: the window begins with the head of a large block.
     let head = unsafe { head.as_ref() };
-    (block.addr().get() & (ARENA - 1) == OFFSET).then(|| head.committed())
+    (block.addr().get() & (SEGMENT_BYTES - 1) == DATA_OFFSET).then(|| head.committed())
 }
 
 /// The size of the slot or span that begins at an address in an arena.
-fn slot_at(block: NonNull<u8>) -> Option<usize> {
+fn slot_size_at(block: NonNull<u8>) -> Option<usize> {
     // SAFETY: the window begins with an arena's tables.
     let owner = unsafe { owner_of(block) };
     // SAFETY: as above.
-    let header = unsafe { header_of(block).as_ref() };
-    if owner == 0 {
+    let segment = unsafe { segment_of(block).as_ref() };
+    if owner == OwnerWord::NONE {
         return None;
     }
-    let slab = header.slabs.get(unit_of(block).checked_sub(owner & BACK)?)?;
+    let slab = segment.slabs.get(unit_of(block).checked_sub(owner.tag().slab_offset())?)?;
     let (at, size) = (block.addr().get() - slab.start().addr(), slab.block.get() as usize);
-    if owner & !LOW == SPAN {
+    if owner.holder() == SPAN {
         return (at == 0).then(|| usize::from(slab.units.get()) * UNIT);
     }
     (size > 0 && at.is_multiple_of(size) && at / size < slab.carved() as usize).then_some(size)

@@ -1,80 +1,40 @@
-//! The clock of a heap: memory that nobody used for a while goes back to the system by itself.
+//! Decay: memory that was free for a whole period is purged (jemalloc: dirty decay).
 //!
-//! Rests on nothing but the time. The clock is looked at under the heap's lock, by whoever comes there, so a heap that works needs
-//! no thread for it; a heap of a program that idles has one if it asks (`Heap::decay_in_background`). What is given back was free
-//! at one tick and at the next, so it is between one period and two old.
-
+//! The time is checked under the heap's lock, on calls that take it anyway, so a working heap needs
+//! no thread for it. A program that idles starts one with [`Heap::decay_in_background`]. Purged
+//! memory was free at two successive ticks, so it is between one and two periods old.
 #![expect(unsafe_code, reason = "reaches the shared part of a heap")]
 
 use crate::heap::Heap;
 use crate::heap::central::central::{Central, State};
 use core::time::Duration;
-use std::time::Instant;
-
-/// How many small requests pass between two looks at the time.
-const LOOKS: u32 = 64;
-
-/// When the next tick is.
-#[derive(Debug)]
-pub(crate) struct Clock {
-    period: Option<Duration>,
-    last: Option<Instant>,
-    tick: u64,
-    looks: u32,
-}
-
-impl Clock {
-    pub(crate) const fn new(period: Option<Duration>) -> Self {
-        Self { period, last: None, tick: 1, looks: 0 }
-    }
-
-    /// The number of the tick that is to come.
-    pub(crate) const fn tick(&self) -> u64 {
-        self.tick
-    }
-
-    /// Whether a period has passed; begins the next one then.
-    fn passed(&mut self) -> bool {
-        let Some(period) = self.period else { return false };
-        let now = Instant::now();
-        let last = *self.last.get_or_insert(now);
-        let passed = now.duration_since(last) >= period;
-        if passed {
-            self.last = Some(now);
-            self.tick += 1;
-        }
-        passed
-    }
-}
 
 impl Central {
-    /// Looks at the time, where it was not looked at for some requests or `at_once`.
+    /// Purges what has expired, if the time is due for a check. `now` checks at once.
     #[inline]
-    pub(crate) fn look_at_clock(&self, state: &mut State, at_once: bool) {
-        state.clock.looks += 1;
-        if (at_once || state.clock.looks >= LOOKS) && state.clock.period.is_some() {
-            self.look(state);
+    pub(crate) fn poll_decay(&self, state: &mut State, now: bool) {
+        if state.clock.poll(now) {
+            self.purge_expired(state);
         }
     }
 
     #[cold]
-    fn look(&self, state: &mut State) {
-        state.clock.looks = 0;
-        if state.clock.passed() {
-            let tick = state.clock.tick;
-            // kept before the tick that has just begun ended, which is a whole period ago
-            state.kept.trim_before(tick - 1);
-            state.each_arena(|header| {
-                header.decommit_free(true);
-                header.age();
+    fn purge_expired(&self, state: &mut State) {
+        if state.clock.advance() {
+            // blocks freed before the tick that has just ended are a whole period old
+            let tick = state.clock.tick();
+            state.large_cache.trim_before(tick - 1);
+            state.for_each_segment(|segment| {
+                segment.decommit_free(true);
+                segment.age();
             });
-            self.call_for_empty();
+            self.request_empty_trim();
         }
     }
 
-    /// One look at the time, for those that have nothing else to do here.
+    /// Checks the time, for callers with nothing else to do under the lock.
     pub(crate) fn tick(&self) {
-        self.look_at_clock(&mut self.lock(), true);
+        self.poll_decay(&mut self.lock(), true);
     }
 }
 
@@ -82,20 +42,20 @@ impl Heap {
     /// Changes how long memory is free before it goes back to the system by itself; see [`Heap::decaying`]. A thread of
     /// [`Heap::decay_in_background`] keeps its period.
     pub fn set_decay(&self, period: Option<Duration>) {
-        if let Some(central) = self.shared() {
+        if let Some(central) = self.central_ptr() {
             // SAFETY: made by `begin`, and the heap is borrowed.
             unsafe { central.as_ref() }.lock().clock.period = period;
         }
     }
 
     /// Changes whether huge pages are asked for from now on; see [`Heap::on_huge_pages`].
-    pub fn set_huge_pages(&self, wanted: bool) {
-        if let Some(central) = self.shared() {
+    pub fn set_huge_pages(&self, enabled: bool) {
+        if let Some(central) = self.central_ptr() {
             // SAFETY: made by `begin`, and the heap is borrowed.
             let central = unsafe { central.as_ref() };
             let mut state = central.lock();
-            state.huge = wanted;
-            state.each_arena(|header| header.let_ask(wanted));
+            state.huge_pages = enabled;
+            state.for_each_segment(|segment| segment.allow_huge_advice(enabled));
         }
     }
 

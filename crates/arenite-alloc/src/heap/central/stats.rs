@@ -3,10 +3,12 @@
 //! Rests on the arenas' tables. Nothing is counted while blocks come and go; who asks pays for the sum.
 
 use crate::heap::Heap;
-use crate::heap::central::central::{BACK, Central, SPAN, State};
-use crate::heap::classes::{MOST, SizeClasses};
-use crate::heap::segment::segment::{HEAD, Header, UNITS};
-use crate::heap::slab::slab::{Slab, UNIT};
+use crate::heap::central::central::{Central, State};
+use crate::heap::classes::{SIZE_CLASS_COUNT, SizeClasses};
+use crate::heap::geometry::{UNIT, UNITS_PER_SEGMENT};
+use crate::heap::owner::{NO_HOLDER, SPAN};
+use crate::heap::segment::segment::{HEADER_UNITS, Segment};
+use crate::heap::slab::slab::Slab;
 use crate::sync::plain::Ordering;
 use arenite_core::ResourceState;
 use core::ops::Range;
@@ -23,7 +25,7 @@ pub struct ClassStats {
     /// Blocks that the slabs have room for.
     pub capacity: usize,
     /// Blocks that were lent when the heap's peak was seen.
-    pub at_peak: usize,
+    pub blocks_at_peak: usize,
 }
 
 /// What a heap holds, and for what. Sizes in bytes.
@@ -34,20 +36,20 @@ pub struct HeapStats {
     /// The most that was held.
     pub peak_held: usize,
     /// Arenas of 256 MiB of addresses.
-    pub arenas: usize,
+    pub segments: usize,
     /// Blocks above 64 KiB that are lent.
     pub large_blocks: usize,
     /// Their size.
     pub large_bytes: usize,
     /// Large blocks that are kept for the next request.
-    pub kept: usize,
+    pub cached_large_bytes: usize,
     /// Held by slabs, lent or not.
     pub slabs: usize,
     /// Inside slabs, given back to the system.
-    pub dry: usize,
+    pub purged_bytes: usize,
     /// Free units in a row that a block may lie in without another arena; addresses, whose memory may still be to come.
     pub largest_free: usize,
-    classes: [ClassStats; MOST],
+    classes: [ClassStats; SIZE_CLASS_COUNT],
     count: usize,
 }
 
@@ -67,79 +69,65 @@ impl HeapStats {
     }
 }
 
-/// The most that was seen, under the heap's lock.
-#[derive(Debug)]
-pub(crate) struct Peaks {
-    held: usize,
-    /// What was held when the blocks in use were last summed up for growth.
-    sampled: usize,
-    in_use: usize,
-    blocks: [u32; MOST],
-}
-
-impl Peaks {
-    pub(crate) const NONE: Self = Self { held: 0, sampled: 0, in_use: 0, blocks: [0; MOST] };
-}
-
 /// The sums over all slabs of a heap.
-struct Sums {
+struct Totals {
     in_use: usize,
     live: usize,
     slabs: usize,
-    classes: [ClassStats; MOST],
+    classes: [ClassStats; SIZE_CLASS_COUNT],
 }
 
 impl State {
     /// Bytes taken from the system. O(arenas).
     pub(crate) fn held(&self) -> usize {
-        let mut held = self.large_bytes - self.span_bytes + self.kept.bytes;
-        self.each_arena(|header| held += header.held());
+        let mut held = self.large_bytes - self.span_bytes + self.large_cache.bytes;
+        self.for_each_segment(|segment| held += segment.committed_bytes());
         held
     }
 
-    fn sums(&self, classes: SizeClasses) -> Sums {
-        let mut sums = Sums {
+    fn totals(&self, classes: SizeClasses) -> Totals {
+        let mut totals = Totals {
             in_use: self.large_bytes,
             live: self.large_blocks,
             slabs: 0,
-            classes: [ClassStats::default(); MOST],
+            classes: [ClassStats::default(); SIZE_CLASS_COUNT],
         };
         // Blocks that wait, for the next request or until their owner is told, are lent for their slabs alone. They are counted first: a
         // thread that gives them to their slabs meanwhile makes the sum too small for a moment, and not the peak too large for ever.
         // (Nothing else stands in their place here: a thread with a small stack may come by.)
-        self.each_thread(|thread| {
-            for (class, found) in sums.classes.iter_mut().enumerate() {
-                found.at_peak += thread.waiting(class) + thread.away[class].waiting() as usize;
+        self.for_each_thread(|thread| {
+            for (class, found) in totals.classes.iter_mut().enumerate() {
+                found.blocks_at_peak += thread.cached(class) + thread.remote_cache[class].pending() as usize;
             }
         });
-        self.each_arena(|header| {
-            each_slab(header, |slab, remote| {
+        self.for_each_segment(|segment| {
+            for_each_slab(segment, |slab, remote| {
                 let blocks = slab.used().saturating_sub(remote) as usize;
-                sums.live += blocks;
-                sums.in_use += blocks * slab.block.get() as usize;
-                sums.slabs += usize::from(slab.units.get()) * UNIT;
-                let class = &mut sums.classes[usize::from(slab.class.get())];
+                totals.live += blocks;
+                totals.in_use += blocks * slab.block.get() as usize;
+                totals.slabs += usize::from(slab.units.get()) * UNIT;
+                let class = &mut totals.classes[usize::from(slab.class.get())];
                 class.slabs += 1;
                 class.live_blocks += blocks;
                 class.capacity += slab.capacity() as usize;
             })
         });
-        for (class, found) in sums.classes.iter_mut().enumerate() {
-            let waiting = core::mem::take(&mut found.at_peak).min(found.live_blocks);
-            if waiting > 0 {
-                found.live_blocks -= waiting;
-                sums.live -= waiting;
-                sums.in_use -= waiting * classes.size_of(class);
+        for (class, found) in totals.classes.iter_mut().enumerate() {
+            let cached = core::mem::take(&mut found.blocks_at_peak).min(found.live_blocks);
+            if cached > 0 {
+                found.live_blocks -= cached;
+                totals.live -= cached;
+                totals.in_use -= cached * classes.size_of(class);
             }
         }
-        sums
+        totals
     }
 
     /// Remembers a state of most in use.
-    fn note_in_use(&mut self, sums: &Sums) {
-        if sums.in_use > self.peaks.in_use {
-            self.peaks.in_use = sums.in_use;
-            for (seen, class) in self.peaks.blocks.iter_mut().zip(&sums.classes) {
+    fn note_peak_in_use(&mut self, totals: &Totals) {
+        if totals.in_use > self.peaks.in_use {
+            self.peaks.in_use = totals.in_use;
+            for (seen, class) in self.peaks.blocks.iter_mut().zip(&totals.classes) {
                 *seen = u32::try_from(class.live_blocks).unwrap_or(u32::MAX);
             }
         }
@@ -147,11 +135,11 @@ impl State {
 }
 
 /// Every slab of an arena, with the number of its blocks that other threads gave back.
-fn each_slab(header: &Header, mut visit: impl FnMut(&Slab, u32)) {
-    for unit in HEAD..UNITS {
-        let owner = header.owners[unit].load(Ordering::Relaxed);
-        if owner & BACK == 0 && owner != 0 && owner != SPAN {
-            visit(&header.slabs[unit], header.remote_count(unit));
+fn for_each_slab(segment: &Segment, mut visit: impl FnMut(&Slab, u32)) {
+    for unit in HEADER_UNITS..UNITS_PER_SEGMENT {
+        let owner = segment.owner(unit);
+        if owner.tag().slab_offset() == 0 && !matches!(owner.holder(), NO_HOLDER | SPAN) {
+            visit(&segment.slabs[unit], segment.remote_count(unit));
         }
     }
 }
@@ -164,9 +152,9 @@ impl Central {
             state.peaks.held = held;
             if held > state.peaks.sampled + state.peaks.sampled / 16 {
                 state.peaks.sampled = held;
-                let sums = state.sums(self.classes);
-                state.note_in_use(&sums);
-                self.note_peak(sums.in_use);
+                let totals = state.totals(self.classes);
+                state.note_peak_in_use(&totals);
+                self.note_peak(totals.in_use);
             }
         }
         self.note_peak(state.large_bytes);
@@ -183,48 +171,48 @@ impl Central {
 
     /// Sums up what is lent and held. O(units of all arenas), no call to the system.
     pub(crate) fn state(&self) -> ResourceState {
-        self.sum_up().0
+        self.totals().0
     }
 
-    fn sum_up(&self) -> (ResourceState, Sums) {
+    fn totals(&self) -> (ResourceState, Totals) {
         let mut state = self.lock();
-        let sums = state.sums(self.classes);
-        state.note_in_use(&sums);
+        let totals = state.totals(self.classes);
+        state.note_peak_in_use(&totals);
         let held = state.held();
-        let peak = self.note_peak(sums.in_use);
-        let (in_use, live_blocks) = (sums.in_use, sums.live);
-        (ResourceState { in_use, held, peak, live_blocks, largest_free: None, limit: None }, sums)
+        let peak = self.note_peak(totals.in_use);
+        let (in_use, live_blocks) = (totals.in_use, totals.live);
+        (ResourceState { in_use, held, peak, live_blocks, largest_free: None, limit: None }, totals)
     }
 
     fn stats(&self) -> HeapStats {
-        let (summed, sums) = self.sum_up();
+        let (summed, totals) = self.totals();
         let state = self.lock();
         let mut stats = HeapStats {
             state: summed,
             peak_held: state.peaks.held.max(summed.held),
             large_blocks: state.large_blocks,
             large_bytes: state.large_bytes,
-            kept: state.kept.bytes,
-            slabs: sums.slabs,
-            classes: sums.classes,
+            cached_large_bytes: state.large_cache.bytes,
+            slabs: totals.slabs,
+            classes: totals.classes,
             count: self.classes.count(),
-            ..HeapStats::nothing()
+            ..HeapStats::zero()
         };
-        state.each_arena(|header| {
-            stats.arenas += 1;
-            stats.dry += header.dry_bytes.load(Ordering::Relaxed);
-            stats.largest_free = stats.largest_free.max(header.longest_free() * UNIT);
+        state.for_each_segment(|segment| {
+            stats.segments += 1;
+            stats.purged_bytes += segment.purged_bytes.load(Ordering::Relaxed);
+            stats.largest_free = stats.largest_free.max(segment.longest_free_run() * UNIT);
         });
         for (class, found) in stats.classes.iter_mut().enumerate().take(stats.count) {
             found.size = self.classes.size_of(class);
-            found.at_peak = state.peaks.blocks[class] as usize;
+            found.blocks_at_peak = state.peaks.blocks[class] as usize;
         }
         stats.state.largest_free = Some(stats.largest_free);
         stats
     }
 
     /// The address ranges that memory of the heap lies in, as many as there is room for; how many there are.
-    fn ranges(&self, into: &mut Vec<Range<usize>>) -> usize {
+    fn collect_ranges(&self, into: &mut Vec<Range<usize>>) -> usize {
         let state = self.lock();
         let mut count = 0;
         let mut add = |range| {
@@ -233,29 +221,29 @@ impl Central {
                 into.push(range);
             }
         };
-        state.each_arena(|header| add(header.addresses()));
-        state.lent.each(|large| add(large.addresses()));
-        state.kept.each(|large| add(large.addresses()));
+        state.for_each_segment(|segment| add(segment.address_range()));
+        state.live_large.for_each(|large| add(large.address_range()));
+        state.large_cache.for_each(|large| add(large.address_range()));
         count
     }
 }
 
 impl HeapStats {
-    const fn nothing() -> Self {
+    const fn zero() -> Self {
         let state =
             ResourceState { in_use: 0, held: 0, peak: 0, live_blocks: 0, largest_free: None, limit: None };
-        let class = ClassStats { size: 0, slabs: 0, live_blocks: 0, capacity: 0, at_peak: 0 };
+        let class = ClassStats { size: 0, slabs: 0, live_blocks: 0, capacity: 0, blocks_at_peak: 0 };
         Self {
             state,
             peak_held: 0,
-            arenas: 0,
+            segments: 0,
             large_blocks: 0,
             large_bytes: 0,
-            kept: 0,
+            cached_large_bytes: 0,
             slabs: 0,
-            dry: 0,
+            purged_bytes: 0,
             largest_free: 0,
-            classes: [class; MOST],
+            classes: [class; SIZE_CLASS_COUNT],
             count: 0,
         }
     }
@@ -281,7 +269,7 @@ impl Heap {
     /// ```
     #[must_use]
     pub fn stats(&self) -> HeapStats {
-        self.central().map_or(HeapStats::nothing(), Central::stats)
+        self.central().map_or(HeapStats::zero(), Central::stats)
     }
 
     /// How many bytes of the heap are in memory, as the kernel counts them. Reads page tables: microseconds to milliseconds.
@@ -293,12 +281,12 @@ impl Heap {
         let mut ranges = Vec::new();
         loop {
             // before the lock: this heap may be the one that vectors come from
-            let wanted = central.ranges(&mut ranges);
-            if wanted <= ranges.capacity() {
+            let enabled = central.collect_ranges(&mut ranges);
+            if enabled <= ranges.capacity() {
                 break;
             }
             ranges.clear();
-            ranges.reserve(wanted + 4);
+            ranges.reserve(enabled + 4);
         }
         ranges.into_iter().map(arenite_pages::resident_bytes).sum()
     }

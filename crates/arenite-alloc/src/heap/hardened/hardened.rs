@@ -4,140 +4,23 @@
 //! the path that finds none, and its units are marked as nobody's, so that every free ends on the path of blocks from elsewhere.
 #![expect(unsafe_code, reason = "fills and looks at blocks that nobody has")]
 
-use crate::heap::central::central::{BACK, Central, own};
-use crate::heap::classes::MOST;
-use crate::heap::hardened::chunk_table::{State, Tags};
-use crate::heap::hardened::options::{Caller, Hardening, Misuse, MisuseReport};
-use crate::heap::segment::segment::{Header, header_of, unit_of};
-use crate::heap::slab::slab::{Slab, UNIT, units_for};
-use arenite_core::Resource;
-use arenite_pages::Pages;
-use core::alloc::Layout;
+use crate::heap::central::central::Central;
+use crate::heap::geometry::UNIT;
+use crate::heap::hardened::chunk_table::{ChunkState, ChunkTable};
+use crate::heap::hardened::misuse::{Misuse, MisuseReport};
+use crate::heap::hardened::options::Hardening;
+use crate::heap::hardened::state::HardenedState;
+use crate::heap::owner::{HARDENED, NO_HOLDER, OwnerWord};
+use crate::heap::segment::segment::{Segment, owner_of, segment_of, set_slab_owner, unit_of};
+use crate::heap::slab::slab::{Slab, units_for};
 use core::cell::Cell;
-use core::ptr::{NonNull, null};
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU16, Ordering};
 
-/// Stands in a unit's place of an owner where the slab is one of a hardened heap.
-pub(crate) const HARDENED: usize = 0x3000;
 /// What fills a freed block.
 const POISON: u8 = 0xdf;
 /// What fills the bytes behind the size that was asked for.
-const BEYOND: u8 = 0xb5;
-/// The most blocks that wait at once.
-const WAITING: usize = 1 << 14;
-
-const RING: Layout = match Layout::array::<*mut u8>(WAITING) {
-    Ok(layout) => layout,
-    Err(_) => panic!("a constant"),
-};
-
-/// What the lock of a hardened heap guards.
-#[derive(Debug)]
-pub(crate) struct Guard {
-    /// Slabs with free blocks.
-    partial: [*const Slab; MOST],
-    /// Freed blocks in the order of their frees, in pages of their own.
-    ring: Option<NonNull<*mut u8>>,
-    oldest: usize,
-    waiting: usize,
-    waiting_bytes: usize,
-    random: u64,
-    calls: u32,
-}
-
-// SAFETY: what the pointers lead to is the heap's own, and is used under the lock alone.
-unsafe impl Send for Guard {}
-
-impl Guard {
-    pub(crate) const NEW: Self = Self {
-        partial: [null(); MOST],
-        ring: None,
-        oldest: 0,
-        waiting: 0,
-        waiting_bytes: 0,
-        random: 0,
-        calls: 0,
-    };
-
-    fn caller(&mut self, thread: u16) -> Caller {
-        self.calls = self.calls.wrapping_add(1);
-        Caller { thread, call: self.calls }
-    }
-
-    /// The next number (Vigna, "xorshift64*", 2016), from a seed of the system's.
-    fn random(&mut self, below: usize) -> usize {
-        if self.random == 0 {
-            self.random = arenite_pages::random_seed() | 1;
-        }
-        self.random ^= self.random >> 12;
-        self.random ^= self.random << 25;
-        self.random ^= self.random >> 27;
-        let number = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        usize::try_from(number).unwrap_or(0) % below.max(1)
-    }
-
-    fn enter(&mut self, slab: &Slab) {
-        let first = &mut self.partial[usize::from(slab.class.get())];
-        slab.previous.set(null());
-        slab.next.set(*first);
-        // SAFETY: slabs in the list are live, under the lock.
-        if let Some(next) = unsafe { first.as_ref() } {
-            next.previous.set(slab);
-        }
-        *first = slab;
-    }
-
-    fn leave(&mut self, slab: &Slab) {
-        let (previous, next) = (slab.previous.replace(null()), slab.next.replace(null()));
-        // SAFETY: slabs in the list are live, under the lock.
-        match unsafe { previous.as_ref() } {
-            Some(previous) => previous.next.set(next),
-            None => self.partial[usize::from(slab.class.get())] = next,
-        }
-        // SAFETY: as above.
-        if let Some(next) = unsafe { next.as_ref() } {
-            next.previous.set(previous);
-        }
-    }
-
-    /// Puts a freed block behind the others that wait. False: there is no memory for the list.
-    fn wait(&mut self, block: NonNull<u8>, size: usize) -> bool {
-        if self.ring.is_none() {
-            self.ring = Pages::new().allocate(RING).ok().map(NonNull::cast);
-        }
-        let Some(ring) = self.ring else { return false };
-        let at = (self.oldest + self.waiting) % WAITING;
-        let place = ring.as_ptr().wrapping_add(at);
-        // SAFETY: a place of the ring.
-        unsafe { place.write(block.as_ptr()) };
-        self.waiting += 1;
-        self.waiting_bytes += size;
-        true
-    }
-
-    /// The block that waits longest, if there are too many.
-    fn waited(&mut self, most: usize) -> Option<NonNull<u8>> {
-        let ring = self.ring?;
-        if self.waiting == 0 || (self.waiting_bytes <= most && self.waiting < WAITING) {
-            return None;
-        }
-        let place = ring.as_ptr().wrapping_add(self.oldest);
-        // SAFETY: a place of the ring that was written.
-        let block = unsafe { place.read() };
-        self.oldest = (self.oldest + 1) % WAITING;
-        self.waiting -= 1;
-        NonNull::new(block)
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if let Some(ring) = self.ring.take() {
-            // SAFETY: taken with this layout, and nobody's any more.
-            unsafe { Pages::new().deallocate(ring.cast(), RING) };
-        }
-    }
-}
+const CANARY: u8 = 0xb5;
 
 /// The number of the calling thread. Not under a lock: where this is a library, its first use in a thread may allocate.
 fn this_thread() -> u16 {
@@ -152,35 +35,41 @@ fn this_thread() -> u16 {
 }
 
 /// A slab of a hardened heap, a block of it, and its tags.
-struct Place<'a> {
+struct BlockRef<'a> {
     slab: &'a Slab,
-    tags: Tags,
+    table: ChunkTable,
     block: usize,
     start: NonNull<u8>,
 }
 
-impl Place<'_> {
+impl BlockRef<'_> {
     /// The block that an address lies in.
     ///
     /// # Safety
     /// The address lies in an arena, in a unit that is marked as a hardened heap's.
-    unsafe fn find(address: NonNull<u8>, owner: usize, guards: usize) -> Option<Self> {
+    unsafe fn find(address: NonNull<u8>, owner: OwnerWord, guard_units: usize) -> Option<Self> {
         // SAFETY: the caller's promise.
-        let header: &Header = unsafe { header_of(address).as_ref() };
-        let slab = header.slabs.get(unit_of(address).checked_sub(owner & BACK)?)?;
+        let segment: &Segment = unsafe { segment_of(address).as_ref() };
+        let slab = segment.slabs.get(unit_of(address).checked_sub(owner.tag().slab_offset())?)?;
         let (size, start) = (slab.block.get() as usize, NonNull::new(slab.start())?);
         let block = (address.addr().get() - start.addr().get()) / size.max(1);
         // SAFETY: a slab of a hardened heap has its tags behind it.
-        let tags = unsafe { Tags::of(slab, guards) }?;
+        let table = unsafe { ChunkTable::of_slab(slab, guard_units) }?;
         let start = start.map_addr(|start| start.saturating_add(block * size));
-        (block < slab.capacity() as usize).then_some(Self { slab, tags, block, start })
+        (block < slab.capacity() as usize).then_some(Self { slab, table, block, start })
     }
 
     fn report(&self, misuse: Misuse, address: usize) -> MisuseReport {
-        let tag = self.tags.tag(self.block);
-        let (start, size) = (self.start.addr().get(), tag.size());
-        let block = (tag.state() != State::Fresh).then_some((start, size));
-        MisuseReport { misuse, address, block, taken_by: tag.taken_by(), freed_by: tag.freed_by() }
+        let chunk = self.table.chunk(self.block);
+        let (start, size) = (self.start.addr().get(), chunk.size());
+        let block = (chunk.state() != ChunkState::NeverAllocated).then_some((start, size));
+        MisuseReport {
+            misuse,
+            address,
+            block,
+            allocated_by: chunk.allocated_by(),
+            freed_by: chunk.freed_by(),
+        }
     }
 
     /// The bytes of the block from `from` on, which nobody has.
@@ -200,7 +89,7 @@ impl Place<'_> {
     }
 
     /// Whether the bytes from `from` on are as they were filled.
-    fn untouched(&self, from: usize, byte: u8, misuse: Misuse) -> Result<(), MisuseReport> {
+    fn check_fill(&self, from: usize, byte: u8, misuse: Misuse) -> Result<(), MisuseReport> {
         match self.bytes(from).iter().position(|&found| found != byte) {
             None => Ok(()),
             Some(at) => Err(self.report(misuse, self.start.addr().get() + from + at)),
@@ -210,82 +99,89 @@ impl Place<'_> {
 
 impl Central {
     /// Units of guard behind a slab.
-    fn guards(hardening: Hardening) -> usize {
-        usize::from(hardening.guards)
+    fn guard_units(hardening: Hardening) -> usize {
+        usize::from(hardening.guard_units)
     }
 
     /// A block of a class, with its tag.
-    pub(crate) fn take_guarded(
+    pub(crate) fn alloc_hardened(
         &self,
         hardening: Hardening,
         class: usize,
         size: usize,
     ) -> Result<Option<NonNull<u8>>, MisuseReport> {
         let thread = this_thread();
-        let mut guard = self.guard.lock();
+        let mut hardened = self.hardened.lock();
         // SAFETY: slabs in the list are live, under the lock.
-        let slab = match unsafe { guard.partial[class].as_ref() } {
+        let slab = match unsafe { hardened.partial[class].as_ref() } {
             Some(slab) => slab,
-            None => match self.begin_guarded(&mut guard, hardening, class) {
+            None => match self.init_hardened_slab(&mut hardened, hardening, class) {
                 Some(slab) => slab,
                 None => return Ok(None),
             },
         };
         // SAFETY: a slab of a hardened heap has its tags behind it.
-        let Some(tags) = (unsafe { Tags::of(slab, Self::guards(hardening)) }) else { return Ok(None) };
-        let at = if hardening.random { guard.random(tags.free()) } else { 0 };
-        let Some(block) = tags.pop(at) else { return Ok(None) };
-        if tags.free() == 0 {
-            guard.leave(slab);
+        let Some(table) = (unsafe { ChunkTable::of_slab(slab, Self::guard_units(hardening)) }) else {
+            return Ok(None);
+        };
+        let at = if hardening.random { hardened.random(table.available()) } else { 0 };
+        let Some(block) = table.pop(at) else { return Ok(None) };
+        if table.available() == 0 {
+            hardened.unregister_slab(slab);
         }
         let offset = block * slab.block.get() as usize;
         let Some(start) = NonNull::new(slab.start().wrapping_add(offset)) else { return Ok(None) };
-        let place = Place { slab, tags, block, start };
-        let tag = tags.tag(block);
-        if tag.state() == State::Free {
-            Self::still_filled(hardening, &place)?;
+        let block_ref = BlockRef { slab, table, block, start };
+        let chunk = table.chunk(block);
+        if chunk.state() == ChunkState::Available {
+            Self::check_freed_fill(hardening, &block_ref)?;
         }
-        let caller = guard.caller(thread);
-        tag.take(size, caller);
+        let caller = hardened.caller(thread);
+        chunk.set_allocated(size, caller);
         slab.set_used(slab.used() + 1);
         if hardening.bounds {
-            place.fill(size, BEYOND);
+            block_ref.fill(size, CANARY);
         }
         Ok(Some(start))
     }
 
-    fn still_filled(hardening: Hardening, place: &Place<'_>) -> Result<(), MisuseReport> {
+    fn check_freed_fill(hardening: Hardening, block_ref: &BlockRef<'_>) -> Result<(), MisuseReport> {
         match hardening {
-            Hardening { poison: true, .. } => place.untouched(0, POISON, Misuse::WrittenAfterFree),
-            Hardening { zero: true, .. } => place.untouched(0, 0, Misuse::WrittenAfterFree),
+            Hardening { poison: true, .. } => block_ref.check_fill(0, POISON, Misuse::WriteAfterFree),
+            Hardening { zero: true, .. } => block_ref.check_fill(0, 0, Misuse::WriteAfterFree),
             _ => Ok(()),
         }
     }
 
     /// A new slab with a guard and tags behind it.
-    fn begin_guarded(&self, guard: &mut Guard, hardening: Hardening, class: usize) -> Option<&Slab> {
+    fn init_hardened_slab(
+        &self,
+        hardened: &mut HardenedState,
+        hardening: Hardening,
+        class: usize,
+    ) -> Option<&Slab> {
         let block = self.classes.size_of(class);
         let units = units_for(block);
         let capacity = units * UNIT / block;
-        let all = units + Self::guards(hardening) + Tags::units(capacity);
+        let all = units + Self::guard_units(hardening) + ChunkTable::units_for(capacity);
         let mut state = self.lock();
-        let (header, first) = state.units(all, 1)?;
+        let (segment, first) = state.alloc_units(all, 1)?;
         // SAFETY: arenas live as long as their heap.
-        let header: &Header = unsafe { header.as_ref() };
-        if hardening.guards {
+        let segment: &Segment = unsafe { segment.as_ref() };
+        if hardening.guard_units {
             // a system that refuses to close one more range leaves it open
-            let _closed: bool = header.close(first + units);
+            let _closed: bool = segment.protect_unit(first + units);
         }
-        let slab = &header.slabs[first];
-        slab.begin(header.unit(first), units, class, block, false);
-        slab.all_carved();
-        own(slab, HARDENED);
-        let behind = header.unit(first + units + Self::guards(hardening));
+        let slab = &segment.slabs[first];
+        slab.init(segment.unit_start(first), units, class, block, false);
+        slab.set_fully_carved();
+        set_slab_owner(slab, HARDENED);
+        let behind = segment.unit_start(first + units + Self::guard_units(hardening));
         // SAFETY: the units just taken, which are committed and nobody's.
-        let _tags = unsafe { Tags::begin(behind, capacity) };
+        let _tags = unsafe { ChunkTable::init(behind, capacity) };
         self.note_held(&mut state);
         drop(state);
-        guard.enter(slab);
+        hardened.register_slab(slab);
         // SAFETY: it lies in an arena's tables, which live as long as the heap.
         Some(unsafe { NonNull::from(slab).as_ref() })
     }
@@ -294,86 +190,94 @@ impl Central {
     ///
     /// # Safety
     /// The address lies in a unit that is marked as a hardened heap's, by `owner`. If it is a lent block nobody uses it afterwards.
-    pub(crate) unsafe fn give_guarded(
+    pub(crate) unsafe fn free_hardened(
         &self,
         hardening: Hardening,
         address: NonNull<u8>,
-        owner: usize,
+        owner: OwnerWord,
     ) -> Result<(), MisuseReport> {
         let (number, thread) = (address.addr().get(), this_thread());
-        let mut guard = self.guard.lock();
+        let mut hardened = self.hardened.lock();
         // SAFETY: the caller's promise.
-        let place = unsafe { Place::find(address, owner, Self::guards(hardening)) }
-            .ok_or(MisuseReport::of(Misuse::NotABlock, number))?;
-        let tag = place.tags.tag(place.block);
-        match tag.state() {
-            State::Fresh => return Err(place.report(Misuse::NotABlock, number)),
-            State::Waiting | State::Free => return Err(place.report(Misuse::DoubleFree, number)),
-            State::Lent if place.start != address => return Err(place.report(Misuse::Interior, number)),
-            State::Lent => {}
+        let block_ref = unsafe { BlockRef::find(address, owner, Self::guard_units(hardening)) }
+            .ok_or(MisuseReport::new(Misuse::InvalidPointer, number))?;
+        let chunk = block_ref.table.chunk(block_ref.block);
+        match chunk.state() {
+            ChunkState::NeverAllocated => return Err(block_ref.report(Misuse::InvalidPointer, number)),
+            ChunkState::Quarantined | ChunkState::Available => {
+                return Err(block_ref.report(Misuse::DoubleFree, number));
+            }
+            ChunkState::Allocated if block_ref.start != address => {
+                return Err(block_ref.report(Misuse::InteriorPointer, number));
+            }
+            ChunkState::Allocated => {}
         }
         if hardening.bounds {
-            place.untouched(tag.size(), BEYOND, Misuse::WrittenBeyond)?;
+            block_ref.check_fill(chunk.size(), CANARY, Misuse::BufferOverflow)?;
         }
-        let caller = guard.caller(thread);
-        tag.free(caller);
+        let caller = hardened.caller(thread);
+        chunk.set_freed(caller);
         if hardening.poison {
-            place.fill(0, POISON);
+            block_ref.fill(0, POISON);
         } else if hardening.zero {
-            place.fill(0, 0);
+            block_ref.fill(0, 0);
         }
-        place.slab.set_used(place.slab.used() - 1);
-        let size = place.slab.block.get() as usize;
-        tag.set_state(State::Waiting);
-        if hardening.quarantine == 0 || !guard.wait(address, size) {
-            return self.release_guarded(&mut guard, hardening, &place);
+        block_ref.slab.set_used(block_ref.slab.used() - 1);
+        let size = block_ref.slab.block.get() as usize;
+        chunk.set_state(ChunkState::Quarantined);
+        if hardening.quarantine == 0 || !hardened.quarantine_push(address, size) {
+            return self.make_available(&mut hardened, hardening, &block_ref);
         }
-        while let Some(oldest) = guard.waited(hardening.quarantine) {
+        while let Some(oldest) = hardened.quarantine_pop(hardening.quarantine) {
             // SAFETY: a block of this heap that waits; its unit is marked.
-            let owner = unsafe { crate::heap::segment::segment::owner_of(oldest) };
+            let owner = unsafe { owner_of(oldest) };
             // SAFETY: as above.
-            let Some(place) = (unsafe { Place::find(oldest, owner, Self::guards(hardening)) }) else { break };
-            guard.waiting_bytes -= place.slab.block.get() as usize;
-            self.release_guarded(&mut guard, hardening, &place)?;
+            let Some(block_ref) = (unsafe { BlockRef::find(oldest, owner, Self::guard_units(hardening)) })
+            else {
+                break;
+            };
+            hardened.quarantined_bytes -= block_ref.slab.block.get() as usize;
+            self.make_available(&mut hardened, hardening, &block_ref)?;
         }
         Ok(())
     }
 
     /// Makes a block free that waited long enough, and gives up its slab where that was the last one.
-    fn release_guarded(
+    fn make_available(
         &self,
-        guard: &mut Guard,
+        hardened: &mut HardenedState,
         hardening: Hardening,
-        place: &Place<'_>,
+        block_ref: &BlockRef<'_>,
     ) -> Result<(), MisuseReport> {
-        Self::still_filled(hardening, place)?;
-        place.tags.tag(place.block).set_state(State::Free);
-        let before = place.tags.free();
-        place.tags.push(place.block);
+        Self::check_freed_fill(hardening, block_ref)?;
+        block_ref.table.chunk(block_ref.block).set_state(ChunkState::Available);
+        let before = block_ref.table.available();
+        block_ref.table.push(block_ref.block);
         if before == 0 {
-            guard.enter(place.slab);
+            hardened.register_slab(block_ref.slab);
         }
         // one empty slab of a class stays
-        let alone = place.slab.next.get().is_null() && place.slab.previous.get().is_null();
-        if before + 1 == place.slab.capacity() as usize && !alone {
-            guard.leave(place.slab);
-            self.end_guarded(hardening, place.slab);
+        let alone = block_ref.slab.next.get().is_null() && block_ref.slab.previous.get().is_null();
+        if before + 1 == block_ref.slab.capacity() as usize && !alone {
+            hardened.unregister_slab(block_ref.slab);
+            self.release_hardened_slab(hardening, block_ref.slab);
         }
         Ok(())
     }
 
-    fn end_guarded(&self, hardening: Hardening, slab: &Slab) {
+    fn release_hardened_slab(&self, hardening: Hardening, slab: &Slab) {
         let (units, capacity) = (usize::from(slab.units.get()), slab.capacity() as usize);
         let Some(start) = NonNull::new(slab.start()) else { return };
         let state = self.lock();
         // SAFETY: a slab lies in an arena of a live heap.
-        let header: &Header = unsafe { header_of(start).as_ref() };
-        let (first, guards) = (unit_of(start), Self::guards(hardening));
-        own(slab, 0);
+        let segment: &Segment = unsafe { segment_of(start).as_ref() };
+        let (first, guard_units) = (unit_of(start), Self::guard_units(hardening));
+        set_slab_owner(slab, NO_HOLDER);
         // a guard that cannot be opened again stays taken
-        let open = if hardening.guards && !header.open(first + units) { 0 } else { guards };
-        header.give(first, units + open);
-        header.give(first + units + guards, Tags::units(capacity));
+        let open =
+            if hardening.guard_units && !segment.unprotect_unit(first + units) { 0 } else { guard_units };
+        segment.free_units(first, units + open);
+        segment.free_units(first + units + guard_units, ChunkTable::units_for(capacity));
         drop(state);
     }
 
@@ -381,22 +285,26 @@ impl Central {
     ///
     /// # Safety
     /// The address lies in a unit that is marked as a hardened heap's, by `owner`.
-    pub(crate) unsafe fn look_at_guarded(
+    pub(crate) unsafe fn check_hardened(
         &self,
         hardening: Hardening,
         address: NonNull<u8>,
-        owner: usize,
+        owner: OwnerWord,
     ) -> Result<(), MisuseReport> {
         let number = address.addr().get();
-        let _guard = self.guard.lock();
+        let _guard = self.hardened.lock();
         // SAFETY: the caller's promise.
-        let place = unsafe { Place::find(address, owner, Self::guards(hardening)) }
-            .ok_or(MisuseReport::of(Misuse::NotABlock, number))?;
-        match place.tags.tag(place.block).state() {
-            State::Fresh => Err(place.report(Misuse::NotABlock, number)),
-            State::Waiting | State::Free => Err(place.report(Misuse::DoubleFree, number)),
-            State::Lent if place.start != address => Err(place.report(Misuse::Interior, number)),
-            State::Lent => Ok(()),
+        let block_ref = unsafe { BlockRef::find(address, owner, Self::guard_units(hardening)) }
+            .ok_or(MisuseReport::new(Misuse::InvalidPointer, number))?;
+        match block_ref.table.chunk(block_ref.block).state() {
+            ChunkState::NeverAllocated => Err(block_ref.report(Misuse::InvalidPointer, number)),
+            ChunkState::Quarantined | ChunkState::Available => {
+                Err(block_ref.report(Misuse::DoubleFree, number))
+            }
+            ChunkState::Allocated if block_ref.start != address => {
+                Err(block_ref.report(Misuse::InteriorPointer, number))
+            }
+            ChunkState::Allocated => Ok(()),
         }
     }
 
@@ -404,43 +312,9 @@ impl Central {
     ///
     /// # Safety
     /// A live block of a hardened heap, whose unit is marked by `owner`.
-    pub(crate) unsafe fn size_guarded(hardening: Hardening, block: NonNull<u8>, owner: usize) -> usize {
+    pub(crate) unsafe fn hardened_size(hardening: Hardening, block: NonNull<u8>, owner: OwnerWord) -> usize {
         // SAFETY: the caller's promise.
-        let place = unsafe { Place::find(block, owner, Self::guards(hardening)) };
-        place.map_or(0, |place| place.tags.tag(place.block).size())
+        let block_ref = unsafe { BlockRef::find(block, owner, Self::guard_units(hardening)) };
+        block_ref.map_or(0, |block_ref| block_ref.table.chunk(block_ref.block).size())
     }
-}
-
-/// A line of text without an allocation.
-struct Line {
-    bytes: [u8; 512],
-    len: usize,
-}
-
-impl core::fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let text = text.as_bytes();
-        let room = self.bytes.len() - self.len;
-        let taken = text.len().min(room);
-        self.bytes[self.len..self.len + taken].copy_from_slice(&text[..taken]);
-        self.len += taken;
-        Ok(())
-    }
-}
-
-/// Ends the program: it misused a heap through the fast door, which has no other answer. Takes no lock of a heap's and holds
-/// none: whoever handles the signal may allocate. (Where a thread that ends finds the misuse, it holds the list of heaps that live.)
-#[cold]
-pub(crate) fn end(report: &MisuseReport) -> ! {
-    use core::fmt::Write;
-    let mut line = Line { bytes: [0; 512], len: 0 };
-    let _written = writeln!(line, "arenite: heap misused: {report}");
-    arenite_pages::say(&line.bytes[..line.len]);
-    std::process::abort()
-}
-
-/// Ends the program: it gave a block back wrongly through the fast door.
-#[cold]
-pub(crate) fn misused(misuse: Misuse, address: usize) -> ! {
-    end(&MisuseReport::of(misuse, address))
 }

@@ -6,29 +6,29 @@
 use core::cell::Cell;
 
 /// How many are remembered: 16 MiB of them.
-const MOST: usize = 256;
+const CAPACITY: usize = 256;
 
 /// A stack of units, of which the oldest is forgotten where there is no room. Under the heap's lock. All zeroes is none: the first
 /// unit of an arena is never free.
 #[derive(Debug)]
-pub(crate) struct Lately {
-    units: [Cell<u16>; MOST],
+pub(crate) struct FreeUnitStack {
+    units: [Cell<u16>; CAPACITY],
     /// Where the next one goes.
     next: Cell<usize>,
 }
 
-impl Lately {
+impl FreeUnitStack {
     /// A unit was given back.
     pub(crate) fn push(&self, unit: usize) {
-        let next = self.next.get() % MOST;
+        let next = self.next.get() % CAPACITY;
         self.units[next].set(u16::try_from(unit).unwrap_or(0));
         self.next.set(next + 1);
     }
 
     /// The newest that is free still and has its memory; what else is met is forgotten.
-    pub(crate) fn take(&self, is_ready: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(crate) fn pop(&self, is_ready: impl Fn(usize) -> bool) -> Option<usize> {
         loop {
-            let newest = (self.next.get() + MOST - 1) % MOST;
+            let newest = (self.next.get() + CAPACITY - 1) % CAPACITY;
             match self.units[newest].replace(0) {
                 0 => return None,
                 unit => {
@@ -48,13 +48,13 @@ mod tests {
 
     #[test]
     fn the_newest_that_is_ready_comes_first_and_the_oldest_is_forgotten() {
-        let lately = Lately { units: [const { Cell::new(0) }; MOST], next: Cell::new(0) };
-        assert_eq!(lately.take(|_| true), None);
-        (1..=MOST + 10).for_each(|unit| lately.push(unit));
-        assert_eq!(lately.take(|unit| unit % 2 == 1), Some(MOST + 9));
-        let rest: Vec<_> = core::iter::from_fn(|| lately.take(|_| true)).collect();
-        assert_eq!(rest, (11..MOST + 9).rev().collect::<Vec<_>>());
-        lately.push(1);
-        assert_eq!((lately.take(|_| false), lately.take(|_| true)), (None, None));
+        let stack = FreeUnitStack { units: [const { Cell::new(0) }; CAPACITY], next: Cell::new(0) };
+        assert_eq!(stack.pop(|_| true), None);
+        (1..=CAPACITY + 10).for_each(|unit| stack.push(unit));
+        assert_eq!(stack.pop(|unit| unit % 2 == 1), Some(CAPACITY + 9));
+        let rest: Vec<_> = core::iter::from_fn(|| stack.pop(|_| true)).collect();
+        assert_eq!(rest, (11..CAPACITY + 9).rev().collect::<Vec<_>>());
+        stack.push(1);
+        assert_eq!((stack.pop(|_| false), stack.pop(|_| true)), (None, None));
     }
 }

@@ -3,30 +3,31 @@
 //! Rests on `Slab`. Which block an address is follows from the slab's start and the shape of its blocks, by one multiplication and no
 //! look at a table, so a row of blocks of one slab is told apart in a few instructions each.
 
-use crate::heap::hardened::options::Misuse;
-use crate::heap::slab::slab::{Shape, Slab};
+use crate::heap::hardened::misuse::Misuse;
+use crate::heap::slab::block_geometry::BlockGeometry;
+use crate::heap::slab::slab::Slab;
 use core::ptr::NonNull;
 
 /// Without a slab it takes none.
 #[derive(Debug, Default)]
-pub(crate) struct Run<'a> {
+pub(crate) struct FreeBatch<'a> {
     pub(crate) slab: Option<&'a Slab>,
-    shape: Shape,
+    geometry: BlockGeometry,
     start: usize,
     pub(crate) bits: u64,
 }
 
-impl<'a> Run<'a> {
+impl<'a> FreeBatch<'a> {
     #[inline]
-    pub(crate) fn begin(slab: &'a Slab) -> Self {
-        Self { slab: Some(slab), shape: slab.shape(), start: slab.start().addr(), bits: 0 }
+    pub(crate) fn new(slab: &'a Slab) -> Self {
+        Self { slab: Some(slab), geometry: slab.geometry(), start: slab.start().addr(), bits: 0 }
     }
 
     /// Adds a block; false where none of this slab begins there, or it was added before.
     #[inline(always)]
-    pub(crate) fn add(&mut self, block: NonNull<u8>) -> bool {
+    pub(crate) fn push(&mut self, block: NonNull<u8>) -> bool {
         let offset = block.addr().get().wrapping_sub(self.start);
-        let Some(number) = self.shape.block_at(offset) else { return false };
+        let Some(number) = self.geometry.index_of(offset) else { return false };
         let bit = 1 << (number % 64);
         let fresh = self.bits & bit == 0;
         self.bits |= bit;
@@ -37,7 +38,7 @@ impl<'a> Run<'a> {
     #[cold]
     pub(crate) fn misuse(&self, block: NonNull<u8>) -> Misuse {
         let offset = block.addr().get().wrapping_sub(self.start);
-        if self.shape.block_at(offset).is_some() { Misuse::DoubleFree } else { Misuse::Interior }
+        if self.geometry.index_of(offset).is_some() { Misuse::DoubleFree } else { Misuse::InteriorPointer }
     }
 }
 
@@ -45,31 +46,31 @@ impl<'a> Run<'a> {
 #[expect(unsafe_code, reason = "carves a slab")]
 mod tests {
     use super::*;
-    use crate::heap::slab::slab::UNIT;
+    use crate::heap::geometry::UNIT;
 
     #[test]
     fn a_run_takes_the_blocks_of_its_slab_once_each() {
-        let slab = Slab::none();
+        let slab = Slab::empty();
         let start = NonNull::<u8>::dangling().map_addr(|at| at.saturating_add(40 * UNIT - 1));
         let block = |number: usize| start.map_addr(|start| start.saturating_add(number * 1024));
-        slab.begin(start, 1, 64, 1024, true);
-        assert!(!Run::default().add(block(0)), "it has no slab");
-        let mut run = Run::begin(&slab);
-        assert!([0, 5, 63].into_iter().all(|number| run.add(block(number))));
-        assert!(!run.add(block(5)) && run.misuse(block(5)) == Misuse::DoubleFree);
+        slab.init(start, 1, 64, 1024, true);
+        assert!(!FreeBatch::default().push(block(0)), "it has no slab");
+        let mut batch = FreeBatch::new(&slab);
+        assert!([0, 5, 63].into_iter().all(|number| batch.push(block(number))));
+        assert!(!batch.push(block(5)) && batch.misuse(block(5)) == Misuse::DoubleFree);
         let inside = block(5).map_addr(|at| at.saturating_add(8));
-        assert!(!run.add(inside) && run.misuse(inside) == Misuse::Interior);
-        assert!(!run.add(block(64)) && !run.add(start.map_addr(|at| at.saturating_add(1 << 40))));
-        assert_eq!(run.bits, 1 << 63 | 1 << 5 | 1);
+        assert!(!batch.push(inside) && batch.misuse(inside) == Misuse::InteriorPointer);
+        assert!(!batch.push(block(64)) && !batch.push(start.map_addr(|at| at.saturating_add(1 << 40))));
+        assert_eq!(batch.bits, 1 << 63 | 1 << 5 | 1);
         slab.set_used(3);
-        assert_eq!(slab.given_twice(run.bits), Some(block(0).addr().get()), "none was ever lent");
+        assert_eq!(slab.find_double_free(batch.bits), Some(block(0).addr().get()), "none was ever lent");
         // SAFETY: a wide slab's blocks are not touched.
         assert!(unsafe { slab.carve() });
-        core::iter::from_fn(|| slab.lend_bit()).for_each(drop);
-        assert_eq!((slab.used(), slab.given_twice(run.bits)), (3 + 64, None));
-        slab.add_free_bits(run.bits);
-        assert_eq!(slab.given_twice(1 << 5 | 1 << 6), Some(block(5).addr().get()));
-        let lent = core::iter::from_fn(|| slab.lend_bit());
+        core::iter::from_fn(|| slab.pop_bit()).for_each(drop);
+        assert_eq!((slab.used(), slab.find_double_free(batch.bits)), (3 + 64, None));
+        slab.add_free_bits(batch.bits);
+        assert_eq!(slab.find_double_free(1 << 5 | 1 << 6), Some(block(5).addr().get()));
+        let lent = core::iter::from_fn(|| slab.pop_bit());
         assert_eq!(lent.collect::<Vec<_>>(), [0, 5, 63].map(block));
         assert_eq!((slab.used(), slab.has_free(), slab.address_of(5)), (70, false, block(5).addr().get()));
     }

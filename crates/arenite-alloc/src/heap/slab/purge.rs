@@ -6,9 +6,10 @@
 //! wet again by putting its blocks on the list; the system finds pages when they are touched.
 #![expect(unsafe_code, reason = "reads and writes the list that runs through free blocks")]
 
-use crate::heap::classes::LARGEST;
-use crate::heap::segment::segment::{Header, header_of, unit_of};
-use crate::heap::slab::slab::{Node, Slab, UNIT};
+use crate::heap::geometry::MAX_SMALL;
+use crate::heap::geometry::UNIT;
+use crate::heap::segment::segment::{Segment, segment_of, unit_of};
+use crate::heap::slab::slab::{Node, Slab};
 use crate::sync::plain::Ordering;
 use arenite_pages::page_size;
 use core::cell::Cell;
@@ -16,16 +17,16 @@ use core::ops::Range;
 use core::ptr::NonNull;
 
 /// Bits of a unit.
-const BITS: usize = 16;
+const SLOTS_PER_UNIT: usize = 16;
 /// The most blocks that a slab has.
-const MOST: usize = UNIT / 8;
+const MAX_BLOCKS: usize = UNIT / 8;
 
-const _: () = assert!(LARGEST >= 4096 && UNIT / 4096 <= BITS);
+const _: () = assert!(MAX_SMALL >= 4096 && UNIT / 4096 <= SLOTS_PER_UNIT);
 
 /// A slab with its place in its arena, for its owner.
-struct Look<'a> {
+struct SlabView<'a> {
     slab: &'a Slab,
-    header: &'a Header,
+    segment: &'a Segment,
     /// Its first unit.
     unit: usize,
     start: NonNull<u8>,
@@ -34,51 +35,51 @@ struct Look<'a> {
 }
 
 /// Which blocks of a slab are free.
-struct Free([u64; MOST / 64]);
+struct FreeSet([u64; MAX_BLOCKS / 64]);
 
-impl Free {
-    fn has(&self, block: usize) -> bool {
+impl FreeSet {
+    fn contains(&self, block: usize) -> bool {
         self.0[block / 64] >> (block % 64) & 1 == 1
     }
 
-    fn add(&mut self, block: usize) {
+    fn insert(&mut self, block: usize) {
         self.0[block / 64] |= 1 << (block % 64);
     }
 }
 
-impl<'a> Look<'a> {
-    fn at(slab: &'a Slab) -> Option<Self> {
+impl<'a> SlabView<'a> {
+    fn new(slab: &'a Slab) -> Option<Self> {
         let start = NonNull::new(slab.start())?;
         // SAFETY: a slab lies in an arena of a live heap.
-        let header = unsafe { header_of(start).as_ref() };
+        let segment = unsafe { segment_of(start).as_ref() };
         let block = slab.block.get() as usize;
         // kernels have OS pages of 4, 16 and 64 KiB
         let page = page_size().min(UNIT);
-        (block > 0).then(|| Self { slab, header, unit: unit_of(start), start, block, page })
+        (block > 0).then(|| Self { slab, segment, unit: unit_of(start), start, block, page })
     }
 
-    fn by_page(&self) -> bool {
+    fn slots_are_pages(&self) -> bool {
         self.block < self.page
     }
 
     /// Slots of which blocks were carved, the last one's wholly.
-    fn slots(&self) -> usize {
+    fn slot_count(&self) -> usize {
         let carved = self.slab.carved() as usize;
-        if self.by_page() { carved * self.block / self.page } else { carved }
+        if self.slots_are_pages() { carved * self.block / self.page } else { carved }
     }
 
-    fn is_dry(&self, slot: usize) -> bool {
-        self.header.dry[self.unit + slot / BITS].get() >> (slot % BITS) & 1 == 1
+    fn is_purged(&self, slot: usize) -> bool {
+        self.segment.purged[self.unit + slot / SLOTS_PER_UNIT].get() >> (slot % SLOTS_PER_UNIT) & 1 == 1
     }
 
-    fn flip(&self, slot: usize) {
-        let bits = &self.header.dry[self.unit + slot / BITS];
-        bits.set(bits.get() ^ 1 << (slot % BITS));
+    fn toggle_purged(&self, slot: usize) {
+        let bits = &self.segment.purged[self.unit + slot / SLOTS_PER_UNIT];
+        bits.set(bits.get() ^ 1 << (slot % SLOTS_PER_UNIT));
     }
 
     /// The blocks that begin in a slot.
-    fn blocks_of(&self, slot: usize) -> Range<usize> {
-        if self.by_page() {
+    fn blocks_in_slot(&self, slot: usize) -> Range<usize> {
+        if self.slots_are_pages() {
             (slot * self.page).div_ceil(self.block)..((slot + 1) * self.page).div_ceil(self.block)
         } else {
             slot..slot + 1
@@ -86,15 +87,15 @@ impl<'a> Look<'a> {
     }
 
     /// The whole OS pages inside a range of the slab's bytes.
-    fn whole(&self, bytes: Range<usize>) -> Range<usize> {
+    fn whole_pages(&self, bytes: Range<usize>) -> Range<usize> {
         let start = bytes.start.next_multiple_of(self.page);
         start..(bytes.end / self.page * self.page).max(start)
     }
 
     /// The OS pages that a dry slot does not hold, in bytes.
-    fn bytes_of(&self, slot: usize) -> usize {
-        let unit = if self.by_page() { self.page } else { self.block };
-        self.whole(slot * unit..(slot + 1) * unit).len()
+    fn slot_bytes(&self, slot: usize) -> usize {
+        let unit = if self.slots_are_pages() { self.page } else { self.block };
+        self.whole_pages(slot * unit..(slot + 1) * unit).len()
     }
 
     fn node(&self, block: usize) -> NonNull<Node> {
@@ -103,7 +104,7 @@ impl<'a> Look<'a> {
 
     /// Puts a free block first on the list.
     fn push(&self, block: usize) {
-        if self.slab.is_wide() {
+        if self.slab.uses_bitmap() {
             return self.slab.add_free_bits(1 << block);
         }
         let node = self.node(block);
@@ -117,12 +118,12 @@ impl<'a> Look<'a> {
     }
 
     /// The blocks on the list.
-    fn listed(&self) -> Free {
-        let mut free = Free([0; MOST / 64]);
+    fn collect_free(&self) -> FreeSet {
+        let mut free = FreeSet([0; MAX_BLOCKS / 64]);
         free.0[0] = self.slab.free_bits();
         let mut at = self.slab.free.get();
         while let Some(node) = NonNull::new(at) {
-            free.add(self.index_of(node));
+            free.insert(self.index_of(node));
             // SAFETY: a block on the list is free and holds a node.
             at = unsafe { node.as_ref() }.next.get();
         }
@@ -130,40 +131,41 @@ impl<'a> Look<'a> {
     }
 
     /// Whether no block with a byte in a slot is lent.
-    fn idle(&self, slot: usize, free: &Free) -> bool {
-        let lent = |block: usize| !free.has(block) && !self.is_dry(self.slot_of(block));
+    fn is_idle(&self, slot: usize, free: &FreeSet) -> bool {
+        let is_live = |block: usize| !free.contains(block) && !self.is_purged(self.slot_of(block));
         let carved = self.slab.carved() as usize;
-        if self.by_page() {
+        if self.slots_are_pages() {
             let (first, last) = (slot * self.page / self.block, ((slot + 1) * self.page - 1) / self.block);
-            !(first..=last.min(carved - 1)).any(lent)
+            !(first..=last.min(carved - 1)).any(is_live)
         } else {
-            !lent(slot)
+            !is_live(slot)
         }
     }
 
     fn slot_of(&self, block: usize) -> usize {
-        if self.by_page() { block * self.block / self.page } else { block }
+        if self.slots_are_pages() { block * self.block / self.page } else { block }
     }
 
     /// Drops the memory of the slots that nothing is lent in; bytes.
-    fn drain(&self, free: &Free) -> usize {
-        let (slots, unit) = (self.slots(), if self.by_page() { self.page } else { self.block });
+    fn purge_idle(&self, free: &FreeSet) -> usize {
+        let (slot_count, unit) =
+            (self.slot_count(), if self.slots_are_pages() { self.page } else { self.block });
         let (mut gone, mut slot) = (0, 0);
-        while slot < slots {
-            let end = (slot..slots).find(|&slot| !self.idle(slot, free)).unwrap_or(slots);
-            let fresh = || (slot..end).filter(|&slot| !self.is_dry(slot));
-            let bytes = self.whole(slot * unit..end * unit);
+        while slot < slot_count {
+            let end = (slot..slot_count).find(|&slot| !self.is_idle(slot, free)).unwrap_or(slot_count);
+            let fresh = || (slot..end).filter(|&slot| !self.is_purged(slot));
+            let bytes = self.whole_pages(slot * unit..end * unit);
             let offset = self.unit * UNIT;
             if fresh().next().is_some()
                 && !bytes.is_empty()
                 // SAFETY: bytes of free blocks of this slab, which its owner alone uses; those that held a link are off the list.
-                && unsafe { self.header.discard(offset + bytes.start..offset + bytes.end) }
+                && unsafe { self.segment.discard(offset + bytes.start..offset + bytes.end) }
             {
                 for slot in slot..end {
-                    if !self.is_dry(slot) {
-                        self.flip(slot);
-                        self.slab.dry.set(self.slab.dry.get() + 1);
-                        gone += self.bytes_of(slot);
+                    if !self.is_purged(slot) {
+                        self.toggle_purged(slot);
+                        self.slab.purged_slots.set(self.slab.purged_slots.get() + 1);
+                        gone += self.slot_bytes(slot);
                     }
                 }
             }
@@ -173,13 +175,13 @@ impl<'a> Look<'a> {
     }
 
     /// What was never carved of the slab may hold pages of what was there before.
-    fn drain_rest(&self) {
+    fn purge_tail(&self) {
         let size = usize::from(self.slab.units.get()) * UNIT;
-        let rest = self.whole(self.slab.carved() as usize * self.block..size);
+        let rest = self.whole_pages(self.slab.carved() as usize * self.block..size);
         if !rest.is_empty() {
             let offset = self.unit * UNIT;
             // SAFETY: bytes behind the last block that was ever lent.
-            let _gone = unsafe { self.header.discard(offset + rest.start..offset + rest.end) };
+            let _gone = unsafe { self.segment.discard(offset + rest.start..offset + rest.end) };
         }
     }
 }
@@ -187,20 +189,22 @@ impl<'a> Look<'a> {
 /// Gives the OS pages inside a slab's free blocks back to the system; how many bytes. O(blocks of the slab).
 ///
 /// The caller owns the slab, and has collected what other threads gave back.
-pub(crate) fn drain(slab: &Slab) -> usize {
-    let Some(look) = Look::at(slab) else { return 0 };
-    look.drain_rest();
+pub(crate) fn purge(slab: &Slab) -> usize {
+    let Some(view) = SlabView::new(slab) else { return 0 };
+    view.purge_tail();
     if !slab.has_free() {
         return 0;
     }
-    let (free, before) = (look.listed(), slab.dry.get());
-    let gone = look.drain(&free);
-    if slab.dry.get() > before {
-        look.header.dry_bytes.fetch_add(gone, Ordering::Relaxed);
-        slab.forget_free();
+    let (free, before) = (view.collect_free(), slab.purged_slots.get());
+    let gone = view.purge_idle(&free);
+    if slab.purged_slots.get() > before {
+        view.segment.purged_bytes.fetch_add(gone, Ordering::Relaxed);
+        slab.clear_free_list();
         for block in (0..slab.carved() as usize).rev() {
-            if free.has(block) && !(look.slot_of(block) < look.slots() && look.is_dry(look.slot_of(block))) {
-                look.push(block);
+            if free.contains(block)
+                && !(view.slot_of(block) < view.slot_count() && view.is_purged(view.slot_of(block)))
+            {
+                view.push(block);
             }
         }
     }
@@ -208,28 +212,28 @@ pub(crate) fn drain(slab: &Slab) -> usize {
 }
 
 /// Puts the blocks of one dry slot on the list. False: no slot is dry. The caller owns the slab.
-pub(crate) fn wet(slab: &Slab) -> bool {
-    if slab.dry.get() == 0 {
+pub(crate) fn unpurge(slab: &Slab) -> bool {
+    if slab.purged_slots.get() == 0 {
         return false;
     }
-    let Some(look) = Look::at(slab) else { return false };
-    let Some(slot) = (0..look.slots()).find(|&slot| look.is_dry(slot)) else { return false };
-    look.flip(slot);
-    slab.dry.set(slab.dry.get() - 1);
-    look.header.dry_bytes.fetch_sub(look.bytes_of(slot), Ordering::Relaxed);
-    look.blocks_of(slot).rev().for_each(|block| look.push(block));
+    let Some(view) = SlabView::new(slab) else { return false };
+    let Some(slot) = (0..view.slot_count()).find(|&slot| view.is_purged(slot)) else { return false };
+    view.toggle_purged(slot);
+    slab.purged_slots.set(slab.purged_slots.get() - 1);
+    view.segment.purged_bytes.fetch_sub(view.slot_bytes(slot), Ordering::Relaxed);
+    view.blocks_in_slot(slot).rev().for_each(|block| view.push(block));
     true
 }
 
 /// Forgets which slots of an empty slab are dry: what is free there is told by more than their bits from now on.
-pub(crate) fn forget(slab: &Slab) {
-    if slab.dry.get() == 0 {
+pub(crate) fn clear_purged(slab: &Slab) {
+    if slab.purged_slots.get() == 0 {
         return;
     }
-    let Some(look) = Look::at(slab) else { return };
-    for slot in (0..look.slots()).filter(|&slot| look.is_dry(slot)) {
-        look.flip(slot);
-        look.header.dry_bytes.fetch_sub(look.bytes_of(slot), Ordering::Relaxed);
+    let Some(view) = SlabView::new(slab) else { return };
+    for slot in (0..view.slot_count()).filter(|&slot| view.is_purged(slot)) {
+        view.toggle_purged(slot);
+        view.segment.purged_bytes.fetch_sub(view.slot_bytes(slot), Ordering::Relaxed);
     }
-    slab.dry.set(0);
+    slab.purged_slots.set(0);
 }

@@ -3,9 +3,8 @@
 //! Rests on the arena's tables and on `dry`.
 #![expect(unsafe_code, reason = "threads a list through blocks that came back")]
 
-use crate::heap::hardened::hardened::misused;
-use crate::heap::hardened::options::Misuse;
-use crate::heap::segment::segment::{Header, header_of, unit_of};
+use crate::heap::hardened::misuse::{Misuse, abort_misuse};
+use crate::heap::segment::segment::{Segment, segment_of, unit_of};
 use crate::heap::slab::purge;
 use crate::heap::slab::slab::{Node, Slab};
 use core::cell::Cell;
@@ -14,13 +13,13 @@ use core::ptr::NonNull;
 /// Finds blocks for a slab whose list is empty: those that came back, or fresh ones.
 pub(crate) fn refill(slab: &Slab) -> bool {
     // SAFETY: a slab of the calling thread, whose units are committed, with nothing on its list.
-    collect(slab) > 0 || unsafe { slab.carve() } || purge::wet(slab)
+    collect(slab) > 0 || unsafe { slab.carve() } || purge::unpurge(slab)
 }
 
 /// Puts what other threads gave back on the slab's list, in the order of their addresses. How many blocks. One that was given back twice
 /// ends the program.
 pub(crate) fn collect(slab: &Slab) -> u32 {
-    collect_from(slab, false).unwrap_or_else(|address| misused(Misuse::DoubleFree, address))
+    collect_from(slab, false).unwrap_or_else(|address| abort_misuse(Misuse::DoubleFree, address))
 }
 
 /// The same, with a look at every word that may tell of one.
@@ -31,16 +30,16 @@ pub(crate) fn collect_all(slab: &Slab) -> Result<u32, usize> {
     collect_from(slab, true)
 }
 
-fn collect_from(slab: &Slab, thorough: bool) -> Result<u32, usize> {
+fn collect_from(slab: &Slab, scan_all: bool) -> Result<u32, usize> {
     let Some(start) = NonNull::new(slab.start()) else { return Ok(0) };
     // SAFETY: a slab lies in an arena of a live heap.
-    let header: &Header = unsafe { header_of(start).as_ref() };
+    let segment: &Segment = unsafe { segment_of(start).as_ref() };
     let (size, mut count) = (slab.block.get() as usize, 0);
     let mut twice = None;
-    header.take_remote(unit_of(start), thorough, |first, mut bits| {
+    segment.drain_remote(unit_of(start), scan_all, |first, mut bits| {
         count += bits.count_ones();
-        if slab.is_wide() {
-            twice = twice.or(slab.given_twice(bits));
+        if slab.uses_bitmap() {
+            twice = twice.or(slab.find_double_free(bits));
             slab.add_free_bits(bits);
             return;
         }

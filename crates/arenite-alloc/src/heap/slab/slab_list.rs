@@ -3,27 +3,27 @@
 //! Rests on `Slab`. All operations are O(1).
 #![expect(unsafe_code, reason = "walks slabs that one thread owns")]
 
-use crate::heap::slab::slab::{Place, Slab};
+use crate::heap::slab::slab::{ListKind, Slab};
 use core::cell::Cell;
 use core::ptr::null;
 
 /// Slabs in a list, newest first.
 #[derive(Debug)]
-pub(crate) struct List {
+pub(crate) struct SlabList {
     pub(crate) first: Cell<*const Slab>,
     last: Cell<*const Slab>,
     len: Cell<u32>,
 }
 
-impl List {
+impl SlabList {
     /// How many slabs.
     pub(crate) fn len(&self) -> u32 {
         self.len.get()
     }
 
-    pub(crate) fn push_front(&self, slab: &Slab, place: Place) {
+    pub(crate) fn push_front(&self, slab: &Slab, list: ListKind) {
         let first = self.first.get();
-        slab.place.set(place);
+        slab.list.set(list);
         slab.previous.set(null());
         slab.next.set(first);
         // SAFETY: slabs in the list are live and this thread's.
@@ -35,9 +35,9 @@ impl List {
         self.len.set(self.len.get() + 1);
     }
 
-    pub(crate) fn push_back(&self, slab: &Slab, place: Place) {
+    pub(crate) fn push_back(&self, slab: &Slab, list: ListKind) {
         let last = self.last.get();
-        slab.place.set(place);
+        slab.list.set(list);
         slab.next.set(null());
         slab.previous.set(last);
         // SAFETY: as for `push_front`.
@@ -61,7 +61,7 @@ impl List {
             Some(next) => next.previous.set(previous),
             None => self.last.set(previous),
         }
-        slab.place.set(Place::None);
+        slab.list.set(ListKind::None);
         self.len.set(self.len.get() - 1);
     }
 }

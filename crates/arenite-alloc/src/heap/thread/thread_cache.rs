@@ -9,49 +9,49 @@
 //! marked, so one look at a slot tells whether there is a block, or room for one.
 #![expect(unsafe_code, reason = "follows a pointer into its own slots")]
 
-use crate::heap::classes::MOST;
+use crate::heap::classes::SIZE_CLASS_COUNT;
 use crate::sync::plain::{AtomicPtr, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::{NonNull, null_mut, without_provenance_mut};
 
 /// Slots of a row.
-const ROW: usize = 64;
+const SLOTS_PER_BIN: usize = 64;
 /// The most blocks of a class that wait.
-const DEPTH: usize = ROW - 2;
+const MAX_CACHED: usize = SLOTS_PER_BIN - 2;
 /// How many bytes of a class wait at first, but as many blocks as the second.
-const FIRST: (usize, usize) = (64 << 10, 4);
+const INITIAL_CAPACITY: (usize, usize) = (64 << 10, 4);
 /// The same at most: of sizes that come and go in no order, two dozen more or fewer are free at one time than at another.
-const MOST_OF_CLASS: (usize, usize) = (512 << 10, 24);
+const MAX_BIN_CAPACITY: (usize, usize) = (512 << 10, 24);
 /// The most bytes of all classes for which there is room.
-const ROOM: usize = 24 << 20;
+const MAX_CACHED_BYTES: usize = 24 << 20;
 /// Classes that it has tops for: as many as seven bits tell apart, so that no class is out of bounds.
-pub(crate) const CLASSES: usize = 128;
+pub(crate) const BIN_COUNT: usize = 128;
 /// Marks the slot behind the last: no block lies there.
-const END: *mut u8 = without_provenance_mut(1);
+const SENTINEL: *mut u8 = without_provenance_mut(1);
 
 #[derive(Debug)]
 #[repr(transparent)]
 struct Slot(Cell<*mut u8>);
 
 /// A row without room, which each class has until a block of it waits.
-struct Nowhere([Slot; 2]);
+struct EmptyBin([Slot; 2]);
 
 // SAFETY: never written: a slot of nothing has no block to take, and a marked one is not written to.
-unsafe impl Sync for Nowhere {}
+unsafe impl Sync for EmptyBin {}
 
-static NOWHERE: Nowhere = Nowhere([Slot(Cell::new(null_mut())), Slot(Cell::new(END))]);
+static EMPTY_BIN: EmptyBin = EmptyBin([Slot(Cell::new(null_mut())), Slot(Cell::new(SENTINEL))]);
 
 /// A pointer into all of it: a top looks at the slot before, too.
-fn nowhere() -> *mut Slot {
-    NOWHERE.0.as_ptr().wrapping_add(1).cast_mut()
+fn empty_bin() -> *mut Slot {
+    EMPTY_BIN.0.as_ptr().wrapping_add(1).cast_mut()
 }
 
 /// Where the next block of a class goes: a slot of its row but the first, or the second of `NOWHERE`. Its thread alone changes it.
 #[derive(Debug)]
 #[repr(transparent)]
-pub(crate) struct Top(AtomicPtr<Slot>);
+pub(crate) struct CacheBin(AtomicPtr<Slot>);
 
-impl Top {
+impl CacheBin {
     /// The newest.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<NonNull<u8>> {
@@ -69,7 +69,7 @@ impl Top {
         let top = self.0.load(Relaxed);
         // SAFETY: a top is a slot, of which the same holds.
         let slot = &unsafe { &*top }.0;
-        if slot.get() == END {
+        if slot.get() == SENTINEL {
             return false;
         }
         slot.set(block.as_ptr());
@@ -84,128 +84,129 @@ impl Top {
 /// in, of which the processor's caches have few places.
 #[derive(Debug)]
 #[repr(C, align(64))]
-pub(crate) struct Recent {
-    tops: [Top; CLASSES],
+pub(crate) struct ThreadCache {
+    bins: [CacheBin; BIN_COUNT],
     /// For how many bytes of all classes there is room.
-    room_in_all: Cell<usize>,
-    rooms: Rooms,
-    slots: [Slot; MOST * ROW],
+    capacity_bytes: Cell<usize>,
+    capacities: Capacities,
+    slots: [Slot; SIZE_CLASS_COUNT * SLOTS_PER_BIN],
 }
 
 #[derive(Debug)]
 #[repr(C, align(64))]
-struct Rooms {
+struct Capacities {
     /// For how many blocks of each class there is room.
-    room: [Cell<u8>; MOST],
+    capacity: [Cell<u8>; SIZE_CLASS_COUNT],
     /// Whether there were too few of a class since it got more room.
-    short: [Cell<bool>; MOST],
+    missed: [Cell<bool>; SIZE_CLASS_COUNT],
 }
 
 const _: () = assert!(
-    core::mem::offset_of!(Recent, rooms) % 1024 == 64 && core::mem::offset_of!(Recent, slots) % 1024 == 256,
+    core::mem::offset_of!(ThreadCache, capacities) % 1024 == 64
+        && core::mem::offset_of!(ThreadCache, slots) % 1024 == 256,
     "off the lines that blocks begin in"
 );
 
 /// How many blocks of `size` bytes are so many bytes, or so many blocks if that is more; at most a row.
-fn blocks(size: usize, (bytes, least): (usize, usize)) -> usize {
-    (bytes / size).max(least).min(DEPTH)
+fn blocks_within(size: usize, (bytes, least): (usize, usize)) -> usize {
+    (bytes / size).max(least).min(MAX_CACHED)
 }
 
-impl Recent {
+impl ThreadCache {
     /// Begins, without a block, and without room until [`Recent::begin_class`].
-    pub(crate) fn begin(&self) {
-        self.tops.iter().for_each(|top| top.0.store(nowhere(), Relaxed));
+    pub(crate) fn init(&self) {
+        self.bins.iter().for_each(|top| top.0.store(empty_bin(), Relaxed));
     }
 
     /// Makes room for blocks of a class, which are of `size` bytes, where there was none yet.
-    pub(crate) fn begin_class(&self, class: usize, size: usize) {
-        if self.tops[class].0.load(Relaxed) == nowhere() {
-            self.set_count(class, 0);
-            self.set_room(class, size, blocks(size, FIRST));
+    pub(crate) fn init_bin(&self, class: usize, size: usize) {
+        if self.bins[class].0.load(Relaxed) == empty_bin() {
+            self.set_len(class, 0);
+            self.set_capacity(class, size, blocks_within(size, INITIAL_CAPACITY));
         }
     }
 
     /// For how many blocks of a class there is room.
-    pub(crate) fn room(&self, class: usize) -> usize {
-        usize::from(self.rooms.room[class].get())
+    pub(crate) fn capacity(&self, class: usize) -> usize {
+        usize::from(self.capacities.capacity[class].get())
     }
 
-    fn set_room(&self, class: usize, size: usize, room: usize) {
-        let before = self.room(class);
-        self.row(class)[before + 1].0.set(null_mut());
-        self.row(class)[room + 1].0.set(END);
-        self.rooms.room[class].set(u8::try_from(room).unwrap_or(0));
-        self.room_in_all.set(self.room_in_all.get() + room * size - before * size);
+    fn set_capacity(&self, class: usize, size: usize, capacity: usize) {
+        let before = self.capacity(class);
+        self.bin_slots(class)[before + 1].0.set(null_mut());
+        self.bin_slots(class)[capacity + 1].0.set(SENTINEL);
+        self.capacities.capacity[class].set(u8::try_from(capacity).unwrap_or(0));
+        self.capacity_bytes.set(self.capacity_bytes.get() + capacity * size - before * size);
     }
 
     /// One of a class was asked for that has a row, where none waits and its slab has none.
-    pub(crate) fn miss(&self, class: usize) {
-        if self.room(class) > 0 && self.count(class) == 0 {
-            self.rooms.short[class].set(true);
+    pub(crate) fn note_miss(&self, class: usize) {
+        if self.capacity(class) > 0 && self.len(class) == 0 {
+            self.capacities.missed[class].set(true);
         }
     }
 
     /// Makes room for twice as many blocks of a class that has none left, where there were too few of it since it got that room: then as
     /// many came and went as it has room for. False: it stays as it is.
-    pub(crate) fn widen(&self, class: usize, size: usize) -> bool {
-        let room = self.room(class);
-        let free = ROOM.saturating_sub(self.room_in_all.get()) / size;
-        let wider = (2 * room).min(room + free).min(blocks(size, MOST_OF_CLASS));
-        if wider <= room || !self.rooms.short[class].replace(false) {
+    pub(crate) fn grow(&self, class: usize, size: usize) -> bool {
+        let capacity = self.capacity(class);
+        let free = MAX_CACHED_BYTES.saturating_sub(self.capacity_bytes.get()) / size;
+        let wider = (2 * capacity).min(capacity + free).min(blocks_within(size, MAX_BIN_CAPACITY));
+        if wider <= capacity || !self.capacities.missed[class].replace(false) {
             return false;
         }
-        self.set_room(class, size, wider);
+        self.set_capacity(class, size, wider);
         true
     }
 
     /// Each class, none of whose blocks waits, has the room that it began with.
-    pub(crate) fn narrow(&self, size_of: impl Fn(usize) -> usize) {
-        for class in (0..MOST).filter(|&class| self.room(class) > 0) {
-            debug_assert_eq!(self.count(class), 0, "they would lie behind the end");
+    pub(crate) fn reset_capacities(&self, size_of: impl Fn(usize) -> usize) {
+        for class in (0..SIZE_CLASS_COUNT).filter(|&class| self.capacity(class) > 0) {
+            debug_assert_eq!(self.len(class), 0, "they would lie behind the end");
             let size = size_of(class);
-            self.set_room(class, size, blocks(size, FIRST));
-            self.rooms.short[class].set(false);
+            self.set_capacity(class, size, blocks_within(size, INITIAL_CAPACITY));
+            self.capacities.missed[class].set(false);
         }
     }
 
-    fn row(&self, class: usize) -> &[Slot] {
-        &self.slots[class * ROW..][..ROW]
+    fn bin_slots(&self, class: usize) -> &[Slot] {
+        &self.slots[class * SLOTS_PER_BIN..][..SLOTS_PER_BIN]
     }
 
-    fn set_count(&self, class: usize, count: usize) {
+    fn set_len(&self, class: usize, count: usize) {
         // a pointer into all slots: it goes to others of the row from there
-        let top = self.slots.as_ptr().wrapping_add(class * ROW + 1 + count);
-        self.tops[class].0.store(top.cast_mut(), Relaxed);
+        let top = self.slots.as_ptr().wrapping_add(class * SLOTS_PER_BIN + 1 + count);
+        self.bins[class].0.store(top.cast_mut(), Relaxed);
     }
 
     /// Of a class.
     #[inline(always)]
-    pub(crate) fn top(&self, class: usize) -> &Top {
-        &self.tops[class % CLASSES]
+    pub(crate) fn bin(&self, class: usize) -> &CacheBin {
+        &self.bins[class % BIN_COUNT]
     }
 
     /// How many of a class wait. Anybody may ask.
-    pub(crate) fn count(&self, class: usize) -> usize {
-        let top = self.tops[class].0.load(Relaxed);
-        if top == nowhere() {
+    pub(crate) fn len(&self, class: usize) -> usize {
+        let top = self.bins[class].0.load(Relaxed);
+        if top == empty_bin() {
             return 0;
         }
-        (top.addr() - self.row(class).as_ptr().addr()) / size_of::<Slot>() - 1
+        (top.addr() - self.bin_slots(class).as_ptr().addr()) / size_of::<Slot>() - 1
     }
 
     /// Takes the `number` oldest of a class.
     pub(crate) fn pop_oldest(&self, class: usize, number: usize, mut visit: impl FnMut(NonNull<u8>)) {
-        let count = self.count(class);
+        let count = self.len(class);
         let number = number.min(count);
         if number == 0 {
             return;
         }
-        let blocks = &self.row(class)[1..=count];
-        blocks[..number].iter().filter_map(|slot| NonNull::new(slot.0.get())).for_each(&mut visit);
+        let blocks_within = &self.bin_slots(class)[1..=count];
+        blocks_within[..number].iter().filter_map(|slot| NonNull::new(slot.0.get())).for_each(&mut visit);
         for at in number..count {
-            blocks[at - number].0.set(blocks[at].0.get());
+            blocks_within[at - number].0.set(blocks_within[at].0.get());
         }
-        self.set_count(class, count - number);
+        self.set_len(class, count - number);
     }
 }
 
@@ -216,62 +217,64 @@ mod tests {
     #[test]
     fn the_newest_come_first_and_the_oldest_go() {
         // SAFETY: zeroes are null pointers, as in the fresh memory that a thread's part begins with.
-        let recent = unsafe { Box::<Recent>::new_zeroed().assume_init() };
-        recent.begin();
+        let recent = unsafe { Box::<ThreadCache>::new_zeroed().assume_init() };
+        recent.init();
         let block =
             |number: usize| NonNull::<u8>::dangling().map_addr(|at| at.saturating_add(8 * (number + 1)));
-        let sizes = [(0, 8, 62, 62), (5, 4096, 16, 62), (40, 16 << 10, 4, 32), (MOST - 1, 64 << 10, 4, 24)];
+        let sizes = [
+            (0, 8, 62, 62),
+            (5, 4096, 16, 62),
+            (40, 16 << 10, 4, 32),
+            (SIZE_CLASS_COUNT - 1, 64 << 10, 4, 24),
+        ];
         for (class, size, first, most) in sizes {
-            let top = recent.top(class);
-            assert!(
-                !top.push(block(0)) && top.pop().is_none() && recent.count(class) == 0,
-                "no room at first"
-            );
-            (0..2).for_each(|_| recent.begin_class(class, size));
+            let top = recent.bin(class);
+            assert!(!top.push(block(0)) && top.pop().is_none() && recent.len(class) == 0, "no room at first");
+            (0..2).for_each(|_| recent.init_bin(class, size));
             let fill = || (0..80).filter(|&number| top.push(block(number))).count();
-            assert_eq!((fill(), recent.room(class)), (first, first));
-            assert!(!recent.widen(class, size), "it was never short");
-            let mut room = first;
-            while room < most {
-                recent.miss(class);
-                assert!(!recent.widen(class, size), "some waited");
-                recent.pop_oldest(class, room, |_| {});
-                recent.miss(class);
-                assert_eq!(fill(), room);
-                assert!(recent.widen(class, size) && !recent.widen(class, size));
-                let wider = recent.room(class);
-                assert_eq!((wider, fill()), ((2 * room).min(most), wider - room));
-                room = wider;
+            assert_eq!((fill(), recent.capacity(class)), (first, first));
+            assert!(!recent.grow(class, size), "it was never short");
+            let mut capacity = first;
+            while capacity < most {
+                recent.note_miss(class);
+                assert!(!recent.grow(class, size), "some waited");
+                recent.pop_oldest(class, capacity, |_| {});
+                recent.note_miss(class);
+                assert_eq!(fill(), capacity);
+                assert!(recent.grow(class, size) && !recent.grow(class, size));
+                let wider = recent.capacity(class);
+                assert_eq!((wider, fill()), ((2 * capacity).min(most), wider - capacity));
+                capacity = wider;
             }
             recent.pop_oldest(class, most, |_| {});
-            recent.miss(class);
+            recent.note_miss(class);
             assert_eq!(fill(), most);
-            assert!(!recent.widen(class, size), "never more");
+            assert!(!recent.grow(class, size), "never more");
             recent.pop_oldest(class, most, |_| {});
             let waiting: Vec<usize> = (0..80).filter(|&number| top.push(block(number))).collect();
             assert_eq!(waiting, (0..most).collect::<Vec<_>>());
             let mut gone = Vec::new();
             recent.pop_oldest(class, 1, |block| gone.push(block));
-            assert_eq!((gone, recent.count(class)), (vec![block(0)], most - 1));
+            assert_eq!((gone, recent.len(class)), (vec![block(0)], most - 1));
             let rest: Vec<_> = core::iter::from_fn(|| top.pop()).collect();
             assert_eq!(rest, waiting.iter().skip(1).rev().map(|&number| block(number)).collect::<Vec<_>>());
-            assert_eq!((recent.count(class), top.pop()), (0, None));
+            assert_eq!((recent.len(class), top.pop()), (0, None));
             assert!((0..most).all(|number| top.push(block(number))) && !top.push(block(most)));
             recent.pop_oldest(class, usize::MAX, |_| {});
-            assert_eq!(recent.count(class), 0);
+            assert_eq!(recent.len(class), 0);
         }
         let held = sizes.map(|(_, size, _, most)| size * most).iter().sum::<usize>();
-        assert_eq!(recent.room_in_all.get(), held);
+        assert_eq!(recent.capacity_bytes.get(), held);
         let size_of = |class| sizes.iter().find(|&&(it, ..)| it == class).map_or(8, |&(_, size, ..)| size);
-        recent.miss(5);
-        recent.narrow(size_of);
-        assert!(!recent.widen(5, 4096), "it was short of what it had before");
-        assert_eq!(sizes.map(|(class, ..)| recent.room(class)), sizes.map(|(_, _, first, _)| first));
+        recent.note_miss(5);
+        recent.reset_capacities(size_of);
+        assert!(!recent.grow(5, 4096), "it was short of what it had before");
+        assert_eq!(sizes.map(|(class, ..)| recent.capacity(class)), sizes.map(|(_, _, first, _)| first));
         // what other classes have is not there
-        recent.room_in_all.set(ROOM - 3 * (64 << 10));
-        (0..2).for_each(|_| recent.miss(MOST - 1));
-        assert!(recent.widen(MOST - 1, 64 << 10) && recent.room(MOST - 1) == 7);
-        recent.miss(MOST - 1);
-        assert!(!recent.widen(MOST - 1, 64 << 10));
+        recent.capacity_bytes.set(MAX_CACHED_BYTES - 3 * (64 << 10));
+        (0..2).for_each(|_| recent.note_miss(SIZE_CLASS_COUNT - 1));
+        assert!(recent.grow(SIZE_CLASS_COUNT - 1, 64 << 10) && recent.capacity(SIZE_CLASS_COUNT - 1) == 7);
+        recent.note_miss(SIZE_CLASS_COUNT - 1);
+        assert!(!recent.grow(SIZE_CLASS_COUNT - 1, 64 << 10));
     }
 }

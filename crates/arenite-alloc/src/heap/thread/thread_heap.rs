@@ -5,37 +5,38 @@
 //! threads give back is collected when the thread runs out, so the fast path is two loads, a test and a store.
 #![expect(unsafe_code, reason = "walks slabs and lists that this thread owns")]
 
-use crate::heap::central::central::{BACK, Central, class_in};
-use crate::heap::classes::MOST;
-use crate::heap::hardened::hardened::misused;
-use crate::heap::hardened::options::Misuse;
-use crate::heap::segment::segment::{Header, UNITS, base_of, header_of, owner_of, unit_of};
-use crate::heap::slab::free_batch::Run;
+use crate::heap::central::central::Central;
+use crate::heap::classes::SIZE_CLASS_COUNT;
+use crate::heap::geometry::UNITS_PER_SEGMENT;
+use crate::heap::hardened::misuse::{Misuse, abort_misuse};
+use crate::heap::owner::UnitTag;
+use crate::heap::segment::segment::{Segment, owner_of, segment_base, segment_of, unit_of};
+use crate::heap::slab::free_batch::FreeBatch;
 use crate::heap::slab::purge;
 use crate::heap::slab::refill::{collect, collect_all, refill};
-use crate::heap::slab::slab::{Node, Place, Slab, pop, pop_any};
-use crate::heap::slab::slab_list::List;
-use crate::heap::thread::full_scan::Looking;
-use crate::heap::thread::remote_cache::Away;
-use crate::heap::thread::thread_cache::{CLASSES, Recent, Top};
+use crate::heap::slab::slab::{ListKind, Node, Slab, pop, pop_block};
+use crate::heap::slab::slab_list::SlabList;
+use crate::heap::thread::full_scan::ScanThrottle;
+use crate::heap::thread::remote_cache::RemoteFreeCache;
+use crate::heap::thread::thread_cache::{BIN_COUNT, CacheBin, ThreadCache};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
 /// After how many slabs that became empty and were kept the thread looks at the time.
-const LOOK: u32 = 16;
+const CLOCK_CHECK_INTERVAL: u32 = 16;
 /// How many units of empty slabs a thread keeps: 2 MiB.
-const EMPTY: u32 = 32;
+const MAX_EMPTY_UNITS: u32 = 32;
 
 /// A slab of no blocks, which every class begins with.
-struct Nothing(Slab);
+struct EmptySlab(Slab);
 
 // SAFETY: never written: it is in no list and has no block to give back.
-unsafe impl Sync for Nothing {}
+unsafe impl Sync for EmptySlab {}
 
-static NOTHING: Nothing = Nothing(Slab::none());
+static EMPTY_SLAB: EmptySlab = EmptySlab(Slab::empty());
 
-fn nothing() -> *const Slab {
-    &raw const NOTHING.0
+fn empty_slab() -> *const Slab {
+    &raw const EMPTY_SLAB.0
 }
 
 /// The slabs of one thread. Its address is what marks a slab as its own, so it lies at a multiple of 4096.
@@ -43,27 +44,27 @@ fn nothing() -> *const Slab {
 #[derive(Debug)]
 pub(crate) struct ThreadHeap {
     /// Blocks that were given back last, by class; for their slabs they are lent.
-    recent: Recent,
-    current: [Cell<*const Slab>; CLASSES],
-    partial: [List; MOST],
-    full: [List; MOST],
-    looking: [Looking; MOST],
+    cache: ThreadCache,
+    current: [Cell<*const Slab>; BIN_COUNT],
+    partial: [SlabList; SIZE_CLASS_COUNT],
+    full: [SlabList; SIZE_CLASS_COUNT],
+    scan: [ScanThrottle; SIZE_CLASS_COUNT],
     /// Units of empty slabs in `partial`, by class, and in all.
-    empty: [Cell<u32>; MOST],
-    empty_in_all: Cell<u32>,
+    empty_units: [Cell<u32>; SIZE_CLASS_COUNT],
+    empty_units_total: Cell<u32>,
     /// How often a slab became empty and was kept.
-    emptied: Cell<u32>,
+    emptied_count: Cell<u32>,
     /// Blocks of other threads that it gave back and has not told of, by class.
-    pub(crate) away: [Away; MOST],
+    pub(crate) remote_cache: [RemoteFreeCache; SIZE_CLASS_COUNT],
     /// The top of the class that was asked for last.
-    hot: Cell<*const Top>,
+    predicted_bin: Cell<*const CacheBin>,
     pub(crate) central: Cell<*const Central>,
     /// The last call for memory that it answered.
-    answered: Cell<u32>,
+    seen_trim_epoch: Cell<u32>,
     /// The next one that is idle, under the heap's lock.
     pub(crate) next: Cell<Option<NonNull<ThreadHeap>>>,
     /// The one made before, under the heap's lock.
-    pub(crate) older: Cell<Option<NonNull<ThreadHeap>>>,
+    pub(crate) next_in_all: Cell<Option<NonNull<ThreadHeap>>>,
 }
 
 impl ThreadHeap {
@@ -71,22 +72,22 @@ impl ThreadHeap {
     ///
     /// # Safety
     /// `memory` is valid for one, aligned, all zeroes, and nobody else's.
-    pub(crate) unsafe fn begin(memory: NonNull<Self>, central: *const Central) {
+    pub(crate) unsafe fn init(memory: NonNull<Self>, central: *const Central) {
         // SAFETY: the caller's promise; zeroes are null, nothing and none, a value of each field.
         let fresh = unsafe { memory.as_ref() };
-        fresh.current.iter().for_each(|slab| slab.set(nothing()));
+        fresh.current.iter().for_each(|slab| slab.set(empty_slab()));
         fresh.central.set(central);
-        fresh.recent.begin();
+        fresh.cache.init();
     }
 
     /// How many blocks of a class wait in `recent`. Anybody may ask.
-    pub(crate) fn waiting(&self, class: usize) -> usize {
-        self.recent.count(class)
+    pub(crate) fn cached(&self, class: usize) -> usize {
+        self.cache.len(class)
     }
 
     /// Whether it is the owner that an arena's table tells of.
     #[inline(always)]
-    pub(crate) fn is(&self, owner: usize) -> bool {
+    pub(crate) fn is_owner(&self, owner: usize) -> bool {
         core::ptr::from_ref(self).addr() == owner
     }
 
@@ -98,22 +99,22 @@ impl ThreadHeap {
     /// A block of a class that was just given back, or one from its slab, if that has one.
     #[inline(always)]
     pub(crate) fn pop(&self, class: usize) -> Option<NonNull<u8>> {
-        let top = self.recent.top(class);
-        self.hot.set(top);
-        let recent = top.pop();
-        if recent.is_some() {
-            return recent;
+        let bin = self.cache.bin(class);
+        self.predicted_bin.set(bin);
+        let cache = bin.pop();
+        if cache.is_some() {
+            return cache;
         }
-        let slab = self.current[class % CLASSES].get();
+        let slab = self.current[class % BIN_COUNT].get();
         // SAFETY: the slab is this thread's, or the one of no blocks.
         let listed = unsafe { pop(slab) };
         // SAFETY: as above.
-        listed.or_else(|| unsafe { &*slab }.lend_bit())
+        listed.or_else(|| unsafe { &*slab }.pop_bit())
     }
 
     /// As [`ThreadHeap::pop`], with more slabs where that one has nothing.
     pub(crate) fn allocate(&self, class: usize) -> Option<NonNull<u8>> {
-        self.pop(class).or_else(|| self.more(class))
+        self.pop(class).or_else(|| self.allocate_slow(class))
     }
 
     /// Takes a block of one of this thread's slabs back; it waits for the next request of its class. `low`: the low bits of what stands
@@ -122,112 +123,116 @@ impl ThreadHeap {
     /// # Safety
     /// `block` is a live block of this thread's, and `low` is what stands there.
     #[inline(always)]
-    pub(crate) unsafe fn give(&self, low: usize, block: NonNull<u8>) {
-        let (top, hot) = (self.recent.top(class_in(low)), self.hot.get());
-        let predicted = unfolded(hot);
+    pub(crate) unsafe fn free_local(&self, tag: UnitTag, block: NonNull<u8>) {
+        let (bin, predicted_bin) = (self.cache.bin(tag.class()), self.predicted_bin.get());
+        let predicted = opaque(predicted_bin);
         // Where a block of the same class was asked for last, that is predicted, and the next request of the class does not wait for the
         // table that this one's class stands in: half of a pair's time.
-        let waits = if core::ptr::eq(top, hot) {
+        let waits = if core::ptr::eq(bin, predicted_bin) {
             // SAFETY: it was set from a reference to a top of this value, and is equal to `top`, so it is that one.
             unsafe { &*predicted }.push(block)
         } else {
-            top.push(block)
+            bin.push(block)
         };
         if waits {
             return;
         }
         // SAFETY: a block with an owner lies in an arena whose tables are whole.
-        let header = unsafe { &*base_of(block) };
-        let slab = &header.slabs[(unit_of(block) - (low & BACK)) % UNITS];
-        if slab.is_wide() {
-            return self.settle(slab, block);
+        let segment = unsafe { &*segment_base(block) };
+        let slab = &segment.slabs[(unit_of(block) - tag.slab_offset()) % UNITS_PER_SEGMENT];
+        if slab.uses_bitmap() {
+            return self.push_to_full_bin(slab, block);
         }
         // SAFETY: the caller's promise.
-        unsafe { put(slab, block) };
-        self.back::<true>(slab, 1);
+        unsafe { push_block(slab, block) };
+        self.on_freed::<true>(slab, 1);
     }
 
     /// Answers the heap's call for memory, if there was one.
-    pub(crate) fn listen(&self) {
-        let call = self.central().call();
-        if call != self.answered.get() {
-            self.hear(call);
+    pub(crate) fn poll_trim_request(&self) {
+        let epoch = self.central().trim_epoch();
+        if epoch != self.seen_trim_epoch.get() {
+            self.handle_trim_request(epoch);
         }
     }
 
     /// A block of a wide slab finds no room among those that wait: it gets more, or the older half of the others go to theirs.
     #[inline(never)]
-    fn settle(&self, slab: &Slab, block: NonNull<u8>) {
+    fn push_to_full_bin(&self, slab: &Slab, block: NonNull<u8>) {
         let (class, size) = (usize::from(slab.class.get()), slab.block.get() as usize);
-        if !self.recent.widen(class, size) {
-            self.settle_oldest(class, self.recent.room(class).div_ceil(2));
+        if !self.cache.grow(class, size) {
+            self.flush_oldest(class, self.cache.capacity(class).div_ceil(2));
         }
-        if !self.recent.top(class).push(block) {
-            ended(self.settle_one(slab, block));
+        if !self.cache.bin(class).push(block) {
+            abort_on_error(self.flush_one(slab, block));
         }
     }
 
     /// Gives so many blocks of a class that wait to their slabs, the oldest. One that cannot go ends the program.
-    fn settle_oldest(&self, class: usize, number: usize) {
-        ended(self.settle_class::<true>(class, number));
+    fn flush_oldest(&self, class: usize, number: usize) {
+        abort_on_error(self.flush_bin::<true>(class, number));
     }
 
     /// The same for one block of a wide slab.
     #[cold]
-    fn settle_one(&self, slab: &Slab, block: NonNull<u8>) -> Result<(), Wrong> {
-        let mut run = Run::begin(slab);
-        if !run.add(block) {
-            return Err((run.misuse(block), block.addr().get()));
+    fn flush_one(&self, slab: &Slab, block: NonNull<u8>) -> Result<(), Wrong> {
+        let mut batch = FreeBatch::new(slab);
+        if !batch.push(block) {
+            return Err((batch.misuse(block), block.addr().get()));
         }
-        self.end_run::<true>(&run)
+        self.flush_batch::<true>(&batch)
     }
 
     /// Gives all blocks that wait to their slabs.
-    fn settle_all(&self) {
-        (0..MOST).for_each(|class| self.settle_oldest(class, self.recent.count(class)));
-        self.recent.narrow(|class| self.central().classes.size_of(class));
+    fn flush_all(&self) {
+        (0..SIZE_CLASS_COUNT).for_each(|class| self.flush_oldest(class, self.cache.len(class)));
+        self.cache.reset_capacities(|class| self.central().classes.size_of(class));
     }
 
     /// The same for a thread that leaves, under the heap's lock: who sums up what is lent meanwhile counts each block once. Slabs stay in
     /// the lists that they are in.
-    fn settle_to_leave(&self) {
+    fn flush_on_exit(&self) {
         let lock = self.central().lock();
         let settled =
-            (0..MOST).try_for_each(|class| self.settle_class::<false>(class, self.recent.count(class)));
+            (0..SIZE_CLASS_COUNT).try_for_each(|class| self.flush_bin::<false>(class, self.cache.len(class)));
         drop(lock);
-        ended(settled);
-        self.recent.narrow(|class| self.central().classes.size_of(class));
+        abort_on_error(settled);
+        self.cache.reset_capacities(|class| self.central().classes.size_of(class));
     }
 
-    fn settle_class<const PLACES: bool>(&self, class: usize, number: usize) -> Result<(), Wrong> {
-        let (mut run, mut result) = (Run::default(), Ok(()));
-        self.recent.pop_oldest(class, number, |block| {
+    fn flush_bin<const RELINK: bool>(&self, class: usize, number: usize) -> Result<(), Wrong> {
+        let (mut batch, mut result) = (FreeBatch::default(), Ok(()));
+        self.cache.pop_oldest(class, number, |block| {
             // most lie in the slab of the one before
-            if !run.add(block) {
-                result = result.and(self.to_slab::<PLACES>(&mut run, block));
+            if !batch.push(block) {
+                result = result.and(self.return_to_slab::<RELINK>(&mut batch, block));
             }
         });
-        result.and(self.end_run::<PLACES>(&run))
+        result.and(self.flush_batch::<RELINK>(&batch))
     }
 
     /// Gives a block that waited to its slab, or has it wait in a new `run` for others of the same slab. `PLACES`: whether a slab goes to the
     /// list that it belongs in afterwards.
     #[inline(never)]
-    fn to_slab<'a, const PLACES: bool>(&self, run: &mut Run<'a>, block: NonNull<u8>) -> Result<(), Wrong> {
-        self.end_run::<PLACES>(run)?;
+    fn return_to_slab<'a, const RELINK: bool>(
+        &self,
+        batch: &mut FreeBatch<'a>,
+        block: NonNull<u8>,
+    ) -> Result<(), Wrong> {
+        self.flush_batch::<RELINK>(batch)?;
         // SAFETY: a live block of a slab of this thread, in an arena whose tables are whole, and live as long as the heap.
-        let header: &'a Header = unsafe { header_of(block).as_ref() };
+        let segment: &'a Segment = unsafe { segment_of(block).as_ref() };
         // SAFETY: as above.
         let owner = unsafe { owner_of(block) };
-        let slab = &header.slabs[unit_of(block) - (owner & BACK)];
-        if slab.is_wide() {
-            *run = Run::begin(slab);
-            return if run.add(block) { Ok(()) } else { Err((run.misuse(block), block.addr().get())) };
+        let slab = &segment.slabs[unit_of(block) - owner.tag().slab_offset()];
+        if slab.uses_bitmap() {
+            *batch = FreeBatch::new(slab);
+            return if batch.push(block) { Ok(()) } else { Err((batch.misuse(block), block.addr().get())) };
         }
-        *run = Run::default();
+        *batch = FreeBatch::default();
         // SAFETY: the block was given up, and has left the ones that wait.
-        unsafe { put(slab, block) };
-        self.back::<PLACES>(slab, 1);
+        unsafe { push_block(slab, block) };
+        self.on_freed::<RELINK>(slab, 1);
         Ok(())
     }
 
@@ -236,52 +241,52 @@ impl ThreadHeap {
     /// # Errors
     /// One of them is free already.
     #[inline]
-    fn end_run<const PLACES: bool>(&self, run: &Run<'_>) -> Result<(), Wrong> {
-        let Some(slab) = run.slab else { return Ok(()) };
-        let count = run.bits.count_ones();
-        if let Some(address) = slab.given_twice(run.bits) {
+    fn flush_batch<const RELINK: bool>(&self, batch: &FreeBatch<'_>) -> Result<(), Wrong> {
+        let Some(slab) = batch.slab else { return Ok(()) };
+        let count = batch.bits.count_ones();
+        if let Some(address) = slab.find_double_free(batch.bits) {
             return Err((Misuse::DoubleFree, address));
         }
         if count > slab.used() {
-            let address = slab.address_of(run.bits.trailing_zeros() as usize);
+            let address = slab.address_of(batch.bits.trailing_zeros() as usize);
             return Err((Misuse::DoubleFree, address));
         }
-        slab.add_free_bits(run.bits);
-        self.back::<PLACES>(slab, count);
+        slab.add_free_bits(batch.bits);
+        self.on_freed::<RELINK>(slab, count);
         Ok(())
     }
 
     /// So many blocks of a slab are back.
     #[inline(always)]
-    fn back<const PLACES: bool>(&self, slab: &Slab, count: u32) {
+    fn on_freed<const RELINK: bool>(&self, slab: &Slab, count: u32) {
         let used = slab.used() - count;
         slab.set_used(used);
-        if PLACES && slab.place.get().is_left_at(used) {
-            self.given(slab);
+        if RELINK && slab.list.get().must_relink(used) {
+            self.relink(slab);
         }
     }
 
     /// Blocks of a class, as many as `out` has room for, a slab at a time. How many: fewer where there is no memory.
-    pub(crate) fn allocate_many(&self, class: usize, out: &mut [NonNull<u8>]) -> usize {
+    pub(crate) fn allocate_batch(&self, class: usize, out: &mut [NonNull<u8>]) -> usize {
         let mut done = 0;
         while done < out.len() {
             let current = self.current[class].get();
-            if current != nothing() {
+            if current != empty_slab() {
                 // SAFETY: a slab of this thread.
                 let slab = unsafe { &*current };
                 // what was lent before first, then what never was
                 while let Some(slot) = out.get_mut(done) {
                     // SAFETY: as above.
-                    let Some(block) = (unsafe { pop_any(current) }) else { break };
+                    let Some(block) = (unsafe { pop_block(current) }) else { break };
                     *slot = block;
                     done += 1;
                 }
-                done += slab.lend_fresh(&mut out[done..]);
+                done += slab.bump_fresh(&mut out[done..]);
                 if done == out.len() {
                     break;
                 }
             }
-            match self.more(class) {
+            match self.allocate_slow(class) {
                 Some(block) => out[done] = block,
                 None => break,
             }
@@ -294,58 +299,58 @@ impl ThreadHeap {
     ///
     /// # Safety
     /// Live blocks of that slab, each once, which the caller gives up.
-    pub(crate) unsafe fn give_run(&self, slab: &Slab, run: &[NonNull<u8>]) {
-        if slab.is_wide() {
-            let mut bits = Run::begin(slab);
-            for &block in run {
-                if !bits.add(block) {
-                    misused(bits.misuse(block), block.addr().get());
+    pub(crate) unsafe fn free_run(&self, slab: &Slab, blocks: &[NonNull<u8>]) {
+        if slab.uses_bitmap() {
+            let mut batch = FreeBatch::new(slab);
+            for &block in blocks {
+                if !batch.push(block) {
+                    abort_misuse(batch.misuse(block), block.addr().get());
                 }
             }
-            return ended(self.end_run::<true>(&bits));
+            return abort_on_error(self.flush_batch::<true>(&batch));
         }
-        if !run.is_empty() && slab.used() as usize == run.len() {
+        if !blocks.is_empty() && slab.used() as usize == blocks.len() {
             // all that were lent: the slab begins again, and no block needs to be on the list, nor touched
-            purge::forget(slab);
-            slab.begin_again();
-            if slab.place.get() != Place::None {
-                self.given(slab);
+            purge::clear_purged(slab);
+            slab.reset();
+            if slab.list.get() != ListKind::None {
+                self.relink(slab);
             }
             return;
         }
-        let nodes = run.iter().map(|block| block.cast::<Node>());
+        let nodes = blocks.iter().map(|block| block.cast::<Node>());
         let next = nodes.clone().skip(1).map(NonNull::as_ptr).chain([slab.free.get()]);
         for (node, next) in nodes.zip(next) {
             // SAFETY: a live block that the caller gives up, at least 8 bytes and aligned to 8.
             unsafe { node.write(Node { next: Cell::new(next) }) };
         }
-        if let Some(first) = run.first() {
+        if let Some(first) = blocks.first() {
             slab.free.set(first.cast().as_ptr());
-            self.back::<true>(slab, u32::try_from(run.len()).unwrap_or(u32::MAX));
+            self.on_freed::<true>(slab, u32::try_from(blocks.len()).unwrap_or(u32::MAX));
         }
     }
 
     /// A block was given back to a slab in a list.
     #[inline(never)]
-    fn given(&self, slab: &Slab) {
+    fn relink(&self, slab: &Slab) {
         let class = usize::from(slab.class.get());
-        if slab.place.get() == Place::Full {
+        if slab.list.get() == ListKind::Full {
             self.full[class].remove(slab);
-            self.partial[class].push_front(slab, Place::Partial);
+            self.partial[class].push_front(slab, ListKind::Partial);
         }
         if slab.used() == 0 {
             let units = u32::from(slab.units.get());
-            if self.empty_in_all.get() + units > EMPTY {
+            if self.empty_units_total.get() + units > MAX_EMPTY_UNITS {
                 self.partial[class].remove(slab);
-                self.central().give_slab(slab);
+                self.central().release_slab(slab);
             } else {
-                self.empty[class].set(self.empty[class].get() + units);
-                self.empty_in_all.set(self.empty_in_all.get() + units);
-                purge::forget(slab);
-                slab.begin_again();
+                self.empty_units[class].set(self.empty_units[class].get() + units);
+                self.empty_units_total.set(self.empty_units_total.get() + units);
+                purge::clear_purged(slab);
+                slab.reset();
                 // who never comes to the heap's lock for slabs comes for the time
-                self.emptied.set(self.emptied.get().wrapping_add(1));
-                if self.emptied.get().is_multiple_of(LOOK) {
+                self.emptied_count.set(self.emptied_count.get().wrapping_add(1));
+                if self.emptied_count.get().is_multiple_of(CLOCK_CHECK_INTERVAL) {
                     self.central().tick();
                 }
             }
@@ -354,22 +359,23 @@ impl ThreadHeap {
 
     /// A block of a class whose slab has none on its list.
     #[inline(never)]
-    fn more(&self, class: usize) -> Option<NonNull<u8>> {
-        self.listen();
-        self.recent.miss(class);
+    fn allocate_slow(&self, class: usize) -> Option<NonNull<u8>> {
+        self.poll_trim_request();
+        self.cache.note_miss(class);
         let current = self.current[class].get();
-        if current != nothing() {
+        if current != empty_slab() {
             // SAFETY: a slab of this thread.
             let slab = unsafe { &*current };
             if slab.has_free() || refill(slab) {
                 // SAFETY: as above.
-                return unsafe { pop_any(current) };
+                return unsafe { pop_block(current) };
             }
-            self.full[class].push_back(slab, Place::Full);
+            self.full[class].push_back(slab, ListKind::Full);
         }
-        let slab = self.partly_free(class).or_else(|| self.came_back(class)).or_else(|| self.fresh(class));
+        let slab =
+            self.pop_partial(class).or_else(|| self.scan_full(class)).or_else(|| self.fetch_slab(class));
         let Some(slab) = slab else {
-            self.set_current(class, nothing());
+            self.set_current(class, empty_slab());
             return None;
         };
         self.set_current(class, slab);
@@ -380,49 +386,49 @@ impl ThreadHeap {
             debug_assert!(refilled, "a slab with nothing to give");
         }
         // SAFETY: as above.
-        unsafe { pop_any(slab) }
+        unsafe { pop_block(slab) }
     }
 
-    fn partly_free(&self, class: usize) -> Option<*const Slab> {
+    fn pop_partial(&self, class: usize) -> Option<*const Slab> {
         // SAFETY: slabs in the list are this thread's.
         let slab = unsafe { self.partial[class].first.get().as_ref() }?;
         self.partial[class].remove(slab);
         if slab.used() == 0 {
-            let units = u32::from(slab.units.get()).min(self.empty[class].get());
-            self.empty[class].set(self.empty[class].get() - units);
-            self.empty_in_all.set(self.empty_in_all.get() - units);
+            let units = u32::from(slab.units.get()).min(self.empty_units[class].get());
+            self.empty_units[class].set(self.empty_units[class].get() - units);
+            self.empty_units_total.set(self.empty_units_total.get() - units);
         }
         Some(slab)
     }
 
     /// A slab among the full ones to which another thread has given blocks back. Where nobody told of any since all of them were looked
     /// at, few are looked at, now and then: see [`Looking`].
-    fn came_back(&self, class: usize) -> Option<*const Slab> {
-        let (full, looking) = (&self.full[class], &self.looking[class]);
-        for _ in 0..looking.looks(self.central().told_of(class), full.len()) {
-            looking.looked();
+    fn scan_full(&self, class: usize) -> Option<*const Slab> {
+        let (full, scan) = (&self.full[class], &self.scan[class]);
+        for _ in 0..scan.budget(self.central().remote_epochs.get(class), full.len()) {
+            scan.note_scanned();
             // SAFETY: slabs in the list are this thread's.
             let slab = unsafe { full.first.get().as_ref() }?;
             full.remove(slab);
             if collect(slab) > 0 {
                 return Some(slab);
             }
-            full.push_back(slab, Place::Full);
+            full.push_back(slab, ListKind::Full);
         }
         None
     }
 
     /// A slab of the heap's. Of those whose thread is gone, the ones without a free block come along: somebody must have them.
-    fn fresh(&self, class: usize) -> Option<*const Slab> {
-        self.recent.begin_class(class, self.central().classes.size_of(class));
+    fn fetch_slab(&self, class: usize) -> Option<*const Slab> {
+        self.cache.init_bin(class, self.central().classes.size_of(class));
         loop {
-            let slab = self.central().take_slab(class, core::ptr::from_ref(self).addr())?;
+            let slab = self.central().acquire_slab(class, core::ptr::from_ref(self).addr())?;
             // SAFETY: a slab that the heap has just made this thread's.
             let slab = unsafe { slab.as_ref() };
             if slab.has_free() || refill(slab) {
                 return Some(slab);
             }
-            self.full[class].push_back(slab, Place::Full);
+            self.full[class].push_back(slab, ListKind::Full);
         }
     }
 
@@ -431,50 +437,51 @@ impl ThreadHeap {
     }
 
     /// None of a class are empty any more.
-    fn no_empty(&self, class: usize) {
-        self.empty_in_all.set(self.empty_in_all.get() - self.empty[class].replace(0));
+    fn forget_empty(&self, class: usize) {
+        self.empty_units_total.set(self.empty_units_total.get() - self.empty_units[class].replace(0));
     }
 
     /// Gives up every slab: empty ones to the heap, others for the next thread that needs their class.
-    pub(crate) fn leave(&self) {
-        self.tell();
-        self.settle_to_leave();
-        for class in 0..MOST {
-            let current = self.current[class].replace(nothing());
-            if current != nothing() {
+    pub(crate) fn abandon_all(&self) {
+        self.flush_remote_frees();
+        self.flush_on_exit();
+        for class in 0..SIZE_CLASS_COUNT {
+            let current = self.current[class].replace(empty_slab());
+            if current != empty_slab() {
                 // SAFETY: a slab of this thread.
-                self.central().abandon(unsafe { &*current });
+                self.central().abandon_slab(unsafe { &*current });
             }
             for list in [&self.partial[class], &self.full[class]] {
                 // SAFETY: slabs in the list are this thread's.
                 while let Some(slab) = unsafe { list.first.get().as_ref() } {
                     list.remove(slab);
-                    self.central().abandon(slab);
+                    self.central().abandon_slab(slab);
                 }
             }
-            self.no_empty(class);
-            self.looking[class].end();
+            self.forget_empty(class);
+            self.scan[class].clear();
         }
     }
 
     /// Gives empty slabs to the heap, and the memory inside the free blocks of others to the system; how many bytes went there.
-    pub(crate) fn tidy(&self) -> usize {
-        let all =
-            |came: Result<u32, usize>| came.unwrap_or_else(|address| misused(Misuse::DoubleFree, address));
-        self.tell();
-        self.settle_all();
-        let mut gone = 0;
-        for class in 0..MOST {
+    pub(crate) fn collect_thread(&self) -> usize {
+        let all = |collected: Result<u32, usize>| {
+            collected.unwrap_or_else(|address| abort_misuse(Misuse::DoubleFree, address))
+        };
+        self.flush_remote_frees();
+        self.flush_all();
+        let mut purged_bytes = 0;
+        for class in 0..SIZE_CLASS_COUNT {
             let current = self.current[class].get();
-            if current != nothing() {
+            if current != empty_slab() {
                 // SAFETY: a slab of this thread.
                 let slab = unsafe { &*current };
                 all(collect_all(slab));
                 if slab.used() == 0 {
-                    self.set_current(class, nothing());
-                    self.central().give_slab(slab);
+                    self.set_current(class, empty_slab());
+                    self.central().release_slab(slab);
                 } else {
-                    gone += purge::drain(slab);
+                    purged_bytes += purge::purge(slab);
                 }
             }
             for list in [&self.partial[class], &self.full[class]] {
@@ -482,53 +489,53 @@ impl ThreadHeap {
                 // SAFETY: slabs in the list are this thread's.
                 while let Some(slab) = unsafe { at.as_ref() } {
                     at = slab.next.get();
-                    let came = all(collect_all(slab));
+                    let collected = all(collect_all(slab));
                     if slab.used() == 0 {
                         list.remove(slab);
-                        self.central().give_slab(slab);
+                        self.central().release_slab(slab);
                         continue;
                     }
-                    gone += purge::drain(slab);
-                    if came > 0 && slab.place.get() == Place::Full {
+                    purged_bytes += purge::purge(slab);
+                    if collected > 0 && slab.list.get() == ListKind::Full {
                         list.remove(slab);
-                        self.partial[class].push_front(slab, Place::Partial);
+                        self.partial[class].push_front(slab, ListKind::Partial);
                     }
                 }
             }
-            self.no_empty(class);
+            self.forget_empty(class);
         }
-        gone
+        purged_bytes
     }
 
     /// Answers a call for memory: with empty slabs, or with all that can go.
     #[cold]
-    fn hear(&self, call: u32) {
-        let all = (call ^ self.answered.replace(call)) >> 16 != 0;
+    fn handle_trim_request(&self, epoch: u32) {
+        let all = (epoch ^ self.seen_trim_epoch.replace(epoch)) >> 16 != 0;
         if all {
-            self.tidy();
-            self.central().trim_free();
+            self.collect_thread();
+            self.central().trim_free_units();
             return;
         }
-        self.tell();
-        self.settle_all();
-        for class in (0..MOST).filter(|&class| self.empty[class].get() > 0) {
+        self.flush_remote_frees();
+        self.flush_all();
+        for class in (0..SIZE_CLASS_COUNT).filter(|&class| self.empty_units[class].get() > 0) {
             let mut at = self.partial[class].first.get();
             // SAFETY: slabs in the list are this thread's.
             while let Some(slab) = unsafe { at.as_ref() } {
                 at = slab.next.get();
                 if slab.used() == 0 {
                     self.partial[class].remove(slab);
-                    self.central().give_slab(slab);
+                    self.central().release_slab(slab);
                 }
             }
-            self.no_empty(class);
+            self.forget_empty(class);
         }
     }
 
     /// The same, as an answer to a call that this thread made itself.
-    pub(crate) fn answer(&self, call: u32) -> usize {
-        self.answered.set(call);
-        self.tidy()
+    pub(crate) fn serve_trim(&self, epoch: u32) -> usize {
+        self.seen_trim_epoch.set(epoch);
+        self.collect_thread()
     }
 }
 
@@ -537,9 +544,9 @@ type Wrong = (Misuse, usize);
 
 /// Ends the program where something is wrong.
 #[inline]
-fn ended(result: Result<(), Wrong>) {
+fn abort_on_error(result: Result<(), Wrong>) {
     if let Err((misuse, address)) = result {
-        misused(misuse, address);
+        abort_misuse(misuse, address);
     }
 }
 
@@ -548,8 +555,8 @@ fn ended(result: Result<(), Wrong>) {
 /// # Safety
 /// A live block of that slab, which is the calling thread's, that the caller gives up.
 #[inline(always)]
-unsafe fn put(slab: &Slab, block: NonNull<u8>) {
-    debug_assert!(!slab.is_wide(), "it has no list");
+unsafe fn push_block(slab: &Slab, block: NonNull<u8>) {
+    debug_assert!(!slab.uses_bitmap(), "it has no list");
     let node: NonNull<Node> = block.cast();
     // SAFETY: the block is the caller's to give and nobody's afterwards; blocks have at least 8 bytes and are aligned to 8.
     unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
@@ -562,7 +569,7 @@ unsafe fn put(slab: &Slab, block: NonNull<u8>) {
     all(any(target_arch = "x86_64", target_arch = "aarch64"), not(any(miri, loom))),
     expect(clippy::pointers_in_nomem_asm_block, reason = "the address passes through, and nothing is read")
 )]
-fn unfolded<T>(value: *const T) -> *const T {
+fn opaque<T>(value: *const T) -> *const T {
     #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(any(miri, loom))))]
     let value = {
         let mut value = value;

@@ -6,14 +6,12 @@
 //! two words are asked for by the initial-exec model (Drepper, "ELF Handling For Thread-Local Storage", 2013), which the linker
 //! makes a constant in a program and one load in a library. Elsewhere they are a standard thread-local.
 
-use crate::heap::thread::thread_heap::ThreadHeap;
-
-pub(crate) use place::{get, set};
+pub(crate) use backend::{get, set};
 
 #[cfg(shuttle)]
 pub(crate) mod shuttle_tls;
 #[cfg(shuttle)]
-use shuttle_tls as place;
+use shuttle_tls as backend;
 
 #[cfg(all(
     target_os = "linux",
@@ -24,17 +22,14 @@ use shuttle_tls as place;
     not(shuttle)
 ))]
 #[path = "x86_64.rs"]
-mod place;
+mod backend;
 
 #[cfg(not(any(
     all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64", not(miri), not(loom)),
     shuttle
 )))]
 #[path = "portable.rs"]
-mod place;
-
-/// The life of a heap and the thread's part of it; zeroes at first.
-pub(crate) type Last = (u64, *const ThreadHeap);
+mod backend;
 
 // so that the one that is not used here cannot fall behind
 #[cfg(test)]
@@ -44,8 +39,10 @@ mod portable;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heap::thread::heap_table::CurrentHeap;
+    use crate::heap::thread::thread_heap::ThreadHeap;
 
-    fn apart(get: fn() -> Last, set: fn(Last)) {
+    fn check_isolation(get: fn() -> CurrentHeap, set: fn(CurrentHeap)) {
         let here: *const ThreadHeap = core::ptr::without_provenance(0x5000);
         assert_eq!(get(), (0, core::ptr::null()));
         set((7, here));
@@ -67,7 +64,7 @@ mod tests {
     #[test]
     fn each_thread_has_its_own_words() {
         // on a thread that no heap was used on
-        std::thread::spawn(|| apart(get, set)).join().unwrap();
-        std::thread::spawn(|| apart(portable::get, portable::set)).join().unwrap();
+        std::thread::spawn(|| check_isolation(get, set)).join().unwrap();
+        std::thread::spawn(|| check_isolation(portable::get, portable::set)).join().unwrap();
     }
 }

@@ -2,20 +2,20 @@
 //!
 //! Rests on the standard library.
 
-use super::Last;
+use crate::heap::thread::heap_table::CurrentHeap;
 use core::cell::Cell;
 use core::ptr::null;
 
 std::thread_local! {
-    static LAST: Cell<Last> = const { Cell::new((0, null())) };
+    static CURRENT: Cell<CurrentHeap> = const { Cell::new((0, null())) };
 }
 
 #[inline(always)]
-pub(crate) fn get() -> Last {
-    LAST.get()
+pub(crate) fn get() -> CurrentHeap {
+    CURRENT.get()
 }
 
 #[inline(always)]
-pub(crate) fn set(last: Last) {
-    LAST.set(last);
+pub(crate) fn set(current: CurrentHeap) {
+    CURRENT.set(current);
 }

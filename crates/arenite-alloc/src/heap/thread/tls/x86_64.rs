@@ -7,14 +7,14 @@
     reason = "reads and writes thread-local words by their offset from the thread pointer"
 )]
 
-use super::Last;
-use super::ThreadHeap;
+use crate::heap::thread::heap_table::CurrentHeap;
+use crate::heap::thread::thread_heap::ThreadHeap;
 use core::arch::{asm, global_asm};
 
 macro_rules! symbol {
     () => {
         concat!(
-            "arenite_heap_last_",
+            "arenite_heap_current_",
             env!("CARGO_PKG_VERSION_MAJOR"),
             "_",
             env!("CARGO_PKG_VERSION_MINOR"),
@@ -37,33 +37,33 @@ global_asm!(
 );
 
 #[inline(always)]
-pub(crate) fn get() -> Last {
-    let (life, thread): (u64, *const ThreadHeap);
+pub(crate) fn get() -> CurrentHeap {
+    let (heap_id, thread): (u64, *const ThreadHeap);
     // SAFETY: reads 16 bytes of the calling thread's own storage, which are zero at first and written by `set` alone.
     unsafe {
         asm!(
             concat!("mov {offset}, qword ptr [rip + ", symbol!(), "@GOTTPOFF]"),
-            "mov {life}, qword ptr fs:[{offset}]",
+            "mov {heap_id}, qword ptr fs:[{offset}]",
             "mov {thread}, qword ptr fs:[{offset} + 8]",
             offset = out(reg) _,
-            life = lateout(reg) life,
+            heap_id = lateout(reg) heap_id,
             thread = lateout(reg) thread,
             options(pure, readonly, nostack, preserves_flags),
         );
     }
-    (life, thread)
+    (heap_id, thread)
 }
 
 #[inline(always)]
-pub(crate) fn set((life, thread): Last) {
+pub(crate) fn set((heap_id, thread): CurrentHeap) {
     // SAFETY: writes 16 bytes of the calling thread's own storage, which only these two functions know.
     unsafe {
         asm!(
             concat!("mov {offset}, qword ptr [rip + ", symbol!(), "@GOTTPOFF]"),
-            "mov qword ptr fs:[{offset}], {life}",
+            "mov qword ptr fs:[{offset}], {heap_id}",
             "mov qword ptr fs:[{offset} + 8], {thread}",
             offset = out(reg) _,
-            life = in(reg) life,
+            heap_id = in(reg) heap_id,
             thread = in(reg) thread,
             options(nostack, preserves_flags),
         );
