@@ -1,27 +1,27 @@
-//! Size classes: which block a request gets.
+//! Size classes: the block sizes that a heap rounds requests up to.
 //!
-//! Rests on nothing. Two tables. The fine one has eight classes a doubling, so a block is at most 12.5 % larger than what was
-//! asked for (above 64 bytes; below, sizes are multiples of 8). The binary one is the 14 powers of two from 8 bytes to 64 KiB.
-//! A class is found by arithmetic and not by search; it is found for the size rounded up to the alignment, so that its
-//! blocks, which lie at multiples of their size, are aligned.
+//! The fine table has eight classes per doubling, so a block is at most 12.5 % larger than the
+//! request (above 64 bytes; below, sizes are multiples of 8). The binary table has the 14 powers of
+//! two from 8 bytes to 64 KiB. The class is computed from the size rounded up to the alignment.
+//! Blocks lie at multiples of their size, so they are aligned.
 
-/// The smallest blocks of wide slabs: 64 of them fill a unit.
+/// Smallest block size whose slabs use a bitmap, in bytes: 64 such blocks fill a unit.
 const BITMAP_FROM: usize = 1024;
-/// The most classes of a table.
+/// Number of classes of the larger table.
 pub(crate) const SIZE_CLASS_COUNT: usize = 88;
 
-/// Which table a heap has.
+/// The table of size classes of a heap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SizeClasses {
-    /// Eight classes a doubling: at most 12.5 % of a block above 64 bytes is waste.
+    /// Eight classes per doubling: at most 12.5 % of a block above 64 bytes is wasted.
     #[default]
     Fine,
-    /// The 14 powers of two from 8 bytes to 64 KiB: at most half of a block is waste.
+    /// The 14 powers of two from 8 bytes to 64 KiB: at most half of a block is wasted.
     Binary,
 }
 
 impl SizeClasses {
-    /// How many classes there are.
+    /// Returns the number of classes.
     #[must_use]
     pub const fn count(self) -> usize {
         match self {
@@ -30,14 +30,15 @@ impl SizeClasses {
         }
     }
 
-    /// The class of blocks of at least `size` bytes, which is 1 to 64 KiB.
+    /// Returns the class of blocks of at least `size` bytes, which is 1 to 64 KiB. O(1), without a
+    /// branch or a table in the fine table.
     #[must_use]
     #[inline]
     pub const fn class_of(self, size: usize) -> usize {
         match self {
             Self::Fine => {
-                // The highest bit of the size less one chooses the doubling, and with the three bits below it one of eight, 8 to 15. All up
-                // to 64 bytes are as in the first doubling, 0 to 7 there. No branch and no table: sizes come in no order.
+                // The highest bit of `size - 1` selects the doubling, the three bits below it one
+                // of its eight classes. Sizes up to 64 bytes count as the first doubling.
                 let below = size.wrapping_sub(1);
                 let top = (below | 64).ilog2();
                 8 * (top as usize - 6) + (below >> (top - 3))
@@ -49,12 +50,12 @@ impl SizeClasses {
         }
     }
 
-    /// Whether the slabs of a class are wide.
+    /// Returns whether the slabs of a class track free blocks by a bitmap.
     pub(crate) const fn uses_bitmap(self, class: usize) -> bool {
         self.size_of(class) >= BITMAP_FROM
     }
 
-    /// The size of the blocks of a class, in bytes.
+    /// Returns the block size of a class, in bytes.
     #[must_use]
     pub const fn size_of(self, class: usize) -> usize {
         match self {
@@ -75,7 +76,7 @@ mod tests {
     use crate::heap::slab::slab::units_for;
 
     #[test]
-    fn n09_every_size_has_the_smallest_class_that_holds_it() {
+    fn n09_size_gets_smallest_class_that_holds_it() {
         for table in [SizeClasses::Fine, SizeClasses::Binary] {
             let mut class = 0;
             for size in 1..=MAX_SMALL {
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn n09_a_fine_class_wastes_an_eighth_at_most() {
+    fn n09_fine_class_wastes_at_most_an_eighth() {
         for size in 65..=MAX_SMALL {
             let block = SizeClasses::Fine.size_of(SizeClasses::Fine.class_of(size));
             assert!((block - size) * 8 < block, "{size} gets {block}");
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_class_has_64_blocks_a_slab_at_most() {
+    fn bitmap_class_has_at_most_64_blocks_per_slab() {
         for table in [SizeClasses::Fine, SizeClasses::Binary] {
             for class in (0..table.count()).filter(|&class| table.uses_bitmap(class)) {
                 let size = table.size_of(class);
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn n15_sizes_rounded_to_an_alignment_get_aligned_blocks() {
+    fn n15_size_rounded_to_alignment_gets_aligned_block() {
         for table in [SizeClasses::Fine, SizeClasses::Binary] {
             for align in (0..=12).map(|log2| 1 << log2) {
                 for size in (align..=MAX_SMALL).step_by(align) {

@@ -1,8 +1,8 @@
-//! The heap, as a resource.
+//! The heap as a resource: blocks up to 64 KiB from the thread heap, larger ones from `Central`.
 //!
-//! Rests on `ThreadHeap` for blocks up to 64 KiB and on `Central` for larger ones. A block is told from its address alone: the
-//! arena's tables say whose it is, and a free by its owner takes no lock and no locked operation.
-#![expect(unsafe_code, reason = "lends blocks and takes them back")]
+//! A block is identified by its address alone. The owner word of its unit says whose it is, so a
+//! free by the owning thread takes no lock and no atomic read-modify-write.
+#![expect(unsafe_code, reason = "allocates and frees blocks by address")]
 
 use crate::heap::central::central::Central;
 use crate::heap::central::large_block::{DATA_OFFSET, LargeHeader};
@@ -21,27 +21,51 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 use core::time::Duration;
 
-/// Blocks of any size, given back one by one, from any thread. Shared between threads.
+/// A general-purpose allocator: blocks of any size, freed one by one, from any thread.
 ///
-/// Each thread has slabs of its own, so most calls take no lock; a block that another thread gives back is marked by one bit of its
-/// slab, with one atomic operation, and is not touched. A thread keeps the blocks of each size that it gave back
-/// last for its next requests: 62 of them, or 64 KiB, or 4 of the largest; where it runs out of them and has too many of them by turns twice as many,
-/// up to 512 KiB or 24, and of all sizes at most 24 MiB (until it runs out of
-/// blocks of some size after a [`Trim::trim`] or the decay, or ends), and up to 2 MiB of empty slabs. Blocks above 64 KiB are whole units of 64 KiB, above 16 MiB regions of their
-/// own that are kept for the next such request, on huge pages, up to 1 GiB; they grow where they are, by moving their OS pages, or by a copy,
-/// and take those of a kept block that is too large for the request itself.
+/// The heap is shared between threads. Each thread allocates from slabs of its own, so most calls
+/// take no lock. A free from another thread sets one bit of the slab with one atomic operation and
+/// does not touch the block.
 ///
-/// Through the fast door too, a block that another thread than its slab's gives back twice, or by an address inside of it, ends the program
-/// with a report, when its owner is told of it; so does one of 1 KiB and more that its own thread gives back so, when it reaches its slab.
+/// # Thread caches
 ///
-/// A thread that frees blocks of another, of 8 KiB at most, tells of many at once: up to 16 KiB of each size wait for it to free more, or to end.
+/// Each thread caches the blocks that it freed last, by size class (jemalloc: tcache).
 ///
-/// Alignments up to 4096 cost nothing below 64 KiB; 2 MiB is the largest.
+/// | limit | initially | at most |
+/// |---|---|---|
+/// | blocks of a class | 64 KiB, but 4 blocks | 512 KiB, but 24 blocks; never more than 62 |
+/// | all classes | | 24 MiB |
+/// | empty slabs | | 2 MiB |
 ///
-/// `state()` is exact while no thread is at work, and approximate while some are: what they give each other is on its way. Its
-/// peak is seen when it is asked for, and when a large block is taken. A request beyond the machine's memory is granted where
-/// there are addresses for it, as memory is found when it is touched. A child of `fork` can use the heap, also where the parent has
-/// threads; what those had cached stays out of use in the child.
+/// A bin grows when it overflows and was empty in between. [`Trim::trim`], the decay and the
+/// thread's exit flush the cache and reset the limits; a thread serves a trim request when it next
+/// runs out of blocks of a class, or posts remote frees. Frees of another thread's blocks up to 8
+/// KiB are buffered, up to 16 KiB per class, and posted together.
+///
+/// # Large blocks
+///
+/// A block above 64 KiB is a span of whole 64 KiB units. A block above 16 MiB has a region of its
+/// own, on huge pages. Up to 1 GiB of freed regions are cached. Large blocks grow in place, by
+/// moving their OS pages, or by a copy. Alignments up to 4096 cost nothing below 64 KiB; the
+/// largest is 2 MiB.
+///
+/// # Detection of misuse
+///
+/// The unchecked API (`Resource`) ends the program with a report in these cases: a block of another
+/// thread is freed twice, or by an interior address, and its owner collects the free; a block of 1
+/// KiB and more is freed so by its own thread, and reaches its slab. A heap
+/// [with hardening](Self::with_hardening) detects more.
+///
+/// # Statistics
+///
+/// `state()` is exact while no thread uses the heap, and approximate otherwise. The peak is sampled
+/// when `state()` is called and when the heap grows. A request beyond the machine's memory succeeds
+/// if there are addresses for it, since memory is found when it is touched.
+///
+/// # fork
+///
+/// A child of `fork` can use the heap, even if the parent has threads. What those threads had
+/// cached stays unused in the child.
 ///
 /// ```
 /// use arenite_alloc::Heap;
@@ -57,7 +81,7 @@ use core::time::Duration;
 #[derive(Debug)]
 pub struct Heap {
     central: AtomicPtr<Central>,
-    /// Which heap this is, once it is used.
+    /// Identity of the heap once it is used.
     pub(crate) heap_id: AtomicU64,
     classes: SizeClasses,
     decay: Option<Duration>,
@@ -66,19 +90,20 @@ pub struct Heap {
     label: Label,
 }
 
-/// How long memory is free before it goes back to the system by itself.
+/// Initial decay period.
 const DECAY: Duration = Duration::from_secs(1);
 
 const CENTRAL: Layout = Layout::new::<Central>();
 
 impl Heap {
-    /// A heap of its own, with the fine size classes. Takes nothing before it is first used, and can be a static.
+    /// Creates a heap with the fine size classes. Takes no memory before its first use; usable in a
+    /// static.
     #[must_use]
     pub const fn new() -> Self {
         Self::with_classes(SizeClasses::Fine)
     }
 
-    /// A heap of its own with these size classes.
+    /// Creates a heap with these size classes.
     #[must_use]
     pub const fn with_classes(classes: SizeClasses) -> Self {
         let (central, heap_id) = (AtomicPtr::new(core::ptr::null_mut()), AtomicU64::new(registry::NO_HEAP));
@@ -93,46 +118,47 @@ impl Heap {
         }
     }
 
-    /// The same, whose memory goes back to the system when it was free for `period`, one second at first; `None`: only when it is
-    /// asked for. The time is looked at when slabs and large blocks come and go; see [`Heap::decay_in_background`] for programs
-    /// that idle.
+    /// Sets the decay period: memory that was free for so long is purged. One second by default;
+    /// `None` purges on request alone. The time is checked when slabs and large blocks are
+    /// allocated and freed; see [`Heap::decay_in_background`] for programs that idle.
     #[must_use]
     pub const fn with_decay(mut self, period: Option<Duration>) -> Self {
         self.decay = period;
         self
     }
 
-    /// The same, which asks for huge pages or does not. It does at first, from 64 MiB on: fewer faults, and addresses that the
-    /// processor looks up faster, for memory that is found 2 MiB at a time.
+    /// Sets whether the heap advises huge pages, which it does by default from 64 MiB on. They
+    /// cause fewer faults and TLB misses, and use memory in steps of 2 MiB.
     #[must_use]
     pub const fn with_huge_pages(mut self, enabled: bool) -> Self {
         self.huge_pages = enabled;
         self
     }
 
-    /// The same, hardened: it finds double frees, frees of what is no block, writes after a free and beyond an end, and ends the
-    /// program with a report where the fast door is misused; [`Heap::try_free`] answers with the report instead. Each call takes a
-    /// lock. A heap that is not hardened pays nothing for this.
+    /// Hardens the heap: it detects double frees, invalid pointers, writes after a free and buffer
+    /// overflows. Misuse of the unchecked API ends the program with a report;
+    /// [`Heap::checked_free`] returns the report instead. Each call takes a lock. A heap without
+    /// hardening pays nothing for this.
     #[must_use]
     pub const fn with_hardening(mut self, hardening: Hardening) -> Self {
         self.hardening = Some(hardening);
         self
     }
 
-    /// How long memory is free before it goes back to the system by itself.
+    /// Returns the decay period.
     #[must_use]
     pub const fn decay(&self) -> Option<Duration> {
         self.decay
     }
 
-    /// The same under another name in errors.
+    /// Sets the name that errors report.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// The shared part, made by whoever comes first; `None` where there is no memory for it.
+    /// Makes the shared part; one of several racing threads wins. Returns `None` without memory.
     #[cold]
     fn init(&self) -> Option<NonNull<Central>> {
         let memory: NonNull<Central> = Pages::new().allocate(CENTRAL).ok()?.cast();
@@ -140,7 +166,7 @@ impl Heap {
         let heap_id = central.heap_id;
         // SAFETY: fresh memory of that layout.
         unsafe { memory.write(central) };
-        // before anyone can use it: a thread that ends leaves only heaps that are entered
+        // registered before any thread can use it: an exiting thread abandons registered heaps only
         registry::register(memory);
         match self.central.compare_exchange(
             core::ptr::null_mut(),
@@ -155,7 +181,7 @@ impl Heap {
             }
             Err(first) => {
                 registry::unregister(memory);
-                // SAFETY: nobody else knows of it; it has nothing to give back.
+                // SAFETY: no other thread has a pointer to it, and it holds no memory yet.
                 unsafe { Pages::new().deallocate(memory.cast(), CENTRAL) };
                 NonNull::new(first)
             }
@@ -166,20 +192,20 @@ impl Heap {
         NonNull::new(self.central.load(Ordering::Acquire)).or_else(|| self.init())
     }
 
-    /// The size classes.
+    /// Returns the size classes.
     #[must_use]
     pub const fn classes(&self) -> SizeClasses {
         self.classes
     }
 
-    /// The shared part, if the heap was used.
+    /// Returns the shared part, or `None` if the heap was never used.
     #[inline(always)]
     pub(crate) fn central(&self) -> Option<&Central> {
-        // SAFETY: made in `begin`, ended in `drop`.
+        // SAFETY: made in `init`, dropped in `drop`.
         unsafe { self.central.load(Ordering::Acquire).as_ref() }
     }
 
-    /// The calling thread's part, if this heap was the last one that it used.
+    /// Returns the calling thread's part if this heap is the one that the thread used last.
     #[inline(always)]
     pub(crate) fn current_thread_heap(&self) -> Option<&ThreadHeap> {
         let (used, thread) = registry::current(self.heap_id.load(Ordering::Relaxed));
@@ -199,7 +225,8 @@ impl Heap {
         Some(unsafe { thread.as_ref() })
     }
 
-    /// The part of a thread that used no heap yet and gives a block back: with one, it can tell of many blocks at once.
+    /// Returns the thread heap that a free uses. A thread that used no heap yet gets one, so that
+    /// it can buffer remote frees.
     pub(crate) fn thread_heap_for_free(&self) -> Option<&ThreadHeap> {
         if registry::has_no_heap() { self.lookup_thread_heap() } else { None }
     }
@@ -213,7 +240,7 @@ impl Heap {
         AllocError::new(cause, layout, self.state(), self.label)
     }
 
-    /// The size of the block that a layout gets, where that has a class.
+    /// Returns the size to find a class for, or `None` if the layout needs a large block.
     #[inline(always)]
     pub(crate) fn class_size(layout: Layout) -> Option<usize> {
         let align = layout.align();
@@ -224,8 +251,8 @@ impl Heap {
         (size <= MAX_SMALL).then_some(size)
     }
 
-    /// What most calls are: the thread used this heap last, and gave a block of the class back lately, or its slab of the class has a free
-    /// one. `None` is everything else.
+    /// Allocates from the thread cache or the current slab of the class. Returns `None` on every
+    /// slower path.
     #[inline(always)]
     fn alloc_fast(&self, layout: Layout) -> Option<NonNull<u8>> {
         let size = Self::class_size(layout)?;
@@ -247,12 +274,12 @@ impl Heap {
 
     fn allocate_zeroed_block(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let Some(block) = self.alloc_fast(layout) else { return self.alloc_slow(layout, true) };
-        // SAFETY: a fresh block of at least that size, which is this call's alone.
+        // SAFETY: a fresh block of at least that size, which this call alone has.
         unsafe { block.write_bytes(0, layout.size()) };
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
-    /// The same for who asks for no more than the address.
+    /// Allocates on the slow path, for callers that need the address alone.
     #[inline(never)]
     fn alloc_slow_ptr(&self, layout: Layout) -> *mut u8 {
         self.alloc_slow(layout, false).map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
@@ -269,13 +296,13 @@ impl Heap {
             None => self.alloc_hardened(layout, size)?,
         };
         if zeroed {
-            // SAFETY: a fresh block of at least that size, which is this call's alone.
+            // SAFETY: a fresh block of at least that size, which this call alone has.
             unsafe { block.write_bytes(0, layout.size()) };
         }
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
-    /// A block of a hardened heap, whose threads have none; another heap is out of memory here.
+    /// Allocates a block of a hardened heap. A heap without hardening is out of memory here.
     #[cold]
     fn alloc_hardened(&self, layout: Layout, size: usize) -> Result<NonNull<u8>, AllocError> {
         let central = self.central().ok_or_else(|| self.alloc_error(layout))?;
@@ -286,7 +313,7 @@ impl Heap {
         }
     }
 
-    /// What a hardened heap does.
+    /// Returns the options of a hardened heap.
     pub(crate) fn hardening(&self) -> Option<Hardening> {
         self.central().map_or(self.hardening, |central| central.hardening.get().copied())
     }
@@ -294,14 +321,14 @@ impl Heap {
     #[cold]
     fn alloc_large(&self, layout: Layout, zeroed: bool) -> Result<NonNull<[u8]>, AllocError> {
         let take = |central: NonNull<Central>| {
-            // SAFETY: made in `begin`, ended in `drop`.
+            // SAFETY: made in `init`, dropped in `drop`.
             unsafe { central.as_ref() }.alloc_large(layout.size().max(1), layout.align(), zeroed)
         };
         let block = self.central_ptr().and_then(take).ok_or_else(|| self.alloc_error(layout))?;
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
-    /// A block that is not the calling thread's.
+    /// Frees a block that the calling thread's slabs do not hold.
     ///
     /// # Safety
     /// As [`Resource::deallocate`].
@@ -329,7 +356,8 @@ impl Heap {
                 return central.free_large(header).unwrap_or_else(|report| abort_with_report(&report));
             }
             HARDENED => {
-                // SAFETY: the caller guarantees a live block; the owner word says whose it is.
+                // SAFETY: the caller guarantees a live block; its owner word says that a hardened
+                // heap has it.
                 if let Err(report) = unsafe { self.free_hardened(block, owner) } {
                     abort_with_report(&report);
                 }
@@ -338,10 +366,11 @@ impl Heap {
             _ => {}
         }
         let first = unit_of(block) - owner.tag().slab_offset();
-        // SAFETY: a live block with an owner lies in an arena whose tables are whole.
+        // SAFETY: a live block with an owner lies in a segment whose metadata is committed.
         let segment = unsafe { segment_of(block).as_ref() };
         match self.current_thread_heap() {
-            // SAFETY: the table says that the slab is this thread's; the block is live and given up.
+            // SAFETY: the owner word says that the slab is this thread's; the caller gives up the
+            // live block.
             Some(thread) if thread.is_owner(owner.holder()) => unsafe {
                 thread.free_local(owner.tag(), block)
             },
@@ -354,14 +383,14 @@ impl Heap {
         }
     }
 
-    /// Makes a span or a block with a region of its own at least `size` bytes without a copy; where it lies then. `None`: a block
-    /// of a slab, or there is no room.
+    /// Grows a large block to at least `size` bytes without a copy. Returns its address, or `None`
+    /// for a block of a slab and if there is no space.
     ///
     /// # Safety
-    /// A live block of this heap, the caller's alone.
+    /// A live block of this heap, which the caller alone uses.
     pub(crate) unsafe fn grow_in_place(&self, block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
         let central = self.central()?;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees a live block.
         match unsafe { window_kind(block) } {
             WindowKind::LargeBlock => central.grow_large(segment_of(block).cast(), size),
             // SAFETY: as above.
@@ -372,17 +401,21 @@ impl Heap {
         }
     }
 
-    /// Gives to the system the memory behind what nobody uses: empty slabs, and the OS pages inside free blocks, of the calling
-    /// thread and of those that are gone; other threads follow when they next run out of a slab, or tell others of what they freed.
-    /// A thread that sleeps keeps its empty slabs, the blocks that it freed last (see [`Heap`]), and the slabs in which up to 16 KiB of blocks of a size wait that it freed for others. How many bytes went so far.
+    /// Purges what no thread uses: empty slabs, and the OS pages inside free blocks, of the calling
+    /// thread and of exited ones. Returns the bytes purged so far.
+    ///
+    /// Other threads follow when they next run out of blocks of a class, or post remote frees. A
+    /// sleeping thread releases nothing: it keeps its empty slabs, its thread cache, and up to 16
+    /// KiB of unposted remote frees per class, which pin the slabs they lie in.
     pub fn defrag(&self) -> usize {
         self.trim(0)
     }
 }
 
-// SAFETY: laws 1 to 3 and 6: blocks are slots of slabs, spans and regions, disjoint by the lists and the tables, aligned as
-// `classed` and `take_large` see to; law 4: a request of no bytes gets a block of its alignment; law 7: `grow` moves or widens
-// what it keeps.
+// SAFETY: laws 1 to 3 and 6: blocks are slots of slabs, spans and regions, disjoint by the free
+// lists and the owner words, and aligned as `class_size` and `alloc_large` ensure; law 4: a request
+// of no bytes gets a block of its alignment; law 7: `grow` moves or extends the block and keeps its
+// contents.
 unsafe impl Resource for Heap {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -400,12 +433,13 @@ unsafe impl Resource for Heap {
         let owner = unsafe { owner_of(block) };
         let (used, thread) = registry::current(self.heap_id.load(Ordering::Relaxed));
         if let (true, Some(tag)) = (used, owner.tag_if_held_by(thread.addr())) {
-            // SAFETY: the calling thread's heap, which lives as long as this heap.
+            // SAFETY: the calling thread's part of this heap, which lives as long as the heap.
             let thread = unsafe { &*thread };
-            // SAFETY: the owner word says that the slab is this thread's; the block is live and given up.
+            // SAFETY: the owner word says that the slab is this thread's; the caller gives up the
+            // live block.
             return unsafe { thread.free_local(tag, block) };
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees a live block of this heap.
         unsafe { self.free_slow(block, owner) };
     }
 
@@ -420,13 +454,13 @@ unsafe impl Resource for Heap {
                     return Ok(NonNull::slice_from_raw_parts(block, new.size()));
                 }
             } else if Self::class_size(old).is_none()
-                // SAFETY: a live block of this heap, the caller's alone.
+                // SAFETY: a live block of this heap, which the caller alone uses.
                 && let Some(block) = unsafe { self.grow_in_place(block, new.size()) }
             {
                 return Ok(NonNull::slice_from_raw_parts(block, new.size()));
             }
         }
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller's guarantees are those of `Resource::grow`.
         unsafe { arenite_core::relocate(self, block, old, new, old.size()) }
     }
 
@@ -441,14 +475,14 @@ unsafe impl Resource for Heap {
                 (Some(from), Some(to)) => {
                     self.classes.class_of(from) == self.classes.class_of(to) && self.hardening().is_none()
                 }
-                (None, None) => new.size() >= old.size() / 2, // what it has too much of goes with it
+                (None, None) => new.size() >= old.size() / 2, // more than half would be wasted
                 _ => false,
             };
             if stays {
                 return Ok(NonNull::slice_from_raw_parts(block, new.size()));
             }
         }
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller's guarantees are those of `Resource::shrink`.
         unsafe { arenite_core::relocate(self, block, old, new, new.size()) }
     }
 }
@@ -456,13 +490,13 @@ unsafe impl Resource for Heap {
 impl Trim for Heap {
     fn trim(&self, target_held: usize) -> usize {
         let Some(central) = self.central() else { return 0 };
-        let mut gone = central.trim_large_cache(target_held);
+        let mut purged_bytes = central.trim_large_cache(target_held);
         if central.state().held > target_held {
-            let call = central.request_full_trim();
-            gone += self.thread_heap().map_or(0, |thread| thread.serve_trim(call));
-            gone += central.trim_free_units();
+            let epoch = central.request_full_trim();
+            purged_bytes += self.thread_heap().map_or(0, |thread| thread.serve_trim(epoch));
+            purged_bytes += central.trim_free_units();
         }
-        gone
+        purged_bytes
     }
 }
 
@@ -472,8 +506,9 @@ impl Default for Heap {
     }
 }
 
-// SAFETY: blocks are those of `Resource`, whose laws 1 to 4, 6 and 7 are what is asked here; nothing unwinds; the thread-local
-// storage that it uses has no destructors, and its own locks and memory come from the system.
+// SAFETY: blocks are those of `Resource`, whose laws 1 to 4, 6 and 7 are what this trait needs;
+// nothing unwinds; the thread-local storage has no destructors, and locks and memory come from the
+// system.
 unsafe impl GlobalAlloc for Heap {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -483,7 +518,7 @@ unsafe impl GlobalAlloc for Heap {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if let Some(block) = NonNull::new(block) {
-            // SAFETY: the caller's promises are the same.
+            // SAFETY: the caller's guarantees are the same.
             unsafe { self.deallocate(block, layout) };
         }
     }
@@ -499,10 +534,10 @@ unsafe impl GlobalAlloc for Heap {
             return core::ptr::null_mut();
         };
         let moved = if size >= layout.size() {
-            // SAFETY: as above.
+            // SAFETY: the caller's guarantees are those of `grow`.
             unsafe { self.grow(block, layout, new) }
         } else {
-            // SAFETY: as above.
+            // SAFETY: the caller's guarantees are those of `shrink`.
             unsafe { self.shrink(block, layout, new) }
         };
         moved.map_or(core::ptr::null_mut(), |block| block.cast().as_ptr())
@@ -513,9 +548,10 @@ impl Drop for Heap {
     fn drop(&mut self) {
         let Some(central) = NonNull::new(*self.central.get_mut()) else { return };
         registry::unregister(central);
-        // SAFETY: made in `begin`; nobody borrows the heap, and no thread that ends comes back to it.
+        // SAFETY: made in `init`; the heap is not borrowed, and no exiting thread finds it any
+        // more.
         unsafe { central.drop_in_place() };
-        // SAFETY: taken from `Pages` with this layout.
+        // SAFETY: allocated from `Pages` with this layout.
         unsafe { Pages::new().deallocate(central.cast(), CENTRAL) };
     }
 }

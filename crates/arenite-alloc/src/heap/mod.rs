@@ -1,9 +1,17 @@
-//! The heap: blocks of any size and life time, from any thread.
+//! The heap: blocks of any size and lifetime, from any thread.
 //!
-//! Rests on `arenite_pages` and on no other allocator. In the order in which a block is found: `classes` says which size it has;
-//! [`Heap`] finds the calling thread's `ThreadHeap`; that one takes it from a `Slab` without a lock; `Central` has more slabs,
-//! under one lock; a `Header` is an arena of 256 MiB that slabs and spans lie in, those that came back `Lately` first; `Large` is a block with a region of its own;
-//! `Recent` holds what a thread gave back last, `Remote` what other threads did, `Away` what it has not told them of, and `Looking` when to look for it; `dry` gives back the OS pages inside free blocks, `decay` does so by itself; `guarded` serves a hardened heap by its `tags`; `windows` knows whether an address has tables before it at all.
+//! In the order in which a request passes through them:
+//!
+//! - `heap`: [`Heap`], the allocator; `api/`: its methods beside those of `Resource`
+//! - `classes`: size classes; `geometry`: sizes of segments, units and blocks
+//! - `thread/`: what one thread uses without a lock: its slabs, the cache of blocks it freed, and
+//!   frees that it has not posted yet
+//! - `slab/`: equal blocks in a run of units, and their purging
+//! - `central/`: what threads share under one lock: segments, abandoned slabs, large blocks
+//! - `segment/`: 256 MiB of addresses with the metadata of their units
+//! - `owner`: the word that says which thread heap owns a unit
+//! - `remote_free`: blocks that other threads freed, one bit each
+//! - `hardened/`: a heap that detects misuse
 
 mod api;
 mod central;

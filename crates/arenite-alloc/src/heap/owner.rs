@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owner_word_returns_what_it_was_made_of() {
+    fn owner_word_returns_its_parts() {
         for holder in [ABANDONED, HARDENED, 0x7fff_1234_5000] {
             let word = OwnerWord::new(holder, MAX_CLASSES - 1, 31);
             assert_eq!(

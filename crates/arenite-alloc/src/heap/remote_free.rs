@@ -1,51 +1,54 @@
-//! The blocks of one slab that other threads gave back: a bit for each.
+//! The blocks of one slab that other threads freed: one bit each.
 //!
-//! Rests on atomic words. Any thread sets the bit of a block, the slab's owner takes all bits of a word at once. A block that is
-//! given back is not touched, so its memory stays in the cache of whoever used it, and the owner, who has the whole word, puts
-//! all of them on its list without waiting for one to tell of the next. (Lists through the blocks, as most heaps have them, cost
-//! two transfers of a cache line a block where the two threads are on two cores, and the owner's are one after the other.)
-//! A bit that is set already is a block that was given back twice.
+//! A thread that frees a block of another thread's slab sets its bit and does not touch the block,
+//! whose memory stays in the cache of its last user. The owner takes all bits of a word at once and
+//! adds the blocks to its free list. A list through the blocks, as most heaps have it (mimalloc:
+//! `xthread_free`), costs two transfers of a cache line per block between cores. A bit that is
+//! already set reveals a double free.
 
 use crate::sync::{AtomicU64, Ordering};
 
 /// Bits of a word.
 const WORD_BITS: usize = 64;
-/// Words that one bit of [`Remote`] stands for: a slab of the smallest blocks has 128.
+/// Words per bit of [`RemoteFreeBits`]. A slab of the smallest blocks has 128 words.
 const WORDS_PER_GROUP: usize = 2;
 
-/// Which words have bits. Zero is none.
+/// The groups of words that have bits. Zero: none.
 #[derive(Debug, Default)]
 pub(crate) struct RemoteFreeBits(AtomicU64);
 
-/// What blocks that were given back met.
+/// The result of setting the bits of freed blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PushResult {
-    /// Those that were there before: given back twice.
+    /// Bits that were set before: double frees.
     pub(crate) already_set: u64,
-    /// Whether it is this one that is to tell the owner, as no other has, or will, since the owner took all.
+    /// Whether this push made the word and its group non-empty, so the caller must notify the
+    /// owner.
     pub(crate) must_notify: bool,
 }
 
 impl RemoteFreeBits {
-    /// Says that blocks of one word of `words` were given back. Wait-free. `words` are the slab's, with a bit for each of its blocks.
+    /// Sets the bits of freed blocks in one word of `words`, the remote-free words of the slab.
+    /// Wait-free.
     #[inline]
     pub(crate) fn push(&self, words: &[AtomicU64], word: usize, bits: u64) -> PushResult {
         let before = words[word].fetch_or(bits, Ordering::Release);
-        // Whoever finds the word empty says so, after the word has bits: the owner that takes them before needs not be told, and
-        // one that takes none of them is told later.
+        // The group bit is set after the word's bits. An owner that drained them before needs no
+        // notification; one that missed them sees the group bit later.
         let must_notify =
             before == 0 && self.0.fetch_or(1 << (word / WORDS_PER_GROUP), Ordering::Release) == 0;
         PushResult { already_set: before & bits, must_notify }
     }
 
-    /// Whether no block came back.
+    /// Returns whether no block was freed by another thread.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes all: `visit` is called with each word's first block and its bits, from the last word to the first. `thorough`: of the words
-    /// that nobody told of, too; a child of `fork` has such, where another thread of its parent was about to.
+    /// Drains all words: `visit` gets the first block of each word and its bits, from the last word
+    /// to the first. `scan_all` includes words without a group bit: a child of `fork` has such
+    /// words if another thread of the parent was between the two steps of `push`.
     pub(crate) fn drain(&self, words: &[AtomicU64], scan_all: bool, mut visit: impl FnMut(usize, u64)) {
         let told = self.0.swap(0, Ordering::Acquire);
         let mut groups = if scan_all { u64::MAX } else { told };
@@ -60,7 +63,7 @@ impl RemoteFreeBits {
         }
     }
 
-    /// How many blocks came back.
+    /// Returns the number of freed blocks.
     pub(crate) fn count(&self, words: &[AtomicU64]) -> u32 {
         let mut groups = self.0.load(Ordering::Relaxed);
         let mut count = 0;
@@ -84,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_block_that_comes_back_twice_is_told_of() {
+    fn remote_free_reports_a_block_freed_twice() {
         let (remote, words) = (RemoteFreeBits::default(), [const { AtomicU64::new(0) }; 5]);
         for block in [0, 63, 64, 200, 319] {
             assert_eq!(
@@ -106,10 +109,10 @@ mod tests {
         assert_eq!(taken, [0, 63, 64, 200, 201, 319]);
         assert!(remote.is_empty() && remote.count(&words) == 0);
         assert!(push_one(&remote, &words, 200).must_notify);
-        // as if its thread had not come to the second half of it
+        // the state of a thread between the two steps of `push`
         remote.0.store(0, Ordering::Relaxed);
         assert!(push_one(&remote, &words, 201).already_set == 0 && remote.is_empty());
-        remote.drain(&words, false, |_, _| unreachable!("nobody told"));
+        remote.drain(&words, false, |_, _| unreachable!("no group bit is set"));
         let mut found = 0;
         remote.drain(&words, true, |first, bits| found += u32::from(first == 192) * bits.count_ones());
         assert_eq!(found, 2);
@@ -149,9 +152,9 @@ mod loom_models {
         });
     }
 
-    /// An owner that looks only where it was told that a first block came back misses none in the end.
+    /// An owner that scans only after a notification finds every block in the end.
     #[test]
-    fn loom_who_is_told_of_the_first_block_finds_all() {
+    fn loom_notified_owner_drains_every_block() {
         loom::model(|| {
             let shared = Arc::new((
                 RemoteFreeBits(AtomicU64::new(0)),
@@ -171,7 +174,7 @@ mod loom_models {
                 let told = shared.2.load(Ordering::Acquire);
                 if told != seen {
                     seen = told;
-                    // as an owner does, without an exchange
+                    // as an owner does: no exchange for an empty word
                     if !shared.0.is_empty() {
                         taken(&shared.0, &shared.1, &mut all);
                     }
@@ -186,12 +189,12 @@ mod loom_models {
     }
 
     #[test]
-    fn loom_blocks_of_one_word_given_back_by_two_threads_are_taken_once_and_counted() {
+    fn loom_blocks_of_one_word_are_drained_once_and_counted() {
         model([[0, 1], [2, 3]]);
     }
 
     #[test]
-    fn loom_blocks_of_two_words_and_two_groups_are_taken_once_and_counted() {
+    fn loom_blocks_of_two_groups_are_drained_once_and_counted() {
         model([[0, 70], [1, 130]]);
     }
 }

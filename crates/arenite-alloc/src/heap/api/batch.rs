@@ -1,8 +1,8 @@
-//! Many equal blocks at once: a slab at a time and not a block at a time.
+//! Allocation and deallocation of many equal blocks, a slab at a time.
 //!
-//! Rests on `ThreadHeap`. Blocks that were never lent are handed out by arithmetic, without a look into them; what goes back
-//! to slabs of the calling thread is chained, so that each slab's list is changed once.
-#![expect(unsafe_code, reason = "chains blocks that go back")]
+//! Blocks that were never allocated are returned by address arithmetic, untouched. Freed blocks of
+//! the calling thread's slabs are linked first, so each slab's free list changes once.
+#![expect(unsafe_code, reason = "passes blocks of one slab on together")]
 
 use crate::heap::Heap;
 use crate::heap::geometry::UNIT;
@@ -15,7 +15,7 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 impl Heap {
-    /// `count` blocks of one layout, or none. O(count), about a nanosecond each.
+    /// Allocates `count` blocks of one layout, or none. O(count), about a nanosecond each.
     ///
     /// ```
     /// use arenite_alloc::Heap;
@@ -31,7 +31,7 @@ impl Heap {
     /// ```
     ///
     /// # Errors
-    /// [`AllocError`] where there is no memory for all of them; none is taken then.
+    /// [`AllocError`] without memory for all of them; none stays allocated.
     pub fn alloc_batch(&self, layout: Layout, count: usize) -> Result<Vec<NonNull<u8>>, AllocError> {
         let mut blocks = Vec::new();
         blocks.try_reserve_exact(count).map_err(|_| self.alloc_error(layout))?;
@@ -40,10 +40,10 @@ impl Heap {
         Ok(blocks)
     }
 
-    /// Fills `blocks` with blocks of one layout, or takes none.
+    /// Fills `blocks` with blocks of one layout, or allocates none.
     ///
     /// # Errors
-    /// As [`Heap::alloc_batch`]; what is in `blocks` then is of no use.
+    /// As [`Heap::alloc_batch`]; the contents of `blocks` are meaningless then.
     pub fn alloc_batch_into(&self, layout: Layout, blocks: &mut [NonNull<u8>]) -> Result<(), AllocError> {
         let mut done = 0;
         if let Some(size) = Self::class_size(layout)
@@ -64,15 +64,16 @@ impl Heap {
             return Ok(());
         }
         let error = self.alloc_error(layout);
-        // SAFETY: the blocks just taken, which nobody has.
+        // SAFETY: the blocks just allocated, which this call alone has.
         unsafe { self.free_batch(&blocks[..done], layout) };
         Err(error)
     }
 
-    /// Takes many blocks back. Fastest where those of a slab stand in a row, as [`Heap::alloc_batch`] gives them.
+    /// Frees many blocks. Fastest if those of a slab are adjacent in `blocks`, as
+    /// [`Heap::alloc_batch`] returns them.
     ///
     /// # Safety
-    /// As [`Resource::deallocate`], for each of `blocks`; no block stands there twice.
+    /// As [`Resource::deallocate`], for each of `blocks`; each block occurs once.
     pub unsafe fn free_batch(&self, blocks: &[NonNull<u8>], layout: Layout) {
         let Some(central) = self.central() else { return };
         let mut at = 0;
@@ -80,24 +81,24 @@ impl Heap {
             // SAFETY: a live block of this heap.
             let owner = unsafe { owner_of(blocks[at]) };
             if matches!(owner.holder(), NO_HOLDER | SPAN | HARDENED) {
-                // SAFETY: the caller's promise.
+                // SAFETY: the caller guarantees live blocks of this layout.
                 unsafe { self.deallocate(blocks[at], layout) };
                 at += 1;
                 continue;
             }
             let slab = (segment_of(blocks[at]), unit_of(blocks[at]) - (owner.tag().slab_offset()));
-            // SAFETY: a block with an owner lies in an arena whose tables are whole.
+            // SAFETY: a block with an owner lies in a segment whose metadata is committed.
             let segment = unsafe { slab.0.as_ref() };
             let start = slab.0.addr().get() + slab.1 * UNIT;
             let bytes = usize::from(segment.slabs[slab.1].units.get()) * UNIT;
-            // what lies in the slab's units is a block of it: no look at the table for each
+            // every block in the slab's units belongs to it: no owner word to read for each
             let same = |&&block: &&NonNull<u8>| block.addr().get().wrapping_sub(start) < bytes;
             let run = &blocks[at..at + blocks[at..].iter().take_while(same).count().max(1)];
             let current_thread_heap = self.current_thread_heap();
             if let Some(thread) = current_thread_heap
                 && thread.is_owner(owner.holder())
             {
-                // SAFETY: live blocks of one slab, which is this thread's, that the caller gives up.
+                // SAFETY: live blocks of one slab of this thread, which the caller gives up.
                 unsafe { thread.free_run(&segment.slabs[slab.1], run) };
             } else {
                 let thread = current_thread_heap.or_else(|| self.thread_heap_for_free());

@@ -1,4 +1,5 @@
-//! The shared part of a heap, under one lock: segments, abandoned slabs, large blocks, thread heaps.
+//! The shared part of a heap, under one lock: segments, abandoned slabs, large blocks, thread
+//! heaps.
 //!
 //! A thread comes here for a whole slab or span, so it takes the lock once per hundreds of small
 //! blocks. `large_alloc` has the large blocks, `decay` the purging by time, `stats` the figures.

@@ -39,19 +39,19 @@ impl Central {
 }
 
 impl Heap {
-    /// Changes how long memory is free before it goes back to the system by itself; see [`Heap::decaying`]. A thread of
-    /// [`Heap::decay_in_background`] keeps its period.
+    /// Sets the decay period, see [`Heap::with_decay`]. A thread of [`Heap::decay_in_background`]
+    /// keeps its period.
     pub fn set_decay(&self, period: Option<Duration>) {
         if let Some(central) = self.central_ptr() {
-            // SAFETY: made by `begin`, and the heap is borrowed.
+            // SAFETY: made by `init`, and the heap is borrowed.
             unsafe { central.as_ref() }.lock().clock.period = period;
         }
     }
 
-    /// Changes whether huge pages are asked for from now on; see [`Heap::on_huge_pages`].
+    /// Sets whether the heap advises huge pages from now on, see [`Heap::with_huge_pages`].
     pub fn set_huge_pages(&self, enabled: bool) {
         if let Some(central) = self.central_ptr() {
-            // SAFETY: made by `begin`, and the heap is borrowed.
+            // SAFETY: made by `init`, and the heap is borrowed.
             let central = unsafe { central.as_ref() };
             let mut state = central.lock();
             state.huge_pages = enabled;
@@ -59,9 +59,11 @@ impl Heap {
         }
     }
 
-    /// Starts a thread that gives memory back while the program does nothing: once a period, all that was free for one. What
-    /// idle threads keep stays theirs: up to 2 MiB of empty slabs, the blocks that they freed last ([`Heap`] says how many), and up to 16 KiB of each size
-    /// that they freed for other threads. Twice is once more: ask once.
+    /// Starts a thread that checks the decay once per period, for programs that idle. Call it once:
+    /// each call starts a thread.
+    ///
+    /// Idle threads of the program keep their empty slabs, thread caches and unposted remote frees;
+    /// [`Heap`] has the limits.
     ///
     /// ```
     /// use arenite_alloc::Heap;
@@ -71,7 +73,7 @@ impl Heap {
     /// ```
     ///
     /// # Errors
-    /// [`std::io::Error`] where no thread can be started.
+    /// [`std::io::Error`] if no thread can be started.
     pub fn decay_in_background(&'static self) -> std::io::Result<()> {
         let set = self.central().map(|central| central.lock().clock.period);
         let Some(period) = set.unwrap_or(self.decay()) else { return Ok(()) };

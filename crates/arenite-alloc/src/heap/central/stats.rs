@@ -1,6 +1,6 @@
-//! What a heap knows of itself: in use, held, resident, class by class.
+//! Statistics of a heap: in use, held, resident, class by class.
 //!
-//! Rests on the arenas' tables. Nothing is counted while blocks come and go; who asks pays for the sum.
+//! Nothing is counted while blocks are allocated and freed; a query sums up the segments' metadata.
 
 use crate::heap::Heap;
 use crate::heap::central::central::{Central, State};
@@ -16,69 +16,70 @@ use core::ops::Range;
 /// The blocks of one size class. Sizes in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClassStats {
-    /// The size of a block.
+    /// Size of a block.
     pub size: usize,
-    /// Slabs of such blocks.
-    pub slabs: usize,
-    /// Blocks that are lent.
+    /// Number of slabs.
+    pub slab_count: usize,
+    /// Allocated blocks.
     pub live_blocks: usize,
-    /// Blocks that the slabs have room for.
+    /// Blocks that the slabs can hold.
     pub capacity: usize,
-    /// Blocks that were lent when the heap's peak was seen.
+    /// Allocated blocks when the heap's peak was sampled.
     pub blocks_at_peak: usize,
 }
 
 /// What a heap holds, and for what. Sizes in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct HeapStats {
-    /// In use, held, the peak of what was in use.
+    /// In use, held, and the peak in use.
     pub state: ResourceState,
-    /// The most that was held.
+    /// Most bytes held.
     pub peak_held: usize,
-    /// Arenas of 256 MiB of addresses.
+    /// Segments: 256 MiB of addresses each.
     pub segments: usize,
-    /// Blocks above 64 KiB that are lent.
+    /// Allocated blocks above 64 KiB.
     pub large_blocks: usize,
-    /// Their size.
+    /// Size of these blocks.
     pub large_bytes: usize,
-    /// Large blocks that are kept for the next request.
+    /// Free blocks above 16 MiB that are cached for reuse.
     pub cached_large_bytes: usize,
-    /// Held by slabs, lent or not.
-    pub slabs: usize,
-    /// Inside slabs, given back to the system.
+    /// Held by slabs, allocated or free.
+    pub slab_bytes: usize,
+    /// Purged inside slabs: free, without memory.
     pub purged_bytes: usize,
-    /// Free units in a row that a block may lie in without another arena; addresses, whose memory may still be to come.
+    /// Longest run of free units: addresses that a block can have without another segment. Their
+    /// memory may not be committed yet.
     pub largest_free: usize,
     classes: [ClassStats; SIZE_CLASS_COUNT],
     count: usize,
 }
 
 impl HeapStats {
-    /// Each size class, from the smallest.
+    /// Returns each size class, from the smallest.
     #[must_use]
     pub fn classes(&self) -> &[ClassStats] {
         &self.classes[..self.count]
     }
 
-    /// The share of what is held that is not in use, 0 to 1.
+    /// Returns the fraction of held memory that is not in use, 0 to 1.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a share, for people")]
+    #[expect(clippy::cast_precision_loss, reason = "a fraction needs no more digits")]
     pub fn fragmentation(&self) -> f64 {
         let unused = self.state.held.saturating_sub(self.state.in_use);
         if self.state.held == 0 { 0.0 } else { unused as f64 / self.state.held as f64 }
     }
 }
 
-/// The sums over all slabs of a heap.
+/// Sums over all slabs of a heap.
 struct Totals {
     in_use: usize,
     live: usize,
-    slabs: usize,
+    slab_bytes: usize,
     classes: [ClassStats; SIZE_CLASS_COUNT],
 }
 
 impl State {
-    /// Bytes taken from the system. O(arenas).
+    /// Returns the bytes obtained from the system. O(segments).
     pub(crate) fn held(&self) -> usize {
         let mut held = self.large_bytes - self.span_bytes + self.large_cache.bytes;
         self.for_each_segment(|segment| held += segment.committed_bytes());
@@ -89,12 +90,13 @@ impl State {
         let mut totals = Totals {
             in_use: self.large_bytes,
             live: self.large_blocks,
-            slabs: 0,
+            slab_bytes: 0,
             classes: [ClassStats::default(); SIZE_CLASS_COUNT],
         };
-        // Blocks that wait, for the next request or until their owner is told, are lent for their slabs alone. They are counted first: a
-        // thread that gives them to their slabs meanwhile makes the sum too small for a moment, and not the peak too large for ever.
-        // (Nothing else stands in their place here: a thread with a small stack may come by.)
+        // Cached blocks and unposted remote frees count as allocated in their slabs, so they are
+        // subtracted. They are counted first: a thread that flushes meanwhile makes a sum too small
+        // for a moment, not a peak too large for ever. `blocks_at_peak` holds them for now, because
+        // a copy may not fit a small stack.
         self.for_each_thread(|thread| {
             for (class, found) in totals.classes.iter_mut().enumerate() {
                 found.blocks_at_peak += thread.cached(class) + thread.remote_cache[class].pending() as usize;
@@ -105,9 +107,9 @@ impl State {
                 let blocks = slab.used().saturating_sub(remote) as usize;
                 totals.live += blocks;
                 totals.in_use += blocks * slab.block.get() as usize;
-                totals.slabs += usize::from(slab.units.get()) * UNIT;
+                totals.slab_bytes += usize::from(slab.units.get()) * UNIT;
                 let class = &mut totals.classes[usize::from(slab.class.get())];
-                class.slabs += 1;
+                class.slab_count += 1;
                 class.live_blocks += blocks;
                 class.capacity += slab.capacity() as usize;
             })
@@ -123,7 +125,7 @@ impl State {
         totals
     }
 
-    /// Remembers a state of most in use.
+    /// Records the sums if more is in use than ever.
     fn note_peak_in_use(&mut self, totals: &Totals) {
         if totals.in_use > self.peaks.in_use {
             self.peaks.in_use = totals.in_use;
@@ -134,7 +136,7 @@ impl State {
     }
 }
 
-/// Every slab of an arena, with the number of its blocks that other threads gave back.
+/// Visits every slab of a segment, with the number of its blocks that other threads freed.
 fn for_each_slab(segment: &Segment, mut visit: impl FnMut(&Slab, u32)) {
     for unit in HEADER_UNITS..UNITS_PER_SEGMENT {
         let owner = segment.owner(unit);
@@ -145,7 +147,8 @@ fn for_each_slab(segment: &Segment, mut visit: impl FnMut(&Slab, u32)) {
 }
 
 impl Central {
-    /// Sees whether more is held than ever; sums up what is in use when it grew by a sixteenth since that was last done.
+    /// Updates the peaks. Sums up what is in use when the heap has grown by a sixteenth since the
+    /// last time.
     pub(crate) fn note_held(&self, state: &mut State) {
         let held = state.held();
         if held > state.peaks.held {
@@ -160,7 +163,8 @@ impl Central {
         self.note_peak(state.large_bytes);
     }
 
-    /// So many bytes are in use; the most that were. Under the heap's lock, so that looking is enough where they are not more than ever.
+    /// Returns the peak in use after `in_use` bytes were seen. Runs under the heap's lock, so a
+    /// load and a store suffice.
     fn note_peak(&self, in_use: usize) -> usize {
         let peak = self.peak.load(Ordering::Relaxed);
         if in_use > peak {
@@ -169,7 +173,7 @@ impl Central {
         in_use.max(peak)
     }
 
-    /// Sums up what is lent and held. O(units of all arenas), no call to the system.
+    /// Sums up what is in use and held. O(units of all segments), no system call.
     pub(crate) fn state(&self) -> ResourceState {
         self.totals().0
     }
@@ -193,7 +197,7 @@ impl Central {
             large_blocks: state.large_blocks,
             large_bytes: state.large_bytes,
             cached_large_bytes: state.large_cache.bytes,
-            slabs: totals.slabs,
+            slab_bytes: totals.slab_bytes,
             classes: totals.classes,
             count: self.classes.count(),
             ..HeapStats::zero()
@@ -211,7 +215,8 @@ impl Central {
         stats
     }
 
-    /// The address ranges that memory of the heap lies in, as many as there is room for; how many there are.
+    /// Collects the address ranges of the heap into the vector's capacity. Returns how many there
+    /// are.
     fn collect_ranges(&self, into: &mut Vec<Range<usize>>) -> usize {
         let state = self.lock();
         let mut count = 0;
@@ -232,7 +237,7 @@ impl HeapStats {
     const fn zero() -> Self {
         let state =
             ResourceState { in_use: 0, held: 0, peak: 0, live_blocks: 0, largest_free: None, limit: None };
-        let class = ClassStats { size: 0, slabs: 0, live_blocks: 0, capacity: 0, blocks_at_peak: 0 };
+        let class = ClassStats { size: 0, slab_count: 0, live_blocks: 0, capacity: 0, blocks_at_peak: 0 };
         Self {
             state,
             peak_held: 0,
@@ -240,7 +245,7 @@ impl HeapStats {
             large_blocks: 0,
             large_bytes: 0,
             cached_large_bytes: 0,
-            slabs: 0,
+            slab_bytes: 0,
             purged_bytes: 0,
             largest_free: 0,
             classes: [class; SIZE_CLASS_COUNT],
@@ -250,20 +255,22 @@ impl HeapStats {
 }
 
 impl Heap {
-    /// What the heap holds, and for what. O(units of all arenas), no call to the system, no allocation.
+    /// Returns what the heap holds, and for what. O(units of all segments), without a system call
+    /// or an allocation.
     ///
-    /// The peak of what was in use is seen when the heap grows by a sixteenth and when somebody asks, so between those moments it may
-    /// be missed by what free blocks had room for.
+    /// The peak in use is sampled when the heap grows by a sixteenth and at each query, so peaks
+    /// within free blocks may be missed.
     ///
     /// ```
     /// use arenite_alloc::Heap;
     /// use arenite_core::{AllocError, Block};
     /// let heap = Heap::new();
-    /// let blocks: Vec<_> =
-    ///     (0..100).map(|_| Block::new_in(AllocError::layout(1000, 8)?, &heap)).collect::<Result<_, AllocError>>()?;
+    /// let blocks: Vec<_> = (0..100)
+    ///     .map(|_| Block::new_in(AllocError::layout(1000, 8)?, &heap))
+    ///     .collect::<Result<_, AllocError>>()?;
     /// let stats = heap.stats();
     /// let class = stats.classes().iter().find(|class| class.size == 1024).unwrap();
-    /// assert_eq!((class.live_blocks, class.slabs), (100, 2));
+    /// assert_eq!((class.live_blocks, class.slab_count), (100, 2));
     /// assert!(stats.fragmentation() > 0.5); // two slabs of 64 KiB and 2 MiB committed for 100 KiB
     /// # Ok::<(), AllocError>(())
     /// ```
@@ -272,21 +279,22 @@ impl Heap {
         self.central().map_or(HeapStats::zero(), Central::stats)
     }
 
-    /// How many bytes of the heap are in memory, as the kernel counts them. Reads page tables: microseconds to milliseconds.
+    /// Returns the resident bytes of the heap, as the kernel counts them. Reads page tables:
+    /// microseconds to milliseconds.
     ///
     /// # Errors
-    /// [`std::io::Error`] where the kernel does not tell.
+    /// [`std::io::Error`] if the kernel does not report them.
     pub fn resident(&self) -> std::io::Result<usize> {
         let Some(central) = self.central() else { return Ok(0) };
         let mut ranges = Vec::new();
         loop {
-            // before the lock: this heap may be the one that vectors come from
-            let enabled = central.collect_ranges(&mut ranges);
-            if enabled <= ranges.capacity() {
+            // no allocation under the lock: this heap may be the global allocator
+            let count = central.collect_ranges(&mut ranges);
+            if count <= ranges.capacity() {
                 break;
             }
             ranges.clear();
-            ranges.reserve(enabled + 4);
+            ranges.reserve(count + 4);
         }
         ranges.into_iter().map(arenite_pages::resident_bytes).sum()
     }

@@ -1,6 +1,7 @@
-//! What a hardened heap knows of the blocks of one slab, kept behind the slab and not in its blocks.
+//! The state of each block of a hardened heap's slab, kept behind the slab and not in its blocks
+//! (Scudo: chunk headers).
 //!
-//! Rests on the memory it is told of: a count, a tag of 16 bytes for each block, and the numbers of the free ones.
+//! A table has a count, a header of 16 bytes per block, and the numbers of the available blocks.
 #![expect(unsafe_code, reason = "keeps a table at an address that it computes")]
 
 use crate::heap::geometry::UNIT;
@@ -9,22 +10,22 @@ use crate::heap::slab::slab::Slab;
 use core::cell::Cell;
 use core::ptr::NonNull;
 
-/// What a block is.
+/// The state of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChunkState {
-    /// Never lent.
+    /// Never allocated.
     NeverAllocated,
     Allocated,
-    /// Freed, and not yet to be lent again.
+    /// Freed, and not available yet.
     Quarantined,
     Available,
 }
 
-/// What is known of a block. Zero is a fresh one.
+/// The state and history of a block. Zero: never allocated.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct ChunkHeader {
-    /// The state in the highest byte, the size that was asked for below.
+    /// The state in the highest byte, the requested size below.
     word: Cell<u32>,
     allocated_by: Cell<u16>,
     freed_by: Cell<u16>,
@@ -72,10 +73,10 @@ impl ChunkHeader {
     }
 }
 
-/// The tags of one slab.
+/// The table of one slab.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChunkTable {
-    /// A count of free blocks, then the tags, then the numbers of the free blocks.
+    /// Count of available blocks, then the headers, then the numbers of the available blocks.
     start: NonNull<u8>,
     capacity: usize,
 }
@@ -83,28 +84,30 @@ pub(crate) struct ChunkTable {
 const HEADER_BYTES: usize = 16;
 
 impl ChunkTable {
-    /// How many units the tags of a slab of so many blocks take.
+    /// Returns the number of units of a table for `capacity` blocks.
     pub(crate) const fn units_for(capacity: usize) -> usize {
         (HEADER_BYTES + capacity * (size_of::<ChunkHeader>() + size_of::<u16>())).div_ceil(UNIT)
     }
 
-    /// The tags of a slab.
+    /// Returns the table of a slab.
     ///
     /// # Safety
-    /// [`Tags::begin`] was called at the first unit behind the slab and its guard, `guards` of them, and the slab is still one.
+    /// [`ChunkTable::init`] was called at the first unit behind the slab and its `guard_units`
+    /// guard units, and the slab is still in use.
     pub(crate) unsafe fn of_slab(slab: &Slab, guard_units: usize) -> Option<Self> {
         let behind = (usize::from(slab.units.get()) + guard_units) * UNIT;
         let start = NonNull::new(slab.start().wrapping_add(behind))?;
         Some(Self { start, capacity: slab.capacity() as usize })
     }
 
-    /// Begins tags for fresh blocks, all free.
+    /// Initializes a table: every block is available.
     ///
     /// # Safety
-    /// `start` is valid for reads and writes of [`Tags::units`], aligned to 16, and nobody else's.
+    /// `start` is valid for reads and writes of [`ChunkTable::units_for`] units, aligned to 16, and
+    /// not shared.
     pub(crate) unsafe fn init(start: NonNull<u8>, capacity: usize) -> Self {
         let table = Self { start, capacity };
-        // SAFETY: the caller's promise; zeroes are tags of fresh blocks.
+        // SAFETY: the caller's guarantees; zeroes are headers of blocks that were never allocated.
         unsafe { start.write_bytes(0, HEADER_BYTES + capacity * size_of::<ChunkHeader>()) };
         for block in 0..capacity {
             table.push(block);
@@ -113,11 +116,12 @@ impl ChunkTable {
     }
 
     fn count(&self) -> &Cell<u32> {
-        // SAFETY: the head of the table, written by `begin`, used under the lock of the heap's guard alone.
+        // SAFETY: the start of the table, written by `init`, used under the lock of the hardened
+        // state alone.
         unsafe { self.start.cast::<Cell<u32>>().as_ref() }
     }
 
-    /// How many blocks are free.
+    /// Returns the number of available blocks.
     pub(crate) fn available(&self) -> usize {
         self.count().get() as usize
     }
@@ -127,25 +131,26 @@ impl ChunkTable {
         let at = self
             .start
             .map_addr(|start| start.saturating_add(HEADER_BYTES + block * size_of::<ChunkHeader>()));
-        // SAFETY: one of the tags, zeroed by `begin`.
+        // SAFETY: one of the headers, zeroed by `init`.
         unsafe { at.cast::<ChunkHeader>().as_ref() }
     }
 
     fn available_slot(&self, at: usize) -> &Cell<u16> {
         let offset = HEADER_BYTES + self.capacity * size_of::<ChunkHeader>() + at * size_of::<u16>();
         let slot = self.start.map_addr(|start| start.saturating_add(offset));
-        // SAFETY: `at` is below the count of free blocks or becomes its last; fresh memory of the system is zero.
+        // SAFETY: `at` is below the count of available blocks or becomes its last; fresh memory of
+        // the system is zero.
         unsafe { slot.cast::<Cell<u16>>().as_ref() }
     }
 
-    /// Makes a block free.
+    /// Makes a block available.
     pub(crate) fn push(&self, block: usize) {
         let count = self.available();
         self.count().set(u32::try_from(count + 1).unwrap_or(0));
         self.available_slot(count).set(u16::try_from(block).unwrap_or(0));
     }
 
-    /// Takes the free block at a place of the list, and puts the last one there.
+    /// Removes the available block at a position of the list, and moves the last one there.
     pub(crate) fn pop(&self, at: usize) -> Option<usize> {
         let last = self.available().checked_sub(1)?;
         let slot = self.available_slot(at.min(last));
@@ -160,10 +165,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_free_once_and_come_in_any_order() {
+    fn chunk_table_pops_each_block_once_in_any_order() {
         let mut memory = vec![0_u128; 4096];
         let start = NonNull::new(memory.as_mut_ptr()).unwrap().cast();
-        // SAFETY: the vector is large enough for a hundred blocks, aligned, and this test's.
+        // SAFETY: the vector is large enough for a hundred blocks, aligned, and used by this test
+        // alone.
         let table = unsafe { ChunkTable::init(start, 100) };
         let mut taken: Vec<usize> =
             (0..100).map(|turn| table.pop(turn * 7 % (100 - turn)).unwrap()).collect();

@@ -1,8 +1,8 @@
-//! The blocks of a hardened heap: found by their tags, under one lock, in slabs that no thread owns.
+//! Allocation and deallocation of a hardened heap, under one lock, in slabs that no thread owns.
 //!
-//! Rests on `Tags`. A heap that is not hardened never comes here: a hardened one has no slabs of threads, so that every request ends on
-//! the path that finds none, and its units are marked as nobody's, so that every free ends on the path of blocks from elsewhere.
-#![expect(unsafe_code, reason = "fills and looks at blocks that nobody has")]
+//! Other heaps never reach this code. A hardened heap has no slabs of threads, so every allocation
+//! ends on the slow path, and its units have a holder of their own, so every free does too.
+#![expect(unsafe_code, reason = "fills and reads blocks that no user has")]
 
 use crate::heap::central::central::Central;
 use crate::heap::geometry::UNIT;
@@ -17,12 +17,13 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU16, Ordering};
 
-/// What fills a freed block.
+/// Fill of a freed block.
 const POISON: u8 = 0xdf;
-/// What fills the bytes behind the size that was asked for.
+/// Fill of the bytes behind the requested size.
 const CANARY: u8 = 0xb5;
 
-/// The number of the calling thread. Not under a lock: where this is a library, its first use in a thread may allocate.
+/// Returns the number of the calling thread. Called without a lock: in a library, the first use of
+/// a thread-local may allocate.
 fn this_thread() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     thread_local! {
@@ -34,7 +35,7 @@ fn this_thread() -> u16 {
     NUMBER.get()
 }
 
-/// A slab of a hardened heap, a block of it, and its tags.
+/// A block of a hardened heap, with its slab and chunk table.
 struct BlockRef<'a> {
     slab: &'a Slab,
     table: ChunkTable,
@@ -43,17 +44,17 @@ struct BlockRef<'a> {
 }
 
 impl BlockRef<'_> {
-    /// The block that an address lies in.
+    /// Returns the block that an address lies in.
     ///
     /// # Safety
-    /// The address lies in an arena, in a unit that is marked as a hardened heap's.
+    /// The address lies in a segment, in a unit whose owner word is that of a hardened heap.
     unsafe fn find(address: NonNull<u8>, owner: OwnerWord, guard_units: usize) -> Option<Self> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees a segment.
         let segment: &Segment = unsafe { segment_of(address).as_ref() };
         let slab = segment.slabs.get(unit_of(address).checked_sub(owner.tag().slab_offset())?)?;
         let (size, start) = (slab.block.get() as usize, NonNull::new(slab.start())?);
         let block = (address.addr().get() - start.addr().get()) / size.max(1);
-        // SAFETY: a slab of a hardened heap has its tags behind it.
+        // SAFETY: a slab of a hardened heap has a chunk table behind it.
         let table = unsafe { ChunkTable::of_slab(slab, guard_units) }?;
         let start = start.map_addr(|start| start.saturating_add(block * size));
         (block < slab.capacity() as usize).then_some(Self { slab, table, block, start })
@@ -72,12 +73,13 @@ impl BlockRef<'_> {
         }
     }
 
-    /// The bytes of the block from `from` on, which nobody has.
+    /// Returns the bytes of the block from `from` on, which no user has.
     fn bytes(&self, from: usize) -> &[u8] {
         let len = (self.slab.block.get() as usize).saturating_sub(from);
         let start = self.start.as_ptr().wrapping_add(from);
-        // SAFETY: bytes of the block that no user has: all of a free one, of a lent one those beyond its size. What a program that
-        // misuses them writes at this moment is what is looked for; a byte is a byte whichever write it shows.
+        // SAFETY: bytes of the block that no user has: all of a free one, those behind the
+        // requested size of an allocated one. A program that misuses them may write meanwhile,
+        // which is what is searched for; any byte value is valid.
         unsafe { core::slice::from_raw_parts(start, len) }
     }
 
@@ -88,7 +90,7 @@ impl BlockRef<'_> {
         unsafe { start.write_bytes(byte, len) };
     }
 
-    /// Whether the bytes from `from` on are as they were filled.
+    /// Checks that the bytes from `from` on still have their fill.
     fn check_fill(&self, from: usize, byte: u8, misuse: Misuse) -> Result<(), MisuseReport> {
         match self.bytes(from).iter().position(|&found| found != byte) {
             None => Ok(()),
@@ -98,12 +100,12 @@ impl BlockRef<'_> {
 }
 
 impl Central {
-    /// Units of guard behind a slab.
+    /// Returns the number of guard units behind a slab.
     fn guard_units(hardening: Hardening) -> usize {
         usize::from(hardening.guard_units)
     }
 
-    /// A block of a class, with its tag.
+    /// Allocates a block of a class for a request of `size` bytes.
     pub(crate) fn alloc_hardened(
         &self,
         hardening: Hardening,
@@ -120,7 +122,7 @@ impl Central {
                 None => return Ok(None),
             },
         };
-        // SAFETY: a slab of a hardened heap has its tags behind it.
+        // SAFETY: a slab of a hardened heap has a chunk table behind it.
         let Some(table) = (unsafe { ChunkTable::of_slab(slab, Self::guard_units(hardening)) }) else {
             return Ok(None);
         };
@@ -153,7 +155,7 @@ impl Central {
         }
     }
 
-    /// A new slab with a guard and tags behind it.
+    /// Makes a slab with a guard and a chunk table behind it.
     fn init_hardened_slab(
         &self,
         hardened: &mut HardenedState,
@@ -166,10 +168,10 @@ impl Central {
         let all = units + Self::guard_units(hardening) + ChunkTable::units_for(capacity);
         let mut state = self.lock();
         let (segment, first) = state.alloc_units(all, 1)?;
-        // SAFETY: arenas live as long as their heap.
+        // SAFETY: segments live as long as their heap.
         let segment: &Segment = unsafe { segment.as_ref() };
         if hardening.guard_units {
-            // a system that refuses to close one more range leaves it open
+            // without another mapping the guard stays accessible
             let _closed: bool = segment.protect_unit(first + units);
         }
         let slab = &segment.slabs[first];
@@ -177,19 +179,20 @@ impl Central {
         slab.set_fully_carved();
         set_slab_owner(slab, HARDENED);
         let behind = segment.unit_start(first + units + Self::guard_units(hardening));
-        // SAFETY: the units just taken, which are committed and nobody's.
+        // SAFETY: the units just allocated, which are committed and not shared.
         let _tags = unsafe { ChunkTable::init(behind, capacity) };
         self.note_held(&mut state);
         drop(state);
         hardened.register_slab(slab);
-        // SAFETY: it lies in an arena's tables, which live as long as the heap.
+        // SAFETY: metadata of a segment, which lives as long as the heap.
         Some(unsafe { NonNull::from(slab).as_ref() })
     }
 
-    /// Takes a block of a hardened heap back.
+    /// Frees a block of a hardened heap.
     ///
     /// # Safety
-    /// The address lies in a unit that is marked as a hardened heap's, by `owner`. If it is a lent block nobody uses it afterwards.
+    /// The address lies in a unit whose owner word is `owner`, that of a hardened heap. If it is an
+    /// allocated block, it is not used afterwards.
     pub(crate) unsafe fn free_hardened(
         &self,
         hardening: Hardening,
@@ -198,7 +201,7 @@ impl Central {
     ) -> Result<(), MisuseReport> {
         let (number, thread) = (address.addr().get(), this_thread());
         let mut hardened = self.hardened.lock();
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees such a unit.
         let block_ref = unsafe { BlockRef::find(address, owner, Self::guard_units(hardening)) }
             .ok_or(MisuseReport::new(Misuse::InvalidPointer, number))?;
         let chunk = block_ref.table.chunk(block_ref.block);
@@ -229,7 +232,7 @@ impl Central {
             return self.make_available(&mut hardened, hardening, &block_ref);
         }
         while let Some(oldest) = hardened.quarantine_pop(hardening.quarantine) {
-            // SAFETY: a block of this heap that waits; its unit is marked.
+            // SAFETY: a quarantined block of this heap, in a unit of a hardened heap.
             let owner = unsafe { owner_of(oldest) };
             // SAFETY: as above.
             let Some(block_ref) = (unsafe { BlockRef::find(oldest, owner, Self::guard_units(hardening)) })
@@ -242,7 +245,7 @@ impl Central {
         Ok(())
     }
 
-    /// Makes a block free that waited long enough, and gives up its slab where that was the last one.
+    /// Makes a block available after its quarantine. Releases the slab if that was its last block.
     fn make_available(
         &self,
         hardened: &mut HardenedState,
@@ -269,11 +272,11 @@ impl Central {
         let (units, capacity) = (usize::from(slab.units.get()), slab.capacity() as usize);
         let Some(start) = NonNull::new(slab.start()) else { return };
         let state = self.lock();
-        // SAFETY: a slab lies in an arena of a live heap.
+        // SAFETY: a slab lies in a segment of a live heap.
         let segment: &Segment = unsafe { segment_of(start).as_ref() };
         let (first, guard_units) = (unit_of(start), Self::guard_units(hardening));
         set_slab_owner(slab, NO_HOLDER);
-        // a guard that cannot be opened again stays taken
+        // a guard that stays inaccessible is not reused
         let open =
             if hardening.guard_units && !segment.unprotect_unit(first + units) { 0 } else { guard_units };
         segment.free_units(first, units + open);
@@ -281,10 +284,10 @@ impl Central {
         drop(state);
     }
 
-    /// Whether a block of a hardened heap is one that is lent.
+    /// Checks that a block of a hardened heap is allocated.
     ///
     /// # Safety
-    /// The address lies in a unit that is marked as a hardened heap's, by `owner`.
+    /// The address lies in a unit whose owner word is `owner`, that of a hardened heap.
     pub(crate) unsafe fn check_hardened(
         &self,
         hardening: Hardening,
@@ -293,7 +296,7 @@ impl Central {
     ) -> Result<(), MisuseReport> {
         let number = address.addr().get();
         let _guard = self.hardened.lock();
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees such a unit.
         let block_ref = unsafe { BlockRef::find(address, owner, Self::guard_units(hardening)) }
             .ok_or(MisuseReport::new(Misuse::InvalidPointer, number))?;
         match block_ref.table.chunk(block_ref.block).state() {
@@ -308,12 +311,12 @@ impl Central {
         }
     }
 
-    /// The size that a lent block of a hardened heap was asked with.
+    /// Returns the requested size of an allocated block of a hardened heap.
     ///
     /// # Safety
-    /// A live block of a hardened heap, whose unit is marked by `owner`.
+    /// A live block of a hardened heap, whose unit has the owner word `owner`.
     pub(crate) unsafe fn hardened_size(hardening: Hardening, block: NonNull<u8>, owner: OwnerWord) -> usize {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees such a unit.
         let block_ref = unsafe { BlockRef::find(block, owner, Self::guard_units(hardening)) };
         block_ref.map_or(0, |block_ref| block_ref.table.chunk(block_ref.block).size())
     }

@@ -3,11 +3,11 @@
 use arenite_core::Bytes;
 use core::fmt;
 
-/// What was wrong.
+/// The kind of a misuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// The address lies in no block that was ever lent.
+    /// The address lies in no block that was ever allocated.
     InvalidPointer,
     /// The address lies inside a block, not at its start.
     InteriorPointer,
@@ -15,31 +15,31 @@ pub enum Misuse {
     DoubleFree,
     /// A freed block was written to.
     WriteAfterFree,
-    /// Bytes behind the size that was asked for were written to.
+    /// Bytes behind the requested size were written.
     BufferOverflow,
 }
 
-/// Who called, and when: the thread by its number in the order of first calls, and the number of the call to this heap.
+/// A call of a thread: the thread by the order of first calls, the call by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
-    /// The thread; 1 is the first that used a hardened heap.
+    /// Number of the thread; 1 is the first that used a hardened heap.
     pub thread: u16,
-    /// The number of the call among all that took or freed a block of this heap, modulo 2³².
+    /// Number of the call among the allocations and frees of this heap, modulo 2³².
     pub call: u32,
 }
 
-/// A misuse with all that is known of the block.
+/// A misuse, with what is known of the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MisuseReport {
-    /// What was wrong.
+    /// Kind of the misuse.
     pub misuse: Misuse,
-    /// The address that was given, or the first byte that was written to.
+    /// Address that was freed, or the first byte that was written.
     pub address: usize,
-    /// The block's first address and the size it was asked with, where there is one.
+    /// Address and requested size of the block, if there is one.
     pub block: Option<(usize, usize)>,
-    /// Who took the block last.
+    /// Call that allocated the block last.
     pub allocated_by: Option<Caller>,
-    /// Who freed it last.
+    /// Call that freed the block last.
     pub freed_by: Option<Caller>,
 }
 
@@ -52,11 +52,11 @@ impl MisuseReport {
 impl fmt::Display for Misuse {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::InvalidPointer => "not a block of this heap",
-            Self::InteriorPointer => "inside a block, not its start",
-            Self::DoubleFree => "the block is already free",
-            Self::WriteAfterFree => "written to after it was freed",
-            Self::BufferOverflow => "written to beyond its end",
+            Self::InvalidPointer => "invalid pointer: not a block of this heap",
+            Self::InteriorPointer => "interior pointer: inside a block, not its start",
+            Self::DoubleFree => "double free: the block is already free",
+            Self::WriteAfterFree => "write after free",
+            Self::BufferOverflow => "buffer overflow: written beyond the requested size",
         })
     }
 }
@@ -67,7 +67,7 @@ impl fmt::Display for MisuseReport {
         if let Some((start, size)) = self.block {
             write!(out, "; block {start:#x} of {} ({size} bytes)", Bytes(size))?;
         }
-        for (what, caller) in [("taken", self.allocated_by), ("freed", self.freed_by)] {
+        for (what, caller) in [("allocated", self.allocated_by), ("freed", self.freed_by)] {
             if let Some(Caller { thread, call }) = caller {
                 write!(out, "; {what} by thread {thread} in call {call}")?;
             }
@@ -78,7 +78,7 @@ impl fmt::Display for MisuseReport {
 
 impl core::error::Error for MisuseReport {}
 
-/// A line of text without an allocation.
+/// A message without an allocation.
 struct MessageBuffer {
     bytes: [u8; 512],
     len: usize,
@@ -95,18 +95,19 @@ impl fmt::Write for MessageBuffer {
     }
 }
 
-/// Ends the program: it misused a heap through the fast door, which has no other answer. Takes no lock of a heap's and holds
-/// none: whoever handles the signal may allocate. (Where a thread that ends finds the misuse, it holds the list of heaps that live.)
+/// Ends the program: the unchecked API has no other answer to misuse. Takes no lock of a heap and
+/// holds none, since a handler of the signal may allocate. (A misuse found by an exiting thread is
+/// the exception: it holds the list of live heaps.)
 #[cold]
 pub(crate) fn abort_with_report(report: &MisuseReport) -> ! {
     use fmt::Write;
-    let mut line = MessageBuffer { bytes: [0; 512], len: 0 };
-    let _written = writeln!(line, "arenite: heap misused: {report}");
-    arenite_pages::say(&line.bytes[..line.len]);
+    let mut message = MessageBuffer { bytes: [0; 512], len: 0 };
+    let _written = writeln!(message, "arenite: heap misuse: {report}");
+    arenite_pages::say(&message.bytes[..message.len]);
     std::process::abort()
 }
 
-/// Ends the program: it gave a block back wrongly through the fast door.
+/// Ends the program on a misuse of the unchecked API.
 #[cold]
 pub(crate) fn abort_misuse(misuse: Misuse, address: usize) -> ! {
     abort_with_report(&MisuseReport::new(misuse, address))

@@ -1,14 +1,12 @@
-//! What a hardened heap does, and what it says of misuse.
-//!
-//! Rests on nothing. The words alone; `guarded` does it.
+//! The options of a hardened heap.
 
-/// What a hardened heap does to find and to blunt misuse. Whatever is chosen, a hardened heap keeps its lists of free blocks outside the
-/// blocks, where a write to a freed block does not reach, and knows of each block whether it is lent.
+/// The checks of a hardened heap. With any options, its free lists lie outside the blocks, where a
+/// write to a freed block does not reach, and it tracks the state of each block.
 ///
 /// ```
 /// use arenite_alloc::{Hardening, Heap};
-/// static HEAP: Heap = Heap::new().hardened(Hardening::ALL);
-/// static LEAN: Heap = Heap::new().hardened(Hardening::NONE.random_order(true));
+/// static HEAP: Heap = Heap::new().with_hardening(Hardening::ALL);
+/// static LEAN: Heap = Heap::new().with_hardening(Hardening::NONE.with_random_order(true));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hardening {
@@ -21,11 +19,11 @@ pub struct Hardening {
 }
 
 impl Hardening {
-    /// Nothing but the lists and the knowledge of what is lent.
+    /// No check but the state of each block.
     pub const NONE: Self =
         Self { random: false, guard_units: false, quarantine: 0, poison: false, zero: false, bounds: false };
 
-    /// Random order, guard pages, a quarantine of 1 MiB, poison, bounds.
+    /// Random order, guard pages, a quarantine of 1 MiB, poison, bounds checks.
     pub const ALL: Self = Self {
         random: true,
         guard_units: true,
@@ -35,29 +33,31 @@ impl Hardening {
         bounds: true,
     };
 
-    /// Lends the blocks of a slab in an order that cannot be foreseen.
+    /// Sets whether the blocks of a slab are allocated in an unpredictable order.
     #[must_use]
     pub const fn with_random_order(mut self, enabled: bool) -> Self {
         self.random = enabled;
         self
     }
 
-    /// Puts 64 KiB that fault behind each slab. A block above 64 KiB always has addresses that fault before and behind it, and
-    /// faults itself once it was freed.
+    /// Sets whether 64 KiB behind each slab are inaccessible. A block above 64 KiB always has
+    /// inaccessible addresses around it, and is inaccessible once freed.
     #[must_use]
     pub const fn with_guard_pages(mut self, enabled: bool) -> Self {
         self.guard_units = enabled;
         self
     }
 
-    /// Keeps freed blocks out of use until so many bytes were freed after them; 0: uses them again at once.
+    /// Sets the quarantine: a freed block is not reused until so many bytes were freed after it. 0:
+    /// no quarantine.
     #[must_use]
     pub const fn with_quarantine(mut self, bytes: usize) -> Self {
         self.quarantine = bytes;
         self
     }
 
-    /// Fills a freed block with a pattern, and looks whether it is still there before the block is lent again.
+    /// Sets whether a freed block is filled with a pattern, which is checked before the block is
+    /// reused.
     #[must_use]
     pub const fn with_poison_on_free(mut self, enabled: bool) -> Self {
         self.poison = enabled;
@@ -65,7 +65,8 @@ impl Hardening {
         self
     }
 
-    /// Fills a freed block with zeroes, so that nothing of it is read later; in place of the pattern, and looked at as it is.
+    /// Sets whether a freed block is zeroed, so that its contents cannot be read later; instead of
+    /// the pattern, and checked like it.
     #[must_use]
     pub const fn with_zero_on_free(mut self, enabled: bool) -> Self {
         self.zero = enabled;
@@ -73,8 +74,8 @@ impl Hardening {
         self
     }
 
-    /// Fills what a block of at most 64 KiB has beyond the size that was asked for with a pattern, and looks at it when the block is
-    /// freed.
+    /// Sets whether the bytes of a block behind the requested size are filled with a pattern, which
+    /// is checked when the block is freed. For blocks up to 64 KiB.
     #[must_use]
     pub const fn with_bounds_checks(mut self, enabled: bool) -> Self {
         self.bounds = enabled;

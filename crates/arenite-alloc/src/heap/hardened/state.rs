@@ -9,7 +9,7 @@ use arenite_pages::Pages;
 use core::alloc::Layout;
 use core::ptr::{NonNull, null};
 
-/// The most blocks that wait at once.
+/// Maximum number of quarantined blocks.
 const QUARANTINE_SLOTS: usize = 1 << 14;
 
 const QUARANTINE_LAYOUT: Layout = match Layout::array::<*mut u8>(QUARANTINE_SLOTS) {
@@ -17,12 +17,12 @@ const QUARANTINE_LAYOUT: Layout = match Layout::array::<*mut u8>(QUARANTINE_SLOT
     Err(_) => panic!("a constant"),
 };
 
-/// What the lock of a hardened heap guards.
+/// The data under the lock of a hardened heap.
 #[derive(Debug)]
 pub(crate) struct HardenedState {
-    /// Slabs with free blocks.
+    /// Slabs with available blocks, by class.
     pub(crate) partial: [*const Slab; SIZE_CLASS_COUNT],
-    /// Freed blocks in the order of their frees, in pages of their own.
+    /// Quarantined blocks in the order of their frees: a ring in OS pages of its own.
     quarantine: Option<NonNull<*mut u8>>,
     oldest: usize,
     quarantined: usize,
@@ -31,7 +31,7 @@ pub(crate) struct HardenedState {
     calls: u32,
 }
 
-// SAFETY: what the pointers lead to is the heap's own, and is used under the lock alone.
+// SAFETY: the pointers lead to memory of the heap, used under the lock alone.
 unsafe impl Send for HardenedState {}
 
 impl HardenedState {
@@ -50,7 +50,7 @@ impl HardenedState {
         Caller { thread, call: self.calls }
     }
 
-    /// The next number (Vigna, "xorshift64*", 2016), from a seed of the system's.
+    /// Returns a random number below `below` (Vigna, "xorshift64*", 2016), seeded by the system.
     pub(crate) fn random(&mut self, below: usize) -> usize {
         if self.random == 0 {
             self.random = arenite_pages::random_seed() | 1;
@@ -86,7 +86,7 @@ impl HardenedState {
         }
     }
 
-    /// Puts a freed block behind the others that wait. False: there is no memory for the list.
+    /// Adds a freed block to the quarantine. Returns whether there was memory for the ring.
     pub(crate) fn quarantine_push(&mut self, block: NonNull<u8>, size: usize) -> bool {
         if self.quarantine.is_none() {
             self.quarantine = Pages::new().allocate(QUARANTINE_LAYOUT).ok().map(NonNull::cast);
@@ -94,14 +94,14 @@ impl HardenedState {
         let Some(quarantine) = self.quarantine else { return false };
         let at = (self.oldest + self.quarantined) % QUARANTINE_SLOTS;
         let block_ref = quarantine.as_ptr().wrapping_add(at);
-        // SAFETY: a place of the ring.
+        // SAFETY: a slot of the ring.
         unsafe { block_ref.write(block.as_ptr()) };
         self.quarantined += 1;
         self.quarantined_bytes += size;
         true
     }
 
-    /// The block that waits longest, if there are too many.
+    /// Removes the oldest block if the quarantine is too large.
     pub(crate) fn quarantine_pop(&mut self, max_bytes: usize) -> Option<NonNull<u8>> {
         let quarantine = self.quarantine?;
         if self.quarantined == 0
@@ -110,7 +110,7 @@ impl HardenedState {
             return None;
         }
         let block_ref = quarantine.as_ptr().wrapping_add(self.oldest);
-        // SAFETY: a place of the ring that was written.
+        // SAFETY: a slot of the ring that was written.
         let block = unsafe { block_ref.read() };
         self.oldest = (self.oldest + 1) % QUARANTINE_SLOTS;
         self.quarantined -= 1;
@@ -121,7 +121,7 @@ impl HardenedState {
 impl Drop for HardenedState {
     fn drop(&mut self) {
         if let Some(quarantine) = self.quarantine.take() {
-            // SAFETY: taken with this layout, and nobody's any more.
+            // SAFETY: allocated with this layout, and not used any more.
             unsafe { Pages::new().deallocate(quarantine.cast(), QUARANTINE_LAYOUT) };
         }
     }

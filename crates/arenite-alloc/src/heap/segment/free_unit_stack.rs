@@ -1,31 +1,31 @@
-//! Units of an arena that were given back lately, newest last.
+//! A LIFO of single units of a segment that were freed.
 //!
-//! Rests on nothing. What was just used is likely in the processor's caches, and its addresses among those that are translated fast; so
-//! who needs one unit gets the newest, and what lies idle longest is left to be given back to the system.
+//! The most recently freed unit is reused first because its data and TLB entries are still warm;
+//! the oldest is the next one to be purged.
 
 use core::cell::Cell;
 
-/// How many are remembered: 16 MiB of them.
+/// Capacity of the stack: 16 MiB of units.
 const CAPACITY: usize = 256;
 
-/// A stack of units, of which the oldest is forgotten where there is no room. Under the heap's lock. All zeroes is none: the first
-/// unit of an arena is never free.
+/// A stack of units that drops the oldest one when it is full, under the heap's lock. All zeroes:
+/// empty, since the first unit of a segment is never free.
 #[derive(Debug)]
 pub(crate) struct FreeUnitStack {
     units: [Cell<u16>; CAPACITY],
-    /// Where the next one goes.
+    /// Position of the next unit.
     next: Cell<usize>,
 }
 
 impl FreeUnitStack {
-    /// A unit was given back.
+    /// Pushes a freed unit.
     pub(crate) fn push(&self, unit: usize) {
         let next = self.next.get() % CAPACITY;
         self.units[next].set(u16::try_from(unit).unwrap_or(0));
         self.next.set(next + 1);
     }
 
-    /// The newest that is free still and has its memory; what else is met is forgotten.
+    /// Pops the newest unit that is still free and committed; drops the others it meets.
     pub(crate) fn pop(&self, is_ready: impl Fn(usize) -> bool) -> Option<usize> {
         loop {
             let newest = (self.next.get() + CAPACITY - 1) % CAPACITY;
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_that_is_ready_comes_first_and_the_oldest_is_forgotten() {
+    fn unit_stack_pops_newest_ready_unit_and_drops_oldest() {
         let stack = FreeUnitStack { units: [const { Cell::new(0) }; CAPACITY], next: Cell::new(0) };
         assert_eq!(stack.pop(|_| true), None);
         (1..=CAPACITY + 10).for_each(|unit| stack.push(unit));

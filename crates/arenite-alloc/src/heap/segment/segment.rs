@@ -1,9 +1,10 @@
-//! An arena of a heap: 256 MiB of addresses at a multiple of as much, cut into units.
+//! A segment: 256 MiB of addresses, aligned to 256 MiB, cut into units of 64 KiB (mimalloc: segment
+//! and slices).
 //!
-//! Rests on `arenite_pages::Region`. Because of where it begins, any block's arena is its address with the low bits cleared,
-//! and the tables at its start say, for each unit, whose slab it belongs to and where that slab begins. Memory is committed
-//! as units are taken.
-#![expect(unsafe_code, reason = "keeps tables at the start of a region")]
+//! The start of a block's segment is its address with the low bits cleared. The metadata there says
+//! for each unit which thread heap owns its slab and where the slab begins. Memory is committed as
+//! units are allocated.
+#![expect(unsafe_code, reason = "keeps metadata at the start of a region")]
 
 use crate::heap::geometry::{SEGMENT_BYTES, UNIT, UNITS_PER_SEGMENT};
 use crate::heap::hardened::misuse::Misuse;
@@ -20,15 +21,17 @@ use core::cell::Cell;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::NonNull;
 
-/// Units that the tables take.
+/// Units that the metadata occupies.
 pub(crate) const HEADER_UNITS: usize = size_of::<Segment>().div_ceil(UNIT);
-/// Of them, those that are counted from the start: the bits of a unit are counted with the unit.
+/// Units of the metadata that count as committed from the start. The remote-free words of a unit
+/// count with the unit.
 const HEADER_COMMITTED_UNITS: usize = core::mem::offset_of!(Segment, remote_bits).div_ceil(UNIT);
-/// The bits of a unit's blocks, of which there are at most 8192.
+/// The remote-free words of a unit, which has at most 8192 blocks.
 type Bits = [AtomicU64; UNIT / 8 / 64];
-/// How many units are committed at once: 2 MiB, as a large page.
+/// Number of units committed at once: 2 MiB, a huge page.
 const COMMIT_STEP_UNITS: usize = 32;
-/// From how many committed units on a heap asks for huge pages: 64 MiB, so that small programs stay small.
+/// Number of committed units from which on a heap advises huge pages: 64 MiB. Small programs stay
+/// small.
 const HUGE_FROM_UNITS: usize = 1024;
 const BITMAP_WORDS: usize = UNITS_PER_SEGMENT / 64;
 /// Offset of the owner words in a segment. The header of a large block has zeroes there.
@@ -36,10 +39,10 @@ pub(crate) const OWNERS_OFFSET: usize = core::mem::offset_of!(Segment, owners);
 /// Offset of the end of the owner words.
 pub(crate) const OWNERS_END: usize = OWNERS_OFFSET + UNITS_PER_SEGMENT * size_of::<AtomicUsize>();
 
-/// When an arena asks for huge pages.
+/// The time at which a segment advises huge pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HugePolicy {
-    /// From its start: the heap is large already.
+    /// When it is reserved: the heap is large already.
     Immediate,
     /// When it is large itself.
     WhenLarge,
@@ -47,52 +50,53 @@ pub(crate) enum HugePolicy {
     Never,
 }
 
-/// What begins at a multiple of 256 MiB.
+/// The kind of metadata at a multiple of 256 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum WindowKind {
-    /// Nothing yet: what zeroes say.
-    #[expect(dead_code, reason = "no code makes it, fresh memory does")]
+    /// No metadata yet: zeroed memory.
+    #[expect(dead_code, reason = "the value of zeroed memory")]
     Empty = 0,
-    /// An arena of slabs and spans.
+    /// A segment of slabs and spans.
     Segment = 1,
-    /// One large block, whose own head it is; all tables are zero.
+    /// A large block. Its header is the metadata; the owner words are zero.
     LargeBlock = 2,
 }
 
-/// The start of an arena. Zeroes, as fresh memory is, are tables of nothing.
+/// The metadata at the start of a segment. Zeroed memory is valid metadata without slabs.
 #[repr(C, align(4096))]
 pub(crate) struct Segment {
-    /// Arena or large block: what begins here.
+    /// Kind of this window: segment or large block.
     pub(crate) kind: Cell<WindowKind>,
-    /// The next arena of the heap, under the heap's lock.
+    /// Next segment of the heap, under the heap's lock.
     pub(crate) next: Cell<Option<NonNull<Segment>>>,
     region: ManuallyDrop<MaybeUninit<Region>>,
-    /// A bit for each unit that is free, under the heap's lock.
+    /// A bit per free unit, under the heap's lock.
     free: [Cell<u64>; BITMAP_WORDS],
     committed: [Cell<u64>; BITMAP_WORDS],
-    /// Units that came back last, one by one, and are free and committed still or are forgotten.
+    /// Single units that were freed most recently.
     recent_units: FreeUnitStack,
-    /// A bit for each unit that was free at the last tick and was not taken since.
+    /// A bit per unit that was free at the last tick and was not allocated since.
     aged: [Cell<u64>; BITMAP_WORDS],
-    /// How many units are committed.
+    /// Number of committed units.
     committed_units: Cell<usize>,
-    /// Whether huge pages were asked for, or shall never be.
+    /// Whether huge pages were advised, or never will be.
     huge_decided: Cell<bool>,
-    /// Whether they may be there.
+    /// Whether huge pages may be present.
     huge: Cell<bool>,
-    /// Bytes of the slots that are dry; their slabs' owners change it.
+    /// Bytes of purged slots, changed by the owners of their slabs.
     pub(crate) purged_bytes: AtomicUsize,
-    /// For the slabs of each unit which slots are dry, see `dry`; their owners change it.
+    /// For each unit: which of its slots are purged, see `purge`; changed by the slab's owner.
     pub(crate) purged: [Cell<u16>; UNITS_PER_SEGMENT],
-    /// For each unit the address of its slab's owner, and in the low 12 bits the class of its blocks and how many units before it the slab begins.
+    /// The owner word of each unit.
     owners: [AtomicUsize; UNITS_PER_SEGMENT],
-    /// For the first unit of each slab which words of its bits say that other threads gave blocks back.
+    /// For the first unit of each slab: which groups of its remote-free words have bits.
     pub(crate) remote: [RemoteFreeBits; UNITS_PER_SEGMENT],
     pub(crate) slabs: [Slab; UNITS_PER_SEGMENT],
-    /// For the first unit of each slab what its blocks are, for threads that do not own it.
+    /// For the first unit of each slab: its block geometry, for threads that do not own it.
     geometries: [Cell<BlockGeometry>; UNITS_PER_SEGMENT],
-    /// For the first unit of each slab a bit for each block, see `remote`. Memory is found for it where it is first touched.
+    /// For the first unit of each slab: a bit per block that another thread freed, see `remote`.
+    /// The system backs the words when they are touched.
     remote_bits: [Bits; UNITS_PER_SEGMENT],
 }
 
@@ -102,57 +106,59 @@ impl core::fmt::Debug for Segment {
     }
 }
 
-/// The same as [`header_of`] for the shortest paths: without a test for null, which no block's arena is.
+/// Returns the start of the segment of a block. Has no test for null, unlike [`segment_of`].
 #[inline(always)]
 pub(crate) fn segment_base(block: NonNull<u8>) -> *const Segment {
     block.as_ptr().map_addr(|address| address & !(SEGMENT_BYTES - 1)).cast()
 }
 
-/// The arena that an address lies in, if it lies in one.
+/// Returns the segment that an address lies in, if it lies in one.
 #[inline(always)]
 pub(crate) fn segment_of(block: NonNull<u8>) -> NonNull<Segment> {
     let base = block.as_ptr().map_addr(|address| address & !(SEGMENT_BYTES - 1));
     NonNull::new(base.cast()).unwrap_or(NonNull::dangling())
 }
 
-/// The unit of its arena that an address lies in.
+/// Returns the unit of its segment that an address lies in.
 #[inline(always)]
 pub(crate) fn unit_of(block: NonNull<u8>) -> usize {
     (block.addr().get() & (SEGMENT_BYTES - 1)) / UNIT
 }
 
-/// What the table says of the unit that a block lies in; 0 for a large block.
+/// Returns the owner word of a block's unit; [`OwnerWord::NONE`] for a large block.
 ///
 /// # Safety
-/// The block is live and of some heap: an arena's tables stand before it, or a large block's head, whose table is zero.
+/// A live block of some heap: its window begins with a segment or with the header of a large block.
 #[inline(always)]
 pub(crate) unsafe fn owner_of(block: NonNull<u8>) -> OwnerWord {
     let offset = OWNERS_OFFSET + unit_of(block) * size_of::<AtomicUsize>();
     let entry = segment_base(block).wrapping_byte_add(offset).cast::<AtomicUsize>();
-    // SAFETY: that part of the tables is committed in both, aligned, and only used as atomics.
+    // SAFETY: both are committed, aligned and zero or an owner word there, and used as atomics
+    // alone.
     OwnerWord::from_raw(unsafe { &*entry }.load(Ordering::Relaxed))
 }
 
-/// What begins at the multiple of 256 MiB before a block.
+/// Returns what begins at the multiple of 256 MiB before a block.
 ///
 /// # Safety
 /// As [`owner_of`].
 pub(crate) unsafe fn window_kind(block: NonNull<u8>) -> WindowKind {
-    // SAFETY: the first field of both, written before the block was lent, and not changed while it lives.
+    // SAFETY: the first field of both, written before the block was allocated, unchanged while it
+    // lives.
     unsafe { segment_of(block).cast::<WindowKind>().read() }
 }
 
 impl Segment {
-    /// A new arena; `None` where there are no addresses or no memory for its tables.
-    ///
-    /// `huge`: whether to ask for huge pages: at once, later, or never.
+    /// Reserves a segment. Returns `None` if there are no addresses, or no memory for its metadata.
+    /// O(units).
     pub(crate) fn reserve(huge: HugePolicy) -> Option<NonNull<Self>> {
         let region =
             RegionOptions::new().labelled("heap").aligned(SEGMENT_BYTES).reserve(SEGMENT_BYTES).ok()?;
         region.commit(0, HEADER_UNITS * UNIT).ok()?;
         let base: NonNull<Self> = region.as_ptr().cast();
-        // SAFETY: the tables' units are committed, zeroed, aligned, and nobody else knows of them; zeroes are valid: cells of
-        // integers, null pointers, `Kind::Nothing`, `Place::None`, `None`, and a region that may be uninitialised.
+        // SAFETY: the metadata's units are committed, zeroed, aligned and known to this call alone.
+        // Zeroes are valid: cells of integers, null pointers, `WindowKind::Empty`,
+        // `ListKind::None`, `None`, and a region that may be uninitialized.
         let segment = unsafe { base.as_ref() };
         segment.kind.set(WindowKind::Segment);
         for unit in HEADER_UNITS..UNITS_PER_SEGMENT {
@@ -162,7 +168,7 @@ impl Segment {
         segment.committed_units.set(HEADER_COMMITTED_UNITS);
         let slot: *mut MaybeUninit<Region> =
             base.as_ptr().cast::<u8>().wrapping_add(core::mem::offset_of!(Self, region)).cast();
-        // SAFETY: the field of the tables just made, which nobody reads yet.
+        // SAFETY: a field of the new segment, which has no reader yet.
         unsafe { slot.write(MaybeUninit::new(region)) };
         segment_map::set(base.addr().get(), true);
         match huge {
@@ -173,25 +179,25 @@ impl Segment {
         Some(base)
     }
 
-    /// Gives the arena back.
+    /// Releases the segment.
     ///
     /// # Safety
-    /// Nobody uses a byte of it afterwards, its tables included.
+    /// No byte of it is used afterwards, its metadata included.
     pub(crate) unsafe fn release(this: NonNull<Self>) {
         segment_map::set(this.addr().get(), false);
         let slot: *const Region =
             this.as_ptr().cast::<u8>().wrapping_add(core::mem::offset_of!(Self, region)).cast();
-        // SAFETY: `reserve` wrote it, and it is read out once: nobody uses the arena afterwards.
+        // SAFETY: `reserve` wrote it, and it is read once: the segment is not used afterwards.
         let region = unsafe { slot.read() };
         drop(region);
     }
 
     fn region(&self) -> &Region {
-        // SAFETY: `reserve` wrote it before it handed the arena out.
+        // SAFETY: `reserve` wrote it before it returned the segment.
         unsafe { self.region.assume_init_ref() }
     }
 
-    /// The first byte of a unit.
+    /// Returns the first byte of a unit.
     pub(crate) fn unit_start(&self, unit: usize) -> NonNull<u8> {
         let base = self.region().as_ptr();
         NonNull::new(base.as_ptr().wrapping_add(unit * UNIT)).unwrap_or(base)
@@ -207,7 +213,7 @@ impl Segment {
         self.owners[unit].store(owner.raw(), Ordering::Release);
     }
 
-    /// Makes the units from `first` on a slab of blocks of a class, or a span.
+    /// Initializes the units from `first` on as a slab of a class, or a span.
     pub(crate) fn init_slab(
         &self,
         first: usize,
@@ -217,7 +223,7 @@ impl Segment {
         bitmap: bool,
     ) -> &Slab {
         let slab = &self.slabs[first];
-        // where the unit had such a slab before, all that is told of it is there still
+        // the metadata of an equal slab is still valid
         if slab.matches(units, class, block) {
             debug_assert!(slab.list.get() == ListKind::None && slab.next.get().is_null(), "it left its list");
             slab.reset();
@@ -227,7 +233,8 @@ impl Segment {
         slab
     }
 
-    /// Which block of the slab that begins with the unit `first` begins at this address, and what the slab's blocks are.
+    /// Returns the index of the block that begins at an address in the slab at the unit `first`,
+    /// and the geometry of the slab.
     ///
     /// # Errors
     /// No block begins there.
@@ -243,22 +250,23 @@ impl Segment {
         Ok((block, geometry))
     }
 
-    /// The class of the blocks of the slab that begins with the unit `first`.
+    /// Returns the class of the slab at the unit `first`.
     pub(crate) fn class_at(&self, first: usize) -> usize {
         self.geometries[first].get().class()
     }
 
-    /// Takes blocks of one word of a slab's bits back that are not the calling thread's, for the slab's owner.
+    /// Frees blocks of one bitmap word of a slab for its owner, from another thread.
     pub(crate) fn push_remote(&self, first: usize, word: usize, bits: u64) -> PushResult {
         self.remote[first].push(&self.remote_bits[first], word, bits)
     }
 
-    /// How many blocks of a slab other threads gave back.
+    /// Returns how many blocks of a slab other threads freed. O(words with bits).
     pub(crate) fn remote_count(&self, first: usize) -> u32 {
         self.remote[first].count(&self.remote_bits[first])
     }
 
-    /// Takes the blocks that other threads gave back: each word's first block and its bits, from the last to the first.
+    /// Removes the blocks that other threads freed, from the last word to the first. `visit` gets
+    /// the first block of each word and its bits. `scan_all`: see [`RemoteFreeBits::drain`].
     #[inline]
     pub(crate) fn drain_remote(&self, first: usize, scan_all: bool, visit: impl FnMut(usize, u64)) {
         if scan_all || !self.remote[first].is_empty() {
@@ -268,7 +276,8 @@ impl Segment {
         }
     }
 
-    /// Takes `count` free units in a row, the first a multiple of `step`, and commits them; the first one's number.
+    /// Allocates `count` free units in a row, the first a multiple of `step`, and commits them.
+    /// Returns the first one's number.
     pub(crate) fn alloc_units(&self, count: usize, step: usize) -> Option<usize> {
         let first = self.find_units(count, step)?;
         self.commit(first, count)?;
@@ -276,7 +285,7 @@ impl Segment {
         Some(first)
     }
 
-    /// Takes the `count` units at `first`, if all are free, and commits them.
+    /// Allocates the `count` units at `first` and commits them, if all of them are free.
     pub(crate) fn alloc_units_at(&self, first: usize, count: usize) -> Option<()> {
         let range = first..first + count;
         if range.end > UNITS_PER_SEGMENT || !range.clone().all(|unit| is_set(&self.free, unit)) {
@@ -328,7 +337,7 @@ impl Segment {
                 unit += 1;
                 continue;
             }
-            // as far as nothing is committed, in steps of large pages, but not beyond what there is
+            // up to what is committed already, in steps of huge pages, within the segment
             let wish = (first + count).next_multiple_of(COMMIT_STEP_UNITS).min(UNITS_PER_SEGMENT);
             let end = (unit..wish).find(|&unit| is_set(&self.committed, unit)).unwrap_or(wish);
             if !self.huge_decided.get() && self.committed_units.get() >= HUGE_FROM_UNITS {
@@ -342,7 +351,7 @@ impl Segment {
         Some(())
     }
 
-    /// Asks for huge pages from a unit on: one mapping more, fewer faults, and addresses that the processor looks up faster.
+    /// Advises huge pages from a unit on.
     #[cold]
     fn advise_huge_from(&self, unit: usize) {
         self.huge_decided.set(true);
@@ -353,12 +362,12 @@ impl Segment {
             self.region().advise_huge(from * UNIT, SEGMENT_BYTES - from * UNIT, true);
     }
 
-    /// Whether the arena may still ask for huge pages.
+    /// Sets whether the segment may advise huge pages later.
     pub(crate) fn allow_huge_advice(&self, may: bool) {
         self.huge_decided.set(!may || self.huge.get());
     }
 
-    /// Gives units back; their memory stays.
+    /// Frees units. Their memory stays committed.
     pub(crate) fn free_units(&self, first: usize, count: usize) {
         (first..first + count).for_each(|unit| set_bit(&self.free, unit, true));
         if count == 1 {
@@ -366,10 +375,10 @@ impl Segment {
         }
     }
 
-    /// Gives the memory behind free units back to the system: of all, or of those that were free at the last tick. How many
-    /// bytes.
+    /// Returns the memory of free units to the system: of all, or of those that were free at the
+    /// last tick too. Returns the bytes.
     pub(crate) fn decommit_free(&self, aged: bool) -> usize {
-        let mut gone = 0;
+        let mut discarded = 0;
         let idle = |unit: usize| {
             is_set(&self.free, unit) && is_set(&self.committed, unit) && (!aged || is_set(&self.aged, unit))
         };
@@ -380,69 +389,70 @@ impl Segment {
                 continue;
             }
             let end = (unit..UNITS_PER_SEGMENT).find(|&unit| !idle(unit)).unwrap_or(UNITS_PER_SEGMENT);
-            // by itself only whole huge pages: breaking one costs more than it gives
+            // The decay returns whole huge pages alone: splitting one costs more than it returns.
             let whole = aged && self.huge.get();
             let (from, to) = if whole {
                 (unit.next_multiple_of(COMMIT_STEP_UNITS), end / COMMIT_STEP_UNITS * COMMIT_STEP_UNITS)
             } else {
                 (unit, end)
             };
-            // Discarded and not closed: closing splits the mapping, and the system has room for 65 530 in all.
-            // SAFETY: free units, under the heap's lock: nobody has a block in them.
+            // A discard, not a decommit: a decommit splits the mapping, and a process has 65,530 of
+            // them. SAFETY: free units, under the heap's lock: no block lies in them.
             if from < to && unsafe { self.region().discard(from * UNIT, (to - from) * UNIT) }.is_ok() {
                 (from..to).for_each(|unit| set_bit(&self.committed, unit, false));
                 self.committed_units.set(self.committed_units.get() - (to - from));
-                gone += (to - from) * (UNIT + size_of::<Bits>());
+                discarded += (to - from) * (UNIT + size_of::<Bits>());
                 self.discard_remote_bits(from..to);
             }
             unit = end;
         }
-        gone
+        discarded
     }
 
-    /// The bits of free units are all zero, as is what the system finds for memory that is dropped.
+    /// Returns the OS pages of the remote-free words of free units, all of which are zero, as fresh
+    /// memory is.
     fn discard_remote_bits(&self, units: core::ops::Range<usize>) {
         let at = |unit: usize| core::mem::offset_of!(Self, remote_bits) + unit * size_of::<Bits>();
         let page = page_size();
         let (from, to) = (at(units.start).next_multiple_of(page), at(units.end) / page * page);
         if from < to {
-            // SAFETY: zeroes are what they hold, and nobody has a block whose bit would be set meanwhile.
+            // SAFETY: the words are zero, and no live block's bit lies there.
             let _gone = unsafe { self.region().discard(from, to - from) };
         }
     }
 
-    /// Remembers which units are free at this moment.
+    /// Notes which units are free at this tick.
     pub(crate) fn age(&self) {
         self.aged.iter().zip(&self.free).for_each(|(aged, free)| aged.set(free.get()));
     }
 
-    /// Drops the contents of bytes of the arena, whole OS pages. False: the system refuses.
+    /// Discards the contents of whole OS pages of the segment. Returns whether the system did.
     ///
     /// # Safety
-    /// Nobody relies on the contents or borrows them.
+    /// The contents are not needed, and not borrowed.
     pub(crate) unsafe fn discard(&self, bytes: core::ops::Range<usize>) -> bool {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the contents are not needed.
         unsafe { self.region().discard(bytes.start, bytes.len()) }.is_ok()
     }
 
-    /// Makes a unit fault, whatever it is used for. False: the system refuses.
+    /// Makes every access to a unit fault. Returns whether the system did.
     pub(crate) fn protect_unit(&self, unit: usize) -> bool {
-        // SAFETY: a unit that was just taken, or is given up: nobody has a block in it.
+        // SAFETY: a unit that was just allocated, or is being freed: no block lies in it.
         unsafe { self.region().decommit(unit * UNIT, UNIT) }.is_ok()
     }
 
-    /// Ends that. False: the system refuses.
+    /// Makes a unit accessible again. Returns whether the system did.
     pub(crate) fn unprotect_unit(&self, unit: usize) -> bool {
         self.region().commit(unit * UNIT, UNIT).is_ok()
     }
 
-    /// The addresses of the arena.
+    /// Returns the addresses of the segment.
     pub(crate) fn address_range(&self) -> core::ops::Range<usize> {
         let base = self.region().as_ptr().addr().get();
         base..base + SEGMENT_BYTES
     }
 
-    /// The most units that are free in a row.
+    /// Returns the longest run of free units.
     pub(crate) fn longest_free_run(&self) -> usize {
         let (mut longest, mut run) = (0, 0);
         for unit in HEADER_UNITS..UNITS_PER_SEGMENT {
@@ -452,12 +462,13 @@ impl Segment {
         longest
     }
 
-    /// Units that are free.
+    /// Returns the number of free units.
     pub(crate) fn free_unit_count(&self) -> usize {
         self.free.iter().map(|word| word.get().count_ones() as usize).sum()
     }
 
-    /// Bytes that are committed and not dry, the tables' among them, and the bits of committed units.
+    /// Returns the bytes committed and not purged: units, their remote-free words, and the
+    /// metadata.
     pub(crate) fn committed_bytes(&self) -> usize {
         (self.committed_units.get() * (UNIT + size_of::<Bits>()))
             .saturating_sub(self.purged_bytes.load(Ordering::Relaxed))

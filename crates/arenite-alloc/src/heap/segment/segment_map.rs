@@ -1,13 +1,13 @@
-//! Which parts of the address space begin with tables of a heap: one bit for each 256 MiB.
+//! Which windows of 256 MiB begin with metadata of a heap: one bit each (mimalloc: segment map).
 //!
-//! Rests on nothing. A block's tables are found by clearing the low bits of its address; whether an address that comes from
-//! anywhere has tables before it is one load from here. The bits are of all heaps together, 128 KiB of zeroes that no page
-//! stands behind until one is set.
+//! A block's metadata is found by clearing the low bits of its address. For an address of unknown
+//! origin, one load here says whether there is any. All heaps share the bits: 128 KiB of zeroes
+//! without OS pages until one is set.
 
 use crate::heap::geometry::SEGMENT_BYTES;
 use crate::sync::plain::{AtomicU64, Ordering};
 
-/// Addresses have at most this many bits.
+/// Number of bits of an address, at most.
 const ADDRESS_BITS: u32 = 48;
 const WINDOW_COUNT: usize = 1 << (ADDRESS_BITS - SEGMENT_BYTES.trailing_zeros());
 
@@ -18,7 +18,7 @@ fn bit(address: usize) -> Option<(&'static AtomicU64, u64)> {
     MAP.get(window / 64).map(|word| (word, 1 << (window % 64)))
 }
 
-/// Says that tables begin, or end, at the window of an address.
+/// Sets whether the window of an address begins with metadata.
 pub(crate) fn set(address: usize, contains: bool) {
     match bit(address) {
         Some((word, bit)) if contains => word.fetch_or(bit, Ordering::Release),
@@ -27,7 +27,7 @@ pub(crate) fn set(address: usize, contains: bool) {
     };
 }
 
-/// Whether tables of some heap begin the window of an address.
+/// Returns whether the window of an address begins with metadata of some heap.
 #[inline(always)]
 pub(crate) fn contains(address: usize) -> bool {
     bit(address).is_some_and(|(word, bit)| word.load(Ordering::Acquire) & bit != 0)
@@ -38,8 +38,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_is_begun_and_ended_and_no_address_is_too_high() {
-        let address = 0x1234 * SEGMENT_BYTES; // of no heap: below where the system maps anything
+    fn segment_map_contains_marked_windows_only() {
+        let address = 0x1234 * SEGMENT_BYTES; // below the lowest address that the system maps
         assert!(!contains(address) && !contains(usize::MAX) && !contains(0));
         set(address + 77, true);
         assert!(

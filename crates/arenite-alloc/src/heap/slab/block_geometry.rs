@@ -1,7 +1,6 @@
 //! Which block of a slab an address lies in, found by one multiplication.
 
-/// The blocks of a slab for everybody but its owner: their size, and what an offset is multiplied by to find which one it is in. Zero:
-/// no slab.
+/// Size, number and class of a slab's blocks, for threads that do not own the slab. Zero: no slab.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub(crate) struct BlockGeometry {
@@ -12,10 +11,12 @@ pub(crate) struct BlockGeometry {
 }
 
 impl BlockGeometry {
-    /// `size` is a multiple of 8, at most 64 KiB.
+    /// Computes the geometry of `blocks` blocks of `size` bytes, a multiple of 8 and at most 64
+    /// KiB.
     pub(crate) fn new(size: u32, blocks: u16, class: u8) -> Self {
-        // Rounded up, by less than `size`: the start of a block is found right as long as it is one of the first 2^32 / size. What is
-        // found for another offset may be one too many, and is not that block's start.
+        // Rounded up, by less than `size`. The quotient is exact for the start of the first 2^32 /
+        // size blocks. For another offset it may be one too large, and the product below differs
+        // from the offset.
         let reciprocal = if size == 0 { 0 } else { (1_u64 << 32).div_ceil(u64::from(size)) };
         Self { size, reciprocal: u32::try_from(reciprocal).unwrap_or(0), blocks, class }
     }
@@ -31,28 +32,30 @@ impl BlockGeometry {
         self.reciprocal
     }
 
-    /// The size of a block.
+    /// Returns the size of a block, in bytes.
     #[inline]
     pub(crate) fn size(self) -> usize {
         self.size as usize
     }
 
-    /// How many blocks are so many bytes, less than 64 KiB: no division, as every free of another thread's block asks.
+    /// Returns how many blocks fit in `bytes`, which is below 64 KiB. Without a division, since
+    /// every remote free needs it.
     #[inline]
     pub(crate) fn blocks_in(self, bytes: u16) -> usize {
         ((u64::from(bytes) * u64::from(self.reciprocal)) >> 32) as usize
     }
 
-    /// Its size class.
+    /// Returns the size class.
     #[inline]
     pub(crate) fn class(self) -> usize {
         usize::from(self.class)
     }
 
-    /// Which block begins at this offset from the slab's start, in bytes; `None`: none does.
+    /// Returns the index of the block that begins `offset` bytes behind the slab's start, or `None`
+    /// if none does.
     #[inline]
     pub(crate) fn index_of(self, offset: usize) -> Option<usize> {
-        // an offset far outside, for which the product wraps, is no multiple of the size below that is found
+        // for an offset far outside, the product wraps and differs from the offset
         let block = (offset as u64).wrapping_mul(u64::from(self.reciprocal)) >> 32;
         (block * u64::from(self.size) == offset as u64 && block < u64::from(self.blocks))
             .then_some(block as usize)
@@ -67,7 +70,7 @@ mod tests {
     use crate::heap::slab::slab::units_for;
 
     #[test]
-    fn a_block_is_found_by_its_offset_and_nothing_between_two_is_one() {
+    fn block_index_is_found_by_offset_of_block_starts_only() {
         for table in [SizeClasses::Fine, SizeClasses::Binary] {
             for size in (0..table.count()).map(|class| table.size_of(class)) {
                 let units = units_for(size);

@@ -1,14 +1,14 @@
-//! Blocks of one wide slab that go back to it together: a bit for each.
+//! Blocks of one bitmap slab that are freed together: one bit each.
 //!
-//! Rests on `Slab`. Which block an address is follows from the slab's start and the shape of its blocks, by one multiplication and no
-//! look at a table, so a row of blocks of one slab is told apart in a few instructions each.
+//! The slab's start and geometry give the index of a block by one multiplication, without reading a
+//! table.
 
 use crate::heap::hardened::misuse::Misuse;
 use crate::heap::slab::block_geometry::BlockGeometry;
 use crate::heap::slab::slab::Slab;
 use core::ptr::NonNull;
 
-/// Without a slab it takes none.
+/// A batch of freed blocks. Without a slab it accepts none.
 #[derive(Debug, Default)]
 pub(crate) struct FreeBatch<'a> {
     pub(crate) slab: Option<&'a Slab>,
@@ -23,7 +23,7 @@ impl<'a> FreeBatch<'a> {
         Self { slab: Some(slab), geometry: slab.geometry(), start: slab.start().addr(), bits: 0 }
     }
 
-    /// Adds a block; false where none of this slab begins there, or it was added before.
+    /// Adds a block. Returns whether a block of this slab begins there and was not added before.
     #[inline(always)]
     pub(crate) fn push(&mut self, block: NonNull<u8>) -> bool {
         let offset = block.addr().get().wrapping_sub(self.start);
@@ -34,7 +34,7 @@ impl<'a> FreeBatch<'a> {
         fresh
     }
 
-    /// What is wrong with a block that could not be added, where it lies in this slab.
+    /// Returns what is wrong with a block of this slab that could not be added.
     #[cold]
     pub(crate) fn misuse(&self, block: NonNull<u8>) -> Misuse {
         let offset = block.addr().get().wrapping_sub(self.start);
@@ -49,12 +49,12 @@ mod tests {
     use crate::heap::geometry::UNIT;
 
     #[test]
-    fn a_run_takes_the_blocks_of_its_slab_once_each() {
+    fn batch_accepts_each_block_of_its_slab_once() {
         let slab = Slab::empty();
         let start = NonNull::<u8>::dangling().map_addr(|at| at.saturating_add(40 * UNIT - 1));
         let block = |number: usize| start.map_addr(|start| start.saturating_add(number * 1024));
         slab.init(start, 1, 64, 1024, true);
-        assert!(!FreeBatch::default().push(block(0)), "it has no slab");
+        assert!(!FreeBatch::default().push(block(0)), "no slab");
         let mut batch = FreeBatch::new(&slab);
         assert!([0, 5, 63].into_iter().all(|number| batch.push(block(number))));
         assert!(!batch.push(block(5)) && batch.misuse(block(5)) == Misuse::DoubleFree);
@@ -63,15 +63,15 @@ mod tests {
         assert!(!batch.push(block(64)) && !batch.push(start.map_addr(|at| at.saturating_add(1 << 40))));
         assert_eq!(batch.bits, 1 << 63 | 1 << 5 | 1);
         slab.set_used(3);
-        assert_eq!(slab.find_double_free(batch.bits), Some(block(0).addr().get()), "none was ever lent");
-        // SAFETY: a wide slab's blocks are not touched.
+        assert_eq!(slab.find_double_free(batch.bits), Some(block(0).addr().get()), "none was ever allocated");
+        // SAFETY: carving a bitmap slab does not touch its blocks.
         assert!(unsafe { slab.carve() });
         core::iter::from_fn(|| slab.pop_bit()).for_each(drop);
         assert_eq!((slab.used(), slab.find_double_free(batch.bits)), (3 + 64, None));
         slab.add_free_bits(batch.bits);
         assert_eq!(slab.find_double_free(1 << 5 | 1 << 6), Some(block(5).addr().get()));
-        let lent = core::iter::from_fn(|| slab.pop_bit());
-        assert_eq!(lent.collect::<Vec<_>>(), [0, 5, 63].map(block));
+        let allocated = core::iter::from_fn(|| slab.pop_bit());
+        assert_eq!(allocated.collect::<Vec<_>>(), [0, 5, 63].map(block));
         assert_eq!((slab.used(), slab.has_free(), slab.address_of(5)), (70, false, block(5).addr().get()));
     }
 }

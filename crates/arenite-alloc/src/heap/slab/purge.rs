@@ -1,9 +1,9 @@
-//! Slots of a slab that are dry: free, with their memory given back to the system.
+//! Purging: returns the OS pages of a slab's free blocks to the system.
 //!
-//! Rests on the arena's region. A free block holds the link to the next one, so memory cannot be dropped from under the list;
-//! what is dropped is first taken off it, and is known by one bit instead. A slot is an OS page where blocks are smaller than one: all
-//! blocks that begin in it are free and off the list. It is a block where blocks are larger. A slab that runs out makes a dry slot
-//! wet again by putting its blocks on the list; the system finds pages when they are touched.
+//! A free block holds the link of the free list, so it leaves the list before its memory is
+//! discarded; a bit per slot tracks it instead. A slot is an OS page if blocks are smaller than one
+//! (every block that begins in it is free), else a block. A slab that runs out of blocks puts those
+//! of a purged slot back on the list; the system finds pages when they are touched.
 #![expect(unsafe_code, reason = "reads and writes the list that runs through free blocks")]
 
 use crate::heap::geometry::MAX_SMALL;
@@ -16,25 +16,25 @@ use core::cell::Cell;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-/// Bits of a unit.
+/// Slots of a unit, at most.
 const SLOTS_PER_UNIT: usize = 16;
-/// The most blocks that a slab has.
+/// Blocks of a slab, at most.
 const MAX_BLOCKS: usize = UNIT / 8;
 
 const _: () = assert!(MAX_SMALL >= 4096 && UNIT / 4096 <= SLOTS_PER_UNIT);
 
-/// A slab with its place in its arena, for its owner.
+/// A slab and its position in its segment, for the slab's owner.
 struct SlabView<'a> {
     slab: &'a Slab,
     segment: &'a Segment,
-    /// Its first unit.
+    /// First unit of the slab.
     unit: usize,
     start: NonNull<u8>,
     block: usize,
     page: usize,
 }
 
-/// Which blocks of a slab are free.
+/// The set of free blocks of a slab.
 struct FreeSet([u64; MAX_BLOCKS / 64]);
 
 impl FreeSet {
@@ -50,7 +50,7 @@ impl FreeSet {
 impl<'a> SlabView<'a> {
     fn new(slab: &'a Slab) -> Option<Self> {
         let start = NonNull::new(slab.start())?;
-        // SAFETY: a slab lies in an arena of a live heap.
+        // SAFETY: a slab lies in a segment of a live heap.
         let segment = unsafe { segment_of(start).as_ref() };
         let block = slab.block.get() as usize;
         // kernels have OS pages of 4, 16 and 64 KiB
@@ -62,7 +62,7 @@ impl<'a> SlabView<'a> {
         self.block < self.page
     }
 
-    /// Slots of which blocks were carved, the last one's wholly.
+    /// Returns the number of slots whose blocks are all carved.
     fn slot_count(&self) -> usize {
         let carved = self.slab.carved() as usize;
         if self.slots_are_pages() { carved * self.block / self.page } else { carved }
@@ -77,7 +77,7 @@ impl<'a> SlabView<'a> {
         bits.set(bits.get() ^ 1 << (slot % SLOTS_PER_UNIT));
     }
 
-    /// The blocks that begin in a slot.
+    /// Returns the blocks that begin in a slot.
     fn blocks_in_slot(&self, slot: usize) -> Range<usize> {
         if self.slots_are_pages() {
             (slot * self.page).div_ceil(self.block)..((slot + 1) * self.page).div_ceil(self.block)
@@ -86,13 +86,13 @@ impl<'a> SlabView<'a> {
         }
     }
 
-    /// The whole OS pages inside a range of the slab's bytes.
+    /// Returns the whole OS pages inside a range of the slab's bytes.
     fn whole_pages(&self, bytes: Range<usize>) -> Range<usize> {
         let start = bytes.start.next_multiple_of(self.page);
         start..(bytes.end / self.page * self.page).max(start)
     }
 
-    /// The OS pages that a dry slot does not hold, in bytes.
+    /// Returns the bytes of OS pages that a purged slot lacks.
     fn slot_bytes(&self, slot: usize) -> usize {
         let unit = if self.slots_are_pages() { self.page } else { self.block };
         self.whole_pages(slot * unit..(slot + 1) * unit).len()
@@ -102,13 +102,14 @@ impl<'a> SlabView<'a> {
         self.start.map_addr(|start| start.saturating_add(block * self.block)).cast()
     }
 
-    /// Puts a free block first on the list.
+    /// Adds a free block to the list or the bitmap.
     fn push(&self, block: usize) {
         if self.slab.uses_bitmap() {
             return self.slab.add_free_bits(1 << block);
         }
         let node = self.node(block);
-        // SAFETY: a free block of this slab, which its owner alone uses; at least 8 bytes and aligned to 8.
+        // SAFETY: a free block of this slab, which its owner alone uses; at least 8 bytes and
+        // aligned to 8.
         unsafe { node.write(Node { next: Cell::new(self.slab.free.get()) }) };
         self.slab.free.set(node.as_ptr());
     }
@@ -117,20 +118,20 @@ impl<'a> SlabView<'a> {
         (node.addr().get() - self.start.addr().get()) / self.block
     }
 
-    /// The blocks on the list.
+    /// Returns the blocks of the list and the bitmap.
     fn collect_free(&self) -> FreeSet {
         let mut free = FreeSet([0; MAX_BLOCKS / 64]);
         free.0[0] = self.slab.free_bits();
         let mut at = self.slab.free.get();
         while let Some(node) = NonNull::new(at) {
             free.insert(self.index_of(node));
-            // SAFETY: a block on the list is free and holds a node.
+            // SAFETY: a block on the list is free and holds a link.
             at = unsafe { node.as_ref() }.next.get();
         }
         free
     }
 
-    /// Whether no block with a byte in a slot is lent.
+    /// Returns whether no allocated block has a byte in a slot.
     fn is_idle(&self, slot: usize, free: &FreeSet) -> bool {
         let is_live = |block: usize| !free.contains(block) && !self.is_purged(self.slot_of(block));
         let carved = self.slab.carved() as usize;
@@ -146,11 +147,11 @@ impl<'a> SlabView<'a> {
         if self.slots_are_pages() { block * self.block / self.page } else { block }
     }
 
-    /// Drops the memory of the slots that nothing is lent in; bytes.
+    /// Discards the memory of idle slots. Returns the bytes.
     fn purge_idle(&self, free: &FreeSet) -> usize {
         let (slot_count, unit) =
             (self.slot_count(), if self.slots_are_pages() { self.page } else { self.block });
-        let (mut gone, mut slot) = (0, 0);
+        let (mut purged_bytes, mut slot) = (0, 0);
         while slot < slot_count {
             let end = (slot..slot_count).find(|&slot| !self.is_idle(slot, free)).unwrap_or(slot_count);
             let fresh = || (slot..end).filter(|&slot| !self.is_purged(slot));
@@ -158,37 +159,38 @@ impl<'a> SlabView<'a> {
             let offset = self.unit * UNIT;
             if fresh().next().is_some()
                 && !bytes.is_empty()
-                // SAFETY: bytes of free blocks of this slab, which its owner alone uses; those that held a link are off the list.
+                // SAFETY: bytes of free blocks of this slab, which its owner alone uses; the caller
+                // takes those with a link off the list.
                 && unsafe { self.segment.discard(offset + bytes.start..offset + bytes.end) }
             {
                 for slot in slot..end {
                     if !self.is_purged(slot) {
                         self.toggle_purged(slot);
                         self.slab.purged_slots.set(self.slab.purged_slots.get() + 1);
-                        gone += self.slot_bytes(slot);
+                        purged_bytes += self.slot_bytes(slot);
                     }
                 }
             }
             slot = end + 1;
         }
-        gone
+        purged_bytes
     }
 
-    /// What was never carved of the slab may hold pages of what was there before.
+    /// Discards the memory behind the carved blocks, which may hold pages of an earlier slab.
     fn purge_tail(&self) {
         let size = usize::from(self.slab.units.get()) * UNIT;
         let rest = self.whole_pages(self.slab.carved() as usize * self.block..size);
         if !rest.is_empty() {
             let offset = self.unit * UNIT;
-            // SAFETY: bytes behind the last block that was ever lent.
+            // SAFETY: bytes behind the last block that was ever allocated.
             let _gone = unsafe { self.segment.discard(offset + rest.start..offset + rest.end) };
         }
     }
 }
 
-/// Gives the OS pages inside a slab's free blocks back to the system; how many bytes. O(blocks of the slab).
+/// Returns the OS pages inside a slab's free blocks to the system. Returns the bytes. O(blocks).
 ///
-/// The caller owns the slab, and has collected what other threads gave back.
+/// The caller owns the slab and has collected its remote frees.
 pub(crate) fn purge(slab: &Slab) -> usize {
     let Some(view) = SlabView::new(slab) else { return 0 };
     view.purge_tail();
@@ -196,9 +198,9 @@ pub(crate) fn purge(slab: &Slab) -> usize {
         return 0;
     }
     let (free, before) = (view.collect_free(), slab.purged_slots.get());
-    let gone = view.purge_idle(&free);
+    let purged_bytes = view.purge_idle(&free);
     if slab.purged_slots.get() > before {
-        view.segment.purged_bytes.fetch_add(gone, Ordering::Relaxed);
+        view.segment.purged_bytes.fetch_add(purged_bytes, Ordering::Relaxed);
         slab.clear_free_list();
         for block in (0..slab.carved() as usize).rev() {
             if free.contains(block)
@@ -208,10 +210,11 @@ pub(crate) fn purge(slab: &Slab) -> usize {
             }
         }
     }
-    gone
+    purged_bytes
 }
 
-/// Puts the blocks of one dry slot on the list. False: no slot is dry. The caller owns the slab.
+/// Adds the blocks of one purged slot to the free list. Returns whether a slot was purged. The
+/// caller owns the slab.
 pub(crate) fn unpurge(slab: &Slab) -> bool {
     if slab.purged_slots.get() == 0 {
         return false;
@@ -225,7 +228,7 @@ pub(crate) fn unpurge(slab: &Slab) -> bool {
     true
 }
 
-/// Forgets which slots of an empty slab are dry: what is free there is told by more than their bits from now on.
+/// Clears the purged bits of an empty slab, whose blocks are all free.
 pub(crate) fn clear_purged(slab: &Slab) {
     if slab.purged_slots.get() == 0 {
         return;

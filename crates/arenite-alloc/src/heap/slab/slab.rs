@@ -1,10 +1,10 @@
-//! A slab: equal blocks in one run of units, and which of them are free.
+//! A slab: blocks of one size in a run of units, and which of them are free (mimalloc: page).
 //!
-//! Rests on nothing but the memory it is told of. What its owner changes stands in `Slab`, one cache line; what other threads
-//! change stands apart from it (the arena's `remote`), so that a free from another thread does not take the owner's line away.
-//! The list of free blocks is threaded through the blocks themselves where they are small. Wide slabs, whose blocks have 1 KiB or more,
-//! have 64 of them at most: one word tells which are free, and a free block is not touched, which would fetch a cache line for nothing.
-//! Blocks are carved as they are needed, so a fresh slab's later OS pages are not touched before they are lent.
+//! The owner's fields fill one cache line, [`Slab`]; the bits that other threads set lie elsewhere
+//! (the segment's `remote`), so a remote free does not evict the owner's line. Small blocks form a
+//! free list through the blocks. A slab of blocks of 1 KiB and more has at most 64 of them: a
+//! bitmap of one word tracks them, and a free does not touch the block. Blocks are carved on
+//! demand, so later OS pages of a fresh slab stay untouched.
 #![expect(unsafe_code, reason = "threads a list through free blocks")]
 
 use crate::heap::geometry::UNIT;
@@ -13,18 +13,18 @@ use crate::sync::plain::{AtomicU32, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::{NonNull, null, null_mut};
 
-/// The most units of a slab.
+/// Maximum number of units of a slab.
 const MAX_SLAB_UNITS: usize = 8;
-/// How many bytes of blocks are carved at once where they are touched then, and where they are not.
+/// Bytes of blocks carved at once: small where carving touches the blocks.
 const CARVE_STEP_BYTES: usize = 4096;
 const CARVE_STEP_BITMAP_BYTES: usize = UNIT;
-/// How many blocks ahead of the one that is lent a line is asked for.
+/// Distance between an allocated block and the block whose first line is prefetched, in blocks.
 const PREFETCH_DISTANCE: usize = 4;
-/// Up to which size of blocks: larger ones are taken one here and one there.
+/// Largest block that is prefetched. Larger ones are allocated too rarely in a row.
 const PREFETCH_MAX_BLOCK_BYTES: usize = 2048;
 
-/// How many units a slab of blocks of this size has: as few as have room for four, with a sixteenth left over at most. Small slabs are
-/// empty sooner, and then of use for other sizes.
+/// Returns the number of units of a slab for blocks of this size: the fewest that hold four blocks
+/// and waste at most a sixteenth. Small slabs become empty sooner and then serve other sizes.
 pub(crate) fn units_for(block: usize) -> usize {
     let fits = |&units: &usize| {
         let bytes = units * UNIT;
@@ -33,54 +33,54 @@ pub(crate) fn units_for(block: usize) -> usize {
     (1..MAX_SLAB_UNITS).find(fits).unwrap_or(MAX_SLAB_UNITS)
 }
 
-/// A free block: it holds the next one.
+/// A free block, which holds the link to the next one.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Node {
     pub(crate) next: Cell<*mut Node>,
 }
 
-/// Which list of its owner a slab is in.
+/// The list of its owner that a slab is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum ListKind {
-    /// In none: free units, or the slab that its owner allocates from.
+    /// No list: free units, or the slab that its owner allocates from.
     None = 0,
-    /// Among those with free blocks.
+    /// The slabs with free blocks.
     Partial = 1,
-    /// Among those without.
+    /// The slabs without free blocks.
     Full = u8::MAX,
 }
 
 impl ListKind {
-    /// Whether a slab that has so many blocks in use, now that one was given back, belongs elsewhere: each that was without free blocks
-    /// does, and one that is empty. One comparison: no slab has as many blocks as the square of the largest number.
+    /// Returns whether the slab must move to another list after a free left `used` blocks in use:
+    /// it was full, or it is now empty. One comparison: no slab has as many blocks as 255².
     #[inline(always)]
     pub(crate) fn must_relink(self, used: u32) -> bool {
         used < u32::from(self as u8) * u32::from(self as u8)
     }
 }
 
-/// What a slab's owner knows of it. All zero is a unit that is no slab.
+/// The owner's metadata of a slab. All zeroes: a unit without a slab.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Slab {
-    /// The list of free blocks; none in a wide slab.
+    /// Free list; empty in a bitmap slab.
     pub(crate) free: Cell<*mut Node>,
-    /// In a wide slab a bit for each free block.
+    /// Bitmap of free blocks; zero in a slab with a free list.
     free_bits: Cell<u64>,
-    /// Blocks lent and not known to be back: those that other threads gave back count until they are collected.
+    /// Blocks allocated. Remote frees count as allocated until they are collected.
     used: AtomicU32,
     carved: Cell<u16>,
     capacity: Cell<u16>,
     pub(crate) block: Cell<u32>,
-    /// See [`Shape`].
+    /// Multiplier of [`BlockGeometry`].
     reciprocal: Cell<u32>,
     pub(crate) class: Cell<u8>,
     pub(crate) list: Cell<ListKind>,
     bitmap: Cell<bool>,
     pub(crate) units: Cell<u16>,
-    /// How many of its slots are dry: free, on no list, with their memory given back.
+    /// Slots whose memory was purged; their free blocks are not on the free list.
     pub(crate) purged_slots: Cell<u16>,
     start: Cell<*mut u8>,
     pub(crate) next: Cell<*const Slab>,
@@ -90,7 +90,7 @@ pub(crate) struct Slab {
 const _: () = assert!(size_of::<Slab>() == 64, "one cache line");
 
 impl Slab {
-    /// A slab of no blocks, which stands for "none".
+    /// Returns a slab without blocks.
     pub(crate) const fn empty() -> Self {
         Self {
             free: Cell::new(null_mut()),
@@ -111,8 +111,8 @@ impl Slab {
         }
     }
 
-    /// Makes it a slab of `units` units at `start` with blocks of `block` bytes: of 1 KiB or more where it shall be wide.
-    /// Its shape.
+    /// Initializes a slab of `units` units at `start` with blocks of `block` bytes; with a bitmap
+    /// if `bitmap`. Returns its geometry.
     pub(crate) fn init(
         &self,
         start: NonNull<u8>,
@@ -137,8 +137,8 @@ impl Slab {
         geometry
     }
 
-    /// Whether it was a slab of such blocks before it was given back; whether it is wide follows from the class. A span is not told from
-    /// one that grew, and begins anew, as does a slab of such large blocks.
+    /// Returns whether the unit last held a slab of this class and size, whose metadata can be
+    /// reused. Spans never match, because a span may have grown.
     pub(crate) fn matches(&self, units: usize, class: usize, block: usize) -> bool {
         usize::from(self.class.get()) == class
             && self.block.get() as usize == block
@@ -146,44 +146,45 @@ impl Slab {
             && block != UNIT
     }
 
-    /// Forgets the list: every block is free and none carved. No slot is dry.
+    /// Resets the slab: no block is allocated or carved. No slot may be purged.
     pub(crate) fn reset(&self) {
-        debug_assert_eq!(self.purged_slots.get(), 0, "what is dry is known to the arena");
+        debug_assert_eq!(self.purged_slots.get(), 0, "purged slots must be cleared first");
         self.clear_free_list();
         self.used.store(0, Relaxed);
         self.carved.set(0);
     }
 
-    /// Takes every block off the list.
+    /// Clears the free list and the bitmap.
     pub(crate) fn clear_free_list(&self) {
         self.free.set(null_mut());
         self.free_bits.set(0);
     }
 
-    /// Whether a block is on the list.
+    /// Returns whether a free block is on the list or in the bitmap.
     #[inline(always)]
     pub(crate) fn has_free(&self) -> bool {
         self.free_bits.get() != 0 || !self.free.get().is_null()
     }
 
-    /// Whether one word tells which blocks are free.
+    /// Returns whether a bitmap tracks the free blocks.
     #[inline(always)]
     pub(crate) fn uses_bitmap(&self) -> bool {
         self.bitmap.get()
     }
 
-    /// Which blocks of a wide slab are free.
+    /// Returns the bitmap of free blocks.
     pub(crate) fn free_bits(&self) -> u64 {
         self.free_bits.get()
     }
 
-    /// Makes blocks of a wide slab free.
+    /// Adds blocks to the bitmap of free blocks.
     #[inline(always)]
     pub(crate) fn add_free_bits(&self, bits: u64) {
         self.free_bits.set(self.free_bits.get() | bits);
     }
 
-    /// The address of one of these blocks of a wide slab that is free already, or was never lent; `None`: all of them can be given back.
+    /// Returns the address of one of these blocks that is free already or was never allocated, or
+    /// `None` if all of them can be freed.
     #[inline(always)]
     pub(crate) fn find_double_free(&self, bits: u64) -> Option<usize> {
         let never = u64::MAX.checked_shl(u32::from(self.carved.get())).unwrap_or(0);
@@ -191,7 +192,7 @@ impl Slab {
         (twice != 0).then(|| self.address_of(twice.trailing_zeros() as usize))
     }
 
-    /// What the blocks are.
+    /// Returns the geometry of the blocks.
     #[inline(always)]
     pub(crate) fn geometry(&self) -> BlockGeometry {
         BlockGeometry::from_parts(
@@ -202,13 +203,13 @@ impl Slab {
         )
     }
 
-    /// The address of the block of this number.
+    /// Returns the address of a block.
     #[cold]
     pub(crate) fn address_of(&self, block: usize) -> usize {
         self.start.get().addr() + block * self.block.get() as usize
     }
 
-    /// Lends the first free block of a wide slab.
+    /// Allocates the first free block of the bitmap.
     #[inline(always)]
     pub(crate) fn pop_bit(&self) -> Option<NonNull<u8>> {
         let bits = self.free_bits.get();
@@ -219,46 +220,47 @@ impl Slab {
         self.set_used(self.used() + 1);
         let (block, size) = (bits.trailing_zeros(), self.block.get() as usize);
         let at = self.start.get().wrapping_add(block as usize * size);
-        // where blocks are lent in a row, the first line of the one that is lent soon is on its way
+        // blocks allocated in a row: prefetch the first line of the one that comes soon
         if size <= PREFETCH_MAX_BLOCK_BYTES && bits >> block >> PREFETCH_DISTANCE & 1 == 1 {
             arenite_pages::fetch_line(at.wrapping_add(PREFETCH_DISTANCE * size));
         }
         NonNull::new(at)
     }
 
-    /// Blocks lent and not known to be back. Its owner alone changes it; anybody may ask.
+    /// Returns the number of allocated blocks. The owner alone changes it; any thread may read it.
     #[inline(always)]
     pub(crate) fn used(&self) -> u32 {
         self.used.load(Relaxed)
     }
 
-    /// Changes what [`Slab::used`] says; for the owner alone, so that it takes no locked operation.
+    /// Sets the number of allocated blocks; for the owner alone, so no atomic read-modify-write is
+    /// needed.
     #[inline(always)]
     pub(crate) fn set_used(&self, used: u32) {
         self.used.store(used, Relaxed);
     }
 
-    /// Makes every block one that is found by its address, and none on the list.
+    /// Marks every block as carved, and none as free.
     pub(crate) fn set_fully_carved(&self) {
         self.carved.set(self.capacity.get());
     }
 
-    /// Blocks that it has room for.
+    /// Returns the number of blocks that fit.
     pub(crate) fn capacity(&self) -> u32 {
         u32::from(self.capacity.get())
     }
 
-    /// Blocks that were lent at least once, or are on the list or dry.
+    /// Returns the number of carved blocks: allocated, free, or purged.
     pub(crate) fn carved(&self) -> u32 {
         u32::from(self.carved.get())
     }
 
-    /// The first byte.
+    /// Returns the first byte.
     pub(crate) fn start(&self) -> *mut u8 {
         self.start.get()
     }
 
-    /// Hands out blocks that were never lent, without touching one; how many.
+    /// Allocates blocks that were never carved, without touching them. Returns how many.
     pub(crate) fn bump_fresh(&self, out: &mut [NonNull<u8>]) -> usize {
         let Some(start) = NonNull::new(self.start.get()) else { return 0 };
         let (block, carved) = (self.block.get() as usize, self.carved.get());
@@ -272,10 +274,12 @@ impl Slab {
         usize::from(count)
     }
 
-    /// Puts more blocks on the list, in the order of their addresses. False: all of them were carved.
+    /// Carves more blocks and adds them to the free list in address order. Returns whether there
+    /// were any.
     ///
     /// # Safety
-    /// The slab's units are committed and its owner's, and nothing is on the list.
+    /// The slab's units are committed, the calling thread owns the slab, and its free list is
+    /// empty.
     pub(crate) unsafe fn carve(&self) -> bool {
         let (block, carved) = (self.block.get() as usize, self.carved.get());
         let left = self.capacity.get() - carved;
@@ -295,11 +299,12 @@ impl Slab {
         let mut at = first;
         for _ in 1..count {
             let next = at.map_addr(|at| at.saturating_add(block));
-            // SAFETY: a block inside the slab, which nobody has; blocks are multiples of 8 from a unit's start.
+            // SAFETY: a block inside the slab that was never allocated; blocks lie at multiples of
+            // 8 from a unit's start.
             unsafe { at.write(Node { next: Cell::new(next.as_ptr()) }) };
             at = next;
         }
-        // SAFETY: as above, the last of them.
+        // SAFETY: as above; the last of these blocks.
         unsafe { at.write(Node { next: Cell::new(null_mut()) }) };
         self.free.set(first.as_ptr());
         self.carved.set(carved + count);
@@ -307,13 +312,13 @@ impl Slab {
     }
 }
 
-/// The first block on a slab's list.
+/// Pops the first block of a slab's free list.
 ///
 /// # Safety
-/// The slab is the calling thread's.
+/// The calling thread owns the slab.
 #[inline(always)]
 pub(crate) unsafe fn pop(slab: *const Slab) -> Option<NonNull<u8>> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees a slab of the calling thread.
     let slab = unsafe { &*slab };
     let block = NonNull::new(slab.free.get())?;
     // SAFETY: a block on the list is free and holds a node.
@@ -322,14 +327,14 @@ pub(crate) unsafe fn pop(slab: *const Slab) -> Option<NonNull<u8>> {
     Some(block.cast())
 }
 
-/// The first free block of a slab of either kind.
+/// Pops a free block of a slab with a bitmap or a free list.
 ///
 /// # Safety
-/// The slab is the calling thread's.
+/// The calling thread owns the slab.
 pub(crate) unsafe fn pop_block(slab: *const Slab) -> Option<NonNull<u8>> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees a slab of the calling thread.
     unsafe { &*slab }.pop_bit().or_else(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: as above.
         unsafe { pop(slab) }
     })
 }
@@ -339,22 +344,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_slab_leaves_its_place_always_and_a_partial_one_when_it_is_empty() {
-        let most = u32::try_from(UNIT / 8).unwrap();
-        for used in [0, 1, 2, 63, most] {
+    fn full_slab_relinks_on_every_free_and_partial_slab_when_empty() {
+        let max = u32::try_from(UNIT / 8).unwrap();
+        for used in [0, 1, 2, 63, max] {
             let left = [ListKind::None, ListKind::Partial, ListKind::Full].map(|list| list.must_relink(used));
             assert_eq!(left, [false, used == 0, true], "{used}");
         }
     }
 
     #[test]
-    fn a_slab_is_told_from_others_that_its_unit_was_and_a_span_from_none() {
+    fn slab_matches_its_former_self_and_span_never_does() {
         let (slab, start) = (Slab::empty(), NonNull::<u8>::dangling());
-        assert!(!slab.matches(1, 0, 8), "it was none yet");
+        assert!(!slab.matches(1, 0, 8), "not a slab yet");
         slab.init(start, 1, 39, 1024, true);
         assert!(slab.matches(1, 39, 1024) && !slab.matches(1, 40, 1152) && !slab.matches(2, 39, 1024));
         slab.init(start, 2, 0, UNIT, false);
         slab.units.set(4);
-        assert!(!slab.matches(4, 0, UNIT), "what is told of it is of two units");
+        assert!(!slab.matches(4, 0, UNIT), "a span may have grown");
     }
 }

@@ -1,13 +1,11 @@
-//! Slabs of one thread in a list, linked through themselves.
-//!
-//! Rests on `Slab`. All operations are O(1).
+//! A doubly linked list of one thread's slabs, linked through the slabs. All operations are O(1).
 #![expect(unsafe_code, reason = "walks slabs that one thread owns")]
 
 use crate::heap::slab::slab::{ListKind, Slab};
 use core::cell::Cell;
 use core::ptr::null;
 
-/// Slabs in a list, newest first.
+/// A list of slabs.
 #[derive(Debug)]
 pub(crate) struct SlabList {
     pub(crate) first: Cell<*const Slab>,
@@ -16,7 +14,7 @@ pub(crate) struct SlabList {
 }
 
 impl SlabList {
-    /// How many slabs.
+    /// Returns the number of slabs.
     pub(crate) fn len(&self) -> u32 {
         self.len.get()
     }
@@ -26,7 +24,7 @@ impl SlabList {
         slab.list.set(list);
         slab.previous.set(null());
         slab.next.set(first);
-        // SAFETY: slabs in the list are live and this thread's.
+        // SAFETY: slabs in the list are live and owned by this thread.
         match unsafe { first.as_ref() } {
             Some(first) => first.previous.set(slab),
             None => self.last.set(slab),
@@ -40,7 +38,7 @@ impl SlabList {
         slab.list.set(list);
         slab.next.set(null());
         slab.previous.set(last);
-        // SAFETY: as for `push_front`.
+        // SAFETY: slabs in the list are live and owned by this thread.
         match unsafe { last.as_ref() } {
             Some(last) => last.next.set(slab),
             None => self.first.set(slab),
@@ -51,7 +49,7 @@ impl SlabList {
 
     pub(crate) fn remove(&self, slab: &Slab) {
         let (previous, next) = (slab.previous.replace(null()), slab.next.replace(null()));
-        // SAFETY: as for `push_front`.
+        // SAFETY: slabs in the list are live and owned by this thread.
         match unsafe { previous.as_ref() } {
             Some(previous) => previous.next.set(next),
             None => self.first.set(next),

@@ -1,4 +1,9 @@
-//! Frees of blocks that another thread's slab holds.
+//! Remote frees: frees of blocks that lie in another thread's slab.
+//!
+//! The owner word of the block led here. The free is buffered in the [`RemoteFreeCache`] of its
+//! class, which posts up to 64 of them at once to the slab's bits; see `remote_free` for those. A
+//! thread without a thread heap, and a block above 8 KiB, posts at once. The owner collects the
+//! bits when it runs out of blocks of the class.
 
 use crate::heap::central::central::Central;
 use crate::heap::hardened::misuse::{Misuse, MisuseReport, abort_misuse};
@@ -8,11 +13,11 @@ use crate::heap::thread::thread_heap::ThreadHeap;
 use core::ptr::NonNull;
 
 impl ThreadHeap {
-    /// Takes a block back that lies in another thread's slab, which begins with the unit `first`; `this`: the calling thread's part of
-    /// the heap, if it has one.
+    /// Frees a block of another thread's slab, which begins with the unit `first`. `this` is the
+    /// calling thread's part of the heap, if it has one. O(1).
     ///
     /// # Errors
-    /// No block begins there, or one was given back before: the block meant, or one that was given back lately.
+    /// No block begins there, or a block was freed twice: this one, or one that was buffered.
     #[inline]
     pub(crate) fn dealloc_remote(
         this: Option<&Self>,
@@ -51,8 +56,8 @@ impl ThreadHeap {
         }
     }
 
-    /// Tells other threads of what this one gave back. A block that was given back twice ends the program. Under the heap's lock, so that
-    /// who sums up what is lent while a thread ends counts each block once.
+    /// Posts every buffered remote free. A double free ends the program. Runs under the heap's
+    /// lock, so that statistics count each block of an exiting thread once.
     pub(crate) fn flush_remote_frees(&self) {
         let lock = self.central().lock();
         let posted = self

@@ -1,30 +1,32 @@
-//! Whether a thread looks at full slabs of a class for blocks that came back, and at how many.
+//! A throttle for scanning the full slabs of a class for remote frees.
 //!
-//! Rests on nothing but numbers. The heap counts how often some slab of a class, of whichever thread, was the first to get a block back; where
-//! that did not change since a thread looked at all of its slabs, none of them has any as a rule, and looking would fetch a cache line for
-//! each. Now and then some are looked at even so: a thread that is late tells of the class that a slab had before, and one that a `fork`
-//! left behind never tells.
+//! The heap counts remote frees that reached an empty slab word, per class. If the counter is
+//! unchanged since a thread scanned all of its full slabs, they usually have none, and a scan would
+//! fetch a cache line for each. Some are scanned now and then even so: a late thread may notify the
+//! class that the slab had before, and a thread that `fork` left behind never notifies.
 
 use core::cell::Cell;
 
-/// At how many slabs a thread looks before it takes a new one.
+/// Maximum number of slabs scanned before a thread takes a new one.
 const SCAN_BUDGET: u32 = 8;
-/// At which of the times that nothing was told of some are looked at even so.
+/// Number of idle rounds after which some slabs are scanned even so.
 const IDLE_ROUNDS: u32 = 16;
 
-/// Of one class. All zeroes at first.
+/// The throttle of one class. Zeroed at first.
 #[derive(Debug, Default)]
 pub(crate) struct ScanThrottle {
-    /// How often the heap had told of some when the thread began to look.
+    /// Remote-free counter of the class when the current scan began.
     seen_epoch: Cell<u32>,
-    /// How many slabs are to be looked at still. One that becomes full meanwhile was looked at just then, and so was one that is taken over full.
+    /// Slabs left to scan. A slab that becomes full meanwhile was scanned just then, as was one
+    /// that is adopted full.
     remaining: Cell<u32>,
-    /// How often nothing was told of.
+    /// Rounds without a new remote free.
     idle_rounds: Cell<u32>,
 }
 
 impl ScanThrottle {
-    /// At how many of `full` slabs to look now, from the one that was not looked at for longest. `told`: how often the heap has told of some.
+    /// Returns how many of `full` slabs to scan next, least recently scanned first. `epoch` is the
+    /// class's remote-free counter.
     pub(crate) fn budget(&self, epoch: u32, full: u32) -> u32 {
         if self.remaining.get() == 0 {
             if self.seen_epoch.replace(epoch) != epoch {
@@ -39,12 +41,12 @@ impl ScanThrottle {
         self.remaining.get().min(SCAN_BUDGET)
     }
 
-    /// One of them was looked at.
+    /// Notes that one slab was scanned.
     pub(crate) fn note_scanned(&self) {
         self.remaining.set(self.remaining.get().saturating_sub(1));
     }
 
-    /// There are no slabs any more.
+    /// Clears the scan: there are no full slabs any more.
     pub(crate) fn clear(&self) {
         self.remaining.set(0);
     }
@@ -55,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_are_looked_at_where_some_were_told_of_and_a_few_now_and_then() {
+    fn full_scan_covers_all_slabs_after_a_notification_and_few_otherwise() {
         let throttle = ScanThrottle::default();
         let budget = |epoch, full| {
             let budget = throttle.budget(epoch, full);
@@ -64,9 +66,9 @@ mod tests {
         };
         assert_eq!(throttle.budget(1, 20), 8);
         throttle.note_scanned();
-        // the first of them had some: the others are still to be looked at
+        // the first slab had some: the scan continues with the others
         assert_eq!(budget(1, 19), 8);
-        // told of again while it looks: it looks at all once more afterwards
+        // a new epoch during a scan: all slabs are scanned once more afterwards
         assert_eq!((budget(2, 21), budget(2, 21)), (8, 3));
         assert_eq!((budget(2, 3), budget(2, 3)), (3, 0));
         let now_and_then: Vec<u32> = (0..32).map(|_| budget(2, 100)).collect();

@@ -1,4 +1,5 @@
-//! The thread heaps of one thread, by heap: the table that the registry keeps in thread-local storage.
+//! The thread heaps of one thread, by heap: the table that the registry keeps in thread-local
+//! storage.
 
 use crate::heap::central::central::Central;
 use crate::heap::thread::thread_heap::ThreadHeap;

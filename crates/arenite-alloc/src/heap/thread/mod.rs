@@ -1,6 +1,7 @@
 //! The part of a heap that one thread uses without a lock.
 //!
-//! - `tls`: the heap that a thread used last, and its thread heap: two words of thread-local storage
+//! - `tls`: the heap that a thread used last, and its thread heap: two words of thread-local
+//!   storage
 //! - `registry`: the thread heaps of a thread, live heaps, thread exit and fork
 //! - `thread_heap`: allocation and deallocation of small blocks
 //! - `thread_cache`: blocks that this thread freed recently, by class

@@ -88,10 +88,10 @@ mod exit {
     }
 }
 
-/// The heaps that live, in a chain.
+/// The list of live heaps.
 struct LiveHeaps(Option<NonNull<Central>>);
 
-// SAFETY: the chain is used under the lock alone.
+// SAFETY: the list is used under the lock alone.
 unsafe impl Send for LiveHeaps {}
 
 static LIVE: Lock<LiveHeaps> = Lock::new(LiveHeaps(None));
@@ -100,41 +100,41 @@ fn live() -> LockGuard<'static, LiveHeaps> {
     LIVE.lock()
 }
 
-/// A child has only the thread that forked. What the others had of each heap stays theirs there, unused; the locks are held by
-/// the one that forks, so that none is held for ever.
+/// Handlers that hold the heaps' locks across a fork, so that none stays locked in the child. The
+/// child has the forking thread alone; what other threads had of each heap stays theirs, unused.
 static FORKS: AroundFork = AroundFork {
     before: || {
         let live = core::mem::ManuallyDrop::new(live());
         live.for_each(Central::lock_for_fork);
     },
     after: || {
-        // SAFETY: held by `before`, on this thread or on the one that it is the copy of.
+        // SAFETY: `before` locked it, on this thread or on the one that it is the copy of.
         let live = unsafe { LIVE.held() };
         live.for_each(|central| {
-            // SAFETY: as above; no heap enters or goes while the chain is locked.
+            // SAFETY: as above; no heap is registered or unregistered while the list is locked.
             unsafe { central.unlock_after_fork() };
         });
     },
 };
 
-/// Enters a heap among those that live.
+/// Registers a heap as live.
 pub(crate) fn register(central: NonNull<Central>) {
     let mut live = live();
-    // SAFETY: the heap lives.
+    // SAFETY: the heap is live.
     unsafe { central.as_ref() }.next.set(live.0);
     live.0 = Some(central);
 }
 
-/// Has the locks held across forks from now on. May allocate, from the heap that asks.
+/// Installs the fork handlers. May allocate from the heap that calls this.
 pub(crate) fn install_fork_handlers() {
-    // a system that refuses leaves forks as they are without it
+    // without them, forks of a program with threads are as unsafe as the system makes them
     let _entered = around_fork(&FORKS);
 }
 
-/// Strikes a heap out; afterwards no thread that ends comes back to it.
+/// Unregisters a heap. No exiting thread touches it afterwards.
 pub(crate) fn unregister(central: NonNull<Central>) {
     let mut live = live();
-    // SAFETY: heaps in the chain live.
+    // SAFETY: heaps in the list are live.
     let next = unsafe { central.as_ref() }.next.get();
     if live.0 == Some(central) {
         live.0 = next;
@@ -152,25 +152,26 @@ pub(crate) fn unregister(central: NonNull<Central>) {
     }
 }
 
-/// Whether a heap was the last one that the calling thread used, and then the thread's part of it: what is null stands with 0, which
-/// is the life of no heap. (Not an option, whose test for null would stand in each call.)
+/// Returns whether the calling thread used this heap last, and its thread heap. A thread without a
+/// heap has (0, null), and no heap has id 0. (An option would add a test for null to each call.)
 #[inline(always)]
 pub(crate) fn current(heap_id: u64) -> (bool, *const ThreadHeap) {
     let (whose, thread) = tls::get();
     (whose == heap_id, thread)
 }
 
-/// Stands where the life of a heap will that was not used yet: neither a heap's, nor what a thread has that used none.
+/// Id of a heap that was not used yet. It equals neither a real id nor the 0 of a thread without a
+/// heap.
 pub(crate) const NO_HEAP: u64 = u64::MAX;
 
-/// Whether the calling thread has used no heap yet.
+/// Returns whether the calling thread has used no heap yet.
 #[inline]
 pub(crate) fn has_no_heap() -> bool {
     tls::get().1.is_null()
 }
 
-/// The calling thread's part of a heap, found in its table or made; `None` where there is no memory for it, and where the thread is over:
-/// nobody would give up what it makes now.
+/// Returns the calling thread's part of a heap, from its table or a new one. Returns `None` without
+/// memory, and after the thread's last exit round, when nothing would abandon it any more.
 #[cold]
 pub(crate) fn lookup(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
     if exit::rounds_done() {
@@ -191,8 +192,8 @@ pub(crate) fn lookup(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
                 .or_else(|| dead_slot(&heap_table))
                 .unwrap_or(MAX_HEAPS_PER_THREAD - 1);
             let old = heap_table[slot].replace(HeapSlot { central, heap_id: heap.heap_id, thread });
-            // known before anything below may allocate, as storing the table may where this is a library: the C library makes room for
-            // a thread's variables when they are first used after others were loaded
+            // Set before anything below can allocate. Storing the table can: the C library
+            // allocates a library's thread-local storage when it is first used.
             tls::set((heap.heap_id, thread.as_ptr()));
             storage::set_table(heap_table);
             if let Some(old) = old {
@@ -206,7 +207,7 @@ pub(crate) fn lookup(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
     Some(thread)
 }
 
-/// An entry of a heap that was dropped.
+/// Returns a slot of a heap that was dropped.
 fn dead_slot(heap_table: &[Option<HeapSlot>; MAX_HEAPS_PER_THREAD]) -> Option<usize> {
     let live = live();
     heap_table.iter().position(|entry| entry.is_some_and(|entry| !live.has(entry)))
@@ -216,7 +217,7 @@ impl LiveHeaps {
     fn for_each(&self, mut visit: impl FnMut(&Central)) {
         let mut at = self.0;
         while let Some(central) = at {
-            // SAFETY: heaps in the chain live.
+            // SAFETY: heaps in the list are live.
             let central = unsafe { central.as_ref() };
             visit(central);
             at = central.next.get();
@@ -226,7 +227,7 @@ impl LiveHeaps {
     fn has(&self, entry: HeapSlot) -> bool {
         let mut at = self.0;
         while let Some(other) = at {
-            // SAFETY: heaps in the chain live, and none is struck while the lock is held.
+            // SAFETY: heaps in the list are live, and none is unregistered under the lock.
             let central = unsafe { other.as_ref() };
             if other == entry.central && central.heap_id == entry.heap_id {
                 return true;
@@ -237,11 +238,11 @@ impl LiveHeaps {
     }
 }
 
-/// Gives a thread's slabs of a heap up, if that heap still lives.
+/// Abandons a thread's slabs of a heap, if that heap is still live.
 fn abandon(entry: HeapSlot) {
     let live = live();
     if live.has(entry) {
-        // SAFETY: the heap lives while the lock is held, and thread heaps live as long as their heap.
+        // SAFETY: the heap is live under the lock, and thread heaps live as long as their heap.
         unsafe { entry.thread.as_ref() }.abandon_all();
         // SAFETY: as above.
         unsafe { entry.central.as_ref() }.release_thread_heap(entry.thread);
@@ -249,9 +250,11 @@ fn abandon(entry: HeapSlot) {
     drop(live);
 }
 
-/// The thread ends. What its last destructors allocate after this begins a new table, and another call.
+/// Abandons everything that the calling thread has, at its exit. What later destructors allocate
+/// begins a new table and registers the hook again.
 pub(crate) fn on_thread_exit() {
-    // Reading the table may allocate, which finds and remembers a part: what is remembered goes last.
+    // Reading the table can allocate, which makes a thread heap current; so the current one is
+    // cleared last.
     let heaps = storage::table();
     storage::set_table([None; MAX_HEAPS_PER_THREAD]);
     tls::set((0, null()));

@@ -1,12 +1,11 @@
-//! Blocks that a thread gave back last, by class, newest last.
+//! The thread cache: blocks that this thread freed most recently, by size class (jemalloc: tcache).
 //!
-//! Rests on nothing. What was just given back is likely in the processor's caches, and its address among those that are translated
-//! fast; so it is the best answer to the next request of its class, wherever its slab lies. (Caches of objects by thread are as old as
-//! Bonwick and Adams, "Magazines and Vmem", 2001.) Neither the blocks nor their slabs are touched: where sizes come and go in no
-//! order, most calls end here.
+//! A recently freed block is probably in the processor's caches, and its address in the TLB, so it
+//! serves the next request of its class wherever its slab lies. Neither the block nor its slab is
+//! touched. (Bonwick and Adams, "Magazines and Vmem", 2001.)
 //!
-//! Each class has a row of slots, and a top: where the next block goes. A row begins with a slot of nothing and ends with one that is
-//! marked, so one look at a slot tells whether there is a block, or room for one.
+//! Each class has a bin of slots. A bin begins with an empty slot and ends with a sentinel, so one
+//! load of a slot says whether there is a block, or space for one.
 #![expect(unsafe_code, reason = "follows a pointer into its own slots")]
 
 use crate::heap::classes::SIZE_CLASS_COUNT;
@@ -14,79 +13,83 @@ use crate::sync::plain::{AtomicPtr, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::{NonNull, null_mut, without_provenance_mut};
 
-/// Slots of a row.
+/// Slots of a bin.
 const SLOTS_PER_BIN: usize = 64;
-/// The most blocks of a class that wait.
+/// Maximum number of cached blocks of a class.
 const MAX_CACHED: usize = SLOTS_PER_BIN - 2;
-/// How many bytes of a class wait at first, but as many blocks as the second.
+/// Initial capacity of a bin: bytes, but at least so many blocks.
 const INITIAL_CAPACITY: (usize, usize) = (64 << 10, 4);
-/// The same at most: of sizes that come and go in no order, two dozen more or fewer are free at one time than at another.
+/// Maximum capacity of a bin. With sizes in random order, the number of free blocks of a class
+/// varies by about two dozen.
 const MAX_BIN_CAPACITY: (usize, usize) = (512 << 10, 24);
-/// The most bytes of all classes for which there is room.
+/// Maximum capacity of all bins, in bytes.
 const MAX_CACHED_BYTES: usize = 24 << 20;
-/// Classes that it has tops for: as many as seven bits tell apart, so that no class is out of bounds.
+/// Number of bins: a power of two above the number of classes, so that masking replaces a bounds
+/// check.
 pub(crate) const BIN_COUNT: usize = 128;
-/// Marks the slot behind the last: no block lies there.
+/// Marks the slot behind the last one of a bin.
 const SENTINEL: *mut u8 = without_provenance_mut(1);
 
 #[derive(Debug)]
 #[repr(transparent)]
 struct Slot(Cell<*mut u8>);
 
-/// A row without room, which each class has until a block of it waits.
+/// A bin without capacity, which each class has until its first slab.
 struct EmptyBin([Slot; 2]);
 
-// SAFETY: never written: a slot of nothing has no block to take, and a marked one is not written to.
+// SAFETY: never written: the empty slot has no block to pop, and the sentinel refuses a push.
 unsafe impl Sync for EmptyBin {}
 
 static EMPTY_BIN: EmptyBin = EmptyBin([Slot(Cell::new(null_mut())), Slot(Cell::new(SENTINEL))]);
 
-/// A pointer into all of it: a top looks at the slot before, too.
+/// Returns a pointer to its second slot, with provenance over both: `pop` reads the slot before.
 fn empty_bin() -> *mut Slot {
     EMPTY_BIN.0.as_ptr().wrapping_add(1).cast_mut()
 }
 
-/// Where the next block of a class goes: a slot of its row but the first, or the second of `NOWHERE`. Its thread alone changes it.
+/// The position of the next block in a class's bin: a slot of the bin but the first, or the second
+/// one of `EMPTY_BIN`. Changed by its thread alone.
 #[derive(Debug)]
 #[repr(transparent)]
 pub(crate) struct CacheBin(AtomicPtr<Slot>);
 
 impl CacheBin {
-    /// The newest.
+    /// Pops the most recently freed block.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<NonNull<u8>> {
         let newest = self.0.load(Relaxed).wrapping_sub(1);
-        // SAFETY: a top is not the first slot of its row, and points into all of them, so the one before is a slot, too: of this thread's
-        // part, which is borrowed with the top, or of the static, which nobody writes. No other thread looks at slots.
+        // SAFETY: the position is not the first slot of its bin, and points into all of them, so
+        // the one before is a slot: of this thread's cache, which is borrowed with the bin, or of
+        // the static, which is never written. No other thread reads slots.
         let block = NonNull::new(unsafe { &*newest }.0.get())?;
         self.0.store(newest, Relaxed);
         Some(block)
     }
 
-    /// Has a block wait; false where there is no room.
+    /// Pushes a block. Returns whether there was space.
     #[inline(always)]
     pub(crate) fn push(&self, block: NonNull<u8>) -> bool {
-        let top = self.0.load(Relaxed);
-        // SAFETY: a top is a slot, of which the same holds.
-        let slot = &unsafe { &*top }.0;
+        let bin = self.0.load(Relaxed);
+        // SAFETY: the position is a slot, of this thread's cache or of the static.
+        let slot = &unsafe { &*bin }.0;
         if slot.get() == SENTINEL {
             return false;
         }
         slot.set(block.as_ptr());
-        self.0.store(top.wrapping_add(1), Relaxed);
+        self.0.store(bin.wrapping_add(1), Relaxed);
         true
     }
 }
 
-/// Of one thread. All zeroes but for the tops at first.
+/// The cache of one thread. Zeroed memory, but for the bins.
 ///
-/// It lies at a multiple of 4096, as blocks of 1 KiB and more do at multiples of 1 KiB: what is used often is not in a line that they begin
-/// in, of which the processor's caches have few places.
+/// Aligned to 4096, as blocks of 1 KiB and more are aligned to 1 KiB: the fields used most lie in
+/// cache lines at other offsets than the starts of blocks, which compete for few sets.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct ThreadCache {
     bins: [CacheBin; BIN_COUNT],
-    /// For how many bytes of all classes there is room.
+    /// Capacity of all bins, in bytes.
     capacity_bytes: Cell<usize>,
     capacities: Capacities,
     slots: [Slot; SIZE_CLASS_COUNT * SLOTS_PER_BIN],
@@ -95,9 +98,9 @@ pub(crate) struct ThreadCache {
 #[derive(Debug)]
 #[repr(C, align(64))]
 struct Capacities {
-    /// For how many blocks of each class there is room.
+    /// Capacity of each bin, in blocks.
     capacity: [Cell<u8>; SIZE_CLASS_COUNT],
-    /// Whether there were too few of a class since it got more room.
+    /// Whether a bin was empty on an allocation since its capacity last changed.
     missed: [Cell<bool>; SIZE_CLASS_COUNT],
 }
 
@@ -107,18 +110,19 @@ const _: () = assert!(
     "off the lines that blocks begin in"
 );
 
-/// How many blocks of `size` bytes are so many bytes, or so many blocks if that is more; at most a row.
+/// Returns how many blocks of `size` bytes fit in `bytes`, but at least `least`, and at most a
+/// bin's slots.
 fn blocks_within(size: usize, (bytes, least): (usize, usize)) -> usize {
     (bytes / size).max(least).min(MAX_CACHED)
 }
 
 impl ThreadCache {
-    /// Begins, without a block, and without room until [`Recent::begin_class`].
+    /// Initializes the cache without blocks, and without capacity until [`ThreadCache::init_bin`].
     pub(crate) fn init(&self) {
-        self.bins.iter().for_each(|top| top.0.store(empty_bin(), Relaxed));
+        self.bins.iter().for_each(|bin| bin.0.store(empty_bin(), Relaxed));
     }
 
-    /// Makes room for blocks of a class, which are of `size` bytes, where there was none yet.
+    /// Sets the initial capacity of a bin whose blocks have `size` bytes, if it has none.
     pub(crate) fn init_bin(&self, class: usize, size: usize) {
         if self.bins[class].0.load(Relaxed) == empty_bin() {
             self.set_len(class, 0);
@@ -126,7 +130,7 @@ impl ThreadCache {
         }
     }
 
-    /// For how many blocks of a class there is room.
+    /// Returns the capacity of a bin, in blocks.
     pub(crate) fn capacity(&self, class: usize) -> usize {
         usize::from(self.capacities.capacity[class].get())
     }
@@ -139,30 +143,30 @@ impl ThreadCache {
         self.capacity_bytes.set(self.capacity_bytes.get() + capacity * size - before * size);
     }
 
-    /// One of a class was asked for that has a row, where none waits and its slab has none.
+    /// Notes an allocation that neither the bin nor the current slab could serve.
     pub(crate) fn note_miss(&self, class: usize) {
         if self.capacity(class) > 0 && self.len(class) == 0 {
             self.capacities.missed[class].set(true);
         }
     }
 
-    /// Makes room for twice as many blocks of a class that has none left, where there were too few of it since it got that room: then as
-    /// many came and went as it has room for. False: it stays as it is.
+    /// Doubles a bin's capacity if it missed since the last change: then as many blocks came and
+    /// went as it holds. Returns whether it grew.
     pub(crate) fn grow(&self, class: usize, size: usize) -> bool {
         let capacity = self.capacity(class);
         let free = MAX_CACHED_BYTES.saturating_sub(self.capacity_bytes.get()) / size;
-        let wider = (2 * capacity).min(capacity + free).min(blocks_within(size, MAX_BIN_CAPACITY));
-        if wider <= capacity || !self.capacities.missed[class].replace(false) {
+        let larger = (2 * capacity).min(capacity + free).min(blocks_within(size, MAX_BIN_CAPACITY));
+        if larger <= capacity || !self.capacities.missed[class].replace(false) {
             return false;
         }
-        self.set_capacity(class, size, wider);
+        self.set_capacity(class, size, larger);
         true
     }
 
-    /// Each class, none of whose blocks waits, has the room that it began with.
+    /// Resets every bin, all of which are empty, to its initial capacity.
     pub(crate) fn reset_capacities(&self, size_of: impl Fn(usize) -> usize) {
         for class in (0..SIZE_CLASS_COUNT).filter(|&class| self.capacity(class) > 0) {
-            debug_assert_eq!(self.len(class), 0, "they would lie behind the end");
+            debug_assert_eq!(self.len(class), 0, "blocks would lie behind the sentinel");
             let size = size_of(class);
             self.set_capacity(class, size, blocks_within(size, INITIAL_CAPACITY));
             self.capacities.missed[class].set(false);
@@ -174,27 +178,27 @@ impl ThreadCache {
     }
 
     fn set_len(&self, class: usize, count: usize) {
-        // a pointer into all slots: it goes to others of the row from there
-        let top = self.slots.as_ptr().wrapping_add(class * SLOTS_PER_BIN + 1 + count);
-        self.bins[class].0.store(top.cast_mut(), Relaxed);
+        // provenance over all slots: the position moves within the bin
+        let bin = self.slots.as_ptr().wrapping_add(class * SLOTS_PER_BIN + 1 + count);
+        self.bins[class].0.store(bin.cast_mut(), Relaxed);
     }
 
-    /// Of a class.
+    /// Returns the bin of a size class.
     #[inline(always)]
     pub(crate) fn bin(&self, class: usize) -> &CacheBin {
         &self.bins[class % BIN_COUNT]
     }
 
-    /// How many of a class wait. Anybody may ask.
+    /// Returns the number of cached blocks of a class. Any thread may call this.
     pub(crate) fn len(&self, class: usize) -> usize {
-        let top = self.bins[class].0.load(Relaxed);
-        if top == empty_bin() {
+        let bin = self.bins[class].0.load(Relaxed);
+        if bin == empty_bin() {
             return 0;
         }
-        (top.addr() - self.bin_slots(class).as_ptr().addr()) / size_of::<Slot>() - 1
+        (bin.addr() - self.bin_slots(class).as_ptr().addr()) / size_of::<Slot>() - 1
     }
 
-    /// Takes the `number` oldest of a class.
+    /// Removes the `number` oldest blocks of a class.
     pub(crate) fn pop_oldest(&self, class: usize, number: usize, mut visit: impl FnMut(NonNull<u8>)) {
         let count = self.len(class);
         let number = number.min(count);
@@ -215,10 +219,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_come_first_and_the_oldest_go() {
-        // SAFETY: zeroes are null pointers, as in the fresh memory that a thread's part begins with.
-        let recent = unsafe { Box::<ThreadCache>::new_zeroed().assume_init() };
-        recent.init();
+    fn bin_pops_newest_block_and_flushes_oldest() {
+        // SAFETY: zeroes are null pointers, as in the memory of a new thread heap.
+        let cache = unsafe { Box::<ThreadCache>::new_zeroed().assume_init() };
+        cache.init();
         let block =
             |number: usize| NonNull::<u8>::dangling().map_addr(|at| at.saturating_add(8 * (number + 1)));
         let sizes = [
@@ -227,54 +231,57 @@ mod tests {
             (40, 16 << 10, 4, 32),
             (SIZE_CLASS_COUNT - 1, 64 << 10, 4, 24),
         ];
-        for (class, size, first, most) in sizes {
-            let top = recent.bin(class);
-            assert!(!top.push(block(0)) && top.pop().is_none() && recent.len(class) == 0, "no room at first");
-            (0..2).for_each(|_| recent.init_bin(class, size));
-            let fill = || (0..80).filter(|&number| top.push(block(number))).count();
-            assert_eq!((fill(), recent.capacity(class)), (first, first));
-            assert!(!recent.grow(class, size), "it was never short");
+        for (class, size, first, max) in sizes {
+            let bin = cache.bin(class);
+            assert!(
+                !bin.push(block(0)) && bin.pop().is_none() && cache.len(class) == 0,
+                "no capacity at first"
+            );
+            (0..2).for_each(|_| cache.init_bin(class, size));
+            let fill = || (0..80).filter(|&number| bin.push(block(number))).count();
+            assert_eq!((fill(), cache.capacity(class)), (first, first));
+            assert!(!cache.grow(class, size), "no miss yet");
             let mut capacity = first;
-            while capacity < most {
-                recent.note_miss(class);
-                assert!(!recent.grow(class, size), "some waited");
-                recent.pop_oldest(class, capacity, |_| {});
-                recent.note_miss(class);
+            while capacity < max {
+                cache.note_miss(class);
+                assert!(!cache.grow(class, size), "not empty at the miss");
+                cache.pop_oldest(class, capacity, |_| {});
+                cache.note_miss(class);
                 assert_eq!(fill(), capacity);
-                assert!(recent.grow(class, size) && !recent.grow(class, size));
-                let wider = recent.capacity(class);
-                assert_eq!((wider, fill()), ((2 * capacity).min(most), wider - capacity));
-                capacity = wider;
+                assert!(cache.grow(class, size) && !cache.grow(class, size));
+                let larger = cache.capacity(class);
+                assert_eq!((larger, fill()), ((2 * capacity).min(max), larger - capacity));
+                capacity = larger;
             }
-            recent.pop_oldest(class, most, |_| {});
-            recent.note_miss(class);
-            assert_eq!(fill(), most);
-            assert!(!recent.grow(class, size), "never more");
-            recent.pop_oldest(class, most, |_| {});
-            let waiting: Vec<usize> = (0..80).filter(|&number| top.push(block(number))).collect();
-            assert_eq!(waiting, (0..most).collect::<Vec<_>>());
-            let mut gone = Vec::new();
-            recent.pop_oldest(class, 1, |block| gone.push(block));
-            assert_eq!((gone, recent.len(class)), (vec![block(0)], most - 1));
-            let rest: Vec<_> = core::iter::from_fn(|| top.pop()).collect();
-            assert_eq!(rest, waiting.iter().skip(1).rev().map(|&number| block(number)).collect::<Vec<_>>());
-            assert_eq!((recent.len(class), top.pop()), (0, None));
-            assert!((0..most).all(|number| top.push(block(number))) && !top.push(block(most)));
-            recent.pop_oldest(class, usize::MAX, |_| {});
-            assert_eq!(recent.len(class), 0);
+            cache.pop_oldest(class, max, |_| {});
+            cache.note_miss(class);
+            assert_eq!(fill(), max);
+            assert!(!cache.grow(class, size), "at the maximum");
+            cache.pop_oldest(class, max, |_| {});
+            let cached: Vec<usize> = (0..80).filter(|&number| bin.push(block(number))).collect();
+            assert_eq!(cached, (0..max).collect::<Vec<_>>());
+            let mut flushed = Vec::new();
+            cache.pop_oldest(class, 1, |block| flushed.push(block));
+            assert_eq!((flushed, cache.len(class)), (vec![block(0)], max - 1));
+            let rest: Vec<_> = core::iter::from_fn(|| bin.pop()).collect();
+            assert_eq!(rest, cached.iter().skip(1).rev().map(|&number| block(number)).collect::<Vec<_>>());
+            assert_eq!((cache.len(class), bin.pop()), (0, None));
+            assert!((0..max).all(|number| bin.push(block(number))) && !bin.push(block(max)));
+            cache.pop_oldest(class, usize::MAX, |_| {});
+            assert_eq!(cache.len(class), 0);
         }
-        let held = sizes.map(|(_, size, _, most)| size * most).iter().sum::<usize>();
-        assert_eq!(recent.capacity_bytes.get(), held);
+        let held = sizes.map(|(_, size, _, max)| size * max).iter().sum::<usize>();
+        assert_eq!(cache.capacity_bytes.get(), held);
         let size_of = |class| sizes.iter().find(|&&(it, ..)| it == class).map_or(8, |&(_, size, ..)| size);
-        recent.note_miss(5);
-        recent.reset_capacities(size_of);
-        assert!(!recent.grow(5, 4096), "it was short of what it had before");
-        assert_eq!(sizes.map(|(class, ..)| recent.capacity(class)), sizes.map(|(_, _, first, _)| first));
-        // what other classes have is not there
-        recent.capacity_bytes.set(MAX_CACHED_BYTES - 3 * (64 << 10));
-        (0..2).for_each(|_| recent.note_miss(SIZE_CLASS_COUNT - 1));
-        assert!(recent.grow(SIZE_CLASS_COUNT - 1, 64 << 10) && recent.capacity(SIZE_CLASS_COUNT - 1) == 7);
-        recent.note_miss(SIZE_CLASS_COUNT - 1);
-        assert!(!recent.grow(SIZE_CLASS_COUNT - 1, 64 << 10));
+        cache.note_miss(5);
+        cache.reset_capacities(size_of);
+        assert!(!cache.grow(5, 4096), "the miss was before the reset");
+        assert_eq!(sizes.map(|(class, ..)| cache.capacity(class)), sizes.map(|(_, _, first, _)| first));
+        // the capacity that other classes have is not available
+        cache.capacity_bytes.set(MAX_CACHED_BYTES - 3 * (64 << 10));
+        (0..2).for_each(|_| cache.note_miss(SIZE_CLASS_COUNT - 1));
+        assert!(cache.grow(SIZE_CLASS_COUNT - 1, 64 << 10) && cache.capacity(SIZE_CLASS_COUNT - 1) == 7);
+        cache.note_miss(SIZE_CLASS_COUNT - 1);
+        assert!(!cache.grow(SIZE_CLASS_COUNT - 1, 64 << 10));
     }
 }

@@ -1,8 +1,9 @@
-//! One thread's part of a heap: the slabs that it allocates from, without a lock.
+//! One thread's part of a heap, used without a lock.
 //!
-//! Rests on `Recent`, on `Slab`, and on `Central` for more slabs. A block of a class is one that was just given back; where none was,
-//! it comes from the class's one current slab. Others with free blocks wait in `partial`, those without in `full`. What other
-//! threads give back is collected when the thread runs out, so the fast path is two loads, a test and a store.
+//! An allocation takes the most recently freed block of the class from the thread cache. If there
+//! is none, it takes one from the class's current slab; slabs with free blocks are in `partial`,
+//! those without in `full`. Remote frees are collected when the thread runs out of blocks, so the
+//! fast path is two loads, a test and a store.
 #![expect(unsafe_code, reason = "walks slabs and lists that this thread owns")]
 
 use crate::heap::central::central::Central;
@@ -22,15 +23,15 @@ use crate::heap::thread::thread_cache::{BIN_COUNT, CacheBin, ThreadCache};
 use core::cell::Cell;
 use core::ptr::NonNull;
 
-/// After how many slabs that became empty and were kept the thread looks at the time.
+/// Number of slabs that become empty and stay before the thread checks the time.
 const CLOCK_CHECK_INTERVAL: u32 = 16;
-/// How many units of empty slabs a thread keeps: 2 MiB.
+/// Maximum number of units of empty slabs that a thread keeps: 2 MiB.
 const MAX_EMPTY_UNITS: u32 = 32;
 
-/// A slab of no blocks, which every class begins with.
+/// A slab without blocks, the current one of each class at first.
 struct EmptySlab(Slab);
 
-// SAFETY: never written: it is in no list and has no block to give back.
+// SAFETY: never written: it is in no list and has no block to free.
 unsafe impl Sync for EmptySlab {}
 
 static EMPTY_SLAB: EmptySlab = EmptySlab(Slab::empty());
@@ -39,64 +40,67 @@ fn empty_slab() -> *const Slab {
     &raw const EMPTY_SLAB.0
 }
 
-/// The slabs of one thread. Its address is what marks a slab as its own, so it lies at a multiple of 4096.
+/// The slabs of one thread. Owner words hold its address with a tag in the low bits, so it is
+/// aligned to 4096.
 #[repr(C, align(4096))]
 #[derive(Debug)]
 pub(crate) struct ThreadHeap {
-    /// Blocks that were given back last, by class; for their slabs they are lent.
+    /// Blocks freed most recently; allocated as far as their slabs know.
     cache: ThreadCache,
     current: [Cell<*const Slab>; BIN_COUNT],
     partial: [SlabList; SIZE_CLASS_COUNT],
     full: [SlabList; SIZE_CLASS_COUNT],
     scan: [ScanThrottle; SIZE_CLASS_COUNT],
-    /// Units of empty slabs in `partial`, by class, and in all.
+    /// Units of empty slabs in `partial`, by class, and their total.
     empty_units: [Cell<u32>; SIZE_CLASS_COUNT],
     empty_units_total: Cell<u32>,
-    /// How often a slab became empty and was kept.
+    /// Number of slabs that became empty and stayed.
     emptied_count: Cell<u32>,
-    /// Blocks of other threads that it gave back and has not told of, by class.
+    /// Frees of other threads' blocks that are not posted yet, by class.
     pub(crate) remote_cache: [RemoteFreeCache; SIZE_CLASS_COUNT],
-    /// The top of the class that was asked for last.
+    /// The bin of the last allocation.
     predicted_bin: Cell<*const CacheBin>,
     pub(crate) central: Cell<*const Central>,
-    /// The last call for memory that it answered.
+    /// The last trim request that was served.
     seen_trim_epoch: Cell<u32>,
-    /// The next one that is idle, under the heap's lock.
+    /// Next idle thread heap, under the heap's lock.
     pub(crate) next: Cell<Option<NonNull<ThreadHeap>>>,
-    /// The one made before, under the heap's lock.
+    /// Next in the list of all thread heaps, under the heap's lock.
     pub(crate) next_in_all: Cell<Option<NonNull<ThreadHeap>>>,
 }
 
 impl ThreadHeap {
-    /// Makes fresh memory the slabs of a thread, where it lies: a thread's stack may be smaller than two of these.
+    /// Initializes fresh memory in place: a thread's stack may be too small for a temporary of this
+    /// size.
     ///
     /// # Safety
-    /// `memory` is valid for one, aligned, all zeroes, and nobody else's.
+    /// `memory` is valid for a `ThreadHeap`, aligned, zeroed, and not shared.
     pub(crate) unsafe fn init(memory: NonNull<Self>, central: *const Central) {
-        // SAFETY: the caller's promise; zeroes are null, nothing and none, a value of each field.
+        // SAFETY: the caller's guarantees; zeroes are null, `EMPTY` and `None`, a value of each
+        // field.
         let fresh = unsafe { memory.as_ref() };
         fresh.current.iter().for_each(|slab| slab.set(empty_slab()));
         fresh.central.set(central);
         fresh.cache.init();
     }
 
-    /// How many blocks of a class wait in `recent`. Anybody may ask.
+    /// Returns the number of cached blocks of a class. Any thread may call this.
     pub(crate) fn cached(&self, class: usize) -> usize {
         self.cache.len(class)
     }
 
-    /// Whether it is the owner that an arena's table tells of.
+    /// Returns whether the holder in an owner word is this thread heap.
     #[inline(always)]
     pub(crate) fn is_owner(&self, owner: usize) -> bool {
         core::ptr::from_ref(self).addr() == owner
     }
 
     pub(crate) fn central(&self) -> &Central {
-        // SAFETY: a heap outlives the slabs of its threads.
+        // SAFETY: a heap outlives its thread heaps.
         unsafe { &*self.central.get() }
     }
 
-    /// A block of a class that was just given back, or one from its slab, if that has one.
+    /// Pops a block from the thread cache, or from the current slab of the class.
     #[inline(always)]
     pub(crate) fn pop(&self, class: usize) -> Option<NonNull<u8>> {
         let bin = self.cache.bin(class);
@@ -106,30 +110,32 @@ impl ThreadHeap {
             return cache;
         }
         let slab = self.current[class % BIN_COUNT].get();
-        // SAFETY: the slab is this thread's, or the one of no blocks.
+        // SAFETY: the slab is this thread's, or the one without blocks.
         let listed = unsafe { pop(slab) };
         // SAFETY: as above.
         listed.or_else(|| unsafe { &*slab }.pop_bit())
     }
 
-    /// As [`ThreadHeap::pop`], with more slabs where that one has nothing.
+    /// Allocates a block of a class, with more slabs if the cache and the current slab are empty.
     pub(crate) fn allocate(&self, class: usize) -> Option<NonNull<u8>> {
         self.pop(class).or_else(|| self.allocate_slow(class))
     }
 
-    /// Takes a block of one of this thread's slabs back; it waits for the next request of its class. `low`: the low bits of what stands
-    /// in the place of an owner of the unit that the block lies in.
+    /// Frees a block of one of this thread's slabs into the thread cache. `tag` comes from the
+    /// block's owner word.
     ///
     /// # Safety
-    /// `block` is a live block of this thread's, and `low` is what stands there.
+    /// `block` is a live block of this thread's slabs, which the caller gives up, and `tag` is its
+    /// tag.
     #[inline(always)]
     pub(crate) unsafe fn free_local(&self, tag: UnitTag, block: NonNull<u8>) {
         let (bin, predicted_bin) = (self.cache.bin(tag.class()), self.predicted_bin.get());
         let predicted = opaque(predicted_bin);
-        // Where a block of the same class was asked for last, that is predicted, and the next request of the class does not wait for the
-        // table that this one's class stands in: half of a pair's time.
+        // The bin of the last allocation is the predicted one. If it matches, the next allocation
+        // of the class need not wait for the load of the owner word: half the time of a pair.
         let waits = if core::ptr::eq(bin, predicted_bin) {
-            // SAFETY: it was set from a reference to a top of this value, and is equal to `top`, so it is that one.
+            // SAFETY: set from a reference to a bin of this cache, and equal to `bin`, so it is
+            // that bin.
             unsafe { &*predicted }.push(block)
         } else {
             bin.push(block)
@@ -137,18 +143,18 @@ impl ThreadHeap {
         if waits {
             return;
         }
-        // SAFETY: a block with an owner lies in an arena whose tables are whole.
+        // SAFETY: a block with an owner lies in a segment whose metadata is committed.
         let segment = unsafe { &*segment_base(block) };
         let slab = &segment.slabs[(unit_of(block) - tag.slab_offset()) % UNITS_PER_SEGMENT];
         if slab.uses_bitmap() {
             return self.push_to_full_bin(slab, block);
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees a live block of this slab, which it gives up.
         unsafe { push_block(slab, block) };
         self.on_freed::<true>(slab, 1);
     }
 
-    /// Answers the heap's call for memory, if there was one.
+    /// Serves the heap's latest trim request, if it is new.
     pub(crate) fn poll_trim_request(&self) {
         let epoch = self.central().trim_epoch();
         if epoch != self.seen_trim_epoch.get() {
@@ -156,7 +162,8 @@ impl ThreadHeap {
         }
     }
 
-    /// A block of a wide slab finds no room among those that wait: it gets more, or the older half of the others go to theirs.
+    /// Pushes a block of a bitmap slab whose bin is full: grows the bin, or flushes the older half
+    /// of it.
     #[inline(never)]
     fn push_to_full_bin(&self, slab: &Slab, block: NonNull<u8>) {
         let (class, size) = (usize::from(slab.class.get()), slab.block.get() as usize);
@@ -168,12 +175,12 @@ impl ThreadHeap {
         }
     }
 
-    /// Gives so many blocks of a class that wait to their slabs, the oldest. One that cannot go ends the program.
+    /// Flushes the oldest blocks of a class to their slabs. A double free ends the program.
     fn flush_oldest(&self, class: usize, number: usize) {
         abort_on_error(self.flush_bin::<true>(class, number));
     }
 
-    /// The same for one block of a wide slab.
+    /// Flushes one block of a bitmap slab.
     #[cold]
     fn flush_one(&self, slab: &Slab, block: NonNull<u8>) -> Result<(), Wrong> {
         let mut batch = FreeBatch::new(slab);
@@ -183,14 +190,14 @@ impl ThreadHeap {
         self.flush_batch::<true>(&batch)
     }
 
-    /// Gives all blocks that wait to their slabs.
+    /// Flushes all cached blocks to their slabs and resets the bins.
     fn flush_all(&self) {
         (0..SIZE_CLASS_COUNT).for_each(|class| self.flush_oldest(class, self.cache.len(class)));
         self.cache.reset_capacities(|class| self.central().classes.size_of(class));
     }
 
-    /// The same for a thread that leaves, under the heap's lock: who sums up what is lent meanwhile counts each block once. Slabs stay in
-    /// the lists that they are in.
+    /// Flushes all cached blocks of an exiting thread. Runs under the heap's lock, so that
+    /// statistics count each block once. Slabs stay in their lists.
     fn flush_on_exit(&self) {
         let lock = self.central().lock();
         let settled =
@@ -203,7 +210,7 @@ impl ThreadHeap {
     fn flush_bin<const RELINK: bool>(&self, class: usize, number: usize) -> Result<(), Wrong> {
         let (mut batch, mut result) = (FreeBatch::default(), Ok(()));
         self.cache.pop_oldest(class, number, |block| {
-            // most lie in the slab of the one before
+            // most blocks lie in the slab of the one before
             if !batch.push(block) {
                 result = result.and(self.return_to_slab::<RELINK>(&mut batch, block));
             }
@@ -211,8 +218,8 @@ impl ThreadHeap {
         result.and(self.flush_batch::<RELINK>(&batch))
     }
 
-    /// Gives a block that waited to its slab, or has it wait in a new `run` for others of the same slab. `PLACES`: whether a slab goes to the
-    /// list that it belongs in afterwards.
+    /// Returns a cached block to its slab, or begins a new `batch` with it. `RELINK`: whether the
+    /// slab then moves to the list that it belongs in.
     #[inline(never)]
     fn return_to_slab<'a, const RELINK: bool>(
         &self,
@@ -220,7 +227,8 @@ impl ThreadHeap {
         block: NonNull<u8>,
     ) -> Result<(), Wrong> {
         self.flush_batch::<RELINK>(batch)?;
-        // SAFETY: a live block of a slab of this thread, in an arena whose tables are whole, and live as long as the heap.
+        // SAFETY: a live block of this thread's slabs, in a segment whose metadata is committed and
+        // lives as long as the heap.
         let segment: &'a Segment = unsafe { segment_of(block).as_ref() };
         // SAFETY: as above.
         let owner = unsafe { owner_of(block) };
@@ -230,13 +238,13 @@ impl ThreadHeap {
             return if batch.push(block) { Ok(()) } else { Err((batch.misuse(block), block.addr().get())) };
         }
         *batch = FreeBatch::default();
-        // SAFETY: the block was given up, and has left the ones that wait.
+        // SAFETY: the block was freed and has left the cache.
         unsafe { push_block(slab, block) };
         self.on_freed::<RELINK>(slab, 1);
         Ok(())
     }
 
-    /// Makes the blocks of a run free.
+    /// Frees the blocks of a batch.
     ///
     /// # Errors
     /// One of them is free already.
@@ -256,7 +264,7 @@ impl ThreadHeap {
         Ok(())
     }
 
-    /// So many blocks of a slab are back.
+    /// Subtracts `count` freed blocks from a slab.
     #[inline(always)]
     fn on_freed<const RELINK: bool>(&self, slab: &Slab, count: u32) {
         let used = slab.used() - count;
@@ -266,7 +274,8 @@ impl ThreadHeap {
         }
     }
 
-    /// Blocks of a class, as many as `out` has room for, a slab at a time. How many: fewer where there is no memory.
+    /// Allocates blocks of a class into `out`, a slab at a time. Returns how many: fewer if there
+    /// is no memory.
     pub(crate) fn allocate_batch(&self, class: usize, out: &mut [NonNull<u8>]) -> usize {
         let mut done = 0;
         while done < out.len() {
@@ -274,7 +283,7 @@ impl ThreadHeap {
             if current != empty_slab() {
                 // SAFETY: a slab of this thread.
                 let slab = unsafe { &*current };
-                // what was lent before first, then what never was
+                // freed blocks first, then those that were never carved
                 while let Some(slot) = out.get_mut(done) {
                     // SAFETY: as above.
                     let Some(block) = (unsafe { pop_block(current) }) else { break };
@@ -295,7 +304,7 @@ impl ThreadHeap {
         done
     }
 
-    /// Takes blocks of one of this thread's slabs back.
+    /// Frees blocks of one of this thread's slabs.
     ///
     /// # Safety
     /// Live blocks of that slab, each once, which the caller gives up.
@@ -310,7 +319,7 @@ impl ThreadHeap {
             return abort_on_error(self.flush_batch::<true>(&batch));
         }
         if !blocks.is_empty() && slab.used() as usize == blocks.len() {
-            // all that were lent: the slab begins again, and no block needs to be on the list, nor touched
+            // every block is free now: a reset leaves the blocks and the list untouched
             purge::clear_purged(slab);
             slab.reset();
             if slab.list.get() != ListKind::None {
@@ -330,7 +339,7 @@ impl ThreadHeap {
         }
     }
 
-    /// A block was given back to a slab in a list.
+    /// Moves a slab in a list to the list that it belongs in after a free.
     #[inline(never)]
     fn relink(&self, slab: &Slab) {
         let class = usize::from(slab.class.get());
@@ -348,7 +357,7 @@ impl ThreadHeap {
                 self.empty_units_total.set(self.empty_units_total.get() + units);
                 purge::clear_purged(slab);
                 slab.reset();
-                // who never comes to the heap's lock for slabs comes for the time
+                // a thread that never needs the heap's lock for slabs checks the time here
                 self.emptied_count.set(self.emptied_count.get().wrapping_add(1));
                 if self.emptied_count.get().is_multiple_of(CLOCK_CHECK_INTERVAL) {
                     self.central().tick();
@@ -357,7 +366,7 @@ impl ThreadHeap {
         }
     }
 
-    /// A block of a class whose slab has none on its list.
+    /// Allocates a block of a class whose bin and current slab are empty.
     #[inline(never)]
     fn allocate_slow(&self, class: usize) -> Option<NonNull<u8>> {
         self.poll_trim_request();
@@ -383,7 +392,7 @@ impl ThreadHeap {
         let chosen = unsafe { &*slab };
         if !chosen.has_free() {
             let refilled = refill(chosen);
-            debug_assert!(refilled, "a slab with nothing to give");
+            debug_assert!(refilled, "a slab without free blocks");
         }
         // SAFETY: as above.
         unsafe { pop_block(slab) }
@@ -401,8 +410,8 @@ impl ThreadHeap {
         Some(slab)
     }
 
-    /// A slab among the full ones to which another thread has given blocks back. Where nobody told of any since all of them were looked
-    /// at, few are looked at, now and then: see [`Looking`].
+    /// Returns a full slab that has remote frees, if the throttle allows a scan; see
+    /// [`ScanThrottle`].
     fn scan_full(&self, class: usize) -> Option<*const Slab> {
         let (full, scan) = (&self.full[class], &self.scan[class]);
         for _ in 0..scan.budget(self.central().remote_epochs.get(class), full.len()) {
@@ -418,7 +427,7 @@ impl ThreadHeap {
         None
     }
 
-    /// A slab of the heap's. Of those whose thread is gone, the ones without a free block come along: somebody must have them.
+    /// Fetches a slab from the heap. Abandoned slabs without a free block are adopted too.
     fn fetch_slab(&self, class: usize) -> Option<*const Slab> {
         self.cache.init_bin(class, self.central().classes.size_of(class));
         loop {
@@ -436,12 +445,12 @@ impl ThreadHeap {
         self.current[class].set(slab);
     }
 
-    /// None of a class are empty any more.
+    /// Clears the count of empty units of a class.
     fn forget_empty(&self, class: usize) {
         self.empty_units_total.set(self.empty_units_total.get() - self.empty_units[class].replace(0));
     }
 
-    /// Gives up every slab: empty ones to the heap, others for the next thread that needs their class.
+    /// Abandons every slab to the heap, empty ones included.
     pub(crate) fn abandon_all(&self) {
         self.flush_remote_frees();
         self.flush_on_exit();
@@ -463,7 +472,7 @@ impl ThreadHeap {
         }
     }
 
-    /// Gives empty slabs to the heap, and the memory inside the free blocks of others to the system; how many bytes went there.
+    /// Releases empty slabs, and purges the free blocks of the others. Returns the bytes purged.
     pub(crate) fn collect_thread(&self) -> usize {
         let all = |collected: Result<u32, usize>| {
             collected.unwrap_or_else(|address| abort_misuse(Misuse::DoubleFree, address))
@@ -507,7 +516,7 @@ impl ThreadHeap {
         purged_bytes
     }
 
-    /// Answers a call for memory: with empty slabs, or with all that can go.
+    /// Serves a trim request: releases empty slabs, or everything.
     #[cold]
     fn handle_trim_request(&self, epoch: u32) {
         let all = (epoch ^ self.seen_trim_epoch.replace(epoch)) >> 16 != 0;
@@ -532,17 +541,17 @@ impl ThreadHeap {
         }
     }
 
-    /// The same, as an answer to a call that this thread made itself.
+    /// Serves a trim request that this thread made itself. Returns the bytes purged.
     pub(crate) fn serve_trim(&self, epoch: u32) -> usize {
         self.seen_trim_epoch.set(epoch);
         self.collect_thread()
     }
 }
 
-/// What is wrong with a block, and its address.
+/// A misuse and the address of the block.
 type Wrong = (Misuse, usize);
 
-/// Ends the program where something is wrong.
+/// Ends the program on a misuse.
 #[inline]
 fn abort_on_error(result: Result<(), Wrong>) {
     if let Err((misuse, address)) = result {
@@ -550,20 +559,21 @@ fn abort_on_error(result: Result<(), Wrong>) {
     }
 }
 
-/// Puts a block on the list of its slab, which is not wide.
+/// Adds a block to the free list of its slab, which has no bitmap.
 ///
 /// # Safety
-/// A live block of that slab, which is the calling thread's, that the caller gives up.
+/// A live block of that slab, which the calling thread owns and the caller gives up.
 #[inline(always)]
 unsafe fn push_block(slab: &Slab, block: NonNull<u8>) {
     debug_assert!(!slab.uses_bitmap(), "it has no list");
     let node: NonNull<Node> = block.cast();
-    // SAFETY: the block is the caller's to give and nobody's afterwards; blocks have at least 8 bytes and are aligned to 8.
+    // SAFETY: the caller gives up the block; blocks have at least 8 bytes and are aligned to 8.
     unsafe { node.write(Node { next: Cell::new(slab.free.get()) }) };
     slab.free.set(node.as_ptr());
 }
 
-/// The same value, of which the compiler knows no other way to it, and which it has before what follows.
+/// Returns its argument. The compiler cannot derive the result from another value, so it does not
+/// delay what follows.
 #[inline(always)]
 #[cfg_attr(
     all(any(target_arch = "x86_64", target_arch = "aarch64"), not(any(miri, loom))),
@@ -573,7 +583,7 @@ fn opaque<T>(value: *const T) -> *const T {
     #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(any(miri, loom))))]
     let value = {
         let mut value = value;
-        // SAFETY: no instruction.
+        // SAFETY: the assembly has no instruction.
         unsafe { core::arch::asm!("/* {0} */", inout(reg) value, options(nomem, nostack, preserves_flags)) };
         value
     };

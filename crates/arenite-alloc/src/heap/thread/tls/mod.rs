@@ -1,10 +1,11 @@
-//! Which thread heap the calling thread used last: two words of thread-local storage.
+//! The heap that the calling thread used last, and its part of it: two words of thread-local
+//! storage.
 //!
-//! Rests on the processor's thread pointer. It is read once in each call, so what reading it costs is a good part of an
-//! allocation. In a program that is one load; in a shared library the standard library's thread-locals are found by a call
-//! (the general model, for libraries that are loaded late), which costs as much as the allocation itself. So on x86-64 Linux the
-//! two words are asked for by the initial-exec model (Drepper, "ELF Handling For Thread-Local Storage", 2013), which the linker
-//! makes a constant in a program and one load in a library. Elsewhere they are a standard thread-local.
+//! Every call reads them, so their access is a good part of an allocation. The standard library's
+//! thread-locals are one load in a program, but a function call in a shared library
+//! (general-dynamic model). On x86-64 Linux the words therefore use the initial-exec model, which
+//! is a constant offset in a program and one load in a library (Drepper, "ELF Handling For
+//! Thread-Local Storage", 2013). Elsewhere they are a standard thread-local.
 
 pub(crate) use backend::{get, set};
 
@@ -31,7 +32,7 @@ mod backend;
 #[path = "portable.rs"]
 mod backend;
 
-// so that the one that is not used here cannot fall behind
+// compiled in tests, so that the portable backend stays correct
 #[cfg(test)]
 #[path = "portable.rs"]
 mod portable;
@@ -62,8 +63,8 @@ mod tests {
     }
 
     #[test]
-    fn each_thread_has_its_own_words() {
-        // on a thread that no heap was used on
+    fn tls_words_are_per_thread() {
+        // on threads that used no heap
         std::thread::spawn(|| check_isolation(get, set)).join().unwrap();
         std::thread::spawn(|| check_isolation(portable::get, portable::set)).join().unwrap();
     }

@@ -1,6 +1,4 @@
-//! The two words in a standard thread-local, which has no destructor: those allocate.
-//!
-//! Rests on the standard library.
+//! The two words in a standard thread-local without a destructor, since registering one allocates.
 
 use crate::heap::thread::heap_table::CurrentHeap;
 use core::cell::Cell;

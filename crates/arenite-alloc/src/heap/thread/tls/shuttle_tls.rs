@@ -1,7 +1,7 @@
 //! Thread-local storage of a shuttle model (`--cfg shuttle`), and models of whole heaps.
 //!
 //! All threads of a model are stacks that one system thread runs in turn, so thread-local values
-//! are live by task id.
+//! are stored by task id.
 
 use crate::heap::thread::heap_table::{CurrentHeap, HeapTable, MAX_HEAPS_PER_THREAD};
 use core::cell::{Cell, RefCell};
@@ -73,14 +73,14 @@ mod models {
     use shuttle::{rand::Rng, sync::Mutex, thread};
     use std::sync::Arc;
 
-    /// A block that says what is in it.
+    /// A block filled with a mark.
     struct Block {
         at: core::ptr::NonNull<u8>,
         layout: Layout,
         mark: u8,
     }
 
-    // SAFETY: a block is one holder's.
+    // SAFETY: a block has one holder.
     unsafe impl Send for Block {}
 
     fn allocate(heap: &Heap, size: usize, mark: u8) -> Block {
@@ -93,7 +93,7 @@ mod models {
 
     fn free(heap: &Heap, block: &Block) {
         for index in 0..block.layout.size() {
-            // SAFETY: inside of a live block, which was filled.
+            // SAFETY: inside a live block that was filled.
             let byte = unsafe { block.at.add(index).read() };
             assert_eq!(byte, block.mark, "another block lies over this one");
         }
@@ -103,7 +103,8 @@ mod models {
 
     type Mailboxes = Arc<Vec<Mutex<Vec<Block>>>>;
 
-    /// Some blocks are freed where they were made, some by the next thread, the rest after their threads ended.
+    /// Runs threads that free some of their blocks, pass some to the next thread, and leave some
+    /// until after their exit.
     fn run_model() {
         let heap = Arc::new(Heap::new());
         let mailboxes: Mailboxes = Arc::new((0..3).map(|_| Mutex::new(Vec::new())).collect());
@@ -139,8 +140,8 @@ mod models {
                 1 => mailboxes[(index + 1) % 3].lock().unwrap().push(live.swap_remove(one)),
                 _ => {}
             }
-            let mine = core::mem::take(&mut *mailboxes[index].lock().unwrap());
-            mine.iter().for_each(|block| free(heap, block));
+            let received = core::mem::take(&mut *mailboxes[index].lock().unwrap());
+            received.iter().for_each(|block| free(heap, block));
         }
         live
     }

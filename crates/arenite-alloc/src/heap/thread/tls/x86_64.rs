@@ -1,7 +1,7 @@
-//! The two words by the initial-exec model, on x86-64 Linux.
+//! The two words in the initial-exec model, on x86-64 Linux.
 //!
-//! Rests on a symbol of thread-local storage that is named for this version of the crate, so that two versions in one program
-//! have one each.
+//! The name of the symbol contains the version of the crate, so two versions in one program have
+//! storage of their own.
 #![expect(
     unsafe_code,
     reason = "reads and writes thread-local words by their offset from the thread pointer"
@@ -39,7 +39,8 @@ global_asm!(
 #[inline(always)]
 pub(crate) fn get() -> CurrentHeap {
     let (heap_id, thread): (u64, *const ThreadHeap);
-    // SAFETY: reads 16 bytes of the calling thread's own storage, which are zero at first and written by `set` alone.
+    // SAFETY: reads 16 bytes of the calling thread's own storage, which are zero or written by
+    // `set`.
     unsafe {
         asm!(
             concat!("mov {offset}, qword ptr [rip + ", symbol!(), "@GOTTPOFF]"),
@@ -56,7 +57,8 @@ pub(crate) fn get() -> CurrentHeap {
 
 #[inline(always)]
 pub(crate) fn set((heap_id, thread): CurrentHeap) {
-    // SAFETY: writes 16 bytes of the calling thread's own storage, which only these two functions know.
+    // SAFETY: writes 16 bytes of the calling thread's own storage, which these two functions alone
+    // use.
     unsafe {
         asm!(
             concat!("mov {offset}, qword ptr [rip + ", symbol!(), "@GOTTPOFF]"),
