@@ -7,12 +7,13 @@
 //! it. The rules: [`graph`] reads the crates and what each uses, [`layers`] says who may use whom, [`sources`] what a file
 //! must look like, [`dependencies`] that every third-party crate has its reason.
 
-pub mod code;
 pub mod dependencies;
 pub mod graph;
 pub mod layers;
 pub mod plan;
-pub mod reading;
 pub mod run;
 pub mod sources;
+pub mod strip;
+pub mod style;
 pub mod summary;
+pub mod test_output;

@@ -59,7 +59,7 @@ impl Machine {
     }
 }
 
-/// What tests print and libtest hides unless asked; [`reading`](crate::reading) reads it and keeps it off the screen.
+/// What tests print and libtest hides unless asked; [`reading`](crate::test_output) reads it and keeps it off the screen.
 const HARNESS: [&str; 2] = ["--", "--show-output"];
 
 /// The features of `rivals`, in the order of its manifest.

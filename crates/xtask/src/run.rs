@@ -1,10 +1,10 @@
 //! Runs a plan, a step at a time, its output shown as it comes.
 //!
-//! Rests on [`plan`](crate::plan) and [`reading`](crate::reading). A step that fails does not stop the next, since who
+//! Rests on [`plan`](crate::plan) and [`reading`](crate::test_output). A step that fails does not stop the next, since who
 //! waits for minutes wants to know all of what is broken.
 
 use crate::plan::{Call, Step};
-use crate::reading::Reading;
+use crate::test_output::Reading;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, Stdio};

@@ -3,7 +3,7 @@
 //! Rests on [`code`](crate::code), which blanks comments and strings. The compiler checks that unsafe code is expected and
 //! proved; these rules say where it may stand, and keep files short enough to be read.
 
-use crate::code::{code, is_word};
+use crate::strip::{is_word, strip_comments};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -92,7 +92,7 @@ pub fn faults(file: &Source) -> Vec<String> {
                 file.path
             ));
         }
-        let code = code(&file.text);
+        let code = strip_comments(&file.text);
         found.extend(bare_unsafe(file, &code));
         found.extend(stray_calls(file, &code));
     }
