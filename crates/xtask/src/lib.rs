@@ -7,8 +7,11 @@
 //! it. The rules: [`graph`] reads the crates and what each uses, [`layers`] says who may use whom, [`sources`] what a file
 //! must look like, [`dependencies`] that every third-party crate has its reason.
 
+pub mod baseline;
+pub mod circles;
 pub mod dependencies;
 pub mod graph;
+pub mod imports;
 pub mod layers;
 pub mod plan;
 pub mod run;

@@ -148,7 +148,10 @@ mod tests {
 
     #[test]
     fn strip_comments_keeps_code_and_blanks_comments() {
-        assert_eq!(strip_comments("let a = 1; // unsafe\nunsafe { b() }"), "let a = 1;          \nunsafe { b() }");
+        assert_eq!(
+            strip_comments("let a = 1; // unsafe\nunsafe { b() }"),
+            "let a = 1;          \nunsafe { b() }"
+        );
         assert_eq!(strip_comments("a /* x /* y */ z */ b"), "a                   b");
         assert_eq!(strip_comments("//! unsafe ü").trim(), "");
     }

@@ -213,12 +213,9 @@ impl<'a> File<'a> {
                     last.lines.extend(lines);
                     last.end = range.end;
                 }
-                _ => found.push(Comment {
-                    marker,
-                    start: range.start,
-                    end: range.end,
-                    lines: lines.collect(),
-                }),
+                _ => {
+                    found.push(Comment { marker, start: range.start, end: range.end, lines: lines.collect() })
+                }
             }
             open = (alone && marker != "/*").then_some(first + 1);
         }

@@ -96,7 +96,11 @@ fn style_verb_is_required_of_every_kind_of_function() {
     ] {
         assert_passes(&format!("/// Returns x.\n{function}\n"));
         assert_passes(&format!("trait T {{\n    /// Frees, then allocates x.\n    {function}\n}}\n"));
-        assert_fails(&format!("/// The x.\n///\n/// Returns x.\n{function}\n"), 1, "`fn f` begins with \"The\"");
+        assert_fails(
+            &format!("/// The x.\n///\n/// Returns x.\n{function}\n"),
+            1,
+            "`fn f` begins with \"The\"",
+        );
     }
 }
 
@@ -106,8 +110,22 @@ fn style_verb_is_third_person() {
         assert_passes(&format!("/// {word} x.\nfn f() {{}}\n"));
     }
     for word in [
-        "Return", "returns", "`Returns`", "This", "Its", "Thus", "Always", "Is", "As", "Was", "Bytes",
-        "Address", "Previous", "A", "# Errors", "Re-reads",
+        "Return",
+        "returns",
+        "`Returns`",
+        "This",
+        "Its",
+        "Thus",
+        "Always",
+        "Is",
+        "As",
+        "Was",
+        "Bytes",
+        "Address",
+        "Previous",
+        "A",
+        "# Errors",
+        "Re-reads",
     ] {
         assert_fails(&format!("/// {word} x.\nfn f() {{}}\n"), 1, "begin with a verb");
     }
