@@ -5,6 +5,8 @@
 use crate::style::{Problem, Rule};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io;
+use std::path::Path;
 
 /// Path of the baseline file from the workspace's root.
 pub const PATH: &str = "crates/xtask/style-baseline.txt";
@@ -22,6 +24,18 @@ pub struct Baseline {
 }
 
 impl Baseline {
+    /// Reads the baseline file of the workspace in `root`. A file that does not exist is empty.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is not a baseline.
+    pub fn read(root: &Path) -> io::Result<Self> {
+        match std::fs::read_to_string(root.join(PATH)) {
+            Ok(text) => Self::parse(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(io::Error::new(error.kind(), format!("{PATH}: {error}"))),
+        }
+    }
+
     /// Returns the baseline in `text`: one line `path rule count` for each file and rule.
     ///
     /// # Errors
@@ -88,11 +102,8 @@ impl Baseline {
             if count > allowed {
                 let same = problems.iter().filter(|problem| problem.path == *path && problem.rule == *rule);
                 found.extend(same.map(ToString::to_string));
-                if allowed > 0 {
-                    let rule = rule.name();
-                    found
-                        .push(format!("{path}: {count} problems of `{rule}`, the baseline allows {allowed}"));
-                }
+                let rule = rule.name();
+                found.push(format!("{path}: {count} problems of `{rule}`, the baseline allows {allowed}"));
             }
         }
         for (key, &allowed) in &self.counts {
@@ -154,6 +165,7 @@ mod tests {
                 "a.rs:3: m",
                 "a.rs: 3 problems of `width`, the baseline allows 2",
                 "b.rs:7: m",
+                "b.rs: 1 problems of `verb`, the baseline allows 0",
             ]
         );
     }

@@ -81,7 +81,7 @@ fn reachable<'a>(next: &BTreeMap<&str, BTreeSet<&'a str>>, file: &str) -> BTreeS
     found
 }
 
-/// Returns a text for each circle of `files` that `allowed` lacks, and each of `allowed` that is gone.
+/// Returns a text for each circle that `allowed` lacks, and for each of `allowed` that is gone.
 pub fn problems(files: &[Source], allowed: &[(&[&str], &str)]) -> Vec<String> {
     let circles = circles(files);
     let mut found: Vec<String> = circles

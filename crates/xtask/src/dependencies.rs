@@ -1,27 +1,28 @@
-//! Whether `docs/dependencies.md` lists what the manifests name: each third-party crate, its features, who uses it.
+//! The check of `docs/dependencies.md` against the manifests.
 //!
-//! Rests on [`Graph`] and on the text of the workspace's manifest. The list is written by hand, because a reason cannot be
-//! derived; what can be derived is compared, so that the reasons stand beside the truth.
+//! The reasons in that list are written by hand. Crates, features and users are compared.
 
 use crate::graph::{Graph, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A row of the list: what the manifests say of a third-party crate.
+/// What the manifests say about a third-party crate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
-    /// The features that any crate asks for; `default` among them where the default ones are not switched off.
+    /// Features that any crate enables. `default` is one of them unless it is switched off
+    /// everywhere.
     pub features: BTreeSet<String>,
-    /// Who uses it; `name (tests)` or `name (build)` where only its tests or its build script do.
+    /// Crates that use it. Use in tests or build scripts alone is marked: `name (tests)`,
+    /// `name (build)`.
     pub users: BTreeSet<String>,
 }
 
 impl Row {
-    /// The features as the list writes them.
+    /// Returns the text of the features column.
     pub fn features_cell(&self) -> String {
         cell(self.features.iter().map(|feature| format!("`{feature}`")))
     }
 
-    /// The users as the list writes them.
+    /// Returns the text of the users column.
     pub fn users_cell(&self) -> String {
         cell(self.users.iter().cloned())
     }
@@ -32,7 +33,7 @@ fn cell(words: impl Iterator<Item = String>) -> String {
     if words.is_empty() { "–".to_owned() } else { words.join(", ") }
 }
 
-/// What the manifests name: `manifest` is the text of the workspace's own.
+/// Returns a row for each third-party crate. `manifest` is the text of the workspace's manifest.
 pub fn named(graph: &Graph, manifest: &str) -> BTreeMap<String, Row> {
     let ours: BTreeSet<&str> = graph.members.iter().map(|member| member.name.as_str()).collect();
     let mut rows: BTreeMap<String, Row> = workspace_dependencies(manifest)
@@ -54,7 +55,7 @@ pub fn named(graph: &Graph, manifest: &str) -> BTreeMap<String, Row> {
     rows
 }
 
-/// The lines of `[workspace.dependencies]`, with the name that each starts with.
+/// Returns the lines of `[workspace.dependencies]`, each with the name at its start.
 fn workspace_dependencies(manifest: &str) -> impl Iterator<Item = (&str, &str)> {
     let lines = manifest.lines().skip_while(|line| line.trim() != "[workspace.dependencies]").skip(1);
     let lines = lines.take_while(|line| !line.starts_with('['));
@@ -63,21 +64,21 @@ fn workspace_dependencies(manifest: &str) -> impl Iterator<Item = (&str, &str)> 
         .filter(|(name, _)| name.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
-/// Where the list, `text`, and the manifests differ, a line each, with what the list should say.
+/// Returns a line for each difference between `text`, the list, and the manifests.
 pub fn differences(rows: &BTreeMap<String, Row>, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for cells in text.lines().filter_map(cells) {
         let name = cells[0].trim_matches('`').to_owned();
         let Some(row) = rows.get(&name) else {
-            found.push(format!("{name} is listed and no manifest names it: take its row out"));
+            found.push(format!("{name} is listed and no manifest names it: remove its row"));
             continue;
         };
         for (what, has, wants) in
             [("features", cells[1], row.features_cell()), ("used by", cells[2], row.users_cell())]
         {
             if has != wants {
-                found.push(format!("{name}, {what}: the list says {has:?}, the manifests {wants:?}"));
+                found.push(format!("{name}, {what}: the list has {has:?}, the manifests have {wants:?}"));
             }
         }
         if cells[3].len() < 20 {
@@ -94,7 +95,7 @@ pub fn differences(rows: &BTreeMap<String, Row>, text: &str) -> Vec<String> {
     found
 }
 
-/// The four cells of a row that names a crate.
+/// Returns the four cells of a row that names a crate.
 fn cells(line: &str) -> Option<[&str; 4]> {
     let cells: Vec<&str> =
         line.strip_prefix("| `")?.trim_end().strip_suffix('|')?.split('|').map(str::trim).collect();
@@ -115,7 +116,7 @@ mod tests {
         };
         let member = |name: &str, uses| Member {
             name: name.into(),
-            folder: name.into(),
+            directory: name.into(),
             published: true,
             uses,
             examples: vec![],

@@ -1,73 +1,73 @@
-//! The workspace's crates and what each of them uses, as `cargo metadata` tells it.
+//! The crates of the workspace and their dependencies, read from `cargo metadata`.
 //!
-//! Rests on `cargo_metadata`. Plain names and sets, so that the rules can be tried on graphs that no workspace has.
+//! They are plain names and sets, so that tests can build other graphs.
 
 use cargo_metadata::{DependencyKind, Metadata, Package};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// In what a dependency is used.
+/// The part of a crate that uses a dependency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The crate itself.
     Normal,
-    /// Its build script.
+    /// The build script.
     Build,
-    /// Its tests, examples and benchmarks.
+    /// Tests, examples and benchmarks.
     Dev,
 }
 
-/// A dependency that a crate names.
+/// A dependency of a crate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
-    /// The crate that is used, by its own name.
+    /// Name of the used crate.
     pub name: String,
-    /// In what.
+    /// The part that uses it.
     pub kind: Kind,
-    /// The features asked for; `default` where the default ones are.
+    /// Enabled features. `default` stands for the default features.
     pub features: BTreeSet<String>,
 }
 
 /// A crate of the workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Its name.
+    /// Name of the crate.
     pub name: String,
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Whether its manifest lets it be published.
+    /// Directory of its manifest.
+    pub directory: PathBuf,
+    /// Whether its manifest allows publishing.
     pub published: bool,
-    /// What it uses, crates of the workspace and others.
+    /// Dependencies inside and outside the workspace.
     pub uses: Vec<Use>,
-    /// Its examples by name.
+    /// Names of its examples.
     pub examples: Vec<String>,
 }
 
 /// The workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
-    /// Its root folder.
+    /// Root directory.
     pub root: PathBuf,
-    /// Where cargo builds.
+    /// Target directory of cargo.
     pub target: PathBuf,
-    /// Its crates.
+    /// Crates of the workspace.
     pub members: Vec<Member>,
 }
 
 impl Graph {
-    /// Reads the workspace that `folder` lies in. No network, no lock file is written.
+    /// Reads the workspace of `directory`. Uses no network and writes no lock file.
     ///
     /// # Errors
-    /// What `cargo metadata` says, a broken manifest above all.
-    pub fn read(folder: &Path) -> Result<Self, cargo_metadata::Error> {
-        let metadata = cargo_metadata::MetadataCommand::new().current_dir(folder).no_deps().exec()?;
+    /// The error of `cargo metadata`, mostly a broken manifest.
+    pub fn read(directory: &Path) -> Result<Self, cargo_metadata::Error> {
+        let metadata = cargo_metadata::MetadataCommand::new().current_dir(directory).no_deps().exec()?;
         Ok(Self::of(&metadata))
     }
 
-    /// Reads the workspace that this crate was built in, or that a test of this crate runs in.
+    /// Reads the workspace of this crate.
     ///
     /// # Errors
-    /// As [`Graph::read`].
+    /// The error of `cargo metadata`, mostly a broken manifest.
     pub fn here() -> Result<Self, cargo_metadata::Error> {
         Self::read(Path::new(env!("CARGO_MANIFEST_DIR")))
     }
@@ -82,7 +82,7 @@ impl Graph {
 }
 
 fn member(package: &Package) -> Member {
-    let folder = package.manifest_path.parent().map(PathBuf::from).unwrap_or_default();
+    let directory = package.manifest_path.parent().map(PathBuf::from).unwrap_or_default();
     let uses = package.dependencies.iter().map(|dependency| {
         let mut features: BTreeSet<String> = dependency.features.iter().cloned().collect();
         if dependency.uses_default_features {
@@ -95,12 +95,12 @@ fn member(package: &Package) -> Member {
         };
         Use { name: dependency.name.clone(), kind, features }
     });
-    // `publish = false` is an empty list of registries
+    // `publish = false` becomes an empty list of registries.
     let published = package.publish.as_ref().is_none_or(|registries| !registries.is_empty());
     let examples =
         package.targets.iter().filter(|target| target.is_example()).map(|target| target.name.clone());
     let examples = examples.collect();
-    Member { name: package.name.to_string(), folder, published, uses: uses.collect(), examples }
+    Member { name: package.name.to_string(), directory, published, uses: uses.collect(), examples }
 }
 
 #[cfg(test)]
@@ -111,7 +111,7 @@ mod tests {
     fn the_workspace_of_this_crate_is_read() {
         let graph = Graph::here().unwrap();
         let this = graph.members.iter().find(|member| member.name == "xtask").unwrap();
-        assert!(!this.published && this.folder.join("src/graph.rs").is_file());
+        assert!(!this.published && this.directory.join("src/graph.rs").is_file());
         assert!(this.uses.iter().any(|used| used.name == "clap" && used.kind == Kind::Normal));
         assert!(graph.root.join("Cargo.lock").is_file());
     }

@@ -4,7 +4,8 @@
 //! defines the name. It knows no types, so a call of a method is no import.
 
 use crate::sources::Source;
-use crate::strip::{Kind, is_word, pieces};
+use crate::tokens::Token::{Literal, Other, PathSeparator, Word};
+use crate::tokens::{Attributes, Token, tokens};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A name of one file that another file uses.
@@ -32,57 +33,6 @@ pub fn imports(root: &str, files: &[Source]) -> Vec<Import> {
     let module = tree.add_module(None, "crate", file);
     tree.read_file(module, parent(root));
     tree.imports()
-}
-
-/// A token of Rust code. Lifetimes are left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token<'a> {
-    Word(&'a str),
-    Literal(&'a str),
-    PathSeparator,
-    Other(char),
-}
-
-use Token::{Literal, Other, PathSeparator, Word};
-
-/// Returns the tokens of `text` with the numbers of their lines.
-fn tokens(text: &str) -> Vec<(Token<'_>, usize)> {
-    let mut found = Vec::new();
-    let mut line = 1;
-    for piece in pieces(text) {
-        match piece.kind {
-            Kind::Comment => {}
-            Kind::Literal => found.push((Literal(piece.text), line)),
-            Kind::Code => code_tokens(piece.text, line, &mut found),
-        }
-        line += piece.text.matches('\n').count();
-    }
-    found
-}
-
-fn code_tokens<'a>(code: &'a str, mut line: usize, found: &mut Vec<(Token<'a>, usize)>) {
-    let mut rest = code;
-    while let Some(first) = rest.chars().next() {
-        let lifetime = first == '\'';
-        let word = &rest[usize::from(lifetime)..];
-        let len = word.find(|c| !is_word(c)).unwrap_or(word.len());
-        let taken = if lifetime {
-            1 + len
-        } else if len > 0 {
-            found.push((Word(&rest[..len]), line));
-            len
-        } else if rest.starts_with("::") {
-            found.push((PathSeparator, line));
-            2
-        } else {
-            if !first.is_whitespace() {
-                found.push((Other(first), line));
-            }
-            line += usize::from(first == '\n');
-            first.len_utf8()
-        };
-        rest = &rest[taken..];
-    }
 }
 
 /// A module: a file, or an inline module in a file.
@@ -142,7 +92,7 @@ impl<'a> Tree<'a> {
         self.modules.len() - 1
     }
 
-    /// Reads the file of `module`, whose children are in `directory`, and the files of its children.
+    /// Reads the file of `module` and those of its children, which are in `directory`.
     fn read_file(&mut self, module: usize, directory: &str) {
         let files = self.files;
         let text = &files[self.modules[module].file].text;
@@ -308,11 +258,9 @@ impl<'t, 'a> Reader<'t, 'a> {
                     attributes = Attributes::default();
                     continue;
                 }
-                Word("mod") => {
-                    if self.read_module(module, directory, &attributes) {
-                        attributes = Attributes::default();
-                        continue;
-                    }
+                Word("mod") if self.read_module(module, directory, &attributes) => {
+                    attributes = Attributes::default();
+                    continue;
                 }
                 Word("macro_rules") if self.token(1) == Some(Other('!')) => {
                     if let Some(Word(name)) = self.token(2) {
@@ -564,65 +512,6 @@ impl<'t, 'a> Reader<'t, 'a> {
             self.tree.modules[0].items.insert(name, file);
         }
     }
-}
-
-/// What the attributes of an item say about its module or file.
-#[derive(Debug, Default)]
-struct Attributes {
-    /// The item is compiled for tests alone.
-    is_test: bool,
-    /// The item is a macro of the crate's root.
-    is_export: bool,
-    /// Paths of a module's file.
-    paths: Vec<String>,
-    /// The paths apply to some configurations only.
-    is_conditional: bool,
-}
-
-impl Attributes {
-    /// Adds the attribute between whose brackets `tokens` stand.
-    fn add(&mut self, tokens: &[(Token<'_>, usize)]) {
-        let tokens: Vec<Token<'_>> = tokens.iter().map(|&(token, _)| token).collect();
-        match tokens[..] {
-            [Word("test")] => self.is_test = true,
-            [Word("cfg"), Other('('), ..] => self.is_test |= needs_test(&tokens[2..]),
-            [Word("macro_export"), ..] => self.is_export = true,
-            [Word("cfg_attr"), ..] => self.is_conditional = true,
-            _ => {}
-        }
-        for window in tokens.windows(3) {
-            if let [Word("path"), Other('='), Literal(path)] = window {
-                self.paths.push(path.trim_matches('"').to_owned());
-            }
-        }
-    }
-}
-
-/// Returns whether the condition at the start of `tokens` holds in tests alone.
-fn needs_test(tokens: &[Token<'_>]) -> bool {
-    let is_any = match tokens {
-        [Word("test"), ..] => return true,
-        [Word("all"), Other('('), ..] => false,
-        [Word("any"), Other('('), ..] => true,
-        _ => return false,
-    };
-    let mut results = Vec::new();
-    let mut depth = 0_usize;
-    for (at, token) in tokens.iter().enumerate().skip(1) {
-        match token {
-            Other('(') => depth += 1,
-            Other(')') => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            break;
-        }
-        if depth == 1 && matches!(token, Other('(' | ',')) && !matches!(tokens.get(at + 1), Some(Other(')')))
-        {
-            results.push(needs_test(&tokens[at + 1..]));
-        }
-    }
-    if is_any { results.iter().all(|&result| result) } else { results.contains(&true) }
 }
 
 /// Returns `path` as seen from `directory`.

@@ -1,173 +1,154 @@
-//! Who may use whom: the rooms of the house and the arrows between them, as one table.
+//! The layers of the workspace: which crate may depend on which, as one table.
 //!
-//! Rests on [`Graph`](crate::graph::Graph). The table is the drawing of `ARCHITECTURE.md` in words; a test holds the
-//! manifests to it, because a picture that nothing checks is soon a picture of something else.
+//! `ARCHITECTURE.md` draws the table. A test compares the manifests with it.
 
 use crate::graph::{Kind, Member};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// A crate's place in the house.
+/// The layer of a crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// The crate.
+pub struct Layer {
+    /// Name of the crate.
     pub name: &'static str,
-    /// Whether it goes to the registry. A published crate may use no unpublished one, but in tests.
+    /// Whether the crate is published. Only its tests may use unpublished crates.
     pub published: bool,
-    /// The arrows that end here; with them comes all that their rooms rest on.
-    pub rests_on: &'static [&'static str],
-    /// What its tests may use besides; the tests of every room may use [`TESTKIT`].
+    /// Crates that it may use, directly and through their own dependencies.
+    pub depends_on: &'static [&'static str],
+    /// Further crates that its tests may use. Every test may use [`TESTKIT`].
     pub tests_with: &'static [&'static str],
 }
 
-/// What the tests of every room may use.
+/// The crate that the tests of every layer may use.
 pub const TESTKIT: &str = "testkit";
 
-const fn room(name: &'static str, rests_on: &'static [&'static str]) -> Room {
-    Room { name, published: true, rests_on, tests_with: &[] }
+const fn published(name: &'static str, depends_on: &'static [&'static str]) -> Layer {
+    Layer { name, published: true, depends_on, tests_with: &[] }
 }
 
-const fn unpublished(name: &'static str, rests_on: &'static [&'static str]) -> Room {
-    Room { name, published: false, rests_on, tests_with: &[] }
+const fn unpublished(name: &'static str, depends_on: &'static [&'static str]) -> Layer {
+    Layer { name, published: false, depends_on, tests_with: &[] }
 }
 
-/// The house. A new crate gets its line here, a new arrow too, and both in `ARCHITECTURE.md`.
-pub const HOUSE: &[Room] = &[
-    // the rooms: words → bytes → blocks → places → values
-    room("arenite-core", &[]),
-    room("arenite-pages", &["arenite-core"]),
-    room("arenite-alloc", &["arenite-pages"]),
-    room("arenite-device", &["arenite-alloc"]),
-    room("arenite-tensor", &["arenite-device"]),
-    // what happened → what should happen
-    room("arenite-observe", &["arenite-alloc"]),
-    room("arenite-advise", &["arenite-observe"]),
-    room("arenite-integrity", &["arenite-core"]),
-    // the front doors
-    room("arenite", &["arenite-tensor", "arenite-advise", "arenite-integrity"]),
-    // the command runs the workloads, which are not published
-    Room { tests_with: &["arenite-preload"], ..unpublished("arenite-cli", &["arenite", "workloads"]) },
-    room("arenite-preload", &["arenite"]),
-    room("arenite-python", &["arenite"]),
-    room("arenite-capi", &["arenite"]),
-    // unpublished: `testkit` rests on the words alone, so that every room can test with it; its own tests run the laws
-    // over every resource there is
-    Room {
-        name: TESTKIT,
-        published: false,
-        rests_on: &["arenite-core"],
-        tests_with: &["arenite-tensor", "arenite-advise", "arenite-integrity"],
-    },
+/// The layers. A new crate or dependency is added here and in `ARCHITECTURE.md`.
+pub const LAYERS: &[Layer] = &[
+    // vocabulary → bytes → blocks → devices → arrays
+    published("arenite-core", &[]),
+    published("arenite-pages", &["arenite-core"]),
+    published("arenite-alloc", &["arenite-pages"]),
+    published("arenite-device", &["arenite-alloc"]),
+    published("arenite-tensor", &["arenite-device"]),
+    // events and pressure
+    published("arenite-observe", &["arenite-alloc"]),
+    // entry points
+    published("arenite", &["arenite-tensor", "arenite-observe"]),
+    Layer { tests_with: &["arenite-preload"], ..unpublished("arenite-cli", &["arenite", "workloads"]) },
+    published("arenite-preload", &["arenite"]),
+    // `testkit` uses only the vocabulary, so that every crate can test with it. Its own tests run
+    // the laws over every resource.
+    Layer { tests_with: &["arenite-tensor", "arenite-observe"], ..unpublished(TESTKIT, &["arenite-core"]) },
     unpublished("workloads", &["arenite-tensor", "arenite-observe"]),
     unpublished("rivals", &["arenite", "workloads"]),
     unpublished("xtask", &[]),
 ];
 
-/// What is wrong with a crate's place.
+/// A crate that does not follow the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Breach {
+pub enum Violation {
     /// The crate has no line in the table.
-    NoRoom {
-        /// The crate.
+    MissingLayer {
+        /// Name of the crate.
         name: String,
     },
-    /// No arrow leads from `to` to `from`.
-    NoArrow {
-        /// The crate that uses.
+    /// The table does not let `from` use `to`.
+    NotAllowed {
+        /// Name of the user.
         from: String,
-        /// The crate that is used.
+        /// Name of the used crate.
         to: String,
-        /// In what.
+        /// Kind of the dependency.
         kind: Kind,
-        /// Whether `to` itself rests on `from`, so that the edge points back.
-        back: bool,
+        /// Whether `to` depends on `from`, so that the dependency would be circular.
+        is_reversed: bool,
     },
     /// A published crate uses an unpublished one.
-    Unpublished {
-        /// The crate that uses.
+    UsesUnpublished {
+        /// Name of the user.
         from: String,
-        /// The crate that is used.
+        /// Name of the used crate.
         to: String,
     },
     /// Manifest and table differ on whether the crate is published.
-    Publish {
-        /// The crate.
+    PublishMismatch {
+        /// Name of the crate.
         name: String,
-        /// What the table says.
-        table: bool,
+        /// Whether the table lists the crate as published.
+        in_table: bool,
     },
 }
 
-impl fmt::Display for Breach {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoRoom { name } => {
+            Self::MissingLayer { name } => {
                 write!(
                     f,
-                    "{name} has no room: give it a line in crates/xtask/src/layers.rs and in ARCHITECTURE.md"
+                    "{name} has no layer: add it to `LAYERS` in crates/xtask/src/layers.rs and to ARCHITECTURE.md"
                 )
             }
-            Self::NoArrow { from, to, kind, back } => {
+            Self::NotAllowed { from, to, kind, is_reversed } => {
                 let verb = match kind {
                     Kind::Normal => "uses",
                     Kind::Build => "uses in its build script",
                     Kind::Dev => "uses in its tests",
                 };
                 write!(f, "{from} {verb} {to}: ")?;
-                if *back {
-                    write!(f, "{to} rests on {from}, and an arrow never points back")
+                if *is_reversed {
+                    write!(f, "{to} depends on {from}, and dependencies point one way")
                 } else {
-                    write!(f, "no arrow is drawn from {to} to {from} (crates/xtask/src/layers.rs)")
+                    write!(f, "`LAYERS` in crates/xtask/src/layers.rs does not allow it")
                 }
             }
-            Self::Unpublished { from, to } => {
+            Self::UsesUnpublished { from, to } => {
                 write!(
                     f,
-                    "{from} is published and uses {to}, which is not: nobody could build it from the registry"
+                    "{from} is published and uses the unpublished {to}: it could not be built from the registry"
                 )
             }
-            Self::Publish { name, table: true } => {
-                write!(
-                    f,
-                    "{name} is published by the table of layers.rs and has `publish = false` in its manifest"
-                )
+            Self::PublishMismatch { name, in_table: true } => {
+                write!(f, "{name} has `publish = false` in its manifest and is published in `LAYERS`")
             }
-            Self::Publish { name, table: false } => {
-                write!(
-                    f,
-                    "{name} is unpublished by the table of layers.rs and lacks `publish = false` in its manifest"
-                )
+            Self::PublishMismatch { name, in_table: false } => {
+                write!(f, "{name} lacks `publish = false` in its manifest and is unpublished in `LAYERS`")
             }
         }
     }
 }
 
-/// Every breach of `house` by `members`.
-pub fn breaches(house: &[Room], members: &[Member]) -> Vec<Breach> {
-    let ours: BTreeSet<&str> = house.iter().map(|room| room.name).chain(names(members)).collect();
+/// Returns every violation of `layers` by `members`.
+pub fn violations(layers: &[Layer], members: &[Member]) -> Vec<Violation> {
+    let ours: BTreeSet<&str> = layers.iter().map(|layer| layer.name).chain(names(members)).collect();
     let mut found = Vec::new();
     for member in members {
-        let Some(room) = find(house, &member.name) else {
-            found.push(Breach::NoRoom { name: member.name.clone() });
+        let Some(layer) = find(layers, &member.name) else {
+            found.push(Violation::MissingLayer { name: member.name.clone() });
             continue;
         };
-        if room.published != member.published {
-            found.push(Breach::Publish { name: member.name.clone(), table: room.published });
+        if layer.published != member.published {
+            found.push(Violation::PublishMismatch { name: member.name.clone(), in_table: layer.published });
         }
-        let below = below(house, room.rests_on);
-        let tested = below_tests(house, room);
+        let usable = with_dependencies(layers, layer.depends_on);
+        let usable_in_tests = usable_in_tests(layers, layer);
         for used in member.uses.iter().filter(|used| ours.contains(used.name.as_str())) {
             let (from, to) = (member.name.clone(), used.name.clone());
-            let drawn = if used.kind == Kind::Dev { &tested } else { &below };
-            if !drawn.contains(to.as_str()) {
-                let back =
-                    find(house, &to).is_some_and(|to| self::below(house, to.rests_on).contains(room.name));
-                found.push(Breach::NoArrow { from, to, kind: used.kind, back });
-            } else if room.published
-                && used.kind != Kind::Dev
-                && !find(house, &to).is_some_and(|to| to.published)
-            {
-                found.push(Breach::Unpublished { from, to });
+            let allowed = if used.kind == Kind::Dev { &usable_in_tests } else { &usable };
+            let target = find(layers, &to);
+            if !allowed.contains(to.as_str()) {
+                let is_reversed =
+                    target.is_some_and(|to| with_dependencies(layers, to.depends_on).contains(layer.name));
+                found.push(Violation::NotAllowed { from, to, kind: used.kind, is_reversed });
+            } else if layer.published && used.kind != Kind::Dev && !target.is_some_and(|to| to.published) {
+                found.push(Violation::UsesUnpublished { from, to });
             }
         }
     }
@@ -178,28 +159,30 @@ fn names(members: &[Member]) -> impl Iterator<Item = &str> {
     members.iter().map(|member| member.name.as_str())
 }
 
-fn find<'a>(house: &'a [Room], name: &str) -> Option<&'a Room> {
-    house.iter().find(|room| room.name == name)
+fn find<'a>(layers: &'a [Layer], name: &str) -> Option<&'a Layer> {
+    layers.iter().find(|layer| layer.name == name)
 }
 
-/// `rooms` and all that they rest on.
-fn below(house: &[Room], rooms: &[&'static str]) -> BTreeSet<&'static str> {
+/// Returns `names` with all that they depend on.
+fn with_dependencies(layers: &[Layer], names: &[&'static str]) -> BTreeSet<&'static str> {
     let mut reached = BTreeSet::new();
-    let mut ahead = rooms.to_vec();
+    let mut ahead = names.to_vec();
     while let Some(name) = ahead.pop() {
         if reached.insert(name) {
-            ahead.extend(find(house, name).map_or(&[][..], |room| room.rests_on));
+            ahead.extend(find(layers, name).map_or(&[][..], |layer| layer.depends_on));
         }
     }
     reached
 }
 
-/// What the tests of `room` may use. A crate may name itself there, to ask for its own features.
-fn below_tests(house: &[Room], room: &Room) -> BTreeSet<&'static str> {
-    let mut reached = below(house, room.rests_on);
-    reached.extend(below(house, room.tests_with));
-    reached.extend(below(house, &[TESTKIT]));
-    reached.insert(room.name);
+/// Returns the crates that the tests of `layer` may use.
+///
+/// The crate itself is one of them, since a test may enable features of its own crate.
+fn usable_in_tests(layers: &[Layer], layer: &Layer) -> BTreeSet<&'static str> {
+    let mut reached = with_dependencies(layers, layer.depends_on);
+    reached.extend(with_dependencies(layers, layer.tests_with));
+    reached.extend(with_dependencies(layers, &[TESTKIT]));
+    reached.insert(layer.name);
     reached
 }
 

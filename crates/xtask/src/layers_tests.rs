@@ -1,105 +1,108 @@
-//! The layer rule on graphs that no workspace has: it holds where it should and fails where it should.
+//! Tests of the layer rule on small graphs.
 
 use super::*;
 use crate::graph::Use;
 
 fn member(name: &str, uses: &[(&str, Kind)]) -> Member {
-    let published = find(HOUSE, name).is_none_or(|room| room.published);
+    let published = find(LAYERS, name).is_none_or(|layer| layer.published);
     let uses = uses.iter().map(|&(name, kind)| Use { name: name.into(), kind, features: BTreeSet::new() });
-    Member { name: name.into(), folder: name.into(), published, uses: uses.collect(), examples: vec![] }
+    Member { name: name.into(), directory: name.into(), published, uses: uses.collect(), examples: vec![] }
 }
 
-fn said(members: &[Member]) -> Vec<String> {
-    breaches(HOUSE, members).iter().map(ToString::to_string).collect()
+fn messages(members: &[Member]) -> Vec<String> {
+    violations(LAYERS, members).iter().map(ToString::to_string).collect()
 }
 
 #[test]
-fn layers_arrows_that_are_drawn_pass() {
-    let house = [
+fn layers_dependencies_of_the_table_pass() {
+    let members = [
         member("arenite-core", &[("arenite-core", Kind::Dev), ("testkit", Kind::Dev), ("libc", Kind::Dev)]),
         member("arenite-tensor", &[("arenite-core", Kind::Normal), ("arenite-device", Kind::Build)]),
         member("arenite", &[("arenite-observe", Kind::Normal), ("arenite-pages", Kind::Normal)]),
         member("arenite-cli", &[("workloads", Kind::Normal), ("arenite-alloc", Kind::Normal)]),
         member("testkit", &[("arenite-core", Kind::Normal), ("arenite-alloc", Kind::Dev)]),
     ];
-    assert_eq!(said(&house), [""; 0]);
+    assert_eq!(messages(&members), [""; 0]);
 }
 
 #[test]
-fn layers_an_edge_that_points_back_fails_and_names_both() {
-    let said =
-        said(&[member("arenite-pages", &[("arenite-core", Kind::Normal), ("arenite-alloc", Kind::Normal)])]);
+fn layers_a_reversed_dependency_fails_and_names_both_crates() {
+    let pages = member("arenite-pages", &[("arenite-core", Kind::Normal), ("arenite-alloc", Kind::Normal)]);
     assert_eq!(
-        said,
+        messages(&[pages]),
         [
-            "arenite-pages uses arenite-alloc: arenite-alloc rests on arenite-pages, and an arrow never points back"
+            "arenite-pages uses arenite-alloc: arenite-alloc depends on arenite-pages, and dependencies point one way"
         ]
     );
 }
 
 #[test]
-fn layers_an_edge_back_in_a_build_script_or_a_test_fails() {
-    let said = said(&[member("arenite-core", &[("arenite-pages", Kind::Build), ("arenite", Kind::Dev)])]);
-    assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].starts_with("arenite-core uses in its build script arenite-pages: "), "{said:?}");
-    assert!(said[1].starts_with("arenite-core uses in its tests arenite: "), "{said:?}");
+fn layers_a_reversed_dependency_of_a_build_script_or_a_test_fails() {
+    let core = member("arenite-core", &[("arenite-pages", Kind::Build), ("arenite", Kind::Dev)]);
+    let found = messages(&[core]);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("arenite-core uses in its build script arenite-pages: "), "{found:?}");
+    assert!(found[1].starts_with("arenite-core uses in its tests arenite: "), "{found:?}");
 }
 
 #[test]
-fn layers_an_edge_sideways_fails_where_no_arrow_is_drawn() {
-    let said = said(&[
+fn layers_a_dependency_that_the_table_lacks_fails() {
+    let found = messages(&[
         member("arenite-tensor", &[("arenite-observe", Kind::Normal)]),
-        member("arenite-integrity", &[("arenite-pages", Kind::Normal)]),
+        member("xtask", &[("arenite-pages", Kind::Normal)]),
         member("arenite-device", &[("arenite-observe", Kind::Dev)]),
     ]);
-    assert_eq!(said.len(), 3, "{said:?}");
-    assert!(said.iter().all(|line| line.contains("no arrow is drawn from")), "{said:?}");
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found.iter().all(|message| message.ends_with("layers.rs does not allow it")), "{found:?}");
 }
 
 #[test]
-fn layers_a_published_crate_on_an_unpublished_one_fails() {
-    let said = said(&[member("arenite-alloc", &[("testkit", Kind::Normal)])]);
-    assert!(said[0].starts_with("arenite-alloc uses testkit: no arrow"), "{said:?}");
-    // even where somebody draws the arrow
-    let mut house = HOUSE.to_vec();
-    let alloc = house.iter_mut().find(|room| room.name == "arenite-alloc").unwrap();
-    alloc.rests_on = &["arenite-pages", "testkit"];
-    let found = breaches(&house, &[member("arenite-alloc", &[("testkit", Kind::Normal)])]);
-    assert_eq!(found, [Breach::Unpublished { from: "arenite-alloc".into(), to: "testkit".into() }]);
+fn layers_a_published_crate_that_uses_an_unpublished_one_fails() {
+    let alloc = [member("arenite-alloc", &[("testkit", Kind::Normal)])];
+    let found = messages(&alloc);
+    assert!(found[0].starts_with("arenite-alloc uses testkit: `LAYERS`"), "{found:?}");
+    // fails even if the table allows it
+    let mut layers = LAYERS.to_vec();
+    let layer = layers.iter_mut().find(|layer| layer.name == "arenite-alloc").unwrap();
+    layer.depends_on = &["arenite-pages", "testkit"];
+    let found = violations(&layers, &alloc);
+    assert_eq!(found, [Violation::UsesUnpublished { from: "arenite-alloc".into(), to: "testkit".into() }]);
 }
 
 #[test]
-fn layers_a_crate_without_a_room_fails_and_so_does_an_edge_to_it() {
-    let said =
-        said(&[member("arenite-helper", &[]), member("arenite-alloc", &[("arenite-helper", Kind::Normal)])]);
-    assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].starts_with("arenite-helper has no room"), "{said:?}");
-    assert!(said[1].contains("no arrow is drawn from arenite-helper to arenite-alloc"), "{said:?}");
+fn layers_a_crate_without_a_layer_fails_and_so_does_a_dependency_on_it() {
+    let found = messages(&[
+        member("arenite-helper", &[]),
+        member("arenite-alloc", &[("arenite-helper", Kind::Normal)]),
+    ]);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("arenite-helper has no layer"), "{found:?}");
+    assert!(found[1].starts_with("arenite-alloc uses arenite-helper: `LAYERS`"), "{found:?}");
 }
 
 #[test]
 fn layers_manifest_and_table_must_agree_on_publishing() {
     let xtask = Member { published: true, ..member("xtask", &[]) };
     let core = Member { published: false, ..member("arenite-core", &[]) };
-    let found = breaches(HOUSE, &[xtask, core]);
+    let found = violations(LAYERS, &[xtask, core]);
     assert_eq!(
         found,
         [
-            Breach::Publish { name: "xtask".into(), table: false },
-            Breach::Publish { name: "arenite-core".into(), table: true }
+            Violation::PublishMismatch { name: "xtask".into(), in_table: false },
+            Violation::PublishMismatch { name: "arenite-core".into(), in_table: true }
         ]
     );
 }
 
 #[test]
-fn layers_the_table_itself_has_no_circle_and_names_only_its_own_rooms() {
-    for room in HOUSE {
-        let below = below(HOUSE, room.rests_on);
-        assert!(!below.contains(room.name), "{} rests on itself", room.name);
-        for name in below.iter().chain(room.tests_with) {
-            assert!(find(HOUSE, name).is_some(), "{}: {name} is no room", room.name);
+fn layers_table_has_no_circle_and_names_only_its_own_crates() {
+    for layer in LAYERS {
+        let below = with_dependencies(LAYERS, layer.depends_on);
+        assert!(!below.contains(layer.name), "{} depends on itself", layer.name);
+        for name in below.iter().chain(layer.tests_with) {
+            assert!(find(LAYERS, name).is_some(), "{}: {name} has no layer", layer.name);
         }
-        let twins = HOUSE.iter().filter(|other| other.name == room.name).count();
-        assert_eq!(twins, 1, "{} stands in the table twice", room.name);
+        let count = LAYERS.iter().filter(|other| other.name == layer.name).count();
+        assert_eq!(count, 1, "{} is in the table twice", layer.name);
     }
 }

@@ -1,11 +1,15 @@
-//! The one test command, and the rules of the house.
+//! The test command of the workspace, and its source checks.
 //!
-//! Rests on `cargo` alone, asked for its metadata and run as a program. The rules are functions over names and texts, so
-//! that each is shown to fail on a made-up case before it is trusted with the real one.
+//! A check is a function over names and texts, so that a test can show it fail on a small case.
 //!
-//! The command: [`plan`] says what is run, [`run`] runs it and reads along ([`reading`]), [`summary`] tells what came of
-//! it. The rules: [`graph`] reads the crates and what each uses, [`layers`] says who may use whom, [`sources`] what a file
-//! must look like, [`dependencies`] that every third-party crate has its reason.
+//! - Command: [`plan`] makes the steps, [`run`] runs them, [`test_output`] reads their output, and
+//!   [`summary`] prints the table at the end.
+//! - Crates: [`graph`] reads the dependencies, [`layers`] checks them, and [`dependencies`] checks
+//!   the list of third-party crates.
+//! - Files: [`sources`] checks length, opening and unsafe code, [`style`] the comments, with the
+//!   problems in [`baseline`] tolerated. [`imports`] and [`circles`] find files that import each
+//!   other.
+//! - Text: [`strip`] separates code from comments and literals.
 
 pub mod baseline;
 pub mod circles;
@@ -20,3 +24,4 @@ pub mod strip;
 pub mod style;
 pub mod summary;
 pub mod test_output;
+mod tokens;

@@ -1,22 +1,28 @@
-//! `cargo xtask`: the one test command, and the checks of a change.
+//! `cargo xtask`: the test command of the workspace, and its checks.
 
 use clap::{Args, Parser, Subcommand};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use xtask::baseline::{self, Baseline};
 use xtask::graph::Graph;
 use xtask::plan::{self, Machine};
+use xtask::sources::read_sources;
+use xtask::style::{self, Problem};
 use xtask::summary::{passed, summary};
 
-/// The one test command, and the checks of a change.
+/// Runs the tests and checks of the workspace.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
     after_help = "Examples:\n  \
         cargo xtask test --fast    while you work\n  \
-        cargo xtask ci             before you send a change\n\n\
+        cargo xtask ci             before you send a change\n  \
+        cargo xtask style          after you edit comments\n\n\
         What was skipped and why stands below the table at the end.\n\
         Exit status: 0; 1 if a step failed; 2 if the command line is wrong."
 )]
@@ -27,12 +33,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Every test: crates, examples in the documentation, loom and shuttle models, rules of the house
+    /// Every test: crates, documentation examples, loom and shuttle models, source checks
     Test(Options),
-    /// Format, lints, documentation, every benchmark once: what a change must pass besides the tests
+    /// Format, lints, documentation, every benchmark once: all that is no test
     Check,
     /// All of `check` and all of `test`
     Ci(Options),
+    /// Print every style problem of the comments as `path:line: message`
+    Style(StyleOptions),
 }
 
 #[derive(Debug, Args)]
@@ -40,6 +48,15 @@ struct Options {
     /// Leave out the loom and shuttle models
     #[arg(long)]
     fast: bool,
+}
+
+#[derive(Debug, Args)]
+struct StyleOptions {
+    /// Lower the counts of the baseline to the number of problems; without a baseline, write one
+    #[arg(long)]
+    write_baseline: bool,
+    /// Show the problems of files with these prefixes only
+    paths: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -53,18 +70,45 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the task; false if a step of it failed.
+/// Runs the task. Returns `false` if a step failed.
 fn run(task: &Task) -> Result<bool, Box<dyn Error>> {
     let graph = Graph::here()?;
-    let machine = Machine::this();
+    let machine = Machine::detect();
     let steps = match task {
         Task::Test(options) => plan::test(&graph, &machine, options.fast),
         Task::Check => plan::check(&graph, &machine),
         Task::Ci(options) => plan::ci(&graph, &machine, options.fast),
+        Task::Style(options) => return style(&graph.root, options),
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut out = io::stdout().lock();
     let all = xtask::run::run(&cargo, steps, &mut out)?;
     out.write_all(summary(&all).as_bytes())?;
     Ok(passed(&all))
+}
+
+/// Prints the style problems. Returns `false` if they differ from the baseline.
+fn style(root: &Path, options: &StyleOptions) -> Result<bool, Box<dyn Error>> {
+    let problems: Vec<Problem> = read_sources(root)?.iter().flat_map(style::problems).collect();
+    let mut out = io::stdout().lock();
+    let is_shown = |path: &str| {
+        options.paths.is_empty() || options.paths.iter().any(|prefix| path.starts_with(prefix.as_str()))
+    };
+    for problem in problems.iter().filter(|problem| is_shown(&problem.path)) {
+        writeln!(out, "{problem}")?;
+    }
+    let file = root.join(baseline::PATH);
+    let mut baseline = Baseline::read(root)?;
+    if options.write_baseline {
+        baseline = if file.exists() { baseline.lowered(&problems) } else { Baseline::tolerating(&problems) };
+        std::fs::write(&file, baseline.to_text())?;
+    }
+    let shown: BTreeSet<String> = problems.iter().map(ToString::to_string).collect();
+    let mut differences = baseline.differences(&problems);
+    differences.retain(|line| is_shown(line) && !shown.contains(line));
+    for line in &differences {
+        writeln!(out, "{line}")?;
+    }
+    writeln!(out, "{} problems, the baseline allows {}", problems.len(), baseline.total())?;
+    Ok(differences.is_empty())
 }

@@ -1,93 +1,98 @@
-//! The plan: which steps a run has, and which commands each step is.
+//! The steps of a run, and the commands of each step.
 //!
-//! Rests on [`Graph`] for the crates. A plan is made before anything runs and is plain data, so that a test can read what
-//! would be run on a machine that lacks a compiler, a browser or a room.
+//! A plan is plain data and made before anything runs. So a test can check what would run on a
+//! machine without a compiler or a browser.
 
 use crate::graph::Graph;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// A program with its arguments and what it finds in its environment.
+/// A call of `cargo`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Call {
-    /// The arguments of `cargo`.
+    /// Arguments of `cargo`.
     pub arguments: Vec<String>,
-    /// Variables that are set besides those that are there.
+    /// Environment variables that are set in addition to the inherited ones.
     pub variables: BTreeMap<&'static str, OsString>,
 }
 
-/// A step: calls that pass or fail together.
+/// Calls that pass or fail together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Step {
-    /// What the summary calls it.
+    /// Name of the step in the summary.
     pub name: String,
-    /// What is run, in this order, until one fails. Nothing: the step is skipped, and `skips` says why.
+    /// The calls, in order. A step without calls is skipped, and `skips` gives the reason.
     pub calls: Vec<Call>,
-    /// What is known beforehand to be left out, and why.
+    /// The parts that are left out, and why.
     pub skips: Vec<String>,
-    /// Whether it runs tests; a step that should and ran none has failed.
+    /// Whether the step runs tests. A step of tests that ran none has failed.
     pub tests: bool,
 }
 
-/// What the machine has that a plan depends on.
+/// The properties of the machine that a plan depends on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Machine {
     /// Whether there is a C++ compiler, which snmalloc is built with.
-    pub cpp: bool,
+    pub has_cpp: bool,
     /// Whether there is `make`, which jemalloc is built with.
-    pub make: bool,
-    /// `RUSTFLAGS`, as the user has set it.
+    pub has_make: bool,
+    /// `RUSTFLAGS` of the caller.
     pub rustflags: Option<OsString>,
-    /// `CARGO_ENCODED_RUSTFLAGS`, which goes before it.
+    /// `CARGO_ENCODED_RUSTFLAGS` of the caller, which override `RUSTFLAGS`.
     pub encoded_rustflags: Option<OsString>,
 }
 
 impl Machine {
-    /// This machine.
-    pub fn this() -> Self {
-        let folders: Vec<PathBuf> =
+    /// Detects the properties of this machine.
+    pub fn detect() -> Self {
+        let directories: Vec<PathBuf> =
             std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
-        let found = |name: &str| folders.iter().any(|folder| folder.join(name).is_file());
+        let found = |name: &str| directories.iter().any(|directory| directory.join(name).is_file());
         Self {
-            // what the `cc` crate looks for: the compiler that is named, or `c++`
-            cpp: std::env::var_os("CXX").is_some() || found("c++"),
-            make: found("make"),
+            // The `cc` crate uses the compiler in `CXX`, or `c++`.
+            has_cpp: std::env::var_os("CXX").is_some() || found("c++"),
+            has_make: found("make"),
             rustflags: std::env::var_os("RUSTFLAGS"),
             encoded_rustflags: std::env::var_os("CARGO_ENCODED_RUSTFLAGS"),
         }
     }
 }
 
-/// What tests print and libtest hides unless asked; [`reading`](crate::test_output) reads it and keeps it off the screen.
-const HARNESS: [&str; 2] = ["--", "--show-output"];
+/// Arguments that make libtest print the output of passed tests.
+///
+/// [`test_output`](crate::test_output) reads that output and does not show it.
+const SHOW_OUTPUT: [&str; 2] = ["--", "--show-output"];
 
-/// The features of `rivals`, in the order of its manifest.
-const RIVALS: [&str; 4] = ["mimalloc", "jemalloc", "snmalloc", "rpmalloc"];
+/// Features of `rivals`, in the order of its manifest.
+const RIVALS_FEATURES: [&str; 4] = ["mimalloc", "jemalloc", "snmalloc", "rpmalloc"];
 
 impl Machine {
-    /// The features of `rivals` that cannot be built here, and why.
-    fn left_out(&self) -> Vec<(&'static str, &'static str)> {
-        let jemalloc = (!self.make).then_some(("jemalloc", "there is no make (apt-get install make)"));
-        let snmalloc =
-            (!self.cpp).then_some(("snmalloc", "there is no C++ compiler (apt-get install g++, or set CXX)"));
+    /// Returns the features of `rivals` that cannot be built on this machine, and why.
+    fn missing_rivals(&self) -> Vec<(&'static str, &'static str)> {
+        let jemalloc = (!self.has_make).then_some(("jemalloc", "there is no make (apt-get install make)"));
+        let snmalloc = (!self.has_cpp)
+            .then_some(("snmalloc", "there is no C++ compiler (apt-get install g++, or set CXX)"));
         jemalloc.into_iter().chain(snmalloc).collect()
     }
 
-    /// The options of a `cargo` that builds `rivals`; none where all of it can be built.
+    /// Returns the options of a `cargo` call that builds `rivals`. None are needed if all of it can
+    /// be built.
     fn rivals_options(&self) -> Vec<String> {
-        let left_out = self.left_out();
-        if left_out.is_empty() {
+        let missing_rivals = self.missing_rivals();
+        if missing_rivals.is_empty() {
             return Vec::new();
         }
-        let kept: Vec<&str> =
-            RIVALS.into_iter().filter(|feature| left_out.iter().all(|(out, _)| out != feature)).collect();
+        let kept: Vec<&str> = RIVALS_FEATURES
+            .into_iter()
+            .filter(|feature| missing_rivals.iter().all(|(out, _)| out != feature))
+            .collect();
         vec!["--no-default-features".to_owned(), "--features".to_owned(), kept.join(",")]
     }
 
     fn rivals_skips(&self) -> Vec<String> {
         let skip = |(feature, why)| format!("skipped: {feature} in `rivals`, since {why}");
-        self.left_out().into_iter().map(skip).collect()
+        self.missing_rivals().into_iter().map(skip).collect()
     }
 }
 
@@ -103,10 +108,11 @@ fn tests(name: &str, calls: Vec<Call>) -> Step {
     Step { tests: true, ..step(name, calls) }
 }
 
-/// The plan of `cargo xtask test`: the crates' tests, the models (not if `fast`), the rules of the house.
+/// Returns the plan of `cargo xtask test`: tests of every crate, models unless `fast`, source
+/// checks.
 pub fn test(graph: &Graph, machine: &Machine, fast: bool) -> Vec<Step> {
     let without = ["test", "--workspace", "--exclude", "xtask", "--no-fail-fast"];
-    let mut all = tests("tests of every crate", over_workspace(graph, machine, &without, &HARNESS));
+    let mut all = tests("tests of every crate", for_workspace(graph, machine, &without, &SHOW_OUTPUT));
     all.skips = if has_rivals(graph) { machine.rivals_skips() } else { Vec::new() };
     let mut steps = vec![all];
     for member in &graph.members {
@@ -117,27 +123,29 @@ pub fn test(graph: &Graph, machine: &Machine, fast: bool) -> Vec<Step> {
         }
     }
     steps.push(examples(graph));
-    let rules = [&["test", "-p", "xtask", "--no-fail-fast"], &HARNESS[..]].concat();
-    steps.push(tests("rules of the house", vec![call(&rules)]));
+    let checks = [&["test", "-p", "xtask", "--no-fail-fast"], &SHOW_OUTPUT[..]].concat();
+    steps.push(tests("source checks", vec![call(&checks)]));
     steps
 }
 
-/// The plan of `cargo xtask ci`: format, lints, tests, documentation, and every benchmark once in a release build.
+/// Returns the plan of `cargo xtask ci`: format, lints, tests, documentation, benchmarks.
+///
+/// Every benchmark runs once in a release build.
 pub fn ci(graph: &Graph, machine: &Machine, fast: bool) -> Vec<Step> {
-    let mut steps = form(graph, machine);
+    let mut steps = lint_steps(graph, machine);
     steps.extend(test(graph, machine, fast));
-    steps.extend(papers_and_benchmarks(graph, machine));
+    steps.extend(docs_and_benches(graph, machine));
     steps
 }
 
-/// The plan of `cargo xtask check`: what [`ci`] does, less what [`test()`] does.
+/// Returns the plan of `cargo xtask check`: the steps of [`ci`] without those of [`test()`].
 pub fn check(graph: &Graph, machine: &Machine) -> Vec<Step> {
-    let mut steps = form(graph, machine);
-    steps.extend(papers_and_benchmarks(graph, machine));
+    let mut steps = lint_steps(graph, machine);
+    steps.extend(docs_and_benches(graph, machine));
     steps
 }
 
-/// Every example of the crates that are published, run to its end.
+/// Returns the step that runs every example of the published crates.
 fn examples(graph: &Graph) -> Step {
     let mut all = Vec::new();
     for member in graph.members.iter().filter(|member| member.published) {
@@ -148,14 +156,14 @@ fn examples(graph: &Graph) -> Step {
     step("every example, run", all)
 }
 
-fn form(graph: &Graph, machine: &Machine) -> Vec<Step> {
+fn lint_steps(graph: &Graph, machine: &Machine) -> Vec<Step> {
     let lints = ["clippy", "--workspace", "--all-targets", "--keep-going"];
-    let lints = over_workspace(graph, machine, &lints, &["--", "-D", "warnings"]);
+    let lints = for_workspace(graph, machine, &lints, &["--", "-D", "warnings"]);
     vec![step("format", vec![call(&["fmt", "--all", "--", "--check"])]), step("lints", lints)]
 }
 
-fn papers_and_benchmarks(graph: &Graph, machine: &Machine) -> Vec<Step> {
-    let mut pages = over_workspace(graph, machine, &["doc", "--workspace", "--no-deps", "--keep-going"], &[]);
+fn docs_and_benches(graph: &Graph, machine: &Machine) -> Vec<Step> {
+    let mut pages = for_workspace(graph, machine, &["doc", "--workspace", "--no-deps", "--keep-going"], &[]);
     for page in &mut pages {
         page.variables.insert("RUSTDOCFLAGS", "-D warnings".into());
     }
@@ -163,7 +171,7 @@ fn papers_and_benchmarks(graph: &Graph, machine: &Machine) -> Vec<Step> {
     if has_rivals(graph) {
         let mut release = call(&["test", "-p", "rivals", "--release", "--no-fail-fast"]);
         release.arguments.extend(machine.rivals_options());
-        release.arguments.extend(HARNESS.map(str::to_owned));
+        release.arguments.extend(SHOW_OUTPUT.map(str::to_owned));
         let skips = machine.rivals_skips();
         steps.push(Step { skips, ..tests("every benchmark once, in a release build", vec![release]) });
     }
@@ -174,8 +182,10 @@ fn has_rivals(graph: &Graph) -> bool {
     graph.members.iter().any(|member| member.name == "rivals")
 }
 
-/// `arguments`, with `--workspace` among them, and `last`; `rivals` apart where not all of it can be built.
-fn over_workspace(graph: &Graph, machine: &Machine, arguments: &[&str], last: &[&str]) -> Vec<Call> {
+/// Returns the calls of `cargo` with `arguments` and `last`. `--workspace` is one of the arguments.
+///
+/// `rivals` has a call of its own if a part of it cannot be built.
+fn for_workspace(graph: &Graph, machine: &Machine, arguments: &[&str], last: &[&str]) -> Vec<Call> {
     let options = machine.rivals_options();
     if options.is_empty() || !has_rivals(graph) {
         return vec![call(&[arguments, last].concat())];
@@ -196,10 +206,12 @@ fn over_workspace(graph: &Graph, machine: &Machine, arguments: &[&str], last: &[
     vec![call(&most), call(&[&apart[..], &options, last].concat())]
 }
 
-/// What runs threads in an order that it chooses. loom tries every order of a small part, shuttle many of a whole.
+/// Model checkers. loom tries every interleaving of a small part, shuttle many of a whole heap.
 const CHECKERS: [&str; 2] = ["loom", "shuttle"];
 
-/// The models of one crate, in a target folder of their own: a flag for every crate rebuilds every crate.
+/// Returns the step that runs the models of one crate.
+///
+/// The target directory is separate because the flag rebuilds every crate.
 fn models(graph: &Graph, machine: &Machine, checker: &str, name: &str, fast: bool) -> Step {
     let mut step = tests(&format!("{checker} models of {name}"), Vec::new());
     if fast {
@@ -208,9 +220,9 @@ fn models(graph: &Graph, machine: &Machine, checker: &str, name: &str, fast: boo
     }
     let mut models =
         call(&["test", "-p", name, "--lib", "--release", "--no-fail-fast", &format!("{checker}_")]);
-    models.arguments.extend(HARNESS.map(str::to_owned));
+    models.arguments.extend(SHOW_OUTPUT.map(str::to_owned));
     models.variables.insert("CARGO_TARGET_DIR", graph.target.join(checker).into());
-    // cargo reads the encoded flags alone where there are any
+    // cargo ignores `RUSTFLAGS` if the encoded flags are set.
     let (variable, flags, between) = match (&machine.encoded_rustflags, &machine.rustflags) {
         (Some(flags), _) => ("CARGO_ENCODED_RUSTFLAGS", Some(flags), "\x1f"),
         (None, flags) => ("RUSTFLAGS", flags.as_ref(), " "),
@@ -235,7 +247,7 @@ mod tests {
         let checker = |name: &str| Use { name: name.into(), kind: Kind::Normal, features: BTreeSet::new() };
         let member = |name: &str, uses| Member {
             name: name.into(),
-            folder: name.into(),
+            directory: name.into(),
             published: true,
             uses,
             examples: vec![],
@@ -252,7 +264,7 @@ mod tests {
 
     #[test]
     fn plan_with_a_cpp_compiler_tests_everything_at_once() {
-        let machine = Machine { cpp: true, make: true, ..Machine::default() };
+        let machine = Machine { has_cpp: true, has_make: true, ..Machine::default() };
         let steps = test(&graph(), &machine, false);
         assert_eq!(
             lines(&steps),
@@ -270,7 +282,7 @@ mod tests {
 
     #[test]
     fn plan_without_a_cpp_compiler_leaves_snmalloc_out_and_says_so() {
-        let steps = ci(&graph(), &Machine { make: true, ..Machine::default() }, false);
+        let steps = ci(&graph(), &Machine { has_make: true, ..Machine::default() }, false);
         let apart: Vec<String> =
             lines(&steps).into_iter().filter(|line| line.contains("-p rivals")).collect();
         assert_eq!(
@@ -319,7 +331,7 @@ mod tests {
 
     #[test]
     fn plan_check_and_test_together_are_ci() {
-        let machine = Machine { make: true, cpp: true, ..Machine::default() };
+        let machine = Machine { has_make: true, has_cpp: true, ..Machine::default() };
         let mut both = check(&graph(), &machine);
         both.extend(test(&graph(), &machine, false));
         let all = ci(&graph(), &machine, false);

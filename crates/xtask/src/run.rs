@@ -1,92 +1,91 @@
-//! Runs a plan, a step at a time, its output shown as it comes.
+//! The runner of a plan: one step at a time, with its output shown as it comes.
 //!
-//! Rests on [`plan`](crate::plan) and [`reading`](crate::test_output). A step that fails does not stop the next, since who
-//! waits for minutes wants to know all of what is broken.
+//! A step that fails does not stop the next one, so that one run shows everything that is broken.
 
 use crate::plan::{Call, Step};
-use crate::test_output::Reading;
+use crate::test_output::TestOutput;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every call answered well.
+    /// Every call succeeded.
     Passed {
-        /// So many tests showed something.
+        /// Number of tests that ran.
         tests: u64,
-        /// So many lacked a part of the machine and showed nothing.
+        /// Number of tests that skipped themselves for lack of a part of the machine.
         skipped: u64,
     },
-    /// Why not.
+    /// A call failed, for this reason.
     Failed(String),
-    /// Nothing was run; why is in the step's skips.
+    /// Nothing ran. The step's skips give the reason.
     Skipped,
 }
 
-/// A step that is over.
+/// A finished step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Done {
-    /// The step's name.
+pub struct StepResult {
+    /// Name of the step.
     pub name: String,
-    /// How long it took.
-    pub took: Duration,
-    /// What came of it.
+    /// Duration of the step.
+    pub duration: Duration,
+    /// Outcome of the step.
     pub outcome: Outcome,
-    /// What was left out, and why.
+    /// The parts that were left out, and why.
     pub skips: Vec<String>,
 }
 
-/// Runs every step with `cargo`; what the calls say goes to `out` as it comes.
+/// Runs every step with `cargo` and copies the output of its calls to `out`.
 ///
 /// # Errors
-/// `out` cannot be written to. A call that cannot be started fails its step.
-pub fn run(cargo: &OsString, steps: Vec<Step>, out: &mut impl Write) -> io::Result<Vec<Done>> {
+/// A failed write to `out`. A call that could not be started fails its step instead.
+pub fn run(cargo: &OsString, steps: Vec<Step>, out: &mut impl Write) -> io::Result<Vec<StepResult>> {
     let mut all = Vec::new();
     for step in steps {
         let start = Instant::now();
-        let mut reading = Reading::default();
+        let mut output = TestOutput::default();
         let mut outcome =
             if step.calls.is_empty() { Outcome::Skipped } else { Outcome::Passed { tests: 0, skipped: 0 } };
         for call in &step.calls {
             writeln!(out, "\n── {}: cargo {}", step.name, call.arguments.join(" "))?;
-            if let Err(why) = one(cargo, call, &mut reading, out)? {
+            if let Err(why) = one(cargo, call, &mut output, out)? {
                 outcome = Outcome::Failed(why);
             }
         }
         if let Outcome::Passed { tests, skipped } = &mut outcome {
-            (*tests, *skipped) = (reading.passed.saturating_sub(reading.stood_out), reading.stood_out);
-            if step.tests && reading.passed == 0 {
+            (*tests, *skipped) = (output.passed.saturating_sub(output.skipped), output.skipped);
+            if step.tests && output.passed == 0 {
                 outcome = Outcome::Failed("no test was run".to_owned());
             }
         }
-        let skips = [step.skips, reading.skips].concat();
-        all.push(Done { name: step.name, took: start.elapsed(), outcome, skips });
+        let skips = [step.skips, output.skips].concat();
+        all.push(StepResult { name: step.name, duration: start.elapsed(), outcome, skips });
     }
     Ok(all)
 }
 
-/// Runs one call. The inner error says why it failed.
+/// Runs one call. The inner error is the reason of its failure.
 fn one(
     cargo: &OsString,
     call: &Call,
-    reading: &mut Reading,
+    output: &mut TestOutput,
     out: &mut impl Write,
 ) -> io::Result<Result<(), String>> {
     let mut command = Command::new(cargo);
     command.args(&call.arguments).envs(&call.variables).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return Ok(Err(format!("{} cannot be started: {error}", cargo.display()))),
+        Err(error) => return Ok(Err(format!("{} could not be started: {error}", cargo.display()))),
     };
-    let failed_before = reading.failed.len();
+    let failed_before = output.failed.len();
     if let Some(stdout) = child.stdout.take() {
         let mut lines = BufReader::new(stdout);
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line)? > 0 {
-            if reading.read(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r'])) {
+            if output.read(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r'])) {
                 out.write_all(&line)?;
                 out.flush()?;
             }
@@ -97,7 +96,7 @@ fn one(
     if status.success() {
         return Ok(Ok(()));
     }
-    let failed = &reading.failed[failed_before..];
+    let failed = &output.failed[failed_before..];
     Ok(Err(if failed.is_empty() {
         format!("cargo {}: {status}", call.arguments[0])
     } else {
@@ -110,13 +109,13 @@ fn one(
 mod tests {
     use super::*;
 
-    /// A step whose calls are scripts of a shell, which stands in for cargo.
+    /// Returns a step whose calls are shell scripts. The shell replaces cargo.
     fn scripts(tests: bool, scripts: &[&str]) -> Step {
         let call = |script: &&str| Call { arguments: vec!["-c".into(), (*script).into()], ..Call::default() };
         Step { name: "step".into(), calls: scripts.iter().map(call).collect(), tests, ..Step::default() }
     }
 
-    fn ran(program: &str, step: Step) -> (Done, String) {
+    fn ran(program: &str, step: Step) -> (StepResult, String) {
         let mut out = Vec::new();
         let done = run(&program.into(), vec![step], &mut out).unwrap().remove(0);
         (done, String::from_utf8(out).unwrap())
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn run_fails_with_the_exit_code_where_no_test_is_to_blame() {
+    fn run_fails_with_the_exit_code_if_no_test_failed() {
         let (done, _) = ran("sh", scripts(false, &["exit 7"]));
         assert!(matches!(&done.outcome, Outcome::Failed(why) if why.contains('7')), "{done:?}");
     }
@@ -155,7 +154,7 @@ mod tests {
     fn run_fails_where_the_program_is_missing() {
         let (done, _) = ran("/no/cargo/here", scripts(false, &["true"]));
         assert!(
-            matches!(&done.outcome, Outcome::Failed(why) if why.contains("cannot be started")),
+            matches!(&done.outcome, Outcome::Failed(why) if why.contains("could not be started")),
             "{done:?}"
         );
     }

@@ -1,54 +1,54 @@
-//! What a source file of this house must look like.
+//! The rules for source files: length, opening, unsafe code, and calls into the system.
 //!
-//! Rests on [`code`](crate::code), which blanks comments and strings. The compiler checks that unsafe code is expected and
-//! proved; these rules say where it may stand, and keep files short enough to be read.
+//! The compiler checks that unsafe code is expected and documented. These rules limit where it may
+//! be.
 
 use crate::strip::{is_word, strip_comments};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The most lines that a file may have.
-pub const LONGEST: usize = 600;
+/// Maximum number of lines of a file.
+pub const MAX_LINES: usize = 600;
 
-/// Folders in which the operating system and drivers may be called.
-pub const CALLERS: [&str; 4] = [
+/// Directories of the code that calls the operating system and drivers.
+pub const SYSTEM_CALL_DIRS: [&str; 4] = [
     "crates/arenite-pages/src/os/",
     "crates/arenite-device/src/cuda/",
     "crates/arenite-device/src/vulkan/",
-    // is a part of a C library
+    // A part of a C library.
     "crates/arenite-preload/src/",
 ];
 
-/// Crates that are measured or run beside the house and call what they need.
-pub const EXEMPT: [&str; 2] = ["crates/rivals/", "crates/xtask/"];
+/// Crates that are not a part of the library and may call the system anywhere.
+pub const SYSTEM_CALL_EXEMPT: [&str; 2] = ["crates/rivals/", "crates/xtask/"];
 
-/// Libraries whose every path is a call into the system or a driver.
-const SYSTEM: [&str; 4] = ["libc", "libloading", "ash", "rustix"];
+/// Crates of which every path is a call into the system or a driver.
+const SYSTEM_CRATES: [&str; 4] = ["libc", "libloading", "ash", "rustix"];
 
-/// Paths of theirs that are words and not calls.
-const WORDS: [&str; 1] = ["rustix::io::Errno"];
+/// Paths of [`SYSTEM_CRATES`] that are types.
+const ALLOWED_PATHS: [&str; 1] = ["rustix::io::Errno"];
 
-/// Files whose unsafe code is expected by a parent module, and that module. None so far.
-pub const INHERIT: &[(&str, &str)] = &[];
+/// Files whose unsafe code is expected by a parent module, with that module.
+pub const INHERITED_UNSAFE: &[(&str, &str)] = &[];
 
 /// A file of the workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Its path from the workspace's root, with `/`.
+    /// Path from the workspace's root, with `/` between its names.
     pub path: String,
-    /// What stands in it.
+    /// Content of the file.
     pub text: String,
 }
 
-/// Every Rust file, page and script below `root/crates`, in the order of their paths.
+/// Reads every Rust, HTML and JavaScript file below `root/crates`, sorted by path.
 ///
 /// # Errors
-/// A folder or file that cannot be read.
-pub fn sources(root: &Path) -> io::Result<Vec<Source>> {
+/// A directory or file that cannot be read.
+pub fn read_sources(root: &Path) -> io::Result<Vec<Source>> {
     let mut found = Vec::new();
     let mut ahead = vec![root.join("crates")];
-    while let Some(folder) = ahead.pop() {
-        for entry in std::fs::read_dir(&folder)? {
+    while let Some(directory) = ahead.pop() {
+        for entry in std::fs::read_dir(&directory)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() {
@@ -75,32 +75,29 @@ fn source(root: &Path, file: PathBuf) -> io::Result<Source> {
     Ok(Source { path: names.join("/"), text })
 }
 
-/// Everything that is wrong with `file`, a line each.
-pub fn faults(file: &Source) -> Vec<String> {
+/// Returns every problem of `file`, a line each.
+pub fn problems(file: &Source) -> Vec<String> {
     let mut found = Vec::new();
     let lines = file.text.lines().count();
-    if lines > LONGEST {
-        found.push(format!(
-            "{}: {lines} lines, and {LONGEST} is the most: one file knows one thing",
-            file.path
-        ));
+    if lines > MAX_LINES {
+        found.push(format!("{}: {lines} lines, {MAX_LINES} is the maximum: split the file", file.path));
     }
     if file.path.ends_with(".rs") {
         if file.path.contains("/src/") && !file.text.starts_with("//!") {
             found.push(format!(
-                "{}: opens without `//!`: say what it is, what it rests on, why it is so",
+                "{}: opens without `//!`: say what the file is, then why if that is not obvious",
                 file.path
             ));
         }
         let code = strip_comments(&file.text);
-        found.extend(bare_unsafe(file, &code));
-        found.extend(stray_calls(file, &code));
+        found.extend(unexpected_unsafe(file, &code));
+        found.extend(misplaced_calls(file, &code));
     }
     found
 }
 
-/// Unsafe code in a file that neither opens by saying so nor keeps it to its tests.
-fn bare_unsafe(file: &Source, code: &str) -> Option<String> {
+/// Returns the problem of unsafe code that the file does not announce and tests do not hold.
+fn unexpected_unsafe(file: &Source, code: &str) -> Option<String> {
     let first = words(code, "unsafe").next()?;
     let expected = code.find("unsafe_code");
     let opens = expected.is_some_and(|at| {
@@ -113,35 +110,38 @@ fn bare_unsafe(file: &Source, code: &str) -> Option<String> {
     let tests = code.find("#[cfg(test)]").is_some_and(|tests| {
         tests < first && expected.is_some_and(|at| code[tests..at].contains("#[expect("))
     });
-    let inherits = INHERIT.iter().any(|(path, _)| *path == file.path);
+    let inherits = INHERITED_UNSAFE.iter().any(|(path, _)| *path == file.path);
     (!opens && !tests && !inherits).then(|| {
         let line = line_of(code, first);
-        format!("{}:{line}: unsafe code in a file that does not open with `#![expect(unsafe_code, reason = \"…\")]`", file.path)
+        format!("{}:{line}: unsafe code, and the file does not open with `#![expect(unsafe_code, reason = \"…\")]`", file.path)
     })
 }
 
-/// Calls into the system or a driver from a folder that is not among [`CALLERS`].
-fn stray_calls(file: &Source, code: &str) -> Vec<String> {
-    let allowed = CALLERS.iter().chain(&EXEMPT).any(|folder| file.path.starts_with(folder));
+/// Returns the calls into the system from outside [`SYSTEM_CALL_DIRS`].
+fn misplaced_calls(file: &Source, code: &str) -> Vec<String> {
+    let allowed =
+        SYSTEM_CALL_DIRS.iter().chain(&SYSTEM_CALL_EXEMPT).any(|directory| file.path.starts_with(directory));
     if allowed || !file.path.contains("/src/") {
         return Vec::new();
     }
     let mut found = Vec::new();
-    for library in SYSTEM {
+    for library in SYSTEM_CRATES {
         for at in words(code, library) {
             let path = path_at(&code[at..]);
-            if is_path(&code[..at], &code[at + library.len()..]) && !is_word_of_theirs(path) {
+            if is_path(&code[..at], &code[at + library.len()..]) && !is_allowed_path(path) {
                 let line = line_of(code, at);
                 let path = &file.path;
-                found
-                    .push(format!("{path}:{line}: {library} is called from {} alone", CALLERS.join(" and ")));
+                found.push(format!(
+                    "{path}:{line}: `{library}` may be used only in {}",
+                    SYSTEM_CALL_DIRS.join(", ")
+                ));
             }
         }
     }
     found
 }
 
-/// Where `word` stands in `code` as a word of its own.
+/// Returns the offsets of `word` in `code` as a word of its own.
 fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     code.match_indices(word).map(|(at, _)| at).filter(move |&at| {
         let before = code[..at].chars().next_back().is_some_and(is_word);
@@ -150,7 +150,7 @@ fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     })
 }
 
-/// The path that `code` starts with.
+/// Returns the path at the start of `code`.
 fn path_at(code: &str) -> &str {
     let mut end = 0;
     loop {
@@ -163,15 +163,16 @@ fn path_at(code: &str) -> &str {
     }
 }
 
-/// Whether what stands between `before` and `after` is named by a path, a `use` or an `extern crate`.
+/// Returns whether a path, a `use` or an `extern crate` holds the word between `before` and
+/// `after`.
 fn is_path(before: &str, after: &str) -> bool {
     let before = before.trim_end().trim_end_matches("::").trim_end();
     after.starts_with("::") || before.ends_with("use") || before.ends_with("extern crate")
 }
 
-/// Whether `path` is one of [`WORDS`] or a part of one.
-fn is_word_of_theirs(path: &str) -> bool {
-    WORDS
+/// Returns whether `path` is one of [`ALLOWED_PATHS`] or inside one.
+fn is_allowed_path(path: &str) -> bool {
+    ALLOWED_PATHS
         .iter()
         .any(|word| path.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
 }
@@ -184,27 +185,27 @@ fn line_of(code: &str, at: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn faults_of(path: &str, text: &str) -> Vec<String> {
-        faults(&Source { path: path.into(), text: text.into() })
+    fn problems_of(path: &str, text: &str) -> Vec<String> {
+        problems(&Source { path: path.into(), text: text.into() })
     }
 
     #[test]
     fn sources_a_long_file_fails_and_one_of_600_lines_passes() {
-        let page = |lines: usize| faults_of("crates/a/src/page.js", &"x\n".repeat(lines));
-        assert_eq!(page(LONGEST).len(), 0);
-        assert!(page(LONGEST + 1)[0].contains("601 lines"));
+        let page = |lines: usize| problems_of("crates/a/src/page.js", &"x\n".repeat(lines));
+        assert_eq!(page(MAX_LINES).len(), 0);
+        assert!(page(MAX_LINES + 1)[0].contains("601 lines"));
     }
 
     #[test]
-    fn sources_a_file_must_open_with_its_own_words() {
-        assert_eq!(faults_of("crates/a/src/b.rs", "//! B.\n").len(), 0);
-        assert!(faults_of("crates/a/src/b.rs", "use a;\n//! B.\n")[0].contains("opens without"));
-        assert_eq!(faults_of("crates/a/build.rs", "fn main() {}\n").len(), 0);
+    fn sources_a_file_must_open_with_a_comment() {
+        assert_eq!(problems_of("crates/a/src/b.rs", "//! B.\n").len(), 0);
+        assert!(problems_of("crates/a/src/b.rs", "use a;\n//! B.\n")[0].contains("opens without"));
+        assert_eq!(problems_of("crates/a/build.rs", "fn main() {}\n").len(), 0);
     }
 
     #[test]
     fn sources_unsafe_code_must_be_announced() {
-        let unannounced = faults_of("crates/a/src/b.rs", "//! B.\n\nfn b() { unsafe { c() } }\n");
+        let unannounced = problems_of("crates/a/src/b.rs", "//! B.\n\nfn b() { unsafe { c() } }\n");
         assert!(unannounced[0].starts_with("crates/a/src/b.rs:3: unsafe code"), "{unannounced:?}");
         for opening in [
             "#![expect(unsafe_code, reason = \"calls c\")]",
@@ -212,45 +213,45 @@ mod tests {
             "#![cfg_attr(unix, expect(unsafe_code, reason = \"calls c\"))]",
         ] {
             let text = format!("//! B.\n{opening}\nfn b() {{ unsafe {{ c() }} }}\n");
-            assert_eq!(faults_of("crates/a/src/b.rs", &text), [""; 0]);
+            assert_eq!(problems_of("crates/a/src/b.rs", &text), [""; 0]);
         }
     }
 
     #[test]
-    fn sources_unsafe_code_may_be_expected_item_by_item_in_tests_alone() {
+    fn sources_unsafe_code_may_be_expected_item_by_item_in_tests_only() {
         let item = "#[expect(unsafe_code, reason = \"calls c\")]\nfn b() { unsafe { c() } }\n";
         assert_eq!(
-            faults_of("crates/a/src/b.rs", &format!("//! B.\n#[cfg(test)]\nmod tests {{ {item} }}")),
+            problems_of("crates/a/src/b.rs", &format!("//! B.\n#[cfg(test)]\nmod tests {{ {item} }}")),
             [""; 0]
         );
-        assert_eq!(faults_of("crates/a/src/b.rs", &format!("//! B.\n{item}")).len(), 1);
+        assert_eq!(problems_of("crates/a/src/b.rs", &format!("//! B.\n{item}")).len(), 1);
     }
 
     #[test]
-    fn sources_the_word_unsafe_is_free() {
+    fn sources_the_word_unsafe_is_allowed_outside_code() {
         let text = "//! Is unsafe.\n/// unsafe\nfn b() -> &'static str { \"unsafe\" } // unsafe\n#[deny(unsafe_code)]\nfn c() {}";
-        assert_eq!(faults_of("crates/a/src/b.rs", text), [""; 0]);
+        assert_eq!(problems_of("crates/a/src/b.rs", text), [""; 0]);
     }
 
     #[test]
-    fn sources_the_system_is_called_from_its_folders_alone() {
+    fn sources_the_system_is_called_from_its_directories_only() {
         let call = "//! B.\nuse rustix::mm::mmap;\nfn b() { libc::getpid(); }\n";
-        assert_eq!(faults_of("crates/arenite-alloc/src/b.rs", call).len(), 2);
-        assert_eq!(faults_of("crates/arenite-pages/src/b.rs", call).len(), 2);
+        assert_eq!(problems_of("crates/arenite-alloc/src/b.rs", call).len(), 2);
+        assert_eq!(problems_of("crates/arenite-pages/src/b.rs", call).len(), 2);
         for path in [
             "crates/arenite-pages/src/os/b.rs",
             "crates/rivals/src/b.rs",
             "crates/arenite-device/src/cuda/b.rs",
         ] {
-            assert_eq!(faults_of(path, call), [""; 0]);
+            assert_eq!(problems_of(path, call), [""; 0]);
         }
-        assert_eq!(faults_of("crates/a/src/b.rs", "//! B.\nuse ash;\nuse ::libloading as l;\n").len(), 2);
+        assert_eq!(problems_of("crates/a/src/b.rs", "//! B.\nuse ash;\nuse ::libloading as l;\n").len(), 2);
     }
 
     #[test]
-    fn sources_the_word_errno_and_the_hash_of_std_are_free() {
+    fn sources_errno_and_the_hash_of_std_are_allowed() {
         let text = "//! B.\nuse std::hash::Hash;\nfn b(e: rustix::io::Errno, libc: u8) -> u8 { libc }\n\
             fn c(e: rustix::io::Errno) -> i32 { rustix::io::Errno::raw_os_error(e) }\n";
-        assert_eq!(faults_of("crates/arenite-pages/src/b.rs", text), [""; 0]);
+        assert_eq!(problems_of("crates/arenite-pages/src/b.rs", text), [""; 0]);
     }
 }

@@ -1,20 +1,16 @@
-//! The closing table of a run: step, seconds, what came of it, and all that was skipped.
+//! The table at the end of a run: step, seconds, outcome, and everything that was skipped.
 //!
-//! Rests on [`Done`]. Last on the screen and complete, because nobody scrolls back through minutes of output to learn that
-//! a test had no browser.
+//! The table comes last and is complete, so that a skipped test is seen without scrolling back.
 
-use crate::run::{Done, Outcome};
+use crate::run::{Outcome, StepResult};
 use std::fmt::Write;
 
-/// What is said of rooms that are not built yet.
-const LATER: &str = "The tests of the Python package and of the C library come with those rooms.";
-
-/// The table of `all`.
-pub fn summary(all: &[Done]) -> String {
+/// Returns the table of `all`.
+pub fn summary(all: &[StepResult]) -> String {
     let width = all.iter().map(|done| done.name.chars().count()).max().unwrap_or(0).max(4);
     let mut text = format!("\n{:width$}  seconds  outcome\n", "step");
     for done in all {
-        let seconds = done.took.as_secs_f64();
+        let seconds = done.duration.as_secs_f64();
         let outcome = match &done.outcome {
             Outcome::Passed { tests: 0, skipped: 0 } => "passed".to_owned(),
             Outcome::Passed { tests, skipped: 0 } => format!("passed, {tests} tests"),
@@ -24,31 +20,29 @@ pub fn summary(all: &[Done]) -> String {
         };
         line(&mut text, format_args!("{:width$}  {seconds:7.1}  {outcome}", done.name));
     }
-    let total: f64 = all.iter().map(|done| done.took.as_secs_f64()).sum();
+    let total: f64 = all.iter().map(|done| done.duration.as_secs_f64()).sum();
     line(&mut text, format_args!("{:width$}  {total:7.1}", "all"));
     let skips: Vec<(&str, &String)> =
         all.iter().flat_map(|done| done.skips.iter().map(|skip| (done.name.as_str(), skip))).collect();
     if skips.is_empty() {
-        text.push_str("\nNothing was skipped. ");
+        text.push_str("\nNothing was skipped.\n");
     } else {
-        text.push_str("\nSkipped, and counted as nothing else:\n");
+        text.push_str("\nSkipped:\n");
         for (step, skip) in skips {
             line(&mut text, format_args!("  {step}: {skip}"));
         }
     }
-    text.push_str(LATER);
-    text.push('\n');
     text
 }
 
-/// Whether nothing failed.
-pub fn passed(all: &[Done]) -> bool {
+/// Returns whether no step failed.
+pub fn passed(all: &[StepResult]) -> bool {
     !all.iter().any(|done| matches!(done.outcome, Outcome::Failed(_)))
 }
 
-fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
-    // a `String` takes all that is written to it
-    let written = text.write_fmt(words);
+fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+    // A write to a `String` cannot fail.
+    let written = text.write_fmt(content);
     debug_assert!(written.is_ok());
     text.push('\n');
 }
@@ -58,13 +52,13 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn done(name: &str, outcome: Outcome, skips: &[&str]) -> Done {
+    fn done(name: &str, outcome: Outcome, skips: &[&str]) -> StepResult {
         let skips = skips.iter().map(|&skip| skip.to_owned()).collect();
-        Done { name: name.into(), took: Duration::from_millis(1500), outcome, skips }
+        StepResult { name: name.into(), duration: Duration::from_millis(1500), outcome, skips }
     }
 
     #[test]
-    fn summary_tells_each_step_and_each_skip() {
+    fn summary_shows_each_step_and_each_skip() {
         let all = [
             done(
                 "tests of every crate",

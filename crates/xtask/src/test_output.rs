@@ -1,57 +1,56 @@
-//! Reads along while tests run: counts, collects what was skipped, and keeps the chatter of passed tests off the screen.
+//! A reader of the output of tests: counts, skips, and failures.
 //!
-//! Rests on the lines that libtest prints with `--show-output`. A test that finds a part of the machine missing prints
-//! `skipped: …` or `skipped the check …` and passes; libtest hides what a passed test prints, so it is asked to show it
-//! all, and only here is it thrown away again.
+//! libtest hides the output of passed tests, and a test that lacks a part of the machine prints
+//! `skipped: …` and passes. So libtest runs with `--show-output`, and this reader hides the rest.
 
-/// What tests have said so far.
+/// The results in the output so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reading {
-    /// Tests that libtest calls passed.
+pub struct TestOutput {
+    /// Number of tests that passed according to libtest.
     pub passed: u64,
-    /// How many of them said that they were skipped as a whole (`skipped: …`) and so showed nothing.
-    pub stood_out: u64,
-    /// Names of those that failed.
+    /// Number of passed tests that printed `skipped: …` and thus checked nothing.
+    pub skipped: u64,
+    /// Names of the failed tests.
     pub failed: Vec<String>,
-    /// What was skipped: the test, and its words.
+    /// Names of tests that skipped something, each with the line that it printed.
     pub skips: Vec<String>,
-    hiding: bool,
+    is_hidden: bool,
     test: String,
-    /// Whether the test whose words are read has said that it stood out.
-    stands_out: bool,
+    /// Whether the test whose output is read has printed `skipped: …`.
+    is_skipped: bool,
 }
 
-impl Reading {
-    /// Takes note of `line`, which has no line end, and says whether it should be shown.
+impl TestOutput {
+    /// Reads `line`, which has no line end. Returns whether it should be shown.
     pub fn read(&mut self, line: &str) -> bool {
         if let Some(counts) = line.strip_prefix("test result: ") {
-            self.hiding = false;
+            self.is_hidden = false;
             self.passed += counts.split_once(" passed").and_then(|(before, _)| number(before)).unwrap_or(0);
             return true;
         }
         match line {
-            "successes:" => self.hiding = true,
-            "failures:" => self.hiding = false,
+            "successes:" => self.is_hidden = true,
+            "failures:" => self.is_hidden = false,
             _ => {}
         }
         if let Some((name, answer)) = line.strip_prefix("test ").and_then(|rest| rest.rsplit_once(" ... ")) {
-            self.answered(name, answer);
+            self.record_result(name, answer);
         } else if let Some(name) =
             line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"))
         {
             name.clone_into(&mut self.test);
-            self.stands_out = false;
+            self.is_skipped = false;
         } else if line.starts_with("skipped") {
-            if self.hiding && line.starts_with("skipped:") && !self.stands_out {
-                self.stands_out = true;
-                self.stood_out += 1;
+            if self.is_hidden && line.starts_with("skipped:") && !self.is_skipped {
+                self.is_skipped = true;
+                self.skipped += 1;
             }
             self.skips.push(format!("{}: {line}", self.test));
         }
-        !self.hiding
+        !self.is_hidden
     }
 
-    fn answered(&mut self, name: &str, answer: &str) {
+    fn record_result(&mut self, name: &str, answer: &str) {
         if answer.starts_with("FAILED") {
             self.failed.push(name.to_owned());
         } else if let Some(reason) = answer.strip_prefix("ignored") {
@@ -60,7 +59,7 @@ impl Reading {
     }
 }
 
-/// The number that `text` ends with.
+/// Returns the number at the end of `text`.
 fn number(text: &str) -> Option<u64> {
     text.rsplit(' ').next()?.parse().ok()
 }
@@ -80,13 +79,13 @@ successes:
 
 ---- page::opens stdout ----
 skipped: no Chromium found
-a line nobody needs
+a line of output
 
 skipped: and no second browser
 
 ---- other stdout ----
 skipped the check of huge pages: none
-much talk
+more output
 
 successes:
     other
@@ -104,13 +103,13 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
 ";
 
     #[test]
-    fn reading_counts_and_collects() {
-        let mut reading = Reading::default();
-        let shown: Vec<&str> = OUTPUT.lines().filter(|line| reading.read(line)).collect();
-        assert_eq!((reading.passed, reading.stood_out), (2, 1), "one of the two showed nothing");
-        assert_eq!(reading.failed, ["wrong"]);
+    fn test_output_counts_and_collects() {
+        let mut output = TestOutput::default();
+        let shown: Vec<&str> = OUTPUT.lines().filter(|line| output.read(line)).collect();
+        assert_eq!((output.passed, output.skipped), (2, 1), "one of the two showed nothing");
+        assert_eq!(output.failed, ["wrong"]);
         assert_eq!(
-            reading.skips,
+            output.skips,
             [
                 "slow: ignored, needs two nodes",
                 "page::opens: skipped: no Chromium found",
@@ -118,25 +117,25 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
                 "other: skipped the check of huge pages: none",
             ]
         );
-        assert!(!shown.iter().any(|line| line.contains("nobody needs") || line.contains("much talk")));
+        assert!(!shown.iter().any(|line| line.contains("line of output") || line.contains("more output")));
         assert!(shown.contains(&"thread 'wrong' panicked: skipped nothing"));
         assert!(shown.contains(&"test page::opens ... ok"));
     }
 
     #[test]
-    fn reading_goes_on_after_a_test_program() {
-        let mut reading = Reading::default();
+    fn test_output_goes_on_after_a_test_program() {
+        let mut output = TestOutput::default();
         for line in OUTPUT.lines().chain(OUTPUT.lines()) {
-            reading.read(line);
+            output.read(line);
         }
-        assert_eq!((reading.passed, reading.stood_out, reading.skips.len()), (4, 2, 8));
-        assert!(reading.read("any line"));
+        assert_eq!((output.passed, output.skipped, output.skips.len()), (4, 2, 8));
+        assert!(output.read("any line"));
     }
 
     #[test]
-    fn reading_lets_other_programs_speak() {
-        let mut reading = Reading::default();
-        assert!(["Diff in a.rs:3:", "test", "---- ", ""].iter().all(|line| reading.read(line)));
-        assert_eq!(reading, Reading::default());
+    fn test_output_lets_other_programs_speak() {
+        let mut output = TestOutput::default();
+        assert!(["Diff in a.rs:3:", "test", "---- ", ""].iter().all(|line| output.read(line)));
+        assert_eq!(output, TestOutput::default());
     }
 }

@@ -1,4 +1,4 @@
-//! The command line: its help and its refusals.
+//! The command line: help and usage errors.
 
 use std::process::{Command, Output};
 
@@ -15,10 +15,18 @@ fn command_help_has_an_example() {
 }
 
 #[test]
-fn command_refuses_what_it_does_not_know() {
-    for arguments in [&["tset"][..], &[], &["test", "--fats"]] {
+fn command_refuses_unknown_arguments() {
+    for arguments in [&["tset"][..], &[], &["test", "--fats"], &["style", "--baseline"]] {
         let refused = xtask(arguments).unwrap();
         assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
         assert!(!refused.stderr.is_empty());
     }
+}
+
+#[test]
+fn command_style_prints_problems_of_a_path() {
+    let style = xtask(&["style", "crates/xtask/"]).unwrap();
+    let text = String::from_utf8_lossy(&style.stdout);
+    assert!(text.contains(" problems, the baseline allows "), "{text}");
+    assert!(!text.lines().any(|line| line.starts_with("crates/rivals/")), "{text}");
 }

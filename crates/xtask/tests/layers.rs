@@ -1,33 +1,32 @@
-//! The workspace as it is: arrows, manifests, files and the list of dependencies, held to the rules of the house.
-//!
-//! Rests on the rules of `xtask`, which its unit tests prove on made-up cases.
+//! The checks on the workspace itself. Their unit tests show that they fail where they should.
 
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::Path;
+use xtask::baseline::Baseline;
 use xtask::graph::Graph;
-use xtask::layers::{HOUSE, breaches};
-use xtask::sources::{INHERIT, faults, sources};
-use xtask::{dependencies, strip};
+use xtask::layers::{LAYERS, violations};
+use xtask::sources::{INHERITED_UNSAFE, problems, read_sources};
+use xtask::{circles, dependencies, strip, style};
 
-type Done = Result<(), Box<dyn Error>>;
+type TestResult = Result<(), Box<dyn Error>>;
 
-/// Fails with every line of `found`, and what they are about.
+/// Fails with every line of `found`.
 fn none(what: &str, found: &[String]) {
     assert!(found.is_empty(), "{what}:\n  {}\n", found.join("\n  "));
 }
 
 #[test]
-fn layers_every_edge_follows_an_arrow() -> Done {
+fn layers_every_dependency_is_in_the_table() -> TestResult {
     let graph = Graph::here()?;
     assert!(graph.members.iter().any(|member| member.name == "arenite-core"), "the workspace was not read");
-    let found: Vec<String> = breaches(HOUSE, &graph.members).iter().map(ToString::to_string).collect();
-    none("the house has crates in the wrong place", &found);
+    let found: Vec<String> = violations(LAYERS, &graph.members).iter().map(ToString::to_string).collect();
+    none("dependencies that the layers do not allow", &found);
     Ok(())
 }
 
 #[test]
-fn layers_core_uses_nothing_at_all() -> Done {
+fn layers_core_has_no_dependencies() -> TestResult {
     let graph = Graph::here()?;
     let core = graph.members.iter().find(|member| member.name == "arenite-core").ok_or("no core")?;
     let found: Vec<String> = core
@@ -36,15 +35,15 @@ fn layers_core_uses_nothing_at_all() -> Done {
         .filter(|used| used.kind != xtask::graph::Kind::Dev)
         .map(|used| used.name.clone())
         .collect();
-    none("arenite-core is the words alone, and uses", &found);
+    none("arenite-core must have no dependencies and uses", &found);
     Ok(())
 }
 
 #[test]
-fn layers_every_crate_takes_the_lints_of_the_workspace() -> Done {
+fn layers_every_crate_inherits_the_lints_of_the_workspace() -> TestResult {
     let mut found = Vec::new();
     for member in Graph::here()?.members {
-        let manifest = std::fs::read_to_string(member.folder.join("Cargo.toml"))?;
+        let manifest = std::fs::read_to_string(member.directory.join("Cargo.toml"))?;
         let lines: Vec<&str> = manifest.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let section = lines.windows(2).any(|pair| pair == ["[lints]", "workspace = true"]);
         if !section && !lines.contains(&"lints.workspace = true") {
@@ -56,29 +55,45 @@ fn layers_every_crate_takes_the_lints_of_the_workspace() -> Done {
 }
 
 #[test]
-fn layers_every_file_looks_as_a_file_should() -> Done {
-    let files = sources(&Graph::here()?.root)?;
+fn layers_every_file_follows_the_source_rules() -> TestResult {
+    let files = read_sources(&Graph::here()?.root)?;
     assert!(files.len() > 20, "only {} files were read", files.len());
-    let found: Vec<String> = files.iter().flat_map(faults).collect();
+    let found: Vec<String> = files.iter().flat_map(problems).collect();
     none("files that break a rule of crates/xtask/src/sources.rs", &found);
     Ok(())
 }
 
 #[test]
-fn layers_a_file_that_inherits_has_a_parent_that_expects() -> Done {
+fn layers_no_files_import_each_other() -> TestResult {
+    let files = read_sources(&Graph::here()?.root)?;
+    none("import circles between files", &circles::problems(&files, circles::CIRCLES));
+    Ok(())
+}
+
+#[test]
+fn style_every_comment_follows_the_rules_or_is_in_the_baseline() -> TestResult {
     let root = Graph::here()?.root;
-    let paths: BTreeSet<&str> = INHERIT.iter().map(|(path, _)| *path).collect();
-    assert_eq!(paths.len(), INHERIT.len(), "a file inherits once");
-    for (path, parent) in INHERIT {
-        assert!(root.join(path).is_file(), "{path} inherits and is not there");
+    let problems: Vec<style::Problem> = read_sources(&root)?.iter().flat_map(style::problems).collect();
+    let baseline = Baseline::read(&root)?;
+    none("comments that break a rule of docs/style.md", &baseline.differences(&problems));
+    Ok(())
+}
+
+#[test]
+fn layers_the_parent_of_inherited_unsafe_code_expects_it() -> TestResult {
+    let root = Graph::here()?.root;
+    let paths: BTreeSet<&str> = INHERITED_UNSAFE.iter().map(|(path, _)| *path).collect();
+    assert_eq!(paths.len(), INHERITED_UNSAFE.len(), "a file is listed twice");
+    for (path, parent) in INHERITED_UNSAFE {
+        assert!(root.join(path).is_file(), "{path} is listed and does not exist");
         let parent = strip::strip_comments(&std::fs::read_to_string(root.join(parent))?);
-        assert!(parent.contains("expect(unsafe_code"), "the parent of {path} expects no unsafe code");
+        assert!(parent.contains("expect(unsafe_code"), "the parent of {path} does not expect unsafe code");
     }
     Ok(())
 }
 
 #[test]
-fn dependencies_the_list_is_what_the_manifests_say() -> Done {
+fn dependencies_list_matches_the_manifests() -> TestResult {
     let graph = Graph::here()?;
     let read = |path: &str| {
         std::fs::read_to_string(graph.root.join(path)).map_err(|error| format!("{path}: {error}"))
@@ -86,14 +101,14 @@ fn dependencies_the_list_is_what_the_manifests_say() -> Done {
     let rows = dependencies::named(&graph, &read("Cargo.toml")?);
     assert!(rows.contains_key("clap"), "no third-party crate was read");
     none(
-        "docs/dependencies.md is not true",
+        "docs/dependencies.md differs from the manifests",
         &dependencies::differences(&rows, &read("docs/dependencies.md")?),
     );
     Ok(())
 }
 
 #[test]
-fn documents_that_a_repository_needs_are_there() -> Done {
+fn documents_of_the_repository_exist() -> TestResult {
     let root = Graph::here()?.root;
     let found: Vec<String> =
         ["LICENSE-MIT", "LICENSE-APACHE", "CONTRIBUTING.md", "GLOSSARY.md", "SECURITY.md"]
@@ -101,6 +116,6 @@ fn documents_that_a_repository_needs_are_there() -> Done {
             .filter(|name| !Path::new(&root).join(name).is_file())
             .map(str::to_owned)
             .collect();
-    none("documents that are missing", &found);
+    none("missing documents", &found);
     Ok(())
 }
