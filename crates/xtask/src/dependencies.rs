@@ -34,7 +34,7 @@ fn cell(words: impl Iterator<Item = String>) -> String {
 }
 
 /// Returns a row for each third-party crate. `manifest` is the text of the workspace's manifest.
-pub fn named(graph: &Graph, manifest: &str) -> BTreeMap<String, Row> {
+pub fn rows(graph: &Graph, manifest: &str) -> BTreeMap<String, Row> {
     let ours: BTreeSet<&str> = graph.members.iter().map(|member| member.name.as_str()).collect();
     let mut rows: BTreeMap<String, Row> = workspace_dependencies(manifest)
         .filter(|(name, line)| !ours.contains(name) && !line.contains("path ="))
@@ -74,11 +74,11 @@ pub fn differences(rows: &BTreeMap<String, Row>, text: &str) -> Vec<String> {
             found.push(format!("{name} is listed and no manifest names it: remove its row"));
             continue;
         };
-        for (what, has, wants) in
+        for (what, listed, actual) in
             [("features", cells[1], row.features_cell()), ("used by", cells[2], row.users_cell())]
         {
-            if has != wants {
-                found.push(format!("{name}, {what}: the list has {has:?}, the manifests have {wants:?}"));
+            if listed != actual {
+                found.push(format!("{name}, {what}: the list has {listed:?}, the manifests have {actual:?}"));
             }
         }
         if cells[3].len() < 20 {
@@ -134,30 +134,30 @@ mod tests {
     const MANIFEST: &str = "[workspace]\nslap = 1\n[workspace.dependencies]\nb = { path = \"b\" }\n# words = 1\n\
         slab = \"0.4\"\nloom.version = \"0.7\"\n\n[workspace.lints]\nunsafe = 1\n";
 
-    const TRUE: &str = "| crate | features | used by | why |\n|---|---|---|---|\n\
+    const LIST: &str = "| crate | features | used by | why |\n|---|---|---|---|\n\
         | `cc` | – | b (build) | builds what has no Rust |\n\
         | `loom` | – | – | every interleaving of the atomics |\n\
         | `slab` | `default`, `std` | a (tests), b | the peer of our pools |\n";
 
     #[test]
-    fn dependencies_a_list_that_is_true_passes() {
-        assert_eq!(differences(&named(&graph(), MANIFEST), TRUE), [""; 0]);
+    fn dependencies_a_correct_list_passes() {
+        assert_eq!(differences(&rows(&graph(), MANIFEST), LIST), [""; 0]);
     }
 
     #[test]
-    fn dependencies_each_lie_is_named() {
-        let rows = named(&graph(), MANIFEST);
-        let lies = [
-            (TRUE.replace("`default`, `std`", "`std`"), "slab, features"),
-            (TRUE.replace("a (tests), b", "a, b"), "slab, used by"),
-            (TRUE.replace("`slab`", "`slap`"), "slap is listed and no manifest"),
-            (TRUE.replace("the peer of our pools", "because"), "slab has no reason"),
-            (TRUE.replace("| `cc`", "| cc"), "cc is not listed; its row: | `cc` | – | b (build) |"),
-            (format!("{TRUE}| `cc` | – | b (build) | builds what has no Rust |\n"), "cc is listed twice"),
+    fn dependencies_each_difference_is_reported() {
+        let rows = rows(&graph(), MANIFEST);
+        let cases = [
+            (LIST.replace("`default`, `std`", "`std`"), "slab, features"),
+            (LIST.replace("a (tests), b", "a, b"), "slab, used by"),
+            (LIST.replace("`slab`", "`slap`"), "slap is listed and no manifest"),
+            (LIST.replace("the peer of our pools", "because"), "slab has no reason"),
+            (LIST.replace("| `cc`", "| cc"), "cc is not listed; its row: | `cc` | – | b (build) |"),
+            (format!("{LIST}| `cc` | – | b (build) | builds what has no Rust |\n"), "cc is listed twice"),
         ];
-        for (text, words) in lies {
+        for (text, part) in cases {
             let found = differences(&rows, &text);
-            assert!(found.iter().any(|line| line.contains(words)), "{words}: {found:?}");
+            assert!(found.iter().any(|line| line.contains(part)), "{part}: {found:?}");
         }
     }
 }

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_workspace_of_this_crate_is_read() {
+    fn graph_reads_the_workspace_of_this_crate() {
         let graph = Graph::here().unwrap();
         let this = graph.members.iter().find(|member| member.name == "xtask").unwrap();
         assert!(!this.published && this.directory.join("src/graph.rs").is_file());

@@ -83,15 +83,15 @@ impl Machine {
         if missing_rivals.is_empty() {
             return Vec::new();
         }
-        let kept: Vec<&str> = RIVALS_FEATURES
+        let available: Vec<&str> = RIVALS_FEATURES
             .into_iter()
             .filter(|feature| missing_rivals.iter().all(|(out, _)| out != feature))
             .collect();
-        vec!["--no-default-features".to_owned(), "--features".to_owned(), kept.join(",")]
+        vec!["--no-default-features".to_owned(), "--features".to_owned(), available.join(",")]
     }
 
     fn rivals_skips(&self) -> Vec<String> {
-        let skip = |(feature, why)| format!("skipped: {feature} in `rivals`, since {why}");
+        let skip = |(feature, why)| format!("skipped: {feature} in `rivals`, because {why}");
         self.missing_rivals().into_iter().map(skip).collect()
     }
 }
@@ -190,9 +190,9 @@ fn for_workspace(graph: &Graph, machine: &Machine, arguments: &[&str], last: &[&
     if options.is_empty() || !has_rivals(graph) {
         return vec![call(&[arguments, last].concat())];
     }
-    let most = [arguments, &["--exclude", "rivals"], last].concat();
+    let workspace = [arguments, &["--exclude", "rivals"], last].concat();
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let mut apart: Vec<&str> = vec![arguments[0], "-p", "rivals"];
+    let mut rivals: Vec<&str> = vec![arguments[0], "-p", "rivals"];
     let mut rest = arguments[1..].iter();
     while let Some(&argument) = rest.next() {
         match argument {
@@ -200,10 +200,10 @@ fn for_workspace(graph: &Graph, machine: &Machine, arguments: &[&str], last: &[&
             "--exclude" => {
                 rest.next();
             }
-            _ => apart.push(argument),
+            _ => rivals.push(argument),
         }
     }
-    vec![call(&most), call(&[&apart[..], &options, last].concat())]
+    vec![call(&workspace), call(&[&rivals[..], &options, last].concat())]
 }
 
 /// Model checkers. loom tries every interleaving of a small part, shuttle many of a whole heap.
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn plan_with_a_cpp_compiler_tests_everything_at_once() {
+    fn plan_tests_the_whole_workspace_with_a_cpp_compiler() {
         let machine = Machine { has_cpp: true, has_make: true, ..Machine::default() };
         let steps = test(&graph(), &machine, false);
         assert_eq!(
@@ -281,12 +281,12 @@ mod tests {
     }
 
     #[test]
-    fn plan_without_a_cpp_compiler_leaves_snmalloc_out_and_says_so() {
+    fn plan_skips_snmalloc_without_a_cpp_compiler() {
         let steps = ci(&graph(), &Machine { has_make: true, ..Machine::default() }, false);
-        let apart: Vec<String> =
+        let rivals: Vec<String> =
             lines(&steps).into_iter().filter(|line| line.contains("-p rivals")).collect();
         assert_eq!(
-            apart,
+            rivals,
             [
                 "clippy -p rivals --all-targets --keep-going --no-default-features --features mimalloc,jemalloc,rpmalloc -- -D warnings",
                 "test -p rivals --no-fail-fast --no-default-features --features mimalloc,jemalloc,rpmalloc -- --show-output",
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn plan_without_make_either_keeps_mimalloc() {
+    fn plan_without_make_and_cpp_has_mimalloc() {
         let machine = Machine::default();
         assert_eq!(machine.rivals_options(), ["--no-default-features", "--features", "mimalloc,rpmalloc"]);
         let skips = machine.rivals_skips();
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn plan_that_is_fast_skips_the_models_and_says_so() {
+    fn plan_skips_the_models_if_fast() {
         let steps = test(&graph(), &Machine::default(), true);
         assert_eq!(
             (steps[1].calls.len(), steps[1].skips.as_slice()),
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn plan_keeps_the_flags_that_the_user_has() {
+    fn plan_extends_the_rustflags_of_the_user() {
         let loom_in =
             |machine: &Machine| models(&graph(), machine, "loom", "b", false).calls.remove(0).variables;
         let plain = loom_in(&Machine::default());
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn plan_check_and_test_together_are_ci() {
+    fn plan_of_ci_is_check_and_test() {
         let machine = Machine { has_make: true, has_cpp: true, ..Machine::default() };
         let mut both = check(&graph(), &machine);
         both.extend(test(&graph(), &machine, false));

@@ -51,7 +51,7 @@ pub fn run(cargo: &OsString, steps: Vec<Step>, out: &mut impl Write) -> io::Resu
             if step.calls.is_empty() { Outcome::Skipped } else { Outcome::Passed { tests: 0, skipped: 0 } };
         for call in &step.calls {
             writeln!(out, "\n── {}: cargo {}", step.name, call.arguments.join(" "))?;
-            if let Err(why) = one(cargo, call, &mut output, out)? {
+            if let Err(why) = run_call(cargo, call, &mut output, out)? {
                 outcome = Outcome::Failed(why);
             }
         }
@@ -68,7 +68,7 @@ pub fn run(cargo: &OsString, steps: Vec<Step>, out: &mut impl Write) -> io::Resu
 }
 
 /// Runs one call. The inner error is the reason of its failure.
-fn one(
+fn run_call(
     cargo: &OsString,
     call: &Call,
     output: &mut TestOutput,
@@ -115,7 +115,7 @@ mod tests {
         Step { name: "step".into(), calls: scripts.iter().map(call).collect(), tests, ..Step::default() }
     }
 
-    fn ran(program: &str, step: Step) -> (StepResult, String) {
+    fn run_step(program: &str, step: Step) -> (StepResult, String) {
         let mut out = Vec::new();
         let done = run(&program.into(), vec![step], &mut out).unwrap().remove(0);
         (done, String::from_utf8(out).unwrap())
@@ -124,35 +124,41 @@ mod tests {
     #[test]
     fn run_sums_the_tests_of_its_calls() {
         let one = "echo 'test result: ok. 3 passed; 0 failed'";
-        let (done, out) = ran("sh", scripts(true, &[one, one]));
+        let (done, out) = run_step("sh", scripts(true, &[one, one]));
         assert_eq!(done.outcome, Outcome::Passed { tests: 6, skipped: 0 });
         assert_eq!(out.matches("3 passed").count(), 4, "each command and each answer is shown: {out}");
     }
 
     #[test]
-    fn run_names_the_tests_that_failed_and_goes_on() {
+    fn run_lists_failed_tests_and_continues() {
         let (done, out) =
-            ran("sh", scripts(true, &["echo 'test a ... FAILED'; exit 101", "echo 'skipped: b'"]));
+            run_step("sh", scripts(true, &["echo 'test a ... FAILED'; exit 101", "echo 'skipped: b'"]));
         assert_eq!(done.outcome, Outcome::Failed("a".into()));
         assert_eq!(done.skips, [": skipped: b"]);
         assert!(out.contains("\nskipped: b\n"), "{out}");
     }
 
     #[test]
-    fn run_fails_where_nothing_was_tested() {
-        assert_eq!(ran("sh", scripts(true, &["true"])).0.outcome, Outcome::Failed("no test was run".into()));
-        assert_eq!(ran("sh", scripts(false, &["true"])).0.outcome, Outcome::Passed { tests: 0, skipped: 0 });
+    fn run_fails_if_no_test_ran() {
+        assert_eq!(
+            run_step("sh", scripts(true, &["true"])).0.outcome,
+            Outcome::Failed("no test was run".into())
+        );
+        assert_eq!(
+            run_step("sh", scripts(false, &["true"])).0.outcome,
+            Outcome::Passed { tests: 0, skipped: 0 }
+        );
     }
 
     #[test]
     fn run_fails_with_the_exit_code_if_no_test_failed() {
-        let (done, _) = ran("sh", scripts(false, &["exit 7"]));
+        let (done, _) = run_step("sh", scripts(false, &["exit 7"]));
         assert!(matches!(&done.outcome, Outcome::Failed(why) if why.contains('7')), "{done:?}");
     }
 
     #[test]
-    fn run_fails_where_the_program_is_missing() {
-        let (done, _) = ran("/no/cargo/here", scripts(false, &["true"]));
+    fn run_fails_if_the_program_is_missing() {
+        let (done, _) = run_step("/no/cargo/here", scripts(false, &["true"]));
         assert!(
             matches!(&done.outcome, Outcome::Failed(why) if why.contains("could not be started")),
             "{done:?}"
@@ -162,7 +168,7 @@ mod tests {
     #[test]
     fn run_skips_a_step_without_calls() {
         let step = Step { skips: vec!["skipped: --fast".into()], ..scripts(true, &[]) };
-        let (done, _) = ran("sh", step);
+        let (done, _) = run_step("sh", step);
         assert_eq!((done.outcome, done.skips), (Outcome::Skipped, vec!["skipped: --fast".to_owned()]));
     }
 }

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn summary_says_when_nothing_was_skipped() {
+    fn summary_shows_that_nothing_was_skipped() {
         assert!(
             summary(&[done("format", Outcome::Passed { tests: 0, skipped: 0 }, &[])])
                 .contains("Nothing was skipped.")

@@ -123,7 +123,7 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
     }
 
     #[test]
-    fn test_output_goes_on_after_a_test_program() {
+    fn test_output_continues_after_a_test_program() {
         let mut output = TestOutput::default();
         for line in OUTPUT.lines().chain(OUTPUT.lines()) {
             output.read(line);
@@ -133,7 +133,7 @@ test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
     }
 
     #[test]
-    fn test_output_lets_other_programs_speak() {
+    fn test_output_shows_the_output_of_other_programs() {
         let mut output = TestOutput::default();
         assert!(["Diff in a.rs:3:", "test", "---- ", ""].iter().all(|line| output.read(line)));
         assert_eq!(output, TestOutput::default());

@@ -98,7 +98,7 @@ fn dependencies_list_matches_the_manifests() -> TestResult {
     let read = |path: &str| {
         std::fs::read_to_string(graph.root.join(path)).map_err(|error| format!("{path}: {error}"))
     };
-    let rows = dependencies::named(&graph, &read("Cargo.toml")?);
+    let rows = dependencies::rows(&graph, &read("Cargo.toml")?);
     assert!(rows.contains_key("clap"), "no third-party crate was read");
     none(
         "docs/dependencies.md differs from the manifests",
