@@ -24,9 +24,10 @@ type Done = Result<(), Box<dyn Error>>;
 /// A path: its name, its default count, the allocator calls of one operation, what one operation is.
 type Path = (&'static str, u64, u64, &'static str, fn(u64) -> Done);
 
-const PATHS: [Path; 22] = [
+const PATHS: [Path; 23] = [
     ("arena", 1000, 101, "allocate 64 B x 100, reset", arena),
     ("arena_mark", 20_000, 6, "mark, allocate 64 B x 4, restore", arena_mark),
+    ("arena_mark_freed", 20_000, 10, "mark, allocate 64 B x 4, free x 4, restore", arena_mark_freed),
     ("shared_arena", 1000, 101, "allocate 64 B x 100, reset", shared_arena),
     ("pool", 20_000, 2, "pair of 64 B, unchecked API", pool::<64>),
     ("pool_256", 20_000, 2, "pair of 256 B, unchecked API", pool::<256>),
@@ -102,12 +103,33 @@ fn arena(count: u64) -> Done {
 
 #[inline(never)]
 fn arena_mark(count: u64) -> Done {
+    let mut arena = Arena::new();
+    for _ in 0..count {
+        let arena = black_box(&mut arena);
+        let mark = arena.mark()?;
+        for _ in 0..4 {
+            _ = black_box(arena.allocate(const { layout(64) })?);
+        }
+        arena.restore_mut(mark)?;
+    }
+    Ok(())
+}
+
+/// The restore of a borrowed arena, which needs every block above the mark to be freed before.
+#[inline(never)]
+fn arena_mark_freed(count: u64) -> Done {
+    const LAYOUT: Layout = layout(64);
     let arena = Arena::new();
     let arena = black_box(&arena);
     for _ in 0..count {
         let mark = arena.mark()?;
-        for _ in 0..4 {
-            _ = black_box(arena.allocate(const { layout(64) })?);
+        let mut blocks = [NonNull::dangling(); 4];
+        for block in &mut blocks {
+            *block = black_box(arena.allocate(LAYOUT)?.cast::<u8>());
+        }
+        for block in blocks {
+            // SAFETY: a live block of this arena and layout, not used again.
+            unsafe { arena.deallocate(block, LAYOUT) };
         }
         arena.restore(mark)?;
     }
