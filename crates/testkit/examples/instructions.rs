@@ -39,7 +39,7 @@ const PATHS: [Path; 23] = [
     ("heap_256", 20_000, 2, "pair of 256 B", heap::<256>),
     ("heap_1k", 20_000, 2, "pair of 1 KiB", heap::<1024>),
     ("heap_mixed", 100_000, 2, "free and allocate, 10,000 live blocks of 8 B to 64 KiB", heap_mixed),
-    ("heap_remote", 20, 5000, "2,500 x 256 B, freed by another thread", heap_remote),
+    ("heap_remote", 100, 5000, "2,500 x 256 B, freed by another thread", heap_remote),
     ("heap_global", 20_000, 2, "pair of 64 B as GlobalAlloc", heap_global),
     ("heap_global_1k", 20_000, 2, "pair of 1 KiB as GlobalAlloc, size known at run time", heap_global_1k),
     ("stratified_local", 20_000, 2, "pair of 1 KiB", stratified_local),
