@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Instructions that each allocation path executes, counted by callgrind: benchmarks/instructions.sh [PATH ...]
+# Instructions of each allocation path, counted by callgrind: benchmarks/instructions.sh [PATH ...]
 #
-# Prints tab-separated rows: path, instructions per operation, allocator calls per operation, instructions per call, operations in a run,
-# whether the repeats agreed, what one operation is. The cost of an operation is the difference between a run of 2N and a run of N
-# operations, over N. Each run is repeated until two counts are equal, at most REPEATS times (5); without two equal counts the row has the
-# least and says so. The paths named malloc run a C program with the preload library. Needs valgrind, and cc for the C program.
+# Prints tab-separated rows: path, instructions per operation, allocator calls per operation,
+# instructions per call, operations in a run, whether the repeats agreed, what one operation is.
+# An operation costs the difference between a run of 2N and a run of N operations, over N.
+# Each run is repeated until two counts are equal, at most REPEATS times (5). A row without two
+# equal counts has the least count and "no". The paths named malloc run a C program with the
+# preload library. Needs valgrind, and cc for the C program.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
@@ -25,7 +27,7 @@ malloc_mixed\t100000\t2\tfree and allocate through the preload library, 10,000 l
 else
     echo "malloc: left out, there is no cc" >&2
 fi
-# the addresses of a run do not depend on chance, where the system allows that
+# addresses without randomization, where the system allows that
 fixed=()
 setarch "$(uname -m)" -R true 2> /dev/null && fixed=(setarch "$(uname -m)" -R)
 

@@ -1,4 +1,5 @@
-/* One path through malloc and free, run a given number of times: malloc_pairs PATH COUNT. For instruction counts under callgrind. */
+/* One path through malloc and free, run a given number of times: malloc_pairs PATH COUNT.
+ * For instruction counts under callgrind; instructions.sh runs it with the preload library. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
