@@ -1,9 +1,9 @@
 //! One allocation path, run a given number of times: `instructions PATH COUNT`.
 //!
-//! callgrind counts the instructions. The difference between a run of `2 * COUNT` and a run of `COUNT` operations
-//! is the cost of the path without start and end. Without arguments the program lists the paths:
-//! name, default count, allocator calls per operation, description, separated by tabs.
-//! `benchmarks/instructions.sh` prints the table of all paths.
+//! callgrind counts the instructions. The difference between a run of `2 * COUNT` and a run of
+//! `COUNT` operations is the cost of the path without start and end. Without arguments the program
+//! lists the paths: name, default count, allocator calls per operation, description, separated by
+//! tabs. `benchmarks/instructions.sh` prints the table of all paths.
 #![expect(unsafe_code, reason = "frees raw blocks")]
 
 use arenite_alloc::{
@@ -21,7 +21,8 @@ use std::process::ExitCode;
 
 type Done = Result<(), Box<dyn Error>>;
 
-/// A path: its name, its default count, the allocator calls of one operation, what one operation is.
+/// A path: its name, its default count, the allocator calls of one operation, what one operation
+/// is.
 type Path = (&'static str, u64, u64, &'static str, fn(u64) -> Done);
 
 const PATHS: [Path; 23] = [
@@ -115,7 +116,7 @@ fn arena_mark(count: u64) -> Done {
     Ok(())
 }
 
-/// The restore of a borrowed arena, which needs every block above the mark to be freed before.
+/// Restores a borrowed arena, which needs every block above the mark to be freed before.
 #[inline(never)]
 fn arena_mark_freed(count: u64) -> Done {
     const LAYOUT: Layout = layout(64);
@@ -213,7 +214,7 @@ fn heap_mixed(count: u64) -> Done {
     Ok(())
 }
 
-/// Two threads in turn. They block in pipes, because a lock that spins would make the counts random.
+/// Runs two threads in turn. Both block in pipes, because a lock that spins makes counts random.
 #[inline(never)]
 fn heap_remote(count: u64) -> Done {
     const LAYOUT: Layout = layout(256);
@@ -227,7 +228,8 @@ fn heap_remote(count: u64) -> Done {
             // the end of the pipe ends the thread
             while full.read_exact(&mut [0]).is_ok() {
                 for block in blocks.iter().filter_map(|block| NonNull::new(block.load(Relaxed))) {
-                    // SAFETY: a live block of this heap and layout; its entry is replaced before the next round.
+                    // SAFETY: a live block of this heap and layout; its entry is replaced before
+                    // the next round.
                     unsafe { heap.deallocate(block, LAYOUT) };
                 }
                 if drain.write_all(&[1]).is_err() {

@@ -4,10 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Operations of a run. Exact counts need no more: the steady state begins with the first operations.
+/// Operations of a run. Exact counts need no more: the steady state begins with the first
+/// operations.
 const COUNT: u64 = 2000;
 
-/// Builds the example and returns its path. The release profile, because the others inline nothing of a path.
+/// Builds the example and returns its path. The release profile, because the others inline nothing
+/// of a path.
 fn example() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let mut cargo = Command::new(env!("CARGO"));

@@ -13,7 +13,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Mutex;
 
-/// A strategy with rules of its own: a device that is short of memory and has two sizes of blocks.
+/// A strategy with rules of its own, whose answers differ from every default.
 struct Small;
 
 impl AllocationStrategy for Small {
@@ -60,7 +60,7 @@ impl<'s> Program<'s> {
         Self { strategy, arena: Arena::new(), pool, heap: Heap::new() }
     }
 
-    /// Allocates numbers of a type where the strategy says. Returns the resource's name and the address.
+    /// Allocates numbers of a type. Returns the name of the chosen resource and the address.
     fn allocate(&self, dtype: &str, size: usize) -> Option<(&'static str, usize)> {
         if !self.strategy.can_allocate(size) {
             return None;
@@ -221,7 +221,7 @@ fn r09_a_stratified_pool_counts_the_same_three() {
 
 #[test]
 fn r40_a_value_has_a_pair_of_cache_lines_to_itself() {
-    /// As the document has it, to compare with.
+    /// The type of the document, to compare with.
     #[repr(C, align(128))]
     struct Document<T> {
         value: T,
