@@ -1,8 +1,8 @@
-//! A block with an owner: given back when the owner goes.
+//! A block that frees itself on drop.
 //!
-//! Rests on [`Resource`]. It is the one place where a raw block gets a destructor, so that tensors, buffers and tests
-//! need none of their own. With an `Rc` or `Arc` of a resource as its handle it keeps no borrow.
-#![expect(unsafe_code, reason = "gives its block back on drop and lends its bytes")]
+//! Tensors, buffers and tests use this type instead of destructors of their own. With an `Rc` or
+//! `Arc` of a resource as the handle, the block holds no borrow.
+#![expect(unsafe_code, reason = "deallocates its block on drop and returns its bytes as slices")]
 
 use crate::{AllocError, Resource};
 use core::alloc::Layout;
@@ -10,14 +10,15 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-/// Owns one block of `R` and gives it back on drop.
+/// One block of `R`, deallocated on drop.
 ///
-/// `R` is any handle that is a resource: `&Arena`, `Rc<Arena>`, `Arc<SharedPool>`, or a resource itself.
+/// `R` is any handle that is a resource: `&Arena`, `Rc<Arena>`, `Arc<SharedPool>`, or a resource
+/// itself.
 ///
 /// ```
 /// # use arenite_core::*;
 /// # fn demo<R: Resource>(resource: R) -> Result<(), AllocError> {
-/// let mut block = Block::zeroed_in(AllocError::layout(1024, 64)?, resource)?;
+/// let mut block = Block::zeroed_in(layout(1024, 64)?, resource)?;
 /// assert_eq!(block.len(), 1024);
 /// block.bytes_mut()[0].write(7);
 /// # Ok(()) }
@@ -29,7 +30,7 @@ pub struct Block<R: Resource> {
 }
 
 impl<R: Resource> Block<R> {
-    /// A block of `layout` from `resource`, its bytes undefined.
+    /// Allocates a block of `layout` from `resource`; its bytes are uninitialised.
     ///
     /// # Errors
     /// As [`Resource::allocate`].
@@ -38,7 +39,7 @@ impl<R: Resource> Block<R> {
         Ok(Self { start, layout, resource })
     }
 
-    /// A block of `layout` from `resource`, every byte zero.
+    /// Allocates a block of `layout` from `resource`; every byte is zero.
     ///
     /// # Errors
     /// As [`Resource::allocate_zeroed`].
@@ -47,52 +48,55 @@ impl<R: Resource> Block<R> {
         Ok(Self { start, layout, resource })
     }
 
-    /// Where the block starts, aligned to [`Block::layout`]'s alignment.
+    /// Returns the start of the block, aligned to the alignment of [`Block::layout`].
     pub const fn as_ptr(&self) -> NonNull<u8> {
         self.start
     }
 
-    /// The layout that was asked.
+    /// Returns the requested layout.
     pub const fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// The size that was asked, in bytes.
+    /// Returns the requested size in bytes.
     pub const fn len(&self) -> usize {
         self.layout.size()
     }
 
-    /// Whether the block has no bytes.
+    /// Returns whether the size is zero.
     pub const fn is_empty(&self) -> bool {
         self.layout.size() == 0
     }
 
-    /// The handle of the resource.
+    /// Returns the handle of the resource.
     pub const fn resource(&self) -> &R {
         &self.resource
     }
 
-    /// The bytes, which may be undefined.
+    /// Returns the bytes, which may be uninitialised.
     pub fn bytes(&self) -> &[MaybeUninit<u8>] {
-        // SAFETY: 1. valid for `len` bytes: law 1 and the block is live until drop. 2. not written while borrowed:
-        // only `&mut self` writes. 3. `MaybeUninit` allows undefined bytes.
+        // SAFETY: 1. valid for `len` bytes: law 1, and the block is live until drop. 2. not written
+        // while borrowed: writes need `&mut self`. 3. `MaybeUninit` allows uninitialised bytes.
         unsafe { core::slice::from_raw_parts(self.start.cast().as_ptr(), self.len()) }
     }
 
-    /// The bytes for writing, which may be undefined.
+    /// Returns the bytes for writing; they may be uninitialised.
     pub fn bytes_mut(&mut self) -> &mut [MaybeUninit<u8>] {
-        // SAFETY: as in `bytes`, and `&mut self` makes this the only borrow.
+        // SAFETY: 1. valid for `len` bytes: law 1, and the block is live until drop. 2. the only
+        // borrow: `&mut self`. 3. `MaybeUninit` allows uninitialised bytes.
         unsafe { core::slice::from_raw_parts_mut(self.start.cast().as_ptr(), self.len()) }
     }
 
-    /// Makes the block larger or smaller, keeping the first `min(old, new)` bytes and the alignment; it may move.
+    /// Changes the size of the block; the block may move. The alignment and the first
+    /// `min(old, new)` bytes are preserved.
     ///
     /// # Errors
-    /// As [`Resource::grow`] and [`Resource::shrink`]; the block is then as it was.
+    /// As [`Resource::grow`] and [`Resource::shrink`]; the block is then unchanged.
     pub fn resize(&mut self, size: usize) -> Result<(), AllocError> {
-        let new = AllocError::layout(size, self.layout.align())?;
+        let new = crate::layout(size, self.layout.align())?;
         let moved = if size >= self.layout.size() {
-            // SAFETY: the block is live, of this resource, fits `self.layout`, and is replaced on success.
+            // SAFETY: the block is live, belongs to this resource, fits `self.layout`, and is
+            // replaced on success.
             unsafe { self.resource.grow(self.start, self.layout, new) }?
         } else {
             // SAFETY: as above.
@@ -106,7 +110,8 @@ impl<R: Resource> Block<R> {
 
 impl<R: Resource> Drop for Block<R> {
     fn drop(&mut self) {
-        // SAFETY: the block is live, was allocated from this resource with this layout, and its only owner goes.
+        // SAFETY: the block is live and was allocated from this resource with this layout; its only
+        // owner is being dropped.
         unsafe { self.resource.deallocate(self.start, self.layout) }
     }
 }
@@ -120,7 +125,7 @@ impl<R: Resource> fmt::Debug for Block<R> {
     }
 }
 
-// SAFETY: a block is plain bytes owned by this value; sending it sends the resource's handle, which is `Send`.
+// SAFETY: a block is plain bytes owned by this value; sending it sends the handle, which is `Send`.
 unsafe impl<R: Resource + Send> Send for Block<R> {}
 // SAFETY: `&Block` only reads the bytes and the handle, which is `Sync`.
 unsafe impl<R: Resource + Sync> Sync for Block<R> {}

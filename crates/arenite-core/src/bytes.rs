@@ -1,12 +1,12 @@
-//! A number of bytes that people can read and write.
+//! A number of bytes with a readable text form.
 //!
-//! Rests on nothing. It exists so that every message, table and option of arenite writes sizes one way: binary units,
-//! one decimal, the unit named (`1.5 MiB`), and reads them back (`512M`, `64 KiB`, `1g`).
+//! Every message, table and option writes sizes this way: binary units, one decimal, a named unit
+//! (`1.5 MiB`). Sizes are parsed from `512M`, `64 KiB` or `1g`.
 
 use core::fmt;
 use core::str::FromStr;
 
-/// A number of bytes; displays in binary units and parses them.
+/// A number of bytes that displays in binary units and parses from them.
 ///
 /// ```
 /// use arenite_core::Bytes;
@@ -20,25 +20,25 @@ pub struct Bytes(pub usize);
 const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 impl Bytes {
-    /// `n` × 1024 bytes, saturating.
+    /// Returns `n` × 1024 bytes, saturating.
     #[must_use]
     pub const fn kib(n: usize) -> Self {
         Self(n.saturating_mul(1 << 10))
     }
 
-    /// `n` × 1024² bytes, saturating.
+    /// Returns `n` × 1024² bytes, saturating.
     #[must_use]
     pub const fn mib(n: usize) -> Self {
         Self(n.saturating_mul(1 << 20))
     }
 
-    /// `n` × 1024³ bytes, saturating.
+    /// Returns `n` × 1024³ bytes, saturating.
     #[must_use]
     pub const fn gib(n: usize) -> Self {
         Self(n.saturating_mul(1 << 30))
     }
 
-    /// The number itself.
+    /// Returns the number of bytes.
     #[must_use]
     pub const fn get(self) -> usize {
         self.0
@@ -46,7 +46,8 @@ impl Bytes {
 }
 
 impl fmt::Display for Bytes {
-    /// One decimal in the largest binary unit that leaves a number of at least one; plain bytes below 1024.
+    /// Writes one decimal in the largest binary unit that leaves a number of at least one. Sizes
+    /// below 1024 are written in plain bytes.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut unit = 0;
         let mut scaled = self.0;
@@ -64,7 +65,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// The text of one size on the stack: formatting an error must not allocate.
+/// A text buffer on the stack: formatting an error must not allocate.
 struct Text {
     bytes: [u8; 32],
     len: usize,
@@ -79,31 +80,32 @@ impl Text {
 impl fmt::Write for Text {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.len + text.len();
-        let room = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
-        room.copy_from_slice(text.as_bytes());
+        let free = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
+        free.copy_from_slice(text.as_bytes());
         self.len = end;
         Ok(())
     }
 }
 
-fn size_text(whole: usize, tenths: Option<usize>, unit: &str) -> Text {
+fn size_text(integer: usize, tenths: Option<usize>, unit: &str) -> Text {
     use fmt::Write as _;
     let mut text = Text { bytes: [0; 32], len: 0 };
     let written = match tenths {
-        Some(tenths) => write!(text, "{whole}.{tenths} {unit}"),
-        None => write!(text, "{whole} {unit}"),
+        Some(tenths) => write!(text, "{integer}.{tenths} {unit}"),
+        None => write!(text, "{integer} {unit}"),
     };
     debug_assert!(written.is_ok(), "20 digits and a unit fit in 32 bytes");
     text
 }
 
-/// The text is no size: a number, then nothing, `B`, or one of K, M, G, T (with or without `iB` or `B`).
+/// A text that is not a size. A size is a number, then nothing, `B`, or K, M, G or T with or
+/// without `iB` or `B`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseBytesError;
 
 impl fmt::Display for ParseBytesError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("not a size in bytes: write a number and a unit, as in 4096, 64K, 512MiB or 2G")
+        out.write_str("not a size in bytes: use a number and a unit, as in 4096, 64K, 512MiB or 2G")
     }
 }
 
@@ -122,7 +124,8 @@ impl FromStr for Bytes {
     }
 }
 
-/// The power of two that a unit stands for; binary whether or not it is written with an `i`.
+/// Returns the power of two of a unit, or `None` if it is unknown. Units are binary with and
+/// without the `i`.
 fn unit_shift(unit: &str) -> Option<u32> {
     [["", "b", "b"], ["k", "kb", "kib"], ["m", "mb", "mib"], ["g", "gb", "gib"], ["t", "tb", "tib"]]
         .into_iter()
@@ -136,7 +139,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn sizes_are_written_in_binary_units() {
+    fn bytes_display_uses_binary_units() {
         for (bytes, text) in [
             (0, "0 B"),
             (1023, "1023 B"),
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_read_in_the_usual_units() {
+    fn bytes_parse_accepts_the_usual_units() {
         for (text, bytes) in [("4096", 4096), ("64K", 65536), ("1 MiB", 1 << 20), ("2gb", 2 << 30), ("7b", 7)]
         {
             assert_eq!(text.parse(), Ok(Bytes(bytes)));
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_is_refused() {
+    fn bytes_parse_fails_for_other_texts() {
         for text in ["", "K", "-1", "1.5M", "12 apples", "99999999999T", "18446744073709551616"] {
             assert_eq!(text.parse::<Bytes>(), Err(ParseBytesError), "{text}");
         }

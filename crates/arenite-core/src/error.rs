@@ -1,165 +1,140 @@
-//! The one error of allocation: what was asked, what was there, why it failed, and what to do.
+//! The allocation error: what was requested, what was available, why it failed, what to do.
 //!
-//! Rests on [`ResourceState`] and [`Label`]. It is one `Copy` struct without a pointer in it, because an error on an
-//! allocation path must not allocate, and because it travels through `dyn MemoryAllocator<Error = AllocError>`.
+//! The error is one `Copy` struct without pointers: an allocation path must not allocate for its
+//! error. The struct also fits `dyn MemoryAllocator<Error = AllocError>`.
 
 use crate::{Bytes, Label, ResourceState};
 use core::alloc::Layout;
 use core::fmt;
 
-/// Why a request was refused.
+/// The reason why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AllocCause {
-    /// The size overflows or the alignment is no power of two.
+pub enum AllocErrorKind {
+    /// A size that overflows, or an alignment that is not a power of two.
     BadLayout,
-    /// The operating system, or the allocator below, gave nothing; its error number where there is one, else 0.
+    /// No memory from the operating system or from the allocator below.
     Exhausted {
         /// The `errno` of the call that failed, or 0.
         errno: i32,
     },
-    /// The resource's fixed capacity is used up.
+    /// A resource whose fixed capacity is used up.
     CapacityReached,
-    /// A limit set by the user would be passed.
+    /// A request that would exceed a limit set by the user.
     LimitReached,
-    /// The request is larger, or more aligned, than any block of this resource.
+    /// A request larger, or more aligned, than any block of this resource.
     TooLarge {
         /// The largest size that this resource serves.
         largest: usize,
     },
-    /// A failure that a test asked for.
+    /// A failure injected by a test.
     Injected,
-    /// The pointer is not that of a live block of this resource.
-    Foreign,
-    /// The pointer lies inside a block, not at its start.
-    Interior,
-    /// The block is already free.
-    NotLive,
-    /// The block has another size or alignment than the caller says.
+    /// A pointer that is not a live block of this resource.
+    InvalidPointer,
+    /// A pointer into the middle of a block.
+    InteriorPointer,
+    /// A block that is already free.
+    DoubleFree,
+    /// A block that was allocated with another size or alignment.
     Mismatch {
-        /// The size that the block was asked with.
+        /// The size that was requested for the block.
         size: usize,
-        /// The alignment that the block was asked with.
+        /// The alignment that was requested for the block.
         align: usize,
     },
-    /// Too many marks are open at once.
+    /// More open marks than the resource supports.
     TooManyMarks,
-    /// The memory may only be read.
+    /// Memory that is mapped read-only.
     ReadOnly,
 }
 
-impl AllocCause {
-    /// What the user can do about it, in a few words.
+impl AllocErrorKind {
+    /// Returns what the user can do about the failure, in a few words.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::BadLayout => "ask for a size below isize::MAX and a power-of-two alignment",
+            Self::BadLayout => "request a size below isize::MAX and a power-of-two alignment",
             Self::Exhausted { .. } => {
                 "free or trim something, lower the request, or raise the machine's or cgroup's limit"
             }
-            Self::CapacityReached => "free or reset blocks, or make the resource with more capacity",
+            Self::CapacityReached => "free or reset blocks, or create the resource with more capacity",
             Self::LimitReached => "free blocks or raise the limit",
             Self::TooLarge { .. } => "use a resource with larger blocks",
-            Self::Injected => "a test asked for this failure",
-            Self::Foreign => "give the block back to the resource that lent it",
-            Self::Interior => "give back the pointer that was lent, not one inside its block",
-            Self::NotLive => "give each block back once",
-            Self::Mismatch { .. } => "give the block back with the size and alignment it was asked with",
-            Self::TooManyMarks => "restore older marks before taking more",
+            Self::Injected => "a test injected this failure",
+            Self::InvalidPointer => "free the block with the resource that allocated it",
+            Self::InteriorPointer => "pass the pointer that the allocation returned",
+            Self::DoubleFree => "free each block once",
+            Self::Mismatch { .. } => "pass the size and alignment of the allocation",
+            Self::TooManyMarks => "restore older marks first",
             Self::ReadOnly => "open the file for writing",
         }
     }
 }
 
-impl fmt::Display for AllocCause {
+impl fmt::Display for AllocErrorKind {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::BadLayout => out.write_str("no such layout"),
+            Self::BadLayout => out.write_str("invalid layout"),
             Self::Exhausted { errno: 0 } => out.write_str("upstream is exhausted"),
-            Self::Exhausted { errno } => write!(out, "the operating system refused (errno {errno})"),
+            Self::Exhausted { errno } => write!(out, "the operating system returned errno {errno}"),
             Self::CapacityReached => out.write_str("capacity reached"),
             Self::LimitReached => out.write_str("limit reached"),
             Self::TooLarge { largest } => write!(out, "larger than the largest block of {}", Bytes(largest)),
             Self::Injected => out.write_str("injected failure"),
-            Self::Foreign => out.write_str("not a live block of this resource"),
-            Self::Interior => out.write_str("pointer inside a block"),
-            Self::NotLive => out.write_str("block already free"),
+            Self::InvalidPointer => out.write_str("not a live block of this resource"),
+            Self::InteriorPointer => out.write_str("pointer into the middle of a block"),
+            Self::DoubleFree => out.write_str("block already free"),
             Self::Mismatch { size, align } => {
-                write!(out, "block was asked with size {size} and alignment {align}")
+                write!(out, "block was allocated with size {size} and alignment {align}")
             }
             Self::TooManyMarks => out.write_str("too many open marks"),
-            Self::ReadOnly => out.write_str("the memory may only be read"),
+            Self::ReadOnly => out.write_str("the memory is read-only"),
         }
     }
 }
 
-/// A request that a resource refused, with the numbers that explain it.
+/// A failed request, with the numbers that explain it.
 ///
 /// ```
-/// use arenite_core::{AllocCause, AllocError, Label, ResourceState};
-/// use core::alloc::Layout;
-/// let layout = Layout::from_size_align(4096, 64)?;
-/// let state = ResourceState { in_use: 1000, held: 1024, limit: Some(1024), ..ResourceState::default() };
-/// let error = AllocError::new(AllocCause::LimitReached, layout, state, Label::new("step"));
-/// assert!(error.to_string().contains("asked 4 KiB (align 64) of `step`: limit reached"));
-/// # Ok::<(), core::alloc::LayoutError>(())
+/// use arenite_core::{AllocError, AllocErrorKind, Label, ResourceState};
+/// let state = ResourceState { in_use: 1000, limit: Some(1024), ..ResourceState::default() };
+/// let layout = arenite_core::layout(4096, 64)?;
+/// let error = AllocError::new(AllocErrorKind::LimitReached, layout, state, Label::new("step"));
+/// assert!(error.to_string().contains("requested 4 KiB (align 64) from `step`: limit reached"));
+/// # Ok::<(), AllocError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllocError {
-    /// Why.
-    pub cause: AllocCause,
-    /// The size asked, in bytes.
+    /// The reason.
+    pub kind: AllocErrorKind,
+    /// The requested size in bytes.
     pub size: usize,
-    /// The alignment asked, in bytes.
+    /// The requested alignment in bytes.
     pub align: usize,
-    /// The resource's state when it refused: in use, held, largest free, limit.
+    /// The state of the resource when the request failed.
     pub state: ResourceState,
-    /// The resource that refused.
+    /// The label of the resource.
     pub label: Label,
 }
 
 impl AllocError {
-    /// An error for `layout`, refused by the resource `label` in `state`.
+    /// Creates the error of a request for `layout` that failed in the resource `label`.
     #[must_use]
     #[cold]
-    pub const fn new(cause: AllocCause, layout: Layout, state: ResourceState, label: Label) -> Self {
-        Self { cause, size: layout.size(), align: layout.align(), state, label }
+    pub const fn new(kind: AllocErrorKind, layout: Layout, state: ResourceState, label: Label) -> Self {
+        Self { kind, size: layout.size(), align: layout.align(), state, label }
     }
 
-    /// An error for a size and alignment of which no [`Layout`] can be made.
+    /// Creates the error of a size and alignment that no [`Layout`] can have.
     #[must_use]
     #[cold]
     pub const fn bad_layout(size: usize, align: usize, state: ResourceState, label: Label) -> Self {
-        Self { cause: AllocCause::BadLayout, size, align, state, label }
+        Self { kind: AllocErrorKind::BadLayout, size, align, state, label }
     }
 
-    /// The layout of `size` bytes at `align`.
-    ///
-    /// # Errors
-    /// [`AllocCause::BadLayout`] if `align` is no power of two or `size` rounded up to it is above `isize::MAX`; the
-    /// state and label in the error are empty (see [`AllocError::of`]).
-    pub const fn layout(size: usize, align: usize) -> Result<Layout, Self> {
-        match Layout::from_size_align(size, align) {
-            Ok(layout) => Ok(layout),
-            Err(_) => Err(Self::bad_layout(
-                size,
-                align,
-                ResourceState {
-                    in_use: 0,
-                    held: 0,
-                    peak: 0,
-                    live_blocks: 0,
-                    largest_free: None,
-                    limit: None,
-                },
-                Label::new(""),
-            )),
-        }
-    }
-
-    /// The same error, told by the resource `label` in `state`.
+    /// Replaces the state and the label by those of the resource that reports the error.
     #[must_use]
-    pub const fn of(mut self, state: ResourceState, label: Label) -> Self {
+    pub const fn with_context(mut self, state: ResourceState, label: Label) -> Self {
         self.state = state;
         self.label = label;
         self
@@ -168,19 +143,31 @@ impl AllocError {
 
 impl fmt::Display for AllocError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "asked {} (align {}) of `{}`: {}; ",
-            Bytes(self.size),
-            self.align,
-            self.label,
-            self.cause
-        )?;
-        write!(out, "{}; {}", self.state, self.cause.advice())
+        let Self { kind, size, align, state, label } = self;
+        write!(out, "requested {} (align {align}) from `{label}`: {kind}; ", Bytes(*size))?;
+        write!(out, "{state}; {}", kind.advice())
     }
 }
 
 impl core::error::Error for AllocError {}
+
+/// Returns the layout of `size` bytes at `align`.
+///
+/// ```
+/// assert_eq!(arenite_core::layout(100, 64)?.align(), 64);
+/// assert!(arenite_core::layout(100, 3).is_err());
+/// # Ok::<(), arenite_core::AllocError>(())
+/// ```
+///
+/// # Errors
+/// [`AllocErrorKind::BadLayout`] if `align` is not a power of two or the rounded size is above
+/// `isize::MAX`. State and label are empty: [`AllocError::with_context`] sets them.
+pub const fn layout(size: usize, align: usize) -> Result<Layout, AllocError> {
+    match Layout::from_size_align(size, align) {
+        Ok(layout) => Ok(layout),
+        Err(_) => Err(AllocError::bad_layout(size, align, ResourceState::EMPTY, Label::new(""))),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -188,7 +175,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn the_text_names_every_number_and_what_to_do() {
+    fn error_text_names_every_number_and_the_advice() {
         let state = ResourceState {
             in_use: 900,
             held: 2048,
@@ -197,8 +184,9 @@ mod tests {
             largest_free: Some(124),
             limit: Some(1024),
         };
-        let layout = Layout::from_size_align(512, 64).unwrap();
-        let text = AllocError::new(AllocCause::LimitReached, layout, state, Label::new("grads")).to_string();
+        let layout = layout(512, 64).unwrap();
+        let text =
+            AllocError::new(AllocErrorKind::LimitReached, layout, state, Label::new("grads")).to_string();
         for part in [
             "512 B",
             "align 64",
@@ -214,9 +202,9 @@ mod tests {
     }
 
     #[test]
-    fn a_layout_that_cannot_be_is_an_error() {
-        assert_eq!(AllocError::layout(8, 3).unwrap_err().cause, AllocCause::BadLayout);
-        assert_eq!(AllocError::layout(usize::MAX, 8).unwrap_err().size, usize::MAX);
+    fn layout_fails_for_an_invalid_size_or_alignment() {
+        assert_eq!(layout(8, 3).unwrap_err().kind, AllocErrorKind::BadLayout);
+        assert_eq!(layout(usize::MAX, 8).unwrap_err().size, usize::MAX);
         assert!(size_of::<AllocError>() <= 128);
     }
 }

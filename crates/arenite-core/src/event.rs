@@ -1,54 +1,55 @@
-//! Events: what happened to a block, told to whoever listens.
+//! Allocation events and the sinks that record them.
 //!
-//! Rests on [`Label`]. Rooms emit events through an adaptor and never depend on who listens, so a program without a
-//! listener pays nothing.
+//! Resources emit no events themselves: an adaptor does. A program without a sink pays nothing.
 
 use crate::Label;
 use alloc::{boxed::Box, rc::Rc, sync::Arc};
 
-/// What happened.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A block was lent.
+    /// A block was allocated.
     Allocate,
-    /// A block was taken back.
+    /// A block was deallocated.
     Deallocate,
     /// A block changed its size and perhaps its address.
     Resize {
-        /// Where it was.
+        /// The old address.
         old_address: usize,
-        /// Its old size in bytes.
+        /// The old size in bytes.
         old_size: usize,
     },
-    /// A request was refused.
-    Refuse,
-    /// Everything above a position was freed at once; `size` is how many bytes.
+    /// A request failed.
+    AllocFailed,
+    /// Everything above a mark was freed at once; `size` is the number of bytes.
     Restore,
-    /// Memory went back upstream; `size` is how many bytes.
+    /// Memory was released to the upstream; `size` is the number of bytes.
     Trim,
 }
 
-/// One thing that happened to a resource. Sizes in bytes.
+/// One event of a resource. Sizes in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What happened.
+    /// The kind of the event.
     pub kind: EventKind,
-    /// The block's address (not a pointer: an event does not keep its block alive); 0 where there is none.
+    /// The address of the block, or 0. An address is not a pointer: an event does not keep its
+    /// block alive.
     pub address: usize,
-    /// The block's size.
+    /// The size of the block.
     pub size: usize,
-    /// The block's alignment.
+    /// The alignment of the block.
     pub align: usize,
-    /// Who: the label of the adaptor that emitted the event.
+    /// The label of the adaptor that emitted the event.
     pub label: Label,
-    /// What the resource had in use after the event.
+    /// Bytes in use after the event.
     pub in_use: usize,
-    /// What the resource held after the event.
+    /// Bytes held after the event.
     pub held: usize,
 }
 
-/// Listens to events. Called on the allocating thread, in order for each block: it must be quick and must not panic.
+/// A receiver of events. Calls come from the allocating thread, in order for each block; a sink
+/// must be quick and must not panic.
 ///
 /// ```
 /// use arenite_core::{Event, Sink};
@@ -62,11 +63,11 @@ pub struct Event {
 /// }
 /// ```
 pub trait Sink {
-    /// Takes note of `event`.
+    /// Records `event`.
     fn record(&self, event: &Event);
 }
 
-/// The sink that hears nothing; the compiler removes calls to it.
+/// A sink that drops every event; the compiler removes the calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoSink;
 

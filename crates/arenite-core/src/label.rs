@@ -1,10 +1,10 @@
-//! A label: the short name that a resource, a region or a block carries into errors, events and reports.
+//! The short name that a resource, a region or a block carries into errors, events and reports.
 //!
-//! Rests on nothing. It is a fixed array rather than a `String` because errors on allocation paths must not allocate.
+//! A label is a fixed array and not a `String`: errors on allocation paths must not allocate.
 
 use core::fmt;
 
-/// Up to 23 bytes of UTF-8, stored in place; longer names are cut at a character boundary.
+/// Up to 23 bytes of UTF-8, stored inline; longer names are cut at a character boundary.
 ///
 /// ```
 /// use arenite_core::Label;
@@ -14,15 +14,16 @@ use core::fmt;
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(align(8))]
 pub struct Label {
-    /// The text, zeroes, and in the last byte its length.
+    /// The text, zeroes, and the length in the last byte.
     bytes: [u8; Self::CAPACITY + 1],
 }
 
 impl Label {
-    /// The longest label, in bytes.
+    /// Maximum length of a label in bytes.
     pub const CAPACITY: usize = 23;
 
-    /// A label of the first [`Label::CAPACITY`] bytes of `name`, cut at a character boundary.
+    /// Creates a label from the first [`Label::CAPACITY`] bytes of `name`, cut at a character
+    /// boundary.
     #[inline]
     #[must_use]
     pub const fn new(name: &str) -> Self {
@@ -31,7 +32,7 @@ impl Label {
         while !name.is_char_boundary(len) {
             len -= 1;
         }
-        let [first, second, third] = words(source.split_at(len).0);
+        let [first, second, third] = pack(source.split_at(len).0);
         let words = [first, second, third | (len as u64) << 56];
         let mut bytes = [0; Self::CAPACITY + 1];
         let mut at = 0;
@@ -46,42 +47,42 @@ impl Label {
         self.bytes[Self::CAPACITY] as usize
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.bytes.get(..self.len()).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("")
     }
 
-    /// Whether there is no text.
+    /// Returns whether the text is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The eight bytes of `text` from `at` on, the first one lowest.
+/// Returns eight bytes of `text` from `at` on as a little-endian word.
 #[inline(always)]
-const fn word(text: &[u8], at: usize) -> u64 {
+const fn pack_word(text: &[u8], at: usize) -> u64 {
     match text.split_at(at).1.first_chunk() {
         Some(bytes) => u64::from_le_bytes(*bytes),
         None => 0,
     }
 }
 
-/// The last eight bytes of `text` without the first `before` of them; none where that is all.
+/// Returns the last eight bytes of `text` without their first `before` bytes, or 0 if none is left.
 #[inline(always)]
-const fn rest(text: &[u8], before: usize) -> u64 {
-    if before < 8 { word(text, text.len() - 8) >> (8 * before) } else { 0 }
+const fn pack_rest(text: &[u8], before: usize) -> u64 {
+    if before < 8 { pack_word(text, text.len() - 8) >> (8 * before) } else { 0 }
 }
 
-/// At most 23 bytes as three words, the first one lowest, zeroes behind them. In registers: bytes that are stored one by one, or by a
-/// call to the C library's copy, are waited for where the label is copied next.
+/// Packs at most 23 bytes into three little-endian words, padded with zeroes. The packing stays in
+/// registers: a label stored byte by byte, or by `memcpy`, stalls its next copy.
 #[inline(always)]
-const fn words(text: &[u8]) -> [u64; 3] {
+const fn pack(text: &[u8]) -> [u64; 3] {
     let len = text.len();
     match len {
-        16.. => [word(text, 0), word(text, 8), rest(text, 24 - len)],
-        8.. => [word(text, 0), rest(text, 16 - len), 0],
+        16.. => [pack_word(text, 0), pack_word(text, 8), pack_rest(text, 24 - len)],
+        8.. => [pack_word(text, 0), pack_rest(text, 16 - len), 0],
         4.. => {
             let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) else { return [0; 3] };
             let (first, last) = (u32::from_le_bytes(*first) as u64, u32::from_le_bytes(*last) as u64);

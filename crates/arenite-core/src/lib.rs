@@ -1,12 +1,14 @@
-//! The words of arenite: what a memory resource is, what it promises, and how it answers when it cannot.
+//! The traits and types that every arenite crate shares: resources, errors, labels, events.
 //!
-//! Rests on nothing: no operating system, no dependency, `no_std` with `alloc`. Every other room speaks these words, so
-//! they are few and change slowly.
+//! The crate is `no_std` with `alloc` and has no dependency. In the order of a request:
 //!
-//! In the order in which bytes pass: a request has a size ([`Bytes`]) and an [`Alignment`]; a [`Resource`] serves it or
-//! answers with an [`AllocError`] that carries the resource's [`ResourceState`] and [`Label`]; [`MemoryAllocator`] is the
-//! checked door to the same blocks; a [`Block`] owns one; [`Event`]s tell a [`Sink`] what happened; [`Trim`] gives back when
-//! [`PressureLevel`] rises.
+//! - [`Bytes`] and [`Alignment`]: the requested size and alignment.
+//! - [`Resource`]: the unchecked API, with nine numbered laws.
+//! - [`MemoryAllocator`]: the checked API of the same blocks.
+//! - [`AllocError`]: a failed request, with the resource's [`ResourceState`] and [`Label`].
+//! - [`Block`]: the owner of one block.
+//! - [`Event`] and [`Sink`]: what happened to a block.
+//! - [`Trim`] and [`PressureLevel`]: memory released when it is short.
 #![no_std]
 
 extern crate alloc;
@@ -28,12 +30,12 @@ mod trim;
 pub use alignment::{Alignment, AlignmentError};
 pub use block::Block;
 pub use bytes::{Bytes, ParseBytesError};
-pub use error::{AllocCause, AllocError};
+pub use error::{AllocError, AllocErrorKind, layout};
 pub use event::{Event, EventKind, NoSink, Sink};
 pub use label::Label;
 pub use memory_allocator::MemoryAllocator;
 pub use owns::Owns;
 pub use pressure::{MemoryPressure, PressureLevel};
-pub use resource::{Resource, relocate};
+pub use resource::{Resource, realloc_by_copy};
 pub use state::ResourceState;
 pub use trim::Trim;

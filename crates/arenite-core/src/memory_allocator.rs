@@ -1,16 +1,17 @@
-//! The checked door: the same blocks as [`Resource`](crate::Resource), safe to give back.
+//! The checked API: blocks as plain pointers that are safe to deallocate.
 //!
-//! Rests on nothing but the document its interface comes from. It is a second trait because checks cost and because its
-//! users hold plain pointers and sizes; the error type is an associated type, so that one can write
-//! `Box<dyn MemoryAllocator<Error = AllocError>>` and choose an allocator at run time.
+//! The checks cost time and the callers hold pointers and sizes, so this is a second trait beside
+//! [`Resource`](crate::Resource). The error is an associated type, so
+//! `Box<dyn MemoryAllocator<Error = AllocError>>` can be chosen at run time.
 
 use alloc::{boxed::Box, sync::Arc};
 
-/// Allocates and takes back plain pointers, checking each one.
+/// An allocator of plain pointers that checks every pointer it receives.
 ///
-/// Shared between threads. All sizes and alignments in bytes. `deallocate` and `reallocate` are safe to call with any
-/// pointer: one that is foreign, inside a block, already free, or given with another size is refused with an error and
-/// nothing changes. Which of these it was is said where the allocator can know it. Reading or writing through the pointers is the caller's own `unsafe`.
+/// Threads share it. All sizes and alignments are in bytes. `deallocate` and `reallocate` are safe
+/// to call with any pointer. A pointer that is invalid, inside a block, already free, or passed
+/// with another size fails with an error and changes nothing. The error names the reason where the
+/// allocator can find it. Access through the pointers is the caller's own `unsafe`.
 ///
 /// ```
 /// use arenite_core::MemoryAllocator;
@@ -21,25 +22,29 @@ use alloc::{boxed::Box, sync::Arc};
 /// }
 /// ```
 pub trait MemoryAllocator: Send + Sync {
-    /// What a refusal says.
+    /// The error of a failed request.
     type Error: core::error::Error + Send + Sync + 'static;
 
-    /// A block of `size` bytes at `alignment`, its bytes undefined; never null.
+    /// Allocates `size` bytes at `alignment`; the bytes are uninitialised and the pointer is never
+    /// null.
     ///
     /// # Errors
-    /// If no such layout exists, or the memory is not to be had.
+    /// If no such layout exists, or if there is not enough memory.
     fn allocate(&self, size: usize, alignment: usize) -> Result<*mut u8, Self::Error>;
 
-    /// Takes a block back. O(1).
+    /// Deallocates a block. O(1).
     ///
     /// # Errors
-    /// If the pointer is not one of this allocator's live blocks, or was asked with another size or alignment.
+    /// If the pointer is not a live block of this allocator, or was allocated with another size or
+    /// alignment.
     fn deallocate(&self, ptr: *mut u8, size: usize, alignment: usize) -> Result<(), Self::Error>;
 
-    /// Changes a block's size, keeping its alignment and the first `min(old, new)` bytes; it may move.
+    /// Changes the size of a block; the block may move. The alignment and the first `min(old, new)`
+    /// bytes are preserved.
     ///
     /// # Errors
-    /// As [`MemoryAllocator::allocate`] and [`MemoryAllocator::deallocate`]; the old block is then live and unchanged.
+    /// As [`MemoryAllocator::allocate`] and [`MemoryAllocator::deallocate`]; the old block is then
+    /// live and unchanged.
     fn reallocate(
         &self,
         ptr: *mut u8,
@@ -48,13 +53,14 @@ pub trait MemoryAllocator: Send + Sync {
         alignment: usize,
     ) -> Result<*mut u8, Self::Error>;
 
-    /// Bytes lent and not yet given back.
+    /// Returns the bytes in live blocks.
     fn allocated_size(&self) -> usize;
 
-    /// The largest [`MemoryAllocator::allocated_size`] since the start or the last [`MemoryAllocator::reset_peak`].
+    /// Returns the largest [`MemoryAllocator::allocated_size`] since the start or the last
+    /// [`MemoryAllocator::reset_peak`].
     fn peak_allocated(&self) -> usize;
 
-    /// Sets the peak to what is allocated now.
+    /// Sets the peak to the bytes that are allocated now.
     fn reset_peak(&self);
 }
 

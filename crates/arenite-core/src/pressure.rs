@@ -1,10 +1,8 @@
-//! Pressure: how short memory is.
-//!
-//! Rests on nothing. Two scales, because two documents have them: five levels for who reacts, four for who asks.
+//! Memory pressure on two scales: five levels for handlers, four for callers that poll.
 
 use core::fmt;
 
-/// How short memory is, in five levels.
+/// Memory pressure in five levels.
 ///
 /// ```
 /// use arenite_core::{MemoryPressure, PressureLevel};
@@ -13,25 +11,25 @@ use core::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PressureLevel {
-    /// There is enough.
+    /// Enough memory.
     #[default]
     Normal,
-    /// Less than usual: what can wait might.
+    /// Less memory than usual: postpone what can wait.
     Elevated,
-    /// Caches should go.
+    /// Little memory: release caches.
     Warning,
-    /// Everything that can go must.
+    /// Very little memory: release everything that can be released.
     Critical,
-    /// The next request may be refused, or end the process.
+    /// No memory: the next request may fail or end the process.
     OutOfMemory,
 }
 
 impl PressureLevel {
-    /// All of them, from the lowest.
+    /// All levels, from the lowest to the highest.
     pub const ALL: [Self; 5] =
         [Self::Normal, Self::Elevated, Self::Warning, Self::Critical, Self::OutOfMemory];
 
-    /// The same on the scale of four; the two highest are one there.
+    /// Returns the level on the scale of four; the two highest levels become one.
     #[must_use]
     pub const fn memory_pressure(self) -> MemoryPressure {
         match self {
@@ -55,7 +53,7 @@ impl fmt::Display for PressureLevel {
     }
 }
 
-/// How short memory is, in four levels.
+/// Memory pressure in four levels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MemoryPressure {
     /// Safe to allocate.
@@ -65,7 +63,7 @@ pub enum MemoryPressure {
     Medium,
     /// Use less.
     High,
-    /// Give back what can go.
+    /// Release everything that can be released.
     Critical,
 }
 

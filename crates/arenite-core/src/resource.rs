@@ -1,81 +1,87 @@
-//! The resource: gives blocks and takes them back.
+//! The unchecked API: a resource that allocates and deallocates blocks.
 //!
-//! Rests on [`AllocError`] and [`ResourceState`]. One small trait, because everything composes by wrapping an upstream
-//! and a large base is what others had to replace; its laws are numbered, and a test suite runs them over every
-//! implementation there is.
+//! The trait is small because everything composes by wrapping an upstream. Its laws are numbered,
+//! and one test suite runs them over every implementation.
 #![expect(unsafe_code, reason = "declares the unsafe contract of a resource and its provided methods")]
 
 use crate::{AllocError, ResourceState};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// Gives and takes back blocks: the fast door (unsafe to give back, nothing checked in release builds).
+/// An allocator of blocks without checks: `deallocate` is `unsafe`, and release builds check
+/// nothing.
 ///
 /// # Laws
-/// 1. **Fit.** `allocate(layout)` returns a block of at least `layout.size()` bytes, aligned to `layout.align()`.
-/// 2. **Disjoint.** Blocks that are live at one time do not overlap.
-/// 3. **Stay.** A live block keeps its address and its bytes until it is deallocated, or until the resource is dropped,
-///    reset or restored through a method that proves (by exclusive access or by count) that nobody holds it. Moving the
-///    resource moves no block, and a clone of it, where it can be cloned, is a handle of the same resource: it takes
-///    back what the other lent.
-/// 4. **Zero size.** A request of zero bytes follows laws 1 to 3 like any other: it returns a non-null aligned pointer
-///    that may be deallocated once.
-/// 5. **Refusal.** A refused request changes nothing but what the resource counts of failures: `state()` is as it was. What a
-///    resource needs for its own lists it asks for and does not insist on: where there is no memory it refuses, and takes
-///    back what it lent.
+/// 1. **Fit.** `allocate(layout)` returns a block of at least `layout.size()` bytes, aligned to
+///    `layout.align()`.
+/// 2. **Disjoint.** Blocks that are live at the same time do not overlap.
+/// 3. **Stay.** A live block keeps its address and its bytes until it is deallocated, or until the
+///    resource is dropped, reset or restored by a method that proves (by exclusive access or by
+///    count) that the block has no user. Moving the resource moves no block. A clone, if the
+///    resource can be cloned, is a handle of the same resource and deallocates the blocks of the
+///    other handles.
+/// 4. **Zero size.** A request of zero bytes follows laws 1 to 3: the pointer is non-null, aligned,
+///    and may be deallocated once.
+/// 5. **Failure.** A failed request changes only failure counters: `state()` is unchanged. A
+///    resource without memory for its own lists fails the request and still accepts every
+///    deallocation.
 /// 6. **Zeroed.** `allocate_zeroed` returns bytes that are all zero.
-/// 7. **Prefix.** `grow` and `shrink` keep the first `min(old, new)` bytes; when they fail the old block is unchanged.
-/// 8. **Account.** `held >= in_use`, `peak >= in_use`, `in_use` is at least the sum of the sizes of the live blocks,
-///    `live_blocks` rises by one a block and falls by one a deallocation, and `in_use <= limit`.
-/// 9. **Errors.** An error carries the size and alignment asked, the state and the label of who refused, and is made
-///    without allocating.
+/// 7. **Prefix.** `grow` and `shrink` preserve the first `min(old, new)` bytes; on failure the old
+///    block is unchanged.
+/// 8. **Accounting.** `held >= in_use`, `peak >= in_use`, and `in_use <= limit`. `in_use` is at
+///    least the sum of the sizes of the live blocks. `live_blocks` rises by one per allocation and
+///    falls by one per deallocation.
+/// 9. **Errors.** An error carries the requested size and alignment, and the state and label of the
+///    failing resource. Making it does not allocate.
 ///
 /// # Safety
-/// An implementation must keep laws 1 to 4, 6 and 7: safe containers rest on them.
+/// An implementation must follow laws 1 to 4, 6 and 7: safe containers depend on them.
 ///
 /// ```
 /// use arenite_core::{AllocError, Resource, ResourceState};
 /// # use core::{alloc::Layout, ptr::NonNull};
-/// fn twice(resource: &dyn Resource) -> Result<(), AllocError> {
+/// fn round_trip(resource: &dyn Resource) -> Result<(), AllocError> {
 ///     let layout = Layout::new::<[f64; 8]>();
 ///     let block = resource.allocate(layout)?;
-///     // SAFETY: the block is live, was allocated from `resource` with this layout, and is not used again.
+///     // SAFETY: the block is live, has this resource and this layout, and is not used again.
 ///     unsafe { resource.deallocate(block.cast(), layout) };
 ///     Ok(())
 /// }
 /// ```
 pub unsafe trait Resource {
-    /// A block of at least `layout.size()` bytes at `layout.align()`, its bytes undefined.
+    /// Allocates a block of at least `layout.size()` bytes at `layout.align()`; the bytes are
+    /// uninitialised.
     ///
     /// # Errors
-    /// [`AllocError`] with the numbers of who refused; the resource is as it was (law 5).
+    /// [`AllocError`] with the numbers of the failing resource; the resource is unchanged (law 5).
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError>;
 
-    /// Takes a block back.
+    /// Deallocates a block.
     ///
     /// # Safety
     /// 1. `block` was allocated (or grown, or shrunk) from this resource and is live.
-    /// 2. `layout` fits it: the alignment is the one it was asked with, the size lies between the size asked and the
-    ///    length returned.
+    /// 2. `layout` fits it: the alignment is the requested one, and the size lies between the
+    ///    requested size and the returned length.
     /// 3. The block is not used afterwards.
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout);
 
-    /// What is lent, held and left. Cheap: no call to the operating system.
+    /// Returns the bytes in use, held and left. No system call.
     fn state(&self) -> ResourceState;
 
-    /// Like [`Resource::allocate`], every byte zero.
+    /// Allocates like [`Resource::allocate`], with every byte zero.
     ///
     /// # Errors
     /// As [`Resource::allocate`].
     #[inline]
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let block = self.allocate(layout)?;
-        // SAFETY: the block is live and ours alone, valid for writes of its whole length (laws 1 and 2).
+        // SAFETY: the block is live, has no other user yet, and is valid for writes of its full
+        // length (laws 1 and 2).
         unsafe { block.cast::<u8>().write_bytes(0, block.len()) };
         Ok(block)
     }
 
-    /// Makes a block larger; it may move.
+    /// Enlarges a block; the block may move.
     ///
     /// # Errors
     /// As [`Resource::allocate`]; the old block is then live and unchanged.
@@ -87,11 +93,12 @@ pub unsafe trait Resource {
     #[inline]
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         debug_assert!(new.size() >= old.size(), "grow to a smaller size");
-        // SAFETY: the caller's promises are those of `relocate`, with `old.size()` the smaller size.
-        unsafe { relocate(self, block, old, new, old.size()) }
+        // SAFETY: the caller's promises are those of `realloc_by_copy`, and `old.size()` is the
+        // smaller size.
+        unsafe { realloc_by_copy(self, block, old, new, old.size()) }
     }
 
-    /// Makes a block smaller; it may move.
+    /// Shrinks a block; the block may move.
     ///
     /// # Errors
     /// As [`Resource::allocate`]; the old block is then live and unchanged.
@@ -108,29 +115,32 @@ pub unsafe trait Resource {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         debug_assert!(new.size() <= old.size(), "shrink to a larger size");
-        // SAFETY: the caller's promises are those of `relocate`, with `new.size()` the smaller size.
-        unsafe { relocate(self, block, old, new, new.size()) }
+        // SAFETY: the caller's promises are those of `realloc_by_copy`, and `new.size()` is the
+        // smaller size.
+        unsafe { realloc_by_copy(self, block, old, new, new.size()) }
     }
 }
 
-/// Allocates `new`, copies `kept` bytes, gives `old` back: what `grow` and `shrink` do where nothing better is known.
+/// Reallocates by copying: allocates `new`, copies `preserved` bytes, deallocates `old`. This is
+/// the default of `grow` and `shrink`.
 ///
 /// # Errors
 /// As [`Resource::allocate`]; the old block is then live and unchanged.
 ///
 /// # Safety
 /// 1. As [`Resource::deallocate`] for `block` and `old`.
-/// 2. `kept` is at most either size.
-pub unsafe fn relocate<R: Resource + ?Sized>(
+/// 2. `preserved` is at most either size.
+pub unsafe fn realloc_by_copy<R: Resource + ?Sized>(
     resource: &R,
     block: NonNull<u8>,
     old: Layout,
     new: Layout,
-    kept: usize,
+    preserved: usize,
 ) -> Result<NonNull<[u8]>, AllocError> {
     let moved = resource.allocate(new)?;
-    // SAFETY: 1. both blocks are live and at least `kept` bytes long. 2. law 2: live blocks do not overlap.
-    unsafe { moved.cast::<u8>().copy_from_nonoverlapping(block, kept) };
+    // SAFETY: 1. both blocks are live and at least `preserved` bytes long: the caller's promise 2
+    // and law 1. 2. live blocks do not overlap: law 2.
+    unsafe { moved.cast::<u8>().copy_from_nonoverlapping(block, preserved) };
     // SAFETY: the caller promised that `block` is live, fits `old`, and is not used after success.
     unsafe { resource.deallocate(block, old) };
     Ok(moved)

@@ -1,7 +1,7 @@
-//! References, boxes and counted pointers to a resource are resources.
+//! Resource implementations for references, boxes and counted pointers.
 //!
-//! Rests on [`Resource`]. It lets a container hold a resource by whichever handle fits its life time: `&R` borrows,
-//! `Rc<R>` and `Arc<R>` keep the resource alive without a borrow, `Box<dyn Resource>` hides its type.
+//! A container chooses the handle that fits its lifetime. `&R` borrows, `Rc<R>` and `Arc<R>` share
+//! ownership, `Box<dyn Resource>` hides the type.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use crate::{AllocError, Owns, Resource, ResourceState, Trim};
@@ -11,8 +11,8 @@ use core::ptr::NonNull;
 
 macro_rules! forward {
     ($($handle:ty),*) => {$(
-        // SAFETY: every call is forwarded to the one resource behind the handle, which keeps the laws; a handle's
-        // move or clone does not move that resource's blocks.
+        // SAFETY: every call is forwarded to the one resource behind the handle, which follows the
+        // laws. Moving or cloning a handle does not move the blocks of that resource.
         unsafe impl<R: Resource + ?Sized> Resource for $handle {
             #[inline]
             fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -24,17 +24,17 @@ macro_rules! forward {
             }
             #[inline]
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-                // SAFETY: the caller's promise about this handle is one about the resource behind it.
+                // SAFETY: the caller's promise about the handle holds for the resource behind it.
                 unsafe { (**self).deallocate(block, layout) }
             }
             #[inline]
             unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-                // SAFETY: as for `deallocate`.
+                // SAFETY: the caller's promise about the handle holds for the resource behind it.
                 unsafe { (**self).grow(block, old, new) }
             }
             #[inline]
             unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-                // SAFETY: as for `deallocate`.
+                // SAFETY: the caller's promise about the handle holds for the resource behind it.
                 unsafe { (**self).shrink(block, old, new) }
             }
             #[inline]
@@ -53,8 +53,9 @@ macro_rules! forward {
 
 forward!(&R, Box<R>, Rc<R>, Arc<R>);
 
-// Not for `&R`, `Rc` and `Arc`: a resource that others draw on, too, cannot say "false" of their blocks.
-// SAFETY: the box owns the resource, whose blocks they are.
+// Not implemented for `&R`, `Rc` and `Arc`: another handle may use the same resource, so "false"
+// would be wrong for its blocks.
+// SAFETY: the box owns the resource that the blocks belong to.
 unsafe impl<R: Owns + ?Sized> Owns for Box<R> {
     fn owns(&self, block: NonNull<u8>) -> bool {
         (**self).owns(block)

@@ -1,15 +1,14 @@
-//! The state of a resource: what it has lent, what it holds, and what it could still lend.
+//! The state of a resource: the bytes in use, held, and still available.
 //!
-//! Rests on [`Bytes`](crate::Bytes) for its text. It stands in the `Resource` trait, so that every out-of-memory error of every resource
-//! can name the same numbers.
+//! The state belongs to the trait `Resource`, so every out-of-memory error names the same numbers.
 
 use crate::Bytes;
 use core::fmt;
 
-/// What a resource knows of itself. All sizes in bytes.
+/// The counters of a resource. All sizes in bytes.
 ///
-/// `in_use` and `held` are different numbers: `in_use` counts what is lent and not yet given back (with the padding that
-/// alignment costs), `held` counts what the resource took from its upstream and has not returned.
+/// `in_use` and `held` are different numbers. `in_use` counts live blocks, including alignment
+/// padding. `held` counts memory acquired from the upstream and not yet released.
 ///
 /// ```
 /// use arenite_core::ResourceState;
@@ -18,18 +17,24 @@ use core::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResourceState {
-    /// Lent and not yet given back.
+    /// Bytes in live blocks.
     pub in_use: usize,
-    /// Taken from upstream and not yet returned; never below `in_use`.
+    /// Bytes acquired from upstream and not yet released; never below `in_use`.
     pub held: usize,
     /// The largest `in_use` so far.
     pub peak: usize,
-    /// Blocks lent and not yet given back.
+    /// The number of live blocks.
     pub live_blocks: usize,
-    /// The largest block that could be lent without asking upstream; `None` where that cannot be known.
+    /// The largest block that can be allocated without the upstream, or `None` if unknown.
     pub largest_free: Option<usize>,
-    /// The largest `in_use` that this resource allows; `None` where only upstream limits it.
+    /// The largest `in_use` that this resource allows, or `None` if only the upstream limits it.
     pub limit: Option<usize>,
+}
+
+impl ResourceState {
+    /// The state of a resource that allocated nothing.
+    pub(crate) const EMPTY: Self =
+        Self { in_use: 0, held: 0, peak: 0, live_blocks: 0, largest_free: None, limit: None };
 }
 
 impl fmt::Display for ResourceState {

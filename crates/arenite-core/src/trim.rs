@@ -1,17 +1,17 @@
-//! Trim: what every pool and cache can do for the rest of the program.
+//! The trait of pools and caches that can release memory.
 //!
-//! Rests on nothing. One method, so that a monitor can hold a list of `dyn Trim` and shrink whatever is idle.
+//! One method, so a monitor can trim a list of `dyn Trim`.
 
-/// Gives memory back upstream on demand.
+/// A resource that releases idle memory to its upstream on request.
 ///
 /// ```
 /// use arenite_core::Trim;
-/// fn give_back_all(caches: &[&dyn Trim]) -> usize {
+/// fn trim_all(caches: &[&dyn Trim]) -> usize {
 ///     caches.iter().map(|cache| cache.trim(0)).sum()
 /// }
 /// ```
 pub trait Trim {
-    /// Gives back what is held and not in use until at most `target_held` bytes are held, and returns how many bytes
-    /// went back. Blocks that are lent stay where they are; zero means "all that can go".
+    /// Releases idle memory until at most `target_held` bytes are held, and returns the released
+    /// bytes. Live blocks stay in place; zero releases everything that is idle.
     fn trim(&self, target_held: usize) -> usize;
 }
