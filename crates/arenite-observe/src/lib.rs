@@ -6,13 +6,13 @@
 //! A [`MemoryTracker`] counts, a [`Timeline`] remembers when, [`Both`] feeds two sinks, [`ProcessUsage`] reads what the
 //! kernel counted. A [`MemoryMonitor`] tells how short memory is, and a [`PressureHandler`] does something about it.
 
-mod both;
+mod tee;
 mod pressure;
 mod process_usage;
 mod timeline;
 mod tracker;
 
-pub use both::Both;
+pub use tee::Both;
 pub use pressure::{MemoryMonitor, MonitorError, PressureHandler, PressureReaction, Shrinkable};
 pub use process_usage::ProcessUsage;
 pub use timeline::{Moment, Timeline};
