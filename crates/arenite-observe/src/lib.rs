@@ -1,19 +1,22 @@
-//! What happened: who holds how much, when, and what it cost the process.
+//! Memory observation: trackers, timelines, process counters and pressure monitors.
 //!
-//! Rests on `arenite-core`'s events, which every resource emits behind a `Traced` adaptor, and on `arenite-pages` for the
-//! process's own numbers.
+//! Events come from `Traced` adaptors; process counters come from the kernel.
 //!
-//! A [`MemoryTracker`] counts, a [`Timeline`] remembers when, [`Both`] feeds two sinks, [`ProcessUsage`] reads what the
-//! kernel counted. A [`MemoryMonitor`] tells how short memory is, and a [`PressureHandler`] does something about it.
+//! - [`MemoryTracker`]: current, peak and number of allocations, in total and by label.
+//! - [`Timeline`]: memory over time, in bounded memory.
+//! - [`Tee`]: one sink that feeds two.
+//! - [`ProcessUsage`]: page faults and resident memory.
+//! - [`MemoryMonitor`]: the pressure level, its changes, and trimming under pressure.
+//! - [`PressureHandler`]: a reaction for each pressure level.
 
-mod tee;
 mod pressure;
 mod process_usage;
+mod tee;
 mod timeline;
 mod tracker;
 
-pub use tee::Both;
 pub use pressure::{MemoryMonitor, MonitorError, PressureHandler, PressureReaction, Shrinkable};
 pub use process_usage::ProcessUsage;
-pub use timeline::{Moment, Timeline};
+pub use tee::Tee;
+pub use timeline::{Sample, Timeline};
 pub use tracker::{LabelUsage, MemoryTracker};

@@ -1,12 +1,11 @@
-//! What the kernel counted for this thread and process.
+//! Counters that the kernel holds for the thread and the process.
 //!
-//! Rests on `arenite-pages`, which asks the kernel. Faults are those of the calling thread, because a fault is charged to who
-//! touched the page; resident size is the process's.
+//! Page faults are those of the calling thread; resident memory belongs to the process.
 
 use arenite_pages::machine::ProcessMemory;
 use arenite_pages::thread_faults;
 
-/// Page faults of the calling thread and resident size of the process, at one time.
+/// Page faults of the calling thread and resident memory of the process.
 ///
 /// ```
 /// use arenite_observe::ProcessUsage;
@@ -17,16 +16,17 @@ use arenite_pages::thread_faults;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessUsage {
-    /// Page faults of this thread since it began, those that needed no disk and those that did.
+    /// Minor and major page faults of this thread since its start.
     pub faults: u64,
-    /// Bytes of the process in memory; 0 where the system does not tell.
+    /// Resident bytes of the process, or 0 if unknown.
     pub resident: u64,
-    /// The largest `resident` since the process began or the peak was reset; 0 where the system does not tell.
-    pub resident_peak: u64,
+    /// The largest `resident` since the process start or the last reset of the peak, or 0 if
+    /// unknown.
+    pub max_rss: u64,
 }
 
 impl ProcessUsage {
-    /// All three numbers. Reads files under `/proc`: tens of microseconds, and allocates.
+    /// Reads all three counters from `/proc`. Takes tens of microseconds and allocates.
     #[must_use]
     pub fn now() -> Self {
         let memory = ProcessMemory::read().ok();
@@ -34,11 +34,11 @@ impl ProcessUsage {
         Self {
             faults: Self::faults_now(),
             resident: field(|memory| Some(memory.resident_bytes)),
-            resident_peak: field(|memory| memory.peak_resident_bytes),
+            max_rss: field(|memory| memory.peak_resident_bytes),
         }
     }
 
-    /// The faults alone: one system call, nothing allocated.
+    /// Reads the page faults with one system call and without allocation.
     #[must_use]
     pub fn faults_now() -> u64 {
         thread_faults().map_or(0, |faults| faults.minor + faults.major)
@@ -54,12 +54,12 @@ mod tests {
     fn each_first_touch_of_an_ordinary_page_is_a_fault() {
         let region = Region::reserve(64 * page_size(), "touched").unwrap();
         region.commit(0, region.len()).unwrap();
-        // Whether the system takes the advice or not, the region is smaller than a huge page.
+        // The region is smaller than a huge page, so every OS page faults by itself.
         let before = ProcessUsage::faults_now();
         for page in 0..64 {
             let start = region.as_ptr().as_ptr().wrapping_add(page * page_size());
             #[expect(unsafe_code, reason = "touches committed memory")]
-            // SAFETY: committed, in range, and this test's own.
+            // SAFETY: committed, in range, and used by this test only.
             unsafe {
                 start.write_volatile(1);
             }

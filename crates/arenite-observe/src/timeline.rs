@@ -1,27 +1,27 @@
-//! A timeline: how memory rose and fell, in bounded memory.
+//! Memory over time, in bounded memory.
 //!
-//! Rests on events. When its room is full, neighbours are merged two by two and from then on twice as many events make a
-//! moment; a merged moment keeps the extremes, because peaks and valleys are what a reader looks for.
+//! A full timeline merges neighbouring samples in pairs; from then on a sample covers twice as many
+//! events. A merged sample preserves the extremes, so peaks and valleys stay visible.
 
 use arenite_core::{Event, Sink};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// What was in use and held at one time. Sizes in bytes.
+/// Memory in use and held during one sample. Sizes in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moment {
-    /// Nanoseconds since the timeline began.
+pub struct Sample {
+    /// Nanoseconds since the start of the timeline.
     pub nanos: u64,
-    /// In use: the most while this moment lasted.
+    /// The largest number of bytes in use during the sample.
     pub in_use: usize,
-    /// In use: the least while this moment lasted.
-    pub least_in_use: usize,
-    /// Held: the most while this moment lasted.
+    /// The smallest number of bytes in use during the sample.
+    pub min_in_use: usize,
+    /// The largest number of bytes held during the sample.
     pub held: usize,
 }
 
-/// Remembers the memory of a resource over time, in a fixed number of moments. Shared between threads; each event takes a
-/// lock, reads the clock, and allocates nothing.
+/// The memory of a resource over time, in a fixed number of samples. Threads share it. Each event
+/// takes a lock, reads the clock, and allocates nothing.
 ///
 /// ```
 /// use arenite_observe::Timeline;
@@ -29,97 +29,98 @@ pub struct Moment {
 /// for step in 0..1000 {
 ///     timeline.note(step % 10, 10);
 /// }
-/// let moments = timeline.moments();
-/// assert!(moments.len() <= 8);
-/// assert_eq!(moments.iter().map(|moment| moment.in_use).max(), Some(9)); // the peak is kept
+/// let samples = timeline.samples();
+/// assert!(samples.len() <= 8);
+/// assert_eq!(samples.iter().map(|sample| sample.in_use).max(), Some(9)); // the peak is kept
 /// ```
 #[derive(Debug)]
 pub struct Timeline {
-    began: Instant,
-    track: Mutex<Track>,
+    start: Instant,
+    state: Mutex<Samples>,
 }
 
 #[derive(Debug)]
-struct Track {
-    moments: Vec<Moment>,
-    room: usize,
-    /// Events that make a moment.
+struct Samples {
+    list: Vec<Sample>,
+    capacity: usize,
+    /// The number of events per sample.
     stride: u64,
-    /// The moment in the making, and how many events are in it.
-    pending: Moment,
+    /// The unfinished sample; `merged` counts its events.
+    pending: Sample,
     merged: u64,
 }
 
 impl Timeline {
-    /// A timeline of at most `moments` moments (at least 2), beginning now. The room is taken at once.
+    /// Creates a timeline of at most `samples` samples (at least 2) that starts now. The samples
+    /// are allocated at once.
     #[must_use]
-    pub fn new(moments: usize) -> Self {
-        let room = moments.max(2);
-        // Written once, so that what is observed later is not the timeline's own page faults.
-        let mut moments = vec![Moment { nanos: 1, ..Moment::default() }; room];
-        moments.clear();
-        let track = Track { moments, room, stride: 1, pending: Moment::default(), merged: 0 };
-        Self { began: Instant::now(), track: Mutex::new(track) }
+    pub fn new(samples: usize) -> Self {
+        let capacity = samples.max(2);
+        // Written once, so the page faults of the timeline do not show up in later measurements.
+        let mut list = vec![Sample { nanos: 1, ..Sample::default() }; capacity];
+        list.clear();
+        let state = Samples { list, capacity, stride: 1, pending: Sample::default(), merged: 0 };
+        Self { start: Instant::now(), state: Mutex::new(state) }
     }
 
-    /// Notes what is in use and held now, in bytes.
+    /// Records the bytes in use and held now.
     pub fn note(&self, in_use: usize, held: usize) {
-        let nanos = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.track().add(Moment { nanos, in_use, least_in_use: in_use, held });
+        let nanos = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.state().push(Sample { nanos, in_use, min_in_use: in_use, held });
     }
 
-    /// The moments so far, in order.
-    pub fn moments(&self) -> Vec<Moment> {
-        let track = self.track();
-        let mut moments = track.moments.clone();
-        if track.merged > 0 {
-            match moments.last_mut() {
-                Some(last) if track.moments.len() == track.room => *last = merge(*last, track.pending),
-                _ => moments.push(track.pending),
+    /// Returns the samples so far, in order.
+    pub fn samples(&self) -> Vec<Sample> {
+        let state = self.state();
+        let mut samples = state.list.clone();
+        if state.merged > 0 {
+            match samples.last_mut() {
+                Some(last) if state.list.len() == state.capacity => *last = merge(*last, state.pending),
+                _ => samples.push(state.pending),
             }
         }
-        moments
+        samples
     }
 
-    fn track(&self) -> MutexGuard<'_, Track> {
-        self.track.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, Samples> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Two neighbours as one: the later time, the extremes.
-fn merge(earlier: Moment, later: Moment) -> Moment {
-    Moment {
+/// Merges two neighbours: the later time and the extremes.
+fn merge(earlier: Sample, later: Sample) -> Sample {
+    Sample {
         nanos: later.nanos,
         in_use: earlier.in_use.max(later.in_use),
-        least_in_use: earlier.least_in_use.min(later.least_in_use),
+        min_in_use: earlier.min_in_use.min(later.min_in_use),
         held: earlier.held.max(later.held),
     }
 }
 
-impl Track {
-    fn add(&mut self, moment: Moment) {
-        self.pending = if self.merged == 0 { moment } else { merge(self.pending, moment) };
+impl Samples {
+    fn push(&mut self, sample: Sample) {
+        self.pending = if self.merged == 0 { sample } else { merge(self.pending, sample) };
         self.merged += 1;
         if self.merged < self.stride {
             return;
         }
-        if self.moments.len() == self.room {
-            self.halve();
+        if self.list.len() == self.capacity {
+            self.downsample();
             if self.merged < self.stride {
                 return;
             }
         }
-        self.moments.push(self.pending);
+        self.list.push(self.pending);
         self.merged = 0;
     }
 
-    fn halve(&mut self) {
-        let kept = self.moments.len().div_ceil(2);
-        for at in 0..kept {
-            let first = self.moments[2 * at];
-            self.moments[at] = self.moments.get(2 * at + 1).map_or(first, |&second| merge(first, second));
+    fn downsample(&mut self) {
+        let len = self.list.len().div_ceil(2);
+        for at in 0..len {
+            let earlier = self.list[2 * at];
+            self.list[at] = self.list.get(2 * at + 1).map_or(earlier, |&later| merge(earlier, later));
         }
-        self.moments.truncate(kept);
+        self.list.truncate(len);
         self.stride = self.stride.saturating_mul(2);
     }
 }
@@ -137,21 +138,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_room_is_never_passed_and_the_peak_never_lost(
-            room in 2usize..40,
+        fn timeline_stays_within_its_capacity_and_preserves_the_peak(
+            capacity in 2usize..40,
             sizes in proptest::collection::vec(0usize..1_000_000, 1..2000),
         ) {
-            let timeline = Timeline::new(room);
+            let timeline = Timeline::new(capacity);
             for &size in &sizes {
                 timeline.note(size, size + 1);
             }
-            let moments = timeline.moments();
-            prop_assert!(!moments.is_empty() && moments.len() <= room);
-            prop_assert!(moments.is_sorted_by_key(|moment| moment.nanos));
-            let peak = moments.iter().map(|moment| moment.held).max();
+            let samples = timeline.samples();
+            prop_assert!(!samples.is_empty() && samples.len() <= capacity);
+            prop_assert!(samples.is_sorted_by_key(|sample| sample.nanos));
+            let peak = samples.iter().map(|sample| sample.held).max();
             prop_assert_eq!(peak, sizes.iter().map(|size| size + 1).max());
-            let least = moments.iter().map(|moment| moment.least_in_use).min();
-            prop_assert_eq!(least, sizes.iter().copied().min());
+            let min = samples.iter().map(|sample| sample.min_in_use).min();
+            prop_assert_eq!(min, sizes.iter().copied().min());
         }
     }
 }

@@ -1,41 +1,41 @@
-//! A tracker: current, peak and count, in all and by label.
+//! Memory counters in total and by label.
 //!
-//! Rests on events. It sums what was asked, so its numbers are the program's, without an allocator's padding.
+//! The counters sum requested sizes: they are those of the program, without alignment padding.
 
 use arenite_core::{Event, EventKind, Label, Sink};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What one label did. Sizes in bytes.
+/// The counters of one label. Sizes in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LabelUsage {
-    /// Who.
+    /// The label.
     pub label: Label,
-    /// Lent and not yet given back.
+    /// Bytes in live blocks.
     pub current: usize,
     /// The largest `current` so far.
     pub peak: usize,
-    /// Blocks lent and not yet given back.
+    /// Live blocks.
     pub live_blocks: usize,
     /// Allocations so far.
     pub allocations: usize,
-    /// Requests refused so far.
-    pub refusals: usize,
+    /// Failed requests so far.
+    pub failures: usize,
 }
 
-/// Counts what `Traced` adaptors tell it. Shared between threads; each event takes a lock and looks through the labels
-/// (O(labels), few).
+/// A sink that counts the events of `Traced` adaptors. Threads share it. Each event takes a lock
+/// and searches the labels, which is O(labels).
 ///
 /// ```
 /// use arenite_alloc::{Global, Traced};
-/// use arenite_core::{AllocError, Block};
+/// use arenite_core::{AllocError, Block, layout};
 /// use arenite_observe::MemoryTracker;
 /// let tracker = MemoryTracker::new();
 /// let weights = Traced::new(Global, &tracker, "weights");
-/// let layout = AllocError::layout(1000, 64)?;
-/// let block = Block::new_in(layout, &weights)?;
+/// let block = Block::new_in(layout(1000, 64)?, &weights)?;
 /// assert_eq!(tracker.current_usage(), 1000);
 /// drop(block);
-/// assert_eq!((tracker.current_usage(), tracker.peak_usage(), tracker.allocation_count()), (0, 1000, 1));
+/// assert_eq!((tracker.current_usage(), tracker.peak_usage()), (0, 1000));
+/// assert_eq!(tracker.allocation_count(), 1);
 /// assert_eq!(tracker.by_label()[0].label.as_str(), "weights");
 /// # Ok::<(), AllocError>(())
 /// ```
@@ -46,49 +46,50 @@ pub struct MemoryTracker {
 
 #[derive(Debug, Default)]
 struct Usage {
-    all: LabelUsage,
+    total: LabelUsage,
     labels: Vec<LabelUsage>,
-    /// Since an entry could not be had: of all labels that have none.
-    unlisted: Option<LabelUsage>,
+    /// The labels without an entry, counted together once an entry could not be allocated.
+    other_labels: Option<LabelUsage>,
 }
 
 impl MemoryTracker {
-    /// Nothing counted yet.
+    /// Creates a tracker with all counters at zero.
     #[must_use]
     pub const fn new() -> Self {
-        let all = LabelUsage::of(Label::new(""));
-        Self { usage: Mutex::new(Usage { all, labels: Vec::new(), unlisted: None }) }
+        let total = LabelUsage::new(Label::new(""));
+        Self { usage: Mutex::new(Usage { total, labels: Vec::new(), other_labels: None }) }
     }
 
-    /// Bytes lent and not yet given back.
+    /// Returns the bytes in live blocks.
     pub fn current_usage(&self) -> usize {
-        self.usage().all.current
+        self.usage().total.current
     }
 
-    /// The largest [`MemoryTracker::current_usage`] so far.
+    /// Returns the largest [`MemoryTracker::current_usage`] so far.
     pub fn peak_usage(&self) -> usize {
-        self.usage().all.peak
+        self.usage().total.peak
     }
 
-    /// Allocations so far.
+    /// Returns the number of allocations so far.
     pub fn allocation_count(&self) -> usize {
-        self.usage().all.allocations
+        self.usage().total.allocations
     }
 
-    /// All labels together.
+    /// Returns the counters of all labels together.
     pub fn total(&self) -> LabelUsage {
-        self.usage().all
+        self.usage().total
     }
 
-    /// Each label, in the order in which they were first heard of, but for those in [`MemoryTracker::unlisted`].
+    /// Returns the counters of each label in the order of first use, except those in
+    /// [`MemoryTracker::other_labels`].
     pub fn by_label(&self) -> Vec<LabelUsage> {
         self.usage().labels.clone()
     }
 
-    /// The labels that are not listed, together: from the first for whose entry there was no memory, every one that was new.
-    /// `None` when all are listed.
-    pub fn unlisted(&self) -> Option<LabelUsage> {
-        self.usage().unlisted
+    /// Returns the counters of all labels without an entry, or `None` if every label has one. New
+    /// labels join this group once an entry could not be allocated.
+    pub fn other_labels(&self) -> Option<LabelUsage> {
+        self.usage().other_labels
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {
@@ -97,8 +98,8 @@ impl MemoryTracker {
 }
 
 impl LabelUsage {
-    const fn of(label: Label) -> Self {
-        Self { label, current: 0, peak: 0, live_blocks: 0, allocations: 0, refusals: 0 }
+    const fn new(label: Label) -> Self {
+        Self { label, current: 0, peak: 0, live_blocks: 0, allocations: 0, failures: 0 }
     }
 
     fn apply(&mut self, event: &Event) {
@@ -115,7 +116,7 @@ impl LabelUsage {
             EventKind::Resize { old_size, .. } => {
                 self.current = self.current.saturating_sub(old_size) + event.size
             }
-            EventKind::Refuse => self.refusals += 1,
+            EventKind::AllocFailed => self.failures += 1,
             _ => {}
         }
         self.peak = self.peak.max(self.current);
@@ -125,24 +126,25 @@ impl LabelUsage {
 impl Sink for MemoryTracker {
     fn record(&self, event: &Event) {
         let usage = &mut *self.usage();
-        usage.all.apply(event);
+        usage.total.apply(event);
         usage.entry(event.label).apply(event);
     }
 }
 
 impl Usage {
-    /// Where a label is counted. Who is not listed once never is, so that each entry has all that its label did.
+    /// Returns the counters of a label. A label without an entry never gets one later, so every
+    /// entry is complete.
     fn entry(&mut self, label: Label) -> &mut LabelUsage {
         let found = self.labels.iter().position(|usage| usage.label == label);
         if let Some(at) = found {
             return &mut self.labels[at];
         }
-        // who records is in the middle of an allocation, and may be refused one
-        if self.unlisted.is_some() || self.labels.try_reserve(1).is_err() {
-            return self.unlisted.get_or_insert(LabelUsage::of(Label::new("")));
+        // The caller is inside an allocation: there may be no memory.
+        if self.other_labels.is_some() || self.labels.try_reserve(1).is_err() {
+            return self.other_labels.get_or_insert(LabelUsage::new(Label::new("")));
         }
         let at = self.labels.len();
-        self.labels.push(LabelUsage::of(label));
+        self.labels.push(LabelUsage::new(label));
         &mut self.labels[at]
     }
 }
@@ -151,15 +153,15 @@ impl Usage {
 mod tests {
     use super::*;
     use arenite_alloc::{Arena, Failing, Global, Traced};
-    use arenite_core::{AllocError, Block};
+    use arenite_core::{Block, layout};
 
     #[test]
-    fn e38_labels_are_counted_apart_and_together() {
+    fn e38_tracker_counts_each_label_and_the_total() {
         let tracker = MemoryTracker::new();
         let arena = Arena::new();
         let (weights, grads) =
             (Traced::new(&arena, &tracker, "weights"), Traced::new(&arena, &tracker, "grads"));
-        let layout = AllocError::layout(100, 64).unwrap();
+        let layout = layout(100, 64).unwrap();
         let first = Block::new_in(layout, &weights).unwrap();
         let mut second = Block::new_in(layout, &grads).unwrap();
         second.resize(300).unwrap();
@@ -174,23 +176,23 @@ mod tests {
     }
 
     #[test]
-    fn e38_refusals_are_counted_and_change_nothing_else() {
+    fn e38_tracker_counts_failed_requests_and_nothing_else() {
         let tracker = MemoryTracker::new();
         let failing = Traced::new(Failing::from(Global, 0), &tracker, "step");
-        assert!(Block::new_in(AllocError::layout(8, 8).unwrap(), &failing).is_err());
+        assert!(Block::new_in(layout(8, 8).unwrap(), &failing).is_err());
         let total = tracker.total();
-        assert_eq!((total.refusals, total.allocations, total.current), (1, 0, 0));
+        assert_eq!((total.failures, total.allocations, total.current), (1, 0, 0));
     }
 
     #[test]
-    fn e38_four_threads_come_back_to_zero() {
+    fn e38_tracker_returns_to_zero_after_four_threads() {
         let tracker = MemoryTracker::new();
         let traced = Traced::new(Global, &tracker, "threads");
         std::thread::scope(|threads| {
             for _ in 0..4 {
                 threads.spawn(|| {
                     for size in 1..200 {
-                        drop(Block::new_in(AllocError::layout(size, 8).unwrap(), &traced).unwrap());
+                        drop(Block::new_in(layout(size, 8).unwrap(), &traced).unwrap());
                     }
                 });
             }

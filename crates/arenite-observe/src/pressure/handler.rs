@@ -1,25 +1,23 @@
-//! A reaction for each level of pressure.
-//!
-//! Rests on [`PressureReading`] and [`Trim`].
+//! A reaction for each level of memory pressure.
 
 use arenite_core::{PressureLevel, Resource, Trim};
 use arenite_pages::machine::PressureReading;
 use core::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// What is done when memory is short.
+/// A reaction to memory pressure.
 #[derive(Default)]
 pub enum PressureReaction {
-    /// Nothing.
+    /// No reaction.
     #[default]
     None,
-    /// The pool gives back until it holds at most this part, from 0 to 1, of its limit, or of what it holds where it has none. What is
-    /// in use stays.
+    /// A trim of the pool to a fraction of its limit, or of the bytes it holds if it has no limit.
+    /// Live blocks stay.
     Shrink {
-        /// The part.
+        /// The fraction, from 0 to 1.
         target_utilization: f64,
     },
-    /// This is called with the level.
+    /// A function that is called with the level.
     Callback(Box<dyn Fn(PressureLevel) + Send + Sync>),
 }
 
@@ -33,11 +31,11 @@ impl fmt::Debug for PressureReaction {
     }
 }
 
-/// Where the level comes from.
+/// The source of the readings.
 type Source = Box<dyn Fn() -> PressureReading + Send + Sync>;
 
-/// Looks at the level when it is asked, and does what was chosen for it. Each level above those chosen has the reaction of the
-/// highest one below it that was.
+/// A reaction for each pressure level, run by [`PressureHandler::check_pressure`]. A level without
+/// a reaction uses that of the next lower level that has one.
 ///
 /// ```
 /// use arenite_alloc::StratifiedMemoryPool;
@@ -47,70 +45,72 @@ type Source = Box<dyn Fn() -> PressureReading + Send + Sync>;
 /// let handler = PressureHandler::new()
 ///     .on_elevated(PressureReaction::None)
 ///     .on_warning(PressureReaction::Shrink { target_utilization: 0.7 })
-///     .on_critical(PressureReaction::Callback(Box::new(|level| eprintln!("memory pressure: {level}"))));
+///     .on_critical(PressureReaction::Callback(Box::new(|level| eprintln!("pressure: {level}"))));
 /// match handler.check_pressure(&pool) {
-///     PressureLevel::Normal | PressureLevel::Elevated => println!("go on"),
+///     PressureLevel::Normal | PressureLevel::Elevated => println!("continue"),
 ///     PressureLevel::Warning => println!("caches were released"),
-///     PressureLevel::Critical | PressureLevel::OutOfMemory => println!("stop what can be stopped"),
+///     PressureLevel::Critical | PressureLevel::OutOfMemory => println!("cancel work"),
 /// }
 /// ```
 #[derive(Default)]
 pub struct PressureHandler {
-    /// For each level above normal.
+    /// One entry for each level above normal.
     reactions: [Option<PressureReaction>; 4],
     source: Option<Source>,
     level: Mutex<PressureLevel>,
 }
 
 impl PressureHandler {
-    /// Does nothing yet.
+    /// Creates a handler without reactions.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same, which asks `source` and not this machine.
+    /// Sets the source of the readings; the default is this machine.
     #[must_use]
-    pub fn reading(mut self, source: impl Fn() -> PressureReading + Send + Sync + 'static) -> Self {
+    pub fn with_source(mut self, source: impl Fn() -> PressureReading + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
     }
 
-    fn on(mut self, level: PressureLevel, reaction: PressureReaction) -> Self {
+    fn with_reaction(mut self, level: PressureLevel, reaction: PressureReaction) -> Self {
         self.reactions[level as usize - 1] = Some(reaction);
         self
     }
 
-    /// What is done from [`PressureLevel::Elevated`] on.
+    /// Sets the reaction from [`PressureLevel::Elevated`] on.
     #[must_use]
     pub fn on_elevated(self, reaction: PressureReaction) -> Self {
-        self.on(PressureLevel::Elevated, reaction)
+        self.with_reaction(PressureLevel::Elevated, reaction)
     }
 
-    /// What is done from [`PressureLevel::Warning`] on.
+    /// Sets the reaction from [`PressureLevel::Warning`] on.
     #[must_use]
     pub fn on_warning(self, reaction: PressureReaction) -> Self {
-        self.on(PressureLevel::Warning, reaction)
+        self.with_reaction(PressureLevel::Warning, reaction)
     }
 
-    /// What is done from [`PressureLevel::Critical`] on.
+    /// Sets the reaction from [`PressureLevel::Critical`] on.
     #[must_use]
     pub fn on_critical(self, reaction: PressureReaction) -> Self {
-        self.on(PressureLevel::Critical, reaction)
+        self.with_reaction(PressureLevel::Critical, reaction)
     }
 
-    /// What is done at [`PressureLevel::OutOfMemory`].
+    /// Sets the reaction at [`PressureLevel::OutOfMemory`].
     #[must_use]
     pub fn on_out_of_memory(self, reaction: PressureReaction) -> Self {
-        self.on(PressureLevel::OutOfMemory, reaction)
+        self.with_reaction(PressureLevel::OutOfMemory, reaction)
     }
 
-    /// The level: the worse of the machine's and the pool's own, which is the part of its limit that it has in use; and does what is
-    /// chosen for it. Opens about ten files: between two steps of work, not in one.
+    /// Reads the level, runs its reaction and returns it. The level is the worse of the machine's
+    /// level and the pool's own, which is the fraction of its limit in use.
+    ///
+    /// Opens about ten files: call it between two steps of work, not inside one.
     pub fn check_pressure<P: Resource + Trim + ?Sized>(&self, pool: &P) -> PressureLevel {
         let reading = self.source.as_ref().map_or_else(PressureReading::read, |source| source());
         let state = pool.state();
-        let free = state.limit.map_or(1.0, |limit| 1.0 - part(state.in_use, limit));
+        let free = state.limit.map_or(1.0, |limit| 1.0 - fraction(state.in_use, limit));
         let reading = PressureReading { free: reading.free.min(free), ..reading };
         let level = {
             let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,28 +120,28 @@ impl PressureHandler {
         match self.reactions[..level as usize].iter().rev().flatten().next() {
             None | Some(PressureReaction::None) => {}
             Some(PressureReaction::Shrink { target_utilization }) => {
-                pool.trim(times(state.limit.unwrap_or(state.held), *target_utilization));
+                pool.trim(scaled(state.limit.unwrap_or(state.held), *target_utilization));
             }
-            Some(PressureReaction::Callback(call)) => call(level),
+            Some(PressureReaction::Callback(callback)) => callback(level),
         }
         level
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a part, to a few digits")]
-fn part(of: usize, whole: usize) -> f64 {
-    if whole == 0 { 1.0 } else { of as f64 / whole as f64 }
+#[expect(clippy::cast_precision_loss, reason = "a fraction, to a few digits")]
+fn fraction(bytes: usize, total: usize) -> f64 {
+    if total == 0 { 1.0 } else { bytes as f64 / total as f64 }
 }
 
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a part of a size, from nothing to all of it"
+    reason = "a fraction of a size, from 0 to all of it"
 )]
-fn times(whole: usize, part: f64) -> usize {
-    let part = if part.is_nan() { 1.0 } else { part.clamp(0.0, 1.0) };
-    (whole as f64 * part) as usize
+fn scaled(bytes: usize, fraction: f64) -> usize {
+    let fraction = if fraction.is_nan() { 1.0 } else { fraction.clamp(0.0, 1.0) };
+    (bytes as f64 * fraction) as usize
 }
 
 impl fmt::Debug for PressureHandler {
@@ -157,19 +157,19 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-    /// A machine of which so many in a thousand parts are free.
+    /// Returns a machine with `free` thousandths of its memory free.
     fn machine(free: &Arc<AtomicU32>) -> impl Fn() -> PressureReading + Send + Sync + 'static {
         let free = Arc::clone(free);
         move || PressureReading { free: f64::from(free.load(Relaxed)) / 1000.0, some: 0.0, full: 0.0 }
     }
 
     #[test]
-    fn r23_r24_each_level_has_its_reaction_and_falls_late() {
+    fn r23_r24_handler_runs_the_reaction_of_each_level_and_lowers_it_late() {
         let free = Arc::new(AtomicU32::new(900));
         let called = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&called);
         let handler = PressureHandler::new()
-            .reading(machine(&free))
+            .with_source(machine(&free))
             .on_warning(PressureReaction::Shrink { target_utilization: 0.5 })
             .on_critical(PressureReaction::Callback(Box::new(move |_| _ = counted.fetch_add(1, Relaxed))));
         let pool = StratifiedMemoryPool::new("monitored");
@@ -191,15 +191,31 @@ mod tests {
     }
 
     #[test]
-    fn r25_a_pool_near_its_own_limit_is_under_pressure_on_a_free_machine() {
+    fn r23_r26_handler_has_a_reaction_of_its_own_for_out_of_memory() {
+        let free = Arc::new(AtomicU32::new(30));
+        let called = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&called);
+        let count = move |level| _ = counted.fetch_add(level as usize, Relaxed);
+        let handler = PressureHandler::new()
+            .with_source(machine(&free))
+            .on_critical(PressureReaction::None)
+            .on_out_of_memory(PressureReaction::Callback(Box::new(count)));
+        let pool = StratifiedMemoryPool::new("monitored");
+        assert_eq!((handler.check_pressure(&pool), called.load(Relaxed)), (PressureLevel::Critical, 0));
+        free.store(3, Relaxed);
+        assert_eq!((handler.check_pressure(&pool), called.load(Relaxed)), (PressureLevel::OutOfMemory, 4));
+    }
+
+    #[test]
+    fn r25_handler_reports_pressure_for_a_pool_near_its_limit() {
         let free = Arc::new(AtomicU32::new(900));
         let handler = PressureHandler::new()
-            .reading(machine(&free))
+            .with_source(machine(&free))
             .on_elevated(PressureReaction::Shrink { target_utilization: f64::NAN });
         let pool = MemoryPool::new(1 << 20);
-        let most = pool.allocate::<u8>(1_000_000).unwrap();
+        let block = pool.allocate::<u8>(1_000_000).unwrap();
         assert_eq!(handler.check_pressure(&pool), PressureLevel::Critical);
-        drop(most);
+        drop(block);
         assert_eq!(handler.check_pressure(&pool), PressureLevel::Normal);
         let limited = Limit::new(Heap::new(), 0);
         assert_eq!(handler.check_pressure(&limited), PressureLevel::OutOfMemory);

@@ -1,7 +1,8 @@
-//! Memory pressure: who hears of it, and what is done about it.
+//! Memory pressure: its level, its changes, and the reactions to it.
 //!
-//! Rests on the readings of `arenite_pages` and on what every pool can do: say what it holds and give it back. A [`MemoryMonitor`] tells the
-//! level and its changes, and shrinks what is registered with it; a [`PressureHandler`] has a reaction for each level and is asked.
+//! - `shrinkable.rs`: a resource that can be shrunk.
+//! - `monitor.rs`: reports the level and its changes, and shrinks registered resources.
+//! - `handler.rs`: a reaction for each level, run when the program polls.
 
 mod handler;
 mod monitor;
