@@ -5,11 +5,11 @@
 //!
 //! [`driver`] loads the table; [`devices`] reads through it; `code` says what the driver's numbers mean.
 
-mod code;
+mod error_code;
 mod devices;
 #[cfg(test)]
-mod software;
-mod table;
+mod fake_driver;
+mod driver_api;
 
 pub(crate) use devices::devices;
-pub(crate) use table::driver;
+pub(crate) use driver_api::driver;
