@@ -1,16 +1,20 @@
-//! Places a block can live: the devices of this machine, found at run time.
+//! The GPU devices of this machine, found at run time.
 //!
-//! Rests on the drivers' shared libraries, which are looked up when first asked for and never linked: the same program
-//! runs where there is no GPU, and gets a typed answer that says what is missing. Calls into a driver live in `cuda` and
-//! `vulkan` alone.
+//! The drivers' shared libraries are loaded on first use and never linked. The same program runs
+//! without a GPU and gets a typed error that names what is missing. Driver calls live in `cuda` and
+//! `vulkan` only.
 //!
-//! In the order in which a program meets them: [`probe`] finds the devices; [`visibility`] says how memory is shared
-//! with one.
+//! - [`probe`]: finds the devices.
+//! - [`visibility`]: how host and device see each other's writes.
 
 mod cuda;
+mod error;
+mod info;
 pub mod probe;
 pub mod visibility;
 mod vulkan;
 
-pub use probe::{DeviceInfo, Probe, ProbeError, probe_cuda, probe_vulkan};
+pub use error::ProbeError;
+pub use info::DeviceInfo;
+pub use probe::{Probe, probe_cuda, probe_vulkan};
 pub use visibility::MemoryVisibility;

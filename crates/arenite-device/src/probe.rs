@@ -1,186 +1,65 @@
-//! Which devices this machine has, and why not, where it has none.
+//! The search for devices.
 //!
-//! Rests on the CUDA driver and on the Vulkan loader, each looked up at run time. Absence is the ordinary case, so it is
-//! an answer and not a failure: a [`ProbeError`] names what was tried and what to do about it, and a program that never
-//! wanted a GPU prints it and goes on.
+//! A machine without a device is the normal case. A [`ProbeError`] names what was tried and what to
+//! do about it, and a program without need for a GPU prints it and continues.
 
+pub use crate::error::ProbeError;
+pub use crate::info::{CudaDetails, DeviceDetails, DeviceHeap, DeviceInfo, DeviceKind, VulkanDetails};
 use crate::{cuda, vulkan};
-use thiserror::Error;
 
-/// Why no device was found.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum ProbeError {
-    /// The driver's shared library is not there, or does not load.
-    #[error("cannot load {}: {reason}; {advice}", tried.join(" or "))]
-    LibraryMissing {
-        /// The names that were tried, in order.
-        tried: Vec<String>,
-        /// What the dynamic loader said of the first.
-        reason: String,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// The library is there but lacks an entry point.
-    #[error("{library} has no {symbol}; {advice}")]
-    SymbolMissing {
-        /// The library.
-        library: String,
-        /// The entry point.
-        symbol: &'static str,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// The driver refused a call.
-    #[error("{call} answered {code}: {meaning}; {advice}")]
-    Refused {
-        /// The call.
-        call: &'static str,
-        /// The driver's code.
-        code: i32,
-        /// What the code means.
-        meaning: &'static str,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// The driver answered what cannot be.
-    #[error("{call} answered {answer}, which cannot be; reinstall or update the driver")]
-    Implausible {
-        /// The call.
-        call: &'static str,
-        /// The answer.
-        answer: i64,
-    },
-}
-
-/// What sort of device it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DeviceKind {
-    /// With memory of its own.
-    Discrete,
-    /// Shares the machine's memory.
-    Integrated,
-    /// A share of a device, lent to a virtual machine.
-    Virtual,
-    /// The processor, playing a device.
-    Cpu,
-    /// None of these.
-    Other,
-}
-
-/// A memory heap of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeviceHeap {
-    /// Size in bytes.
-    pub bytes: u64,
-    /// Near the device, as opposed to the machine's memory it can also reach.
-    pub device_local: bool,
-}
-
-/// What the CUDA driver says of a device. A `bool` is false where the driver does not know the question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CudaDetails {
-    /// Version of CUDA the driver speaks, major and minor.
-    pub driver_version: (u32, u32),
-    /// Compute capability, major and minor.
-    pub compute_capability: (u32, u32),
-    /// Managed memory exists.
-    pub managed_memory: bool,
-    /// Host and device may touch managed memory at the same time.
-    pub concurrent_managed: bool,
-    /// The device can reach memory that the host allocated as it pleased.
-    pub pageable_access: bool,
-    /// Atomics between host and device are done by hardware.
-    pub host_atomics: bool,
-}
-
-/// What the Vulkan driver says of a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct VulkanDetails {
-    /// Version of Vulkan the device speaks: major, minor, patch.
-    pub api_version: (u32, u32, u32),
-    /// Its memory heaps.
-    pub heaps: Vec<DeviceHeap>,
-}
-
-/// What one driver alone says of a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DeviceDetails {
-    /// The CUDA driver.
-    Cuda(CudaDetails),
-    /// A Vulkan driver.
-    Vulkan(VulkanDetails),
-}
-
-/// A device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DeviceInfo {
-    /// Its place in the driver's list, from 0.
-    pub index: usize,
-    /// The maker's name.
-    pub name: String,
-    /// What sort of device it is.
-    pub kind: DeviceKind,
-    /// Bytes of memory near it.
-    pub device_bytes: u64,
-    /// What its driver alone says.
-    pub details: DeviceDetails,
-}
-
-/// Finds the CUDA devices. The driver is loaded by the first call and stays loaded; no context is made, so no device
-/// memory is taken. The first call can take a second while the driver wakes the devices.
+/// Finds the CUDA devices. The first call loads the driver, which stays loaded, and can take a
+/// second while the driver wakes the devices. No context is created, so no device memory is used.
 ///
 /// # Errors
-/// [`ProbeError`], which says what is missing or what the driver refused; a machine without a CUDA device is
-/// [`ProbeError::Refused`] by `cuInit`.
+/// [`ProbeError`] with the missing library or the failed call; a machine without a CUDA device is
+/// [`ProbeError::CallFailed`] from `cuInit`.
 ///
 /// ```
 /// match arenite_device::probe_cuda() {
-///     Ok(devices) => devices.iter().for_each(|device| println!("{}: {} bytes", device.name, device.device_bytes)),
-///     Err(why) => println!("no CUDA device: {why}"),
+///     Ok(devices) => {
+///         for device in devices {
+///             println!("{}: {} bytes", device.name, device.device_bytes);
+///         }
+///     }
+///     Err(error) => println!("no CUDA device: {error}"),
 /// }
 /// ```
 pub fn probe_cuda() -> Result<Vec<DeviceInfo>, ProbeError> {
     cuda::devices(cuda::driver()?)
 }
 
-/// Finds the Vulkan devices, software ones included. The loader is loaded by the first call and stays loaded; the
-/// instance made for the question is destroyed.
+/// Finds the Vulkan devices, software devices included. The first call loads the loader, which
+/// stays loaded; the instance is destroyed.
 ///
 /// # Errors
-/// [`ProbeError`], which says what is missing or what the loader refused; no driver at all is [`ProbeError::Refused`] by
-/// `vkCreateInstance`.
+/// [`ProbeError`] with the missing library or the failed call; a machine without a Vulkan driver is
+/// [`ProbeError::CallFailed`] from `vkCreateInstance`.
 ///
 /// ```
 /// match arenite_device::probe_vulkan() {
-///     Ok(devices) => devices.iter().for_each(|device| println!("{}: {:?}", device.name, device.kind)),
-///     Err(why) => println!("no Vulkan device: {why}"),
+///     Ok(devices) => println!("{} Vulkan devices", devices.len()),
+///     Err(error) => println!("no Vulkan device: {error}"),
 /// }
 /// ```
 pub fn probe_vulkan() -> Result<Vec<DeviceInfo>, ProbeError> {
     vulkan::devices(vulkan::loader()?)
 }
 
-/// What every driver of this machine answers.
+/// The result of probing every driver of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// The CUDA devices, or why there is none.
+    /// The CUDA devices, or the reason why there are none.
     pub cuda: Result<Vec<DeviceInfo>, ProbeError>,
-    /// The Vulkan devices, or why there is none.
+    /// The Vulkan devices, or the reason why there are none.
     pub vulkan: Result<Vec<DeviceInfo>, ProbeError>,
 }
 
 impl Probe {
-    /// Asks all of them.
+    /// Probes every driver.
     ///
     /// ```
     /// let probe = arenite_device::Probe::run();
-    /// println!("CUDA: {}", probe.cuda.map_or_else(|why| why.to_string(), |devices| devices.len().to_string()));
+    /// println!("{} CUDA devices", probe.cuda.map_or(0, |devices| devices.len()));
     /// ```
     #[must_use]
     pub fn run() -> Self {
@@ -193,25 +72,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r36_real_probe_answers_devices_or_a_reason_that_says_what_to_do() {
+    fn r36_probe_returns_devices_or_an_error_with_advice() {
         let probe = Probe::run();
-        for (driver, answer) in [("CUDA", &probe.cuda), ("Vulkan", &probe.vulkan)] {
-            match answer {
+        for (driver, result) in [("CUDA", &probe.cuda), ("Vulkan", &probe.vulkan)] {
+            match result {
                 Ok(devices) => {
                     println!("{driver}: run on the real driver: {devices:?}");
                     assert!(devices.iter().enumerate().all(|(at, device)| device.index == at));
                     assert!(devices.iter().all(|device| !device.name.is_empty() && device.device_bytes > 0));
                 }
-                Err(why) => {
-                    println!("{driver}: not run on a device: {why}");
-                    assert!(why.to_string().contains(';'), "advice follows a semicolon");
+                Err(error) => {
+                    println!("{driver}: not run on a device: {error}");
+                    assert!(error.to_string().contains(';'), "advice follows a semicolon");
                 }
             }
         }
     }
 
     #[test]
-    fn r36_a_second_probe_answers_as_the_first() {
+    fn r36_second_probe_returns_the_same_result() {
         assert_eq!(Probe::run(), Probe::run());
     }
 }

@@ -1,25 +1,26 @@
-//! How host and device see each other's writes.
+//! Visibility of memory writes between host and device.
 //!
-//! Rests on the driver's own attributes, found by [`probe`](crate::probe), and where there is no driver on
-//! `/proc/version`. It decides whether a program may share a flag in memory with a running kernel or must copy, and
-//! guessing it wrong is a hang and not an error.
+//! The visibility decides whether a program may share a flag in memory with a running kernel or
+//! must copy; a wrong guess hangs. The source is the driver's attributes, or `/proc/version`
+//! without a driver.
 
-use crate::probe::{DeviceDetails, DeviceInfo, DeviceKind, probe_cuda};
+use crate::info::{DeviceDetails, DeviceInfo, DeviceKind};
+use crate::probe::probe_cuda;
 
-/// How host and device see each other's writes.
+/// The visibility of memory writes between host and device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MemoryVisibility {
-    /// While a kernel runs, both ways, by atomics of system scope.
+    /// Both ways while a kernel runs, by atomics of system scope.
     SystemScope,
     /// Within the device while a kernel runs; between host and device after a synchronisation.
     DeviceScope,
-    /// By explicit copies alone.
+    /// By explicit copies only.
     ExplicitDma,
 }
 
 impl MemoryVisibility {
-    /// Asks the driver about the first CUDA device; without one, answers what the platform allows: system scope on
-    /// Linux, device scope on Linux inside WSL2, copies elsewhere.
+    /// Returns the visibility of the first CUDA device. Without a device: system scope on Linux,
+    /// device scope in WSL2, copies elsewhere.
     ///
     /// ```
     /// println!("{:?}", arenite_device::MemoryVisibility::detect());
@@ -27,11 +28,11 @@ impl MemoryVisibility {
     #[must_use]
     pub fn detect() -> Self {
         let devices = probe_cuda().unwrap_or_default();
-        devices.first().map_or_else(|| Self::of_platform(cfg!(target_os = "linux"), is_wsl2()), Self::of)
+        devices.first().map_or_else(|| Self::for_platform(cfg!(target_os = "linux"), is_wsl2()), Self::of)
     }
 
-    /// What `device`'s driver says. Vulkan promises nothing while a kernel runs: memory that is shared is of device
-    /// scope, all else is copied.
+    /// Returns the visibility of a device. Vulkan promises nothing while a kernel runs: shared
+    /// memory has device scope, other memory is copied.
     ///
     /// ```
     /// use arenite_device::{MemoryVisibility, probe_vulkan};
@@ -51,7 +52,7 @@ impl MemoryVisibility {
         }
     }
 
-    fn of_platform(linux: bool, wsl2: bool) -> Self {
+    fn for_platform(linux: bool, wsl2: bool) -> Self {
         match (linux, wsl2) {
             (true, false) => Self::SystemScope,
             (true, true) => Self::DeviceScope,
@@ -60,26 +61,27 @@ impl MemoryVisibility {
     }
 }
 
-/// Does this process run on Linux inside Windows (WSL2)?
+/// Returns whether this process runs in WSL2 (Linux inside Windows).
 ///
 /// ```
 /// println!("{}", arenite_device::visibility::is_wsl2());
 /// ```
 #[must_use]
 pub fn is_wsl2() -> bool {
-    std::fs::read("/proc/version").is_ok_and(|bytes| names_wsl2(&String::from_utf8_lossy(&bytes)))
+    std::fs::read("/proc/version").is_ok_and(|bytes| is_wsl2_version(&String::from_utf8_lossy(&bytes)))
 }
 
-/// WSL1 has no Linux kernel and writes `Microsoft`, WSL2's own kernel writes `microsoft-standard-WSL2`, the first ones
-/// `microsoft-standard` alone; a kernel that the user built mostly keeps the suffix `WSL2`.
-fn names_wsl2(version: &str) -> bool {
+/// Returns whether a kernel version is that of WSL2. WSL1 has no Linux kernel and reports
+/// `Microsoft`. The kernel of WSL2 reports `microsoft-standard-WSL2`, its first releases
+/// `microsoft-standard`. A kernel built by the user usually retains the suffix `WSL2`.
+fn is_wsl2_version(version: &str) -> bool {
     version.contains("microsoft-standard") || version.contains("WSL2")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::{CudaDetails, VulkanDetails};
+    use crate::info::{CudaDetails, VulkanDetails};
 
     fn cuda(managed_memory: bool, concurrent_managed: bool, host_atomics: bool) -> DeviceInfo {
         let (driver_version, compute_capability, pageable_access) = ((12, 4), (9, 0), false);
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn r36_visibility_follows_the_drivers_attributes() {
+    fn r36_visibility_follows_the_driver_attributes() {
         assert_eq!(MemoryVisibility::of(&cuda(true, true, false)), MemoryVisibility::SystemScope);
         assert_eq!(MemoryVisibility::of(&cuda(true, false, true)), MemoryVisibility::SystemScope);
         assert_eq!(MemoryVisibility::of(&cuda(true, false, false)), MemoryVisibility::DeviceScope);
@@ -108,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn r36_the_fallback_reads_the_kernels_name() {
-        assert!(names_wsl2("Linux version 5.15.90.1-microsoft-standard-WSL2 (oe-user@oe-host)"));
-        assert!(names_wsl2("Linux version 4.19.84-microsoft-standard (gcc 8.3)"));
-        assert!(!names_wsl2("Linux version 4.4.0-19041-Microsoft (Microsoft@Microsoft.com)"), "WSL1");
-        assert!(!names_wsl2("Linux version 6.1.0-18-amd64 (debian-kernel@lists.debian.org)"));
-        assert!(!names_wsl2(""));
-        assert_eq!(MemoryVisibility::of_platform(true, false), MemoryVisibility::SystemScope);
-        assert_eq!(MemoryVisibility::of_platform(true, true), MemoryVisibility::DeviceScope);
-        assert_eq!(MemoryVisibility::of_platform(false, false), MemoryVisibility::ExplicitDma);
+    fn r36_fallback_reads_the_kernel_version() {
+        assert!(is_wsl2_version("Linux version 5.15.90.1-microsoft-standard-WSL2 (oe-user@oe-host)"));
+        assert!(is_wsl2_version("Linux version 4.19.84-microsoft-standard (gcc 8.3)"));
+        assert!(!is_wsl2_version("Linux version 4.4.0-19041-Microsoft (Microsoft@Microsoft.com)"), "WSL1");
+        assert!(!is_wsl2_version("Linux version 6.1.0-18-amd64 (debian-kernel@lists.debian.org)"));
+        assert!(!is_wsl2_version(""));
+        assert_eq!(MemoryVisibility::for_platform(true, false), MemoryVisibility::SystemScope);
+        assert_eq!(MemoryVisibility::for_platform(true, true), MemoryVisibility::DeviceScope);
+        assert_eq!(MemoryVisibility::for_platform(false, false), MemoryVisibility::ExplicitDma);
     }
 }

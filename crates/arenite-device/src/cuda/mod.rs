@@ -1,15 +1,18 @@
-//! The CUDA driver, spoken to through a table of our own.
+//! The CUDA driver, called through a small table of function pointers.
 //!
-//! Rests on `libloading`: no toolkit is needed to build and no driver to start. The table is ours because it is small,
-//! because every missing entry point becomes a typed error, and because a test can fill it with functions of its own.
+//! No toolkit is needed to build and no driver to start. The table is hand-written: it is small,
+//! every missing entry point becomes a typed error, and a test can fill it with its own functions.
 //!
-//! [`driver`] loads the table; [`devices`] reads through it; `code` says what the driver's numbers mean.
+//! - `driver_api.rs`: loads the table and calls through it.
+//! - `error_code.rs`: the meaning of the driver's error codes.
+//! - `devices.rs`: reads the devices.
+//! - `fake_driver.rs`: a driver for tests.
 
-mod error_code;
 mod devices;
+mod driver_api;
+mod error_code;
 #[cfg(test)]
 mod fake_driver;
-mod driver_api;
 
 pub(crate) use devices::devices;
 pub(crate) use driver_api::driver;

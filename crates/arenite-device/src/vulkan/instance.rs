@@ -1,60 +1,66 @@
-//! A Vulkan instance for the length of one question: which devices, how large their memory.
+//! A short-lived Vulkan instance that reads the devices and their memory sizes.
 //!
-//! Rests on `ash`. Only what Vulkan 1.0 has is asked, so that the oldest loader can answer; the instance is destroyed on
-//! every way out, and the loader stays loaded, since drivers leave threads behind that unloading would pull the code from.
+//! Only Vulkan 1.0 calls are used, so the oldest loader works. Every path destroys the instance.
+//! The loader stays loaded: drivers leave threads behind, and unloading would remove their code.
 #![expect(unsafe_code, reason = "calls the Vulkan loader")]
 
-use crate::probe::{DeviceDetails, DeviceHeap, DeviceInfo, DeviceKind, ProbeError, VulkanDetails};
+use crate::error::ProbeError;
+use crate::info::{DeviceDetails, DeviceHeap, DeviceInfo, DeviceKind, VulkanDetails};
 use ash::{Entry, Instance, LoadingError, vk};
 use std::ffi::{CStr, OsStr};
 use std::sync::OnceLock;
 
 #[cfg(not(any(windows, target_os = "macos")))]
-const NAME: &str = "libvulkan.so.1";
+const LIBRARY: &str = "libvulkan.so.1";
 #[cfg(windows)]
-const NAME: &str = "vulkan-1.dll";
+const LIBRARY: &str = "vulkan-1.dll";
 #[cfg(target_os = "macos")]
-const NAME: &str = "libvulkan.dylib";
+const LIBRARY: &str = "libvulkan.dylib";
 
-const INSTALL: &str = "install the Vulkan loader (Debian: libvulkan1), or go on without Vulkan";
+const INSTALL_ADVICE: &str = "install the Vulkan loader (Debian: libvulkan1), or continue without Vulkan";
 
-/// The Vulkan loader of this machine.
+/// Returns the Vulkan loader of this machine, loaded on first use.
 pub(crate) fn loader() -> Result<&'static Entry, ProbeError> {
     static LOADER: OnceLock<Entry> = OnceLock::new();
     if let Some(loader) = LOADER.get() {
         return Ok(loader);
     }
-    // SAFETY: 1. `NAME` is the Vulkan loader wherever it exists: the name belongs to it.
-    let loaded = unsafe { load(OsStr::new(NAME)) }?;
+    // SAFETY: 1. `LIBRARY` is the Vulkan loader wherever it exists: the name is reserved for it.
+    let loaded = unsafe { load(OsStr::new(LIBRARY)) }?;
     Ok(LOADER.get_or_init(|| loaded))
 }
 
 /// Loads the Vulkan loader `name`.
 ///
 /// # Safety
-/// 1. `name`, where it exists, is a Vulkan loader or a library without `vkGetInstanceProcAddr`, and may be loaded at any
-///    time.
+/// 1. If `name` exists, it is a Vulkan loader or a library without `vkGetInstanceProcAddr`, and may
+///    be loaded at any time.
 unsafe fn load(name: &OsStr) -> Result<Entry, ProbeError> {
-    // SAFETY: 1. the library may be loaded and its functions are Vulkan's, by the caller's promise. 2. the entry is kept
-    // as long as anything made from it: `loader` never lets go of it.
+    // SAFETY: 1. the library may be loaded and its functions are Vulkan's, by the caller's
+    // promise. 2. the entry outlives everything made from it: `loader` never drops it.
     let loaded = unsafe { Entry::load_from(name) };
     let library = || name.to_string_lossy().into_owned();
     loaded.map_err(|error| match error {
-        LoadingError::LibraryLoadFailure(why) => {
-            ProbeError::LibraryMissing { tried: vec![library()], reason: why.to_string(), advice: INSTALL }
-        }
-        LoadingError::MissingEntryPoint(_) => {
-            ProbeError::SymbolMissing { library: library(), symbol: "vkGetInstanceProcAddr", advice: INSTALL }
-        }
+        LoadingError::LibraryLoadFailure(why) => ProbeError::LibraryMissing {
+            tried: vec![library()],
+            reason: why.to_string(),
+            advice: INSTALL_ADVICE,
+        },
+        LoadingError::MissingEntryPoint(_) => ProbeError::SymbolMissing {
+            library: library(),
+            symbol: "vkGetInstanceProcAddr",
+            advice: INSTALL_ADVICE,
+        },
     })
 }
 
-/// Makes an instance, reads every physical device, destroys the instance.
+/// Creates an instance, reads every physical device, and destroys the instance.
 pub(crate) fn devices(loader: &Entry) -> Result<Vec<DeviceInfo>, ProbeError> {
     let instance = OpenInstance::new(loader)?;
-    // SAFETY: 1. the instance is valid: `OpenInstance` destroys it when dropped, after this function.
+    // SAFETY: 1. the instance is valid: `OpenInstance` destroys it when dropped, after this
+    // function.
     let handles = unsafe { instance.0.enumerate_physical_devices() };
-    let handles = handles.map_err(|code| refused("vkEnumeratePhysicalDevices", code))?;
+    let handles = handles.map_err(|code| loader_error("vkEnumeratePhysicalDevices", code))?;
     Ok(handles.into_iter().enumerate().map(|(index, handle)| instance.device(index, handle)).collect())
 }
 
@@ -66,10 +72,11 @@ impl OpenInstance {
         let application =
             vk::ApplicationInfo::default().application_name(c"arenite").api_version(vk::API_VERSION_1_0);
         let create = vk::InstanceCreateInfo::default().application_info(&application);
-        // SAFETY: 1. `create` is a valid structure whose pointers live through the call. 2. the loader outlives the
-        // instance: it is borrowed from `loader()`, which keeps it for ever, or from a caller who does.
-        let made = unsafe { loader.create_instance(&create, None) };
-        made.map(Self).map_err(|code| refused("vkCreateInstance", code))
+        // SAFETY: 1. `create` is a valid structure whose pointers live through the call. 2. the
+        // loader outlives the instance: it is borrowed from `loader()`, which never drops it, or
+        // from a caller with the same guarantee.
+        let instance = unsafe { loader.create_instance(&create, None) };
+        instance.map(Self).map_err(|code| loader_error("vkCreateInstance", code))
     }
 
     fn device(&self, index: usize, handle: vk::PhysicalDevice) -> DeviceInfo {
@@ -77,19 +84,20 @@ impl OpenInstance {
         let properties = unsafe { self.0.get_physical_device_properties(handle) };
         // SAFETY: 1. as above.
         let memory = unsafe { self.0.get_physical_device_memory_properties(handle) };
-        described(index, &properties, &memory)
+        describe(index, &properties, &memory)
     }
 }
 
 impl Drop for OpenInstance {
     fn drop(&mut self) {
-        // SAFETY: 1. the instance is valid and nobody else holds it. 2. nothing made from it is left: physical devices are
-        // not made, and no logical device was. 3. it was made without allocation callbacks.
+        // SAFETY: 1. the instance is valid and has no other owner. 2. no child object is left:
+        // physical devices are not created, and no logical device was. 3. it was created without
+        // allocation callbacks.
         unsafe { self.0.destroy_instance(None) };
     }
 }
 
-fn described(
+fn describe(
     index: usize,
     properties: &vk::PhysicalDeviceProperties,
     memory: &vk::PhysicalDeviceMemoryProperties,
@@ -128,21 +136,20 @@ fn kind(kind: vk::PhysicalDeviceType) -> DeviceKind {
     }
 }
 
-fn refused(call: &'static str, code: vk::Result) -> ProbeError {
+fn loader_error(call: &'static str, code: vk::Result) -> ProbeError {
     let (meaning, advice) = match code {
-        vk::Result::ERROR_INCOMPATIBLE_DRIVER => (
-            "no Vulkan driver",
-            "install one (Debian: mesa-vulkan-drivers, which has one for the processor too)",
-        ),
+        vk::Result::ERROR_INCOMPATIBLE_DRIVER => {
+            ("no Vulkan driver", "install one (Debian: mesa-vulkan-drivers, which includes a CPU driver)")
+        }
         vk::Result::ERROR_OUT_OF_HOST_MEMORY => ("out of host memory", "free memory and try again"),
         vk::Result::ERROR_OUT_OF_DEVICE_MEMORY => {
-            ("out of device memory", "end a program that uses the device")
+            ("out of device memory", "stop a program that uses the device")
         }
-        vk::Result::ERROR_INITIALIZATION_FAILED => ("a driver did not start", "run vulkaninfo to see which"),
-        vk::Result::ERROR_LAYER_NOT_PRESENT => ("a layer is missing", "look at VK_INSTANCE_LAYERS"),
-        _ => ("see VkResult in vulkan.h", "run vulkaninfo to see which driver"),
+        vk::Result::ERROR_INITIALIZATION_FAILED => ("a driver did not start", "run vulkaninfo to find it"),
+        vk::Result::ERROR_LAYER_NOT_PRESENT => ("a layer is missing", "check VK_INSTANCE_LAYERS"),
+        _ => ("see VkResult in vulkan.h", "run vulkaninfo to find the driver"),
     };
-    ProbeError::Refused { call, code: code.as_raw(), meaning, advice }
+    ProbeError::CallFailed { call, code: code.as_raw(), meaning, advice }
 }
 
 #[cfg(test)]
@@ -150,20 +157,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r36_a_missing_loader_is_named_with_what_to_do() {
+    fn r36_load_names_a_missing_loader_and_the_advice() {
         // SAFETY: 1. the name does not exist, so nothing is loaded.
         let error = unsafe { load(OsStr::new("/nonexistent/libvulkan.so.1")) }.err().unwrap();
         let ProbeError::LibraryMissing { tried, reason, advice } = &error else { panic!("{error}") };
         assert_eq!(
             (tried.as_slice(), *advice),
-            (["/nonexistent/libvulkan.so.1".to_owned()].as_slice(), INSTALL)
+            (["/nonexistent/libvulkan.so.1".to_owned()].as_slice(), INSTALL_ADVICE)
         );
         assert!(reason.contains("nonexistent"), "{reason}");
     }
 
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
-    fn r36_a_library_that_is_no_loader_is_named_with_the_symbol() {
+    fn r36_load_names_the_missing_symbol_of_another_library() {
         // SAFETY: 1. the C library is loaded already, and has no `vkGetInstanceProcAddr`.
         let error = unsafe { load(OsStr::new("libc.so.6")) }.err().unwrap();
         assert!(
@@ -173,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn r36_heaps_beyond_what_a_driver_can_have_are_left_out() {
+    fn r36_describe_ignores_heaps_beyond_the_maximum() {
         let mut memory =
             vk::PhysicalDeviceMemoryProperties { memory_heap_count: u32::MAX, ..Default::default() };
         memory.memory_heaps[0] = vk::MemoryHeap { size: u64::MAX, flags: vk::MemoryHeapFlags::DEVICE_LOCAL };
@@ -184,8 +191,8 @@ mod tests {
             device_type: vk::PhysicalDeviceType::CPU,
             ..Default::default()
         };
-        properties.device_name.fill(0x41); // never closed
-        let device = described(4, &properties, &memory);
+        properties.device_name.fill(0x41); // not terminated
+        let device = describe(4, &properties, &memory);
         assert_eq!((device.index, device.name.as_str(), device.kind), (4, "", DeviceKind::Cpu));
         assert_eq!(device.device_bytes, u64::MAX, "the sum does not wrap");
         let DeviceDetails::Vulkan(details) = device.details else { panic!("not Vulkan") };
@@ -193,8 +200,8 @@ mod tests {
     }
 
     #[test]
-    fn r36_no_driver_says_which_package_has_one() {
-        let error = refused("vkCreateInstance", vk::Result::ERROR_INCOMPATIBLE_DRIVER);
+    fn r36_missing_driver_error_names_the_package() {
+        let error = loader_error("vkCreateInstance", vk::Result::ERROR_INCOMPATIBLE_DRIVER);
         assert!(error.to_string().contains("mesa-vulkan-drivers"), "{error}");
     }
 }

@@ -1,9 +1,10 @@
-//! The Vulkan loader, and the devices it finds.
+//! The Vulkan loader and its devices.
 //!
-//! Rests on `ash`, which looks the loader up at run time. `ash` and not a table of our own, as for CUDA, because Vulkan's
-//! structs are many and generated from its registry.
+//! The crate `ash` loads the loader at run time. Vulkan's structs are many and generated, so there
+//! is no hand-written table as for CUDA.
 //!
-//! [`loader`] loads it; [`devices`] makes an instance, reads through it and destroys it.
+//! - `loader` loads the library.
+//! - `devices` creates an instance, reads the devices and destroys the instance.
 
 mod instance;
 
