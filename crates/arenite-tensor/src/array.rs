@@ -3,7 +3,7 @@
 //! Rests on `raw` for its storage. It owns its block, so it can be moved, returned and kept wherever the handle of its
 //! resource may go; with the default handle it lives in the global allocator.
 
-use crate::raw::Storage;
+use crate::storage::Storage;
 use crate::{
     ArrayBuilder, ArrayError, ArrayView, ArrayViewMut, Element, IntoShape, Matrix, MatrixMut, MemoryLayout,
     Operation, Real, Shape, Strides,

@@ -3,7 +3,7 @@
 //! Rests on `raw`. It is what `Array::with_allocator` returns, so that the resource is named once and first, and the
 //! element type is inferred from what becomes of the array.
 
-use crate::raw::Storage;
+use crate::storage::Storage;
 use crate::{Array, ArrayError, Element, IntoShape, Matrix, Random, Real, Shape};
 use arenite_core::Resource;
 use core::fmt;

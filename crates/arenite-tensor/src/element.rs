@@ -127,7 +127,7 @@ pub trait Real:
     + AddAssign
     + SubAssign
     + MulAssign
-    + crate::raw::Gemm
+    + crate::storage::Gemm
 {
     /// The value nearest to `value`.
     #[must_use]

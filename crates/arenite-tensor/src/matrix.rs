@@ -3,7 +3,7 @@
 //!
 //! Rests on the kernels in `raw`. Every view is checked when it is made, which is why a product can be safe.
 
-use crate::raw::product_into;
+use crate::storage::product_into;
 use crate::{ArrayError, MemoryLayout, Operation, Real, Shape};
 
 /// The position of the last element plus one, or `None` on overflow; zero for a matrix without elements.
