@@ -1,17 +1,20 @@
-//! A builder of arrays in one resource.
+//! Constructors of arrays, with a builder for arrays in a resource.
 //!
-//! Rests on `raw`. It is what `Array::with_allocator` returns, so that the resource is named once and first, and the
-//! element type is inferred from what becomes of the array.
+//! `Array::with_allocator` names the resource once and first; the element type is inferred from the
+//! use of the array.
 
+use crate::gemm::product_shape;
 use crate::storage::Storage;
 use crate::{Array, ArrayError, Element, IntoShape, Matrix, Random, Real, Shape};
+use arenite_alloc::Global;
 use arenite_core::Resource;
 use core::fmt;
 use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Makes one array of `T` in `R`; see [`Array::with_allocator`].
+/// A builder of one array of `T` in `R`; see [`Array::with_allocator`].
 ///
-/// Every method takes the handle with it; clone the handle (or pass a reference) to make several.
+/// Every method consumes the handle: clone it (or pass a reference) to build several arrays.
 ///
 /// ```
 /// use arenite_tensor::{Array, Global};
@@ -35,17 +38,17 @@ impl<T: Element, R: Resource> ArrayBuilder<T, R> {
         Self { resource, element: PhantomData }
     }
 
-    /// Every element zero. O(n).
+    /// Builds an array of zeros. O(n).
     ///
     /// # Errors
-    /// [`ArrayError::Alloc`] where the memory is refused, [`ArrayError::Overflow`] and [`ArrayError::Rank`] where no memory
-    /// could be of that shape. The resource is then as it was.
+    /// [`ArrayError::Alloc`] if the allocation fails, [`ArrayError::Overflow`] and
+    /// [`ArrayError::Rank`] if the shape is too large. The resource is then unchanged.
     pub fn zeros(self, shape: impl IntoShape) -> Result<Array<T, R>, ArrayError> {
         let shape = shape.into_shape()?;
         Ok(Array::from_storage(Storage::zeroed(&shape, self.resource)?, shape))
     }
 
-    /// Every element one. O(n).
+    /// Builds an array of ones. O(n).
     ///
     /// # Errors
     /// As [`ArrayBuilder::zeros`].
@@ -53,7 +56,7 @@ impl<T: Element, R: Resource> ArrayBuilder<T, R> {
         self.full(shape, T::ONE)
     }
 
-    /// Every element `value`. O(n).
+    /// Builds an array with every element equal to `value`. O(n).
     ///
     /// # Errors
     /// As [`ArrayBuilder::zeros`].
@@ -61,10 +64,11 @@ impl<T: Element, R: Resource> ArrayBuilder<T, R> {
         self.collect(shape.into_shape()?, core::iter::repeat(value))
     }
 
-    /// A copy of the elements of a slice. O(n).
+    /// Copies the elements of a slice. O(n).
     ///
     /// # Errors
-    /// As [`ArrayBuilder::zeros`]; [`ArrayError::Length`] where the shape has another number of elements.
+    /// As [`ArrayBuilder::zeros`]; [`ArrayError::Length`] if the shape has another number of
+    /// elements.
     pub fn from_slice(self, shape: impl IntoShape, elements: &[T]) -> Result<Array<T, R>, ArrayError> {
         let shape = shape.into_shape()?;
         let (len, _) = shape.checked_bytes::<T>()?;
@@ -74,7 +78,8 @@ impl<T: Element, R: Resource> ArrayBuilder<T, R> {
         self.collect(shape, elements.iter().copied())
     }
 
-    /// What `element` returns for each position in row-major order; the memory is not written before. O(n).
+    /// Calls `element` for each position in row-major order; the memory is not written before.
+    /// O(n).
     ///
     /// # Errors
     /// As [`ArrayBuilder::zeros`].
@@ -86,10 +91,10 @@ impl<T: Element, R: Resource> ArrayBuilder<T, R> {
         self.collect(shape.into_shape()?, (0..).map(element))
     }
 
-    /// The elements of an iterator in row-major order; more than the shape has are not asked for. O(n).
+    /// Collects an iterator in row-major order; elements beyond the shape are not requested. O(n).
     ///
     /// # Errors
-    /// As [`ArrayBuilder::zeros`]; [`ArrayError::Length`] where the iterator ends early.
+    /// As [`ArrayBuilder::zeros`]; [`ArrayError::Length`] if the iterator ends early.
     pub fn from_elements(
         self,
         shape: impl IntoShape,
@@ -98,19 +103,22 @@ impl<T: Element, R: Resource> ArrayBuilder<T, R> {
         self.collect(shape.into_shape()?, elements.into_iter())
     }
 
-    /// The product of two matrices, which may be transposed or strided views; the memory is not written before.
+    /// Multiplies two matrices, which may be transposed or strided views; the memory is not written
+    /// before.
     ///
     /// # Errors
-    /// As [`ArrayBuilder::zeros`]; [`ArrayError::Shape`] where the columns of `left` are not the rows of `right`.
+    /// As [`ArrayBuilder::zeros`]; [`ArrayError::Shape`] if the columns of `left` differ from the
+    /// rows of `right`.
     pub fn matmul(self, left: Matrix<'_, T>, right: Matrix<'_, T>) -> Result<Array<T, R>, ArrayError>
     where
         T: Real,
     {
-        let shape = crate::matrix::product_shape(&left, &right)?;
+        let shape = product_shape(&left, &right)?;
         Ok(Array::from_storage(Storage::product(&shape, self.resource, left, right)?, shape))
     }
 
-    /// Numbers drawn evenly from `[0, 1)` with [`Random`]; the same for the same seed everywhere.
+    /// Draws numbers evenly from `[0, 1)` with [`Random`]; a seed gives equal numbers on every
+    /// machine.
     ///
     /// # Errors
     /// As [`ArrayBuilder::zeros`].
@@ -119,10 +127,10 @@ impl<T: Element, R: Resource> ArrayBuilder<T, R> {
         T: Real,
     {
         let mut random = Random::new(seed);
-        self.from_fn(shape, |_| T::from_f64(random.unit()))
+        self.from_fn(shape, |_| T::from_f64(random.next_f64()))
     }
 
-    /// A copy of an `ndarray` in row-major order, whatever its own order is.
+    /// Copies an `ndarray` of any order into row-major order.
     ///
     /// # Errors
     /// As [`ArrayBuilder::zeros`].
@@ -139,5 +147,72 @@ impl<T: Element, R: Resource> ArrayBuilder<T, R> {
         elements: impl Iterator<Item = T>,
     ) -> Result<Array<T, R>, ArrayError> {
         Ok(Array::from_storage(Storage::collect(&shape, self.resource, elements)?, shape))
+    }
+}
+
+impl<T: Element> Array<T, Global> {
+    /// Starts an array in `resource`: `Array::with_allocator(&arena).zeros([2, 3])?`.
+    ///
+    /// The element type is inferred from the use of the array, or named:
+    /// `Array::<f32>::with_allocator(&arena)`.
+    pub const fn with_allocator<R: Resource>(resource: R) -> ArrayBuilder<T, R> {
+        ArrayBuilder::new(resource)
+    }
+
+    /// Creates an array of zeros. O(n).
+    ///
+    /// # Errors
+    /// [`ArrayError::Alloc`] if the allocation fails, [`ArrayError::Overflow`] and
+    /// [`ArrayError::Rank`] if the shape is too large.
+    pub fn zeros(shape: impl IntoShape) -> Result<Self, ArrayError> {
+        ArrayBuilder::new(Global).zeros(shape)
+    }
+
+    /// Creates an array of ones. O(n).
+    ///
+    /// # Errors
+    /// As [`Array::zeros`].
+    pub fn ones(shape: impl IntoShape) -> Result<Self, ArrayError> {
+        ArrayBuilder::new(Global).ones(shape)
+    }
+
+    /// Creates an array with every element equal to `value`. O(n).
+    ///
+    /// # Errors
+    /// As [`Array::zeros`].
+    pub fn full(shape: impl IntoShape, value: T) -> Result<Self, ArrayError> {
+        ArrayBuilder::new(Global).full(shape, value)
+    }
+
+    /// Copies the elements of a vector under a shape. O(n).
+    ///
+    /// # Errors
+    /// As [`Array::zeros`]; [`ArrayError::Length`] if the shape has another number of elements.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the vector's memory is not aligned to 64 bytes and is freed here"
+    )]
+    pub fn from_vec(shape: impl IntoShape, elements: Vec<T>) -> Result<Self, ArrayError> {
+        ArrayBuilder::new(Global).from_slice(shape, &elements)
+    }
+
+    /// Copies the elements of a slice under a shape. O(n).
+    ///
+    /// # Errors
+    /// As [`Array::from_vec`].
+    pub fn from_slice(shape: impl IntoShape, elements: &[T]) -> Result<Self, ArrayError> {
+        ArrayBuilder::new(Global).from_slice(shape, elements)
+    }
+}
+
+impl<T: Real> Array<T, Global> {
+    /// Draws numbers evenly from `[0, 1)`. The n-th call in a process uses the seed n, so a program
+    /// with one thread repeats; [`ArrayBuilder::random`] accepts a seed.
+    ///
+    /// # Errors
+    /// As [`Array::zeros`].
+    pub fn random(shape: impl IntoShape) -> Result<Self, ArrayError> {
+        static CALLS: AtomicU64 = AtomicU64::new(0);
+        ArrayBuilder::new(Global).random(shape, CALLS.fetch_add(1, Relaxed))
     }
 }

@@ -1,6 +1,6 @@
-//! The type of an element as a value: its name, its size, and the way back from its name.
+//! The type of an element as a value: its name, its size, and a parser for the name.
 //!
-//! Rests on nothing. File formats, reports and other languages name types at run time, and all of them write `f32`.
+//! File formats, reports and other languages name types at run time as `f32`.
 
 use core::fmt;
 use core::str::FromStr;
@@ -42,7 +42,7 @@ pub enum DType {
 }
 
 impl DType {
-    /// Every type there is.
+    /// All types.
     pub const ALL: [Self; 12] = [
         Self::F32,
         Self::F64,
@@ -58,7 +58,7 @@ impl DType {
         Self::U64,
     ];
 
-    /// The size of one element in bytes.
+    /// Returns the size of one element in bytes.
     #[must_use]
     pub const fn size(self) -> usize {
         match self {
@@ -69,7 +69,7 @@ impl DType {
         }
     }
 
-    /// The name that [`FromStr`] reads back.
+    /// Returns the name that [`FromStr`] parses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -95,9 +95,9 @@ impl fmt::Display for DType {
     }
 }
 
-/// The text names no element type.
+/// A text that is not the name of an element type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such element type: write one of f32, f64, f16, bf16, i8, i16, i32, i64, u8, u16, u32, u64")]
+#[error("unknown element type; supported: f32, f64, f16, bf16, i8, i16, i32, i64, u8, u16, u32, u64")]
 pub struct ParseDTypeError;
 
 impl FromStr for DType {
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back() {
+    fn dtype_parses_its_own_names() {
         for dtype in DType::ALL {
             assert_eq!(dtype.to_string().parse(), Ok(dtype));
         }

@@ -1,7 +1,7 @@
-//! What an array can hold: plain numbers, any bit pattern of which is a value.
+//! The element types of arrays: plain numbers for which every bit pattern is a value.
 //!
-//! Rests on `bytemuck::Pod`, which is what lets zeroed memory be an array. Sealed, so that arithmetic can be added to it
-//! without breaking anybody.
+//! Zeroed memory is a valid array because of `bytemuck::Pod`. The trait is sealed, so new
+//! arithmetic is not a breaking change.
 
 use crate::DType;
 use core::fmt::{Debug, Display};
@@ -9,7 +9,7 @@ use core::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 use half::{bf16, f16};
 
 pub(crate) mod sealed {
-    /// Closes [`Element`](super::Element) to other crates.
+    /// A private supertrait that seals [`Element`](super::Element).
     pub trait Sealed {}
 }
 
@@ -25,7 +25,8 @@ pub(crate) mod sealed {
 pub trait Element:
     bytemuck::Pod + PartialEq + PartialOrd + Debug + Display + Default + Send + Sync + sealed::Sealed
 {
-    /// The type that sums are counted in: `i64` or `u64` for integers, `f32` for 16-bit floats, else the type itself.
+    /// The type of sums: `i64` or `u64` for integers, `f32` for 16-bit floats, else the type
+    /// itself.
     type Sum: Element;
 
     /// The type as a value.
@@ -35,19 +36,19 @@ pub trait Element:
     /// One.
     const ONE: Self;
 
-    /// The sum; integers wrap.
+    /// Returns the sum; integers wrap.
     #[must_use]
     fn plus(self, other: Self) -> Self;
-    /// The difference; integers wrap.
+    /// Returns the difference; integers wrap.
     #[must_use]
     fn minus(self, other: Self) -> Self;
-    /// The product; integers wrap.
+    /// Returns the product; integers wrap.
     #[must_use]
     fn times(self, other: Self) -> Self;
-    /// The value in the type that sums are counted in.
+    /// Converts the value to the type of sums.
     #[must_use]
     fn widen(self) -> Self::Sum;
-    /// The nearest `f64`.
+    /// Returns the nearest `f64`.
     #[must_use]
     fn to_f64(self) -> f64;
 }
@@ -108,7 +109,7 @@ float! {
     bf16, Bf16, f32, bf16::ZERO, bf16::ONE;
 }
 
-/// The elements that matrix multiplication and training are made of: `f32` and `f64`.
+/// The elements of matrix multiplication and training: `f32` and `f64`.
 ///
 /// ```
 /// use arenite_tensor::Real;
@@ -127,24 +128,24 @@ pub trait Real:
     + AddAssign
     + SubAssign
     + MulAssign
-    + crate::storage::Gemm
+    + crate::gemm_kernel::Gemm
 {
-    /// The value nearest to `value`.
+    /// Returns the value nearest to `value`.
     #[must_use]
     fn from_f64(value: f64) -> Self;
-    /// The square root.
+    /// Returns the square root.
     #[must_use]
     fn sqrt(self) -> Self;
-    /// `e` to this power.
+    /// Returns `e` to this power.
     #[must_use]
     fn exp(self) -> Self;
-    /// The natural logarithm.
+    /// Returns the natural logarithm.
     #[must_use]
     fn ln(self) -> Self;
-    /// The larger of the two; the other one if one is not a number.
+    /// Returns the larger of the two, or the other one if one is not a number.
     #[must_use]
     fn max(self, other: Self) -> Self;
-    /// Whether the value is neither infinite nor "not a number".
+    /// Returns whether the value is neither infinite nor "not a number".
     #[must_use]
     fn is_finite(self) -> bool;
 }
@@ -183,7 +184,7 @@ macro_rules! real {
 real!(f64, value => value);
 real!(f32, value => narrow(value));
 
-#[expect(clippy::cast_possible_truncation, reason = "rounding to the nearest f32 is what is asked for")]
+#[expect(clippy::cast_possible_truncation, reason = "rounds to the nearest f32")]
 #[inline]
 fn narrow(value: f64) -> f32 {
     value as f32
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn every_element_matches_its_dtype() {
+    fn element_types_match_their_dtype() {
         dtype_matches::<f32>();
         dtype_matches::<f64>();
         dtype_matches::<f16>();
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_larger_of_a_number_and_not_a_number_is_the_number() {
+    fn max_ignores_not_a_number() {
         assert_eq!(Real::max(f32::NAN, 1.0), 1.0);
         assert_eq!(Real::max(2.0_f64, f64::NAN), 2.0);
     }

@@ -1,22 +1,22 @@
-//! The one error of arrays: memory refused, shapes that do not fit, sizes that overflow.
+//! The error of arrays: failed allocations, mismatched shapes, sizes that overflow.
 //!
-//! Rests on [`AllocError`]. It holds shapes in place, so that making it never allocates.
+//! The error stores shapes inline, so making it never allocates.
 
 use crate::Shape;
 use arenite_core::AllocError;
 use core::fmt;
 
-/// What was being done when two shapes did not fit.
+/// The operation in which two shapes did not match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Elementwise: add, subtract, multiply, map of two.
+    /// An elementwise operation: add, subtract, multiply, map of two.
     Elementwise,
-    /// Matrix product.
+    /// A matrix product.
     MatMul,
-    /// Copy of the elements of one array into another.
+    /// A copy of the elements of one array into another.
     Assign,
-    /// The same elements under another shape.
+    /// A change of shape.
     Reshape,
     /// A strided matrix over a slice.
     Matrix,
@@ -34,7 +34,7 @@ impl fmt::Display for Operation {
     }
 }
 
-/// Why an array could not be made or an operation not be done.
+/// The reason why an array could not be created or an operation failed.
 ///
 /// ```
 /// use arenite_tensor::{Array, ArrayError};
@@ -45,47 +45,47 @@ impl fmt::Display for Operation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArrayError {
-    /// The resource refused the block.
+    /// A failed allocation.
     #[error(transparent)]
     Alloc(#[from] AllocError),
-    /// The shapes do not fit each other.
+    /// Shapes that do not match.
     #[error("{operation} of shapes {left} and {right}")]
     Shape {
-        /// What was being done.
+        /// The operation.
         operation: Operation,
         /// The shape of the left operand, or of the target.
         left: Shape,
         /// The shape of the right operand, or of the source.
         right: Shape,
     },
-    /// The number of elements given is not the number that the shape has.
-    #[error("shape {shape} given {found} elements")]
+    /// A number of elements that differs from that of the shape.
+    #[error("shape {shape} does not match {found} elements")]
     Length {
-        /// The shape asked.
+        /// The requested shape.
         shape: Shape,
-        /// The number of elements given; where an iterator ended early, how many it gave.
+        /// The number of elements found; for an iterator that ended early, the number it yielded.
         found: usize,
     },
-    /// The size in bytes is above `isize::MAX`.
-    #[error("shape {shape} of elements of {element_size} bytes is larger than memory can be")]
+    /// A size in bytes above `isize::MAX`.
+    #[error("shape {shape} of elements of {element_size} bytes is larger than the address space")]
     Overflow {
-        /// The shape asked.
+        /// The requested shape.
         shape: Shape,
         /// The size of one element in bytes.
         element_size: usize,
     },
-    /// More dimensions than a shape has room for.
-    #[error("{found} dimensions, and {max} are the most", max = Shape::MAX_RANK)]
+    /// More dimensions than a shape supports.
+    #[error("{found} dimensions requested; the maximum is {max}", max = Shape::MAX_RANK)]
     Rank {
-        /// The number of dimensions asked.
+        /// The requested number of dimensions.
         found: usize,
     },
-    /// A position outside its bound.
+    /// An index outside its bound.
     #[error("index {index} is not below {bound}")]
     Index {
-        /// The position.
+        /// The index.
         index: usize,
-        /// The first position that is outside.
+        /// The first index that is outside.
         bound: usize,
     },
 }

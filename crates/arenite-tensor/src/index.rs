@@ -1,6 +1,4 @@
-//! Elements by index: checked in every build, with a panic or with an `Option`.
-//!
-//! Rests on [`Shape::offset`](crate::Shape::offset).
+//! Element access by index, checked in every build: panicking or with an `Option`.
 
 use crate::{Array, Element, Shape};
 use arenite_core::Resource;
@@ -13,14 +11,14 @@ fn outside(index: &[usize], shape: &Shape) -> ! {
 }
 
 impl<T: Element, R: Resource> Array<T, R> {
-    /// The element at an index, or `None` outside the shape.
+    /// Returns the element at an index, or `None` outside the shape.
     #[must_use]
     #[inline]
     pub fn get<const N: usize>(&self, index: [usize; N]) -> Option<&T> {
         self.as_slice().get(self.shape().offset(&index)?)
     }
 
-    /// The element at an index, for writing, or `None` outside the shape.
+    /// Returns the element at an index for writing, or `None` outside the shape.
     #[must_use]
     #[inline]
     pub fn get_mut<const N: usize>(&mut self, index: [usize; N]) -> Option<&mut T> {
@@ -32,8 +30,10 @@ impl<T: Element, R: Resource> Array<T, R> {
 impl<T: Element, R: Resource, const N: usize> Index<[usize; N]> for Array<T, R> {
     type Output = T;
 
+    /// Returns the element at an index.
+    ///
     /// # Panics
-    /// Outside the shape, in every build, naming the index and the shape.
+    /// Outside the shape, in every build; the message names the index and the shape.
     #[inline]
     fn index(&self, index: [usize; N]) -> &T {
         match self.get(index) {
@@ -44,8 +44,10 @@ impl<T: Element, R: Resource, const N: usize> Index<[usize; N]> for Array<T, R> 
 }
 
 impl<T: Element, R: Resource, const N: usize> IndexMut<[usize; N]> for Array<T, R> {
+    /// Returns the element at an index for writing.
+    ///
     /// # Panics
-    /// Outside the shape, in every build, naming the index and the shape.
+    /// Outside the shape, in every build; the message names the index and the shape.
     #[inline]
     fn index_mut(&mut self, index: [usize; N]) -> &mut T {
         match self.shape().offset(&index) {

@@ -1,6 +1,7 @@
-//! Arrays as `ndarray` views and back.
+//! Conversions between arrays and `ndarray`.
 //!
-//! Rests on `ndarray`. Views share the memory; only coming back copies, because the memory of an `ndarray` is not ours.
+//! Views share the memory. A conversion from `ndarray` copies, because its memory belongs to
+//! another allocator.
 
 use crate::{Array, ArrayBuilder, ArrayError, Element};
 use arenite_alloc::Global;
@@ -8,10 +9,10 @@ use arenite_core::Resource;
 use ndarray::{ArrayViewD, ArrayViewMutD, IxDyn};
 
 impl<T: Element, R: Resource> Array<T, R> {
-    /// The array as an `ndarray` view of the same memory. O(1).
+    /// Returns an `ndarray` view of the array's memory. O(1).
     ///
     /// # Panics
-    /// Never: a shape that this array can have is one that `ndarray` accepts.
+    /// Never: `ndarray` accepts every shape that an array can have.
     ///
     /// ```
     /// use arenite_tensor::Array;
@@ -25,10 +26,10 @@ impl<T: Element, R: Resource> Array<T, R> {
             .expect("the shape matches the elements")
     }
 
-    /// The array as an `ndarray` view of the same memory, for writing. O(1).
+    /// Returns a mutable `ndarray` view of the array's memory. O(1).
     ///
     /// # Panics
-    /// Never: as [`Array::as_ndarray`].
+    /// Never: `ndarray` accepts every shape that an array can have.
     #[must_use]
     pub fn as_ndarray_mut(&mut self) -> ArrayViewMutD<'_, T> {
         let shape = *self.shape();
@@ -38,10 +39,11 @@ impl<T: Element, R: Resource> Array<T, R> {
 }
 
 impl<T: Element> Array<T, Global> {
-    /// A copy of an `ndarray` in row-major order, whatever its own order is.
+    /// Copies an `ndarray` of any order into row-major order.
     ///
     /// # Errors
-    /// [`ArrayError::Alloc`] where the memory is refused, [`ArrayError::Rank`] for more than eight dimensions.
+    /// [`ArrayError::Alloc`] if the allocation fails, [`ArrayError::Rank`] for more than eight
+    /// dimensions.
     pub fn from_ndarray<D: ndarray::Dimension>(
         source: &ndarray::ArrayView<'_, T, D>,
     ) -> Result<Self, ArrayError> {

@@ -1,8 +1,10 @@
-//! Values: n-dimensional arrays on any memory resource, row-major, aligned to 64 bytes.
+//! N-dimensional arrays on any memory resource, row-major, aligned to 64 bytes.
 //!
-//! Rests on `arenite-core` (a [`Block`](arenite_core::Block) holds the elements) and on [`Global`] for arrays that name no
-//! resource. In the order in which bytes pass: an [`Element`] has a [`DType`]; a [`Shape`] says how many there are; an
-//! [`Array`] owns them in one block of a resource; an [`ArrayView`] or [`Matrix`] borrows them; [`gemm`] multiplies them.
+//! - [`Element`] and [`DType`]: the element types.
+//! - [`Shape`]: the sizes of the dimensions.
+//! - [`Array`]: the owner of the elements, in one block of a resource; [`Global`] is the default.
+//! - [`ArrayView`] and [`Matrix`]: borrowed elements.
+//! - [`gemm`]: matrix multiplication.
 //!
 //! ```
 //! use arenite_tensor::{Array, ArrayError};
@@ -19,14 +21,17 @@ mod builder;
 mod dtype;
 mod element;
 mod error;
+mod gemm;
+mod gemm_kernel;
 mod index;
 mod interop;
-mod memory_layout;
+mod into_shape;
 mod matrix;
+mod memory_layout;
 mod operations;
 mod random;
-mod storage;
 mod shape;
+mod storage;
 mod view;
 
 pub use arenite_alloc::Global;
@@ -35,8 +40,10 @@ pub use builder::ArrayBuilder;
 pub use dtype::{DType, ParseDTypeError};
 pub use element::{Element, Real};
 pub use error::{ArrayError, Operation};
+pub use gemm::gemm;
+pub use into_shape::IntoShape;
+pub use matrix::{Matrix, MatrixMut};
 pub use memory_layout::MemoryLayout;
-pub use matrix::{Matrix, MatrixMut, gemm};
 pub use random::Random;
-pub use shape::{IntoShape, Shape, Strides};
+pub use shape::{Shape, Strides};
 pub use view::{ArrayView, ArrayViewMut};

@@ -1,13 +1,13 @@
-//! A matrix that borrows a slice: rows, columns and a stride for each, so that a transpose or one head of an attention
-//! layer is a view and not a copy.
+//! Matrices that borrow a slice, with a stride for rows and for columns.
 //!
-//! Rests on the kernels in `raw`. Every view is checked when it is made, which is why a product can be safe.
+//! A transpose or one head of an attention layer is a view and not a copy. Every view is checked
+//! when it is created, so products are safe.
 
-use crate::storage::product_into;
-use crate::{ArrayError, MemoryLayout, Operation, Real, Shape};
+use crate::{ArrayError, MemoryLayout, Operation, Shape};
 
-/// The position of the last element plus one, or `None` on overflow; zero for a matrix without elements.
-fn extent(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> Option<usize> {
+/// Returns the index of the last element plus one, or `None` on overflow. A matrix without elements
+/// needs 0.
+fn required_len(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> Option<usize> {
     if rows == 0 || cols == 0 {
         return Some(0);
     }
@@ -15,8 +15,9 @@ fn extent(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> Opt
     last.checked_add(1)
 }
 
-/// The strides, one in place of those that reach no second element: they then all lie inside the slice.
-const fn reaching(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> (usize, usize) {
+/// Returns the strides, with 1 for a stride that reaches no second element. All strides then lie
+/// inside the slice.
+const fn effective_strides(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> (usize, usize) {
     let none = rows == 0 || cols == 0;
     (if none || rows == 1 { 1 } else { row_stride }, if none || cols == 1 { 1 } else { col_stride })
 }
@@ -50,22 +51,22 @@ pub struct Matrix<'a, T> {
 }
 
 impl<'a, T> Matrix<'a, T> {
-    /// The elements of `data`, row after row.
+    /// Creates a matrix of the elements of `data`, row after row.
     ///
     /// # Errors
-    /// [`ArrayError::Shape`] where `data` is not of `rows * cols` elements.
+    /// [`ArrayError::Shape`] if `data` does not have `rows * cols` elements.
     pub fn new(data: &'a [T], rows: usize, cols: usize) -> Result<Self, ArrayError> {
         if rows.checked_mul(cols) != Some(data.len()) {
-            return Err(misfit(rows, cols, data.len()));
+            return Err(shape_error(rows, cols, data.len()));
         }
-        let (row_stride, col_stride) = reaching(rows, cols, cols, 1);
+        let (row_stride, col_stride) = effective_strides(rows, cols, cols, 1);
         Ok(Self { data, rows, cols, row_stride, col_stride })
     }
 
-    /// The elements at `i * row_stride + j * col_stride`.
+    /// Creates a matrix of the elements at `i * row_stride + j * col_stride`.
     ///
     /// # Errors
-    /// [`ArrayError::Shape`] where the last of them lies outside `data`.
+    /// [`ArrayError::Shape`] if the last element lies outside `data`.
     pub fn strided(
         data: &'a [T],
         rows: usize,
@@ -73,14 +74,14 @@ impl<'a, T> Matrix<'a, T> {
         row_stride: usize,
         col_stride: usize,
     ) -> Result<Self, ArrayError> {
-        let (row_stride, col_stride) = reaching(rows, cols, row_stride, col_stride);
-        match extent(rows, cols, row_stride, col_stride) {
+        let (row_stride, col_stride) = effective_strides(rows, cols, row_stride, col_stride);
+        match required_len(rows, cols, row_stride, col_stride) {
             Some(end) if end <= data.len() => Ok(Self { data, rows, cols, row_stride, col_stride }),
-            _ => Err(misfit(rows, cols, data.len())),
+            _ => Err(shape_error(rows, cols, data.len())),
         }
     }
 
-    /// The transpose: the same elements, rows and columns exchanged.
+    /// Returns the transpose, a view of the elements with rows and columns exchanged.
     #[must_use]
     pub const fn t(self) -> Self {
         Self {
@@ -92,31 +93,31 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
-    /// The number of rows.
+    /// Returns the number of rows.
     #[must_use]
     pub const fn rows(&self) -> usize {
         self.rows
     }
 
-    /// The number of columns.
+    /// Returns the number of columns.
     #[must_use]
     pub const fn cols(&self) -> usize {
         self.cols
     }
 
-    /// How many elements lie between neighbours in a column.
+    /// Returns the distance in elements between neighbours in a column.
     #[must_use]
     pub const fn row_stride(&self) -> usize {
         self.row_stride
     }
 
-    /// How many elements lie between neighbours in a row.
+    /// Returns the distance in elements between neighbours in a row.
     #[must_use]
     pub const fn col_stride(&self) -> usize {
         self.col_stride
     }
 
-    /// The element of row `i` and column `j`, or `None` outside.
+    /// Returns the element of row `i` and column `j`, or `None` outside the matrix.
     #[must_use]
     pub fn get(&self, i: usize, j: usize) -> Option<&'a T> {
         if i < self.rows && j < self.cols {
@@ -126,13 +127,13 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
-    /// The order of the elements in memory.
+    /// Returns the order of the elements in memory.
     #[must_use]
     pub fn memory_layout(&self) -> MemoryLayout {
         layout_of(self.rows, self.cols, self.row_stride, self.col_stride)
     }
 
-    /// Whether the elements lie row after row without gaps.
+    /// Returns whether the elements lie row after row without gaps.
     #[must_use]
     pub fn is_contiguous(&self) -> bool {
         self.memory_layout() == MemoryLayout::RowMajor
@@ -142,12 +143,12 @@ impl<'a, T> Matrix<'a, T> {
         self.data.as_ptr()
     }
 
-    fn shape(&self) -> Shape {
+    pub(crate) fn shape(&self) -> Shape {
         Shape::from([self.rows, self.cols])
     }
 }
 
-/// A matrix of elements borrowed for writing, no two of which are the same.
+/// A matrix of mutably borrowed, distinct elements.
 ///
 /// ```
 /// use arenite_tensor::{Matrix, MatrixMut, gemm};
@@ -168,22 +169,22 @@ pub struct MatrixMut<'a, T> {
 }
 
 impl<'a, T> MatrixMut<'a, T> {
-    /// The elements of `data`, row after row.
+    /// Creates a matrix of the elements of `data`, row after row.
     ///
     /// # Errors
-    /// [`ArrayError::Shape`] where `data` is not of `rows * cols` elements.
+    /// [`ArrayError::Shape`] if `data` does not have `rows * cols` elements.
     pub fn new(data: &'a mut [T], rows: usize, cols: usize) -> Result<Self, ArrayError> {
         if rows.checked_mul(cols) != Some(data.len()) {
-            return Err(misfit(rows, cols, data.len()));
+            return Err(shape_error(rows, cols, data.len()));
         }
-        let (row_stride, col_stride) = reaching(rows, cols, cols, 1);
+        let (row_stride, col_stride) = effective_strides(rows, cols, cols, 1);
         Ok(Self { data, rows, cols, row_stride, col_stride })
     }
 
-    /// The elements at `i * row_stride + j * col_stride`.
+    /// Creates a matrix of the elements at `i * row_stride + j * col_stride`.
     ///
     /// # Errors
-    /// [`ArrayError::Shape`] where the last of them lies outside `data`, or where two of them would be one.
+    /// [`ArrayError::Shape`] if the last element lies outside `data`, or if two elements coincide.
     pub fn strided(
         data: &'a mut [T],
         rows: usize,
@@ -191,29 +192,29 @@ impl<'a, T> MatrixMut<'a, T> {
         row_stride: usize,
         col_stride: usize,
     ) -> Result<Self, ArrayError> {
-        let (row_stride, col_stride) = reaching(rows, cols, row_stride, col_stride);
-        // A row ends before the next one starts, or a column before the next one does.
-        let row_end = extent(1, cols, 1, col_stride);
-        let col_end = extent(rows, 1, row_stride, 1);
+        let (row_stride, col_stride) = effective_strides(rows, cols, row_stride, col_stride);
+        // A row ends before the next row starts, or a column before the next column.
+        let row_end = required_len(1, cols, 1, col_stride);
+        let col_end = required_len(rows, 1, row_stride, 1);
         let distinct = rows <= 1 && col_stride > 0
             || cols <= 1 && row_stride > 0
             || col_stride > 0 && row_end.is_some_and(|end| row_stride >= end)
             || row_stride > 0 && col_end.is_some_and(|end| col_stride >= end);
-        match extent(rows, cols, row_stride, col_stride) {
+        match required_len(rows, cols, row_stride, col_stride) {
             Some(end) if end <= data.len() && distinct => {
                 Ok(Self { data, rows, cols, row_stride, col_stride })
             }
-            _ => Err(misfit(rows, cols, data.len())),
+            _ => Err(shape_error(rows, cols, data.len())),
         }
     }
 
-    /// The number of rows.
+    /// Returns the number of rows.
     #[must_use]
     pub const fn rows(&self) -> usize {
         self.rows
     }
 
-    /// The number of columns.
+    /// Returns the number of columns.
     #[must_use]
     pub const fn cols(&self) -> usize {
         self.cols
@@ -231,13 +232,13 @@ impl<'a, T> MatrixMut<'a, T> {
         self.data.as_mut_ptr()
     }
 
-    fn shape(&self) -> Shape {
+    pub(crate) fn shape(&self) -> Shape {
         Shape::from([self.rows, self.cols])
     }
 }
 
 #[cold]
-fn misfit(rows: usize, cols: usize, found: usize) -> ArrayError {
+fn shape_error(rows: usize, cols: usize, found: usize) -> ArrayError {
     ArrayError::Shape {
         operation: Operation::Matrix,
         left: Shape::from([rows, cols]),
@@ -245,44 +246,13 @@ fn misfit(rows: usize, cols: usize, found: usize) -> ArrayError {
     }
 }
 
-/// The shape of `left · right`.
-pub(crate) fn product_shape<T>(left: &Matrix<'_, T>, right: &Matrix<'_, T>) -> Result<Shape, ArrayError> {
-    if left.cols() != right.rows() {
-        return Err(ArrayError::Shape {
-            operation: Operation::MatMul,
-            left: left.shape(),
-            right: right.shape(),
-        });
-    }
-    Ok(Shape::from([left.rows(), right.cols()]))
-}
-
-/// `out ← beta · out + left · right`; with `beta` zero, `out` is not read.
-///
-/// One call of `matrixmultiply`, which takes a packing buffer from the global allocator for as long as it runs.
-///
-/// # Errors
-/// [`ArrayError::Shape`] where the sizes do not agree; `out` is then unchanged.
-pub fn gemm<T: Real>(
-    left: Matrix<'_, T>,
-    right: Matrix<'_, T>,
-    beta: T,
-    out: &mut MatrixMut<'_, T>,
-) -> Result<(), ArrayError> {
-    let shape = product_shape(&left, &right)?;
-    if shape != out.shape() {
-        return Err(ArrayError::Shape { operation: Operation::MatMul, left: out.shape(), right: shape });
-    }
-    product_into(left, right, beta, out);
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gemm;
 
     #[test]
-    fn u07_a_view_outside_its_slice_is_refused() {
+    fn u07_matrix_new_fails_outside_its_slice() {
         let data = [0.0_f32; 12];
         assert!(Matrix::new(&data, 3, 4).is_ok());
         assert!(Matrix::new(&data, 3, 5).is_err());
@@ -293,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn u07_a_target_whose_elements_overlap_is_refused() {
+    fn u07_matrix_mut_new_fails_if_elements_overlap() {
         let mut data = [0.0_f32; 12];
         assert!(MatrixMut::strided(&mut data, 3, 4, 4, 1).is_ok());
         assert!(MatrixMut::strided(&mut data, 4, 3, 1, 4).is_ok());
@@ -305,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn u07_products_of_matrices_without_elements_need_no_strides() {
+    fn u07_gemm_ignores_the_strides_of_empty_matrices() {
         let mut data = [1.0_f32; 6];
         let none = Matrix::strided(&[], 3, 0, usize::MAX, usize::MAX).unwrap();
         let two = Matrix::strided(&[], 0, 2, usize::MAX, usize::MAX).unwrap();
@@ -317,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn u35_layouts_are_told_apart() {
+    fn u35_matrix_reports_its_memory_layout() {
         let data = [0.0_f32; 12];
         assert_eq!(Matrix::new(&data, 3, 4).unwrap().memory_layout(), MemoryLayout::RowMajor);
         assert_eq!(Matrix::new(&data, 3, 4).unwrap().t().memory_layout(), MemoryLayout::ColumnMajor);

@@ -1,10 +1,8 @@
-//! The order of the elements in memory.
-//!
-//! Rests on nothing.
+//! The order of elements in memory.
 
 use core::fmt;
 
-/// In which order the elements of an array or matrix lie in memory.
+/// The order of the elements of an array or matrix in memory.
 ///
 /// ```
 /// use arenite_tensor::{Array, MemoryLayout};
@@ -20,7 +18,7 @@ pub enum MemoryLayout {
     RowMajor,
     /// The first dimension is contiguous ("Fortran").
     ColumnMajor,
-    /// Neither: there are gaps between rows, or between columns.
+    /// Neither: gaps between rows or between columns.
     Strided,
 }
 

@@ -1,15 +1,16 @@
-//! Arithmetic on arrays: elementwise, scaled, summed, multiplied.
+//! Arithmetic on arrays: elementwise operations, scaling, sums and products.
 //!
-//! Rests on slices and on [`gemm`](crate::gemm). Shapes must be equal: there is no broadcasting. Each operation that makes
-//! an array has two forms: one that puts it where the left operand lives, and one (`_in`) that is told where.
+//! Shapes must be equal: there is no broadcasting. An operation that creates an array has two
+//! forms. One allocates from the resource of the left operand, the other (`_in`) from a given
+//! resource.
 
 use crate::{Array, ArrayBuilder, ArrayError, Element, Operation, Real};
 use arenite_core::Resource;
 
-/// The number of elements below which a sum is made one by one; above it, the two halves are summed apart.
+/// Maximum number of elements that are summed one by one; longer slices are split in half.
 const LEAF: usize = 256;
 
-/// The sum with an error that grows with the logarithm of the length (pairwise summation).
+/// Sums pairwise; the error grows with the logarithm of the length.
 fn pairwise<T: Element>(elements: &[T]) -> T::Sum {
     if elements.len() > LEAF {
         let (left, right) = elements.split_at(elements.len() / 2);
@@ -28,10 +29,10 @@ fn pairwise<T: Element>(elements: &[T]) -> T::Sum {
 }
 
 impl<T: Element, R: Resource> Array<T, R> {
-    /// What `f` makes of each element, in `resource`. O(n).
+    /// Applies `f` to each element; the result is allocated from `resource`. O(n).
     ///
     /// # Errors
-    /// [`ArrayError::Alloc`] where the memory is refused.
+    /// [`ArrayError::Alloc`] if the allocation fails.
     pub fn map_in<S: Resource>(
         &self,
         resource: S,
@@ -40,10 +41,10 @@ impl<T: Element, R: Resource> Array<T, R> {
         ArrayBuilder::new(resource).collect(*self.shape(), self.as_slice().iter().map(|&element| f(element)))
     }
 
-    /// What `f` makes of each pair of elements, in `resource`. O(n).
+    /// Applies `f` to each pair of elements; the result is allocated from `resource`. O(n).
     ///
     /// # Errors
-    /// [`ArrayError::Shape`] where the shapes differ, [`ArrayError::Alloc`] where the memory is refused.
+    /// [`ArrayError::Shape`] if the shapes differ, [`ArrayError::Alloc`] if the allocation fails.
     pub fn zip_in<Q: Resource, S: Resource>(
         &self,
         other: &Array<T, Q>,
@@ -55,7 +56,7 @@ impl<T: Element, R: Resource> Array<T, R> {
         ArrayBuilder::new(resource).collect(*self.shape(), pairs.map(|(&left, &right)| f(left, right)))
     }
 
-    /// The sum of two arrays of one shape, where the left one lives.
+    /// Adds two arrays of equal shape; the result is allocated from the resource of the left one.
     ///
     /// # Errors
     /// As [`Array::zip_in`].
@@ -66,7 +67,8 @@ impl<T: Element, R: Resource> Array<T, R> {
         self.zip_in(other, self.resource().clone(), T::plus)
     }
 
-    /// The difference of two arrays of one shape, where the left one lives.
+    /// Subtracts an array of equal shape; the result is allocated from the resource of the left
+    /// one.
     ///
     /// # Errors
     /// As [`Array::zip_in`].
@@ -77,7 +79,8 @@ impl<T: Element, R: Resource> Array<T, R> {
         self.zip_in(other, self.resource().clone(), T::minus)
     }
 
-    /// The elementwise product of two arrays of one shape, where the left one lives.
+    /// Multiplies two arrays of equal shape elementwise; the result is allocated from the resource
+    /// of the left one.
     ///
     /// # Errors
     /// As [`Array::zip_in`].
@@ -100,23 +103,24 @@ impl<T: Element, R: Resource> Array<T, R> {
         self.as_mut_slice().fill(value);
     }
 
-    /// Copies the elements of another array of the same shape into this one.
+    /// Copies the elements of another array of equal shape into this one.
     ///
     /// # Errors
-    /// [`ArrayError::Shape`] where the shapes differ; this array is then as it was.
+    /// [`ArrayError::Shape`] if the shapes differ; this array is then unchanged.
     pub fn assign<Q: Resource>(&mut self, other: &Array<T, Q>) -> Result<(), ArrayError> {
         self.same_shape(other, Operation::Assign)?;
         self.as_mut_slice().copy_from_slice(other.as_slice());
         Ok(())
     }
 
-    /// The sum of all elements, pairwise: integers as 64 bits (wrapping), 16-bit floats as `f32`.
+    /// Returns the pairwise sum of all elements: integers as 64 bits (wrapping), 16-bit floats as
+    /// `f32`.
     #[must_use]
     pub fn sum(&self) -> T::Sum {
         pairwise(self.as_slice())
     }
 
-    /// The mean of all elements; `None` where there are none.
+    /// Returns the mean of all elements, or `None` if there are none.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
         (!self.is_empty()).then(|| self.sum().to_f64() / self.len() as f64)
@@ -132,11 +136,12 @@ impl<T: Element, R: Resource> Array<T, R> {
 }
 
 impl<T: Real, R: Resource> Array<T, R> {
-    /// The matrix product of two arrays of two dimensions, where the left one lives. O(m k n).
+    /// Multiplies two matrices; the result is allocated from the resource of the left one. O(m k
+    /// n).
     ///
     /// # Errors
-    /// [`ArrayError::Shape`] where they have not two dimensions or the columns of the left are not the rows of the right,
-    /// [`ArrayError::Alloc`] where the memory is refused.
+    /// [`ArrayError::Shape`] if an array does not have two dimensions or the left columns differ
+    /// from the right rows. [`ArrayError::Alloc`] if the allocation fails.
     pub fn matmul<Q: Resource>(&self, other: &Array<T, Q>) -> Result<Self, ArrayError>
     where
         R: Clone,
@@ -144,7 +149,7 @@ impl<T: Real, R: Resource> Array<T, R> {
         self.matmul_in(other, self.resource().clone())
     }
 
-    /// The matrix product of two arrays of two dimensions, in `resource`. O(m k n).
+    /// Multiplies two matrices; the result is allocated from `resource`. O(m k n).
     ///
     /// # Errors
     /// As [`Array::matmul`].

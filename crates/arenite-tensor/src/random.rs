@@ -1,9 +1,10 @@
-//! A small generator of random numbers: the same numbers for the same seed on every machine.
+//! A small random number generator with equal numbers for a seed on every machine.
 //!
-//! Rests on nothing: xoshiro256++ (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021), seeded by
-//! splitmix64. Fifteen lines of own code, so that a recorded run repeats whatever version a crate has.
+//! The algorithm is xoshiro256++ (Blackman and Vigna, "Scrambled linear pseudorandom number
+//! generators", 2021), seeded by splitmix64. The code is local, so a recorded run repeats
+//! independently of the version of a crate.
 
-/// Random numbers from a seed. Not for secrets.
+/// A random number generator with a seed. Not for secrets.
 ///
 /// ```
 /// use arenite_tensor::Random;
@@ -14,7 +15,7 @@
 pub struct Random([u64; 4]);
 
 impl Random {
-    /// The generator of this seed.
+    /// Creates the generator of a seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         let mut state = [0; 4];
@@ -31,7 +32,7 @@ impl Random {
         Self(state)
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub const fn next_u64(&mut self) -> u64 {
         let [a, b, c, d] = self.0;
         let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
@@ -40,12 +41,13 @@ impl Random {
         result
     }
 
-    /// A number drawn evenly from `[0, 1)`, of 53 random bits.
-    pub fn unit(&mut self) -> f64 {
+    /// Returns a number drawn evenly from `[0, 1)`, with 53 random bits.
+    pub fn next_f64(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// A number drawn evenly from `0..bound` (Lemire's multiplication; off even by less than `bound` in 2⁶⁴); 0 for 0.
+    /// Returns a number drawn evenly from `0..bound`, or 0 for bound 0. Lemire's multiplication:
+    /// the bias is below `bound` in 2⁶⁴.
     pub fn below(&mut self, bound: usize) -> usize {
         let product = u128::from(self.next_u64()) * bound as u128;
         usize::try_from(product >> 64).unwrap_or(0)
@@ -57,22 +59,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn u07_the_numbers_are_those_of_the_paper() {
-        // The reference implementation, from the state 1, 2, 3, 4.
+    fn u07_random_matches_the_reference_implementation() {
+        // Output of the reference implementation from the state 1, 2, 3, 4.
         let mut random = Random([1, 2, 3, 4]);
         let expected = [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386];
         assert_eq!(expected.map(|_| random.next_u64()), expected);
     }
 
     #[test]
-    fn u07_units_and_bounds_hold() {
+    fn u07_random_stays_within_its_bounds() {
         let mut random = Random::new(1);
         let mut mean = 0.0;
         for _ in 0..10_000 {
-            let unit = random.unit();
-            assert!((0.0..1.0).contains(&unit));
+            let number = random.next_f64();
+            assert!((0.0..1.0).contains(&number));
             assert!(random.below(3) < 3);
-            mean += unit / 10_000.0;
+            mean += number / 10_000.0;
         }
         assert!((mean - 0.5).abs() < 0.02, "{mean}");
         assert_eq!(random.below(0), 0);

@@ -1,9 +1,7 @@
-//! The shape of an array: up to eight dimensions, stored in place.
+//! The shape of an array: up to eight dimensions, stored inline.
 //!
-//! Rests on nothing. Fixed room rather than a `Vec`, because making an array must touch no allocator but the one it was
-//! given, and because errors carry shapes without allocating.
+//! A shape never allocates: arrays use only the given allocator, and errors carry shapes.
 
-use crate::{ArrayError, Element};
 use core::fmt;
 use core::ops::Deref;
 
@@ -23,47 +21,31 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The most dimensions that a shape has room for.
+    /// Maximum number of dimensions.
     pub const MAX_RANK: usize = 8;
 
-    /// The sizes, outermost first.
+    /// Returns the sizes, outermost first.
     #[must_use]
     pub fn dims(&self) -> &[usize] {
         self.dims.get(..self.rank()).unwrap_or(&[])
     }
 
-    /// The number of dimensions.
+    /// Returns the number of dimensions.
     #[must_use]
     pub const fn rank(&self) -> usize {
         self.rank as usize
     }
 
-    /// The number of elements, or `None` where the product of the non-zero dimensions overflows.
+    /// Returns the number of elements, or `None` if the product of the non-zero dimensions
+    /// overflows.
     #[must_use]
     pub fn checked_len(&self) -> Option<usize> {
-        let spread =
+        let product =
             self.dims().iter().filter(|&&dim| dim != 0).try_fold(1_usize, |n, &dim| n.checked_mul(dim))?;
-        Some(if self.dims().contains(&0) { 0 } else { spread })
+        Some(if self.dims().contains(&0) { 0 } else { product })
     }
 
-    /// The number of elements of `T` and of their bytes.
-    ///
-    /// # Errors
-    /// [`ArrayError::Overflow`] where the product of the non-zero dimensions and the element's size is above `isize::MAX`.
-    pub fn checked_bytes<T: Element>(&self) -> Result<(usize, usize), ArrayError> {
-        let overflow = ArrayError::Overflow { shape: *self, element_size: size_of::<T>() };
-        let spread = self
-            .dims()
-            .iter()
-            .filter(|&&dim| dim != 0)
-            .try_fold(size_of::<T>(), |n, &dim| n.checked_mul(dim));
-        match (spread, self.checked_len()) {
-            (Some(spread), Some(len)) if isize::try_from(spread).is_ok() => Ok((len, len * size_of::<T>())),
-            _ => Err(overflow),
-        }
-    }
-
-    /// How many elements lie between neighbours along each dimension, row-major.
+    /// Returns the distance in elements between neighbours along each dimension, row-major.
     #[must_use]
     pub fn strides(&self) -> Strides {
         let mut strides = Strides(*self);
@@ -75,7 +57,8 @@ impl Shape {
         strides
     }
 
-    /// The position of `index` in row-major order, or `None` outside the shape or of another rank.
+    /// Returns the position of `index` in row-major order, or `None` outside the shape or of
+    /// another rank.
     #[must_use]
     #[inline]
     pub fn offset(&self, index: &[usize]) -> Option<usize> {
@@ -87,22 +70,22 @@ impl Shape {
         })
     }
 
-    /// The shape without its first dimension, which is returned beside it; `None` for a shape without dimensions.
+    /// Returns the first dimension and the shape of the others, or `None` without dimensions.
     #[must_use]
     pub fn split_first(&self) -> Option<(usize, Self)> {
         let (&first, rest) = self.dims().split_first()?;
         Some((first, Self::copied(rest)))
     }
 
-    /// The same shape with `first` as its first dimension.
+    /// Replaces the first dimension.
     #[must_use]
     pub(crate) fn with_first(mut self, first: usize) -> Self {
         self.dims[0] = first;
         self
     }
 
-    /// A shape of at most [`Shape::MAX_RANK`] dimensions; more are cut, so the caller has counted.
-    fn copied(dims: &[usize]) -> Self {
+    /// Copies at most [`Shape::MAX_RANK`] dimensions; the caller has checked the rank.
+    pub(crate) fn copied(dims: &[usize]) -> Self {
         let mut shape = Self::default();
         for (slot, &dim) in shape.dims.iter_mut().zip(dims) {
             *slot = dim;
@@ -137,76 +120,10 @@ impl fmt::Debug for Shape {
 }
 
 impl<const N: usize> From<[usize; N]> for Shape {
-    /// Refused at compile time for more than [`Shape::MAX_RANK`] dimensions.
+    /// Converts the sizes of the dimensions; fails at compile time above [`Shape::MAX_RANK`].
     fn from(dims: [usize; N]) -> Self {
         const { assert!(N <= Shape::MAX_RANK, "an array has at most eight dimensions") };
         Self::copied(&dims)
-    }
-}
-
-impl TryFrom<&[usize]> for Shape {
-    type Error = ArrayError;
-
-    /// # Errors
-    /// [`ArrayError::Rank`] for more than [`Shape::MAX_RANK`] dimensions.
-    fn try_from(dims: &[usize]) -> Result<Self, ArrayError> {
-        if dims.len() > Self::MAX_RANK {
-            Err(ArrayError::Rank { found: dims.len() })
-        } else {
-            Ok(Self::copied(dims))
-        }
-    }
-}
-
-/// What can say a shape: an array or slice of `usize`, a number (one dimension), or a shape.
-///
-/// ```
-/// use arenite_tensor::Array;
-/// let dims: &[usize] = &[2, 3];
-/// assert_eq!(Array::<f32>::zeros(dims)?.shape(), Array::<f32>::zeros([2, 3])?.shape());
-/// # Ok::<(), arenite_tensor::ArrayError>(())
-/// ```
-pub trait IntoShape {
-    /// The shape.
-    ///
-    /// # Errors
-    /// [`ArrayError::Rank`] for more than [`Shape::MAX_RANK`] dimensions.
-    fn into_shape(self) -> Result<Shape, ArrayError>;
-}
-
-impl<const N: usize> IntoShape for [usize; N] {
-    fn into_shape(self) -> Result<Shape, ArrayError> {
-        Ok(Shape::from(self))
-    }
-}
-
-impl<const N: usize> IntoShape for &[usize; N] {
-    fn into_shape(self) -> Result<Shape, ArrayError> {
-        Ok(Shape::from(*self))
-    }
-}
-
-impl IntoShape for &[usize] {
-    fn into_shape(self) -> Result<Shape, ArrayError> {
-        Shape::try_from(self)
-    }
-}
-
-impl IntoShape for usize {
-    fn into_shape(self) -> Result<Shape, ArrayError> {
-        Ok(Shape::from([self]))
-    }
-}
-
-impl IntoShape for Shape {
-    fn into_shape(self) -> Result<Shape, ArrayError> {
-        Ok(self)
-    }
-}
-
-impl IntoShape for &Shape {
-    fn into_shape(self) -> Result<Shape, ArrayError> {
-        Ok(*self)
     }
 }
 
@@ -225,27 +142,6 @@ impl Deref for Strides {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn u06_a_shape_that_overflows_is_a_typed_error() {
-        for dims in [[usize::MAX, 2, 1], [1 << 32, 1 << 31, 1], [usize::MAX, usize::MAX, 0]] {
-            let shape = Shape::from(dims);
-            assert_eq!(
-                shape.checked_bytes::<f64>(),
-                Err(ArrayError::Overflow { shape, element_size: 8 }),
-                "{shape}"
-            );
-        }
-        assert_eq!(Shape::from([0, 5]).checked_bytes::<f64>(), Ok((0, 0)));
-        assert_eq!(Shape::from([]).checked_bytes::<f64>(), Ok((1, 8)));
-    }
-
-    #[test]
-    fn u06_more_than_eight_dimensions_are_refused() {
-        let dims: &[usize] = &[1; 9];
-        assert_eq!(dims.into_shape(), Err(ArrayError::Rank { found: 9 }));
-        assert_eq!(Shape::try_from(&dims[..8]).unwrap().rank(), 8);
-    }
 
     #[test]
     fn offsets_are_row_major_and_checked() {

@@ -1,11 +1,11 @@
-//! Borrowed arrays: a whole array, a row of it, or a range of rows.
+//! Borrowed arrays: an entire array, a row, or a range of rows.
 //!
-//! Rests on slices: a view is row-major and contiguous, so it is a slice and a shape. Strided access is [`Matrix`].
+//! A view is row-major and contiguous, so it is a slice and a shape. [`Matrix`] has strides.
 
 use crate::{ArrayError, Element, IntoShape, Matrix, MemoryLayout, Operation, Shape, Strides};
 use core::ops::Range;
 
-/// Elements under a shape, borrowed.
+/// Borrowed elements under a shape.
 ///
 /// ```
 /// use arenite_tensor::Array;
@@ -20,14 +20,14 @@ pub struct ArrayView<'a, T> {
     shape: Shape,
 }
 
-/// The elements of the part at `i` of the first dimension, and its shape.
+/// Returns the element range and the shape of row `i` of the first dimension.
 fn row_of(shape: &Shape, i: usize) -> Option<(Range<usize>, Shape)> {
     let (first, rest) = shape.split_first()?;
     let len = rest.checked_len()?;
     (i < first).then(|| (i * len..(i + 1) * len, rest))
 }
 
-/// The elements of a range of the first dimension, and its shape.
+/// Returns the element range and the shape of a range of rows.
 fn rows_of(shape: &Shape, range: &Range<usize>) -> Option<(Range<usize>, Shape)> {
     let (first, rest) = shape.split_first()?;
     let len = rest.checked_len()?;
@@ -48,10 +48,10 @@ impl<'a, T: Element> ArrayView<'a, T> {
         Self { data, shape }
     }
 
-    /// A slice under a shape.
+    /// Creates a view of a slice under a shape.
     ///
     /// # Errors
-    /// [`ArrayError::Length`] where the shape has another number of elements, [`ArrayError::Rank`].
+    /// [`ArrayError::Length`] if the shape has another number of elements, [`ArrayError::Rank`].
     pub fn new(shape: impl IntoShape, data: &'a [T]) -> Result<Self, ArrayError> {
         let shape = shape.into_shape()?;
         if shape.checked_len() != Some(data.len()) {
@@ -60,74 +60,76 @@ impl<'a, T: Element> ArrayView<'a, T> {
         Ok(Self { data, shape })
     }
 
-    /// The shape.
+    /// Returns the shape.
     #[must_use]
     pub const fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// How many elements lie between neighbours along each dimension.
+    /// Returns the distance in elements between neighbours along each dimension.
     #[must_use]
     pub fn strides(&self) -> Strides {
         self.shape.strides()
     }
 
-    /// The number of elements.
+    /// Returns the number of elements.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.data.len()
     }
 
-    /// Whether there are no elements.
+    /// Returns whether there are no elements.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.data.is_empty()
     }
 
-    /// The order of the elements in memory: row-major.
+    /// Returns the order of the elements in memory: row-major.
     #[must_use]
     pub const fn memory_layout(&self) -> MemoryLayout {
         MemoryLayout::RowMajor
     }
 
-    /// The elements in row-major order.
+    /// Returns the elements in row-major order.
     #[must_use]
     pub const fn as_slice(&self) -> &'a [T] {
         self.data
     }
 
-    /// The element at an index, or `None` outside the shape.
+    /// Returns the element at an index, or `None` outside the shape.
     #[must_use]
     pub fn get<const N: usize>(&self, index: [usize; N]) -> Option<&'a T> {
         self.data.get(self.shape.offset(&index)?)
     }
 
-    /// The part at `i` of the first dimension, one dimension less; `None` outside.
+    /// Returns row `i` of the first dimension, with one dimension less, or `None` outside the
+    /// shape.
     #[must_use]
     pub fn row(&self, i: usize) -> Option<Self> {
         let (range, shape) = row_of(&self.shape, i)?;
         Some(Self { data: self.data.get(range)?, shape })
     }
 
-    /// A range of the first dimension; `None` outside.
+    /// Returns a range of rows of the first dimension, or `None` outside the shape.
     #[must_use]
     pub fn rows(&self, range: Range<usize>) -> Option<Self> {
         let (range, shape) = rows_of(&self.shape, &range)?;
         Some(Self { data: self.data.get(range)?, shape })
     }
 
-    /// The same elements under another shape.
+    /// Returns the elements under another shape.
     ///
     /// # Errors
-    /// [`ArrayError::Shape`] where the other shape has another number of elements, [`ArrayError::Rank`].
+    /// [`ArrayError::Shape`] if the other shape has another number of elements,
+    /// [`ArrayError::Rank`].
     pub fn reshape(self, shape: impl IntoShape) -> Result<Self, ArrayError> {
         Ok(Self { data: self.data, shape: reshaped(&self.shape, shape)? })
     }
 
-    /// The view as a matrix.
+    /// Returns the view as a matrix.
     ///
     /// # Errors
-    /// [`ArrayError::Shape`] where it has not two dimensions.
+    /// [`ArrayError::Shape`] if the view does not have two dimensions.
     pub fn as_matrix(&self) -> Result<Matrix<'a, T>, ArrayError> {
         match *self.shape.dims() {
             [rows, cols] => Matrix::new(self.data, rows, cols),
@@ -136,7 +138,7 @@ impl<'a, T: Element> ArrayView<'a, T> {
     }
 }
 
-/// Elements under a shape, borrowed for writing.
+/// Mutably borrowed elements under a shape.
 ///
 /// ```
 /// use arenite_tensor::Array;
@@ -158,7 +160,7 @@ impl<'a, T: Element> ArrayViewMut<'a, T> {
         Self { data, shape }
     }
 
-    /// A slice under a shape, for writing.
+    /// Creates a mutable view of a slice under a shape.
     ///
     /// # Errors
     /// As [`ArrayView::new`].
@@ -170,57 +172,42 @@ impl<'a, T: Element> ArrayViewMut<'a, T> {
         Ok(Self { data, shape })
     }
 
-    /// The shape.
+    /// Returns the shape.
     #[must_use]
     pub const fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// The elements in row-major order.
+    /// Returns the elements in row-major order.
     #[must_use]
     pub const fn as_slice(&self) -> &[T] {
         self.data
     }
 
-    /// The elements in row-major order, for writing.
+    /// Returns the elements in row-major order for writing.
     #[must_use]
     pub const fn as_mut_slice(&mut self) -> &mut [T] {
         self.data
     }
 
-    /// The same view, for reading.
+    /// Returns a read-only view of the elements.
     #[must_use]
     pub const fn view(&self) -> ArrayView<'_, T> {
         ArrayView::of(self.data, self.shape)
     }
 
-    /// The element at an index, for writing, or `None` outside the shape.
+    /// Returns the element at an index for writing, or `None` outside the shape.
     #[must_use]
     pub fn get_mut<const N: usize>(&mut self, index: [usize; N]) -> Option<&mut T> {
         self.data.get_mut(self.shape.offset(&index)?)
     }
 
-    /// The part at `i` of the first dimension, one dimension less; `None` outside.
+    /// Returns row `i` of the first dimension, with one dimension less, or `None` outside the
+    /// shape.
     #[must_use]
     pub fn into_row(self, i: usize) -> Option<Self> {
         let (range, shape) = row_of(&self.shape, i)?;
         Some(Self { data: self.data.get_mut(range)?, shape })
-    }
-
-    /// A range of the first dimension; `None` outside.
-    #[must_use]
-    pub fn into_rows(self, range: Range<usize>) -> Option<Self> {
-        let (range, shape) = rows_of(&self.shape, &range)?;
-        Some(Self { data: self.data.get_mut(range)?, shape })
-    }
-
-    /// The same elements under another shape.
-    ///
-    /// # Errors
-    /// As [`ArrayView::reshape`].
-    pub fn reshape(self, shape: impl IntoShape) -> Result<Self, ArrayError> {
-        let shape = reshaped(&self.shape, shape)?;
-        Ok(Self { data: self.data, shape })
     }
 }
 
@@ -229,7 +216,7 @@ mod tests {
     use crate::Array;
 
     #[test]
-    fn u07_rows_and_ranges_outside_are_none() {
+    fn u07_view_returns_none_outside_its_rows() {
         let array = Array::from_slice([2, 3], &[1_u8, 2, 3, 4, 5, 6]).unwrap();
         assert!(array.row(2).is_none());
         assert!(array.view().rows(1..3).is_none());
@@ -241,7 +228,18 @@ mod tests {
     }
 
     #[test]
-    fn u07_reshape_keeps_the_number_of_elements() {
+    fn u07_mutable_view_writes_through_to_the_array() {
+        let mut array = Array::from_slice([2, 3], &[1_u8, 2, 3, 4, 5, 6]).unwrap();
+        assert!(array.view_mut().into_row(2).is_none());
+        let mut row = array.view_mut().into_row(1).unwrap();
+        assert_eq!(row.get_mut([3]), None);
+        *row.get_mut([2]).unwrap() = 9;
+        assert_eq!(row.view().as_slice(), [4, 5, 9]);
+        assert_eq!(array[[1, 2]], 9);
+    }
+
+    #[test]
+    fn u07_reshape_fails_for_another_number_of_elements() {
         let mut array = Array::from_slice([2, 3], &[1_u8, 2, 3, 4, 5, 6]).unwrap();
         assert_eq!(array.reshape([3, 2]).unwrap().get([2, 1]), Some(&6));
         assert!(array.reshape([4, 2]).is_err());

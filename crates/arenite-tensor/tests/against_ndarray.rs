@@ -1,4 +1,4 @@
-//! Arrays do what `ndarray` does: properties over random shapes and numbers.
+//! Property tests: arrays agree with `ndarray` for random shapes and numbers.
 
 use arenite_tensor::{Array, Global, Matrix, MatrixMut, gemm};
 use ndarray::{Array2, ArrayD, IxDyn};
@@ -8,12 +8,12 @@ fn numbers(len: usize) -> impl Strategy<Value = Vec<f64>> {
     proptest::collection::vec(-10.0..10.0_f64, len)
 }
 
-/// A matrix of up to 12 × 12.
+/// Generates a matrix of up to 12 × 12.
 fn matrix() -> impl Strategy<Value = (usize, usize, Vec<f64>)> {
     (0_usize..12, 0_usize..12).prop_flat_map(|(rows, cols)| (Just(rows), Just(cols), numbers(rows * cols)))
 }
 
-/// Two matrices that can be multiplied.
+/// Generates two matrices that can be multiplied.
 fn pair() -> impl Strategy<Value = ([usize; 3], Vec<f64>, Vec<f64>)> {
     (0_usize..20, 0_usize..20, 0_usize..20)
         .prop_flat_map(|(m, k, n)| (Just([m, k, n]), numbers(m * k), numbers(k * n)))
@@ -33,7 +33,8 @@ proptest! {
 
     #[test]
     fn u07_products_of_transposed_and_strided_views_agree(([m, k, n], left, right) in pair(), beta in -2.0..2.0_f64) {
-        // The left operand is kept transposed, the right one in the columns 1..n+1 of a wider matrix, the target too.
+        // The left operand is transposed; the right one and the target are columns 1..n+1 of wider
+        // matrices.
         let transposed = Array2::from_shape_vec((k, m), left).unwrap();
         let narrow = Array2::from_shape_vec((k, n), right).unwrap();
         let mut wide = Array2::<f64>::zeros((k, n + 3));

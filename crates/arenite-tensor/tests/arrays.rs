@@ -1,7 +1,7 @@
-//! Arrays as their users write them, and what happens where memory or shapes fail them.
-#![expect(unsafe_code, reason = "implements a resource that refuses")]
+//! Tests of arrays as a user writes them, and of failures of memory and shapes.
+#![expect(unsafe_code, reason = "implements a resource with a limit")]
 
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
+use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState};
 use arenite_tensor::{Array, ArrayError, Element, Global, MemoryLayout, Operation, Shape};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -9,18 +9,24 @@ use half::{bf16, f16};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Lends `left` more blocks of the global allocator, full of garbage, and then refuses.
+/// A resource that allocates `left` more blocks from the global allocator, filled with garbage, and
+/// then fails.
 #[derive(Debug, Default)]
-struct Meter {
+struct CountedResource {
     left: Cell<usize>,
     live: Cell<usize>,
 }
 
 // SAFETY: the blocks are those of `Global`.
-unsafe impl Resource for Meter {
+unsafe impl Resource for CountedResource {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let Some(left) = self.left.get().checked_sub(1) else {
-            return Err(AllocError::new(AllocCause::LimitReached, layout, self.state(), Label::new("meter")));
+            return Err(AllocError::new(
+                AllocErrorKind::LimitReached,
+                layout,
+                self.state(),
+                Label::new("counted"),
+            ));
         };
         self.left.set(left);
         self.live.set(self.live.get() + 1);
@@ -41,8 +47,8 @@ unsafe impl Resource for Meter {
     }
 }
 
-fn meter(left: usize) -> Meter {
-    Meter { left: Cell::new(left), live: Cell::new(0) }
+fn counted(left: usize) -> CountedResource {
+    CountedResource { left: Cell::new(left), live: Cell::new(0) }
 }
 
 #[test]
@@ -54,7 +60,7 @@ fn u06_the_document_example_compiles_as_written() -> Result<(), Box<dyn std::err
         let result = Array::from(&temp3);
         Ok(result)
     }
-    let arena = meter(3);
+    let arena = counted(3);
     let result = matrix_operations(&arena)?;
     assert_eq!(result[[999, 999]], 1.0);
     assert_eq!((arena.live.get(), arena.left.get()), (0, 0));
@@ -63,7 +69,7 @@ fn u06_the_document_example_compiles_as_written() -> Result<(), Box<dyn std::err
 
 #[test]
 fn u06_an_array_is_written_by_index_as_the_document_does() -> Result<(), ArrayError> {
-    let arena = meter(1);
+    let arena = counted(1);
     let mut array = Array::with_allocator(&arena).zeros([100, 100])?;
     array[[10, 99]] = 42.0;
     assert_eq!(array.sum(), 42.0);
@@ -87,18 +93,19 @@ fn u07_the_product_of_the_document_compiles_as_written() -> Result<(), Box<dyn s
 
 #[test]
 fn u06_arrays_live_in_any_handle() -> Result<(), ArrayError> {
-    let (counted, shared, boxed) = (Rc::new(meter(9)), &meter(9), Box::new(meter(9)) as Box<dyn Resource>);
-    let kept = Array::<f32, _>::zeros_in_any(Rc::clone(&counted))?;
-    assert_eq!(counted.live.get(), 1);
+    let (counter, shared, boxed) =
+        (Rc::new(counted(9)), &counted(9), Box::new(counted(9)) as Box<dyn Resource>);
+    let counted_array = Array::<f32, _>::zeros_in_any(Rc::clone(&counter))?;
+    assert_eq!(counter.live.get(), 1);
     let other = Array::with_allocator(shared).full([2, 2], 3.0_f32)?;
     let hidden = Array::with_allocator(boxed).from_slice([2, 2], &[1.0_f32, 2.0, 3.0, 4.0])?;
-    assert_eq!(kept.add(&other)?.add(&hidden)?.as_slice(), [4.0, 5.0, 6.0, 7.0]);
-    drop(kept);
-    assert_eq!(counted.live.get(), 0);
+    assert_eq!(counted_array.add(&other)?.add(&hidden)?.as_slice(), [4.0, 5.0, 6.0, 7.0]);
+    drop(counted_array);
+    assert_eq!(counter.live.get(), 0);
     Ok(())
 }
 
-/// A function of a library that takes any handle.
+/// A library function that accepts any handle.
 trait Anywhere<R: Resource>: Sized {
     fn zeros_in_any(resource: R) -> Result<Self, ArrayError>;
 }
@@ -110,22 +117,25 @@ impl<R: Resource> Anywhere<R> for Array<f32, R> {
 }
 
 #[test]
-fn u06_exhaustion_is_a_typed_error_that_leaves_nothing_behind() {
-    let arena = meter(2);
+fn u06_exhaustion_is_a_typed_error_without_a_leak() {
+    let arena = counted(2);
     let a = Array::<f64>::with_allocator(&arena).ones([10]).unwrap();
     let b = Array::with_allocator(&arena).ones([10]).unwrap();
     let error = a.add(&b).unwrap_err();
-    assert!(matches!(error, ArrayError::Alloc(AllocError { cause: AllocCause::LimitReached, size: 80, .. })));
-    assert!(error.to_string().contains("`meter`"), "{error}");
-    assert!(a.try_copy_in(&arena).is_err());
+    assert!(matches!(
+        error,
+        ArrayError::Alloc(AllocError { kind: AllocErrorKind::LimitReached, size: 80, .. })
+    ));
+    assert!(error.to_string().contains("`counted`"), "{error}");
+    assert!(a.try_clone_in(&arena).is_err());
     assert_eq!(arena.live.get(), 2);
     drop((a, b));
     assert_eq!(arena.live.get(), 0);
 }
 
 #[test]
-fn u06_an_iterator_that_ends_early_gives_its_block_back() {
-    let arena = meter(1);
+fn u06_from_elements_frees_its_block_if_the_iterator_ends_early() {
+    let arena = counted(1);
     let error = Array::<u8>::with_allocator(&arena).from_elements([4], [1, 2, 3]).unwrap_err();
     assert_eq!(error, ArrayError::Length { shape: Shape::from([4]), found: 3 });
     assert_eq!((arena.live.get(), arena.left.get()), (0, 0));
@@ -133,19 +143,19 @@ fn u06_an_iterator_that_ends_early_gives_its_block_back() {
 }
 
 #[test]
-fn u06_overflowing_shapes_are_refused_before_any_memory_is_asked() {
-    let arena = meter(1);
+fn u06_overflowing_shapes_fail_before_any_allocation() {
+    let arena = counted(1);
     for shape in [[usize::MAX, usize::MAX], [1 << 62, 2], [0, usize::MAX]] {
         let error = Array::<f64>::with_allocator(&arena).zeros(shape).unwrap_err();
         assert_eq!(error, ArrayError::Overflow { shape: Shape::from(shape), element_size: 8 });
         assert!(Array::<f64>::with_allocator(&arena).from_slice(shape, &[]).is_err());
     }
-    // One element less than what overflows is a question for the allocator.
+    // One element fewer does not overflow, so the allocator decides.
     assert!(matches!(Array::<u8>::zeros([isize::MAX as usize - 63]), Err(ArrayError::Alloc(_))));
     assert_eq!(arena.left.get(), 1);
 }
 
-fn round<T: Element>() -> Result<(), ArrayError> {
+fn check_arithmetic<T: Element>() -> Result<(), ArrayError> {
     let mut array = Array::<T>::with_allocator(&Global).ones([3, 5])?;
     assert_eq!(array.as_ptr().addr() % 64, 0);
     assert_eq!(array.memory_usage(), 15 * T::DTYPE.size());
@@ -164,18 +174,18 @@ fn round<T: Element>() -> Result<(), ArrayError> {
 
 #[test]
 fn u07_every_element_type_adds_multiplies_and_sums() -> Result<(), ArrayError> {
-    round::<f32>()?;
-    round::<f64>()?;
-    round::<f16>()?;
-    round::<bf16>()?;
-    round::<i8>()?;
-    round::<i16>()?;
-    round::<i32>()?;
-    round::<i64>()?;
-    round::<u8>()?;
-    round::<u16>()?;
-    round::<u32>()?;
-    round::<u64>()
+    check_arithmetic::<f32>()?;
+    check_arithmetic::<f64>()?;
+    check_arithmetic::<f16>()?;
+    check_arithmetic::<bf16>()?;
+    check_arithmetic::<i8>()?;
+    check_arithmetic::<i16>()?;
+    check_arithmetic::<i32>()?;
+    check_arithmetic::<i64>()?;
+    check_arithmetic::<u8>()?;
+    check_arithmetic::<u16>()?;
+    check_arithmetic::<u32>()?;
+    check_arithmetic::<u64>()
 }
 
 #[test]
@@ -192,8 +202,8 @@ fn u07_arrays_without_elements_and_without_dimensions_work() {
     assert_eq!(none.sum(), 0.0);
     assert_eq!(none.as_ptr().addr() % 64, 0);
     assert_eq!(none.add(&none).unwrap().shape().dims(), [0, 3]);
-    // A product over no columns is a matrix of zeros, also in memory full of garbage.
-    let arena = meter(1);
+    // A product over zero columns is a matrix of zeros, even in memory full of garbage.
+    let arena = counted(1);
     let left = Array::<f32>::zeros([2, 0]).unwrap();
     let product = left.matmul_in(&none, &arena).unwrap();
     assert_eq!(product.as_slice(), [0.0; 6]);
@@ -202,7 +212,7 @@ fn u07_arrays_without_elements_and_without_dimensions_work() {
 }
 
 #[test]
-fn u07_shapes_that_do_not_fit_are_told() {
+fn u07_operations_fail_on_mismatched_shapes() {
     let (a, b) = (Array::<f32>::zeros([2, 3]).unwrap(), Array::<f32>::zeros([2, 2]).unwrap());
     let mut target = Array::<f32>::ones([2, 3]).unwrap();
     for (error, expected) in [
