@@ -1,4 +1,5 @@
-//! A training loop's memory: weights stay, a step's temporaries go at once, nothing faults twice.
+//! The memory of a training loop: weights stay, temporaries are freed per step, no OS page faults
+//! twice.
 //!
 //! `cargo run --release --example step -p arenite`
 
@@ -15,10 +16,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for _layer in 0..8 {
             sum += weights.matmul(&weights)?.sum();
         }
-        arena.restore(mark)?; // refuses if a block of the step were still alive
+        arena.restore(mark)?; // fails while a block of the step is alive
         let faults = ProcessUsage::faults_now() - faults;
         println!("step {step}: sum {sum:.0}, {faults} page faults, {}", arena.state());
     }
-    println!("given back: {}", Bytes(arena.trim(0)));
+    println!("released: {}", Bytes(arena.trim(0)));
     Ok(())
 }

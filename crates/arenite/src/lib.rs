@@ -1,12 +1,27 @@
-//! Memory for numerical and AI programs: arenas with safe marks, pools with all checks on, arrays in any of them, and the
-//! numbers that say what each cost.
+//! Memory allocators for numerical and AI programs: arenas, pools, heaps and typed arrays, with
+//! the numbers that show what each allocation costs.
 //!
-//! This crate re-exports the rooms; depend on it alone. The default build needs no C library and no device.
+//! This crate re-exports the library crates of arenite; depend on it alone. The default build needs
+//! no C library and no device. Every type in the examples comes from [`prelude`].
 //!
-//! # A tour
+//! # Which allocator?
 //!
-//! **An arena** frees everything at once. A step of a simulation, a request, a training step: allocate freely, go back to a
-//! mark, and the next step touches no fresh page.
+//! - Everything is freed at the end of a step, request or frame: [`Arena`](alloc::Arena), or
+//!   [`SharedArena`](alloc::SharedArena) between threads.
+//! - Many blocks of one size: [`Pool`](alloc::Pool), or [`SharedPool`](alloc::SharedPool) between
+//!   threads.
+//! - Any size in any order: [`Heap`](alloc::Heap), also as the global allocator.
+//! - Buffers of a few sizes, used again and again:
+//!   [`StratifiedMemoryPool`](alloc::StratifiedMemoryPool).
+//! - A limit, events or injected failures for another allocator: the adaptors
+//!   [`Limit`](alloc::Limit), [`Traced`](alloc::Traced) and [`Failing`](alloc::Failing).
+//! - A byte budget shared by several components: [`Budget`](alloc::Budget).
+//! - More buffers than memory: [`Spill`](alloc::Spill) moves idle buffers to disk.
+//!
+//! # Arenas
+//!
+//! An arena frees everything at once. Take a mark at the start of a step and restore it at the end:
+//! the next step reuses the same memory and causes no page faults.
 //!
 //! ```
 //! use arenite::prelude::*;
@@ -14,17 +29,16 @@
 //! let weights = Array::<f32>::with_allocator(&arena).ones([64, 64])?;
 //! for _step in 0..3 {
 //!     let mark = arena.mark()?;
-//!     let activations = weights.matmul(&weights)?; // lies in the same arena
+//!     let activations = weights.matmul(&weights)?; // allocated from the same arena
 //!     assert_eq!(activations[[0, 0]], 64.0);
-//!     drop(activations); // counted: `restore` refuses while a block above the mark is alive
+//!     drop(activations); // `restore` fails while a block above the mark is alive
 //!     arena.restore(mark)?;
 //! }
 //! assert_eq!(arena.in_use(), weights.memory_usage());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Scopes** do the same with the compiler's help: what was allocated outside stays usable, what is allocated inside cannot
-//! leave.
+//! Scopes are marks that the compiler checks. A value allocated inside a scope cannot leave it.
 //!
 //! ```
 //! use arenite::prelude::*;
@@ -37,19 +51,24 @@
 //! # Ok::<(), AllocError>(())
 //! ```
 //!
-//! **A pool** lends equal blocks and takes them back in any order, checked.
+//! # Pools
+//!
+//! A pool allocates blocks of one size in O(1) and accepts them back in any order. It detects
+//! double frees and pointers that are not its own.
 //!
 //! ```
 //! use arenite::prelude::*;
 //! let pool = Pool::new(1024, 100)?;
 //! let block = pool.allocate_block()?;
 //! pool.deallocate_block(block)?;
-//! let refused = pool.deallocate_block(block).unwrap_err();
-//! assert_eq!(refused.cause, AllocCause::NotLive);
+//! let error = pool.deallocate_block(block).unwrap_err();
+//! assert_eq!(error.kind, AllocErrorKind::DoubleFree);
 //! # Ok::<(), AllocError>(())
 //! ```
 //!
-//! **Containers** live in any of them, on stable Rust, through `allocator-api2` 0.2.
+//! # Containers
+//!
+//! Containers live in any allocator, on stable Rust, through the crate `allocator-api2` 0.2.
 //!
 //! ```
 //! use allocator_api2::vec::Vec;
@@ -64,25 +83,36 @@
 //! assert_eq!(degree[&1], 1);
 //! ```
 //!
-//! **Adaptors** wrap any resource: [`Limit`](alloc::Limit), [`Traced`](alloc::Traced), [`Fallback`](alloc::Fallback),
-//! [`Aligned`](alloc::Aligned), [`Failing`](alloc::Failing), [`Checked`](alloc::Checked).
+//! # Adaptors
+//!
+//! Adaptors wrap any allocator: [`Limit`](alloc::Limit), [`Traced`](alloc::Traced),
+//! [`Fallback`](alloc::Fallback), [`Aligned`](alloc::Aligned), [`Failing`](alloc::Failing),
+//! [`Checked`](alloc::Checked). An error names the allocator, the request, and what to do.
 //!
 //! ```
 //! use arenite::prelude::*;
 //! let tracker = MemoryTracker::new();
-//! let cache = Traced::new(Limit::new(Arena::new(), 1 << 20).labelled("cache"), &tracker, "cache");
+//! let limited = Limit::new(Arena::new(), 1 << 20).labelled("cache");
+//! let cache = Traced::new(limited, &tracker, "cache");
 //! let rows = Array::<f64>::with_allocator(&cache).zeros([100, 100])?;
-//! let error = Array::<f64>::with_allocator(&cache).zeros([1000, 1000]).unwrap_err();
-//! assert!(error.to_string().contains("asked 7.6 MiB (align 64) of `cache`: limit reached"), "{error}");
+//! let error = Array::<f64>::with_allocator(&cache).zeros([1000, 1000]).unwrap_err().to_string();
+//! assert!(error.contains("requested 7.6 MiB (align 64) from `cache`: limit reached"));
 //! assert_eq!(tracker.current_usage(), rows.memory_usage());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **The checked door** takes and gives plain pointers, for those who must, and can be chosen at run time.
+//! # Two APIs
+//!
+//! Every allocator has the **unchecked API** ([`Resource`](core::Resource)): deallocation is
+//! `unsafe` and costs no checks. Arrays, containers and [`Block`](core::Block) use it for you.
+//!
+//! The **checked API** ([`MemoryAllocator`](core::MemoryAllocator)) takes plain pointers and checks
+//! each of them. Allocators with this API can be chosen at run time:
 //!
 //! ```
 //! use arenite::prelude::*;
-//! fn choose(operation: &str, size: usize) -> Result<Box<dyn MemoryAllocator<Error = AllocError>>, AllocError> {
+//! type AnyAllocator = Box<dyn MemoryAllocator<Error = AllocError>>;
+//! fn choose(operation: &str, size: usize) -> Result<AnyAllocator, AllocError> {
 //!     Ok(match operation {
 //!         "temporary" => Box::new(ArenaAllocator::new(size * 2)),
 //!         "streaming" => Box::new(PoolAllocator::new(4096, 1000)?),
@@ -95,9 +125,14 @@
 //! # Ok::<(), AllocError>(())
 //! ```
 //!
-//! # Rooms
-//! [`core`] words · [`pages`] bytes from the operating system · [`alloc`] blocks · [`tensor`] arrays · [`observe`] what
-//! happened · `device` (feature) what devices there are.
+//! # The crates
+//!
+//! - [`core`]: the shared traits and types, such as resources, errors, labels and events.
+//! - [`pages`]: memory from the operating system, such as regions, files, NUMA and rings.
+//! - [`alloc`]: the allocators and adaptors.
+//! - [`tensor`]: arrays (feature `tensor`, on by default).
+//! - [`observe`]: trackers, timelines and pressure monitors (feature `observe`, on by default).
+//! - `device`: GPU devices (feature `device`).
 
 pub use arenite_alloc as alloc;
 pub use arenite_core as core;
@@ -109,7 +144,7 @@ pub use arenite_pages as pages;
 #[cfg(feature = "tensor")]
 pub use arenite_tensor as tensor;
 
-/// What most programs use.
+/// The types that most programs use.
 pub mod prelude {
     pub use arenite_alloc::{
         Aligned, AllocationStrategy, AnalyticsContext, AnalyticsContextBuilder, Arena, ArenaAllocator,
@@ -121,8 +156,8 @@ pub mod prelude {
         SystemAllocator, ThreadSafeAllocator, Traced,
     };
     pub use arenite_core::{
-        Alignment, AllocCause, AllocError, Block, Bytes, Label, MemoryAllocator, MemoryPressure,
-        PressureLevel, Resource, ResourceState, Sink, Trim,
+        Alignment, AllocError, AllocErrorKind, Block, Bytes, Label, MemoryAllocator, MemoryPressure,
+        PressureLevel, Resource, ResourceState, Sink, Trim, layout,
     };
     #[cfg(feature = "observe")]
     pub use arenite_observe::{MemoryMonitor, MemoryTracker, PressureHandler, PressureReaction, Timeline};
@@ -133,7 +168,7 @@ pub mod prelude {
     pub use arenite_tensor::{Array, ArrayError, ArrayView, ArrayViewMut};
 }
 
-/// The README's examples, run with the others.
+/// The examples of the README, run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -1,5 +1,5 @@
-//! The examples of the documents that this project answers to, with nothing changed but imports and what would not
-//! compile or was unsound as written.
+//! Examples of the source documents, as written except for imports and unsound or uncompilable
+//! lines.
 
 use arenite::prelude::*;
 use std::error::Error;
@@ -53,7 +53,7 @@ fn u12_system_allocator_example() {
 }
 
 #[test]
-fn u38_an_allocator_is_chosen_by_use() -> Result<(), Box<dyn Error>> {
+fn u38_allocator_is_chosen_at_run_time() -> Result<(), Box<dyn Error>> {
     fn choose(operation_type: &str, data_size: usize) -> Box<dyn MemoryAllocator<Error = AllocError>> {
         match operation_type {
             "temporary" => Box::new(ArenaAllocator::new(data_size * 2)),
@@ -73,7 +73,8 @@ fn u38_an_allocator_is_chosen_by_use() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The document's struct borrows from itself; a counted handle of the arena says the same and compiles.
+/// A workspace that owns its arena. The document's struct borrows from itself; a counted handle
+/// compiles.
 struct TemporaryWorkspace {
     arrays: Vec<Array<f64, LocalHandle<Arena>>>,
     arena: LocalHandle<Arena>,
@@ -92,7 +93,7 @@ impl TemporaryWorkspace {
 }
 
 #[test]
-fn u40_a_workspace_owns_its_arena_and_its_arrays() -> Result<(), Box<dyn Error>> {
+fn u40_workspace_owns_its_arena_and_its_arrays() -> Result<(), Box<dyn Error>> {
     let mut workspace = TemporaryWorkspace::new(100 * 1024 * 1024);
     workspace.create_array(&[1000, 1000])?;
     workspace.create_array(&[500, 2000])?;
@@ -108,7 +109,7 @@ fn u40_a_workspace_owns_its_arena_and_its_arrays() -> Result<(), Box<dyn Error>>
 }
 
 #[test]
-fn a10_the_checkpoint_of_a_training_loop() -> Result<(), Box<dyn Error>> {
+fn a10_training_loop_restores_a_mark() -> Result<(), Box<dyn Error>> {
     let arena = Arena::new();
     let params = Array::<f32>::with_allocator(&arena).ones([1000])?;
     let save = arena.mark()?;
@@ -124,7 +125,7 @@ fn a10_the_checkpoint_of_a_training_loop() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn a18_one_arena_for_every_tensor_of_a_program() -> Result<(), Box<dyn Error>> {
+fn a18_shared_arena_serves_all_tensors() -> Result<(), Box<dyn Error>> {
     static TENSORS: std::sync::LazyLock<SharedArena> = std::sync::LazyLock::new(SharedArena::new);
     let sums: Vec<f64> = std::thread::scope(|threads| {
         let sum = |value| {
@@ -139,7 +140,7 @@ fn a18_one_arena_for_every_tensor_of_a_program() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn a05_an_arena_in_chunks_shows_its_head_and_its_current_chunk() -> Result<(), Box<dyn Error>> {
+fn a05_chunked_arena_lists_its_chunks() -> Result<(), Box<dyn Error>> {
     let arena = Arena::chunked_by(Pages::new(), 64 << 10);
     arena.alloc_bytes(40 << 10)?;
     arena.alloc_bytes(40 << 10)?;
@@ -151,7 +152,7 @@ fn a05_an_arena_in_chunks_shows_its_head_and_its_current_chunk() -> Result<(), B
 }
 
 #[test]
-fn a13_blocks_lie_one_behind_the_other() -> Result<(), Box<dyn Error>> {
+fn a13_arena_blocks_are_contiguous() -> Result<(), Box<dyn Error>> {
     let arena = Arena::new();
     let starts: Vec<usize> = (0..1000)
         .map(|_| arena.alloc_bytes(192).map(|block| block.as_ptr().addr()))
@@ -162,12 +163,12 @@ fn a13_blocks_lie_one_behind_the_other() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn a14_a_pool_has_objects_of_one_size_and_a_capacity() -> Result<(), Box<dyn Error>> {
+fn a14_pool_has_one_block_size_and_a_capacity() -> Result<(), Box<dyn Error>> {
     let pool = Pool::new(48, 1024)?;
     assert_eq!((pool.block_size(), pool.capacity(), pool.live_blocks()), (48, 1024, 0));
     let blocks = (0..1024).map(|_| pool.allocate_block()).collect::<Result<Vec<_>, _>>()?;
     let full = pool.allocate_block().unwrap_err();
-    assert_eq!((full.cause, full.state.live_blocks), (AllocCause::CapacityReached, 1024));
+    assert_eq!((full.kind, full.state.live_blocks), (AllocErrorKind::CapacityReached, 1024));
     for block in blocks {
         pool.deallocate_block(block)?;
     }
@@ -175,7 +176,7 @@ fn a14_a_pool_has_objects_of_one_size_and_a_capacity() -> Result<(), Box<dyn Err
 }
 
 #[test]
-fn u10_fragmentation_is_the_part_of_the_touched_blocks_that_is_free() -> Result<(), Box<dyn Error>> {
+fn u10_fragmentation_is_the_free_fraction_of_touched_blocks() -> Result<(), Box<dyn Error>> {
     let pool = PoolAllocator::new(1024, 100)?;
     assert_eq!(pool.fragmentation_level(), 0.0);
     let blocks = (0..4).map(|_| pool.allocate_block()).collect::<Result<Vec<_>, _>>()?;
@@ -188,12 +189,12 @@ fn u10_fragmentation_is_the_part_of_the_touched_blocks_that_is_free() -> Result<
 }
 
 #[test]
-fn n41_n42_n43_a_pool_is_used_and_destroyed() -> Result<(), Box<dyn Error>> {
+fn n41_n42_n43_pool_is_used_and_dropped() -> Result<(), Box<dyn Error>> {
     let upstream = System::new();
     let pool = Pool::new_in(&upstream, 4096, 16)?.labelled("particles");
     let block = pool.allocate_block()?;
     pool.deallocate_block(block)?;
-    assert_eq!(pool.allocate_block()?, block, "the block freed last is the one wanted next");
+    assert_eq!(pool.allocate_block()?, block, "the block freed last is reused first");
     assert_eq!(upstream.state().live_blocks, 1);
     drop(pool);
     assert_eq!(upstream.state().live_blocks, 0);
@@ -201,9 +202,9 @@ fn n41_n42_n43_a_pool_is_used_and_destroyed() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn u30_u31_an_array_backed_by_a_file() -> Result<(), Box<dyn Error>> {
-    let folder = tempfile::tempdir()?;
-    let file_path = folder.path().join("large_array.dat");
+fn u30_u31_array_is_backed_by_a_file() -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir()?;
+    let file_path = dir.path().join("large_array.dat");
     let array_size = [10000, 10000]; // 100M f64 elements
     let mmap_allocator = MemoryMappedAllocator::new(&file_path, true)?; // read-write
     let mut array = Array::with_allocator(&mmap_allocator).zeros(array_size)?;

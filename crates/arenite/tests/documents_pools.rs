@@ -1,11 +1,13 @@
-//! The documents' examples of pools, contexts, strategies and pressure, with nothing changed but imports and what would not compile or
-//! was unsound as written: what can fail returns a `Result`, and a buffer that was never written is not read.
+//! Examples of the source documents about pools, contexts, strategies and pressure.
+//!
+//! Only imports and unsound or uncompilable lines differ: fallible calls return a `Result`, and an
+//! unwritten buffer is not read.
 
 use arenite::prelude::*;
 use std::error::Error;
 
 #[test]
-fn e08_e09_e10_a_pool_of_a_gibibyte() -> Result<(), Box<dyn Error>> {
+fn e08_e09_e10_pool_of_one_gibibyte() -> Result<(), Box<dyn Error>> {
     let pool = MemoryPool::new(1024 * 1024 * 1024)
         .with_alignment(32) // AVX2 alignment
         .with_gpu_support(true);
@@ -47,7 +49,7 @@ fn u13_u14_intelligent_strategy_example() {
 }
 
 #[test]
-fn u15_the_strategy_is_an_allocator_that_routes_by_size() -> Result<(), Box<dyn Error>> {
+fn u15_strategy_routes_by_size() -> Result<(), Box<dyn Error>> {
     let allocator: Box<dyn MemoryAllocator<Error = AllocError>> =
         Box::new(IntelligentAllocationStrategy::new());
     let mut blocks = Vec::new();
@@ -55,18 +57,18 @@ fn u15_the_strategy_is_an_allocator_that_routes_by_size() -> Result<(), Box<dyn 
         blocks.push((allocator.allocate(size, 64)?, size));
     }
     assert_eq!(allocator.allocated_size(), 1 + 1000 + 4096 + 100_000 + (6 << 20));
-    // a size that is another allocator's is refused, as is a pointer that nobody lent, and the block is still there
+    // A size of another allocator or a foreign pointer fails, and the block stays live.
     let (first, size) = blocks[0];
     assert!(allocator.deallocate(first, 5 << 20, 64).is_err());
     assert!(allocator.reallocate(first.wrapping_add(8), size, 1 << 21, 64).is_err());
-    // it moves between them, and keeps its bytes
+    // The block moves between the allocators with its bytes.
     let (pool, system) = (allocator.reallocate(first, 1, 3000, 64)?, blocks[2].0);
     let moved = allocator.reallocate(pool, 3000, 2 << 20, 64)?;
     blocks[0] = (allocator.reallocate(moved, 2 << 20, 5000, 64)?, 5000);
     assert!(!system.is_null());
     for (block, size) in blocks {
         allocator.deallocate(block, size, 64)?;
-        assert!(allocator.deallocate(block, size, 64).is_err(), "given back twice");
+        assert!(allocator.deallocate(block, size, 64).is_err(), "freed twice");
     }
     assert_eq!(allocator.allocated_size(), 0);
     Ok(())
@@ -102,7 +104,7 @@ fn u19_u20_numa_aware_example() -> Result<(), Box<dyn Error>> {
     println!("Current node: {current_node}");
     assert!(node_count >= 1);
     let node_allocator = strategy.allocator_for_node(current_node)?;
-    let block = Block::zeroed_in(AllocError::layout(1 << 20, 64)?, &node_allocator)?;
+    let block = Block::zeroed_in(layout(1 << 20, 64)?, &node_allocator)?;
     assert_eq!(block.len(), 1 << 20);
     assert!(strategy.allocator_for_node(100_000).is_err());
     Ok(())
@@ -146,10 +148,7 @@ fn u34_cache_optimization_example() -> Result<(), Box<dyn Error>> {
     assert!(array.is_contiguous());
     assert_eq!(array.as_ptr().addr() % 32, 0);
     let refused = CacheOptimizedAllocator::new().with_alignment(3);
-    assert_eq!(
-        Resource::allocate(&refused, AllocError::layout(10, 1)?).unwrap_err().cause,
-        AllocCause::BadLayout
-    );
+    assert_eq!(Resource::allocate(&refused, layout(10, 1)?).unwrap_err().kind, AllocErrorKind::BadLayout);
     Ok(())
 }
 
@@ -225,7 +224,7 @@ fn r23_r24_r25_r26_pressure_example() {
     let pool = StratifiedMemoryPool::new("monitored");
     let handler = PressureHandler::new()
         .on_elevated(PressureReaction::None) // Ignore mild pressure
-        .on_warning(PressureReaction::Shrink { target_utilization: 0.7 }) // Shrink to 70% at warning
+        .on_warning(PressureReaction::Shrink { target_utilization: 0.7 }) // To 70% at warning
         .on_critical(PressureReaction::Callback(Box::new(|level| {
             eprintln!("Critical memory pressure: {level:?}");
             // Trigger emergency cleanup
