@@ -16,8 +16,8 @@ use core::ptr::NonNull;
 ///    `layout.align()`.
 /// 2. **Disjoint.** Blocks that are live at the same time do not overlap.
 /// 3. **Stay.** A live block keeps its address and its bytes until it is deallocated, or until the
-///    resource is dropped, reset or restored by a method that proves (by exclusive access or by
-///    count) that the block has no user. Moving the resource moves no block. A clone, if the
+///    resource is dropped, reset or restored. Each of these proves, by exclusive access or by
+///    count, that the block has no user. Moving the resource moves no block. A clone, if the
 ///    resource can be cloned, is a handle of the same resource and deallocates the blocks of the
 ///    other handles.
 /// 4. **Zero size.** A request of zero bytes follows laws 1 to 3: the pointer is non-null, aligned,

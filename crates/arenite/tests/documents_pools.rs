@@ -147,8 +147,8 @@ fn u34_cache_optimization_example() -> Result<(), Box<dyn Error>> {
     let array = Array::<f64>::with_allocator(&allocator).zeros([1000, 1000])?;
     assert!(array.is_contiguous());
     assert_eq!(array.as_ptr().addr() % 32, 0);
-    let refused = CacheOptimizedAllocator::new().with_alignment(3);
-    assert_eq!(Resource::allocate(&refused, layout(10, 1)?).unwrap_err().kind, AllocErrorKind::BadLayout);
+    let invalid = CacheOptimizedAllocator::new().with_alignment(3);
+    assert_eq!(Resource::allocate(&invalid, layout(10, 1)?).unwrap_err().kind, AllocErrorKind::BadLayout);
     Ok(())
 }
 

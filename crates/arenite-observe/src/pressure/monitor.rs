@@ -255,8 +255,8 @@ impl Shared {
         new
     }
 
-    /// Shrinks each resource to its bytes in use plus `keep` of its reclaimable bytes.
-    fn shrink(&self, keep: impl Fn(usize) -> usize) -> usize {
+    /// Shrinks each resource to its bytes in use plus `remaining` of its reclaimable bytes.
+    fn shrink(&self, remaining: impl Fn(usize) -> usize) -> usize {
         let reclaimable =
             |resource: &Arc<dyn Shrinkable>| catch_panic(|| resource.reclaimable_bytes()).unwrap_or(0);
         let mut order = {
@@ -273,7 +273,7 @@ impl Shared {
         // Sorted in place: memory may be short.
         order.sort_unstable_by_key(|&(bytes, _)| core::cmp::Reverse(bytes));
         let shrink = |(bytes, resource): (usize, Arc<dyn Shrinkable>)| {
-            let target = || resource.usage().in_use.saturating_add(keep(bytes));
+            let target = || resource.usage().in_use.saturating_add(remaining(bytes));
             if bytes == 0 { 0 } else { catch_panic(|| resource.shrink(target())).unwrap_or(0) }
         };
         let reclaimed = order.drain(..).map(shrink).sum();
@@ -469,6 +469,7 @@ mod tests {
         assert_eq!(monitor.trigger_garbage_collection(), 6 << 16);
         assert_eq!([0, 1, 2].map(|at: usize| pools[at].2.load(Relaxed)), [3, 1, 2]);
         assert_eq!(monitor.trigger_garbage_collection(), 0);
+        assert_eq!(monitor.reclaimed_bytes(), 6 << 16);
     }
 
     #[test]
