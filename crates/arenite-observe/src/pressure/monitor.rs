@@ -43,8 +43,9 @@ impl core::error::Error for MonitorError {
 
 /// A monitor that reports the pressure level and its changes, and shrinks registered resources.
 ///
-/// The first callback starts one thread; it runs until the monitor is dropped. Callbacks run on
-/// that thread. A callback that panics still receives the next change, and so do the others.
+/// The first callback, or [`MemoryMonitor::auto_trim_from`], starts one thread, which runs until
+/// the monitor is dropped. Callbacks run on that thread. A callback that panics still receives the
+/// next change, and so do the others.
 ///
 /// ```
 /// use arenite_core::MemoryPressure;
