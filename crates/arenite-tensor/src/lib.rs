@@ -4,7 +4,7 @@
 //! - [`Shape`]: the sizes of the dimensions.
 //! - [`Array`]: the owner of the elements, in one block of a resource; [`Global`] is the default.
 //! - [`ArrayView`] and [`Matrix`]: borrowed elements.
-//! - [`gemm`]: matrix multiplication.
+//! - [`gemm()`]: matrix multiplication.
 //!
 //! ```
 //! use arenite_tensor::{Array, ArrayError};
