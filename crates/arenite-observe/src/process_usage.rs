@@ -10,19 +10,19 @@ use arenite_pages::thread_faults;
 /// ```
 /// use arenite_observe::ProcessUsage;
 /// let before = ProcessUsage::faults_now();
-/// let page = vec![1u8; 1 << 20];
+/// let bytes = vec![1u8; 1 << 20];
 /// assert!(ProcessUsage::faults_now() >= before);
-/// assert!(ProcessUsage::now().resident >= page.len() as u64 / 2);
+/// assert!(ProcessUsage::now().resident_bytes >= bytes.len() as u64 / 2);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessUsage {
     /// Minor and major page faults of this thread since its start.
     pub faults: u64,
     /// Resident bytes of the process, or 0 if unknown.
-    pub resident: u64,
-    /// The largest `resident` since the process start or the last reset of the peak, or 0 if
+    pub resident_bytes: u64,
+    /// The largest `resident_bytes` since the process start or the last reset of the peak, or 0 if
     /// unknown.
-    pub max_rss: u64,
+    pub max_rss_bytes: u64,
 }
 
 impl ProcessUsage {
@@ -33,8 +33,8 @@ impl ProcessUsage {
         let field = |read: fn(&ProcessMemory) -> Option<u64>| memory.as_ref().and_then(read).unwrap_or(0);
         Self {
             faults: Self::faults_now(),
-            resident: field(|memory| Some(memory.resident_bytes)),
-            max_rss: field(|memory| memory.peak_resident_bytes),
+            resident_bytes: field(|memory| Some(memory.resident_bytes)),
+            max_rss_bytes: field(|memory| memory.peak_resident_bytes),
         }
     }
 
@@ -51,7 +51,7 @@ mod tests {
     use arenite_pages::{Region, page_size};
 
     #[test]
-    fn each_first_touch_of_an_ordinary_page_is_a_fault() {
+    fn each_first_touch_of_an_os_page_is_a_fault() {
         let region = Region::reserve(64 * page_size(), "touched").unwrap();
         region.commit(0, region.len()).unwrap();
         // The region is smaller than a huge page, so every OS page faults by itself.
