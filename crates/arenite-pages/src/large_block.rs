@@ -8,10 +8,10 @@
 
 use crate::error::{PageCall, PageCause, PageError};
 use crate::file::Mapping;
-use crate::huge::{HUGE_PAGE, HugeReport};
+use crate::huge_pages::{HUGE_PAGE, HugeReport};
 use crate::machine::OsPages;
 use crate::os::{self, Advice};
-use crate::pages::map_aligned;
+use crate::page_allocator::map_aligned;
 use crate::region::{residency, round_up};
 
 /// On which pages a large block lies.

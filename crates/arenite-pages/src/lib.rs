@@ -24,55 +24,47 @@
 
 mod cache_lines;
 mod child;
-mod copy;
 mod error;
-mod faults;
 mod file;
-mod huge;
-#[cfg(shuttle)]
-mod interleave;
+mod huge_pages;
 mod large_block;
-mod lines;
-mod lock;
 pub mod machine;
-mod maps;
 pub mod memory;
 mod numa;
 mod os;
-mod pages;
+mod page_allocator;
+mod page_faults;
 mod pressure_trigger;
 mod region;
 mod ring;
-mod say;
 mod scalar;
-mod seed;
-mod sync;
+mod util;
 
 pub use cache_lines::{fetch_line, fetch_to_write};
 pub use child::wait_measured;
 pub use error::{PageCall, PageCause, PageError};
-pub use faults::{Faults, thread_faults};
 pub use file::{
     ArrayOrder, FileError, MapMode, MappedArray, MappedFile, MemoryMappedAllocator, flush_file, map_file,
     unmap_file,
 };
-pub use huge::{HUGE_PAGE, HugeReport};
-#[cfg(shuttle)]
-pub use interleave::interleave;
+pub use huge_pages::{HUGE_PAGE, HugeReport};
 pub use large_block::{LargeBlock, LargeKind, large_alloc};
-pub use lock::{Lock, LockGuard};
 pub use numa::{
     NumaAllocator, NumaBlock, NumaDistribution, NumaError, NumaPolicy, bind_range, current_numa_node,
     migrate_range, numa_alloc, numa_distribution, numa_free, numa_node, numa_node_count,
 };
 pub use os::{AroundFork, AtThreadExit, Usage, around_fork};
-pub use pages::Pages;
+pub use page_allocator::Pages;
+pub use page_faults::{Faults, thread_faults};
 pub use pressure_trigger::{GroupLevel, PressureError, PressureTrigger, StallKind};
 pub use region::{
     Offer, PageState, Prefetch, Protection, ProtectionError, Reclaimed, Region, RegionEntry, RegionInfo,
     RegionOptions, RegionStats, WriteWatch, page_size, regions, resident_bytes, stats,
 };
 pub use ring::{Consumer, KeptRings, Producer, Reserved, RingError, RingFile, WaitError, ring_buffer};
-pub use say::say;
 pub use scalar::{Scalar, ScalarType, ScalarTypeError, Scalars};
-pub use seed::random_seed;
+pub use util::fork_safe_mutex::{Lock, LockGuard};
+pub use util::seed::random_seed;
+pub use util::stderr::say;
+#[cfg(shuttle)]
+pub use util::yield_point::interleave;

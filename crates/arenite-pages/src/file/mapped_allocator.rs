@@ -6,15 +6,15 @@
 //! it back.
 #![expect(unsafe_code, reason = "lends parts of a mapped file")]
 
+use super::atomic_file::allocate_part;
 use super::mapped_file::{length, no_memory, options, still_whole};
-use super::newborn::allocate_part;
-use super::sorted::Sorted;
+use super::vec_map::Sorted;
 use super::{FileError, LockedFile, MapMode, Mapping};
-use crate::copy;
 use crate::os::bus_error::Watched;
 use crate::os::{self, Access};
 use crate::page_size;
 use crate::scalar::zeroes;
+use crate::util::nofault_copy;
 use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -207,7 +207,7 @@ impl MemoryMappedAllocator {
             return Err(FileError::OutOfRange { path: self.path.clone(), offset, count, len });
         }
         let mut bytes = zeroes(count).ok_or_else(|| no_memory(&self.path))?;
-        let done = copy::read_own(self.at(0).addr().get() + offset, &mut bytes);
+        let done = nofault_copy::read_own(self.at(0).addr().get() + offset, &mut bytes);
         let fail = |source| FileError::Os { path: self.path.clone(), call: "read", source };
         let done = done.map_err(|errno| fail(errno.into()))?;
         self.check()?;

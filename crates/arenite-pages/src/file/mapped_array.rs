@@ -4,9 +4,9 @@
 //! as if it were there; the kernel keeps what is used.
 #![expect(unsafe_code, reason = "lends the pages of a file as numbers")]
 
+use super::atomic_file::allocate;
 use super::header::{DATA, Header};
 use super::mapped_file::{length, no_memory, open};
-use super::newborn::allocate;
 use super::{FileError, LockedFile, MapMode, MappedFile, Newborn};
 use crate::scalar::{Scalar, zeroes};
 use core::marker::PhantomData;

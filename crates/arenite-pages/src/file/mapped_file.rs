@@ -6,11 +6,11 @@
 #![expect(unsafe_code, reason = "lends the pages of a file")]
 
 use super::{FileError, LockedFile, Mapping};
-use crate::copy;
 use crate::os::bus_error::Watched;
 use crate::os::{self, Access};
 use crate::page_size;
 use crate::scalar::zeroes;
+use crate::util::nofault_copy;
 use core::ops::Range;
 use core::ptr::NonNull;
 use std::fs::{File, OpenOptions};
@@ -216,7 +216,7 @@ impl MappedFile {
     /// As [`MappedFile::read`].
     pub fn read_into(&self, offset: usize, into: &mut [u8]) -> Result<(), FileError> {
         let range = self.inside(offset, into.len())?;
-        let done = copy::read_own(self.as_ptr().addr().get() + offset, into);
+        let done = nofault_copy::read_own(self.as_ptr().addr().get() + offset, into);
         self.copied("read", range, done)
     }
 
@@ -230,7 +230,7 @@ impl MappedFile {
             return Err(FileError::ReadOnly { path: self.path.clone() });
         }
         // SAFETY: the bytes lie in this mapping, which is borrowed exclusively.
-        let done = unsafe { copy::write_own(self.as_ptr().addr().get() + offset, bytes) };
+        let done = unsafe { nofault_copy::write_own(self.as_ptr().addr().get() + offset, bytes) };
         self.copied("write", range, done)
     }
 

@@ -8,6 +8,7 @@
 //! file (`flock`), so that two mappings through this crate never write to one file. Safe reads and writes look at the
 //! length that the file has now. A file that becomes shorter under a slice gives zeroes and a mark instead of death.
 
+mod atomic_file;
 mod error;
 mod header;
 mod locked_file;
@@ -15,13 +16,12 @@ mod mapped_allocator;
 mod mapped_array;
 mod mapped_file;
 mod mapping;
-mod newborn;
-mod sorted;
+mod vec_map;
 
+pub(crate) use atomic_file::{Newborn, allocate_part};
 pub use error::FileError;
 pub(crate) use locked_file::LockedFile;
 pub use mapped_allocator::MemoryMappedAllocator;
 pub use mapped_array::{ArrayOrder, MappedArray};
 pub use mapped_file::{MapMode, MappedFile, flush_file, map_file, unmap_file};
 pub(crate) use mapping::Mapping;
-pub(crate) use newborn::{Newborn, allocate_part};

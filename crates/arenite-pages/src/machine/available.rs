@@ -7,7 +7,7 @@ use super::cgroup::each_level;
 use super::limits::{Bounds, Limits, Rlimit};
 use super::meminfo::Meminfo;
 use super::process_memory::ProcessMemory;
-use super::root::Root;
+use super::procfs::sys_root::Root;
 use std::path::Path;
 
 /// What can stop a process from taking more memory.

@@ -3,8 +3,8 @@
 //! Rests on `/sys/devices/system/cpu/cpuN/cache`. Block sizes and alignments follow from a line's length and a level's
 //! size, and guessing them (32 KiB, 256 KiB, 8 MiB) is wrong on most machines of the last ten years.
 
-use super::notation::{number_list, size};
-use super::root::Root;
+use super::procfs::parse::{number_list, size};
+use super::procfs::sys_root::Root;
 use std::path::Path;
 
 /// What a cache holds.

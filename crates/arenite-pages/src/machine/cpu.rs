@@ -4,8 +4,8 @@
 //! The instructions are always those of the machine that runs, whatever root the files come from: code may use what
 //! runs, not what a file says.
 
-use super::notation::{field, number_list};
-use super::root::Root;
+use super::procfs::parse::{field, number_list};
+use super::procfs::sys_root::Root;
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 //! Rests on `tempfile`, which takes the folder away again. Tests build exactly the files their row needs, so that what
 //! is absent is tested as well as what is present.
 
-use super::root::Root;
+use super::procfs::sys_root::Root;
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;

@@ -4,8 +4,8 @@
 //! which of them refused: `mmap` answers `ENOMEM` for five different reasons, and this is the list of the suspects.
 
 use super::cgroup::Cgroup;
-use super::notation::field;
-use super::root::Root;
+use super::procfs::parse::field;
+use super::procfs::sys_root::Root;
 use core::ops::ControlFlow;
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 //! Rests on every other file of this module. One reading, so that a report does not mix two moments more than it must,
 //! and one root, so that a test can hand over a whole machine.
 
-use super::root::Root;
+use super::procfs::sys_root::Root;
 use super::{Available, Caches, Cpu, Limits, Meminfo, Numa, OsPages, Pressure, ProcessMemory};
 use std::path::Path;
 

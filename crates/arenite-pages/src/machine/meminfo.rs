@@ -3,8 +3,8 @@
 //! Rests on `/proc/meminfo`. Only what a memory system decides by is kept; `available` is the number to decide by, since
 //! `free` leaves out the page cache that the kernel gives up on demand.
 
-use super::notation::{kib_field, number_field};
-use super::root::Root;
+use super::procfs::parse::{kib_field, number_field};
+use super::procfs::sys_root::Root;
 use std::path::Path;
 
 /// The machine's memory now, in bytes.

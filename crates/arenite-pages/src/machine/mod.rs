@@ -13,34 +13,29 @@
 mod available;
 mod caches;
 mod cgroup;
-mod cgroup_events;
-mod cgroup_mount;
 mod cpu;
 #[cfg(test)]
 mod fixture;
-mod level;
 mod limits;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod machine;
 mod meminfo;
-mod notation;
 mod numa;
-mod os_pages;
-mod place;
+mod page_sizes;
 mod pressure;
+mod pressure_level;
 mod process_memory;
-mod root;
+pub(crate) mod procfs;
 
 pub use available::{Available, Ceiling, available_memory};
 pub use caches::{Cache, CacheKind, Caches};
-pub use cgroup::{Cgroup, CgroupLevel, CgroupVersion};
-pub use cgroup_events::CgroupEvents;
+pub use cgroup::{Cgroup, CgroupEvents, CgroupLevel, CgroupVersion};
 pub use cpu::Cpu;
-pub use level::PressureReading;
 pub use limits::{Limit, Limits, Overcommit, OvercommitMode, Rlimit};
 pub use machine::Machine;
 pub use meminfo::Meminfo;
 pub use numa::{Numa, NumaNode, numa_info};
-pub use os_pages::{ExplicitHuge, OsPages, TransparentHuge};
+pub use page_sizes::{ExplicitHuge, OsPages, TransparentHuge};
 pub use pressure::{Pressure, Stall};
+pub use pressure_level::PressureReading;
 pub use process_memory::{PeakResetError, ProcessMemory, ProcessMemoryError};

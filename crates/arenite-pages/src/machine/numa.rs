@@ -5,8 +5,8 @@
 //! an index. A machine without the folder is one node, made up, and [`Numa::synthesised`] says so.
 
 use super::meminfo::Meminfo;
-use super::notation::{kib_field, number_list};
-use super::root::Root;
+use super::procfs::parse::{kib_field, number_list};
+use super::procfs::sys_root::Root;
 use std::path::Path;
 
 /// One NUMA node.

@@ -5,7 +5,7 @@
 //! tells a machine whose memory is full of use from one that is full of waiting.
 
 use super::cgroup::{folders, with_group};
-use super::root::Root;
+use super::procfs::sys_root::Root;
 use std::path::Path;
 
 /// Time stood still.

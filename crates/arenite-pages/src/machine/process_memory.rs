@@ -3,9 +3,9 @@
 //! Rests on `/proc/self/status` and `/proc/self/stat`. The kernel's own count is the judge of every claim this project
 //! makes about memory and faults, so it is read as it stands, and its peak can be started afresh.
 
-use super::notation::kib_field;
-use super::os_pages::stat_field;
-use super::root::Root;
+use super::page_sizes::stat_field;
+use super::procfs::parse::kib_field;
+use super::procfs::sys_root::Root;
 use core::ops::ControlFlow;
 use std::fs::OpenOptions;
 use std::io::{self, Write};

@@ -6,7 +6,7 @@
 use super::{NumaError, NumaPolicy};
 use crate::error::{PageCall, PageCause, PageError};
 use crate::machine::Numa;
-use crate::maps;
+use crate::machine::procfs::maps;
 use crate::os::{self, NodeSet, Placement};
 use crate::{Region, page_size};
 use core::ops::{ControlFlow, Range};

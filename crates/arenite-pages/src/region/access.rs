@@ -6,9 +6,9 @@
 #![expect(unsafe_code, reason = "writes into memory that nobody borrows")]
 
 use super::Region;
-use crate::copy;
 use crate::error::{PageCall, PageCause, PageError};
 use crate::scalar::{Scalar, zeroes};
+use crate::util::nofault_copy;
 use rustix::io::Errno;
 
 impl Region {
@@ -39,7 +39,7 @@ impl Region {
     /// As [`Region::peek`]; `into` may be filled up to the first byte that may not be read.
     pub fn peek_into(&self, offset: usize, into: &mut [u8]) -> Result<(), PageError> {
         self.inside(PageCall::Peek, offset, into.len())?;
-        let done = copy::read_own(self.base.addr().get() + offset, into);
+        let done = nofault_copy::read_own(self.base.addr().get() + offset, into);
         self.copied(PageCall::Peek, offset, into.len(), done)
     }
 
@@ -52,7 +52,7 @@ impl Region {
         self.inside(PageCall::Poke, offset, bytes.len())?;
         // SAFETY: the range lies inside this region, which is borrowed exclusively: who lends its bytes lends them from a
         // borrow of it.
-        let done = unsafe { copy::write_own(self.base.addr().get() + offset, bytes) };
+        let done = unsafe { nofault_copy::write_own(self.base.addr().get() + offset, bytes) };
         self.copied(PageCall::Poke, offset, bytes.len(), done)
     }
 

@@ -2,21 +2,21 @@
 //!
 //! Rests on `os`. In the order of a region's life: [`RegionOptions`] reserves; [`Region`] commits, protects and releases;
 //! `access` reads and writes bytes that may not be there; `advice` and [`Prefetch`] tell the kernel what comes;
-//! [`Offer`] lends memory back to it; `moving` moves without copying; [`WriteWatch`] sees what was written; [`RegionInfo`]
+//! [`Offer`] lends memory back to it; `remap` moves without copying; [`WriteWatch`] sees what was written; [`RegionInfo`]
 //! says what the kernel knows; the registry knows every region of this process.
 
 mod access;
 mod advice;
-mod closed;
-mod moving;
 mod offer;
 mod options;
 mod prefetch;
+mod prot_none;
 mod protection;
 mod query;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod region;
 mod registry;
+mod remap;
 mod write_watch;
 
 pub(crate) use offer::Marks;

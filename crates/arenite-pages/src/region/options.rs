@@ -5,7 +5,7 @@
 use super::Region;
 use super::region::round_up;
 use crate::error::{PageCall, PageCause, PageError};
-use crate::huge::HUGE_PAGE;
+use crate::huge_pages::HUGE_PAGE;
 use crate::os;
 use arenite_core::Label;
 

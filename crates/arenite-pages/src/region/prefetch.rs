@@ -5,7 +5,7 @@
 
 use super::Region;
 use crate::error::PageError;
-use crate::huge::HUGE_PAGE;
+use crate::huge_pages::HUGE_PAGE;
 use crate::machine::Numa;
 use crate::os;
 use core::fmt;

@@ -5,8 +5,8 @@
 
 use super::{Protection, Region};
 use crate::error::{PageCall, PageCause, PageError};
-use crate::huge::HugeReport;
-use crate::maps;
+use crate::huge_pages::HugeReport;
+use crate::machine::procfs::maps;
 use crate::os::{self, Run, kind};
 use arenite_core::Label;
 use core::ops::{ControlFlow, Range};

@@ -4,10 +4,10 @@
 //! grow without moving a block; committing and decommitting are what gives and takes the memory behind them.
 #![expect(unsafe_code, reason = "lends and gives back address ranges")]
 
-use super::closed::{Change, Closed};
+use super::prot_none::{Change, Closed};
 use super::{Protection, RegionOptions, registry};
 use crate::error::{PageCall, PageCause, PageError};
-use crate::huge::{HUGE_PAGE, HugeReport};
+use crate::huge_pages::{HUGE_PAGE, HugeReport};
 use crate::os;
 use arenite_core::Label;
 use core::ptr::NonNull;
@@ -375,7 +375,7 @@ pub(crate) fn offset(base: NonNull<u8>, bytes: usize) -> NonNull<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::copy;
+    use crate::util::nofault_copy;
 
     #[test]
     fn n01_reserving_a_gibibyte_costs_no_resident_byte() {
@@ -409,11 +409,11 @@ mod tests {
             region.as_ptr().as_ptr().addr() - page_size()..region.as_ptr().as_ptr().addr() + (1 << 20);
         let mut byte = [0];
         assert_eq!(
-            (region.guard(), copy::read_own(around.start + page_size() - 1, &mut byte)),
+            (region.guard(), nofault_copy::read_own(around.start + page_size() - 1, &mut byte)),
             (4096, Ok(0))
         );
-        assert_eq!(copy::read_own(around.end, &mut byte), Ok(0));
-        assert_eq!(copy::read_own(around.end - 1, &mut byte), Ok(1));
+        assert_eq!(nofault_copy::read_own(around.end, &mut byte), Ok(0));
+        assert_eq!(nofault_copy::read_own(around.end - 1, &mut byte), Ok(1));
         assert!(RegionOptions::new().guarded(usize::MAX).reserve(1).is_err());
     }
 
@@ -432,9 +432,9 @@ mod tests {
         let region = Region::reserve(1 << 20, "short").unwrap();
         region.commit(0, 4096).unwrap();
         let (base, mut byte) = (region.as_ptr().addr().get(), [0]);
-        assert_eq!(copy::read_own(base, &mut byte), Ok(1));
+        assert_eq!(nofault_copy::read_own(base, &mut byte), Ok(1));
         region.release().unwrap();
-        assert_eq!(copy::read_own(base, &mut byte), Ok(0));
+        assert_eq!(nofault_copy::read_own(base, &mut byte), Ok(0));
     }
 
     #[test]

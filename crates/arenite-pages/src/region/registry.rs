@@ -7,9 +7,9 @@
 
 use super::Region;
 use super::query::residency;
-use crate::lock::{Lock, LockGuard};
-use crate::maps;
+use crate::machine::procfs::maps;
 use crate::os;
+use crate::util::fork_safe_mutex::{Lock, LockGuard};
 use arenite_core::Label;
 use core::ops::ControlFlow;
 use core::ptr::NonNull;

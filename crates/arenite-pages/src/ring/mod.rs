@@ -3,25 +3,25 @@
 //! Rests on `os` for the double mapping. In the order in which an element passes: [`ring_buffer`] makes the two ends; the
 //! [`Producer`] pushes, or reserves slots and commits them; `Positions` are the two counters between them, which know
 //! numbers and not memory; the [`Consumer`] pops, or peeks and releases. [`RingFile`] is the same ring in a file, between
-//! processes. What a dropped ring leaves is in `kept`.
+//! processes. What a dropped ring leaves is in `cache`.
 //!
 //! One producer and one consumer, wait-free: no call but those named `wait_…`, `send` and `recv` ever waits, and none takes
 //! a lock. The counters are those of Lamport's queue (1977), each with a copy of the other side's, as in FastForward and
 //! its successors: the far counter is read only when the copy says full or empty.
 
-mod ahead;
+mod cache;
 mod consumer;
 mod double_mapping;
 mod error;
-mod kept;
 mod positions;
+mod prefetch;
 mod producer;
 mod ring_file;
 mod shared;
 
+pub use cache::KeptRings;
 pub use consumer::Consumer;
 pub use error::{RingError, WaitError};
-pub use kept::KeptRings;
 pub use producer::{Producer, Reserved};
 pub use ring_file::RingFile;
 pub use shared::ring_buffer;

@@ -6,7 +6,7 @@
 //! counter's move costs one store and one load, and no wake-up is lost.
 #![cfg_attr(all(test, loom), expect(unsafe_code, reason = "a model stands for the memory of a ring"))]
 
-use crate::sync::{AtomicU32, AtomicUsize, Ordering, heavy_barrier, light_barrier};
+use crate::util::sync::{AtomicU32, AtomicUsize, Ordering, heavy_barrier, light_barrier};
 
 /// A cache line of its own, with the one that the processor fetches along with it.
 #[derive(Debug, Default)]

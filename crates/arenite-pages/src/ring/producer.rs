@@ -6,7 +6,7 @@
 
 use super::positions::Positions;
 use super::shared::{End, Shared};
-use super::{WaitError, ahead};
+use super::{WaitError, prefetch};
 use bytemuck::Pod;
 use core::fmt;
 use core::mem::MaybeUninit;
@@ -63,7 +63,7 @@ impl<T> Producer<T> {
             mask: capacity - 1,
             written,
             read,
-            ahead: ahead::distance(size_of::<T>(), capacity),
+            ahead: prefetch::distance(size_of::<T>(), capacity),
             positions: NonNull::from(shared.positions()),
             shared,
         }
@@ -124,7 +124,7 @@ impl<T> Producer<T> {
         // those ahead of what was just written, where the consumer has given them back: each line once
         if self.room(self.read) >= self.ahead {
             let start = self.base.as_ptr().wrapping_add(from.wrapping_add(self.ahead) & self.mask);
-            ahead::ask(start.cast(), count * size_of::<T>());
+            prefetch::ask(start.cast(), count * size_of::<T>());
         }
     }
 

@@ -179,7 +179,7 @@ impl RingFile {
         let shared = unsafe { Shared::of_file(memory, positions, place, capacity) };
         let positions = shared.positions();
         let sign = if end == End::Producer { &positions.producer.0 } else { &positions.consumer.0 };
-        sign.asleep.store(0, crate::sync::Ordering::Relaxed); // of one that died in its sleep
+        sign.asleep.store(0, crate::util::sync::Ordering::Relaxed); // of one that died in its sleep
         sign.set_presence(Sign::HERE);
         Ok(shared)
     }

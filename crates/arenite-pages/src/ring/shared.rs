@@ -7,7 +7,7 @@
 use super::double_mapping::DoubleMapping;
 use super::positions::{Positions, Sign, lie_down, stay_awake, wake_up};
 use super::ring_file::Place;
-use super::{Consumer, Producer, RingError, WaitError, kept};
+use super::{Consumer, Producer, RingError, WaitError, cache};
 use crate::{os, page_size};
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
@@ -55,7 +55,7 @@ pub fn ring_buffer<T>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), Rin
             |errno: rustix::io::Errno| RingError::Os { call: "map memory", bytes, source: errno.into() };
         DoubleMapping::anonymous(bytes).map_err(error)
     };
-    let memory = kept::take(bytes).map_or_else(fresh, Ok)?;
+    let memory = cache::take(bytes).map_or_else(fresh, Ok)?;
     static BARRIER: std::sync::Once = std::sync::Once::new();
     BARRIER.call_once(|| _ = os::register_barrier(false));
     let (producer, consumer) = Shared::own(memory, count).ends();
@@ -160,7 +160,7 @@ impl<T> Shared<T> {
         self.sign(end).set_presence(Sign::GONE);
         let other = if end == End::Producer { End::Consumer } else { End::Producer };
         // whoever lies down after this looks at the presence once more before it sleeps; whoever did before is woken
-        crate::sync::fence(crate::sync::Ordering::SeqCst);
+        crate::util::sync::fence(crate::util::sync::Ordering::SeqCst);
         if wake_up(self.sign(other)) {
             self.wake(other);
         }
@@ -233,6 +233,6 @@ impl<T> Drop for Shared<T> {
             // nobody else is left to use them.
             unsafe { core::ptr::drop_in_place(left) };
         }
-        kept::put(memory);
+        cache::put(memory);
     }
 }

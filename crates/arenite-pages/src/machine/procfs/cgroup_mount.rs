@@ -3,12 +3,12 @@
 //! Rests on the notation of `/proc/self/cgroup` and `/proc/self/mountinfo`. It is apart from the group's files because the
 //! two texts disagree in containers, where a group's name is told from outside and its mount from inside.
 
-use super::CgroupVersion;
-use super::place::Place;
+use super::fixed_path::Place;
+use crate::machine::CgroupVersion;
 use std::path::Path;
 
 /// The group of the memory controller: its own tree in version 1 if there is one, else the one tree of version 2.
-pub(super) fn own_group(text: &str) -> Option<(CgroupVersion, &str)> {
+pub(in crate::machine) fn own_group(text: &str) -> Option<(CgroupVersion, &str)> {
     let parts = |line| {
         let (tree, rest) = str::split_once(line, ':')?;
         let (controllers, group) = rest.split_once(':')?;
@@ -24,7 +24,7 @@ pub(super) fn own_group(text: &str) -> Option<(CgroupVersion, &str)> {
 /// Sets `mount` to where the tree is mounted and `folder` to the group's folder below, if this line of `mountinfo` says so. The group may
 /// lie outside what is mounted (a container that sees its own group as the mount): then the mount itself is the nearest level that
 /// can be read.
-pub(super) fn mounted(
+pub(in crate::machine) fn mounted(
     line: &str,
     version: CgroupVersion,
     group: &str,

@@ -3,7 +3,7 @@
 //! Rests on `/proc/self/maps`. It is read and not remembered: the kernel's own list is the only one that is never wrong. No memory is
 //! asked for meanwhile: who wants to know what is mapped may be short of it.
 
-use crate::lines;
+use super::line_reader;
 use core::ops::{ControlFlow, Range};
 use std::fs::File;
 use std::io::{self, Read};
@@ -48,7 +48,7 @@ fn each_of<B>(
         }
         None => ControlFlow::Continue(()),
     };
-    Ok(match lines::each(list, seen)? {
+    Ok(match line_reader::each(list, seen)? {
         ControlFlow::Break(Some(found)) => ControlFlow::Break(found),
         ControlFlow::Break(None) | ControlFlow::Continue(()) => ControlFlow::Continue(()),
     })
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn n05_the_real_list_has_what_is_mapped() {
-        let (here, mut found) = (core::ptr::from_ref(&lines::ROOM).addr(), 0);
+        let (here, mut found) = (core::ptr::from_ref(&line_reader::ROOM).addr(), 0);
         let all = each(here..here + 1, |part| {
             assert!(part.letters.starts_with('r'), "{part:?}");
             found += 1;

@@ -4,8 +4,8 @@
 //! `memory.oom_control` (version 1). The counts only grow: a reader compares two readings.
 
 use super::cgroup::{Cgroup, CgroupVersion};
-use super::notation::keyed;
-use super::root::Root;
+use crate::machine::procfs::parse::keyed;
+use crate::machine::procfs::sys_root::Root;
 use std::path::Path;
 
 /// Counts of a control group and, in version 2, of those below it.
@@ -87,8 +87,8 @@ impl CgroupEvents {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::Fixture;
     use super::*;
+    use crate::machine::fixture::Fixture;
 
     #[test]
     fn u21_version_2_counts_are_read() {

@@ -9,7 +9,7 @@ use super::limits::Bounds;
 use super::meminfo::Meminfo;
 use super::pressure::Pressure;
 use super::process_memory::ProcessMemory;
-use super::root::Root;
+use super::procfs::sys_root::Root;
 use arenite_core::PressureLevel::{self, Critical, Elevated, Normal, OutOfMemory, Warning};
 use std::path::Path;
 

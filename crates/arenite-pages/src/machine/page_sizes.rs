@@ -3,8 +3,8 @@
 //! Rests on `/sys/kernel/mm` and on `/proc/self/auxv`, where the kernel writes the size it maps this process with.
 //! Huge pages are policy as much as hardware, and three files can each say no: this is what they say together.
 
-use super::notation::{choice, number_field};
-use super::root::Root;
+use super::procfs::parse::{choice, number_field};
+use super::procfs::sys_root::Root;
 use std::path::Path;
 
 /// What the kernel does about transparent huge pages of the usual size.

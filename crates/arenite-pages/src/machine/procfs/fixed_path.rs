@@ -13,7 +13,7 @@ use std::path::Path;
 const ROOM: usize = 4096;
 
 /// A path. What does not fit is no path for the kernel, and `None` here.
-pub(super) struct Place {
+pub(in crate::machine) struct Place {
     /// Zeroes from `len` on.
     room: [u8; ROOM],
     len: usize,
@@ -21,12 +21,12 @@ pub(super) struct Place {
 
 impl Place {
     /// No path yet.
-    pub(super) const fn new() -> Self {
+    pub(in crate::machine) const fn new() -> Self {
         Self { room: [0; ROOM], len: 0 }
     }
 
     /// Makes it a path as `mountinfo` writes it: a space is `\040`, and so on for tab, line feed and backslash.
-    pub(super) fn set_escaped(&mut self, text: &str) -> Option<()> {
+    pub(in crate::machine) fn set_escaped(&mut self, text: &str) -> Option<()> {
         self.clear();
         let mut rest = text;
         while let Some((before, escape)) = rest.split_once('\\') {
@@ -45,7 +45,7 @@ impl Place {
     }
 
     /// Makes it another.
-    pub(super) fn set(&mut self, path: &Path) -> Option<()> {
+    pub(in crate::machine) fn set(&mut self, path: &Path) -> Option<()> {
         self.clear();
         self.add(path.as_os_str().as_bytes())
     }
@@ -56,7 +56,7 @@ impl Place {
     }
 
     /// Goes to what is called `name` in it; nothing where that is empty.
-    pub(super) fn push(&mut self, name: &OsStr) -> Option<()> {
+    pub(in crate::machine) fn push(&mut self, name: &OsStr) -> Option<()> {
         if name.is_empty() {
             return Some(());
         }
@@ -76,7 +76,7 @@ impl Place {
         Some(())
     }
 
-    pub(super) fn as_c_str(&self) -> Option<&CStr> {
+    pub(in crate::machine) fn as_c_str(&self) -> Option<&CStr> {
         CStr::from_bytes_until_nul(&self.room).ok()
     }
 }

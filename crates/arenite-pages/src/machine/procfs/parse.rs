@@ -8,7 +8,7 @@
 const HIGHEST_NUMBER: usize = 65_535;
 
 /// `0-3,8,10-11`, ascending, each once. An empty list is a list.
-pub(super) fn number_list(text: &str) -> Option<Vec<usize>> {
+pub(in crate::machine) fn number_list(text: &str) -> Option<Vec<usize>> {
     let mut numbers = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -27,7 +27,7 @@ pub(super) fn number_list(text: &str) -> Option<Vec<usize>> {
 }
 
 /// `48K`, `32M`, `1G` or plain bytes, in bytes.
-pub(super) fn size(text: &str) -> Option<u64> {
+pub(in crate::machine) fn size(text: &str) -> Option<u64> {
     let text = text.trim();
     let (digits, unit) = match text.char_indices().last()? {
         (at, 'K' | 'k') => (&text[..at], 1 << 10),
@@ -39,14 +39,14 @@ pub(super) fn size(text: &str) -> Option<u64> {
 }
 
 /// The word in brackets: `always [madvise] never` is `madvise`.
-pub(super) fn choice(text: &str) -> Option<&str> {
+pub(in crate::machine) fn choice(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once('[')?;
     let (word, _) = rest.split_once(']')?;
     (!word.is_empty()).then_some(word)
 }
 
 /// What follows `name:` on its own line, trimmed. Text before the name on the line is passed over (`Node 0 MemTotal:`).
-pub(super) fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+pub(in crate::machine) fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
         (key.split_whitespace().next_back()? == name).then_some(value.trim())
@@ -54,17 +54,17 @@ pub(super) fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 }
 
 /// A field in kibibytes (`MemTotal: 5073108 kB`), in bytes.
-pub(super) fn kib_field(text: &str, name: &str) -> Option<u64> {
+pub(in crate::machine) fn kib_field(text: &str, name: &str) -> Option<u64> {
     field(text, name)?.strip_suffix("kB")?.trim_end().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// A field that is a bare number (`HugePages_Total: 4`).
-pub(super) fn number_field(text: &str, name: &str) -> Option<u64> {
+pub(in crate::machine) fn number_field(text: &str, name: &str) -> Option<u64> {
     field(text, name)?.parse().ok()
 }
 
 /// `key value` on a line of its own, as in `memory.stat`.
-pub(super) fn keyed(text: &str, key: &str) -> Option<u64> {
+pub(in crate::machine) fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let mut words = line.split_whitespace();
         (words.next()? == key).then(|| words.next()?.parse().ok())?

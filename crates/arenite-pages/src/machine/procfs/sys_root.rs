@@ -4,8 +4,8 @@
 //! but for the rest of a file that is longer than their room. It is a type of its own so that no reader can open an absolute path by mistake: whatever a file
 //! of the kernel names (a mount point, a control group) is looked for below the same root, `..` taken out.
 
-use super::place::Place;
-use crate::lines;
+use super::fixed_path::Place;
+use super::line_reader;
 use crate::os;
 use core::ops::ControlFlow;
 use std::ffi::OsStr;
@@ -55,21 +55,21 @@ fn add(bytes: &mut Vec<u8>, more: &[u8]) -> io::Result<()> {
 
 /// A folder that stands for `/`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Root<'a>(&'a Path);
+pub(in crate::machine) struct Root<'a>(&'a Path);
 
 impl<'a> Root<'a> {
     /// The root of this machine.
-    pub(super) fn real() -> Root<'static> {
+    pub(in crate::machine) fn real() -> Root<'static> {
         Root(Path::new("/"))
     }
 
     /// `folder` as the root.
-    pub(super) fn at(folder: &'a Path) -> Self {
+    pub(in crate::machine) fn at(folder: &'a Path) -> Self {
         Root(folder)
     }
 
     /// Where `path` lies below this root; `..`, `.` and a leading `/` are dropped. `None` where that is longer than a path can be.
-    pub(super) fn place(self, path: impl AsRef<Path>) -> Option<Place> {
+    pub(in crate::machine) fn place(self, path: impl AsRef<Path>) -> Option<Place> {
         let mut place = Place::new();
         self.put(&mut place, path.as_ref())?;
         Some(place)
@@ -93,7 +93,7 @@ impl<'a> Root<'a> {
     /// What `make` makes of the text of the file `name` in `folder`; what is not UTF-8 is replaced. `None` where it cannot be read, or is
     /// longer than the room and there is no memory for it.
     #[inline(never)] // the room is on the stack for no longer than this takes
-    pub(super) fn read<A>(
+    pub(in crate::machine) fn read<A>(
         self,
         folder: &Path,
         name: &str,
@@ -118,54 +118,58 @@ impl<'a> Root<'a> {
     }
 
     /// The text of a file. `None` where it cannot be read.
-    pub(super) fn text(self, path: impl AsRef<Path>) -> Option<String> {
+    pub(in crate::machine) fn text(self, path: impl AsRef<Path>) -> Option<String> {
         self.read(path.as_ref(), "", |text| Some(text.to_owned()))
     }
 
     /// Calls `visit` with each line of a file of any length, until it breaks off. Lines that are no UTF-8 are passed over. `None` where it
     /// cannot be read to where that is.
-    pub(super) fn each_line<A>(
+    pub(in crate::machine) fn each_line<A>(
         self,
         path: &str,
         mut visit: impl FnMut(&str) -> ControlFlow<A>,
     ) -> Option<ControlFlow<A>> {
         let mut file = self.open(Path::new(path), "")?;
         let line = |line: &[u8]| str::from_utf8(line).map_or(ControlFlow::Continue(()), &mut visit);
-        lines::each(&mut file, line).ok()
+        line_reader::each(&mut file, line).ok()
     }
 
     /// What `find` makes of the first line of a file that it makes anything of.
-    pub(super) fn find_line<A>(self, path: &str, mut find: impl FnMut(&str) -> Option<A>) -> Option<A> {
+    pub(in crate::machine) fn find_line<A>(
+        self,
+        path: &str,
+        mut find: impl FnMut(&str) -> Option<A>,
+    ) -> Option<A> {
         let found = |line: &str| find(line).map_or(ControlFlow::Continue(()), ControlFlow::Break);
         self.each_line(path, found)?.break_value()
     }
 
     /// A file that holds one unsigned number.
-    pub(super) fn number(self, path: impl AsRef<Path>) -> Option<u64> {
+    pub(in crate::machine) fn number(self, path: impl AsRef<Path>) -> Option<u64> {
         self.number_in(path.as_ref(), "")
     }
 
     /// The same of the file `name` in `folder`.
-    pub(super) fn number_in(self, folder: &Path, name: &str) -> Option<u64> {
+    pub(in crate::machine) fn number_in(self, folder: &Path, name: &str) -> Option<u64> {
         self.read_in(&mut [0; 64], folder, name, |text| text.trim().parse().ok())
     }
 
     /// A file that holds one line, trimmed; `None` where it is empty.
-    pub(super) fn line(self, path: impl AsRef<Path>) -> Option<String> {
+    pub(in crate::machine) fn line(self, path: impl AsRef<Path>) -> Option<String> {
         let text = self.text(path)?;
         let line = text.trim();
         (!line.is_empty()).then(|| line.to_owned())
     }
 
     /// Names in a folder; empty where it cannot be read.
-    pub(super) fn names(self, folder: impl AsRef<Path>) -> Vec<String> {
+    pub(in crate::machine) fn names(self, folder: impl AsRef<Path>) -> Vec<String> {
         let entries = self.place(folder).map(|folder| fs::read_dir(&*folder));
         let Some(Ok(entries)) = entries else { return Vec::new() };
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 
     /// Numbers `n` for which `folder` holds an entry `<prefix>n`, ascending.
-    pub(super) fn numbered(self, folder: impl AsRef<Path>, prefix: &str) -> Vec<usize> {
+    pub(in crate::machine) fn numbered(self, folder: impl AsRef<Path>, prefix: &str) -> Vec<usize> {
         let number = |name: &String| name.strip_prefix(prefix)?.parse().ok();
         let mut numbers: Vec<usize> = self.names(folder).iter().filter_map(number).collect();
         numbers.sort_unstable();
@@ -174,7 +178,7 @@ impl<'a> Root<'a> {
     }
 
     /// Is this folder there?
-    pub(super) fn has_folder(self, folder: impl AsRef<Path>) -> bool {
+    pub(in crate::machine) fn has_folder(self, folder: impl AsRef<Path>) -> bool {
         let mut place = Place::new();
         let put = self.put(&mut place, folder.as_ref());
         put.and_then(|()| place.as_c_str()).is_some_and(os::is_folder)
@@ -183,8 +187,8 @@ impl<'a> Root<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::Fixture;
     use super::*;
+    use crate::machine::fixture::Fixture;
 
     #[test]
     fn n16_a_path_never_leaves_the_root() {

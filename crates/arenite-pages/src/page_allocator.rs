@@ -4,7 +4,7 @@
 //! goes back goes back to the system at once.
 #![expect(unsafe_code, reason = "maps and unmaps blocks")]
 
-use crate::huge::HUGE_PAGE;
+use crate::huge_pages::HUGE_PAGE;
 use crate::os;
 use crate::region::round_up;
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};

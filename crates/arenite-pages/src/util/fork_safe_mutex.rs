@@ -54,7 +54,7 @@ impl<T> Lock<T> {
     /// In a model the holder is a thread that does not run now.
     #[cfg(shuttle)]
     fn wait(&self) {
-        crate::interleave::wait_until(|| {
+        crate::util::yield_point::wait_until(|| {
             self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
         });
     }

@@ -4,10 +4,10 @@
 //! memory controller, version 1 or 2. Every level up to the mount is read, because a limit binds from any of them: a
 //! container's own group often says `max` while its parent kills it.
 
-use super::cgroup_mount::{mounted, own_group};
-use super::notation::keyed;
-use super::place::Place;
-use super::root::Root;
+use crate::machine::procfs::cgroup_mount::{mounted, own_group};
+use crate::machine::procfs::fixed_path::Place;
+use crate::machine::procfs::parse::keyed;
+use crate::machine::procfs::sys_root::Root;
 use std::path::{Path, PathBuf};
 
 /// A version 1 limit from here on means none: the kernel rounds `i64::MAX` down to its OS page.
@@ -126,7 +126,7 @@ impl Cgroup {
         self.levels.iter().filter_map(CgroupLevel::room).min()
     }
 
-    pub(super) fn from_root(root: Root<'_>) -> Option<Self> {
+    pub(in crate::machine) fn from_root(root: Root<'_>) -> Option<Self> {
         let mut levels = Vec::new();
         let version = each_level(root, |folder, figures| {
             let Figures { limit, high, usage, reclaimable, swap_limit } = figures;
@@ -145,7 +145,7 @@ impl Cgroup {
 
 /// What the files of a level say.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Figures {
+pub(in crate::machine) struct Figures {
     limit: Option<u64>,
     high: Option<u64>,
     usage: Option<u64>,
@@ -155,19 +155,19 @@ pub(super) struct Figures {
 
 impl Figures {
     /// The lower of its limits.
-    pub(super) fn bound(&self) -> Option<u64> {
+    pub(in crate::machine) fn bound(&self) -> Option<u64> {
         self.limit.into_iter().chain(self.high).min()
     }
 
     /// What it still lets through.
-    pub(super) fn room(&self) -> Option<u64> {
+    pub(in crate::machine) fn room(&self) -> Option<u64> {
         Some(self.bound()?.saturating_sub(self.usage?.saturating_sub(self.reclaimable)))
     }
 }
 
 /// What `found` makes of this process's group: its version, where its tree is mounted and its folder below. No memory is asked for, but
 /// for a list of groups that is longer than 4 KiB, or no UTF-8.
-pub(super) fn with_group<A>(
+pub(in crate::machine) fn with_group<A>(
     root: Root<'_>,
     found: impl FnOnce(CgroupVersion, &Path, &Path) -> Option<A>,
 ) -> Option<A> {
@@ -190,7 +190,7 @@ fn mounted_group(root: Root<'_>, mount: &mut Place, folder: &mut Place) -> Optio
 }
 
 /// The folders of a group and of those around it that are there, the group's own first.
-pub(super) fn folders<'a>(
+pub(in crate::machine) fn folders<'a>(
     root: Root<'a>,
     mount: &'a Path,
     folder: &'a Path,
@@ -200,7 +200,10 @@ pub(super) fn folders<'a>(
 }
 
 /// Calls `visit` with each level, this process's own group first. `None` where there is none. No memory is asked for.
-pub(super) fn each_level(root: Root<'_>, mut visit: impl FnMut(&Path, Figures)) -> Option<CgroupVersion> {
+pub(in crate::machine) fn each_level(
+    root: Root<'_>,
+    mut visit: impl FnMut(&Path, Figures),
+) -> Option<CgroupVersion> {
     with_group(root, |version, mount, folder| {
         let read = match version {
             CgroupVersion::V1 => level_v1,
@@ -244,8 +247,8 @@ fn level_v2(root: Root<'_>, folder: &Path) -> Figures {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::Fixture;
     use super::*;
+    use crate::machine::fixture::Fixture;
 
     const V1_MOUNTS: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
         32 31 0:31 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
