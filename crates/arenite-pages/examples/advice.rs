@@ -3,7 +3,7 @@
 //! cargo run --release -p arenite-pages --example advice
 #![expect(unsafe_code, reason = "uses memory that it alone has")]
 
-use arenite_pages::{Prefetch, Region, WriteWatch, large_alloc, thread_faults};
+use arenite_pages::{Prefetch, Region, WriteWatch, large_alloc, thread_page_faults};
 use std::error::Error;
 
 const SIZE: usize = 64 << 20;
@@ -15,11 +15,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // found before it is used, by two threads, with progress
     let progress = |done: usize, all: usize| println!("prefetch: {} of {} MiB", done >> 20, all >> 20);
-    Prefetch::new().threads(2).progress(&progress).run(&cache, 0..SIZE)?;
-    let before = thread_faults().unwrap_or_default();
+    Prefetch::new().with_threads(2).with_progress(&progress).run(&cache, 0..SIZE)?;
+    let before = thread_page_faults().unwrap_or_default();
     cache.poke(SIZE / 2, b"costly")?;
-    println!("faults to use it: {}", thread_faults().unwrap_or_default().minor - before.minor);
-    println!("on huge pages: {:.0} %", cache.huge_report()?.huge_share() * 100.0);
+    println!("faults to use it: {}", thread_page_faults().unwrap_or_default().minor - before.minor);
+    println!("on huge pages: {:.0} %", cache.huge_report()?.huge_fraction() * 100.0);
 
     // lent to the kernel, and taken back: each page is kept or known to be lost
     // SAFETY: nobody uses the range before it is reclaimed.

@@ -2,7 +2,7 @@
 //!
 //! cargo run --release -p arenite-pages --example by_address
 
-use arenite_pages::{Scalars, memory};
+use arenite_pages::{ScalarVec, memory};
 
 /// Says why a call was refused.
 fn refused<T>(done: Result<T, memory::MemoryError>) {
@@ -16,7 +16,7 @@ fn main() -> Result<(), memory::MemoryError> {
     memory::commit(region.addr, 65_536)?; // 64 KB of memory
     memory::poke(region.addr, &[72, 101, 108])?;
     println!("{:?}", memory::peek(region.addr, 3)?);
-    memory::typed_poke(region.addr + 8, &Scalars::Float32(vec![0.5, 1.5, 2.5]))?;
+    memory::typed_poke(region.addr + 8, &ScalarVec::Float32(vec![0.5, 1.5, 2.5]))?;
     println!("{:?}", memory::typed_peek(region.addr + 8, "float32", 3)?);
 
     memory::protect(region.addr, 4096, "read")?;

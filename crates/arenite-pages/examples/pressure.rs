@@ -7,7 +7,7 @@ use arenite_pages::{PressureTrigger, StallKind};
 use std::time::Duration;
 
 fn main() {
-    for (ceiling, bytes) in Available::read().ceilings {
+    for (ceiling, bytes) in Available::read().limits {
         println!("{ceiling:?} lets {} MiB through", bytes >> 20);
     }
     println!("so this process may take {} MiB", arenite_pages::machine::available_memory() >> 20);

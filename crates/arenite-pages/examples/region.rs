@@ -3,11 +3,11 @@
 //! cargo run --release -p arenite-pages --example region
 #![expect(unsafe_code, reason = "uses memory that it alone has")]
 
-use arenite_pages::{PageState, RegionOptions, page_size, regions, stats};
+use arenite_pages::{PageStatus, RegionOptions, page_size, regions, stats};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut stack = RegionOptions::new().labelled("stack").guarded(page_size()).reserve(1 << 30)?;
+    let mut stack = RegionOptions::new().with_label("stack").with_guard(page_size()).reserve(1 << 30)?;
     println!("reserved {} MiB, {} bytes in memory", stack.len() >> 20, stack.query(0)?.resident);
 
     let step = 1 << 20;
@@ -23,11 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     // a larger home for the first two mebibytes, without copying a byte
-    let larger = RegionOptions::new().labelled("larger").reserve(1 << 31)?;
+    let larger = RegionOptions::new().with_label("larger").reserve(1 << 31)?;
     // SAFETY: nobody borrows a byte of either region.
     unsafe { stack.remap(0, 2 * step, &larger, 0) }?;
     assert_eq!(larger.typed_peek::<f64>(step, 1)?, [1.0]);
-    assert_eq!(stack.query(0)?.state, PageState::Reserved);
+    assert_eq!(stack.query(0)?.state, PageStatus::Reserved);
 
     for info in stack.query_all()? {
         println!(

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let writer = std::thread::spawn(move || -> Result<(), WaitError> {
         for number in 0_u32..10_000 {
             let line = format!("message {number}\n");
-            producer.wait_room(line.len(), None)?;
+            producer.wait_free(line.len(), None)?;
             // in place: slots in a row, wherever they begin
             if let Some(mut slots) = producer.reserve(line.len()) {
                 slots.as_mut_slice().copy_from_slice(line.as_bytes());

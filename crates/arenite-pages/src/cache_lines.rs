@@ -19,17 +19,17 @@ pub(crate) const LINE: usize = 64;
 /// let mut rows = vec![[0_u64; 64]; 100];
 /// for row in 0..rows.len() {
 ///     if let Some(next) = rows.get(row + 1) {
-///         arenite_pages::fetch_to_write(next.as_ptr().cast(), size_of_val(next));
+///         arenite_pages::prefetch_write(next.as_ptr().cast(), size_of_val(next));
 ///     }
 ///     rows[row].fill(row as u64);
 /// }
 /// assert_eq!(rows[99][63], 99);
 /// ```
 #[inline]
-pub fn fetch_to_write(start: *const u8, bytes: usize) {
-    if has_hint() && bytes > 0 {
+pub fn prefetch_write(start: *const u8, bytes: usize) {
+    if has_prefetchw() && bytes > 0 {
         let before = start.addr() % LINE;
-        lines(start.wrapping_sub(before), bytes.saturating_add(before));
+        for_each_line(start.wrapping_sub(before), bytes.saturating_add(before));
     }
 }
 
@@ -40,14 +40,14 @@ pub fn fetch_to_write(start: *const u8, bytes: usize) {
 /// let rows = vec![[1_u64; 64]; 100];
 /// let sum: u64 = (0..100)
 ///     .map(|row| {
-///         arenite_pages::fetch_line(rows.as_ptr().wrapping_add(row + 4).cast());
+///         arenite_pages::prefetch_read_line(rows.as_ptr().wrapping_add(row + 4).cast());
 ///         rows[row].iter().sum::<u64>()
 ///     })
 ///     .sum();
 /// assert_eq!(sum, 6400);
 /// ```
 #[inline(always)]
-pub fn fetch_line(address: *const u8) {
+pub fn prefetch_read_line(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a hint, which reads and writes no memory and never faults; it is part of the architecture.
     unsafe {
@@ -62,20 +62,20 @@ pub fn fetch_line(address: *const u8) {
     let _none = address;
 }
 
-/// The same as [`fetch_to_write`] for a caller who knows that [`has_hint`] says yes.
+/// The same as [`prefetch_write`] for a caller who knows that [`has_prefetchw`] says yes.
 #[inline(always)]
-pub(crate) fn lines(start: *const u8, bytes: usize) {
+pub(crate) fn for_each_line(start: *const u8, bytes: usize) {
     for line in (0..bytes).step_by(LINE) {
-        ask(start.wrapping_add(line));
+        prefetchw(start.wrapping_add(line));
     }
 }
 
 /// Whether this processor has the instruction.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
-pub(crate) fn has_hint() -> bool {
-    match ANSWER.load(Relaxed) {
-        UNKNOWN => find_out(),
+pub(crate) fn has_prefetchw() -> bool {
+    match SUPPORTED.load(Relaxed) {
+        UNKNOWN => detect(),
         answer => answer == YES,
     }
 }
@@ -84,16 +84,16 @@ pub(crate) fn has_hint() -> bool {
 /// comes here, also in a child of `fork` whose parent was asking.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[cold]
-fn find_out() -> bool {
+fn detect() -> bool {
     use core::arch::x86_64::__cpuid;
     const EXTENDED: u32 = 0x8000_0000;
     let has = __cpuid(EXTENDED).eax > EXTENDED && __cpuid(EXTENDED + 1).ecx & 1 << 8 != 0;
-    ANSWER.store(if has { YES } else { NO }, Relaxed);
+    SUPPORTED.store(if has { YES } else { NO }, Relaxed);
     has
 }
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
-static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
+static SUPPORTED: AtomicU8 = AtomicU8::new(UNKNOWN);
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 const UNKNOWN: u8 = 0;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -103,19 +103,19 @@ const YES: u8 = 2;
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
-fn ask(line: *const u8) {
+fn prefetchw(line: *const u8) {
     // SAFETY: a hint, which reads and writes no memory and never faults; the caller saw that the processor has it.
     unsafe { core::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly)) };
 }
 
 #[cfg(all(target_arch = "aarch64", not(miri)))]
-pub(crate) const fn has_hint() -> bool {
+pub(crate) const fn has_prefetchw() -> bool {
     true
 }
 
 #[cfg(all(target_arch = "aarch64", not(miri)))]
 #[inline(always)]
-fn ask(line: *const u8) {
+fn prefetchw(line: *const u8) {
     // SAFETY: a hint, which reads and writes no memory and never faults; each processor of this kind has it.
     unsafe {
         core::arch::asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly))
@@ -123,12 +123,12 @@ fn ask(line: *const u8) {
 }
 
 #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-pub(crate) const fn has_hint() -> bool {
+pub(crate) const fn has_prefetchw() -> bool {
     false
 }
 
 #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-const fn ask(_line: *const u8) {}
+const fn prefetchw(_line: *const u8) {}
 
 #[cfg(test)]
 mod tests {
@@ -136,11 +136,13 @@ mod tests {
 
     #[test]
     fn any_address_may_be_asked_for_and_nothing_is_written() {
-        fetch_to_write(core::ptr::null(), 1000);
-        [core::ptr::null(), core::ptr::without_provenance(usize::MAX)].into_iter().for_each(fetch_line);
-        fetch_to_write(core::ptr::without_provenance(usize::MAX - 1), 1000);
+        prefetch_write(core::ptr::null(), 1000);
+        [core::ptr::null(), core::ptr::without_provenance(usize::MAX)]
+            .into_iter()
+            .for_each(prefetch_read_line);
+        prefetch_write(core::ptr::without_provenance(usize::MAX - 1), 1000);
         let bytes = [7_u8; 1000];
-        fetch_to_write(bytes.as_ptr(), bytes.len());
+        prefetch_write(bytes.as_ptr(), bytes.len());
         assert_eq!(bytes, [7; 1000]);
     }
 }

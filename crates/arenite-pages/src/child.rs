@@ -2,7 +2,7 @@
 //!
 //! Rests on `os`. The standard library waits for a child and drops what the kernel says of it.
 
-use crate::os::{self, Usage};
+use crate::os::{self, ResourceUsage};
 use std::io;
 use std::process::{Child, ExitStatus};
 
@@ -10,14 +10,14 @@ use std::process::{Child, ExitStatus};
 ///
 /// ```
 /// let child = std::process::Command::new("true").spawn()?;
-/// let (status, usage) = arenite_pages::wait_measured(child)?;
-/// assert!(status.success() && usage.resident_peak > 0);
+/// let (status, usage) = arenite_pages::wait_with_usage(child)?;
+/// assert!(status.success() && usage.max_rss_bytes > 0);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
 /// # Errors
 /// [`io::Error`] where the child was waited for already, or the system does not count.
-pub fn wait_measured(mut child: Child) -> io::Result<(ExitStatus, Usage)> {
+pub fn wait_with_usage(mut child: Child) -> io::Result<(ExitStatus, ResourceUsage)> {
     drop(child.stdin.take()); // as `Child::wait` does: a child that reads to the end must come to it
     let (status, usage) = os::wait_for_child(child.id())?;
     #[cfg(unix)]

@@ -8,7 +8,7 @@ use core::fmt;
 /// Which call on memory failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum PageCall {
+pub enum RegionOp {
     /// Taking address space.
     Reserve,
     /// Backing a range.
@@ -54,7 +54,7 @@ pub enum PageCall {
 /// Why it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum PageCause {
+pub enum RegionErrorKind {
     /// The size is zero, or overflows once rounded to OS pages.
     BadSize,
     /// The range does not start and end on OS pages.
@@ -69,7 +69,7 @@ pub enum PageCause {
         at: usize,
     },
     /// The address lies in no region of this table, or is not the start of one.
-    Foreign {
+    InvalidPointer {
         /// The address.
         address: usize,
     },
@@ -96,11 +96,11 @@ pub enum PageCause {
 
 /// A call on a region that failed; the region is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageError {
+pub struct RegionError {
     /// Which step.
-    pub call: PageCall,
+    pub op: RegionOp,
     /// Why.
-    pub cause: PageCause,
+    pub kind: RegionErrorKind,
     /// The offset asked, in bytes from the region's start.
     pub offset: usize,
     /// The size asked, in bytes.
@@ -111,25 +111,25 @@ pub struct PageError {
     pub label: Label,
 }
 
-impl PageError {
+impl RegionError {
     /// An error of a call that has no region.
     #[cold]
-    pub(crate) const fn without_region(call: PageCall, cause: PageCause, size: usize) -> Self {
-        Self { call, cause, offset: 0, size, region: 0, label: Label::new("") }
+    pub(crate) const fn without_region(op: RegionOp, kind: RegionErrorKind, size: usize) -> Self {
+        Self { op, kind, offset: 0, size, region: 0, label: Label::new("") }
     }
 
     /// The same refusal as the cause of an allocation's failure.
     #[must_use]
-    pub const fn alloc_cause(&self) -> AllocCause {
-        match self.cause {
-            PageCause::Os { errno } => AllocCause::Exhausted { errno },
+    pub const fn alloc_kind(&self) -> AllocCause {
+        match self.kind {
+            RegionErrorKind::Os { errno } => AllocCause::Exhausted { errno },
             _ => AllocCause::BadLayout,
         }
     }
 }
 
-impl PageCall {
-    const fn words(self) -> &'static str {
+impl RegionOp {
+    const fn text(self) -> &'static str {
         match self {
             Self::Reserve => "reserve",
             Self::Commit => "commit",
@@ -155,7 +155,7 @@ impl PageCall {
     }
 }
 
-impl fmt::Display for PageCause {
+impl fmt::Display for RegionErrorKind {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::BadSize => out.write_str("the size is zero or overflows; ask for 1 byte to isize::MAX"),
@@ -165,7 +165,7 @@ impl fmt::Display for PageCause {
             Self::Inaccessible { at } => {
                 write!(out, "offset {at} is not committed, or its protection forbids it")
             }
-            Self::Foreign { address } => {
+            Self::InvalidPointer { address } => {
                 write!(out, "no region begins at {address:#x}, or it was released before")
             }
             Self::Offered => out.write_str("a part of the range is offered: reclaim it first"),
@@ -183,9 +183,9 @@ impl fmt::Display for PageCause {
     }
 }
 
-impl fmt::Display for PageError {
+impl fmt::Display for RegionError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "cannot {}", self.call.words())?;
+        write!(out, "cannot {}", self.op.text())?;
         if self.size > 0 || self.region > 0 {
             write!(out, " {}", Bytes(self.size))?;
         }
@@ -194,8 +194,8 @@ impl fmt::Display for PageError {
         } else if !self.label.is_empty() {
             write!(out, " for region `{}`", self.label)?;
         }
-        write!(out, ": {}", self.cause)
+        write!(out, ": {}", self.kind)
     }
 }
 
-impl core::error::Error for PageError {}
+impl core::error::Error for RegionError {}

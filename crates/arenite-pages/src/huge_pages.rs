@@ -11,21 +11,21 @@ pub const HUGE_PAGE: usize = 2 << 20;
 /// What of a range is in memory. All sizes in bytes.
 ///
 /// ```
-/// let report = arenite_pages::HugeReport { resident: 4 << 20, huge: 2 << 20 };
-/// assert_eq!(report.huge_share(), 0.5);
+/// let report = arenite_pages::HugePageUsage { resident: 4 << 20, huge: 2 << 20 };
+/// assert_eq!(report.huge_fraction(), 0.5);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HugeReport {
+pub struct HugePageUsage {
     /// In memory.
     pub resident: usize,
     /// In memory on huge pages.
     pub huge: usize,
 }
 
-impl HugeReport {
+impl HugePageUsage {
     /// The part of what is resident that lies on huge pages, 0 to 1; 0 where nothing is resident.
     #[must_use]
-    pub fn huge_share(&self) -> f64 {
+    pub fn huge_fraction(&self) -> f64 {
         if self.resident == 0 { 0.0 } else { self.huge as f64 / self.resident as f64 }
     }
 
@@ -72,10 +72,10 @@ mod tests {
     #[test]
     fn the_parser_takes_only_mappings_that_overlap() {
         let text = "1000-3000 rw-p 00000000 00:00 0 \nRss:   8 kB\nAnonHugePages:   4 kB\n5000-6000 r--p 0 0 0\nRss: 4 kB\ngarbage\n";
-        let read = |start, len| HugeReport::parse(text.as_bytes(), start, len).unwrap();
-        assert_eq!(read(0x2000, 0x1000), HugeReport { resident: 8192, huge: 4096 });
-        assert_eq!(read(0x3000, 0x2000), HugeReport::default());
-        assert_eq!(read(0, usize::MAX), HugeReport { resident: 12288, huge: 4096 });
+        let read = |start, len| HugePageUsage::parse(text.as_bytes(), start, len).unwrap();
+        assert_eq!(read(0x2000, 0x1000), HugePageUsage { resident: 8192, huge: 4096 });
+        assert_eq!(read(0x3000, 0x2000), HugePageUsage::default());
+        assert_eq!(read(0, usize::MAX), HugePageUsage { resident: 12288, huge: 4096 });
     }
 
     #[test]

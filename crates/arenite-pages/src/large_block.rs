@@ -6,10 +6,10 @@
 //! from the page tables when somebody asks.
 #![expect(unsafe_code, reason = "lends a mapping of its own")]
 
-use crate::error::{PageCall, PageCause, PageError};
+use crate::error::{RegionError, RegionErrorKind, RegionOp};
 use crate::file::Mapping;
-use crate::huge_pages::{HUGE_PAGE, HugeReport};
-use crate::machine::OsPages;
+use crate::huge_pages::{HUGE_PAGE, HugePageUsage};
+use crate::machine::PageSizes;
 use crate::os::{self, Advice};
 use crate::page_allocator::map_aligned;
 use crate::region::{residency, round_up};
@@ -52,12 +52,12 @@ pub struct LargeBlock {
 /// ```
 ///
 /// # Errors
-/// [`PageError`] if `size` is zero or overflows, or the system has no memory.
-pub fn large_alloc(size: usize) -> Result<LargeBlock, PageError> {
-    let fail = |cause| PageError::without_region(PageCall::Reserve, cause, size);
+/// [`RegionError`] if `size` is zero or overflows, or the system has no memory.
+pub fn large_alloc(size: usize) -> Result<LargeBlock, RegionError> {
+    let fail = |kind| RegionError::without_region(RegionOp::Reserve, kind, size);
     let top = isize::MAX.unsigned_abs() - HUGE_PAGE;
     if size == 0 || size > top {
-        return Err(fail(PageCause::BadSize));
+        return Err(fail(RegionErrorKind::BadSize));
     }
     for (page, log2) in explicit_sizes(size) {
         let Some(whole) = round_up(size, page) else { continue };
@@ -68,11 +68,11 @@ pub fn large_alloc(size: usize) -> Result<LargeBlock, PageError> {
         }
     }
     let unit = if size >= HUGE_PAGE { HUGE_PAGE } else { os::page_size() };
-    let whole = round_up(size, unit).ok_or(fail(PageCause::BadSize))?;
-    let base = map_aligned(whole, HUGE_PAGE).map_err(|errno| fail(PageCause::Os { errno }))?;
+    let whole = round_up(size, unit).ok_or(fail(RegionErrorKind::BadSize))?;
+    let base = map_aligned(whole, HUGE_PAGE).map_err(|errno| fail(RegionErrorKind::Os { errno }))?;
     // SAFETY: the mapping just made.
     let advised = unsafe { os::advise(base, whole, Advice::Huge) };
-    let granted = advised.is_ok() && size >= HUGE_PAGE && OsPages::read().grants_transparent();
+    let granted = advised.is_ok() && size >= HUGE_PAGE && PageSizes::read().grants_transparent();
     // SAFETY: the mapping just made, whole.
     let mapping = unsafe { Mapping::own(base, whole) };
     Ok(LargeBlock {
@@ -84,7 +84,7 @@ pub fn large_alloc(size: usize) -> Result<LargeBlock, PageError> {
 
 /// The explicit huge pages that are free in sufficient number, largest first; none that is larger than the block.
 fn explicit_sizes(size: usize) -> Vec<(usize, u32)> {
-    let mut sizes: Vec<(usize, u32)> = OsPages::read()
+    let mut sizes: Vec<(usize, u32)> = PageSizes::read()
         .explicit
         .iter()
         .filter_map(|huge| {
@@ -108,7 +108,7 @@ impl LargeBlock {
     ///
     /// # Errors
     /// [`std::io::Error`] where the kernel does not tell.
-    pub fn report(&self) -> std::io::Result<HugeReport> {
+    pub fn report(&self) -> std::io::Result<HugePageUsage> {
         let start = self.mapping.as_ptr().addr().get();
         let mut report = residency(start..start + self.mapping.len())?;
         if let LargeKind::Explicit { .. } = self.kind {
@@ -120,13 +120,13 @@ impl LargeBlock {
     /// Finds every OS page now, so that no later touch faults.
     ///
     /// # Errors
-    /// [`PageError`] where memory runs out, or the kernel is older than 5.14.
-    pub fn prefetch(&mut self) -> Result<(), PageError> {
+    /// [`RegionError`] where memory runs out, or the kernel is older than 5.14.
+    pub fn prefetch(&mut self) -> Result<(), RegionError> {
         // SAFETY: the mapping is this value's own; the advice changes no contents.
         unsafe { os::advise(self.mapping.as_ptr(), self.mapping.len(), Advice::PopulateWrite) }.map_err(
             |errno| {
-                let cause = PageCause::Os { errno: errno.raw_os_error() };
-                PageError::without_region(PageCall::Prefetch, cause, self.len)
+                let kind = RegionErrorKind::Os { errno: errno.raw_os_error() };
+                RegionError::without_region(RegionOp::Prefetch, kind, self.len)
             },
         )
     }
@@ -191,8 +191,8 @@ mod tests {
     #[test]
     fn large_alloc_refuses_sizes_that_cannot_be() {
         for size in [0, usize::MAX, isize::MAX.unsigned_abs()] {
-            assert_eq!(large_alloc(size).unwrap_err().cause, PageCause::BadSize, "{size}");
+            assert_eq!(large_alloc(size).unwrap_err().kind, RegionErrorKind::BadSize, "{size}");
         }
-        assert!(matches!(large_alloc(1 << 62).unwrap_err().cause, PageCause::Os { .. }));
+        assert!(matches!(large_alloc(1 << 62).unwrap_err().kind, RegionErrorKind::Os { .. }));
     }
 }

@@ -9,13 +9,13 @@
 //! | memory found before it is used, by many threads | [`Region::prefetch`], [`Prefetch`] |
 //! | memory lent to the kernel and taken back, page by page known to be kept or lost | [`Region::offer`], [`Reclaimed`] |
 //! | memory moved without a copy; what was written since | [`Region::remap`], [`WriteWatch`] |
-//! | whole blocks; the largest pages that can be had | [`Pages`], [`large_alloc`], [`HugeReport`] |
+//! | whole blocks; the largest pages that can be had | [`PageAllocator`], [`large_alloc`], [`HugePageUsage`] |
 //! | NUMA: place, verify, move | [`NumaAllocator`], [`numa_alloc`], [`numa_distribution`], [`migrate_range`] |
 //! | files as memory that outlive a crash and a truncation | [`map_file`], [`MappedArray`], [`MemoryMappedAllocator`] |
 //! | queues whose slices never split, between threads or processes | [`ring_buffer`], [`RingFile`] |
-//! | cache lines that will be used, asked for before they are | [`fetch_to_write`], [`fetch_line`] |
+//! | cache lines that will be used, asked for before they are | [`prefetch_write`], [`prefetch_read_line`] |
 //! | a wait for memory pressure | [`PressureTrigger`] |
-//! | what an allocator needs of the system besides: a lock that `fork` respects, the end of a thread | [`Lock`], [`around_fork`], [`AtThreadExit`] |
+//! | what an allocator needs of the system besides: a lock that `fork` respects, the end of a thread | [`ForkSafeMutex`], [`at_fork`], [`ThreadExitHook`] |
 //! | all of it by address, for scripts and other languages | [`memory`] |
 //! | what this machine has and what binds this process | [`machine`] |
 //!
@@ -40,31 +40,31 @@ mod ring;
 mod scalar;
 mod util;
 
-pub use cache_lines::{fetch_line, fetch_to_write};
-pub use child::wait_measured;
-pub use error::{PageCall, PageCause, PageError};
+pub use cache_lines::{prefetch_read_line, prefetch_write};
+pub use child::wait_with_usage;
+pub use error::{RegionError, RegionErrorKind, RegionOp};
 pub use file::{
-    ArrayOrder, FileError, MapMode, MappedArray, MappedFile, MemoryMappedAllocator, flush_file, map_file,
+    FileError, MapMode, MappedArray, MappedFile, MemoryMappedAllocator, MemoryOrder, flush_file, map_file,
     unmap_file,
 };
-pub use huge_pages::{HUGE_PAGE, HugeReport};
+pub use huge_pages::{HUGE_PAGE, HugePageUsage};
 pub use large_block::{LargeBlock, LargeKind, large_alloc};
 pub use numa::{
     NumaAllocator, NumaBlock, NumaDistribution, NumaError, NumaPolicy, bind_range, current_numa_node,
     migrate_range, numa_alloc, numa_distribution, numa_free, numa_node, numa_node_count,
 };
-pub use os::{AroundFork, AtThreadExit, Usage, around_fork};
-pub use page_allocator::Pages;
-pub use page_faults::{Faults, thread_faults};
-pub use pressure_trigger::{GroupLevel, PressureError, PressureTrigger, StallKind};
+pub use os::{ForkHandlers, ResourceUsage, ThreadExitHook, at_fork};
+pub use page_allocator::PageAllocator;
+pub use page_faults::{PageFaults, thread_page_faults};
+pub use pressure_trigger::{CgroupV1Level, PressureError, PressureTrigger, StallKind};
 pub use region::{
-    Offer, PageState, Prefetch, Protection, ProtectionError, Reclaimed, Region, RegionEntry, RegionInfo,
+    Offer, PageStatus, Prefetch, Protection, ProtectionError, Reclaimed, Region, RegionEntry, RegionInfo,
     RegionOptions, RegionStats, WriteWatch, page_size, regions, resident_bytes, stats,
 };
-pub use ring::{Consumer, KeptRings, Producer, Reserved, RingError, RingFile, WaitError, ring_buffer};
-pub use scalar::{Scalar, ScalarType, ScalarTypeError, Scalars};
-pub use util::fork_safe_mutex::{Lock, LockGuard};
+pub use ring::{Consumer, Producer, RingCache, RingError, RingFile, WaitError, WriteSlots, ring_buffer};
+pub use scalar::{Scalar, ScalarType, ScalarTypeError, ScalarVec};
+pub use util::fork_safe_mutex::{ForkSafeMutex, ForkSafeMutexGuard};
 pub use util::seed::random_seed;
-pub use util::stderr::say;
+pub use util::stderr::write_stderr_raw;
 #[cfg(shuttle)]
-pub use util::yield_point::interleave;
+pub use util::yield_point::yield_point;

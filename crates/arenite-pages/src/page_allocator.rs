@@ -19,20 +19,20 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 ///
 /// ```
 /// use arenite_core::{AllocError, Block, Resource};
-/// use arenite_pages::Pages;
-/// let pages = Pages::new();
+/// use arenite_pages::PageAllocator;
+/// let pages = PageAllocator::new();
 /// let block = Block::new_in(AllocError::layout(100_000, 64)?, &pages)?;
 /// assert_eq!(pages.state().held, 102_400); // 25 OS pages of 4 KiB
 /// # Ok::<(), AllocError>(())
 /// ```
 #[derive(Debug, Default)]
-pub struct Pages {
+pub struct PageAllocator {
     in_use: AtomicUsize,
     peak: AtomicUsize,
     live: AtomicUsize,
 }
 
-impl Pages {
+impl PageAllocator {
     /// A handle with counts of its own; takes nothing yet.
     #[must_use]
     pub const fn new() -> Self {
@@ -41,7 +41,7 @@ impl Pages {
 
     const LABEL: Label = Label::new("pages");
 
-    fn refuse(&self, cause: AllocCause, layout: Layout) -> AllocError {
+    fn alloc_error(&self, cause: AllocCause, layout: Layout) -> AllocError {
         AllocError::new(cause, layout, self.state(), Self::LABEL)
     }
 
@@ -83,11 +83,11 @@ pub(crate) fn map_aligned(size: usize, align: usize) -> Result<NonNull<u8>, i32>
 
 // SAFETY: each block is a mapping of its own (laws 1 to 3), of at least one OS page (law 4), zero when fresh (law 6).
 // `grow` and `shrink` are the provided ones (law 7).
-unsafe impl Resource for Pages {
+unsafe impl Resource for PageAllocator {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let size = Self::mapped(layout).ok_or_else(|| self.refuse(AllocCause::BadLayout, layout))?;
+        let size = Self::mapped(layout).ok_or_else(|| self.alloc_error(AllocCause::BadLayout, layout))?;
         let start = map_aligned(size, alignment(layout))
-            .map_err(|errno| self.refuse(AllocCause::Exhausted { errno }, layout))?;
+            .map_err(|errno| self.alloc_error(AllocCause::Exhausted { errno }, layout))?;
         if size >= HUGE_PAGE {
             // SAFETY: the block just mapped. Advice that is refused leaves ordinary pages, which are as good.
             let _advised: Result<(), _> = unsafe { os::advise(start, size, os::Advice::Huge) };
@@ -124,7 +124,7 @@ unsafe impl Resource for Pages {
     }
 }
 
-impl Trim for Pages {
+impl Trim for PageAllocator {
     /// Holds nothing that is not in use: 0.
     fn trim(&self, _target_held: usize) -> usize {
         0
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn blocks_are_zero_aligned_and_go_back() {
-        let pages = Pages::new();
+        let pages = PageAllocator::new();
         for (size, align) in [(0, 1), (1, 1), (5000, 64), (HUGE_PAGE, 8), (100, 1 << 22)] {
             let layout = Layout::from_size_align(size, align).unwrap();
             let block = pages.allocate(layout).unwrap();
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn more_than_there_are_addresses_is_refused_with_the_numbers() {
-        let pages = Pages::new();
+        let pages = PageAllocator::new();
         let layout = Layout::from_size_align(1 << 60, 64).unwrap();
         let error = pages.allocate(layout).unwrap_err();
         assert!(matches!(error.cause, AllocCause::Exhausted { errno } if errno != 0));

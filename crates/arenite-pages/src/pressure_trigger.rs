@@ -1,11 +1,11 @@
-//! A wait for memory pressure: the kernel wakes this process when tasks have waited too long for memory.
+//! A wait for memory pressure: the kernel wakes this process when tasks have interest too long for memory.
 //!
 //! Rests on the kernel's pressure triggers (`Documentation/accounting/psi.rst`): a threshold is written to a pressure file,
 //! and the file is polled; on the levels that control groups of version 1 tell of (`cgroup-v1/memory.rst`), and on the events of those
 //! of version 2 (`cgroup-v2.rst`); and on what a service manager says in `MEMORY_PRESSURE_WATCH` (systemd's "Memory Pressure Handling"). No thread runs while nothing happens.
 
 use crate::machine::{Cgroup, CgroupVersion};
-use crate::os::{self, Waited};
+use crate::os::{self, Interest};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::ffi::OsStr;
@@ -43,21 +43,21 @@ pub enum PressureError {
     #[error(
         "the kernel takes no trigger of {stall:?} in {window:?}: windows are 0.5 to 10 s, without privilege multiples of 2 s, and no shorter than the stall"
     )]
-    BadTimes {
-        /// The time waited in a window.
+    InvalidWindow {
+        /// The time interest in a window.
         stall: Duration,
         /// The window.
         window: Duration,
     },
     /// The file being watched is gone, as when its control group was removed.
     #[error("the pressure file is gone")]
-    Gone,
+    SourceRemoved,
     /// The wait failed.
     #[error("cannot wait for pressure")]
     Wait(#[source] io::Error),
 }
 
-/// Wakes when tasks waited for memory for `stall` or longer within a `window`. Can be polled (`POLLPRI`) through [`AsFd`].
+/// Wakes when tasks interest for memory for `stall` or longer within a `window`. Can be polled (`POLLPRI`) through [`AsFd`].
 ///
 /// ```
 /// use arenite_pages::{PressureTrigger, StallKind};
@@ -71,12 +71,12 @@ pub enum PressureError {
 #[derive(Debug)]
 pub struct PressureTrigger {
     file: File,
-    fires: Fires,
+    fires: EventSource,
 }
 
 /// How it is known that a trigger fired.
 #[derive(Clone, Copy, Debug)]
-enum Fires {
+enum EventSource {
     /// By an exceptional condition on its file.
     Exceptionally,
     /// By something to read in its file, which is then read.
@@ -85,19 +85,19 @@ enum Fires {
     Changed,
 }
 
-impl Fires {
-    const fn waited(self) -> Waited {
+impl EventSource {
+    const fn interest(self) -> Interest {
         match self {
-            Self::Exceptionally => Waited::Exceptional,
-            Self::Changed => Waited::Changed,
-            Self::Readably => Waited::Readable,
+            Self::Exceptionally => Interest::Exceptional,
+            Self::Changed => Interest::Changed,
+            Self::Readably => Interest::Readable,
         }
     }
 }
 
 /// The levels that a control group of version 1 tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum GroupLevel {
+pub enum CgroupV1Level {
     /// The kernel reclaims memory for new requests.
     Low,
     /// It swaps, or writes out what it could keep.
@@ -110,22 +110,22 @@ impl PressureTrigger {
     /// For the whole machine.
     ///
     /// # Errors
-    /// [`PressureError::Unsupported`] where the kernel has none; [`PressureError::BadTimes`] for times it does not take.
+    /// [`PressureError::Unsupported`] where the kernel has none; [`PressureError::InvalidWindow`] for times it does not take.
     pub fn new(kind: StallKind, stall: Duration, window: Duration) -> Result<Self, PressureError> {
-        Self::at(Path::new("/proc/pressure/memory"), kind, stall, window)
+        Self::open(Path::new("/proc/pressure/memory"), kind, stall, window)
     }
 
     /// For this process's control group of version 2.
     ///
     /// # Errors
     /// As [`PressureTrigger::new`].
-    pub fn of_cgroup(kind: StallKind, stall: Duration, window: Duration) -> Result<Self, PressureError> {
+    pub fn for_cgroup(kind: StallKind, stall: Duration, window: Duration) -> Result<Self, PressureError> {
         let group = Cgroup::read().filter(|group| group.version == CgroupVersion::V2);
         let path = group
             .as_ref()
             .and_then(|group| group.levels.first())
             .map(|level| level.path.join("memory.pressure"));
-        Self::at(
+        Self::open(
             &path.unwrap_or_else(|| PathBuf::from("memory.pressure of a control group")),
             kind,
             stall,
@@ -136,8 +136,8 @@ impl PressureTrigger {
     /// When this process's control group of version 1 comes to a level, or is at it and reclaims memory.
     ///
     /// ```
-    /// use arenite_pages::{GroupLevel, PressureTrigger};
-    /// match PressureTrigger::of_cgroup_v1(GroupLevel::Low) {
+    /// use arenite_pages::{CgroupV1Level, PressureTrigger};
+    /// match PressureTrigger::for_cgroup_v1(CgroupV1Level::Low) {
     ///     Ok(trigger) => assert!(trigger.wait(Some(std::time::Duration::from_millis(1))).is_ok()),
     ///     Err(refused) => println!("{refused}"),
     /// }
@@ -145,22 +145,22 @@ impl PressureTrigger {
     ///
     /// # Errors
     /// [`PressureError::Unsupported`] where there is no such group, or it may not be listened to.
-    pub fn of_cgroup_v1(level: GroupLevel) -> Result<Self, PressureError> {
+    pub fn for_cgroup_v1(level: CgroupV1Level) -> Result<Self, PressureError> {
         let group = Cgroup::read().filter(|group| group.version == CgroupVersion::V1);
         let folder = group.and_then(|group| group.levels.first().map(|level| level.path.clone()));
         let path = folder.clone().unwrap_or_default().join("memory.pressure_level");
         let unsupported = |source| PressureError::Unsupported { path: path.clone(), source };
         let folder = folder.ok_or_else(|| unsupported(io::ErrorKind::NotFound.into()))?;
         let told = File::open(&path).map_err(unsupported)?;
-        let counter = os::event_counter().map_err(|errno| unsupported(errno.into()))?;
+        let counter = os::eventfd().map_err(|errno| unsupported(errno.into()))?;
         let level = match level {
-            GroupLevel::Low => "low",
-            GroupLevel::Medium => "medium",
-            GroupLevel::Critical => "critical",
+            CgroupV1Level::Low => "low",
+            CgroupV1Level::Medium => "medium",
+            CgroupV1Level::Critical => "critical",
         };
         let line = format!("{} {} {level}", counter.as_raw_fd(), told.as_raw_fd());
         std::fs::write(folder.join("cgroup.event_control"), line).map_err(unsupported)?;
-        Ok(Self { file: counter.into(), fires: Fires::Readably })
+        Ok(Self { file: counter.into(), fires: EventSource::Readably })
     }
 
     /// When this process's control group of version 2, or one around it, meets a limit: it is slowed down at `memory.high`, at
@@ -170,7 +170,7 @@ impl PressureTrigger {
     ///
     /// ```
     /// use arenite_pages::PressureTrigger;
-    /// for trigger in PressureTrigger::of_cgroup_events()? {
+    /// for trigger in PressureTrigger::for_cgroup_events()? {
     ///     println!("a limit was met: {}", trigger.wait(Some(std::time::Duration::from_millis(1)))?);
     /// }
     /// # Ok::<(), arenite_pages::PressureError>(())
@@ -178,22 +178,22 @@ impl PressureTrigger {
     ///
     /// # Errors
     /// [`PressureError::Unsupported`] where the events of the innermost group cannot be read.
-    pub fn of_cgroup_events() -> Result<Vec<Self>, PressureError> {
+    pub fn for_cgroup_events() -> Result<Vec<Self>, PressureError> {
         let group = Cgroup::read().filter(|group| group.version == CgroupVersion::V2);
         let levels = group.iter().flat_map(|group| &group.levels).map(|level| level.path.as_path());
-        Self::on_events(levels)
+        Self::from_events_files(levels)
     }
 
     /// On the events of groups, from the innermost out.
-    fn on_events<'a>(groups: impl Iterator<Item = &'a Path>) -> Result<Vec<Self>, PressureError> {
+    fn from_events_files<'a>(groups: impl Iterator<Item = &'a Path>) -> Result<Vec<Self>, PressureError> {
         let mut triggers = Vec::new();
         for (depth, group) in groups.enumerate() {
             let (own, all) = (group.join("memory.events.local"), group.join("memory.events"));
             // the outermost group of the machine has no limits, and neither file; a kernel without the first has a group tell of
             // all that are in it, which says little of the innermost
             let found = match (own.exists(), all.exists()) {
-                (true, _) => Self::on_changes(&own),
-                (false, true) if depth == 0 => Self::on_changes(&all),
+                (true, _) => Self::from_change_notifications(&own),
+                (false, true) if depth == 0 => Self::from_change_notifications(&all),
                 _ => continue,
             };
             match found {
@@ -206,15 +206,15 @@ impl PressureTrigger {
     }
 
     /// On a file of the kernel's that tells when it changed.
-    fn on_changes(path: &Path) -> Result<Self, PressureError> {
+    fn from_change_notifications(path: &Path) -> Result<Self, PressureError> {
         let unsupported = |source| PressureError::Unsupported { path: path.to_path_buf(), source };
-        let trigger = Self { file: File::open(path).map_err(unsupported)?, fires: Fires::Changed };
+        let trigger = Self { file: File::open(path).map_err(unsupported)?, fires: EventSource::Changed };
         // a change is one since the file was read
-        trigger.reread().map_err(unsupported)?;
+        trigger.read_event().map_err(unsupported)?;
         Ok(trigger)
     }
 
-    fn reread(&self) -> io::Result<usize> {
+    fn read_event(&self) -> io::Result<usize> {
         // at a place and not where the file is: another thread may wait on the same trigger
         self.file.read_at(&mut [0; 4096], 0)
     }
@@ -224,15 +224,15 @@ impl PressureTrigger {
     ///
     /// # Errors
     /// [`PressureError::Unsupported`] where what it says cannot be done.
-    pub fn of_environment() -> Result<Option<Self>, PressureError> {
+    pub fn from_env() -> Result<Option<Self>, PressureError> {
         let Some(path) = std::env::var_os("MEMORY_PRESSURE_WATCH").filter(|path| path != "/dev/null") else {
             return Ok(None);
         };
-        Self::watching(Path::new(&path), std::env::var_os("MEMORY_PRESSURE_WRITE").as_deref()).map(Some)
+        Self::open_watch(Path::new(&path), std::env::var_os("MEMORY_PRESSURE_WRITE").as_deref()).map(Some)
     }
 
     /// On a pressure file, a pipe or a socket, to which `write` is written first, out of base 64.
-    fn watching(path: &Path, write: Option<&OsStr>) -> Result<Self, PressureError> {
+    fn open_watch(path: &Path, write: Option<&OsStr>) -> Result<Self, PressureError> {
         let unsupported = |source| PressureError::Unsupported { path: path.to_path_buf(), source };
         let invalid = || unsupported(io::ErrorKind::InvalidInput.into());
         let bytes = match write {
@@ -244,10 +244,10 @@ impl PressureTrigger {
             let mut stream = UnixStream::connect(path).map_err(unsupported)?;
             stream.set_nonblocking(true).map_err(unsupported)?;
             stream.write_all(&bytes).map_err(unsupported)?;
-            return Ok(Self { file: OwnedFd::from(stream).into(), fires: Fires::Readably });
+            return Ok(Self { file: OwnedFd::from(stream).into(), fires: EventSource::Readably });
         }
         if kind.is_file() && bytes.is_empty() {
-            let trigger = Self::on_changes(path)?;
+            let trigger = Self::from_change_notifications(path)?;
             // one that fires however often it is read tells nothing: a pressure file without a trigger does
             return match (0..10).all(|_| trigger.wait(Some(Duration::ZERO)).unwrap_or(true)) {
                 true => Err(invalid()),
@@ -256,10 +256,10 @@ impl PressureTrigger {
         }
         let mut options = OpenOptions::new();
         let fires = if kind.is_fifo() {
-            options.custom_flags(os::OPEN_WITHOUT_WAITING);
-            Fires::Readably
+            options.custom_flags(os::OPEN_NONBLOCK);
+            EventSource::Readably
         } else {
-            Fires::Exceptionally
+            EventSource::Exceptionally
         };
         let mut file = options.read(true).write(!bytes.is_empty()).open(path).map_err(unsupported)?;
         file.write_all(&bytes).map_err(unsupported)?;
@@ -270,7 +270,7 @@ impl PressureTrigger {
     ///
     /// # Errors
     /// As [`PressureTrigger::new`].
-    pub fn at(
+    pub fn open(
         path: &Path,
         kind: StallKind,
         stall: Duration,
@@ -289,29 +289,29 @@ impl PressureTrigger {
         };
         let trigger = format!("{kind} {} {}\0", stall.as_micros(), window.as_micros());
         file.write_all(trigger.as_bytes()).map_err(|source| match source.kind() {
-            io::ErrorKind::InvalidInput => PressureError::BadTimes { stall, window },
+            io::ErrorKind::InvalidInput => PressureError::InvalidWindow { stall, window },
             _ => unsupported(source),
         })?;
-        Ok(Self { file, fires: Fires::Exceptionally })
+        Ok(Self { file, fires: EventSource::Exceptionally })
     }
 
-    /// Waits until the trigger fires; false when `timeout` is over first, or a signal came.
+    /// Waits until the trigger fires; false when `timeout` is over first, or a signal ready_or_hangup.
     ///
     /// # Errors
-    /// [`PressureError::Gone`], [`PressureError::Wait`].
+    /// [`PressureError::SourceRemoved`], [`PressureError::Wait`].
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, PressureError> {
         Ok(Self::wait_any(core::slice::from_ref(self), timeout)?.is_some())
     }
 
     /// Waits until one of several fires: which, the first of them where several did; the others may have been taken with it, so look at
-    /// everything that is watched. One that is gone is told of where no other fired: which it is, each says by a wait of no time. `None` when `timeout` is over first, or a signal came. Up to 16 are waited for without memory of the
+    /// everything that is watched. One that is gone is told of where no other fired: which it is, each says by a wait of no time. `None` when `timeout` is over first, or a signal ready_or_hangup. Up to 16 are interest for without memory of the
     /// heap.
     ///
     /// ```
     /// use arenite_pages::{PressureTrigger, StallKind};
     /// use std::time::Duration;
     /// let window = Duration::from_secs(2);
-    /// let mut triggers = PressureTrigger::of_cgroup_events().unwrap_or_default();
+    /// let mut triggers = PressureTrigger::for_cgroup_events().unwrap_or_default();
     /// triggers.extend(PressureTrigger::new(StallKind::Some, Duration::from_millis(150), window));
     /// println!("{:?}", PressureTrigger::wait_any(&triggers, Some(Duration::from_millis(1)))?);
     /// # Ok::<(), arenite_pages::PressureError>(())
@@ -320,29 +320,29 @@ impl PressureTrigger {
     /// # Errors
     /// As [`PressureTrigger::wait`].
     pub fn wait_any(triggers: &[Self], timeout: Option<Duration>) -> Result<Option<usize>, PressureError> {
-        let file = |at: usize| (triggers[at].file.as_fd(), triggers[at].fires.waited());
+        let file = |at: usize| (triggers[at].file.as_fd(), triggers[at].fires.interest());
         let Some(at) = os::wait_any(triggers.len(), file, timeout).map_err(failed)? else { return Ok(None) };
-        let Err(error) = triggers[at].take() else { return Ok(Some(at)) };
+        let Err(error) = triggers[at].consume() else { return Ok(Some(at)) };
         // one that is gone keeps nobody from hearing of another
         let fired = |&other: &usize| {
             let trigger = &triggers[other];
-            let file = |_| (trigger.file.as_fd(), trigger.fires.waited());
-            os::wait_any(1, file, Some(Duration::ZERO)) == Ok(Some(0)) && trigger.take().is_ok()
+            let file = |_| (trigger.file.as_fd(), trigger.fires.interest());
+            os::wait_any(1, file, Some(Duration::ZERO)) == Ok(Some(0)) && trigger.consume().is_ok()
         };
         (at + 1..triggers.len()).find(fired).map(Some).ok_or(error)
     }
 
     /// Takes what fired, so that the next wait is for more.
-    fn take(&self) -> Result<(), PressureError> {
+    fn consume(&self) -> Result<(), PressureError> {
         let taken = match self.fires {
-            Fires::Exceptionally => return Ok(()),
-            Fires::Readably => (&self.file).read(&mut [0; 4096]),
-            Fires::Changed => self.reread(),
+            EventSource::Exceptionally => return Ok(()),
+            EventSource::Readably => (&self.file).read(&mut [0; 4096]),
+            EventSource::Changed => self.read_event(),
         };
         match taken {
-            Ok(0) => Err(PressureError::Gone),
+            Ok(0) => Err(PressureError::SourceRemoved),
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
-                Err(PressureError::Gone)
+                Err(PressureError::SourceRemoved)
             }
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(PressureError::Wait(error)),
             _ => Ok(()),
@@ -353,7 +353,7 @@ impl PressureTrigger {
 /// A wait that failed, as this module tells it.
 fn failed(errno: rustix::io::Errno) -> PressureError {
     match errno {
-        rustix::io::Errno::NODEV => PressureError::Gone,
+        rustix::io::Errno::NODEV => PressureError::SourceRemoved,
         errno => PressureError::Wait(errno.into()),
     }
 }
@@ -393,11 +393,11 @@ mod tests {
 
     #[test]
     fn u23_no_pressure_file_is_unsupported() {
-        let missing = PressureTrigger::at(Path::new("/nonexistent"), StallKind::Some, STALL, STALL);
+        let missing = PressureTrigger::open(Path::new("/nonexistent"), StallKind::Some, STALL, STALL);
         assert!(matches!(missing, Err(PressureError::Unsupported { .. })));
         let somebodys = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(somebodys.path(), "kept").unwrap();
-        let refused = PressureTrigger::at(somebodys.path(), StallKind::Some, STALL, STALL);
+        let refused = PressureTrigger::open(somebodys.path(), StallKind::Some, STALL, STALL);
         assert!(matches!(refused, Err(PressureError::Unsupported { .. })));
         assert_eq!(std::fs::read_to_string(somebodys.path()).unwrap(), "kept");
     }
@@ -406,7 +406,7 @@ mod tests {
     fn u23_what_a_service_manager_says_is_done() {
         let folder = tempfile::tempdir().unwrap();
         let watch = |name: &str, write: &str| {
-            PressureTrigger::watching(&folder.path().join(name), Some(OsStr::new(write)))
+            PressureTrigger::open_watch(&folder.path().join(name), Some(OsStr::new(write)))
         };
         // a socket: what is written arrives, and what is sent fires
         let listener = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
@@ -420,18 +420,18 @@ mod tests {
         assert!(trigger.wait(Some(Duration::from_secs(5))).unwrap());
         assert!(!trigger.wait(Some(Duration::ZERO)).unwrap(), "what fired was read");
         drop(other);
-        assert!(matches!(trigger.wait(Some(Duration::from_secs(5))), Err(PressureError::Gone)));
+        assert!(matches!(trigger.wait(Some(Duration::from_secs(5))), Err(PressureError::SourceRemoved)));
         // of several, one that is gone hides none that fired
         let second = watch("socket", "").unwrap();
         let (mut other, _) = listener.accept().unwrap();
         let both = [trigger, second];
         let any = || PressureTrigger::wait_any(&both, Some(Duration::ZERO));
-        assert!(matches!(any(), Err(PressureError::Gone)));
+        assert!(matches!(any(), Err(PressureError::SourceRemoved)));
         other.write_all(b"x").unwrap();
         assert_eq!(any().unwrap(), Some(1));
-        assert!(matches!(any(), Err(PressureError::Gone)), "what fired was taken");
+        assert!(matches!(any(), Err(PressureError::SourceRemoved)), "what fired was taken");
         // the machine's own file, with the trigger that a manager would give
-        match PressureTrigger::watching(
+        match PressureTrigger::open_watch(
             Path::new("/proc/pressure/memory"),
             Some(OsStr::new("c29tZSAxNTAwMDAgMjAwMDAwMAA=")),
         ) {
@@ -441,8 +441,11 @@ mod tests {
         // nothing to write: a file that tells of changes; a pressure file without a trigger tells of nothing
         std::fs::write(folder.path().join("events"), "low 0").unwrap();
         assert!(!watch("events", "").unwrap().wait(Some(Duration::ZERO)).unwrap());
-        let silent = PressureTrigger::watching(Path::new("/proc/pressure/memory"), None);
-        assert!(matches!(silent, Err(PressureError::Unsupported { .. } | PressureError::Gone)), "{silent:?}");
+        let silent = PressureTrigger::open_watch(Path::new("/proc/pressure/memory"), None);
+        assert!(
+            matches!(silent, Err(PressureError::Unsupported { .. } | PressureError::SourceRemoved)),
+            "{silent:?}"
+        );
         for (name, write) in [("missing", ""), ("socket", "no base 64!")] {
             assert!(matches!(watch(name, write), Err(PressureError::Unsupported { .. })), "{name}");
         }
@@ -463,7 +466,7 @@ mod tests {
         let broken = make("broken", &[]);
         std::fs::create_dir(broken.join("memory.events.local")).unwrap();
         let watched = |groups: &[&PathBuf]| {
-            let triggers = PressureTrigger::on_events(groups.iter().map(|group| group.as_path()))?;
+            let triggers = PressureTrigger::from_events_files(groups.iter().map(|group| group.as_path()))?;
             let name = |trigger: &PressureTrigger| {
                 let file = std::fs::read_link(format!("/proc/self/fd/{}", trigger.file.as_raw_fd())).unwrap();
                 file.strip_prefix(folder.path()).unwrap().display().to_string()
@@ -480,7 +483,7 @@ mod tests {
 
     #[test]
     fn u23_a_group_of_version_1_tells_of_its_levels() {
-        let Ok(trigger) = PressureTrigger::of_cgroup_v1(GroupLevel::Critical) else {
+        let Ok(trigger) = PressureTrigger::for_cgroup_v1(CgroupV1Level::Critical) else {
             println!("skipped: no control group of version 1 that may be listened to");
             return;
         };

@@ -77,11 +77,11 @@ macro_rules! scalars {
         /// Numbers of a type that is known at run time alone.
         #[derive(Clone, Debug, PartialEq)]
         #[non_exhaustive]
-        pub enum Scalars {
+        pub enum ScalarVec {
             $(#[doc = concat!("`", $name, "`.")] $variant(Vec<$type>)),*
         }
 
-        impl Scalars {
+        impl ScalarVec {
             /// The bytes, in the machine's order.
             #[must_use]
             pub fn as_bytes(&self) -> &[u8] {
@@ -90,8 +90,8 @@ macro_rules! scalars {
 
             /// `count` zeroes of a type; `None` where there is no memory for them.
             #[must_use]
-            pub fn zeroes(of: ScalarType, count: usize) -> Option<Self> {
-                Some(match of { $(ScalarType::$variant => Self::$variant(zeroes(count)?)),* })
+            pub fn zeroed(of: ScalarType, count: usize) -> Option<Self> {
+                Some(match of { $(ScalarType::$variant => Self::$variant(zeroed(count)?)),* })
             }
 
             pub(crate) fn as_bytes_mut(&mut self) -> &mut [u8] {
@@ -115,7 +115,7 @@ scalars! {
 }
 
 /// `count` zeroes; `None` where there is no memory for them.
-pub(crate) fn zeroes<T: Clone + bytemuck::Zeroable>(count: usize) -> Option<Vec<T>> {
+pub(crate) fn zeroed<T: Clone + bytemuck::Zeroable>(count: usize) -> Option<Vec<T>> {
     let mut numbers = Vec::new();
     numbers.try_reserve_exact(count).ok()?;
     numbers.resize(count, T::zeroed());

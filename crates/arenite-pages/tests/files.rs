@@ -4,7 +4,7 @@
 
 use arenite_core::{AllocCause, Block, MemoryAllocator, Resource, Trim};
 use arenite_pages::{
-    ArrayOrder, FileError, MapMode, MappedArray, MemoryMappedAllocator, flush_file, map_file, memory,
+    FileError, MapMode, MappedArray, MemoryMappedAllocator, MemoryOrder, flush_file, map_file, memory,
     page_size, unmap_file,
 };
 use core::alloc::Layout;
@@ -120,7 +120,7 @@ fn n23_without_permission_the_refusal_says_so() {
 fn u30_arrays_keep_type_shape_order_and_contents() {
     let folder = folder();
     let path = folder.path().join("array");
-    let mut array = MappedArray::<i32>::create_in(&path, &[3, 5], ArrayOrder::ColumnMajor).unwrap();
+    let mut array = MappedArray::<i32>::create_in(&path, &[3, 5], MemoryOrder::ColumnMajor).unwrap();
     for (i, j) in (0..3).flat_map(|i| (0..5).map(move |j| (i, j))) {
         array.set(&[i, j], i32::try_from(10 * i + j).unwrap()).unwrap();
     }
@@ -128,7 +128,7 @@ fn u30_arrays_keep_type_shape_order_and_contents() {
     assert_eq!((array.len(), array.memory_usage(), array.is_empty()), (15, 60, false));
     drop(array);
     let array = MappedArray::<i32>::open(&path, MapMode::ReadOnly).unwrap();
-    assert_eq!((array.shape(), array.order()), (&[3, 5][..], ArrayOrder::ColumnMajor));
+    assert_eq!((array.shape(), array.order()), (&[3, 5][..], MemoryOrder::ColumnMajor));
     assert_eq!((array.get(&[2, 4]).unwrap(), array.read(0, 4).unwrap()), (24, vec![0, 10, 20, 1]));
     // SAFETY: nobody writes to the file.
     assert_eq!(unsafe { array.as_slice() }[14], 24);
@@ -249,11 +249,11 @@ fn u31_a_file_cut_off_under_a_mapping_is_an_error_and_not_a_death() {
     assert!(matches!(array.get(&[0]), Err(FileError::Truncated { expected: 808_192, found: 40_000, .. })));
     assert!(matches!(array.set(&[99_999], 1), Err(FileError::Truncated { .. })));
     assert!(matches!(array.sync(), Err(FileError::Truncated { .. })));
-    assert!(!array.file().is_damaged(), "nobody touched what is gone");
+    assert!(!array.file().is_truncated(), "nobody touched what is gone");
     // the fast door: a slice reads zeroes where the file ends, and the mapping remembers
     // SAFETY: as above.
     let sum: u64 = unsafe { array.as_slice() }.iter().sum();
-    assert!(array.file().is_damaged() && sum < 700_000 && sum.is_multiple_of(7), "{sum}");
+    assert!(array.file().is_truncated() && sum < 700_000 && sum.is_multiple_of(7), "{sum}");
     // SAFETY: as above.
     unsafe { array.as_mut_slice() }.unwrap().fill(1);
     cut(&path, 900_000);

@@ -14,7 +14,8 @@ fn make_and_release(count: usize) {
     let mut all = Vec::with_capacity(count);
     for index in 0..count {
         let guard = if index % 3 == 0 { page_size() } else { 0 };
-        let region = RegionOptions::new().labelled("many").guarded(guard).reserve(4 * page_size()).unwrap();
+        let region =
+            RegionOptions::new().with_label("many").with_guard(guard).reserve(4 * page_size()).unwrap();
         if index % 7 == 0 {
             region.commit(page_size(), page_size()).unwrap();
         }

@@ -47,7 +47,7 @@ fn n17_n18_memory_bound_to_a_node_lies_there_and_goes_back() {
         assert_eq!(block.distribution().unwrap().absent, SIZE, "nothing is touched yet");
         block.fill(1);
         let found = block.distribution().unwrap();
-        assert_eq!((found.on(node), found.absent), (SIZE, 0), "node {node}: {found:?}");
+        assert_eq!((found.bytes_on_node(node), found.absent), (SIZE, 0), "node {node}: {found:?}");
         assert_eq!(numa_node(block.as_ptr().wrapping_add(SIZE / 2)).unwrap(), Some(node));
         numa_free(block);
     }
@@ -105,7 +105,7 @@ fn u37_memory_moves_between_nodes_with_its_contents() {
     block.fill(9);
     for &node in nodes.iter().rev() {
         let after = migrate_range(block.as_ptr(), SIZE, node).unwrap();
-        assert_eq!((after.on(node), after.absent), (SIZE, 0), "to {node}: {after:?}");
+        assert_eq!((after.bytes_on_node(node), after.absent), (SIZE, 0), "to {node}: {after:?}");
     }
     assert!(block.iter().all(|&byte| byte == 9));
     assert!(matches!(migrate_range(block.as_ptr(), SIZE, 1000), Err(NumaError::NoSuchNode { .. })));
@@ -124,10 +124,10 @@ fn n17_a_region_is_filled_part_by_part_on_the_nodes_asked_for() {
     for (part, &node) in nodes.iter().enumerate() {
         bind_range(&region, part * share..(part + 1) * share, NumaPolicy::Bind(node), false).unwrap();
     }
-    Prefetch::new().threads(nodes.len()).nodes(&nodes).run(&region, 0..len).unwrap();
+    Prefetch::new().with_threads(nodes.len()).with_nodes(&nodes).run(&region, 0..len).unwrap();
     for (part, &node) in nodes.iter().enumerate() {
         let start = region.as_ptr().as_ptr().wrapping_add(part * share);
-        assert_eq!(numa_distribution(start, share).unwrap().on(node), share, "node {node}");
+        assert_eq!(numa_distribution(start, share).unwrap().bytes_on_node(node), share, "node {node}");
     }
     assert!(bind_range(&region, 0..len, NumaPolicy::Bind(1000), false).is_err());
     assert!(bind_range(&region, 0..len + page_size(), NumaPolicy::Local, false).is_err());
@@ -144,11 +144,11 @@ fn n17_threads_fill_on_the_node_they_are_pinned_to() {
     let share = 4 << 20;
     let region = Region::reserve(share * nodes.len(), "pinned").unwrap();
     region.commit(0, region.len()).unwrap();
-    Prefetch::new().threads(nodes.len()).nodes(&nodes).run(&region, 0..region.len()).unwrap();
+    Prefetch::new().with_threads(nodes.len()).with_nodes(&nodes).run(&region, 0..region.len()).unwrap();
     for (part, &node) in nodes.iter().enumerate() {
         let start = region.as_ptr().as_ptr().wrapping_add(part * share);
         assert_eq!(
-            numa_distribution(start, share).unwrap().on(node),
+            numa_distribution(start, share).unwrap().bytes_on_node(node),
             share,
             "node {node}, by first touch alone"
         );

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
 use arenite_pages::{
-    PageCause, PageState, Protection, Region, RegionOptions, memory, page_size, regions, stats,
+    PageStatus, Protection, Region, RegionErrorKind, RegionOptions, memory, page_size, regions, stats,
 };
 use proptest::prelude::*;
 
@@ -63,9 +63,9 @@ fn apply(
             let done = unsafe { region.protect(at, size, protection) };
             let gap = part.iter().position(|page| *page == Model::Reserved);
             prop_assert_eq!(
-                done.map_err(|error| error.cause),
+                done.map_err(|error| error.kind),
                 match gap {
-                    Some(gap) => Err(PageCause::Inaccessible { at: at + gap * page_size() }),
+                    Some(gap) => Err(RegionErrorKind::Inaccessible { at: at + gap * page_size() }),
                     None => Ok(()),
                 }
             );
@@ -109,8 +109,8 @@ fn check(region: &Region, model: &[Model]) -> Result<(), TestCaseError> {
         at = info.range.end;
         for page in &model[info.range.start / page_size()..info.range.end / page_size()] {
             let expected = match *page {
-                Model::Reserved => (PageState::Reserved, Protection::None),
-                Model::Committed(protection, _) => (PageState::Committed, protection),
+                Model::Reserved => (PageStatus::Reserved, Protection::None),
+                Model::Committed(protection, _) => (PageStatus::Committed, protection),
             };
             prop_assert_eq!((info.state, info.protection), expected);
         }
@@ -160,7 +160,7 @@ proptest! {
         steps in proptest::collection::vec((step(), 0..PAGES, 1..PAGES), 1..40),
     ) {
         // a guard on each side keeps the kernel from joining the region with a neighbour in its list
-        let mut region = RegionOptions::new().labelled("model").guarded(1).huge(false).reserve(PAGES * page_size()).unwrap();
+        let mut region = RegionOptions::new().with_label("model").with_guard(1).with_huge_pages(false).reserve(PAGES * page_size()).unwrap();
         let mut model = vec![Model::Reserved; PAGES];
         for (step, first, count) in steps {
             let pages = first..(first + count).min(PAGES);
@@ -230,43 +230,43 @@ fn n04_a_wrong_access_faults() {
 fn n06_n07_what_is_not_there_is_an_error_and_not_a_fault() {
     let mut region = Region::reserve(4 * page_size(), "gaps").unwrap();
     region.commit(page_size(), page_size()).unwrap();
-    assert_eq!(region.peek(0, 1).unwrap_err().cause, PageCause::Inaccessible { at: 0 });
+    assert_eq!(region.peek(0, 1).unwrap_err().kind, RegionErrorKind::Inaccessible { at: 0 });
     let across = region.poke(2 * page_size() - 2, b"four").unwrap_err();
-    assert_eq!(across.cause, PageCause::Inaccessible { at: 2 * page_size() });
+    assert_eq!(across.kind, RegionErrorKind::Inaccessible { at: 2 * page_size() });
     assert!(across.to_string().contains("poke into 4 B at offset 8190 of region `gaps`"), "{across}");
-    assert_eq!(region.peek(4 * page_size(), 1).unwrap_err().cause, PageCause::OutOfRange);
-    assert_eq!(region.peek(usize::MAX, 2).unwrap_err().cause, PageCause::OutOfRange);
-    assert_eq!(region.peek(page_size(), usize::MAX).unwrap_err().cause, PageCause::OutOfRange);
+    assert_eq!(region.peek(4 * page_size(), 1).unwrap_err().kind, RegionErrorKind::OutOfRange);
+    assert_eq!(region.peek(usize::MAX, 2).unwrap_err().kind, RegionErrorKind::OutOfRange);
+    assert_eq!(region.peek(page_size(), usize::MAX).unwrap_err().kind, RegionErrorKind::OutOfRange);
     assert_eq!(
-        region.typed_peek::<f64>(page_size(), usize::MAX / 2).unwrap_err().cause,
-        PageCause::OutOfRange
+        region.typed_peek::<f64>(page_size(), usize::MAX / 2).unwrap_err().kind,
+        RegionErrorKind::OutOfRange
     );
     assert_eq!(region.peek(page_size(), 0).unwrap(), []);
     // SAFETY: nobody uses the range.
     unsafe { region.protect(page_size(), page_size(), Protection::Read) }.unwrap();
     assert_eq!(
-        region.poke(page_size(), &[1]).unwrap_err().cause,
-        PageCause::Inaccessible { at: page_size() }
+        region.poke(page_size(), &[1]).unwrap_err().kind,
+        RegionErrorKind::Inaccessible { at: page_size() }
     );
     assert_eq!(region.peek(page_size(), 1).unwrap(), [0]);
 }
 
 #[test]
 fn n56_n57_every_number_type_is_read_back_unaligned() {
-    use arenite_pages::{ScalarType, Scalars};
+    use arenite_pages::{ScalarType, ScalarVec};
     let region = memory::reserve(page_size(), "numbers").unwrap();
     memory::commit(region.addr, page_size()).unwrap();
     let written = [
-        Scalars::Float32(vec![3.25, f32::MIN_POSITIVE, f32::INFINITY]),
-        Scalars::Float64(vec![2.75, -0.0]),
-        Scalars::Int32(vec![i32::MIN, 7]),
-        Scalars::Int64(vec![i64::MAX, -1]),
-        Scalars::Uint32(vec![u32::MAX]),
-        Scalars::Int8(vec![-1]),
-        Scalars::Int16(vec![-300]),
-        Scalars::Uint8(vec![200]),
-        Scalars::Uint16(vec![60_000]),
-        Scalars::Uint64(vec![1 << 63]),
+        ScalarVec::Float32(vec![3.25, f32::MIN_POSITIVE, f32::INFINITY]),
+        ScalarVec::Float64(vec![2.75, -0.0]),
+        ScalarVec::Int32(vec![i32::MIN, 7]),
+        ScalarVec::Int64(vec![i64::MAX, -1]),
+        ScalarVec::Uint32(vec![u32::MAX]),
+        ScalarVec::Int8(vec![-1]),
+        ScalarVec::Int16(vec![-300]),
+        ScalarVec::Uint8(vec![200]),
+        ScalarVec::Uint16(vec![60_000]),
+        ScalarVec::Uint64(vec![1 << 63]),
     ];
     let mut seen = Vec::new();
     for (numbers, of) in written
@@ -304,10 +304,10 @@ fn lock_tells_the_limit_that_it_met() {
     region.lock(0, 1 << 16).unwrap();
     assert_eq!(region.query(0).unwrap().resident, 1 << 16, "locking finds the pages");
     region.unlock(0, 1 << 16).unwrap();
-    assert_eq!(region.lock(0, 2 << 20).unwrap_err().cause, PageCause::Inaccessible { at: 1 << 20 });
+    assert_eq!(region.lock(0, 2 << 20).unwrap_err().kind, RegionErrorKind::Inaccessible { at: 1 << 20 });
     if let Ok(limit) = std::env::var("ARENITE_MEMLOCK") {
         let error = region.lock(0, 1 << 20).unwrap_err();
-        let PageCause::LockLimit { limit: found, .. } = error.cause else { panic!("{error}") };
+        let RegionErrorKind::LockLimit { limit: found, .. } = error.kind else { panic!("{error}") };
         assert_eq!(found.to_string(), limit);
         println!("limit met");
         return;
@@ -385,7 +385,7 @@ fn n20_n22_by_address_offered_bytes_are_out_of_reach_until_they_are_reclaimed() 
     memory::poke(region.addr + 8 * page_size(), &[1]).unwrap();
     let back = memory::reclaim(region.addr).unwrap();
     assert_eq!(
-        (back.is_whole(), memory::peek(region.addr + 100, 4).unwrap().as_slice()),
+        (back.all_kept(), memory::peek(region.addr + 100, 4).unwrap().as_slice()),
         (true, &b"kept"[..])
     );
     assert!(memory::reclaim(region.addr).is_err());

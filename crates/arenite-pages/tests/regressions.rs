@@ -4,8 +4,8 @@
 
 use arenite_core::{AllocCause, Block, MemoryAllocator, Resource, Trim};
 use arenite_pages::{
-    FileError, MapMode, MappedArray, MemoryMappedAllocator, PageCause, Region, RingError, RingFile, map_file,
-    memory, numa_distribution, page_size,
+    FileError, MapMode, MappedArray, MemoryMappedAllocator, Region, RegionErrorKind, RingError, RingFile,
+    map_file, memory, numa_distribution, page_size,
 };
 use core::alloc::Layout;
 use std::fs::{self, File};
@@ -91,7 +91,7 @@ fn u31_two_threads_on_one_lost_page_keep_their_writes() {
             write(right);
         });
         assert!(bytes[..page_size()].iter().all(|&byte| byte == 7));
-        assert!(file.is_damaged());
+        assert!(file.is_truncated());
     }
 }
 
@@ -190,7 +190,7 @@ fn n06_remap_takes_what_is_open_alone() {
     unsafe { from.protect(page_size(), page_size(), arenite_pages::Protection::Read) }.unwrap();
     // SAFETY: nobody borrows either region.
     let refused = unsafe { from.remap(0, 8 * page_size(), &to, 0) }.unwrap_err();
-    assert_eq!(refused.cause, PageCause::Inaccessible { at: page_size() });
+    assert_eq!(refused.kind, RegionErrorKind::Inaccessible { at: page_size() });
     assert_eq!(from.query(page_size()).unwrap().protection, arenite_pages::Protection::Read, "as it was");
     assert_eq!(from.peek(0, 4).unwrap(), b"kept");
 }

@@ -97,7 +97,7 @@ proptest! {
                     model.drain(..gone);
                 }
             }
-            prop_assert_eq!((consumer.len(), producer.free()), (model.len(), 1024 - model.len()));
+            prop_assert_eq!((consumer.len(), producer.free_slots()), (model.len(), 1024 - model.len()));
         }
     }
 }
@@ -158,7 +158,7 @@ fn n25_bytes_between_two_threads_arrive_whole_and_in_order() {
         let (mut size, mut at) = (sizes(1), 0_usize);
         while at < ALL {
             let count = size().min(ALL - at);
-            producer.wait_room(count, None).unwrap();
+            producer.wait_free(count, None).unwrap();
             let mut slots = producer.reserve(count).unwrap();
             for (offset, byte) in slots.as_mut_slice().iter_mut().enumerate() {
                 *byte = u8::try_from((at + offset) % 251).unwrap();
@@ -201,7 +201,7 @@ fn n24_waits_end_with_time_or_with_the_other_end() {
     assert_eq!(consumer.wait_ready(1, Some(Duration::ZERO)), Err(WaitError::TimedOut));
     assert!(matches!(consumer.wait_ready(page_size() + 1, soon), Err(WaitError::TooMany { .. })));
     assert_eq!(producer.push_slice(&vec![1; 5000]), page_size());
-    assert_eq!(producer.wait_room(1, soon), Err(WaitError::TimedOut));
+    assert_eq!(producer.wait_free(1, soon), Err(WaitError::TimedOut));
     // a consumer that goes while the producer waits, or before
     let waiting = std::thread::spawn(move || producer.send(9));
     drop(consumer);
@@ -253,7 +253,7 @@ fn n24_a_ring_in_a_file_keeps_what_was_committed_and_has_one_of_each_end() {
     assert!(matches!(taken, RingError::Taken { end: "producer" }), "{taken}");
     // SAFETY: as in `ends`.
     let other = unsafe { again.consumer::<u32>() }.unwrap_err();
-    assert!(matches!(other, RingError::OtherElement { found: 8, asked: 4 }), "{other}");
+    assert!(matches!(other, RingError::OtherElement { found: 8, requested: 4 }), "{other}");
     drop((producer, consumer));
     let (_producer, mut consumer) = ends::<u64>(&again);
     assert_eq!(consumer.peek(), [1, 2, 3]);

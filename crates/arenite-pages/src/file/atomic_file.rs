@@ -1,6 +1,6 @@
 //! A file that appears whole or not at all.
 //!
-//! Rests on `os::allocate_file`. It is filled under another name beside its own and linked to its name at the end, so
+//! Rests on `os::preallocate_file`. It is filled under another name beside its own and linked to its name at the end, so
 //! that nobody opens half of it, and a name that is taken stays what it was.
 
 use super::FileError;
@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A file without a name yet; dropped before it is born, it leaves nothing.
 #[derive(Debug)]
-pub(crate) struct Newborn {
+pub(crate) struct UnfinishedFile {
     file: File,
-    unborn: PathBuf,
+    temporary: PathBuf,
     path: PathBuf,
 }
 
-impl Newborn {
+impl UnfinishedFile {
     /// A file that will be `path`, with the permissions `mode`, less what the process masks.
     pub(crate) fn new(path: &Path, mode: u32) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -32,11 +32,11 @@ impl Newborn {
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let mut name = own.to_os_string();
-            name.push(format!(".{}.{count}.unborn", std::process::id()));
-            let unborn = path.with_file_name(name);
+            name.push(format!(".{}.{count}.temporary", std::process::id()));
+            let temporary = path.with_file_name(name);
             let mut options = OpenOptions::new();
-            match options.read(true).write(true).create_new(true).mode(mode).open(&unborn) {
-                Ok(file) => return Ok(Self { file, unborn, path: path.to_path_buf() }),
+            match options.read(true).write(true).create_new(true).mode(mode).open(&temporary) {
+                Ok(file) => return Ok(Self { file, temporary, path: path.to_path_buf() }),
                 // left by a process that died, whose number this one has
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -49,17 +49,17 @@ impl Newborn {
     }
 
     /// Gives it its name.
-    pub(crate) fn born(&self) -> io::Result<()> {
-        std::fs::hard_link(&self.unborn, &self.path)?;
+    pub(crate) fn persist(&self) -> io::Result<()> {
+        std::fs::hard_link(&self.temporary, &self.path)?;
         // the name, too, outlives a crash of the machine
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
 }
 
-impl Drop for Newborn {
+impl Drop for UnfinishedFile {
     fn drop(&mut self) {
-        let _gone: io::Result<()> = std::fs::remove_file(&self.unborn);
+        let _gone: io::Result<()> = std::fs::remove_file(&self.temporary);
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn allocate_part(file: &File, from: u64, end: u64) -> io::Result<()> 
     if end <= from {
         return Ok(());
     }
-    match os::allocate_file(file.as_fd(), from, end - from) {
+    match os::preallocate_file(file.as_fd(), from, end - from) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_zeroes(file, from, end),
         taken => taken.map_err(io::Error::from),
     }
@@ -117,11 +117,11 @@ mod tests {
     fn n23_a_file_that_is_not_born_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        drop(Newborn::new(&path, 0o600).unwrap());
+        drop(UnfinishedFile::new(&path, 0o600).unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        let born = Newborn::new(&path, 0o600).unwrap();
+        let born = UnfinishedFile::new(&path, 0o600).unwrap();
         std::fs::write(&path, "somebody's").unwrap();
-        assert_eq!(born.born().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(born.persist().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         drop(born);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's");

@@ -16,12 +16,12 @@ use twox_hash::XxHash3_64;
 const MAGIC: [u8; 8] = *b"arenarr1";
 const VERSION: u32 = 1;
 /// The most dimensions of an array in a file.
-pub(crate) const MOST_DIMENSIONS: usize = 8;
+pub(crate) const MAX_DIMENSIONS: usize = 8;
 /// More changes than any file sees.
-const LAST: u64 = 1 << 62;
+const MAX_SEQUENCE: u64 = 1 << 62;
 /// Where the two headers stand, and where the elements begin.
-const PLACES: [u64; 2] = [0, 4096];
-pub(crate) const DATA: usize = 8192;
+const COPIES: [u64; 2] = [0, 4096];
+pub(crate) const DATA_OFFSET: usize = 8192;
 
 /// The bytes of a header, in the machine's order (little-endian machines alone are supported).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -35,7 +35,7 @@ pub(crate) struct Header {
     /// 0: row-major, 1: column-major.
     pub(crate) order: u32,
     pub(crate) generation: u64,
-    pub(crate) shape: [u64; MOST_DIMENSIONS],
+    pub(crate) shape: [u64; MAX_DIMENSIONS],
     /// Bytes of the elements.
     pub(crate) bytes: u64,
     /// XXH3 of all before it.
@@ -45,7 +45,7 @@ pub(crate) struct Header {
 impl Header {
     pub(crate) fn new(scalar: ScalarType, shape: &[usize], order: u32) -> Result<Self, FileError> {
         let bad = || FileError::BadShape { shape: shape.to_vec() };
-        if shape.is_empty() || shape.len() > MOST_DIMENSIONS || shape.contains(&0) {
+        if shape.is_empty() || shape.len() > MAX_DIMENSIONS || shape.contains(&0) {
             return Err(bad());
         }
         let count = shape.iter().try_fold(1_usize, |count, &side| count.checked_mul(side));
@@ -53,7 +53,7 @@ impl Header {
             .and_then(|count| count.checked_mul(scalar.size()))
             .filter(|&bytes| bytes <= isize::MAX.unsigned_abs() / 2);
         let bytes = bytes.ok_or_else(bad)? as u64;
-        let mut sides = [0; MOST_DIMENSIONS];
+        let mut sides = [0; MAX_DIMENSIONS];
         sides.iter_mut().zip(shape).for_each(|(to, &from)| *to = from as u64);
         let number = ScalarType::ALL.iter().position(|known| *known == scalar).unwrap_or(usize::MAX);
         let (scalar, dimensions) =
@@ -69,27 +69,27 @@ impl Header {
             bytes,
             checksum: 0,
         };
-        Ok(header.sealed())
+        Ok(header.with_checksum())
     }
 
-    fn sealed(mut self) -> Self {
-        self.checksum = self.sum();
+    fn with_checksum(mut self) -> Self {
+        self.checksum = self.compute_checksum();
         self
     }
 
-    fn sum(&self) -> u64 {
+    fn compute_checksum(&self) -> u64 {
         let bytes = bytemuck::bytes_of(self);
         XxHash3_64::oneshot(&bytes[..bytes.len() - size_of::<u64>()])
     }
 
     /// The header of what comes after this one.
-    pub(crate) fn followed_by(&self, next: Self) -> Self {
-        Self { generation: self.generation + 1, ..next }.sealed()
+    pub(crate) fn supersede_with(&self, next: Self) -> Self {
+        Self { generation: self.generation + 1, ..next }.with_checksum()
     }
 
     /// Bytes of the whole file.
     pub(crate) fn file_len(&self) -> u64 {
-        DATA as u64 + self.bytes
+        DATA_OFFSET as u64 + self.bytes
     }
 
     pub(crate) fn scalar_type(&self) -> Option<ScalarType> {
@@ -97,13 +97,13 @@ impl Header {
     }
 
     pub(crate) fn sides(&self) -> Vec<usize> {
-        let count = usize::try_from(self.dimensions).unwrap_or(0).min(MOST_DIMENSIONS);
+        let count = usize::try_from(self.dimensions).unwrap_or(0).min(MAX_DIMENSIONS);
         self.shape[..count].iter().map(|&side| usize::try_from(side).unwrap_or(usize::MAX)).collect()
     }
 
     /// Writes the header to the place of its generation, and waits for the device.
     pub(crate) fn write(&self, file: &File) -> std::io::Result<()> {
-        let place = PLACES[usize::from(self.generation.is_multiple_of(2))];
+        let place = COPIES[usize::from(self.generation.is_multiple_of(2))];
         file.write_all_at(bytemuck::bytes_of(self), place)?;
         file.sync_data()
     }
@@ -111,14 +111,17 @@ impl Header {
     /// The header in force, read by calls that cannot fault, and checked against itself and the file's length.
     pub(crate) fn read(file: &File, path: &Path) -> Result<Self, FileError> {
         let not = |what| FileError::NotAnArray { path: path.to_path_buf(), what };
-        let found = PLACES.map(|place| {
+        let found = COPIES.map(|place| {
             let mut header = Self::zeroed();
             let read = file.read_exact_at(bytemuck::bytes_of_mut(&mut header), place);
             read.is_ok().then_some(header)
         });
         let whole = |&(place, header): &(usize, &Self)| {
             let own_place = header.generation.is_multiple_of(2) == (place == 1);
-            header.magic == MAGIC && header.checksum == header.sum() && own_place && header.generation < LAST
+            header.magic == MAGIC
+                && header.checksum == header.compute_checksum()
+                && own_place
+                && header.generation < MAX_SEQUENCE
         };
         let all = found.iter().enumerate().filter_map(|(place, header)| Some((place, header.as_ref()?)));
         let newest = all.filter(whole).map(|(_, header)| header).max_by_key(|header| header.generation);

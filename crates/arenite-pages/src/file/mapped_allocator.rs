@@ -7,13 +7,13 @@
 #![expect(unsafe_code, reason = "lends parts of a mapped file")]
 
 use super::atomic_file::allocate_part;
-use super::mapped_file::{length, no_memory, options, still_whole};
-use super::vec_map::Sorted;
+use super::mapped_file::{alloc_failed, check_length, length, options};
+use super::vec_map::VecMap;
 use super::{FileError, LockedFile, MapMode, Mapping};
 use crate::os::bus_error::Watched;
 use crate::os::{self, Access};
 use crate::page_size;
-use crate::scalar::zeroes;
+use crate::scalar::zeroed;
 use crate::util::nofault_copy;
 use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Resource, ResourceState, Trim};
 use core::alloc::Layout;
@@ -60,17 +60,17 @@ pub struct MemoryMappedAllocator {
 
 /// Address space for a file that has no limit of its own.
 const DEFAULT_CAPACITY: usize = 1 << 38;
-const LEAST_CAPACITY: usize = 1 << 26;
+const MIN_CAPACITY: usize = 1 << 26;
 /// Blocks begin at, and take, whole cache lines.
-const LINE: usize = 64;
+const ALIGN: usize = 64;
 const LABEL: Label = Label::new("mapped file");
 
 /// Which parts of the file are whose. Offsets and sizes in bytes.
 #[derive(Debug)]
 struct Blocks {
-    live: Sorted<Layout>,
+    live: VecMap<Layout>,
     /// Free ranges by their start, apart from one another: at most one more than blocks, and there is room for as many.
-    free: Sorted<usize>,
+    free: VecMap<usize>,
     /// How much of the file is mapped: whole OS pages.
     mapped: usize,
     /// Bytes that the file has, at least.
@@ -79,9 +79,9 @@ struct Blocks {
     fresh: usize,
     in_use: usize,
     peak: usize,
-    /// The same in bytes asked, without padding: the checked door's account.
-    asked: usize,
-    peak_asked: usize,
+    /// The same in bytes requested, without padding: the checked door's account.
+    requested: usize,
+    peak_requested: usize,
 }
 
 impl MemoryMappedAllocator {
@@ -119,7 +119,7 @@ impl MemoryMappedAllocator {
         let base = loop {
             match os::reserve(size) {
                 Ok(base) => break base,
-                Err(_) if size / 2 >= least.max(LEAST_CAPACITY) => {
+                Err(_) if size / 2 >= least.max(MIN_CAPACITY) => {
                     size = (size / 2).next_multiple_of(page_size())
                 }
                 Err(errno) => return Err(fail(errno.into())),
@@ -129,16 +129,16 @@ impl MemoryMappedAllocator {
         // SAFETY: the reservation just made, whole.
         let mapping = unsafe { Mapping::own(base, size) };
         let blocks = Blocks {
-            live: Sorted::new(),
-            free: Sorted::of(0, size),
+            live: VecMap::new(),
+            free: VecMap::single(0, size),
             mapped: 0,
             len: original,
             // the rest of the last OS page shows whatever is in the page cache
             fresh: least,
             in_use: 0,
             peak: 0,
-            asked: 0,
-            peak_asked: 0,
+            requested: 0,
+            peak_requested: 0,
         };
         let blocks = Mutex::new(blocks);
         let mapped = Self { watched, mapping, file, path: named(), writable, original, blocks };
@@ -194,7 +194,7 @@ impl MemoryMappedAllocator {
     pub fn check(&self) -> Result<(), FileError> {
         let blocks = self.lock(); // nobody makes it shorter meanwhile
         let found = length(&self.file, &self.path)?;
-        still_whole(&self.path, blocks.len as u64, found, self.watched.is_damaged())
+        check_length(&self.path, blocks.len as u64, found, self.watched.is_truncated())
     }
 
     /// A copy of `count` bytes of the file from `offset` on; cannot fault.
@@ -206,8 +206,8 @@ impl MemoryMappedAllocator {
         if offset.checked_add(count).is_none_or(|end| end > len) {
             return Err(FileError::OutOfRange { path: self.path.clone(), offset, count, len });
         }
-        let mut bytes = zeroes(count).ok_or_else(|| no_memory(&self.path))?;
-        let done = nofault_copy::read_own(self.at(0).addr().get() + offset, &mut bytes);
+        let mut bytes = zeroed(count).ok_or_else(|| alloc_failed(&self.path))?;
+        let done = nofault_copy::read_process(self.at(0).addr().get() + offset, &mut bytes);
         let fail = |source| FileError::Os { path: self.path.clone(), call: "read", source };
         let done = done.map_err(|errno| fail(errno.into()))?;
         self.check()?;
@@ -228,23 +228,24 @@ impl MemoryMappedAllocator {
         }
     }
 
-    fn take(&self, blocks: &mut Blocks, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let refuse = |blocks: &Blocks, cause| AllocError::new(cause, layout, self.state_of(blocks), LABEL);
+    fn alloc_block(&self, blocks: &mut Blocks, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let alloc_error =
+            |blocks: &Blocks, cause| AllocError::new(cause, layout, self.state_of(blocks), LABEL);
         if !self.writable {
-            return Err(refuse(blocks, AllocCause::ReadOnly));
+            return Err(alloc_error(blocks, AllocCause::ReadOnly));
         }
-        let size = rounded(layout).ok_or_else(|| refuse(blocks, AllocCause::BadLayout))?;
+        let size = round_layout(layout).ok_or_else(|| alloc_error(blocks, AllocCause::BadLayout))?;
         let base = self.mapping.as_ptr().addr().get();
         let live = blocks.live.len();
-        if !blocks.live.room(live + 1) || !blocks.free.room(live + 2) {
-            return Err(refuse(blocks, AllocCause::Exhausted { errno: 0 }));
+        if !blocks.live.try_reserve(live + 1) || !blocks.free.try_reserve(live + 2) {
+            return Err(alloc_error(blocks, AllocCause::Exhausted { errno: 0 }));
         }
         let fit = |(start, &len): (usize, &usize)| {
-            let at = (base + start).checked_next_multiple_of(layout.align().max(LINE))? - base;
+            let at = (base + start).checked_next_multiple_of(layout.align().max(ALIGN))? - base;
             (at.checked_add(size)? <= start + len).then_some((start, len, at))
         };
         let found = blocks.free.iter().find_map(fit);
-        let (start, len, at) = found.ok_or_else(|| refuse(blocks, AllocCause::CapacityReached))?;
+        let (start, len, at) = found.ok_or_else(|| alloc_error(blocks, AllocCause::CapacityReached))?;
         let end = at + size;
         // a hole in a file that was there has no room on the device yet, as little as what lies beyond its end
         let beyond = end > blocks.len.min(blocks.mapped);
@@ -252,11 +253,12 @@ impl MemoryMappedAllocator {
             let long = if beyond { end.next_multiple_of(page_size()) } else { end };
             let room = allocate_part(&self.file, at.min(blocks.len) as u64, long as u64);
             room.map_err(|error| {
-                refuse(blocks, AllocCause::Exhausted { errno: error.raw_os_error().unwrap_or(0) })
+                alloc_error(blocks, AllocCause::Exhausted { errno: error.raw_os_error().unwrap_or(0) })
             })?;
             blocks.len = blocks.len.max(long);
-            self.map_up_to(blocks, end)
-                .map_err(|errno| refuse(blocks, AllocCause::Exhausted { errno: errno.raw_os_error() }))?;
+            self.map_up_to(blocks, end).map_err(|errno| {
+                alloc_error(blocks, AllocCause::Exhausted { errno: errno.raw_os_error() })
+            })?;
         }
         blocks.free.remove(start);
         for (start, end) in [(start, at), (end, start + len)] {
@@ -268,13 +270,13 @@ impl MemoryMappedAllocator {
         blocks.fresh = blocks.fresh.max(end);
         blocks.in_use += size;
         blocks.peak = blocks.peak.max(blocks.in_use);
-        blocks.asked += layout.size();
-        blocks.peak_asked = blocks.peak_asked.max(blocks.asked);
+        blocks.requested += layout.size();
+        blocks.peak_requested = blocks.peak_requested.max(blocks.requested);
         Ok(NonNull::slice_from_raw_parts(self.at(at), size))
     }
 
     /// The offset and layout of the live block at `address`; why not, where it is none.
-    fn live(&self, blocks: &Blocks, address: usize) -> Result<(usize, Layout), AllocCause> {
+    fn live_block(&self, blocks: &Blocks, address: usize) -> Result<(usize, Layout), AllocCause> {
         let at = address.wrapping_sub(self.mapping.as_ptr().addr().get());
         if at >= self.mapping.len() {
             return Err(AllocCause::Foreign);
@@ -282,14 +284,14 @@ impl MemoryMappedAllocator {
         if let Some(live) = blocks.live.get(at) {
             return Ok((at, *live));
         }
-        let before = blocks.live.before(at);
-        let inside = before.is_some_and(|(start, live)| at < start + rounded(*live).unwrap_or(0));
+        let before = blocks.live.predecessor(at);
+        let inside = before.is_some_and(|(start, live)| at < start + round_layout(*live).unwrap_or(0));
         Err(if inside { AllocCause::Interior } else { AllocCause::NotLive })
     }
 
     /// The same, for who must name its layout.
-    fn named(&self, blocks: &Blocks, address: usize, layout: Layout) -> Result<usize, AllocCause> {
-        let (at, live) = self.live(blocks, address)?;
+    fn check_match(&self, blocks: &Blocks, address: usize, layout: Layout) -> Result<usize, AllocCause> {
+        let (at, live) = self.live_block(blocks, address)?;
         if layout == live {
             Ok(at)
         } else {
@@ -298,14 +300,14 @@ impl MemoryMappedAllocator {
     }
 
     /// Gives the live block at `at` back.
-    fn give(blocks: &mut Blocks, at: usize) {
+    fn free_block(blocks: &mut Blocks, at: usize) {
         let Some(live) = blocks.live.get(at).copied() else { return };
-        let size = rounded(live).unwrap_or(0);
+        let size = round_layout(live).unwrap_or(0);
         blocks.live.remove(at);
         blocks.in_use -= size;
-        blocks.asked -= live.size();
+        blocks.requested -= live.size();
         let (mut start, mut end) = (at, at + size);
-        if let Some((before, &len)) = blocks.free.before(at)
+        if let Some((before, &len)) = blocks.free.predecessor(at)
             && before + len == start
         {
             blocks.free.remove(before);
@@ -319,8 +321,8 @@ impl MemoryMappedAllocator {
 }
 
 /// What a block of `layout` takes: whole cache lines, one at least.
-fn rounded(layout: Layout) -> Option<usize> {
-    layout.size().max(1).checked_next_multiple_of(LINE).filter(|&size| size <= isize::MAX.unsigned_abs())
+fn round_layout(layout: Layout) -> Option<usize> {
+    layout.size().max(1).checked_next_multiple_of(ALIGN).filter(|&size| size <= isize::MAX.unsigned_abs())
 }
 
 // SAFETY: blocks are parts of one mapping that never moves, disjoint by the table (laws 1 to 4), and are given back to it on
@@ -328,14 +330,14 @@ fn rounded(layout: Layout) -> Option<usize> {
 // `shrink` are the provided ones (law 7).
 unsafe impl Resource for MemoryMappedAllocator {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.take(&mut self.lock(), layout)
+        self.alloc_block(&mut self.lock(), layout)
     }
 
     /// Writes zeroes only where the file had something before: a large fresh block is not touched.
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let mut blocks = self.lock();
         let fresh = blocks.fresh;
-        let block = self.take(&mut blocks, layout)?;
+        let block = self.alloc_block(&mut blocks, layout)?;
         let at = block.cast::<u8>().addr().get() - self.mapping.as_ptr().addr().get();
         let used = fresh.saturating_sub(at).min(block.len());
         // SAFETY: the block is live, this call's alone, and at least that long.
@@ -345,13 +347,13 @@ unsafe impl Resource for MemoryMappedAllocator {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         let mut blocks = self.lock();
-        match self.live(&blocks, block.addr().get()) {
+        match self.live_block(&blocks, block.addr().get()) {
             Ok((at, live)) => {
                 debug_assert!(
                     layout.align() == live.align() && layout.size() >= live.size(),
                     "{layout:?} for {live:?}"
                 );
-                Self::give(&mut blocks, at);
+                Self::free_block(&mut blocks, at);
             }
             Err(cause) => debug_assert!(false, "{cause:?}"),
         }
@@ -367,15 +369,15 @@ impl MemoryAllocator for MemoryMappedAllocator {
 
     fn allocate(&self, size: usize, alignment: usize) -> Result<*mut u8, AllocError> {
         let layout = AllocError::layout(size, alignment).map_err(|error| error.of(self.state(), LABEL))?;
-        self.take(&mut self.lock(), layout).map(|block| block.cast::<u8>().as_ptr())
+        self.alloc_block(&mut self.lock(), layout).map(|block| block.cast::<u8>().as_ptr())
     }
 
     fn deallocate(&self, ptr: *mut u8, size: usize, alignment: usize) -> Result<(), AllocError> {
         let layout = AllocError::layout(size, alignment).map_err(|error| error.of(self.state(), LABEL))?;
         let mut blocks = self.lock();
-        let at = self.named(&blocks, ptr.addr(), layout);
+        let at = self.check_match(&blocks, ptr.addr(), layout);
         let at = at.map_err(|cause| AllocError::new(cause, layout, self.state_of(&blocks), LABEL))?;
-        Self::give(&mut blocks, at);
+        Self::free_block(&mut blocks, at);
         Ok(())
     }
 
@@ -390,27 +392,27 @@ impl MemoryAllocator for MemoryMappedAllocator {
             |size| AllocError::layout(size, alignment).map_err(|error| error.of(self.state(), LABEL));
         let (old, new) = (layout(old_size)?, layout(new_size)?);
         let mut blocks = self.lock();
-        let at = self.named(&blocks, ptr.addr(), old);
+        let at = self.check_match(&blocks, ptr.addr(), old);
         let at = at.map_err(|cause| AllocError::new(cause, old, self.state_of(&blocks), LABEL))?;
-        let moved = self.take(&mut blocks, new)?.cast::<u8>();
+        let moved = self.alloc_block(&mut blocks, new)?.cast::<u8>();
         // SAFETY: both blocks are live, at least that long, and apart; the old one is this allocator's own, in whose pointer
         // the caller's claim to use it is not believed but looked up.
         unsafe { moved.copy_from_nonoverlapping(self.at(at), old_size.min(new_size)) };
-        Self::give(&mut blocks, at);
+        Self::free_block(&mut blocks, at);
         Ok(moved.as_ptr())
     }
 
     fn allocated_size(&self) -> usize {
-        self.lock().asked
+        self.lock().requested
     }
 
     fn peak_allocated(&self) -> usize {
-        self.lock().peak_asked
+        self.lock().peak_requested
     }
 
     fn reset_peak(&self) {
         let mut blocks = self.lock();
-        (blocks.peak, blocks.peak_asked) = (blocks.in_use, blocks.asked);
+        (blocks.peak, blocks.peak_requested) = (blocks.in_use, blocks.requested);
     }
 }
 
@@ -418,7 +420,7 @@ impl Trim for MemoryMappedAllocator {
     /// Makes the file shorter: by what is free at its end, but never shorter than it was when it was opened.
     fn trim(&self, target_held: usize) -> usize {
         let mut blocks = self.lock();
-        let used = blocks.live.last().map_or(0, |(at, layout)| at + rounded(*layout).unwrap_or(0));
+        let used = blocks.live.last().map_or(0, |(at, layout)| at + round_layout(*layout).unwrap_or(0));
         if !self.writable || target_held >= blocks.mapped {
             return 0;
         }

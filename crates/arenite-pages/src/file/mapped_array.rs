@@ -5,16 +5,16 @@
 #![expect(unsafe_code, reason = "lends the pages of a file as numbers")]
 
 use super::atomic_file::allocate;
-use super::header::{DATA, Header};
-use super::mapped_file::{length, no_memory, open};
-use super::{FileError, LockedFile, MapMode, MappedFile, Newborn};
-use crate::scalar::{Scalar, zeroes};
+use super::header::{DATA_OFFSET, Header};
+use super::mapped_file::{alloc_failed, length, open};
+use super::{FileError, LockedFile, MapMode, MappedFile, UnfinishedFile};
+use crate::scalar::{Scalar, zeroed};
 use core::marker::PhantomData;
 use std::path::Path;
 
 /// In which order the elements of an array follow one another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ArrayOrder {
+pub enum MemoryOrder {
     /// The last index moves fastest.
     #[default]
     RowMajor,
@@ -59,24 +59,24 @@ impl<T: Scalar> MappedArray<T> {
     /// [`FileError`]: there is a file of that name, none can be made, the device is full, or the shape cannot be. Nothing
     /// is left behind then.
     pub fn create(path: impl AsRef<Path>, shape: &[usize]) -> Result<Self, FileError> {
-        Self::create_in(path, shape, ArrayOrder::RowMajor)
+        Self::create_in(path, shape, MemoryOrder::RowMajor)
     }
 
     /// A new array of zeroes in a new file, in this order.
     ///
     /// # Errors
     /// As [`MappedArray::create`].
-    pub fn create_in(path: impl AsRef<Path>, shape: &[usize], order: ArrayOrder) -> Result<Self, FileError> {
+    pub fn create_in(path: impl AsRef<Path>, shape: &[usize], order: MemoryOrder) -> Result<Self, FileError> {
         let path = path.as_ref();
-        let header = Header::new(T::TYPE, shape, u32::from(order == ArrayOrder::ColumnMajor))?;
+        let header = Header::new(T::TYPE, shape, u32::from(order == MemoryOrder::ColumnMajor))?;
         let fail = |source| FileError::Open { path: path.to_path_buf(), source };
-        let newborn = Newborn::new(path, 0o666).map_err(fail)?;
+        let newborn = UnfinishedFile::new(path, 0o666).map_err(fail)?;
         let own = newborn.file().try_clone().map_err(fail)?;
         // before it has a name, so that nobody is first
         let file = LockedFile::new(own, path, MapMode::ReadWrite)?;
         allocate(newborn.file(), path, 0, header.file_len())?;
         header.write(newborn.file()).map_err(fail)?;
-        newborn.born().map_err(fail)?;
+        newborn.persist().map_err(fail)?;
         Self::of(MappedFile::of(file, path, header.file_len(), MapMode::ReadWrite)?, header)
     }
 
@@ -124,8 +124,8 @@ impl<T: Scalar> MappedArray<T> {
 
     /// The order of the elements.
     #[must_use]
-    pub fn order(&self) -> ArrayOrder {
-        if self.header.order == 0 { ArrayOrder::RowMajor } else { ArrayOrder::ColumnMajor }
+    pub fn order(&self) -> MemoryOrder {
+        if self.header.order == 0 { MemoryOrder::RowMajor } else { MemoryOrder::ColumnMajor }
     }
 
     /// Bytes of the elements.
@@ -154,8 +154,8 @@ impl<T: Scalar> MappedArray<T> {
         let step = |place: usize, (&at, &side): (&usize, &usize)| place * side + at;
         let pairs = index.iter().zip(&self.shape);
         Ok(match self.order() {
-            ArrayOrder::RowMajor => pairs.fold(0, step),
-            ArrayOrder::ColumnMajor => pairs.rev().fold(0, step),
+            MemoryOrder::RowMajor => pairs.fold(0, step),
+            MemoryOrder::ColumnMajor => pairs.rev().fold(0, step),
         })
     }
 
@@ -167,7 +167,7 @@ impl<T: Scalar> MappedArray<T> {
             len: self.len(),
         };
         let end = first.checked_add(count).filter(|&end| end <= self.len());
-        end.map(|_| DATA + first * size_of::<T>()).ok_or_else(outside)
+        end.map(|_| DATA_OFFSET + first * size_of::<T>()).ok_or_else(outside)
     }
 
     /// One element. Two system calls: for many, take [`MappedArray::read`] or a slice.
@@ -195,7 +195,7 @@ impl<T: Scalar> MappedArray<T> {
     /// As [`MappedArray::get`].
     pub fn read(&self, first: usize, count: usize) -> Result<Vec<T>, FileError> {
         self.byte(first, count)?;
-        let mut numbers = zeroes(count).ok_or_else(|| no_memory(self.file.path()))?;
+        let mut numbers = zeroed(count).ok_or_else(|| alloc_failed(self.file.path()))?;
         self.read_into(first, &mut numbers)?;
         Ok(numbers)
     }
@@ -243,13 +243,13 @@ impl<T: Scalar> MappedArray<T> {
             return Err(FileError::NotAnArray { path: self.file.path().to_path_buf(), what });
         }
         let mut shape = self.shape.clone();
-        let slowest = if self.order() == ArrayOrder::RowMajor { 0 } else { shape.len() - 1 };
+        let slowest = if self.order() == MemoryOrder::RowMajor { 0 } else { shape.len() - 1 };
         if side < shape[slowest] {
             shape[slowest] = side;
             return Err(FileError::BadShape { shape });
         }
         shape[slowest] = side;
-        let next = self.header.followed_by(Header::new(T::TYPE, &shape, self.header.order)?);
+        let next = self.header.supersede_with(Header::new(T::TYPE, &shape, self.header.order)?);
         let path = self.file.path().to_path_buf();
         let fail = |source| FileError::Os { path: path.clone(), call: "grow", source };
         // An earlier growth that did not come to its end may have left bytes beyond the array: only zeroes become part of it.
@@ -260,25 +260,25 @@ impl<T: Scalar> MappedArray<T> {
         })?;
         file.sync_all().map_err(fail)?;
         // mapped before the file says so: what can be refused is refused while nothing has changed
-        let wider = self.file.wider(next.file_len())?;
+        let wider = self.file.try_grow(next.file_len())?;
         if let Err(source) = next.write(self.file.file()) {
             self.torn = true; // which of the two headers is on the device is not known
             return Err(fail(source));
         }
-        self.file.widen(wider);
+        self.file.grow(wider);
         (self.header, self.shape) = (next, shape);
         Ok(())
     }
 
     /// All elements, in the file's order. After somebody cut the file off, those beyond its end read as zeroes: see
-    /// [`MappedFile::is_damaged`].
+    /// [`MappedFile::is_truncated`].
     ///
     /// # Safety
     /// Nobody writes to the file by other means while the slice lives: another process that does not lock it, or a file
     /// handle.
     #[must_use]
     pub unsafe fn as_slice(&self) -> &[T] {
-        let first = self.file.as_ptr().as_ptr().wrapping_add(DATA).cast();
+        let first = self.file.as_ptr().as_ptr().wrapping_add(DATA_OFFSET).cast();
         // SAFETY: the elements are mapped for reading, begin at a multiple of 8192, are plain data, and nobody writes to them.
         unsafe { core::slice::from_raw_parts(first, self.len()) }
     }
@@ -294,7 +294,7 @@ impl<T: Scalar> MappedArray<T> {
         if self.file.mode() == MapMode::ReadOnly {
             return Err(FileError::ReadOnly { path: self.file.path().to_path_buf() });
         }
-        let first = self.file.as_ptr().as_ptr().wrapping_add(DATA).cast();
+        let first = self.file.as_ptr().as_ptr().wrapping_add(DATA_OFFSET).cast();
         // SAFETY: as for `as_slice`, mapped for writing, and borrowed exclusively.
         Ok(unsafe { core::slice::from_raw_parts_mut(first, self.len()) })
     }

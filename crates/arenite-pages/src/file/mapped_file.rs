@@ -9,7 +9,7 @@ use super::{FileError, LockedFile, Mapping};
 use crate::os::bus_error::Watched;
 use crate::os::{self, Access};
 use crate::page_size;
-use crate::scalar::zeroes;
+use crate::scalar::zeroed;
 use crate::util::nofault_copy;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -67,7 +67,7 @@ pub struct MappedFile {
 
 /// Maps all of a file.
 ///
-/// From then on a SIGBUS handler of this process answers for its pages (see [`MappedFile::is_damaged`]).
+/// From then on a SIGBUS handler of this process answers for its pages (see [`MappedFile::is_truncated`]).
 ///
 /// # Errors
 /// [`FileError`]: it cannot be opened, is no ordinary file, empty, mapped by somebody else, or cannot be mapped.
@@ -110,7 +110,7 @@ pub(crate) fn open(path: &Path, mode: MapMode) -> Result<LockedFile, FileError> 
 }
 
 /// Refuses a file that is shorter than what it must hold, or of which a page could not be had.
-pub(crate) fn still_whole(path: &Path, expected: u64, found: u64, damaged: bool) -> Result<(), FileError> {
+pub(crate) fn check_length(path: &Path, expected: u64, found: u64, damaged: bool) -> Result<(), FileError> {
     if found < expected {
         return Err(FileError::Truncated { path: path.to_path_buf(), expected, found });
     }
@@ -118,14 +118,14 @@ pub(crate) fn still_whole(path: &Path, expected: u64, found: u64, damaged: bool)
 }
 
 /// There is no memory for a copy of what is in the file.
-pub(crate) fn no_memory(path: &Path) -> FileError {
+pub(crate) fn alloc_failed(path: &Path) -> FileError {
     FileError::Os { path: path.to_path_buf(), call: "copy", source: io::ErrorKind::OutOfMemory.into() }
 }
 
 /// How every file here is opened: a pipe is refused and not waited for.
 pub(crate) fn options(writable: bool) -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(writable).custom_flags(os::DO_NOT_WAIT);
+    options.read(true).write(writable).custom_flags(os::O_NONBLOCK);
     options
 }
 
@@ -180,8 +180,8 @@ impl MappedFile {
     /// Whether somebody cut the file off and a slice was read or written beyond its end since: what lies there reads as
     /// zeroes in this mapping, and what was written is lost.
     #[must_use]
-    pub fn is_damaged(&self) -> bool {
-        self.watched.is_damaged()
+    pub fn is_truncated(&self) -> bool {
+        self.watched.is_truncated()
     }
 
     /// Refuses if the file is shorter than what is mapped of it, or was when somebody touched it.
@@ -190,10 +190,10 @@ impl MappedFile {
     /// [`FileError::Truncated`].
     pub fn check(&self) -> Result<(), FileError> {
         let (expected, found) = (self.len as u64, length(&self.file, &self.path)?);
-        still_whole(&self.path, expected, found, self.is_damaged())
+        check_length(&self.path, expected, found, self.is_truncated())
     }
 
-    fn inside(&self, offset: usize, count: usize) -> Result<Range<usize>, FileError> {
+    fn check_range(&self, offset: usize, count: usize) -> Result<Range<usize>, FileError> {
         let end = offset.checked_add(count).filter(|&end| end <= self.len);
         let outside = || FileError::OutOfRange { path: self.path.clone(), offset, count, len: self.len };
         end.map(|end| offset..end).ok_or_else(outside)
@@ -204,8 +204,8 @@ impl MappedFile {
     /// # Errors
     /// [`FileError::OutOfRange`]; [`FileError::Truncated`] where the file became shorter.
     pub fn read(&self, offset: usize, count: usize) -> Result<Vec<u8>, FileError> {
-        self.inside(offset, count)?;
-        let mut bytes = zeroes(count).ok_or_else(|| no_memory(&self.path))?;
+        self.check_range(offset, count)?;
+        let mut bytes = zeroed(count).ok_or_else(|| alloc_failed(&self.path))?;
         self.read_into(offset, &mut bytes)?;
         Ok(bytes)
     }
@@ -215,9 +215,9 @@ impl MappedFile {
     /// # Errors
     /// As [`MappedFile::read`].
     pub fn read_into(&self, offset: usize, into: &mut [u8]) -> Result<(), FileError> {
-        let range = self.inside(offset, into.len())?;
-        let done = nofault_copy::read_own(self.as_ptr().addr().get() + offset, into);
-        self.copied("read", range, done)
+        let range = self.check_range(offset, into.len())?;
+        let done = nofault_copy::read_process(self.as_ptr().addr().get() + offset, into);
+        self.copy_checked("read", range, done)
     }
 
     /// Copies `bytes` to `offset`. Two system calls; cannot fault.
@@ -225,16 +225,16 @@ impl MappedFile {
     /// # Errors
     /// As [`MappedFile::read`]; [`FileError::ReadOnly`].
     pub fn write(&mut self, offset: usize, bytes: &[u8]) -> Result<(), FileError> {
-        let range = self.inside(offset, bytes.len())?;
+        let range = self.check_range(offset, bytes.len())?;
         if self.mode == MapMode::ReadOnly {
             return Err(FileError::ReadOnly { path: self.path.clone() });
         }
         // SAFETY: the bytes lie in this mapping, which is borrowed exclusively.
-        let done = unsafe { nofault_copy::write_own(self.as_ptr().addr().get() + offset, bytes) };
-        self.copied("write", range, done)
+        let done = unsafe { nofault_copy::write_process(self.as_ptr().addr().get() + offset, bytes) };
+        self.copy_checked("write", range, done)
     }
 
-    fn copied(
+    fn copy_checked(
         &self,
         call: &'static str,
         range: Range<usize>,
@@ -265,7 +265,7 @@ impl MappedFile {
         self.check()
     }
 
-    /// All bytes. After somebody cut the file off, those beyond its end read as zeroes: see [`MappedFile::is_damaged`].
+    /// All bytes. After somebody cut the file off, those beyond its end read as zeroes: see [`MappedFile::is_truncated`].
     ///
     /// # Safety
     /// Nobody writes to the file by other means while the slice lives: another process, a file handle, or another mapping.
@@ -291,22 +291,22 @@ impl MappedFile {
     }
 
     /// A mapping of `len` bytes of the file, which has at least as many, beside the one there is.
-    pub(crate) fn wider(&self, len: u64) -> Result<Wider, FileError> {
+    pub(crate) fn try_grow(&self, len: u64) -> Result<GrownMapping, FileError> {
         map(&self.file, &self.path, len, self.mode)
     }
 
-    /// Shows what [`MappedFile::wider`] mapped instead. The address changes.
-    pub(crate) fn widen(&mut self, wider: Wider) {
+    /// Shows what [`MappedFile::try_grow`] mapped instead. The address changes.
+    pub(crate) fn grow(&mut self, wider: GrownMapping) {
         // the old pages go one by one: first from the handler's list, then from memory
         (self.watched, self.mapping, self.len) = wider;
     }
 }
 
 /// A mapping, its entry in the handler's list, and its length in bytes.
-pub(crate) type Wider = (Watched, Mapping, usize);
+pub(crate) type GrownMapping = (Watched, Mapping, usize);
 
 /// The first `len` bytes of `file` as memory.
-fn map(file: &File, path: &Path, len: u64, mode: MapMode) -> Result<Wider, FileError> {
+fn map(file: &File, path: &Path, len: u64, mode: MapMode) -> Result<GrownMapping, FileError> {
     let fail = |source| FileError::Os { path: path.to_path_buf(), call: "map", source };
     let too_long = || fail(io::ErrorKind::FileTooLarge.into());
     let fits = |&len: &usize| len <= isize::MAX.unsigned_abs() - page_size();

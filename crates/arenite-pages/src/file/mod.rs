@@ -18,10 +18,10 @@ mod mapped_file;
 mod mapping;
 mod vec_map;
 
-pub(crate) use atomic_file::{Newborn, allocate_part};
+pub(crate) use atomic_file::{UnfinishedFile, allocate_part};
 pub use error::FileError;
 pub(crate) use locked_file::LockedFile;
 pub use mapped_allocator::MemoryMappedAllocator;
-pub use mapped_array::{ArrayOrder, MappedArray};
+pub use mapped_array::{MappedArray, MemoryOrder};
 pub use mapped_file::{MapMode, MappedFile, flush_file, map_file, unmap_file};
 pub(crate) use mapping::Mapping;

@@ -4,20 +4,20 @@
 
 /// Values by their offsets. Looking one up is O(log n), putting one in and taking one out O(n).
 #[derive(Debug)]
-pub(super) struct Sorted<V>(Vec<(usize, V)>);
+pub(super) struct VecMap<V>(Vec<(usize, V)>);
 
-impl<V> Sorted<V> {
+impl<V> VecMap<V> {
     pub(super) const fn new() -> Self {
         Self(Vec::new())
     }
 
     /// One entry. Insists on the memory for it.
-    pub(super) fn of(at: usize, value: V) -> Self {
+    pub(super) fn single(at: usize, value: V) -> Self {
         Self(vec![(at, value)])
     }
 
     /// Room for `count` entries in all; false: there is no memory for it.
-    pub(super) fn room(&mut self, count: usize) -> bool {
+    pub(super) fn try_reserve(&mut self, count: usize) -> bool {
         self.0.try_reserve(count.saturating_sub(self.0.len())).is_ok()
     }
 
@@ -47,7 +47,7 @@ impl<V> Sorted<V> {
     }
 
     /// The last entry before `at`.
-    pub(super) fn before(&self, at: usize) -> Option<(usize, &V)> {
+    pub(super) fn predecessor(&self, at: usize) -> Option<(usize, &V)> {
         let (Ok(place) | Err(place)) = self.find(at);
         place.checked_sub(1).map(|before| (self.0[before].0, &self.0[before].1))
     }
@@ -69,22 +69,22 @@ mod tests {
 
     #[test]
     fn it_is_what_the_standard_map_is() {
-        let (mut table, mut map, mut random) = (Sorted::new(), BTreeMap::new(), 3_usize);
+        let (mut table, mut map, mut random) = (VecMap::new(), BTreeMap::new(), 3_usize);
         for turn in 0..5000 {
             random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
             let at = random >> 40 & 63;
             if turn % 2 == 0 {
-                assert!(table.room(table.len() + 1));
+                assert!(table.try_reserve(table.len() + 1));
                 table.insert(at, turn);
                 map.insert(at, turn);
             } else {
                 assert_eq!(table.remove(at), map.remove(&at));
             }
             assert_eq!((table.len(), table.get(at)), (map.len(), map.get(&at)));
-            assert_eq!(table.before(at), map.range(..at).next_back().map(|(&at, value)| (at, value)));
+            assert_eq!(table.predecessor(at), map.range(..at).next_back().map(|(&at, value)| (at, value)));
             assert_eq!(table.last(), map.last_key_value().map(|(&at, value)| (at, value)));
             assert!(table.iter().eq(map.iter().map(|(&at, value)| (at, value))));
         }
-        assert!(!table.room(usize::MAX));
+        assert!(!table.try_reserve(usize::MAX));
     }
 }

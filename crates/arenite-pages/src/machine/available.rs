@@ -1,19 +1,19 @@
 //! How much more memory this process may take, and what stops it there.
 //!
-//! Rests on [`Meminfo`], [`Limits`] and [`ProcessMemory`]. A process is stopped by the first of five ceilings it meets,
+//! Rests on [`Meminfo`], [`Limits`] and [`ProcessMemory`]. A process is stopped by the first of five limits it meets,
 //! and programs that ask the machine alone die in containers; so all five are asked and the one that binds is named.
 
-use super::cgroup::each_level;
-use super::limits::{Bounds, Limits, Rlimit};
+use super::cgroup::for_each_level;
+use super::limits::{EffectiveLimits, Limits, Rlimit};
 use super::meminfo::Meminfo;
 use super::process_memory::ProcessMemory;
-use super::procfs::sys_root::Root;
+use super::procfs::sys_root::SysRoot;
 use std::path::Path;
 
 /// What can stop a process from taking more memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Ceiling {
+pub enum MemoryLimitKind {
     /// The machine has no more: beyond lies swap, or death.
     Machine,
     /// The kernel counts promises (overcommit mode 2) and has no more to give.
@@ -26,25 +26,25 @@ pub enum Ceiling {
     Data,
 }
 
-/// Bytes below every ceiling that this process is under.
+/// Bytes below every kind that this process is under.
 ///
 /// ```
 /// use arenite_pages::machine::Available;
-/// for (ceiling, bytes) in Available::read().ceilings {
-///     println!("{ceiling:?} lets {bytes} bytes through");
+/// for (kind, bytes) in Available::read().limits {
+///     println!("{kind:?} lets {bytes} bytes through");
 /// }
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Available {
-    /// The ceilings that could be read and are set, with the bytes below each.
-    pub ceilings: Vec<(Ceiling, u64)>,
+    /// The limits that could be read and are set, with the bytes below each.
+    pub limits: Vec<(MemoryLimitKind, u64)>,
 }
 
 /// Bytes this process may still take without swapping or being refused: the smallest of what the machine, the control
 /// groups above it, its address space limit and its data limit let through.
 ///
 /// The page cache that the kernel gives up on demand counts as available. `u64::MAX`, the smallest of nothing, where no
-/// ceiling can be read. Opens about ten files: not for an allocation's path. Asks for no memory (but where the list of this process's
+/// kind can be read. Opens about ten files: not for an allocation's path. Asks for no memory (but where the list of this process's
 /// groups is longer than 4 KiB), and needs up to 48 KiB of stack.
 ///
 /// ```
@@ -53,42 +53,48 @@ pub struct Available {
 /// ```
 #[must_use]
 pub fn available_memory() -> u64 {
-    smallest(Root::real()).unwrap_or(u64::MAX)
+    min_limit(SysRoot::real()).unwrap_or(u64::MAX)
 }
 
-/// The same of the machine below `root`, without a list of the ceilings.
-fn smallest(root: Root<'_>) -> Option<u64> {
-    let found = ceilings(
+/// The same of the machine below `root`, without a list of the limits.
+fn min_limit(root: SysRoot<'_>) -> Option<u64> {
+    let found = all_limits(
         Meminfo::from_root(root),
-        Bounds::from_root(root),
-        group_room(root),
+        EffectiveLimits::from_root(root),
+        cgroup_headroom(root),
         ProcessMemory::read_or(root, |_, _| ()).ok(),
     );
     found.into_iter().filter_map(|(_, bytes)| bytes).min()
 }
 
 /// The bytes that all levels of the control group still let through.
-fn group_room(root: Root<'_>) -> Option<u64> {
+fn cgroup_headroom(root: SysRoot<'_>) -> Option<u64> {
     let mut room: Option<u64> = None;
-    each_level(root, |_, figures| room = room.into_iter().chain(figures.room()).min())?;
+    for_each_level(root, |_, figures| room = room.into_iter().chain(figures.headroom()).min())?;
     room
 }
 
-/// Every ceiling, with the bytes below it where it could be read and is set.
-fn ceilings(
+/// Every kind, with the bytes below it where it could be read and is set.
+fn all_limits(
     memory: Option<Meminfo>,
-    bounds: Bounds,
+    bounds: EffectiveLimits,
     group: Option<u64>,
     process: Option<ProcessMemory>,
-) -> [(Ceiling, Option<u64>); 5] {
+) -> [(MemoryLimitKind, Option<u64>); 5] {
     let below = |limit: Option<Rlimit>, used: Option<u64>| Some(limit?.soft.bytes()?.saturating_sub(used?));
     let promises = memory.filter(|memory| bounds.counted && memory.commit_limit > 0);
     [
-        (Ceiling::Machine, memory.map(|memory| memory.available)),
-        (Ceiling::CommitLimit, promises.map(|memory| memory.commit_limit.saturating_sub(memory.committed))),
-        (Ceiling::Cgroup, group),
-        (Ceiling::AddressSpace, below(bounds.address_space, process.map(|process| process.virtual_bytes))),
-        (Ceiling::Data, below(bounds.data, process.map(|process| process.data_bytes))),
+        (MemoryLimitKind::Machine, memory.map(|memory| memory.available)),
+        (
+            MemoryLimitKind::CommitLimit,
+            promises.map(|memory| memory.commit_limit.saturating_sub(memory.committed)),
+        ),
+        (MemoryLimitKind::Cgroup, group),
+        (
+            MemoryLimitKind::AddressSpace,
+            below(bounds.address_space, process.map(|process| process.virtual_bytes)),
+        ),
+        (MemoryLimitKind::Data, below(bounds.data, process.map(|process| process.data_bytes))),
     ]
 }
 
@@ -100,7 +106,7 @@ impl Available {
     /// ```
     #[must_use]
     pub fn read() -> Self {
-        Self::from_root(Root::real())
+        Self::from_root(SysRoot::real())
     }
 
     /// Asks the machine below `root`.
@@ -110,22 +116,22 @@ impl Available {
     /// ```
     #[must_use]
     pub fn read_at(root: &Path) -> Self {
-        Self::from_root(Root::at(root))
+        Self::from_root(SysRoot::at(root))
     }
 
-    /// The ceiling that binds, and the bytes below it.
+    /// The kind that binds, and the bytes below it.
     ///
     /// ```
-    /// use arenite_pages::machine::{Available, Ceiling};
-    /// let available = Available { ceilings: vec![(Ceiling::Machine, 9), (Ceiling::Cgroup, 4)] };
-    /// assert_eq!(available.smallest(), Some((Ceiling::Cgroup, 4)));
+    /// use arenite_pages::machine::{Available, MemoryLimitKind};
+    /// let available = Available { limits: vec![(MemoryLimitKind::Machine, 9), (MemoryLimitKind::Cgroup, 4)] };
+    /// assert_eq!(available.smallest(), Some((MemoryLimitKind::Cgroup, 4)));
     /// ```
     #[must_use]
-    pub fn smallest(&self) -> Option<(Ceiling, u64)> {
-        self.ceilings.iter().copied().min_by_key(|&(_, bytes)| bytes)
+    pub fn smallest(&self) -> Option<(MemoryLimitKind, u64)> {
+        self.limits.iter().copied().min_by_key(|&(_, bytes)| bytes)
     }
 
-    /// The bytes below the ceiling that binds; `None` where no ceiling could be read.
+    /// The bytes below the kind that binds; `None` where no kind could be read.
     ///
     /// ```
     /// assert_eq!(arenite_pages::machine::Available::default().bytes(), None);
@@ -135,14 +141,14 @@ impl Available {
         self.smallest().map(|(_, bytes)| bytes)
     }
 
-    pub(super) fn from_root(root: Root<'_>) -> Self {
+    pub(super) fn from_root(root: SysRoot<'_>) -> Self {
         Self::of(Meminfo::from_root(root), &Limits::from_root(root), ProcessMemory::from_root(root).ok())
     }
 
     pub(super) fn of(memory: Option<Meminfo>, limits: &Limits, process: Option<ProcessMemory>) -> Self {
-        let group = limits.cgroup.as_ref().and_then(super::Cgroup::room);
-        let found = ceilings(memory, Bounds::of(limits), group, process);
-        Self { ceilings: found.into_iter().filter_map(|(ceiling, bytes)| Some((ceiling, bytes?))).collect() }
+        let group = limits.cgroup.as_ref().and_then(super::Cgroup::headroom);
+        let found = all_limits(memory, EffectiveLimits::of(limits), group, process);
+        Self { limits: found.into_iter().filter_map(|(kind, bytes)| Some((kind, bytes?))).collect() }
     }
 }
 
@@ -165,22 +171,31 @@ mod tests {
     #[test]
     fn u24_the_machine_binds_where_nothing_else_does() {
         let fixture = machine("Max address space unlimited unlimited bytes\n");
-        assert_eq!(Available::read_at(fixture.path()).ceilings, [(Ceiling::Machine, 8000 << 10)]);
+        assert_eq!(Available::read_at(fixture.path()).limits, [(MemoryLimitKind::Machine, 8000 << 10)]);
     }
 
     #[test]
     fn u24_limits_bind_less_what_the_process_has() {
         let fixture = machine("Max address space 1024000 unlimited bytes\nMax data size 1 unlimited bytes\n");
         let available = Available::read_at(fixture.path());
-        assert_eq!(available.ceilings[1..], [(Ceiling::AddressSpace, 600 << 10), (Ceiling::Data, 0)]);
+        assert_eq!(
+            available.limits[1..],
+            [(MemoryLimitKind::AddressSpace, 600 << 10), (MemoryLimitKind::Data, 0)]
+        );
         assert_eq!(available.bytes(), Some(0), "over the limit is nothing, not an underflow");
     }
 
     #[test]
     fn u24_promises_bind_in_mode_2_alone() {
         let with = |mode| machine("").file("/proc/sys/vm/overcommit_memory", mode);
-        assert_eq!(Available::read_at(with("2").path()).smallest(), Some((Ceiling::CommitLimit, 50 << 10)));
-        assert_eq!(Available::read_at(with("0").path()).smallest(), Some((Ceiling::Machine, 8000 << 10)));
+        assert_eq!(
+            Available::read_at(with("2").path()).smallest(),
+            Some((MemoryLimitKind::CommitLimit, 50 << 10))
+        );
+        assert_eq!(
+            Available::read_at(with("0").path()).smallest(),
+            Some((MemoryLimitKind::Machine, 8000 << 10))
+        );
     }
 
     #[test]
@@ -191,7 +206,7 @@ mod tests {
             .file("/sys/fs/cgroup/pod/memory.max", "4096\n")
             .file("/sys/fs/cgroup/pod/memory.current", "1096\n")
             .file("/sys/fs/cgroup/pod/main/memory.max", "max\n");
-        assert_eq!(Available::read_at(fixture.path()).smallest(), Some((Ceiling::Cgroup, 3000)));
+        assert_eq!(Available::read_at(fixture.path()).smallest(), Some((MemoryLimitKind::Cgroup, 3000)));
     }
 
     #[test]
@@ -220,7 +235,7 @@ mod tests {
             group("Max data size 103000 unlimited bytes"),
         ];
         let found = all.map(|fixture| {
-            let bytes = smallest(fixture.root());
+            let bytes = min_limit(fixture.root());
             assert_eq!(bytes, Available::read_at(fixture.path()).bytes());
             bytes
         });

@@ -3,8 +3,8 @@
 //! Rests on `/sys/devices/system/cpu/cpuN/cache`. Block sizes and alignments follow from a line's length and a level's
 //! size, and guessing them (32 KiB, 256 KiB, 8 MiB) is wrong on most machines of the last ten years.
 
-use super::procfs::parse::{number_list, size};
-use super::procfs::sys_root::Root;
+use super::procfs::parse::{parse_cpu_list, parse_size};
+use super::procfs::sys_root::SysRoot;
 use std::path::Path;
 
 /// What a cache holds.
@@ -57,7 +57,7 @@ impl Caches {
     /// ```
     #[must_use]
     pub fn read() -> Self {
-        Self::from_root(Root::real())
+        Self::from_root(SysRoot::real())
     }
 
     /// Reads those of the machine below `root`.
@@ -68,7 +68,7 @@ impl Caches {
     /// ```
     #[must_use]
     pub fn read_at(root: &Path) -> Self {
-        Self::from_root(Root::at(root))
+        Self::from_root(SysRoot::at(root))
     }
 
     /// The first level's data cache.
@@ -125,36 +125,36 @@ impl Caches {
         self.levels.iter().find(|cache| cache.level == level && fits(cache.kind))
     }
 
-    pub(super) fn from_root(root: Root<'_>) -> Self {
+    pub(super) fn from_root(root: SysRoot<'_>) -> Self {
         let folder = Path::new("/sys/devices/system/cpu");
         let of_cpu = |cpu: usize| {
             let folder = folder.join(format!("cpu{cpu}/cache"));
-            let indices = root.numbered(&folder, "index");
+            let indices = root.numbered_dirs(&folder, "index");
             let found: Vec<_> = indices
                 .iter()
                 .filter_map(|index| cache(root, &folder.join(format!("index{index}"))))
                 .collect();
             (!found.is_empty()).then_some(found)
         };
-        let mut levels = root.numbered(folder, "cpu").into_iter().find_map(of_cpu).unwrap_or_default();
+        let mut levels = root.numbered_dirs(folder, "cpu").into_iter().find_map(of_cpu).unwrap_or_default();
         levels.sort_by_key(|cache| (cache.level, cache.kind == CacheKind::Instruction));
         Self { levels }
     }
 }
 
-fn cache(root: Root<'_>, folder: &Path) -> Option<Cache> {
-    let number = |file: &str| root.number(folder.join(file));
-    let kind = match root.line(folder.join("type"))?.as_str() {
+fn cache(root: SysRoot<'_>, folder: &Path) -> Option<Cache> {
+    let number = |file: &str| root.read_number(folder.join(file));
+    let kind = match root.read_line(folder.join("type"))?.as_str() {
         "Data" => CacheKind::Data,
         "Instruction" => CacheKind::Instruction,
         "Unified" => CacheKind::Unified,
         _ => return None,
     };
-    let shared = root.text(folder.join("shared_cpu_list")).and_then(|text| number_list(&text));
+    let shared = root.read_text(folder.join("shared_cpu_list")).and_then(|text| parse_cpu_list(&text));
     Some(Cache {
         level: u32::try_from(number("level")?).ok()?,
         kind,
-        size: size(&root.text(folder.join("size"))?).filter(|&bytes| bytes > 0)?,
+        size: parse_size(&root.read_text(folder.join("size"))?).filter(|&bytes| bytes > 0)?,
         line: number("coherency_line_size").filter(|line| line.is_power_of_two())?,
         ways: number("ways_of_associativity")
             .and_then(|ways| u32::try_from(ways).ok())

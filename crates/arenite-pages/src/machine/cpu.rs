@@ -4,8 +4,8 @@
 //! The instructions are always those of the machine that runs, whatever root the files come from: code may use what
 //! runs, not what a file says.
 
-use super::procfs::parse::{field, number_list};
-use super::procfs::sys_root::Root;
+use super::procfs::parse::{field, parse_cpu_list};
+use super::procfs::sys_root::SysRoot;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -39,7 +39,7 @@ impl Cpu {
     /// ```
     #[must_use]
     pub fn read() -> Self {
-        Self::from_root(Root::real())
+        Self::from_root(SysRoot::real())
     }
 
     /// Reads that of the machine below `root`.
@@ -49,25 +49,32 @@ impl Cpu {
     /// ```
     #[must_use]
     pub fn read_at(root: &Path) -> Self {
-        Self::from_root(Root::at(root))
+        Self::from_root(SysRoot::at(root))
     }
 
-    pub(super) fn from_root(root: Root<'_>) -> Self {
+    pub(super) fn from_root(root: SysRoot<'_>) -> Self {
         let folder = Path::new("/sys/devices/system/cpu");
-        let info = root.text("/proc/cpuinfo").unwrap_or_default();
-        let online = root.text(folder.join("online")).and_then(|text| number_list(&text));
+        let info = root.read_text("/proc/cpuinfo").unwrap_or_default();
+        let online = root.read_text(folder.join("online")).and_then(|text| parse_cpu_list(&text));
         let listed =
             info.lines().filter(|line| line.split(':').next().map(str::trim) == Some("processor")).count();
         let logical = online.as_ref().map_or(listed, Vec::len);
         let logical = if logical == 0 { parallelism() } else { logical };
-        let allowed =
-            root.text("/proc/self/status").and_then(|text| number_list(field(&text, "Cpus_allowed_list")?));
+        let allowed = root
+            .read_text("/proc/self/status")
+            .and_then(|text| parse_cpu_list(field(&text, "Cpus_allowed_list")?));
         let usable = match (&online, allowed) {
             (Some(online), Some(allowed)) => allowed.iter().filter(|cpu| online.contains(cpu)).count().max(1),
             (None, Some(allowed)) => allowed.len().clamp(1, logical),
             (_, None) => logical,
         };
-        Self { model: model(&info), logical, physical: physical(root, folder, online), usable, simd: simd() }
+        Self {
+            model: cpu_model(&info),
+            logical,
+            physical: physical_cores(root, folder, online),
+            usable,
+            simd: simd_features(),
+        }
     }
 }
 
@@ -76,7 +83,7 @@ fn parallelism() -> usize {
 }
 
 /// The first line that names the processor, by the key of any architecture.
-fn model(info: &str) -> Option<String> {
+fn cpu_model(info: &str) -> Option<String> {
     let value = |key: &str| {
         info.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
@@ -88,11 +95,11 @@ fn model(info: &str) -> Option<String> {
 }
 
 /// Cores are told apart by the list of logical processors each consists of.
-fn physical(root: Root<'_>, folder: &Path, online: Option<Vec<usize>>) -> Option<usize> {
+fn physical_cores(root: SysRoot<'_>, folder: &Path, online: Option<Vec<usize>>) -> Option<usize> {
     let siblings = |cpu: &usize| {
         let topology = folder.join(format!("cpu{cpu}/topology"));
-        root.line(topology.join("core_cpus_list"))
-            .or_else(|| root.line(topology.join("thread_siblings_list")))
+        root.read_line(topology.join("core_cpus_list"))
+            .or_else(|| root.read_line(topology.join("thread_siblings_list")))
     };
     let cores: Option<BTreeSet<String>> = online?.iter().map(siblings).collect();
     cores.map(|cores| cores.len()).filter(|&cores| cores > 0)
@@ -107,19 +114,19 @@ macro_rules! detected {
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
-fn simd() -> Vec<&'static str> {
+fn simd_features() -> Vec<&'static str> {
     detected!(is_x86_feature_detected:
         "sse2" "ssse3" "sse4.1" "sse4.2" "avx" "f16c" "fma" "avx2" "avxvnni" "avx512f" "avx512cd" "avx512bw" "avx512dq"
         "avx512vl" "avx512vnni" "avx512vbmi" "avx512bf16" "avx512fp16")
 }
 
 #[cfg(target_arch = "aarch64")]
-fn simd() -> Vec<&'static str> {
+fn simd_features() -> Vec<&'static str> {
     detected!(is_aarch64_feature_detected: "neon" "fp16" "dotprod" "i8mm" "bf16" "sve" "sve2")
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
-fn simd() -> Vec<&'static str> {
+fn simd_features() -> Vec<&'static str> {
     Vec::new()
 }
 
@@ -162,7 +169,7 @@ mod tests {
     proptest! {
         #[test]
         fn n16_any_cpuinfo_has_a_model_or_none(text in any::<String>()) {
-            prop_assert!(model(&text).is_none_or(|model| !model.is_empty()));
+            prop_assert!(cpu_model(&text).is_none_or(|model| !model.is_empty()));
         }
     }
 }

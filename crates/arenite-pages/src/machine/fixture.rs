@@ -3,7 +3,7 @@
 //! Rests on `tempfile`, which takes the folder away again. Tests build exactly the files their row needs, so that what
 //! is absent is tested as well as what is present.
 
-use super::procfs::sys_root::Root;
+use super::procfs::sys_root::SysRoot;
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -25,15 +25,15 @@ impl Fixture {
 
     /// The same machine with one file of any bytes more.
     pub(super) fn bytes(self, path: &str, bytes: &[u8]) -> Self {
-        let whole = self.root().place(path).unwrap();
+        let whole = self.root().resolve(path).unwrap();
         fs::create_dir_all(whole.parent().unwrap()).unwrap();
         fs::write(&*whole, bytes).unwrap();
         self
     }
 
     /// The machine's root.
-    pub(super) fn root(&self) -> Root<'_> {
-        Root::at(self.path())
+    pub(super) fn root(&self) -> SysRoot<'_> {
+        SysRoot::at(self.path())
     }
 
     /// The machine's root as a path.

@@ -5,7 +5,7 @@
 
 use super::cgroup::Cgroup;
 use super::procfs::parse::field;
-use super::procfs::sys_root::Root;
+use super::procfs::sys_root::SysRoot;
 use core::ops::ControlFlow;
 use std::path::Path;
 
@@ -103,7 +103,7 @@ impl Limits {
     /// ```
     #[must_use]
     pub fn read() -> Self {
-        Self::from_root(Root::real())
+        Self::from_root(SysRoot::real())
     }
 
     /// Reads those of the machine below `root`.
@@ -113,18 +113,18 @@ impl Limits {
     /// ```
     #[must_use]
     pub fn read_at(root: &Path) -> Self {
-        Self::from_root(Root::at(root))
+        Self::from_root(SysRoot::at(root))
     }
 
-    pub(super) fn from_root(root: Root<'_>) -> Self {
-        let text = root.text("/proc/self/limits").unwrap_or_default();
+    pub(super) fn from_root(root: SysRoot<'_>) -> Self {
+        let text = root.read_text("/proc/self/limits").unwrap_or_default();
         Self {
             memlock: rlimit(&text, "Max locked memory"),
-            may_lock_all: may_lock_all(&root.text("/proc/self/status").unwrap_or_default()),
+            may_lock_all: may_lock_all(&root.read_text("/proc/self/status").unwrap_or_default()),
             address_space: rlimit(&text, "Max address space"),
             data: rlimit(&text, "Max data size"),
             stack: rlimit(&text, "Max stack size"),
-            max_map_count: root.number("/proc/sys/vm/max_map_count"),
+            max_map_count: root.read_number("/proc/sys/vm/max_map_count"),
             overcommit: overcommit(root),
             cgroup: Cgroup::from_root(root),
         }
@@ -133,19 +133,19 @@ impl Limits {
 
 /// What of the limits stops a process from taking more memory.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct EffectiveLimits {
     pub(super) address_space: Option<Rlimit>,
     pub(super) data: Option<Rlimit>,
     /// Whether the kernel counts what it promises.
     pub(super) counted: bool,
 }
 
-impl Bounds {
+impl EffectiveLimits {
     /// Without asking for memory.
-    pub(super) fn from_root(root: Root<'_>) -> Self {
+    pub(super) fn from_root(root: SysRoot<'_>) -> Self {
         let (mut address_space, mut data) = (None, None);
         // what cannot be read is no limit
-        let _all: Option<ControlFlow<()>> = root.each_line("/proc/self/limits", |line| {
+        let _all: Option<ControlFlow<()>> = root.for_each_line("/proc/self/limits", |line| {
             address_space = address_space.or_else(|| rlimit(line, "Max address space"));
             data = data.or_else(|| rlimit(line, "Max data size"));
             ControlFlow::Continue(())
@@ -180,17 +180,17 @@ fn may_lock_all(status: &str) -> bool {
     effective.is_some_and(|bits| bits & (1 << 14) != 0)
 }
 
-fn overcommit(root: Root<'_>) -> Option<Overcommit> {
-    let mode = match root.number("/proc/sys/vm/overcommit_memory")? {
+fn overcommit(root: SysRoot<'_>) -> Option<Overcommit> {
+    let mode = match root.read_number("/proc/sys/vm/overcommit_memory")? {
         0 => OvercommitMode::Heuristic,
         1 => OvercommitMode::Always,
         2 => OvercommitMode::Never,
         _ => return None,
     };
-    let kib = root.number("/proc/sys/vm/overcommit_kbytes");
+    let kib = root.read_number("/proc/sys/vm/overcommit_kbytes");
     Some(Overcommit {
         mode,
-        ratio: root.number("/proc/sys/vm/overcommit_ratio"),
+        ratio: root.read_number("/proc/sys/vm/overcommit_ratio"),
         bytes: kib.and_then(|kib| kib.checked_mul(1024)),
     })
 }

@@ -3,8 +3,8 @@
 //! Rests on every other file of this module. One reading, so that a report does not mix two moments more than it must,
 //! and one root, so that a test can hand over a whole machine.
 
-use super::procfs::sys_root::Root;
-use super::{Available, Caches, Cpu, Limits, Meminfo, Numa, OsPages, Pressure, ProcessMemory};
+use super::procfs::sys_root::SysRoot;
+use super::{Available, Caches, Cpu, Limits, Meminfo, Numa, PageSizes, Pressure, ProcessMemory};
 use std::path::Path;
 
 /// The machine this process runs on, read once.
@@ -26,7 +26,7 @@ pub struct Machine {
     /// The NUMA nodes.
     pub numa: Numa,
     /// The OS pages.
-    pub pages: OsPages,
+    pub pages: PageSizes,
     /// The machine's memory now.
     pub meminfo: Option<Meminfo>,
     /// The machine's memory pressure now.
@@ -49,7 +49,7 @@ impl Machine {
     /// ```
     #[must_use]
     pub fn read() -> Self {
-        Self::from_root(Root::real())
+        Self::from_root(SysRoot::real())
     }
 
     /// Reads the machine below `root`: `<root>/proc/…` and `<root>/sys/…`.
@@ -60,18 +60,18 @@ impl Machine {
     /// ```
     #[must_use]
     pub fn read_at(root: &Path) -> Self {
-        Self::from_root(Root::at(root))
+        Self::from_root(SysRoot::at(root))
     }
 
-    fn from_root(root: Root<'_>) -> Self {
+    fn from_root(root: SysRoot<'_>) -> Self {
         let (meminfo, limits) = (Meminfo::from_root(root), Limits::from_root(root));
         let process = ProcessMemory::from_root(root).ok();
         Self {
-            kernel: root.line("/proc/sys/kernel/osrelease"),
+            kernel: root.read_line("/proc/sys/kernel/osrelease"),
             cpu: Cpu::from_root(root),
             caches: Caches::from_root(root),
             numa: Numa::from_root(root),
-            pages: OsPages::from_root(root),
+            pages: PageSizes::from_root(root),
             meminfo,
             pressure: Pressure::from_root(root),
             cgroup_pressure: Pressure::of_cgroup(root),
@@ -136,9 +136,9 @@ mod tests {
 
         #[test]
         fn n16_the_real_files_cut_anywhere_never_panic(share in 0_usize..100) {
-            let real = Root::real();
+            let real = SysRoot::real();
             let fixture = FILES.iter().fold(Fixture::new(), |fixture, path| {
-                let bytes = std::fs::read(&*real.place(path).unwrap()).unwrap_or_default();
+                let bytes = std::fs::read(&*real.resolve(path).unwrap()).unwrap_or_default();
                 fixture.bytes(path, &bytes[..bytes.len() * share / 100])
             });
             prop_assert!(Machine::read_at(fixture.path()).cpu.logical >= 1);

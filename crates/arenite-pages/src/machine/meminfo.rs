@@ -4,7 +4,7 @@
 //! `free` leaves out the page cache that the kernel gives up on demand.
 
 use super::procfs::parse::{kib_field, number_field};
-use super::procfs::sys_root::Root;
+use super::procfs::sys_root::SysRoot;
 use std::path::Path;
 
 /// The machine's memory now, in bytes.
@@ -52,7 +52,7 @@ impl Meminfo {
     /// ```
     #[must_use]
     pub fn read() -> Option<Self> {
-        Self::from_root(Root::real())
+        Self::from_root(SysRoot::real())
     }
 
     /// Reads that of the machine below `root`.
@@ -62,7 +62,7 @@ impl Meminfo {
     /// ```
     #[must_use]
     pub fn read_at(root: &Path) -> Option<Self> {
-        Self::from_root(Root::at(root))
+        Self::from_root(SysRoot::at(root))
     }
 
     /// Reads the content of `/proc/meminfo`; `None` without a total and a free figure.
@@ -94,7 +94,7 @@ impl Meminfo {
         })
     }
 
-    pub(super) fn from_root(root: Root<'_>) -> Option<Self> {
+    pub(super) fn from_root(root: SysRoot<'_>) -> Option<Self> {
         root.read(Path::new("/proc"), "meminfo", Self::parse)
     }
 }

@@ -6,7 +6,7 @@
 //! [`ProcessMemory::reset_peak`], and nothing panics on what it reads: what is missing or garbled is `None`.
 //!
 //! From the widest to the narrowest: [`Machine`] holds all of it; [`Cpu`], [`Caches`] and [`Numa`] are the hardware;
-//! [`OsPages`] is what the kernel maps with; [`Meminfo`] and [`Pressure`] are the machine's memory now; [`Limits`] and
+//! [`PageSizes`] is what the kernel maps with; [`Meminfo`] and [`Pressure`] are the machine's memory now; [`Limits`] and
 //! [`Cgroup`] are what binds this process; [`ProcessMemory`] is what it has, [`Available`] what it may still take, and
 //! [`PressureReading`] how near the end is.
 
@@ -27,7 +27,7 @@ mod pressure_level;
 mod process_memory;
 pub(crate) mod procfs;
 
-pub use available::{Available, Ceiling, available_memory};
+pub use available::{Available, MemoryLimitKind, available_memory};
 pub use caches::{Cache, CacheKind, Caches};
 pub use cgroup::{Cgroup, CgroupEvents, CgroupLevel, CgroupVersion};
 pub use cpu::Cpu;
@@ -35,7 +35,7 @@ pub use limits::{Limit, Limits, Overcommit, OvercommitMode, Rlimit};
 pub use machine::Machine;
 pub use meminfo::Meminfo;
 pub use numa::{Numa, NumaNode, numa_info};
-pub use page_sizes::{ExplicitHuge, OsPages, TransparentHuge};
-pub use pressure::{Pressure, Stall};
+pub use page_sizes::{HugetlbPool, PageSizes, TransparentHugePages};
+pub use pressure::{Pressure, PressureStall};
 pub use pressure_level::PressureReading;
 pub use process_memory::{PeakResetError, ProcessMemory, ProcessMemoryError};

@@ -5,8 +5,8 @@
 //! an index. A machine without the folder is one node, made up, and [`Numa::synthesised`] says so.
 
 use super::meminfo::Meminfo;
-use super::procfs::parse::{kib_field, number_list};
-use super::procfs::sys_root::Root;
+use super::procfs::parse::{kib_field, parse_cpu_list};
+use super::procfs::sys_root::SysRoot;
 use std::path::Path;
 
 /// One NUMA node.
@@ -72,7 +72,7 @@ impl Numa {
     /// ```
     #[must_use]
     pub fn read() -> Self {
-        Self::from_root(Root::real())
+        Self::from_root(SysRoot::real())
     }
 
     /// Reads those of the machine below `root`.
@@ -83,7 +83,7 @@ impl Numa {
     /// ```
     #[must_use]
     pub fn read_at(root: &Path) -> Self {
-        Self::from_root(Root::at(root))
+        Self::from_root(SysRoot::at(root))
     }
 
     /// The node of this number.
@@ -136,10 +136,10 @@ impl Numa {
         ids
     }
 
-    pub(super) fn from_root(root: Root<'_>) -> Self {
+    pub(super) fn from_root(root: SysRoot<'_>) -> Self {
         let folder = Path::new("/sys/devices/system/node");
-        let ids = root.numbered(folder, "node");
-        let ids = ids.into_iter().filter(|id| root.has_folder(folder.join(format!("node{id}"))));
+        let ids = root.numbered_dirs(folder, "node");
+        let ids = ids.into_iter().filter(|id| root.has_dir(folder.join(format!("node{id}"))));
         let mut nodes: Vec<NumaNode> = ids.map(|id| node(root, folder, id)).collect();
         if nodes.is_empty() {
             return Self { nodes: vec![whole_machine(root)], synthesised: true };
@@ -152,24 +152,24 @@ impl Numa {
     }
 }
 
-fn node(root: Root<'_>, folder: &Path, id: usize) -> NumaNode {
+fn node(root: SysRoot<'_>, folder: &Path, id: usize) -> NumaNode {
     let folder = folder.join(format!("node{id}"));
-    let text = |file: &str| root.text(folder.join(file)).unwrap_or_default();
+    let text = |file: &str| root.read_text(folder.join(file)).unwrap_or_default();
     let meminfo = text("meminfo");
     let total_bytes = kib_field(&meminfo, "MemTotal").unwrap_or(0);
     let distances: Option<Vec<u32>> =
         text("distance").split_whitespace().map(|word| word.parse().ok()).collect();
     NumaNode {
         id,
-        cpus: number_list(&text("cpulist")).unwrap_or_default(),
+        cpus: parse_cpu_list(&text("cpulist")).unwrap_or_default(),
         total_bytes,
         free_bytes: kib_field(&meminfo, "MemFree").unwrap_or(0).min(total_bytes),
         distances: distances.unwrap_or_default(),
     }
 }
 
-fn whole_machine(root: Root<'_>) -> NumaNode {
-    let online = root.text("/sys/devices/system/cpu/online").and_then(|text| number_list(&text));
+fn whole_machine(root: SysRoot<'_>) -> NumaNode {
+    let online = root.read_text("/sys/devices/system/cpu/online").and_then(|text| parse_cpu_list(&text));
     let (total_bytes, free_bytes) =
         Meminfo::from_root(root).map_or((0, 0), |memory| (memory.total, memory.free));
     NumaNode { id: 0, cpus: online.unwrap_or_default(), total_bytes, free_bytes, distances: vec![10] }

@@ -3,13 +3,13 @@
 //! Rests on `/sys/kernel/mm` and on `/proc/self/auxv`, where the kernel writes the size it maps this process with.
 //! Huge pages are policy as much as hardware, and three files can each say no: this is what they say together.
 
-use super::procfs::parse::{choice, number_field};
-use super::procfs::sys_root::Root;
+use super::procfs::parse::{number_field, selected_option};
+use super::procfs::sys_root::SysRoot;
 use std::path::Path;
 
 /// What the kernel does about transparent huge pages of the usual size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransparentHuge {
+pub enum TransparentHugePages {
     /// Every mapping that fits gets them.
     Always,
     /// A mapping that asks by `madvise` gets them.
@@ -20,17 +20,17 @@ pub enum TransparentHuge {
     Unknown,
 }
 
-impl TransparentHuge {
+impl TransparentHugePages {
     /// Reads the content of an `enabled` file.
     ///
     /// ```
-    /// use arenite_pages::machine::TransparentHuge;
-    /// assert_eq!(TransparentHuge::parse("always [madvise] never"), TransparentHuge::Madvise);
-    /// assert_eq!(TransparentHuge::parse("garbage"), TransparentHuge::Unknown);
+    /// use arenite_pages::machine::TransparentHugePages;
+    /// assert_eq!(TransparentHugePages::parse("always [madvise] never"), TransparentHugePages::Madvise);
+    /// assert_eq!(TransparentHugePages::parse("garbage"), TransparentHugePages::Unknown);
     /// ```
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        match choice(text) {
+        match selected_option(text) {
             Some("always") => Self::Always,
             Some("madvise") => Self::Madvise,
             Some("never") => Self::Never,
@@ -41,23 +41,23 @@ impl TransparentHuge {
 
 /// Explicit huge pages of one size, set aside by the administrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExplicitHuge {
+pub struct HugetlbPool {
     /// Size of one page in bytes.
     pub size: u64,
-    /// Pages set aside.
+    /// PageAllocator set aside.
     pub total: u64,
-    /// Pages of those that nobody holds.
+    /// PageAllocator of those that nobody holds.
     pub free: u64,
-    /// Pages of the free ones that are promised to a mapping already.
+    /// PageAllocator of the free ones that are promised to a mapping already.
     pub reserved: u64,
 }
 
-impl ExplicitHuge {
+impl HugetlbPool {
     /// Bytes a new mapping can still get.
     ///
     /// ```
-    /// use arenite_pages::machine::ExplicitHuge;
-    /// let huge = ExplicitHuge { size: 2 << 20, total: 8, free: 5, reserved: 1 };
+    /// use arenite_pages::machine::HugetlbPool;
+    /// let huge = HugetlbPool { size: 2 << 20, total: 8, free: 5, reserved: 1 };
     /// assert_eq!(huge.available_bytes(), 8 << 20);
     /// ```
     #[must_use]
@@ -69,18 +69,18 @@ impl ExplicitHuge {
 /// The OS pages of this machine.
 ///
 /// ```
-/// use arenite_pages::machine::OsPages;
-/// let pages = OsPages::read();
+/// use arenite_pages::machine::PageSizes;
+/// let pages = PageSizes::read();
 /// assert!(pages.size.is_none_or(u64::is_power_of_two));
 /// assert!(pages.explicit.iter().all(|huge| huge.free <= huge.total));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct OsPages {
+pub struct PageSizes {
     /// Size of an OS page in bytes.
     pub size: Option<u64>,
     /// Policy for transparent huge pages of `transparent_size`.
-    pub transparent: TransparentHuge,
+    pub transparent: TransparentHugePages,
     /// Size of a transparent huge page in bytes.
     pub transparent_size: Option<u64>,
     /// Has this process been left its transparent huge pages (`prctl`, `THP_enabled`)? `None` before Linux 5.0.
@@ -90,48 +90,48 @@ pub struct OsPages {
     /// The same policy for shared memory: the chosen word of `shmem_enabled`.
     pub shmem: Option<String>,
     /// Explicit huge pages, smallest size first. Sizes with no page set aside are listed too.
-    pub explicit: Vec<ExplicitHuge>,
+    pub explicit: Vec<HugetlbPool>,
 }
 
-impl OsPages {
+impl PageSizes {
     /// Reads this machine's.
     ///
     /// ```
-    /// println!("{:?}", arenite_pages::machine::OsPages::read().transparent);
+    /// println!("{:?}", arenite_pages::machine::PageSizes::read().transparent);
     /// ```
     #[must_use]
     pub fn read() -> Self {
-        Self::from_root(Root::real())
+        Self::from_root(SysRoot::real())
     }
 
     /// Reads those of the machine below `root`.
     ///
     /// ```
-    /// let nothing = arenite_pages::machine::OsPages::read_at("/nonexistent".as_ref());
+    /// let nothing = arenite_pages::machine::PageSizes::read_at("/nonexistent".as_ref());
     /// assert_eq!(nothing.size, None);
     /// ```
     #[must_use]
     pub fn read_at(root: &Path) -> Self {
-        Self::from_root(Root::at(root))
+        Self::from_root(SysRoot::at(root))
     }
 
     /// Does memory that asks by `madvise` get transparent huge pages here, as far as policy goes?
     ///
     /// ```
-    /// let pages = arenite_pages::machine::OsPages::read_at("/nonexistent".as_ref());
+    /// let pages = arenite_pages::machine::PageSizes::read_at("/nonexistent".as_ref());
     /// assert!(!pages.grants_transparent());
     /// ```
     #[must_use]
     pub fn grants_transparent(&self) -> bool {
-        let policy = matches!(self.transparent, TransparentHuge::Always | TransparentHuge::Madvise);
+        let policy = matches!(self.transparent, TransparentHugePages::Always | TransparentHugePages::Madvise);
         policy && self.transparent_here != Some(false)
     }
 
-    pub(super) fn from_root(root: Root<'_>) -> Self {
+    pub(super) fn from_root(root: SysRoot<'_>) -> Self {
         let folder = Path::new("/sys/kernel/mm/transparent_hugepage");
-        let word = |file: &str| choice(&root.text(folder.join(file))?).map(str::to_owned);
-        let transparent_size = root.number(folder.join("hpage_pmd_size"));
-        let here = root.text("/proc/self/status").and_then(|text| number_field(&text, "THP_enabled"));
+        let word = |file: &str| selected_option(&root.read_text(folder.join(file))?).map(str::to_owned);
+        let transparent_size = root.read_number(folder.join("hpage_pmd_size"));
+        let here = root.read_text("/proc/self/status").and_then(|text| number_field(&text, "THP_enabled"));
         Self {
             size: page_size(root),
             transparent: transparent(root, folder, transparent_size),
@@ -145,23 +145,23 @@ impl OsPages {
 }
 
 /// The policy that holds for the usual size: since Linux 6.8 each size has its own file, which may say `inherit`.
-fn transparent(root: Root<'_>, folder: &Path, size: Option<u64>) -> TransparentHuge {
+fn transparent(root: SysRoot<'_>, folder: &Path, size: Option<u64>) -> TransparentHugePages {
     let own = size.map(|size| folder.join(format!("hugepages-{}kB", size >> 10)).join("enabled"));
-    let policy = |text: String| TransparentHuge::parse(&text);
-    match own.and_then(|file| root.text(file)).map(policy) {
-        Some(own) if own != TransparentHuge::Unknown => own,
-        _ => root.text(folder.join("enabled")).map_or(TransparentHuge::Unknown, policy),
+    let policy = |text: String| TransparentHugePages::parse(&text);
+    match own.and_then(|file| root.read_text(file)).map(policy) {
+        Some(own) if own != TransparentHugePages::Unknown => own,
+        _ => root.read_text(folder.join("enabled")).map_or(TransparentHugePages::Unknown, policy),
     }
 }
 
 /// From the auxiliary vector; where that is hidden (a process that must not be traced), from the process's size told in
 /// bytes and in pages, if nothing was mapped between the two readings.
-fn page_size(root: Root<'_>) -> Option<u64> {
+fn page_size(root: SysRoot<'_>) -> Option<u64> {
     let told =
-        root.place("/proc/self/auxv").and_then(|place| page_size_of_auxv(&std::fs::read(&*place).ok()?));
+        root.resolve("/proc/self/auxv").and_then(|place| page_size_of_auxv(&std::fs::read(&*place).ok()?));
     told.or_else(|| {
-        let bytes = stat_field(&root.text("/proc/self/stat")?, 23)?;
-        let pages: u64 = root.text("/proc/self/statm")?.split_whitespace().next()?.parse().ok()?;
+        let bytes = stat_field(&root.read_text("/proc/self/stat")?, 23)?;
+        let pages: u64 = root.read_text("/proc/self/statm")?.split_whitespace().next()?.parse().ok()?;
         let size = bytes.checked_div(pages)?;
         (size.checked_mul(pages) == Some(bytes)).then_some(size)
     })
@@ -182,21 +182,21 @@ pub(super) fn stat_field(text: &str, number: usize) -> Option<u64> {
     rest.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
 }
 
-fn explicit(root: Root<'_>) -> Vec<ExplicitHuge> {
+fn explicit(root: SysRoot<'_>) -> Vec<HugetlbPool> {
     let folder = Path::new("/sys/kernel/mm/hugepages");
     let read = |name: &String| {
         let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-        let count = |file: &str| root.number(folder.join(name).join(file));
+        let count = |file: &str| root.read_number(folder.join(name).join(file));
         let total = count("nr_hugepages")?;
         let free = count("free_hugepages").unwrap_or(0).min(total);
-        Some(ExplicitHuge {
+        Some(HugetlbPool {
             size: kib.checked_mul(1024)?,
             total,
             free,
             reserved: count("resv_hugepages").unwrap_or(0).min(free),
         })
     };
-    let mut sizes: Vec<_> = root.names(folder).iter().filter_map(read).collect();
+    let mut sizes: Vec<_> = root.dir_names(folder).iter().filter_map(read).collect();
     sizes.sort_unstable_by_key(|huge| huge.size);
     sizes
 }
@@ -225,13 +225,13 @@ mod tests {
             .file("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "8\n")
             .file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "99\n")
             .file("/sys/kernel/mm/hugepages/garbage/nr_hugepages", "1\n");
-        let pages = OsPages::read_at(fixture.path());
-        assert_eq!((pages.size, pages.transparent), (Some(65_536), TransparentHuge::Always));
+        let pages = PageSizes::read_at(fixture.path());
+        assert_eq!((pages.size, pages.transparent), (Some(65_536), TransparentHugePages::Always));
         assert_eq!(pages.defrag.as_deref(), Some("madvise"));
         assert_eq!(pages.shmem, None);
         assert!(!pages.grants_transparent(), "the process was denied them");
-        let two_mib = ExplicitHuge { size: 2 << 20, total: 8, free: 8, reserved: 0 };
-        assert_eq!(pages.explicit, [two_mib, ExplicitHuge { size: 1 << 30, total: 0, free: 0, reserved: 0 }]);
+        let two_mib = HugetlbPool { size: 2 << 20, total: 8, free: 8, reserved: 0 };
+        assert_eq!(pages.explicit, [two_mib, HugetlbPool { size: 1 << 30, total: 0, free: 0, reserved: 0 }]);
     }
 
     #[test]
@@ -241,11 +241,11 @@ mod tests {
                 .file(&format!("{THP}/enabled"), "always madvise [never]")
                 .file(&format!("{THP}/hpage_pmd_size"), "2097152")
                 .file(&format!("{THP}/hugepages-2048kB/enabled"), own);
-            OsPages::read_at(fixture.path()).transparent
+            PageSizes::read_at(fixture.path()).transparent
         };
-        assert_eq!(with("always inherit [madvise] never"), TransparentHuge::Madvise);
-        assert_eq!(with("always [inherit] madvise never"), TransparentHuge::Never);
-        assert_eq!(with(""), TransparentHuge::Never);
+        assert_eq!(with("always inherit [madvise] never"), TransparentHugePages::Madvise);
+        assert_eq!(with("always [inherit] madvise never"), TransparentHugePages::Never);
+        assert_eq!(with(""), TransparentHugePages::Never);
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         let of = |vsize: &str, pages: &str| {
             let fixture =
                 Fixture::new().file("/proc/self/stat", &stat(vsize)).file("/proc/self/statm", pages);
-            OsPages::read_at(fixture.path()).size
+            PageSizes::read_at(fixture.path()).size
         };
         assert_eq!(of("40960", "10 3 2"), Some(4096));
         assert_eq!(of("40961", "10 3 2"), None, "something was mapped in between");
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn n16_real_machine_has_pages_of_a_power_of_two() {
         if cfg!(target_os = "linux") {
-            assert!(OsPages::read().size.is_some_and(|size| size.is_power_of_two() && size >= 4096));
+            assert!(PageSizes::read().size.is_some_and(|size| size.is_power_of_two() && size >= 4096));
         }
     }
 
@@ -273,7 +273,7 @@ mod tests {
         fn n16_any_bytes_have_a_page_size_or_none(bytes in any::<Vec<u8>>(), text in any::<String>(), at in 0_usize..60) {
             prop_assert!(page_size_of_auxv(&bytes).is_none() || bytes.len() >= 2 * size_of::<usize>());
             prop_assert!(stat_field(&text, at).is_none() || text.contains(')'));
-            prop_assert!(TransparentHuge::parse(&text) == TransparentHuge::Unknown || text.contains('['));
+            prop_assert!(TransparentHugePages::parse(&text) == TransparentHugePages::Unknown || text.contains('['));
         }
     }
 }

@@ -4,13 +4,13 @@
 //! `/proc/pressure/memory` and for a control group of version 2 in its `memory.pressure`. It is the one signal that
 //! tells a machine whose memory is full of use from one that is full of waiting.
 
-use super::cgroup::{folders, with_group};
-use super::procfs::sys_root::Root;
+use super::cgroup::{level_paths, with_cgroup};
+use super::procfs::sys_root::SysRoot;
 use std::path::Path;
 
 /// Time stood still.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Stall {
+pub struct PressureStall {
     /// Percent of the last 10 seconds.
     pub avg10: f64,
     /// Percent of the last 60 seconds.
@@ -32,9 +32,9 @@ pub struct Stall {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pressure {
     /// At least one task waited for memory.
-    pub some: Stall,
+    pub some: PressureStall,
     /// Every task that had work waited for memory; `None` where the kernel does not tell.
-    pub full: Option<Stall>,
+    pub full: Option<PressureStall>,
 }
 
 impl Pressure {
@@ -45,7 +45,7 @@ impl Pressure {
     /// ```
     #[must_use]
     pub fn read() -> Option<Self> {
-        Self::from_root(Root::real())
+        Self::from_root(SysRoot::real())
     }
 
     /// Reads that of the machine below `root`.
@@ -55,7 +55,7 @@ impl Pressure {
     /// ```
     #[must_use]
     pub fn read_at(root: &Path) -> Option<Self> {
-        Self::from_root(Root::at(root))
+        Self::from_root(SysRoot::at(root))
     }
 
     /// Reads that of the control group this process is in; `None` for version 1, which keeps none.
@@ -65,7 +65,7 @@ impl Pressure {
     /// ```
     #[must_use]
     pub fn read_cgroup() -> Option<Self> {
-        Self::of_cgroup(Root::real())
+        Self::of_cgroup(SysRoot::real())
     }
 
     /// Reads that of the control group of the machine below `root`.
@@ -75,7 +75,7 @@ impl Pressure {
     /// ```
     #[must_use]
     pub fn read_cgroup_at(root: &Path) -> Option<Self> {
-        Self::of_cgroup(Root::at(root))
+        Self::of_cgroup(SysRoot::at(root))
     }
 
     /// Reads the content of a pressure file.
@@ -90,24 +90,24 @@ impl Pressure {
         Some(Self { some: stall(text, "some")?, full: stall(text, "full") })
     }
 
-    pub(super) fn from_root(root: Root<'_>) -> Option<Self> {
+    pub(super) fn from_root(root: SysRoot<'_>) -> Option<Self> {
         root.read(Path::new("/proc/pressure"), "memory", Self::parse)
     }
 
-    pub(super) fn of_cgroup(root: Root<'_>) -> Option<Self> {
-        with_group(root, |_, mount, folder| {
-            let own = folders(root, mount, folder).next()?;
+    pub(super) fn of_cgroup(root: SysRoot<'_>) -> Option<Self> {
+        with_cgroup(root, |_, mount, folder| {
+            let own = level_paths(root, mount, folder).next()?;
             root.read(own, "memory.pressure", Self::parse)
         })
     }
 }
 
-fn stall(text: &str, who: &str) -> Option<Stall> {
+fn stall(text: &str, who: &str) -> Option<PressureStall> {
     let line = text.lines().find_map(|line| line.strip_prefix(who)?.strip_prefix(' '))?;
     let value =
         |key: &str| line.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
     let percent = |key: &str| value(key)?.parse().ok().filter(|share: &f64| (0.0..=100.0).contains(share));
-    Some(Stall {
+    Some(PressureStall {
         avg10: percent("avg10")?,
         avg60: percent("avg60")?,
         avg300: percent("avg300")?,
@@ -133,7 +133,7 @@ mod tests {
             .file("/sys/fs/cgroup/job/memory.max", "max\n")
             .file("/sys/fs/cgroup/job/memory.pressure", "some avg10=9.00 avg60=0 avg300=0 total=1\n");
         let whole = Pressure::read_at(fixture.path()).unwrap();
-        assert_eq!(whole.some, Stall { avg10: 1.0, avg60: 2.0, avg300: 3.0, total_us: 4 });
+        assert_eq!(whole.some, PressureStall { avg10: 1.0, avg60: 2.0, avg300: 3.0, total_us: 4 });
         assert_eq!(whole.full.map(|full| full.total_us), Some(5));
         let group = Pressure::read_cgroup_at(fixture.path()).unwrap();
         assert_eq!((group.some.avg10, group.full), (9.0, None));

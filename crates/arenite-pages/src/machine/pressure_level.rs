@@ -4,30 +4,30 @@
 //! waiting alone how hard it is to go on; the worse of both is the level. Levels fall later than they rise, so that one that lies
 //! near a threshold does not change with every reading.
 
-use super::cgroup::each_level;
-use super::limits::Bounds;
+use super::cgroup::for_each_level;
+use super::limits::EffectiveLimits;
 use super::meminfo::Meminfo;
 use super::pressure::Pressure;
 use super::process_memory::ProcessMemory;
-use super::procfs::sys_root::Root;
+use super::procfs::sys_root::SysRoot;
 use arenite_core::PressureLevel::{self, Critical, Elevated, Normal, OutOfMemory, Warning};
 use std::path::Path;
 
 /// The free part below which each level begins: of what the machine, a control group or a limit of the process lets it have.
-const FREE: [(f64, PressureLevel); 4] =
+const FREE_THRESHOLDS: [(f64, PressureLevel); 4] =
     [(0.01, OutOfMemory), (0.05, Critical), (0.12, Warning), (0.25, Elevated)];
 /// The percents of the last ten seconds, in which some task waited, from which each level begins.
-const SOME: [(f64, PressureLevel); 2] = [(30.0, Warning), (10.0, Elevated)];
+const SOME_STALL_THRESHOLDS: [(f64, PressureLevel); 2] = [(30.0, Warning), (10.0, Elevated)];
 /// The same of the time in which all tasks waited.
-const FULL: [(f64, PressureLevel); 2] = [(40.0, Critical), (10.0, Warning)];
+const FULL_STALL_THRESHOLDS: [(f64, PressureLevel); 2] = [(40.0, Critical), (10.0, Warning)];
 /// How much more must be free before a level falls, and how much less waited for.
-const MORE: f64 = 1.25;
-const LESS: f64 = 0.5;
+const RAISE_HYSTERESIS: f64 = 1.25;
+const LOWER_HYSTERESIS: f64 = 0.5;
 
 /// What a level is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PressureReading {
-    /// The free part, from 0 to 1, of the tightest of what the machine has, a control group may have, and the process may.
+    /// The free part, from 0 to 1, of the binding_level of what the machine has, a control group may have, and the process may.
     pub free: f64,
     /// Percent of the last 10 seconds in which some task waited for memory; 0 where the kernel does not tell.
     pub some: f64,
@@ -46,7 +46,7 @@ impl PressureReading {
     /// ```
     #[must_use]
     pub fn read() -> Self {
-        Self::from_root(Root::real())
+        Self::from_root(SysRoot::real())
     }
 
     /// Reads that of the machine below `root`.
@@ -57,12 +57,12 @@ impl PressureReading {
     /// ```
     #[must_use]
     pub fn read_at(root: &Path) -> Self {
-        Self::from_root(Root::at(root))
+        Self::from_root(SysRoot::at(root))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a part, to a few digits")]
-    fn from_root(root: Root<'_>) -> Self {
-        let limits = Bounds::from_root(root);
+    fn from_root(root: SysRoot<'_>) -> Self {
+        let limits = EffectiveLimits::from_root(root);
         let process = ProcessMemory::read_or(root, |_, _| ()).ok();
         let machine = Meminfo::from_root(root).map(|memory| (memory.available, memory.total));
         let below = |limit: Option<super::Rlimit>, used: Option<u64>| {
@@ -75,8 +75,8 @@ impl PressureReading {
             |room: u64, whole: u64| if whole > 0 { (room as f64 / whole as f64).min(1.0) } else { 1.0 };
         let own = machine.into_iter().chain(addresses).chain(data);
         let mut free = own.map(|(room, whole)| part(room, whole)).fold(1.0, f64::min);
-        each_level(root, |_, figures| {
-            if let (Some(room), Some(whole)) = (figures.room(), figures.bound()) {
+        for_each_level(root, |_, figures| {
+            if let (Some(room), Some(whole)) = (figures.headroom(), figures.limit()) {
                 free = free.min(part(room, whole));
             }
         });
@@ -100,11 +100,12 @@ impl PressureReading {
     /// ```
     #[must_use]
     pub fn level(&self) -> PressureLevel {
-        let by_free = FREE.iter().find(|&&(below, _)| self.free < below).map_or(Normal, |&(_, level)| level);
+        let by_free =
+            FREE_THRESHOLDS.iter().find(|&&(below, _)| self.free < below).map_or(Normal, |&(_, level)| level);
         let waited = |thresholds: &[(f64, PressureLevel)], percent: f64| {
             thresholds.iter().find(|&&(from, _)| percent >= from).map_or(Normal, |&(_, level)| level)
         };
-        by_free.max(waited(&SOME, self.some)).max(waited(&FULL, self.full))
+        by_free.max(waited(&SOME_STALL_THRESHOLDS, self.some)).max(waited(&FULL_STALL_THRESHOLDS, self.full))
     }
 
     /// The level after the level `before`: it rises with the reading, and falls once a quarter more is free than the threshold says
@@ -120,7 +121,11 @@ impl PressureReading {
     #[must_use]
     pub fn level_after(&self, before: PressureLevel) -> PressureLevel {
         let now = self.level();
-        let strict = Self { free: self.free / MORE, some: self.some / LESS, full: self.full / LESS };
+        let strict = Self {
+            free: self.free / RAISE_HYSTERESIS,
+            some: self.some / LOWER_HYSTERESIS,
+            full: self.full / LOWER_HYSTERESIS,
+        };
         now.max(before.min(strict.level()))
     }
 }

@@ -5,7 +5,7 @@
 
 use super::page_sizes::stat_field;
 use super::procfs::parse::kib_field;
-use super::procfs::sys_root::Root;
+use super::procfs::sys_root::SysRoot;
 use core::ops::ControlFlow;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -59,9 +59,9 @@ pub struct ProcessMemory {
     pub swapped_bytes: Option<u64>,
     /// Memory locked (`VmLck`).
     pub locked_bytes: Option<u64>,
-    /// Faults answered without the disk, of all threads.
+    /// PageFaults answered without the disk, of all threads.
     pub minor_faults: u64,
-    /// Faults that waited for the disk, of all threads.
+    /// PageFaults that waited for the disk, of all threads.
     pub major_faults: u64,
 }
 
@@ -76,7 +76,7 @@ impl ProcessMemory {
     /// assert_eq!(memory.is_ok(), cfg!(target_os = "linux"));
     /// ```
     pub fn read() -> Result<Self, ProcessMemoryError> {
-        Self::from_root(Root::real())
+        Self::from_root(SysRoot::real())
     }
 
     /// Reads that of the machine below `root`.
@@ -88,7 +88,7 @@ impl ProcessMemory {
     /// assert!(arenite_pages::machine::ProcessMemory::read_at("/nonexistent".as_ref()).is_err());
     /// ```
     pub fn read_at(root: &Path) -> Result<Self, ProcessMemoryError> {
-        Self::from_root(Root::at(root))
+        Self::from_root(SysRoot::at(root))
     }
 
     /// Starts the peak of resident memory afresh from what is resident now, by writing 5 to `/proc/self/clear_refs`.
@@ -103,24 +103,27 @@ impl ProcessMemory {
     /// }
     /// ```
     pub fn reset_peak() -> Result<(), PeakResetError> {
-        reset_peak_below(Root::real())
+        reset_peak_below(SysRoot::real())
     }
 
-    pub(super) fn from_root(root: Root<'_>) -> Result<Self, ProcessMemoryError> {
+    pub(super) fn from_root(root: SysRoot<'_>) -> Result<Self, ProcessMemoryError> {
         Self::read_or(root, |path, field| {
-            let place = root.place(path);
+            let place = root.resolve(path);
             ProcessMemoryError { path: place.map_or_else(|| path.into(), |place| place.to_path_buf()), field }
         })
     }
 
     /// The same without an error to tell of, which needs memory.
-    pub(super) fn read_or<E>(root: Root<'_>, missing: impl Fn(&str, &'static str) -> E) -> Result<Self, E> {
+    pub(super) fn read_or<E>(
+        root: SysRoot<'_>,
+        missing: impl Fn(&str, &'static str) -> E,
+    ) -> Result<Self, E> {
         let (status, stat) = ("/proc/self/status", "/proc/self/stat");
         let faults =
             root.read(Path::new(stat), "", |text| Some((stat_field(text, 10), stat_field(text, 12))));
         let (minor, major) = faults.ok_or_else(|| missing(stat, "text"))?;
         let mut kib = [None; STATUS.len()];
-        let all = root.each_line(status, |line| {
+        let all = root.for_each_line(status, |line| {
             for (kib, name) in kib.iter_mut().zip(STATUS) {
                 *kib = kib.or_else(|| kib_field(line, name));
             }
@@ -147,8 +150,8 @@ impl ProcessMemory {
 /// What is read of `/proc/self/status`, all in KiB.
 const STATUS: [&str; 7] = ["VmSize", "VmData", "VmRSS", "VmHWM", "RssAnon", "VmSwap", "VmLck"];
 
-fn reset_peak_below(root: Root<'_>) -> Result<(), PeakResetError> {
-    let path = root.place("/proc/self/clear_refs").map_or_else(PathBuf::new, |place| place.to_path_buf());
+fn reset_peak_below(root: SysRoot<'_>) -> Result<(), PeakResetError> {
+    let path = root.resolve("/proc/self/clear_refs").map_or_else(PathBuf::new, |place| place.to_path_buf());
     let written = OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(b"5"));
     written.map_err(|source| PeakResetError { path, source })
 }
@@ -205,7 +208,7 @@ mod tests {
         assert!(!error.path.exists(), "the file is never made");
         let fixture = nothing.file("/proc/self/clear_refs", "");
         reset_peak_below(fixture.root()).unwrap();
-        assert_eq!(fixture.root().number("/proc/self/clear_refs"), Some(5));
+        assert_eq!(fixture.root().read_number("/proc/self/clear_refs"), Some(5));
         match ProcessMemory::reset_peak() {
             Ok(()) => assert!(ProcessMemory::read().is_ok_and(|memory| memory.peak_resident_bytes.is_some())),
             Err(refused) => println!("not run on the real file: {refused}: {}", refused.source),

@@ -4,10 +4,10 @@
 #![expect(unsafe_code, reason = "changes regions that nobody else can reach")]
 
 use super::MemoryError;
-use super::table::{foreign, pages, table};
+use super::table::{invalid_pointer, os_pages, table};
 use crate::Reclaimed;
-use crate::error::{PageCall, PageCause, PageError};
-use crate::region::Watch;
+use crate::error::{RegionError, RegionErrorKind, RegionOp};
+use crate::region::WatchState;
 use core::ops::Range;
 use rustix::io::Errno;
 
@@ -17,9 +17,9 @@ use rustix::io::Errno;
 /// [`MemoryError::Page`] if they lie in no region, are not committed, or there is no memory.
 pub fn prefetch(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
-    let (held, at, size) = pages(&mut table, PageCall::Prefetch, addr, size)?;
-    held.not_offered(PageCall::Prefetch, at, size)?;
-    Ok(held.region.prefetch(at, size)?)
+    let (owned, at, size) = os_pages(&mut table, RegionOp::Prefetch, addr, size)?;
+    owned.check_not_offered(RegionOp::Prefetch, at, size)?;
+    Ok(owned.region.prefetch(at, size)?)
 }
 
 /// Lends `size` committed bytes at `addr` to the kernel, which may drop their contents when memory is short. They cannot be
@@ -29,13 +29,13 @@ pub fn prefetch(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// [`MemoryError::Page`] if they lie in no region, are not committed, or are offered already.
 pub fn offer(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
-    let (held, at, size) = pages(&mut table, PageCall::Offer, addr, size)?;
-    held.not_offered(PageCall::Offer, at, size)?;
-    let none = PageCause::Os { errno: Errno::NOMEM.raw_os_error() };
-    held.offers.try_reserve(1).map_err(|_| PageError::without_region(PageCall::Offer, none, size))?;
+    let (owned, at, size) = os_pages(&mut table, RegionOp::Offer, addr, size)?;
+    owned.check_not_offered(RegionOp::Offer, at, size)?;
+    let none = RegionErrorKind::Os { errno: Errno::NOMEM.raw_os_error() };
+    owned.offers.try_reserve(1).map_err(|_| RegionError::without_region(RegionOp::Offer, none, size))?;
     // SAFETY: every call of this module refuses offered bytes, and nobody else reaches this region.
-    let marks = unsafe { held.region.mark(at, size) }?;
-    held.offers.push(marks);
+    let marks = unsafe { owned.region.tag_pages(at, size) }?;
+    owned.offers.push(marks);
     Ok(())
 }
 
@@ -45,11 +45,11 @@ pub fn offer(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// [`MemoryError::Page`] if nothing that was offered begins there.
 pub fn reclaim(addr: usize) -> Result<Reclaimed, MemoryError> {
     let mut table = table();
-    let (held, at, _) = pages(&mut table, PageCall::Reclaim, addr, 1)?;
-    let found = held.offers.iter().position(|marks| marks.range.start == at);
-    let index = found.ok_or_else(|| foreign(PageCall::Reclaim, addr, 0))?;
-    let marks = held.offers.swap_remove(index);
-    Ok(held.region.unmark(marks))
+    let (owned, at, _) = os_pages(&mut table, RegionOp::Reclaim, addr, 1)?;
+    let found = owned.offers.iter().position(|marks| marks.range.start == at);
+    let index = found.ok_or_else(|| invalid_pointer(RegionOp::Reclaim, addr, 0))?;
+    let marks = owned.offers.swap_remove(index);
+    Ok(owned.region.check_pages(marks))
 }
 
 /// Drops the contents of `size` bytes at `addr`; they stay committed and read as zeroes.
@@ -58,10 +58,10 @@ pub fn reclaim(addr: usize) -> Result<Reclaimed, MemoryError> {
 /// [`MemoryError::Page`] if they lie in no region, or are offered or locked.
 pub fn discard(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
-    let (held, at, size) = pages(&mut table, PageCall::Discard, addr, size)?;
-    held.not_offered(PageCall::Discard, at, size)?;
+    let (owned, at, size) = os_pages(&mut table, RegionOp::Discard, addr, size)?;
+    owned.check_not_offered(RegionOp::Discard, at, size)?;
     // SAFETY: only the calls of this module reach this region, and they borrow nothing of it.
-    Ok(unsafe { held.region.discard(at, size) }?)
+    Ok(unsafe { owned.region.discard(at, size) }?)
 }
 
 /// Keeps `size` committed bytes at `addr` in memory.
@@ -70,9 +70,9 @@ pub fn discard(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// [`MemoryError::Page`] if they lie in no region or are not committed, or the process may lock no more.
 pub fn lock(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
-    let (held, at, size) = pages(&mut table, PageCall::Lock, addr, size)?;
-    held.not_offered(PageCall::Lock, at, size)?;
-    Ok(held.region.lock(at, size)?)
+    let (owned, at, size) = os_pages(&mut table, RegionOp::Lock, addr, size)?;
+    owned.check_not_offered(RegionOp::Lock, at, size)?;
+    Ok(owned.region.lock(at, size)?)
 }
 
 /// Lets `size` bytes at `addr` be paged out again.
@@ -81,8 +81,8 @@ pub fn lock(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// [`MemoryError::Page`] if they lie in no region.
 pub fn unlock(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
-    let (held, at, size) = pages(&mut table, PageCall::Unlock, addr, size)?;
-    Ok(held.region.unlock(at, size)?)
+    let (owned, at, size) = os_pages(&mut table, RegionOp::Unlock, addr, size)?;
+    Ok(owned.region.unlock(at, size)?)
 }
 
 /// Watches the writes to `size` bytes at `addr` from now on, until the region is released.
@@ -91,11 +91,14 @@ pub fn unlock(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// [`MemoryError::Page`] if they lie in no region or are watched already, or the kernel cannot.
 pub fn write_watch(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
-    let (held, at, size) = pages(&mut table, PageCall::WatchWrites, addr, size)?;
-    let none = PageCause::Os { errno: Errno::NOMEM.raw_os_error() };
-    held.watches.try_reserve(1).map_err(|_| PageError::without_region(PageCall::WatchWrites, none, size))?;
-    let watch = Watch::new(at..at + size, &held.region)?;
-    held.watches.push((at..at + size, watch));
+    let (owned, at, size) = os_pages(&mut table, RegionOp::WatchWrites, addr, size)?;
+    let none = RegionErrorKind::Os { errno: Errno::NOMEM.raw_os_error() };
+    owned
+        .watches
+        .try_reserve(1)
+        .map_err(|_| RegionError::without_region(RegionOp::WatchWrites, none, size))?;
+    let watch = WatchState::new(at..at + size, &owned.region)?;
+    owned.watches.push((at..at + size, watch));
     Ok(())
 }
 
@@ -105,11 +108,11 @@ pub fn write_watch(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// [`MemoryError::Page`] if nothing that is watched begins there.
 pub fn written(addr: usize) -> Result<Vec<Range<usize>>, MemoryError> {
     let mut table = table();
-    let (held, at, _) = pages(&mut table, PageCall::WatchWrites, addr, 1)?;
-    let found = held.watches.iter().find(|(range, _)| range.start == at);
-    let (_, watch) = found.ok_or_else(|| foreign(PageCall::WatchWrites, addr, 0))?;
-    let base = held.region.as_ptr().addr().get();
-    let mut written = watch.look(&held.region, true)?;
+    let (owned, at, _) = os_pages(&mut table, RegionOp::WatchWrites, addr, 1)?;
+    let found = owned.watches.iter().find(|(range, _)| range.start == at);
+    let (_, watch) = found.ok_or_else(|| invalid_pointer(RegionOp::WatchWrites, addr, 0))?;
+    let base = owned.region.as_ptr().addr().get();
+    let mut written = watch.take_written(&owned.region, true)?;
     written.iter_mut().for_each(|range| *range = base + range.start..base + range.end);
     Ok(written)
 }

@@ -2,7 +2,7 @@
 //!
 //! Rests on the errors of regions, NUMA, files and rings.
 
-use crate::{FileError, NumaError, PageError, ProtectionError, RingError, ScalarTypeError};
+use crate::{FileError, NumaError, ProtectionError, RegionError, RingError, ScalarTypeError};
 use thiserror::Error;
 
 /// A call by address that failed.
@@ -11,7 +11,7 @@ use thiserror::Error;
 pub enum MemoryError {
     /// A region refused, or there is none at the address.
     #[error(transparent)]
-    Page(#[from] PageError),
+    Page(#[from] RegionError),
     /// A NUMA call refused.
     #[error(transparent)]
     Numa(#[from] NumaError),

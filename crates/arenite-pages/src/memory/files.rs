@@ -3,20 +3,20 @@
 //! Rests on the table and on [`MappedFile`](crate::MappedFile).
 
 use super::MemoryError;
-use super::table::{At, Entry, enter, find, foreign, table};
+use super::table::{Address, Entry, find, insert, invalid_pointer, table};
 use crate::MapMode;
-use crate::error::PageCall;
+use crate::error::RegionOp;
 use std::path::Path;
 
 /// Maps all of a file, for reading or for both; [`peek`](super::peek) and [`poke`](super::poke) reach it.
 ///
 /// # Errors
 /// [`MemoryError::File`] if it cannot be opened, locked or mapped.
-pub fn map_file(path: impl AsRef<Path>, writable: bool) -> Result<At, MemoryError> {
+pub fn map_file(path: impl AsRef<Path>, writable: bool) -> Result<Address, MemoryError> {
     let mode = if writable { MapMode::ReadWrite } else { MapMode::ReadOnly };
     let file = crate::map_file(path, mode)?;
     let addr = file.as_ptr().addr().get();
-    Ok(enter(addr, Entry::File(file)))
+    Ok(insert(addr, Entry::File(file)))
 }
 
 /// Unmaps the file that begins at `addr`.
@@ -32,7 +32,7 @@ pub fn unmap_file(addr: usize) -> Result<(), MemoryError> {
         }
         other => {
             other.and_then(|entry| table.insert(addr, entry));
-            Err(foreign(PageCall::Release, addr, 0))
+            Err(invalid_pointer(RegionOp::Release, addr, 0))
         }
     }
 }
@@ -43,9 +43,9 @@ pub fn unmap_file(addr: usize) -> Result<(), MemoryError> {
 /// [`MemoryError`] if there is none, it became shorter, or the device refuses.
 pub fn flush_file(addr: usize) -> Result<(), MemoryError> {
     let mut table = table();
-    let (entry, _) = find(&mut table, PageCall::Query, addr, 0)?;
+    let (entry, _) = find(&mut table, RegionOp::Query, addr, 0)?;
     match entry {
         Entry::File(file) => Ok(file.flush()?),
-        other => Err(MemoryError::Other { address: addr, what: other.what(), call: "be flushed" }),
+        other => Err(MemoryError::Other { address: addr, what: other.description(), call: "be flushed" }),
     }
 }

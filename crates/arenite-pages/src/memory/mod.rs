@@ -1,6 +1,6 @@
 //! Memory by address: the same calls for scripts, debuggers and other languages, which hold numbers and no values.
 //!
-//! Rests on one table of what these calls have made, so that every address is looked up before it is used: a foreign one,
+//! Rests on one table of what these calls have made, so that every address is looked up before it is used: a invalid_pointer one,
 //! one that was released, and bytes that are not committed are errors, and every call here is safe. Nothing that other
 //! parts of a program reserved can be reached. Each call takes one lock; reads and writes go through the kernel.
 //!
@@ -31,4 +31,4 @@ pub use files::{flush_file, map_file, unmap_file};
 pub use numa::{large_alloc, large_free, numa_alloc, numa_free, numa_node};
 pub use regions::{commit, decommit, peek, poke, protect, query, release, reserve, typed_peek, typed_poke};
 pub use rings::{Ring, ring_buffer, ring_buffer_free, ring_read, ring_write};
-pub use table::At;
+pub use table::Address;

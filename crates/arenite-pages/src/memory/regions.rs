@@ -4,18 +4,18 @@
 #![expect(unsafe_code, reason = "changes regions that nobody else can reach")]
 
 use super::MemoryError;
-use super::table::{At, Entry, Held, enter, find, foreign, pages, table};
-use crate::error::{PageCall, PageCause, PageError};
-use crate::{Protection, Region, RegionInfo, ScalarType, Scalars};
+use super::table::{Address, Entry, OwnedRegion, find, insert, invalid_pointer, os_pages, table};
+use crate::error::{RegionError, RegionErrorKind, RegionOp};
+use crate::{Protection, Region, RegionInfo, ScalarType, ScalarVec};
 
 /// Reserves `size` bytes of address space under a label. Commits nothing.
 ///
 /// # Errors
 /// [`MemoryError::Page`] if the size is zero or overflows, or the process may map no more.
-pub fn reserve(size: usize, label: &str) -> Result<At, MemoryError> {
+pub fn reserve(size: usize, label: &str) -> Result<Address, MemoryError> {
     let region = Region::reserve(size, label)?;
     let addr = region.as_ptr().addr().get();
-    Ok(enter(addr, Entry::Region(Held::new(region))))
+    Ok(insert(addr, Entry::Region(OwnedRegion::new(region))))
 }
 
 /// Gives the region that begins at `addr` back.
@@ -25,13 +25,13 @@ pub fn reserve(size: usize, label: &str) -> Result<At, MemoryError> {
 pub fn release(addr: usize) -> Result<(), MemoryError> {
     let mut table = table();
     match table.remove(&addr) {
-        Some(Entry::Region(held)) => {
+        Some(Entry::Region(owned)) => {
             drop(table);
-            Ok(held.region.release()?)
+            Ok(owned.region.release()?)
         }
         other => {
             other.and_then(|entry| table.insert(addr, entry));
-            Err(foreign(PageCall::Release, addr, 0))
+            Err(invalid_pointer(RegionOp::Release, addr, 0))
         }
     }
 }
@@ -42,9 +42,9 @@ pub fn release(addr: usize) -> Result<(), MemoryError> {
 /// [`MemoryError::Page`] if they lie in no region, or there is no memory.
 pub fn commit(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
-    let (held, at, size) = pages(&mut table, PageCall::Commit, addr, size)?;
-    held.not_offered(PageCall::Commit, at, size)?;
-    Ok(held.region.commit(at, size)?)
+    let (owned, at, size) = os_pages(&mut table, RegionOp::Commit, addr, size)?;
+    owned.check_not_offered(RegionOp::Commit, at, size)?;
+    Ok(owned.region.commit(at, size)?)
 }
 
 /// Drops the contents and the backing of `size` bytes at `addr`.
@@ -53,10 +53,10 @@ pub fn commit(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// [`MemoryError::Page`] if they lie in no region, or are offered.
 pub fn decommit(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
-    let (held, at, size) = pages(&mut table, PageCall::Decommit, addr, size)?;
-    held.not_offered(PageCall::Decommit, at, size)?;
+    let (owned, at, size) = os_pages(&mut table, RegionOp::Decommit, addr, size)?;
+    owned.check_not_offered(RegionOp::Decommit, at, size)?;
     // SAFETY: only the calls of this module reach this region, and they look before they use it.
-    Ok(unsafe { held.region.decommit(at, size) }?)
+    Ok(unsafe { owned.region.decommit(at, size) }?)
 }
 
 /// Changes what `size` committed bytes at `addr` may be used for: `none`, `read`, `read-write` or `read-execute`.
@@ -66,10 +66,10 @@ pub fn decommit(addr: usize, size: usize) -> Result<(), MemoryError> {
 pub fn protect(addr: usize, size: usize, mode: &str) -> Result<(), MemoryError> {
     let mode: Protection = mode.parse()?;
     let mut table = table();
-    let (held, at, size) = pages(&mut table, PageCall::Protect, addr, size)?;
-    held.not_offered(PageCall::Protect, at, size)?;
+    let (owned, at, size) = os_pages(&mut table, RegionOp::Protect, addr, size)?;
+    owned.check_not_offered(RegionOp::Protect, at, size)?;
     // SAFETY: only the calls of this module reach this region, and they look before they use it.
-    Ok(unsafe { held.region.protect(at, size, mode) }?)
+    Ok(unsafe { owned.region.protect(at, size, mode) }?)
 }
 
 /// The stretch around `addr`: base, size, state, protection, label, resident bytes.
@@ -78,9 +78,9 @@ pub fn protect(addr: usize, size: usize, mode: &str) -> Result<(), MemoryError> 
 /// [`MemoryError::Page`] if it lies in no region.
 pub fn query(addr: usize) -> Result<RegionInfo, MemoryError> {
     let mut table = table();
-    let (held, _, _) = pages(&mut table, PageCall::Query, addr, 1)?;
-    let offset = addr - held.region.as_ptr().addr().get();
-    Ok(held.region.query(offset)?)
+    let (owned, _, _) = os_pages(&mut table, RegionOp::Query, addr, 1)?;
+    let offset = addr - owned.region.as_ptr().addr().get();
+    Ok(owned.region.query(offset)?)
 }
 
 /// Writes `bytes` at `addr`: into a region, a block on a node, a large block or a mapped file.
@@ -89,11 +89,11 @@ pub fn query(addr: usize) -> Result<RegionInfo, MemoryError> {
 /// [`MemoryError`] if a byte lies nowhere, is not committed, is offered, or may not be written.
 pub fn poke(addr: usize, bytes: &[u8]) -> Result<(), MemoryError> {
     let mut table = table();
-    let (entry, at) = find(&mut table, PageCall::Poke, addr, bytes.len())?;
+    let (entry, at) = find(&mut table, RegionOp::Poke, addr, bytes.len())?;
     match entry {
-        Entry::Region(held) => {
-            held.not_offered(PageCall::Poke, at, bytes.len())?;
-            Ok(held.region.poke(at, bytes)?)
+        Entry::Region(owned) => {
+            owned.check_not_offered(RegionOp::Poke, at, bytes.len())?;
+            Ok(owned.region.poke(at, bytes)?)
         }
         Entry::Numa(block) => copy_into(block, addr, at, bytes),
         Entry::Large(block) => copy_into(block, addr, at, bytes),
@@ -105,7 +105,7 @@ fn copy_into(block: &mut [u8], addr: usize, at: usize, bytes: &[u8]) -> Result<(
     let end = at.checked_add(bytes.len());
     let to = end
         .and_then(|end| block.get_mut(at..end))
-        .ok_or_else(|| foreign(PageCall::Poke, addr, bytes.len()))?;
+        .ok_or_else(|| invalid_pointer(RegionOp::Poke, addr, bytes.len()))?;
     to.copy_from_slice(bytes);
     Ok(())
 }
@@ -116,15 +116,15 @@ fn copy_into(block: &mut [u8], addr: usize, at: usize, bytes: &[u8]) -> Result<(
 /// As [`poke`].
 pub fn peek(addr: usize, count: usize) -> Result<Vec<u8>, MemoryError> {
     let mut table = table();
-    let (entry, at) = find(&mut table, PageCall::Peek, addr, count)?;
+    let (entry, at) = find(&mut table, RegionOp::Peek, addr, count)?;
     let within = |block: &[u8]| {
         let from = at.checked_add(count).and_then(|end| block.get(at..end));
-        from.map(<[u8]>::to_vec).ok_or_else(|| foreign(PageCall::Peek, addr, count))
+        from.map(<[u8]>::to_vec).ok_or_else(|| invalid_pointer(RegionOp::Peek, addr, count))
     };
     match entry {
-        Entry::Region(held) => {
-            held.not_offered(PageCall::Peek, at, count)?;
-            Ok(held.region.peek(at, count)?)
+        Entry::Region(owned) => {
+            owned.check_not_offered(RegionOp::Peek, at, count)?;
+            Ok(owned.region.peek(at, count)?)
         }
         Entry::Numa(block) => within(block),
         Entry::Large(block) => within(block),
@@ -135,18 +135,18 @@ pub fn peek(addr: usize, count: usize) -> Result<Vec<u8>, MemoryError> {
 /// Writes numbers at `addr`, which need not be aligned.
 ///
 /// ```
-/// use arenite_pages::{Scalars, memory};
+/// use arenite_pages::{ScalarVec, memory};
 /// let region = memory::reserve(4096, "numbers")?;
 /// memory::commit(region.addr, 4096)?;
-/// memory::typed_poke(region.addr, &Scalars::Float32(vec![3.14, 2.71, 1.41]))?;
-/// assert_eq!(memory::typed_peek(region.addr, "float32", 3)?, Scalars::Float32(vec![3.14, 2.71, 1.41]));
+/// memory::typed_poke(region.addr, &ScalarVec::Float32(vec![3.14, 2.71, 1.41]))?;
+/// assert_eq!(memory::typed_peek(region.addr, "float32", 3)?, ScalarVec::Float32(vec![3.14, 2.71, 1.41]));
 /// memory::release(region.addr)?;
 /// # Ok::<(), memory::MemoryError>(())
 /// ```
 ///
 /// # Errors
 /// As [`poke`].
-pub fn typed_poke(addr: usize, numbers: &Scalars) -> Result<(), MemoryError> {
+pub fn typed_poke(addr: usize, numbers: &ScalarVec) -> Result<(), MemoryError> {
     poke(addr, numbers.as_bytes())
 }
 
@@ -155,12 +155,12 @@ pub fn typed_poke(addr: usize, numbers: &Scalars) -> Result<(), MemoryError> {
 ///
 /// # Errors
 /// As [`poke`]; [`MemoryError::ScalarType`] for any other name.
-pub fn typed_peek(addr: usize, of: &str, count: usize) -> Result<Scalars, MemoryError> {
+pub fn typed_peek(addr: usize, of: &str, count: usize) -> Result<ScalarVec, MemoryError> {
     let of: ScalarType = of.parse()?;
     let bytes = peek(addr, count.saturating_mul(of.size()))?;
-    let no_memory = PageCause::Os { errno: rustix::io::Errno::NOMEM.raw_os_error() };
-    let mut numbers = Scalars::zeroes(of, count).ok_or(PageError::without_region(
-        PageCall::Peek,
+    let no_memory = RegionErrorKind::Os { errno: rustix::io::Errno::NOMEM.raw_os_error() };
+    let mut numbers = ScalarVec::zeroed(of, count).ok_or(RegionError::without_region(
+        RegionOp::Peek,
         no_memory,
         bytes.len(),
     ))?;

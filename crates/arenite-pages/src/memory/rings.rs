@@ -70,15 +70,15 @@ pub fn ring_write(id: u64, bytes: &[u8]) -> Result<usize, MemoryError> {
     Ok(producer.push_slice(bytes))
 }
 
-/// Reads at most `most` bytes.
+/// Reads at max_len `max_len` bytes.
 ///
 /// # Errors
 /// [`MemoryError::NoRing`].
-pub fn ring_read(id: u64, most: usize) -> Result<Vec<u8>, MemoryError> {
+pub fn ring_read(id: u64, max_len: usize) -> Result<Vec<u8>, MemoryError> {
     let mut rings = rings();
     let (_, consumer) = rings.all.get_mut(&id).ok_or(MemoryError::NoRing { id })?;
     let bytes = consumer.peek();
-    let bytes = bytes[..bytes.len().min(most)].to_vec();
+    let bytes = bytes[..bytes.len().min(max_len)].to_vec();
     consumer.release(bytes.len());
     Ok(bytes)
 }

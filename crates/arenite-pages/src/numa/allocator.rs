@@ -1,11 +1,11 @@
 //! Blocks under a NUMA policy.
 //!
-//! Rests on [`Pages`]: each block is a mapping of its own, because the kernel keeps policies by mapping.
+//! Rests on [`PageAllocator`]: each block is a mapping of its own, because the kernel keeps policies by mapping.
 #![expect(unsafe_code, reason = "takes and gives back blocks")]
 
-use super::placement::Resolved;
+use super::placement::ResolvedPolicy;
 use super::{NumaDistribution, NumaError, NumaPolicy, numa_distribution};
-use crate::Pages;
+use crate::PageAllocator;
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -26,9 +26,9 @@ use core::ptr::NonNull;
 /// ```
 #[derive(Debug)]
 pub struct NumaAllocator {
-    pages: Pages,
+    pages: PageAllocator,
     policy: NumaPolicy,
-    resolved: Resolved,
+    resolved: ResolvedPolicy,
 }
 
 const LABEL: Label = Label::new("numa");
@@ -39,7 +39,7 @@ impl NumaAllocator {
     /// # Errors
     /// [`NumaError`] if the policy names a node that the machine lacks, or one without memory.
     pub fn new(policy: NumaPolicy) -> Result<Self, NumaError> {
-        Ok(Self { pages: Pages::new(), policy, resolved: Resolved::new(policy)? })
+        Ok(Self { pages: PageAllocator::new(), policy, resolved: ResolvedPolicy::new(policy)? })
     }
 
     /// The policy.
@@ -49,11 +49,11 @@ impl NumaAllocator {
     }
 }
 
-// SAFETY: as `Pages`, whose blocks these are (laws 1 to 7); a policy changes neither contents nor access.
+// SAFETY: as `PageAllocator`, whose blocks these are (laws 1 to 7); a policy changes neither contents nor access.
 unsafe impl Resource for NumaAllocator {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let block = self.pages.allocate(layout).map_err(|error| error.of(error.state, LABEL))?;
-        if let Err(error) = self.resolved.place(block.cast(), block.len(), false) {
+        if let Err(error) = self.resolved.bind(block.cast(), block.len(), false) {
             // SAFETY: the block just taken, with its layout.
             unsafe { self.pages.deallocate(block.cast(), layout) };
             let errno = if let NumaError::Os { errno, .. } = error { errno } else { 0 };
@@ -103,7 +103,7 @@ unsafe impl Sync for NumaBlock {}
 /// let node = numa_info().nodes[0].id;
 /// let mut block = numa_alloc(1 << 20, node)?;
 /// block.fill(7);
-/// assert_eq!(block.distribution()?.on(node), 1 << 20); // verified, not assumed
+/// assert_eq!(block.distribution()?.bytes_on_node(node), 1 << 20); // verified, not assumed
 /// numa_free(block);
 /// # Ok::<(), arenite_pages::NumaError>(())
 /// ```

@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "places and moves address ranges")]
 
 use super::{NumaError, NumaPolicy};
-use crate::error::{PageCall, PageCause, PageError};
+use crate::error::{RegionError, RegionErrorKind, RegionOp};
 use crate::machine::Numa;
 use crate::machine::procfs::maps;
 use crate::os::{self, NodeSet, Placement};
@@ -34,7 +34,7 @@ pub fn numa_node_count() -> usize {
 /// ```
 #[must_use]
 pub fn current_numa_node() -> usize {
-    os::processor_and_node().ok().and_then(|(_, node)| usize::try_from(node).ok()).unwrap_or(0)
+    os::getcpu().ok().and_then(|(_, node)| usize::try_from(node).ok()).unwrap_or(0)
 }
 
 /// The node on which the OS page at `address` lies; `None` where it is in no memory (yet). One system call.
@@ -50,12 +50,12 @@ pub fn current_numa_node() -> usize {
 /// [`NumaError::Os`] where the kernel does not tell.
 pub fn numa_node(address: *const u8) -> Result<Option<usize>, NumaError> {
     let mut answer = [0];
-    ask(&[address.addr() & !(page_size() - 1)], &mut answer)?;
+    query_nodes(&[address.addr() & !(page_size() - 1)], &mut answer)?;
     Ok(usize::try_from(answer[0]).ok())
 }
 
-fn ask(pages: &[usize], answers: &mut [i32]) -> Result<(), NumaError> {
-    match os::nodes_of(pages, answers) {
+fn query_nodes(pages: &[usize], answers: &mut [i32]) -> Result<(), NumaError> {
+    match os::page_nodes(pages, answers) {
         Err(Errno::NOSYS) if Numa::read().nodes.len() == 1 => {
             answers.fill(0); // a kernel without NUMA has one node
             Ok(())
@@ -78,7 +78,7 @@ pub struct NumaDistribution {
 impl NumaDistribution {
     /// Bytes on a node.
     #[must_use]
-    pub fn on(&self, node: usize) -> usize {
+    pub fn bytes_on_node(&self, node: usize) -> usize {
         self.nodes.iter().find(|(id, _)| *id == node).map_or(0, |(_, bytes)| *bytes)
     }
 }
@@ -96,14 +96,14 @@ impl NumaDistribution {
 /// [`NumaError::BadSize`] if the range overflows; [`NumaError::Os`] where the kernel does not tell.
 pub fn numa_distribution(start: *const u8, len: usize) -> Result<NumaDistribution, NumaError> {
     let mut found = NumaDistribution::default();
-    let (first, end) = whole_pages(start, len)?;
+    let (first, end) = page_range(start, len)?;
     // what is not mapped lies nowhere, however much of it there is
     let nodes = &mut found.nodes;
-    let broken = maps::each(first..end, |part| {
-        let asked = each_batch(part.range, |pages| {
+    let broken = maps::for_each_mapping(first..end, |part| {
+        let asked = for_each_batch(part.range, |pages| {
             let mut answers = [0; BATCH];
             let answers = &mut answers[..pages.len()];
-            ask(pages, answers)?;
+            query_nodes(pages, answers)?;
             for node in answers.iter().filter_map(|&answer| usize::try_from(answer).ok()) {
                 match nodes.iter_mut().find(|(id, _)| *id == node) {
                     Some((_, bytes)) => *bytes += page_size(),
@@ -127,14 +127,14 @@ pub fn numa_distribution(start: *const u8, len: usize) -> Result<NumaDistributio
 }
 
 /// The whole OS pages around `[start, start + len)`.
-fn whole_pages(start: *const u8, len: usize) -> Result<(usize, usize), NumaError> {
+fn page_range(start: *const u8, len: usize) -> Result<(usize, usize), NumaError> {
     let end = start.addr().checked_add(len).and_then(|end| end.checked_next_multiple_of(page_size()));
     let end = end.ok_or(NumaError::BadSize { size: len })?;
     Ok((start.addr() & !(page_size() - 1), end))
 }
 
 /// Calls `visit` with the OS pages of a range, so many at a time.
-fn each_batch(
+fn for_each_batch(
     range: Range<usize>,
     mut visit: impl FnMut(&[usize]) -> Result<(), NumaError>,
 ) -> Result<(), NumaError> {
@@ -154,20 +154,20 @@ fn each_batch(
 /// let numbers = vec![1_u8; 1 << 20];
 /// let node = arenite_pages::machine::numa_info().nodes[0].id;
 /// let after = arenite_pages::migrate_range(numbers.as_ptr(), numbers.len(), node)?;
-/// assert!(after.on(node) >= 1 << 20);
+/// assert!(after.bytes_on_node(node) >= 1 << 20);
 /// # Ok::<(), arenite_pages::NumaError>(())
 /// ```
 ///
 /// # Errors
-/// [`NumaError::NoSuchNode`], [`NumaError::NoMemory`], or [`NumaError::Os`] where the kernel refuses. Pages that could not
+/// [`NumaError::NoSuchNode`], [`NumaError::NoMemory`], or [`NumaError::Os`] where the kernel refuses. PageAllocator that could not
 /// be moved (shared with another process, or the node is full) are no error: they are counted where they lie.
 pub fn migrate_range(start: *const u8, len: usize, node: usize) -> Result<NumaDistribution, NumaError> {
     let numa = Numa::read();
     NumaPolicy::Bind(node).resolve(&numa)?;
     let number = i32::try_from(node).map_err(|_| NumaError::NoSuchNode { node, nodes: Vec::new() })?;
     if numa.nodes.len() > 1 {
-        let (first, end) = whole_pages(start, len)?;
-        each_batch(first..end, |pages| {
+        let (first, end) = page_range(start, len)?;
+        for_each_batch(first..end, |pages| {
             let mut answers = [0; BATCH];
             let targets = [number; BATCH];
             match os::move_pages(pages, &targets[..pages.len()], &mut answers[..pages.len()]) {
@@ -192,35 +192,35 @@ pub fn migrate_range(start: *const u8, len: usize, node: usize) -> Result<NumaDi
 /// ```
 ///
 /// # Errors
-/// [`PageError`] if the range is unaligned or outside, the policy names a node that cannot be, or the system refuses.
+/// [`RegionError`] if the range is unaligned or outside, the policy names a node that cannot be, or the system refuses.
 pub fn bind_range(
     region: &Region,
     range: Range<usize>,
     policy: NumaPolicy,
     move_now: bool,
-) -> Result<(), PageError> {
+) -> Result<(), RegionError> {
     let (at, size) = (range.start, range.end.saturating_sub(range.start));
-    let start = region.range(PageCall::Place, at, size)?;
-    let placed = Resolved::new(policy).and_then(|policy| policy.place(start, size, move_now));
+    let start = region.range(RegionOp::Place, at, size)?;
+    let placed = ResolvedPolicy::new(policy).and_then(|policy| policy.bind(start, size, move_now));
     placed.map_err(|error| {
         let cause = match error {
-            NumaError::Os { errno, .. } => PageCause::Os { errno },
-            _ => PageCause::Unsupported { what: "the machine has no such node with memory" },
+            NumaError::Os { errno, .. } => RegionErrorKind::Os { errno },
+            _ => RegionErrorKind::Unsupported { what: "the machine has no such node with memory" },
         };
-        region.error(PageCall::Place, at, size, cause)
+        region.error(RegionOp::Place, at, size, cause)
     })
 }
 
 /// A policy in the kernel's words: the machine's nodes were read once.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Resolved {
+pub(super) struct ResolvedPolicy {
     placement: Placement,
     nodes: NodeSet,
     /// The kernel tells of no nodes: a refusal to know the call is no refusal of the policy.
     synthesised: bool,
 }
 
-impl Resolved {
+impl ResolvedPolicy {
     pub(super) fn new(policy: NumaPolicy) -> Result<Self, NumaError> {
         let numa = Numa::read();
         let (placement, nodes) = policy.resolve(&numa)?;
@@ -228,9 +228,9 @@ impl Resolved {
     }
 
     /// Sets the policy of a range of the caller's own, whole OS pages. One system call.
-    pub(super) fn place(&self, start: NonNull<u8>, size: usize, move_now: bool) -> Result<(), NumaError> {
+    pub(super) fn bind(&self, start: NonNull<u8>, size: usize, move_now: bool) -> Result<(), NumaError> {
         // SAFETY: the callers hand over a range of their own: a part of a region, or a block just taken.
-        match unsafe { os::place(start, size, self.placement, &self.nodes, move_now) } {
+        match unsafe { os::mbind(start, size, self.placement, &self.nodes, move_now) } {
             Err(Errno::NOSYS) if self.synthesised => Ok(()), // a kernel without NUMA has one node
             done => done.map_err(|errno| NumaError::Os {
                 call: "set where memory belongs",

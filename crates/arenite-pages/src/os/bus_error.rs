@@ -1,7 +1,7 @@
 //! A mapped file that became shorter: the page faults with a signal (SIGBUS) that kills, unless somebody answers it.
 //!
 //! Rests on `libc`. This handler answers for the mappings that are entered here: it puts a page of zeroes where the file's
-//! page was, marks the mapping as damaged, and lets the access go on; for any other address it does what was done before
+//! page was, marks the mapping as truncated, and lets the access go on; for any other address it does what was done before
 //! it. Each mapping is a node of a list that only grows, and is reused, so the handler walks it without a lock. It is
 //! installed when the first file is mapped; a handler that a program installs later, without calling the one before, takes
 //! its place.
@@ -17,21 +17,21 @@ use std::sync::{Mutex, Once, PoisonError};
 struct Node {
     start: AtomicUsize,
     end: AtomicUsize,
-    damaged: AtomicBool,
+    truncated: AtomicBool,
     next: *const Node,
 }
 
-static FIRST: AtomicPtr<Node> = AtomicPtr::new(null_mut());
+static WATCHED: AtomicPtr<Node> = AtomicPtr::new(null_mut());
 /// Held while a place is taken.
-static TAKING: Mutex<()> = Mutex::new(());
+static INSERT_LOCK: Mutex<()> = Mutex::new(());
 /// What was done before about this signal.
-static BEFORE: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
-static PAGE: AtomicUsize = AtomicUsize::new(0);
+static PREVIOUS_HANDLER: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
+static PAGE_SIZE: AtomicUsize = AtomicUsize::new(0);
 /// Held by the handler while it replaces a page.
-static BUSY: AtomicBool = AtomicBool::new(false);
+static IN_HANDLER: AtomicBool = AtomicBool::new(false);
 
 /// Whether the page at `at` is there after all: replaced by another thread, or the file is long again.
-fn populated(at: *mut c_void, page: usize, errno: *mut c_int) -> bool {
+fn page_mapped(at: *mut c_void, page: usize, errno: *mut c_int) -> bool {
     // SAFETY: finds a page; contents and access stay.
     if unsafe { libc::madvise(at, page, libc::MADV_POPULATE_WRITE) } == 0 {
         return true;
@@ -58,20 +58,20 @@ impl Watched {
     pub(crate) fn new(start: NonNull<u8>, len: usize) -> Self {
         install();
         let start = start.addr().get();
-        let _taking = TAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _taking = INSERT_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
         let node = nodes().find(|node| node.start.load(Ordering::Acquire) == 0);
         let node = node.map_or_else(
             || {
-                let next = FIRST.load(Ordering::Acquire).cast_const();
+                let next = WATCHED.load(Ordering::Acquire).cast_const();
                 let (start, end) = (AtomicUsize::new(0), AtomicUsize::new(0));
-                let node = Box::leak(Box::new(Node { start, end, damaged: AtomicBool::new(false), next }));
-                FIRST.store(node, Ordering::Release);
+                let node = Box::leak(Box::new(Node { start, end, truncated: AtomicBool::new(false), next }));
+                WATCHED.store(node, Ordering::Release);
                 NonNull::from(node)
             },
             NonNull::from,
         );
         let watched = Self { node };
-        watched.node().damaged.store(false, Ordering::Relaxed);
+        watched.node().truncated.store(false, Ordering::Relaxed);
         watched.node().end.store(start + len, Ordering::Release);
         watched.node().start.store(start, Ordering::Release);
         watched
@@ -83,8 +83,8 @@ impl Watched {
     }
 
     /// Whether a page of the mapping was gone when somebody touched it, and reads as zeroes since.
-    pub(crate) fn is_damaged(&self) -> bool {
-        self.node().damaged.load(Ordering::Acquire)
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.node().truncated.load(Ordering::Acquire)
     }
 }
 
@@ -96,7 +96,7 @@ impl Drop for Watched {
 
 /// The list, from its newest node.
 fn nodes() -> impl Iterator<Item = &'static Node> {
-    let mut next = FIRST.load(Ordering::Acquire).cast_const();
+    let mut next = WATCHED.load(Ordering::Acquire).cast_const();
     core::iter::from_fn(move || {
         // SAFETY: nodes live for ever, are written before they are linked, and only read through shared references.
         let node = unsafe { next.as_ref() }?;
@@ -108,16 +108,16 @@ fn nodes() -> impl Iterator<Item = &'static Node> {
 fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        PAGE.store(super::page_size(), Ordering::Relaxed);
+        PAGE_SIZE.store(super::page_size(), Ordering::Relaxed);
         let mut before = Box::new(MaybeUninit::<libc::sigaction>::zeroed());
         // SAFETY: with no new action the call only writes the old one.
         if unsafe { libc::sigaction(libc::SIGBUS, core::ptr::null(), before.as_mut_ptr()) } != 0 {
             return;
         }
-        BEFORE.store(Box::into_raw(before).cast(), Ordering::Release);
+        PREVIOUS_HANDLER.store(Box::into_raw(before).cast(), Ordering::Release);
         // SAFETY: all zeroes is a valid `sigaction`: no flags, no signals blocked.
         let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
-        let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = answer;
+        let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = on_sigbus;
         action.sa_sigaction = handler as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
         // SAFETY: writes the set.
@@ -127,16 +127,16 @@ fn install() {
     });
 }
 
-extern "C" fn answer(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+extern "C" fn on_sigbus(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel hands a handler with SA_SIGINFO a valid `siginfo_t`.
     let info_ref = unsafe { &*info };
     // SAFETY: the kernel fills in the address for this signal.
     let address = unsafe { info_ref.si_addr() }.addr();
-    if info_ref.si_code == libc::BUS_ADRERR && replace(address) {
+    if info_ref.si_code == libc::BUS_ADRERR && map_zero_page(address) {
         return;
     }
     // SAFETY: written once before the handler was installed, and never freed.
-    let Some(before) = (unsafe { BEFORE.load(Ordering::Acquire).as_ref() }) else { return };
+    let Some(before) = (unsafe { PREVIOUS_HANDLER.load(Ordering::Acquire).as_ref() }) else { return };
     let sent = info_ref.si_code <= 0; // by a process, and not by an access
     match before.sa_sigaction {
         libc::SIG_IGN if sent => {}
@@ -169,8 +169,8 @@ extern "C" fn answer(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_
 }
 
 /// Puts a page of zeroes under `address`, where it lies in a mapping of the list.
-fn replace(address: usize) -> bool {
-    let page = PAGE.load(Ordering::Relaxed);
+fn map_zero_page(address: usize) -> bool {
+    let page = PAGE_SIZE.load(Ordering::Relaxed);
     let inside = |node: &&Node| {
         let start = node.start.load(Ordering::Acquire);
         let end = node.end.load(Ordering::Acquire);
@@ -184,21 +184,21 @@ fn replace(address: usize) -> bool {
     let kept = unsafe { *errno };
     let at = core::ptr::without_provenance_mut(address & !(page - 1));
     // One thread at a time: who comes second finds the page replaced, and what the first has written since.
-    while BUSY.swap(true, Ordering::Acquire) {
+    while IN_HANDLER.swap(true, Ordering::Acquire) {
         core::hint::spin_loop();
     }
-    if populated(at, page, errno) {
-        BUSY.store(false, Ordering::Release);
+    if page_mapped(at, page, errno) {
+        IN_HANDLER.store(false, Ordering::Release);
         // SAFETY: as above.
         unsafe { *errno = kept };
         return true;
     }
-    node.damaged.store(true, Ordering::Release);
+    node.truncated.store(true, Ordering::Release);
     let (access, flags) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
     // SAFETY: the page is part of a mapping of ours whose contents are gone; the owner keeps it mapped while it is listed.
     let got = unsafe { libc::mmap(at, page, access, flags, -1, 0) };
-    BUSY.store(false, Ordering::Release);
+    IN_HANDLER.store(false, Ordering::Release);
     // SAFETY: as above.
     unsafe { *errno = kept };
     got != libc::MAP_FAILED

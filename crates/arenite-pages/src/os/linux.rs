@@ -51,7 +51,7 @@ fn protection(access: Access) -> ProtFlags {
 }
 
 #[inline]
-fn anonymous(len: usize, access: Access, flags: MapFlags) -> Result<NonNull<u8>, Errno> {
+fn map_anonymous(len: usize, access: Access, flags: MapFlags) -> Result<NonNull<u8>, Errno> {
     // SAFETY: the kernel chooses the place, so no existing mapping is replaced.
     let base = unsafe { rustix::mm::mmap_anonymous(core::ptr::null_mut(), len, protection(access), flags) }?;
     NonNull::new(base.cast()).ok_or(Errno::NOMEM)
@@ -60,18 +60,18 @@ fn anonymous(len: usize, access: Access, flags: MapFlags) -> Result<NonNull<u8>,
 /// A range of `len` bytes of address space without backing.
 #[inline]
 pub(crate) fn reserve(len: usize) -> Result<NonNull<u8>, Errno> {
-    anonymous(len, Access::None, MapFlags::PRIVATE | MapFlags::NORESERVE)
+    map_anonymous(len, Access::None, MapFlags::PRIVATE | MapFlags::NORESERVE)
 }
 
 /// A range of `len` bytes with backing, zeroed, readable and writable.
 pub(crate) fn map(len: usize) -> Result<NonNull<u8>, Errno> {
-    anonymous(len, Access::ReadWrite, MapFlags::PRIVATE)
+    map_anonymous(len, Access::ReadWrite, MapFlags::PRIVATE)
 }
 
 /// A range on explicit huge pages of `2^log2` bytes, of which `len` is a multiple; they are set aside for it now.
 pub(crate) fn map_explicit_huge(len: usize, log2: u32) -> Result<NonNull<u8>, Errno> {
     let size = MapFlags::from_bits_retain(log2 << libc::MAP_HUGE_SHIFT);
-    anonymous(len, Access::ReadWrite, MapFlags::PRIVATE | MapFlags::HUGETLB | size)
+    map_anonymous(len, Access::ReadWrite, MapFlags::PRIVATE | MapFlags::HUGETLB | size)
 }
 
 /// Puts a reservation at a place: where nothing is mapped, or with `replace` also in place of what is.
@@ -132,11 +132,11 @@ pub(crate) unsafe fn release(start: NonNull<u8>, len: usize) -> Result<(), Errno
 ///
 /// # Safety
 /// The range is the caller's own anonymous mapping.
-pub(crate) unsafe fn name(start: NonNull<u8>, len: usize, name: &CStr) -> Result<(), Errno> {
+pub(crate) unsafe fn set_vma_name(start: NonNull<u8>, len: usize, name: &CStr) -> Result<(), Errno> {
     const PR_SET_VMA: libc::c_int = 0x5356_4d41;
     const ANON_NAME: libc::c_ulong = 0;
     // SAFETY: the kernel reads the name and attaches it to the mapping; contents and access stay.
-    answer(unsafe { libc::prctl(PR_SET_VMA, ANON_NAME, start.as_ptr(), len, name.as_ptr()) }.into()).map(drop)
+    check(unsafe { libc::prctl(PR_SET_VMA, ANON_NAME, start.as_ptr(), len, name.as_ptr()) }.into()).map(drop)
 }
 
 // --- advice, locking, moving
@@ -161,7 +161,7 @@ pub(crate) unsafe fn advise(start: NonNull<u8>, len: usize, advice: Advice) -> R
     // SAFETY: as above.
     let before = unsafe { errno.read() };
     // SAFETY: the caller's promises; other advice changes no contents.
-    let answered = answer(unsafe { libc::madvise(start.as_ptr().cast(), len, number) }.into()).map(drop);
+    let answered = check(unsafe { libc::madvise(start.as_ptr().cast(), len, number) }.into()).map(drop);
     // an allocator that gives memory back is not to change what its caller sees
     // SAFETY: as above.
     unsafe { errno.write(before) };
@@ -169,7 +169,7 @@ pub(crate) unsafe fn advise(start: NonNull<u8>, len: usize, advice: Advice) -> R
 }
 
 /// Writes to the standard error file, without a lock.
-pub(crate) fn say(bytes: &[u8]) {
+pub(crate) fn write_stderr(bytes: &[u8]) {
     // SAFETY: the call reads that many bytes.
     let _written = unsafe { libc::write(2, bytes.as_ptr().cast(), bytes.len()) };
 }
@@ -200,13 +200,13 @@ pub(crate) unsafe fn unlock(start: NonNull<u8>, len: usize) -> Result<(), Errno>
 /// # Safety
 /// 1. Both ranges are private anonymous mappings of the caller's, each inside one mapping, and do not overlap.
 /// 2. Nobody uses the contents of either.
-pub(crate) unsafe fn move_range(from: NonNull<u8>, len: usize, to: NonNull<u8>) -> Result<(), MoveError> {
+pub(crate) unsafe fn mremap_to(from: NonNull<u8>, len: usize, to: NonNull<u8>) -> Result<(), MoveError> {
     let (from, to) = (from.as_ptr().cast(), to.as_ptr());
     const AWAY: libc::c_int = libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP;
     // SAFETY: the caller's promises; nothing is replaced.
     let between = unsafe { libc::mremap(from, len, len, AWAY, core::ptr::null_mut::<u8>()) };
     if between == libc::MAP_FAILED {
-        return Err(MoveError::Refused(last_error()));
+        return Err(MoveError::Failed(last_error()));
     }
     // SAFETY: the caller's promises; the call replaces its own target alone.
     let Err(errno) =
@@ -222,10 +222,10 @@ pub(crate) unsafe fn move_range(from: NonNull<u8>, len: usize, to: NonNull<u8>) 
         // SAFETY: this call's own, of which nobody knows.
         let _gone = unsafe { rustix::mm::munmap(between, len) };
     }
-    let target = NonNull::new(to).ok_or(MoveError::Refused(errno))?;
+    let target = NonNull::new(to).ok_or(MoveError::Failed(errno))?;
     // SAFETY: nothing that is mapped is replaced.
     match unsafe { reserve_at(target, len, false) } {
-        Ok(()) => Err(MoveError::Refused(errno)),
+        Ok(()) => Err(MoveError::Failed(errno)),
         Err(_) => Err(MoveError::TargetUnknown(errno)),
     }
 }
@@ -236,8 +236,8 @@ pub(crate) unsafe fn move_range(from: NonNull<u8>, len: usize, to: NonNull<u8>) 
 /// It is not known what is at the target.
 ///
 /// # Safety
-/// As [`move_range`].
-pub(crate) unsafe fn move_over(from: NonNull<u8>, len: usize, to: NonNull<u8>) -> Result<bool, Errno> {
+/// As [`mremap_to`].
+pub(crate) unsafe fn mremap_replace(from: NonNull<u8>, len: usize, to: NonNull<u8>) -> Result<bool, Errno> {
     let (source, target) = (from.as_ptr().cast(), to.as_ptr());
     const OVER: libc::c_int = libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP | libc::MREMAP_FIXED;
     // SAFETY: the caller's promises; the source stays as it is where the call fails.
@@ -255,13 +255,13 @@ pub(crate) unsafe fn move_over(from: NonNull<u8>, len: usize, to: NonNull<u8>) -
 
 /// Copies memory of this process at `from` into `into`, 1 GiB at most, through the kernel. How many bytes there were up to
 /// the first that cannot be read.
-pub(crate) fn read_own(from: usize, into: &mut [u8]) -> Result<usize, Errno> {
+pub(crate) fn read_process(from: usize, into: &mut [u8]) -> Result<usize, Errno> {
     let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     let own = rustix::process::getpid().as_raw_nonzero().get();
     let remote = libc::iovec { iov_base: core::ptr::without_provenance_mut(from), iov_len: into.len() };
     // SAFETY: the kernel writes at most `into.len()` bytes to `into`, and checks the other address itself.
     let done = unsafe { libc::process_vm_readv(own, &raw const local, 1, &raw const remote, 1, 0) };
-    copied(answer(done as i64))
+    copied_bytes(check(done as i64))
 }
 
 /// Copies `bytes`, 1 GiB at most, to memory of this process at `to` through the kernel. How many there was room for up to
@@ -269,16 +269,16 @@ pub(crate) fn read_own(from: usize, into: &mut [u8]) -> Result<usize, Errno> {
 ///
 /// # Safety
 /// Nobody uses what lies in `[to, to + bytes.len())` at the same time.
-pub(crate) unsafe fn write_own(to: usize, bytes: &[u8]) -> Result<usize, Errno> {
+pub(crate) unsafe fn write_process(to: usize, bytes: &[u8]) -> Result<usize, Errno> {
     let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     let own = rustix::process::getpid().as_raw_nonzero().get();
     let remote = libc::iovec { iov_base: core::ptr::without_provenance_mut(to), iov_len: bytes.len() };
     // SAFETY: the kernel reads `bytes`, and checks the other address itself; the caller promised that nobody uses it.
     let done = unsafe { libc::process_vm_writev(own, &raw const local, 1, &raw const remote, 1, 0) };
-    copied(answer(done as i64))
+    copied_bytes(check(done as i64))
 }
 
-fn copied(answer: Result<i64, Errno>) -> Result<usize, Errno> {
+fn copied_bytes(answer: Result<i64, Errno>) -> Result<usize, Errno> {
     match answer {
         Ok(bytes) => usize::try_from(bytes).map_err(|_| Errno::IO),
         Err(Errno::FAULT) => Ok(0),
@@ -289,10 +289,10 @@ fn copied(answer: Result<i64, Errno>) -> Result<usize, Errno> {
 // --- files
 
 /// For opening: a pipe without a writer is opened and not waited for.
-pub(crate) const DO_NOT_WAIT: i32 = libc::O_NONBLOCK;
+pub(crate) const O_NONBLOCK: i32 = libc::O_NONBLOCK;
 
 /// An anonymous file in memory, closed on exec, that can be sealed.
-pub(crate) fn memory_file(name: &CStr) -> Result<OwnedFd, Errno> {
+pub(crate) fn memfd(name: &CStr) -> Result<OwnedFd, Errno> {
     use rustix::fs::MemfdFlags;
     rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
 }
@@ -305,7 +305,7 @@ pub(crate) fn seal_size(file: BorrowedFd<'_>) -> Result<(), Errno> {
 
 /// Gives a file `len` bytes at `offset` for certain: a write to them, or to a mapping of them, finds room. Longer files
 /// keep their length.
-pub(crate) fn allocate_file(file: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Errno> {
+pub(crate) fn preallocate_file(file: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Errno> {
     loop {
         match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), offset, len) {
             Err(Errno::INTR) => {}
@@ -357,8 +357,8 @@ pub(crate) unsafe fn sync_mapping(start: NonNull<u8>, len: usize) -> Result<(), 
 
 /// Locks one byte of a file for this open file description, until that is closed or its process ends. False: another
 /// description has it.
-pub(crate) fn claim_byte(file: BorrowedFd<'_>, byte: u8) -> Result<bool, Errno> {
-    match byte_lock(file, libc::F_OFD_SETLK, libc::F_WRLCK, byte) {
+pub(crate) fn try_ofd_lock(file: BorrowedFd<'_>, byte: u8) -> Result<bool, Errno> {
+    match ofd_lock(file, libc::F_OFD_SETLK, libc::F_WRLCK, byte) {
         Ok(_) => Ok(true),
         Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
         Err(errno) => Err(errno),
@@ -366,18 +366,17 @@ pub(crate) fn claim_byte(file: BorrowedFd<'_>, byte: u8) -> Result<bool, Errno> 
 }
 
 /// Whether another open file description has locked this byte.
-pub(crate) fn byte_is_claimed(file: BorrowedFd<'_>, byte: u8) -> Result<bool, Errno> {
-    byte_lock(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte)
-        .map(|lock| i32::from(lock.l_type) != libc::F_UNLCK)
+pub(crate) fn ofd_lock_held(file: BorrowedFd<'_>, byte: u8) -> Result<bool, Errno> {
+    ofd_lock(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte).map(|lock| i32::from(lock.l_type) != libc::F_UNLCK)
 }
 
 /// Gives a byte up that this open file description has locked.
-pub(crate) fn give_up_byte(file: BorrowedFd<'_>, byte: u8) {
-    let _given_up: Result<_, Errno> = byte_lock(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte);
+pub(crate) fn ofd_unlock(file: BorrowedFd<'_>, byte: u8) {
+    let _given_up: Result<_, Errno> = ofd_lock(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte);
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the constants are 0 to 2")]
-fn byte_lock(
+fn ofd_lock(
     file: BorrowedFd<'_>,
     command: libc::c_int,
     kind: libc::c_int,
@@ -386,7 +385,7 @@ fn byte_lock(
     let (l_type, l_whence) = (kind as libc::c_short, libc::SEEK_SET as libc::c_short);
     let mut lock = libc::flock { l_type, l_whence, l_start: byte.into(), l_len: 1, l_pid: 0 };
     // SAFETY: the descriptor is open while it is borrowed; the kernel reads and writes the struct alone.
-    answer(unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) }.into())?;
+    check(unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) }.into())?;
     Ok(lock)
 }
 
@@ -395,7 +394,7 @@ fn byte_lock(
 /// A range of `2 * len` bytes whose halves show the same fresh, zeroed memory. `len` is a multiple of the OS page.
 pub(crate) fn map_double(len: usize) -> Result<NonNull<u8>, Errno> {
     let all = len.checked_mul(2).ok_or(Errno::NOMEM)?;
-    let base = anonymous(all, Access::ReadWrite, MapFlags::SHARED)?;
+    let base = map_anonymous(all, Access::ReadWrite, MapFlags::SHARED)?;
     let half = base.as_ptr().wrapping_add(len);
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
     // An old size of 0 asks for a second view of a shared mapping, here in place of its own second half.
@@ -457,7 +456,7 @@ pub(crate) fn scan(
     const PAGEMAP_SCAN: u64 = 0xc060_6610;
     let mut argument = ScanArgument {
         size: size_of::<ScanArgument>() as u64,
-        flags: if scan.watch_again { 3 } else { 0 },
+        flags: if scan.rearm { 3 } else { 0 },
         start: start as u64,
         end: end as u64,
         out: into.as_mut_ptr().addr() as u64,
@@ -469,7 +468,7 @@ pub(crate) fn scan(
     let _exposed = into.as_mut_ptr().expose_provenance();
     // SAFETY: the kernel writes at most `into.len()` runs, which have the layout of its own, and the argument.
     let found =
-        answer(unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN as _, &raw mut argument) }.into())?;
+        check(unsafe { libc::ioctl(pagemap.as_raw_fd(), PAGEMAP_SCAN as _, &raw mut argument) }.into())?;
     let walked = usize::try_from(argument.walk_end).map_err(|_| Errno::IO)?;
     Ok((usize::try_from(found).map_err(|_| Errno::IO)?, walked))
 }
@@ -478,7 +477,7 @@ pub(crate) fn scan(
 ///
 /// # Safety
 /// The range is the caller's own private anonymous mapping.
-pub(crate) unsafe fn watch_writes(start: NonNull<u8>, len: usize) -> Result<OwnedFd, Errno> {
+pub(crate) unsafe fn uffd_write_protect(start: NonNull<u8>, len: usize) -> Result<OwnedFd, Errno> {
     const USER_MODE_ONLY: libc::c_int = 1;
     const API: u64 = 0xc018_aa3f;
     const REGISTER: u64 = 0xc020_aa00;
@@ -486,26 +485,26 @@ pub(crate) unsafe fn watch_writes(start: NonNull<u8>, len: usize) -> Result<Owne
     const FEATURES: u64 = 1 | 1 << 13 | 1 << 15; // write faults, of pages not there too, resolved by the kernel
     let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | USER_MODE_ONLY;
     // SAFETY: the call makes a descriptor and touches no memory.
-    let raw = answer(unsafe { libc::syscall(libc::SYS_userfaultfd, flags) })?;
+    let raw = check(unsafe { libc::syscall(libc::SYS_userfaultfd, flags) })?;
     let raw = RawFd::try_from(raw).map_err(|_| Errno::IO)?;
     // SAFETY: the descriptor was just made and is nobody else's.
     let watch = unsafe { OwnedFd::from_raw_fd(raw) };
     let (start, len) = (start.as_ptr().addr() as u64, len as u64);
     let mut api = [0xaa, FEATURES, 0];
     // SAFETY: the kernel reads and writes 24 bytes.
-    answer(unsafe { libc::ioctl(raw, API as _, api.as_mut_ptr()) }.into())?;
+    check(unsafe { libc::ioctl(raw, API as _, api.as_mut_ptr()) }.into())?;
     let mut register = [start, len, 2, 0];
     // SAFETY: the kernel reads and writes 32 bytes; the range is the caller's, its contents and access stay.
-    answer(unsafe { libc::ioctl(raw, REGISTER as _, register.as_mut_ptr()) }.into())?;
+    check(unsafe { libc::ioctl(raw, REGISTER as _, register.as_mut_ptr()) }.into())?;
     let mut protect = [start, len, 1];
     // SAFETY: the kernel reads 24 bytes; a write to the range goes on after the kernel has marked its page.
-    answer(unsafe { libc::ioctl(raw, PROTECT as _, protect.as_mut_ptr()) }.into())?;
+    check(unsafe { libc::ioctl(raw, PROTECT as _, protect.as_mut_ptr()) }.into())?;
     Ok(watch)
 }
 
 // --- waiting
 
-pub(super) fn time(duration: Duration) -> Timespec {
+pub(super) fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: duration.subsec_nanos().into(),
@@ -518,7 +517,7 @@ fn futex_flags(shared: bool) -> futex::Flags {
 
 /// Sleeps while `word` is `expected`, at most for `timeout`; may wake early. Shared: other processes wake it too.
 pub(crate) fn wait_while(word: &AtomicU32, expected: u32, timeout: Option<Duration>, shared: bool) {
-    let timeout = timeout.map(time);
+    let timeout = timeout.map(timespec);
     // Whatever the answer (woken, changed, timed out, a signal): the caller looks again.
     let _woken: Result<(), Errno> = futex::wait(word, futex_flags(shared), expected, timeout.as_ref());
 }
@@ -529,7 +528,7 @@ pub(crate) fn wake_one(word: &AtomicU32, shared: bool) {
 }
 
 /// Asks for [`barrier`]; with `shared`, to take part in those of other processes.
-pub(crate) fn register_barrier(shared: bool) -> bool {
+pub(crate) fn register_membarrier(shared: bool) -> bool {
     let command = if shared { 1 << 2 } else { 1 << 4 };
     // SAFETY: the call touches no memory.
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
@@ -538,7 +537,7 @@ pub(crate) fn register_barrier(shared: bool) -> bool {
 /// A full barrier on every processor that runs a thread of this process (shared: of any that registered). False where
 /// the kernel has none.
 #[cfg_attr(loom, expect(dead_code, reason = "a model has a fence instead"))]
-pub(crate) fn barrier(shared: bool) -> bool {
+pub(crate) fn membarrier(shared: bool) -> bool {
     let command = if shared { 1 << 1 } else { 1 << 3 };
     // SAFETY: the call touches no memory.
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
@@ -552,7 +551,7 @@ pub(crate) fn open_to_read(path: &CStr) -> Result<OwnedFd, Errno> {
 }
 
 /// Whether a folder is there, asked without an allocator.
-pub(crate) fn is_folder(path: &CStr) -> bool {
+pub(crate) fn is_dir(path: &CStr) -> bool {
     use rustix::fs::FileType;
     rustix::fs::stat(path).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory)
 }
@@ -566,7 +565,7 @@ pub(crate) fn random() -> Option<u64> {
 }
 
 /// The answer of a call of the C library: not negative, or the error number it left.
-pub(super) fn answer(value: i64) -> Result<i64, Errno> {
+pub(super) fn check(value: i64) -> Result<i64, Errno> {
     if value < 0 { Err(last_error()) } else { Ok(value) }
 }
 

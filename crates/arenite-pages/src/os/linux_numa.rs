@@ -4,7 +4,7 @@
 //! of the OS page, the length positive.
 #![expect(unsafe_code, reason = "places and moves the pages of address ranges")]
 
-use super::linux::answer;
+use super::linux::check;
 use super::{NodeSet, Placement};
 use core::ptr::NonNull;
 use rustix::io::Errno;
@@ -25,7 +25,7 @@ fn mode(placement: Placement) -> libc::c_int {
 ///
 /// # Safety
 /// The range is the caller's own mapping.
-pub(crate) unsafe fn place(
+pub(crate) unsafe fn mbind(
     start: NonNull<u8>,
     len: usize,
     placement: Placement,
@@ -34,34 +34,32 @@ pub(crate) unsafe fn place(
 ) -> Result<(), Errno> {
     let (bits, count) = match placement {
         Placement::Local => (core::ptr::null(), 0),
-        _ => (nodes.0.as_ptr(), super::MOST_NODES + 1),
+        _ => (nodes.0.as_ptr(), super::MAX_NODES + 1),
     };
     let flags = if move_now { MOVE } else { 0 };
     // SAFETY: the kernel reads the bits; contents and access stay.
-    answer(unsafe {
-        libc::syscall(libc::SYS_mbind, start.as_ptr(), len, mode(placement), bits, count, flags)
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_mbind, start.as_ptr(), len, mode(placement), bits, count, flags) })
+        .map(drop)
 }
 
 /// The node of each OS page, or a negative error number: `-ENOENT` where none is there.
-pub(crate) fn nodes_of(pages: &[usize], into: &mut [i32]) -> Result<(), Errno> {
+pub(crate) fn page_nodes(pages: &[usize], into: &mut [i32]) -> Result<(), Errno> {
     debug_assert_eq!(pages.len(), into.len());
     let nodes: *const i32 = core::ptr::null();
     // SAFETY: the kernel reads the addresses, which it looks up itself, and writes as many answers.
-    answer(unsafe {
+    check(unsafe {
         libc::syscall(libc::SYS_move_pages, 0, pages.len(), pages.as_ptr(), nodes, into.as_mut_ptr(), 0)
     })
     .map(drop)
 }
 
-/// Moves each OS page to a node; the answers are as those of [`nodes_of`].
+/// Moves each OS page to a node; the answers are as those of [`page_nodes`].
 pub(crate) fn move_pages(pages: &[usize], nodes: &[i32], into: &mut [i32]) -> Result<(), Errno> {
     debug_assert!(pages.len() == into.len() && pages.len() == nodes.len());
     let flags = MOVE;
     // SAFETY: the kernel reads the addresses, which it looks up itself, and the nodes, and writes as many answers; the
     // contents of the pages stay what they are.
-    answer(unsafe {
+    check(unsafe {
         libc::syscall(
             libc::SYS_move_pages,
             0,
@@ -76,11 +74,11 @@ pub(crate) fn move_pages(pages: &[usize], nodes: &[i32], into: &mut [i32]) -> Re
 }
 
 /// The processor and the node that the calling thread runs on at this moment.
-pub(crate) fn processor_and_node() -> Result<(u32, u32), Errno> {
+pub(crate) fn getcpu() -> Result<(u32, u32), Errno> {
     let (mut cpu, mut node) = (0_u32, 0_u32);
     let nothing: *mut u8 = core::ptr::null_mut();
     // SAFETY: the kernel writes the two numbers.
-    answer(unsafe { libc::syscall(libc::SYS_getcpu, &raw mut cpu, &raw mut node, nothing) })?;
+    check(unsafe { libc::syscall(libc::SYS_getcpu, &raw mut cpu, &raw mut node, nothing) })?;
     Ok((cpu, node))
 }
 

@@ -3,12 +3,12 @@
 //! Rests on the C library. A part of the surface that `linux.rs` is most of.
 #![expect(unsafe_code, reason = "calls the operating system")]
 
-use super::linux::answer;
+use super::linux::check;
 use core::time::Duration;
 use rustix::io::Errno;
 
 /// Page faults of the calling thread: without disk, and with.
-pub(crate) fn thread_faults() -> Option<(u64, u64)> {
+pub(crate) fn thread_page_faults() -> Option<(u64, u64)> {
     let mut usage = core::mem::MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: the kernel writes a `rusage` there, and nothing else.
     let answer = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
@@ -21,12 +21,12 @@ pub(crate) fn thread_faults() -> Option<(u64, u64)> {
 }
 
 /// Waits for the end of a child: its status, and what it used.
-pub(crate) fn wait_for_child(child: u32) -> Result<(i32, super::Usage), Errno> {
+pub(crate) fn wait_for_child(child: u32) -> Result<(i32, super::ResourceUsage), Errno> {
     let child = i32::try_from(child).map_err(|_| Errno::CHILD)?;
     let (mut status, mut usage) = (0, core::mem::MaybeUninit::<libc::rusage>::uninit());
     loop {
         // SAFETY: the kernel writes a status and a `rusage` there, and nothing else.
-        match answer(unsafe { libc::wait4(child, &raw mut status, 0, usage.as_mut_ptr()) }.into()) {
+        match check(unsafe { libc::wait4(child, &raw mut status, 0, usage.as_mut_ptr()) }.into()) {
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
             Ok(_) => break,
@@ -38,12 +38,12 @@ pub(crate) fn wait_for_child(child: u32) -> Result<(i32, super::Usage), Errno> {
         let micros = time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_usec);
         Duration::from_micros(micros.unsigned_abs())
     };
-    let used = super::Usage {
+    let used = super::ResourceUsage {
         user: time(usage.ru_utime),
         system: time(usage.ru_stime),
         minor_faults: usage.ru_minflt.unsigned_abs(),
         major_faults: usage.ru_majflt.unsigned_abs(),
-        resident_peak: usize::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024),
+        max_rss_bytes: usize::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024),
     };
     Ok((status, used))
 }

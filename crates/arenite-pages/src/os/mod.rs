@@ -18,8 +18,8 @@ mod linux_numa;
 #[cfg(target_os = "linux")]
 mod linux_usage;
 mod thread_exit;
-pub(crate) use fork::forks;
-pub use fork::{AroundFork, around_fork};
+pub(crate) use fork::fork_epoch;
+pub use fork::{ForkHandlers, at_fork};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 #[cfg(target_os = "linux")]
@@ -28,7 +28,7 @@ pub(crate) use linux_events::*;
 pub(crate) use linux_numa::*;
 #[cfg(target_os = "linux")]
 pub(crate) use linux_usage::*;
-pub use thread_exit::AtThreadExit;
+pub use thread_exit::ThreadExitHook;
 
 // also in the tests of Linux, so that it cannot fall behind
 #[cfg(any(test, not(target_os = "linux")))]
@@ -38,7 +38,7 @@ pub(crate) use unsupported::*;
 
 /// What a process used, itself and those of its children that it waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct ResourceUsage {
     /// Processor time in the program.
     pub user: core::time::Duration,
     /// Processor time in the kernel for it.
@@ -48,7 +48,7 @@ pub struct Usage {
     /// Page faults with disk.
     pub major_faults: u64,
     /// The most bytes that the largest of these processes had in memory.
-    pub resident_peak: usize,
+    pub max_rss_bytes: usize,
 }
 
 /// What a mapping may be used for. There is no write without read, and no write with execute.
@@ -95,18 +95,18 @@ pub(crate) enum Placement {
 }
 
 /// The most nodes that a kernel numbers (`MAX_NUMNODES` is 1024 at most).
-pub(crate) const MOST_NODES: usize = 1024;
+pub(crate) const MAX_NODES: usize = 1024;
 
 /// A set of NUMA nodes, a bit each, as the kernel takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NodeSet(pub(crate) [u64; MOST_NODES / 64]);
+pub(crate) struct NodeSet(pub(crate) [u64; MAX_NODES / 64]);
 
 impl NodeSet {
-    pub(crate) const EMPTY: Self = Self([0; MOST_NODES / 64]);
+    pub(crate) const EMPTY: Self = Self([0; MAX_NODES / 64]);
 
     /// The set with `node` in it; unchanged where no kernel numbers a node so high.
     pub(crate) const fn with(mut self, node: usize) -> Self {
-        if node < MOST_NODES {
+        if node < MAX_NODES {
             self.0[node / 64] |= 1 << (node % 64);
         }
         self
@@ -115,7 +115,7 @@ impl NodeSet {
     /// The nodes in it, ascending.
     #[cfg(test)]
     pub(crate) fn nodes(self) -> Vec<usize> {
-        (0..MOST_NODES).filter(|node| self.0[node / 64] >> (node % 64) & 1 == 1).collect()
+        (0..MAX_NODES).filter(|node| self.0[node / 64] >> (node % 64) & 1 == 1).collect()
     }
 }
 
@@ -123,7 +123,7 @@ impl NodeSet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MoveError {
     /// The kernel refused; both ranges are mapped, the source has its contents.
-    Refused(rustix::io::Errno),
+    Failed(rustix::io::Errno),
     /// The kernel refused, and whether the target is still its owner's is not known: it must not be used or unmapped.
     TargetUnknown(rustix::io::Errno),
 }
@@ -150,7 +150,7 @@ pub(crate) struct Scan {
     /// The kinds that a run tells.
     pub(crate) returned: u64,
     /// Whether the pages found are watched afresh, in the same step.
-    pub(crate) watch_again: bool,
+    pub(crate) rearm: bool,
 }
 
 /// The bits of [`Run::kinds`].

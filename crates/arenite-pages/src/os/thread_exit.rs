@@ -9,13 +9,13 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// A function that is called at the end of each thread that asked for it. Put it in a static.
 #[derive(Debug)]
-pub struct AtThreadExit {
+pub struct ThreadExitHook {
     call: fn(),
     /// The key and one more; 0 before it is made.
     key: AtomicUsize,
 }
 
-impl AtThreadExit {
+impl ThreadExitHook {
     /// `call` is called on the thread that ends.
     #[must_use]
     pub const fn new(call: fn()) -> Self {
@@ -26,7 +26,7 @@ impl AtThreadExit {
     /// or no memory for it, and nothing will be called.
     ///
     /// May be called from an allocator: where the C library needs memory for it, it asks `malloc`.
-    pub fn ask(&'static self) -> bool {
+    pub fn register(&'static self) -> bool {
         let Some(key) = self.key() else { return false };
         let value = core::ptr::from_ref(self).cast::<c_void>();
         // SAFETY: a key that was made and is never deleted; the value is a static.
@@ -40,8 +40,8 @@ impl AtThreadExit {
                 key => return libc::pthread_key_t::try_from(key - 1).ok(),
             }
             let mut key: libc::pthread_key_t = 0;
-            // SAFETY: the library writes the key; `ended` is a function of that signature.
-            if unsafe { libc::pthread_key_create(&raw mut key, Some(ended)) } != 0 {
+            // SAFETY: the library writes the key; `on_thread_exit` is a function of that signature.
+            if unsafe { libc::pthread_key_create(&raw mut key, Some(on_thread_exit)) } != 0 {
                 return None;
             }
             let number = usize::try_from(key).ok()?.checked_add(1)?;
@@ -53,9 +53,9 @@ impl AtThreadExit {
     }
 }
 
-unsafe extern "C" fn ended(value: *mut c_void) {
-    // SAFETY: `ask` sets nothing but statics of this type.
-    if let Some(this) = unsafe { value.cast::<AtThreadExit>().as_ref() } {
+unsafe extern "C" fn on_thread_exit(value: *mut c_void) {
+    // SAFETY: `register` sets nothing but statics of this type.
+    if let Some(this) = unsafe { value.cast::<ThreadExitHook>().as_ref() } {
         (this.call)();
     }
 }
@@ -67,9 +67,9 @@ mod tests {
     #[test]
     fn a_call_is_made_once_for_each_thread_that_asked() {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        static CALL: AtThreadExit = AtThreadExit::new(|| _ = COUNT.fetch_add(1, Ordering::Relaxed));
+        static CALL: ThreadExitHook = ThreadExitHook::new(|| _ = COUNT.fetch_add(1, Ordering::Relaxed));
         for asks in [2, 1, 0] {
-            std::thread::spawn(move || assert!((0..asks).all(|_| CALL.ask()))).join().unwrap();
+            std::thread::spawn(move || assert!((0..asks).all(|_| CALL.register()))).join().unwrap();
         }
         assert_eq!(COUNT.load(Ordering::Relaxed), 2);
     }

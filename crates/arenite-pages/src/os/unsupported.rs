@@ -12,7 +12,7 @@ use core::time::Duration;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
-pub(crate) const DO_NOT_WAIT: i32 = 0;
+pub(crate) const O_NONBLOCK: i32 = 0;
 
 pub(crate) fn page_size() -> usize {
     4096
@@ -50,7 +50,7 @@ pub(crate) unsafe fn release(_start: NonNull<u8>, _len: usize) -> Result<(), Err
     Err(Errno::NOSYS)
 }
 
-pub(crate) unsafe fn name(_start: NonNull<u8>, _len: usize, _name: &CStr) -> Result<(), Errno> {
+pub(crate) unsafe fn set_vma_name(_start: NonNull<u8>, _len: usize, _name: &CStr) -> Result<(), Errno> {
     Err(Errno::NOSYS)
 }
 
@@ -66,23 +66,27 @@ pub(crate) unsafe fn unlock(_start: NonNull<u8>, _len: usize) -> Result<(), Errn
     Err(Errno::NOSYS)
 }
 
-pub(crate) unsafe fn move_range(_from: NonNull<u8>, _len: usize, _to: NonNull<u8>) -> Result<(), MoveError> {
-    Err(MoveError::Refused(Errno::NOSYS))
+pub(crate) unsafe fn mremap_to(_from: NonNull<u8>, _len: usize, _to: NonNull<u8>) -> Result<(), MoveError> {
+    Err(MoveError::Failed(Errno::NOSYS))
 }
 
-pub(crate) unsafe fn move_over(_from: NonNull<u8>, _len: usize, _to: NonNull<u8>) -> Result<bool, Errno> {
+pub(crate) unsafe fn mremap_replace(
+    _from: NonNull<u8>,
+    _len: usize,
+    _to: NonNull<u8>,
+) -> Result<bool, Errno> {
     Err(Errno::NOSYS)
 }
 
-pub(crate) fn read_own(_from: usize, _into: &mut [u8]) -> Result<usize, Errno> {
+pub(crate) fn read_process(_from: usize, _into: &mut [u8]) -> Result<usize, Errno> {
     Err(Errno::NOSYS)
 }
 
-pub(crate) unsafe fn write_own(_to: usize, _bytes: &[u8]) -> Result<usize, Errno> {
+pub(crate) unsafe fn write_process(_to: usize, _bytes: &[u8]) -> Result<usize, Errno> {
     Err(Errno::NOSYS)
 }
 
-pub(crate) fn memory_file(_name: &CStr) -> Result<OwnedFd, Errno> {
+pub(crate) fn memfd(_name: &CStr) -> Result<OwnedFd, Errno> {
     Err(Errno::NOSYS)
 }
 
@@ -90,7 +94,7 @@ pub(crate) fn seal_size(_file: BorrowedFd<'_>) -> Result<(), Errno> {
     Err(Errno::NOSYS)
 }
 
-pub(crate) fn allocate_file(_file: BorrowedFd<'_>, _offset: u64, _len: u64) -> Result<(), Errno> {
+pub(crate) fn preallocate_file(_file: BorrowedFd<'_>, _offset: u64, _len: u64) -> Result<(), Errno> {
     Err(Errno::NOSYS)
 }
 
@@ -118,15 +122,15 @@ pub(crate) unsafe fn sync_mapping(_start: NonNull<u8>, _len: usize) -> Result<()
     Err(Errno::NOSYS)
 }
 
-pub(crate) fn claim_byte(_file: BorrowedFd<'_>, _byte: u8) -> Result<bool, Errno> {
+pub(crate) fn try_ofd_lock(_file: BorrowedFd<'_>, _byte: u8) -> Result<bool, Errno> {
     Err(Errno::NOSYS)
 }
 
-pub(crate) fn byte_is_claimed(_file: BorrowedFd<'_>, _byte: u8) -> Result<bool, Errno> {
+pub(crate) fn ofd_lock_held(_file: BorrowedFd<'_>, _byte: u8) -> Result<bool, Errno> {
     Err(Errno::NOSYS)
 }
 
-pub(crate) fn give_up_byte(_file: BorrowedFd<'_>, _byte: u8) {}
+pub(crate) fn ofd_unlock(_file: BorrowedFd<'_>, _byte: u8) {}
 
 pub(crate) fn map_double(_len: usize) -> Result<NonNull<u8>, Errno> {
     Err(Errno::NOSYS)
@@ -140,7 +144,7 @@ pub(crate) fn map_double_file(
     Err(Errno::NOSYS)
 }
 
-pub(crate) unsafe fn place(
+pub(crate) unsafe fn mbind(
     _start: NonNull<u8>,
     _len: usize,
     _placement: Placement,
@@ -150,7 +154,7 @@ pub(crate) unsafe fn place(
     Err(Errno::NOSYS)
 }
 
-pub(crate) fn nodes_of(_pages: &[usize], _into: &mut [i32]) -> Result<(), Errno> {
+pub(crate) fn page_nodes(_pages: &[usize], _into: &mut [i32]) -> Result<(), Errno> {
     Err(Errno::NOSYS)
 }
 
@@ -158,7 +162,7 @@ pub(crate) fn move_pages(_pages: &[usize], _nodes: &[i32], _into: &mut [i32]) ->
     Err(Errno::NOSYS)
 }
 
-pub(crate) fn processor_and_node() -> Result<(u32, u32), Errno> {
+pub(crate) fn getcpu() -> Result<(u32, u32), Errno> {
     Err(Errno::NOSYS)
 }
 
@@ -175,7 +179,7 @@ pub(crate) fn scan(
     Err(Errno::NOSYS)
 }
 
-pub(crate) unsafe fn watch_writes(_start: NonNull<u8>, _len: usize) -> Result<OwnedFd, Errno> {
+pub(crate) unsafe fn uffd_write_protect(_start: NonNull<u8>, _len: usize) -> Result<OwnedFd, Errno> {
     Err(Errno::NOSYS)
 }
 
@@ -183,27 +187,27 @@ pub(crate) fn wait_while(_word: &AtomicU32, _expected: u32, _timeout: Option<Dur
 
 pub(crate) fn wake_one(_word: &AtomicU32, _shared: bool) {}
 
-pub(crate) fn register_barrier(_shared: bool) -> bool {
+pub(crate) fn register_membarrier(_shared: bool) -> bool {
     false
 }
 
-pub(crate) fn barrier(_shared: bool) -> bool {
+pub(crate) fn membarrier(_shared: bool) -> bool {
     false
 }
 
-pub(crate) fn say(_bytes: &[u8]) {}
+pub(crate) fn write_stderr(_bytes: &[u8]) {}
 
 pub(crate) fn open_to_read(_path: &CStr) -> Result<OwnedFd, Errno> {
     Err(Errno::NOSYS)
 }
 
-pub(crate) fn is_folder(_path: &CStr) -> bool {
+pub(crate) fn is_dir(_path: &CStr) -> bool {
     false
 }
 
 /// What of a descriptor is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waited {
+pub(crate) enum Interest {
     Exceptional,
     Changed,
     Readable,
@@ -211,20 +215,20 @@ pub(crate) enum Waited {
 
 pub(crate) fn wait_any<'a>(
     _count: usize,
-    _file: impl Fn(usize) -> (BorrowedFd<'a>, Waited),
+    _file: impl Fn(usize) -> (BorrowedFd<'a>, Interest),
     _timeout: Option<Duration>,
 ) -> Result<Option<usize>, Errno> {
     Err(Errno::NOSYS)
 }
 
 /// What a file is opened with that is not to be waited for.
-pub(crate) const OPEN_WITHOUT_WAITING: i32 = 0;
+pub(crate) const OPEN_NONBLOCK: i32 = 0;
 
-pub(crate) fn event_counter() -> Result<OwnedFd, Errno> {
+pub(crate) fn eventfd() -> Result<OwnedFd, Errno> {
     Err(Errno::NOSYS)
 }
 
-pub(crate) fn thread_faults() -> Option<(u64, u64)> {
+pub(crate) fn thread_page_faults() -> Option<(u64, u64)> {
     None
 }
 
@@ -232,7 +236,7 @@ pub(crate) fn random() -> Option<u64> {
     None
 }
 
-pub(crate) fn wait_for_child(_child: u32) -> Result<(i32, super::Usage), Errno> {
+pub(crate) fn wait_for_child(_child: u32) -> Result<(i32, super::ResourceUsage), Errno> {
     Err(Errno::NOSYS)
 }
 
@@ -247,7 +251,7 @@ pub(crate) mod bus_error {
             Self
         }
 
-        pub(crate) fn is_damaged(&self) -> bool {
+        pub(crate) fn is_truncated(&self) -> bool {
             false
         }
     }
@@ -265,8 +269,8 @@ mod tests {
     fn every_call_answers_that_it_is_not_there() {
         let (at, file) = (NonNull::<u8>::dangling(), tempfile::tempfile().unwrap());
         let (file, word, mut runs) = (file.as_fd(), AtomicU32::new(0), [Run::default()]);
-        let scanned = Scan { any_of: 0, returned: 0, watch_again: false };
-        assert!(page_size().is_power_of_two() && DO_NOT_WAIT == 0);
+        let scanned = Scan { any_of: 0, returned: 0, rearm: false };
+        assert!(page_size().is_power_of_two() && O_NONBLOCK == 0);
         assert_eq!([reserve(1), map(1), map_explicit_huge(1, 21), map_double(1)], [Err(NO); 4]);
         assert_eq!(map_file(file, 0, 1, Access::Read, true), Err(NO));
         assert_eq!(map_double_file(file, 0, 1), Err(NO));
@@ -281,7 +285,7 @@ mod tests {
         // SAFETY: as above.
         assert_eq!(unsafe { release(at, 1) }, Err(NO));
         // SAFETY: as above.
-        assert_eq!(unsafe { name(at, 1, c"x") }, Err(NO));
+        assert_eq!(unsafe { set_vma_name(at, 1, c"x") }, Err(NO));
         // SAFETY: as above.
         assert_eq!(unsafe { advise(at, 1, Advice::Huge) }, Err(NO));
         // SAFETY: as above.
@@ -289,39 +293,39 @@ mod tests {
         // SAFETY: as above.
         assert_eq!(unsafe { unlock(at, 1) }, Err(NO));
         // SAFETY: as above.
-        assert_eq!(unsafe { move_range(at, 1, at) }, Err(MoveError::Refused(NO)));
+        assert_eq!(unsafe { mremap_to(at, 1, at) }, Err(MoveError::Failed(NO)));
         // SAFETY: as above.
-        assert_eq!(unsafe { move_over(at, 1, at) }, Err(NO));
+        assert_eq!(unsafe { mremap_replace(at, 1, at) }, Err(NO));
         // SAFETY: as above.
-        assert_eq!(unsafe { write_own(1, &[]) }, Err(NO));
+        assert_eq!(unsafe { write_process(1, &[]) }, Err(NO));
         // SAFETY: as above.
         assert_eq!(unsafe { map_file_at(at, file, 0, 1, Access::Read) }, Err(NO));
         // SAFETY: as above.
         assert_eq!(unsafe { sync_mapping(at, 1) }, Err(NO));
         // SAFETY: as above.
-        assert_eq!(unsafe { place(at, 1, Placement::Local, &NodeSet::EMPTY, false) }, Err(NO));
+        assert_eq!(unsafe { mbind(at, 1, Placement::Local, &NodeSet::EMPTY, false) }, Err(NO));
         // SAFETY: as above.
-        assert_eq!(unsafe { watch_writes(at, 1) }.map(drop), Err(NO));
-        assert_eq!((read_own(1, &mut []), scan(file, (0, 1), scanned, &mut runs)), (Err(NO), Err(NO)));
+        assert_eq!(unsafe { uffd_write_protect(at, 1) }.map(drop), Err(NO));
+        assert_eq!((read_process(1, &mut []), scan(file, (0, 1), scanned, &mut runs)), (Err(NO), Err(NO)));
         assert_eq!(
-            (memory_file(c"x").map(drop), seal_size(file), allocate_file(file, 0, 1)),
+            (memfd(c"x").map(drop), seal_size(file), preallocate_file(file, 0, 1)),
             (Err(NO), Err(NO), Err(NO))
         );
-        assert_eq!((claim_byte(file, 0), byte_is_claimed(file, 0)), (Err(NO), Err(NO)));
-        give_up_byte(file, 0);
-        assert_eq!((nodes_of(&[], &mut []), move_pages(&[], &[], &mut [])), (Err(NO), Err(NO)));
-        assert_eq!((processor_and_node(), pin_thread(&[])), (Err(NO), Err(NO)));
-        for what in [Waited::Exceptional, Waited::Changed, Waited::Readable] {
+        assert_eq!((try_ofd_lock(file, 0), ofd_lock_held(file, 0)), (Err(NO), Err(NO)));
+        ofd_unlock(file, 0);
+        assert_eq!((page_nodes(&[], &mut []), move_pages(&[], &[], &mut [])), (Err(NO), Err(NO)));
+        assert_eq!((getcpu(), pin_thread(&[])), (Err(NO), Err(NO)));
+        for what in [Interest::Exceptional, Interest::Changed, Interest::Readable] {
             assert_eq!(wait_any(1, |_| (file, what), None), Err(NO));
         }
-        assert_eq!((open_to_read(c"/").err(), is_folder(c"/")), (Some(NO), false));
-        assert_eq!((thread_faults(), event_counter().err()), (None, Some(NO)));
-        say(b"");
-        assert_eq!(OPEN_WITHOUT_WAITING, 0);
+        assert_eq!((open_to_read(c"/").err(), is_dir(c"/")), (Some(NO), false));
+        assert_eq!((thread_page_faults(), eventfd().err()), (None, Some(NO)));
+        write_stderr(b"");
+        assert_eq!(OPEN_NONBLOCK, 0);
         assert_eq!(random(), None);
         assert_eq!(wait_for_child(1).map(|(status, _)| status), Err(NO));
-        assert!(!bus_error::Watched::new(at, 1).is_damaged());
-        assert!(!register_barrier(true) && !barrier(true));
+        assert!(!bus_error::Watched::new(at, 1).is_truncated());
+        assert!(!register_membarrier(true) && !membarrier(true));
         wait_while(&word, 0, Some(Duration::ZERO), false);
         wake_one(&word, false);
     }

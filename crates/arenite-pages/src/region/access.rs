@@ -1,13 +1,13 @@
 //! Bytes and numbers read from and written to a region that may have none: an error instead of a fault.
 //!
-//! Rests on the kernel's copy between address spaces, here with both in this process: it answers how far it came, so that
+//! Rests on the kernel's copy between address spaces, here with both in this process: it answers how far it ready_or_hangup, so that
 //! no test of the range before can be overtaken by a change. Half a microsecond and more a call; for the checked door,
 //! scripts and debuggers, not for a fast path.
 #![expect(unsafe_code, reason = "writes into memory that nobody borrows")]
 
 use super::Region;
-use crate::error::{PageCall, PageCause, PageError};
-use crate::scalar::{Scalar, zeroes};
+use crate::error::{RegionError, RegionErrorKind, RegionOp};
+use crate::scalar::{Scalar, zeroed};
 use crate::util::nofault_copy;
 use rustix::io::Errno;
 
@@ -21,14 +21,14 @@ impl Region {
     /// region.poke(0, &[72, 101, 108])?;
     /// assert_eq!(region.peek(0, 3)?, [72, 101, 108]);
     /// assert!(region.peek(65_535, 2).is_err()); // the second byte is not committed
-    /// # Ok::<(), arenite_pages::PageError>(())
+    /// # Ok::<(), arenite_pages::RegionError>(())
     /// ```
     ///
     /// # Errors
-    /// [`PageError`] if the range lies outside the region, or a byte of it may not be read.
-    pub fn peek(&self, offset: usize, count: usize) -> Result<Vec<u8>, PageError> {
-        self.inside(PageCall::Peek, offset, count)?;
-        let mut bytes = zeroes(count).ok_or_else(|| self.no_memory(offset, count))?;
+    /// [`RegionError`] if the range lies outside the region, or a byte of it may not be read.
+    pub fn peek(&self, offset: usize, count: usize) -> Result<Vec<u8>, RegionError> {
+        self.check_range(RegionOp::Peek, offset, count)?;
+        let mut bytes = zeroed(count).ok_or_else(|| self.alloc_failed(offset, count))?;
         self.peek_into(offset, &mut bytes)?;
         Ok(bytes)
     }
@@ -37,23 +37,23 @@ impl Region {
     ///
     /// # Errors
     /// As [`Region::peek`]; `into` may be filled up to the first byte that may not be read.
-    pub fn peek_into(&self, offset: usize, into: &mut [u8]) -> Result<(), PageError> {
-        self.inside(PageCall::Peek, offset, into.len())?;
-        let done = nofault_copy::read_own(self.base.addr().get() + offset, into);
-        self.copied(PageCall::Peek, offset, into.len(), done)
+    pub fn peek_into(&self, offset: usize, into: &mut [u8]) -> Result<(), RegionError> {
+        self.check_range(RegionOp::Peek, offset, into.len())?;
+        let done = nofault_copy::read_process(self.base.addr().get() + offset, into);
+        self.copy_checked(RegionOp::Peek, offset, into.len(), done)
     }
 
     /// Copies `bytes` to `offset`.
     ///
     /// # Errors
-    /// [`PageError`] if the range lies outside the region, or a byte of it may not be written; what lies before that one
+    /// [`RegionError`] if the range lies outside the region, or a byte of it may not be written; what lies before that one
     /// may be.
-    pub fn poke(&mut self, offset: usize, bytes: &[u8]) -> Result<(), PageError> {
-        self.inside(PageCall::Poke, offset, bytes.len())?;
+    pub fn poke(&mut self, offset: usize, bytes: &[u8]) -> Result<(), RegionError> {
+        self.check_range(RegionOp::Poke, offset, bytes.len())?;
         // SAFETY: the range lies inside this region, which is borrowed exclusively: who lends its bytes lends them from a
         // borrow of it.
-        let done = unsafe { nofault_copy::write_own(self.base.addr().get() + offset, bytes) };
-        self.copied(PageCall::Poke, offset, bytes.len(), done)
+        let done = unsafe { nofault_copy::write_process(self.base.addr().get() + offset, bytes) };
+        self.copy_checked(RegionOp::Poke, offset, bytes.len(), done)
     }
 
     /// The `count` numbers at `offset`, which need not be aligned, in the machine's byte order.
@@ -64,14 +64,14 @@ impl Region {
     /// region.commit(0, 4096)?;
     /// region.typed_poke(8, &[3.14_f32, 2.71])?;
     /// assert_eq!(region.typed_peek::<f32>(8, 2)?, [3.14, 2.71]);
-    /// # Ok::<(), arenite_pages::PageError>(())
+    /// # Ok::<(), arenite_pages::RegionError>(())
     /// ```
     ///
     /// # Errors
     /// As [`Region::peek`].
-    pub fn typed_peek<T: Scalar>(&self, offset: usize, count: usize) -> Result<Vec<T>, PageError> {
-        self.inside(PageCall::Peek, offset, count.saturating_mul(size_of::<T>()))?;
-        let mut numbers = zeroes(count).ok_or_else(|| self.no_memory(offset, count))?;
+    pub fn typed_peek<T: Scalar>(&self, offset: usize, count: usize) -> Result<Vec<T>, RegionError> {
+        self.check_range(RegionOp::Peek, offset, count.saturating_mul(size_of::<T>()))?;
+        let mut numbers = zeroed(count).ok_or_else(|| self.alloc_failed(offset, count))?;
         self.peek_into(offset, bytemuck::cast_slice_mut(&mut numbers))?;
         Ok(numbers)
     }
@@ -80,37 +80,37 @@ impl Region {
     ///
     /// # Errors
     /// As [`Region::poke`].
-    pub fn typed_poke<T: Scalar>(&mut self, offset: usize, numbers: &[T]) -> Result<(), PageError> {
+    pub fn typed_poke<T: Scalar>(&mut self, offset: usize, numbers: &[T]) -> Result<(), RegionError> {
         self.poke(offset, bytemuck::cast_slice(numbers))
     }
 
-    fn no_memory(&self, offset: usize, count: usize) -> PageError {
-        self.os_error(PageCall::Peek, offset, count, Errno::NOMEM)
+    fn alloc_failed(&self, offset: usize, count: usize) -> RegionError {
+        self.region_error(RegionOp::Peek, offset, count, Errno::NOMEM)
     }
 
     /// Refuses bytes outside the region; none are inside anywhere.
-    fn inside(&self, call: PageCall, offset: usize, count: usize) -> Result<(), PageError> {
+    fn check_range(&self, op: RegionOp, offset: usize, count: usize) -> Result<(), RegionError> {
         match offset.checked_add(count) {
             Some(end) if end <= self.len => Ok(()),
-            _ => Err(self.error(call, offset, count, PageCause::OutOfRange)),
+            _ => Err(self.error(op, offset, count, RegionErrorKind::OutOfRange)),
         }
     }
 
-    fn copied(
+    fn copy_checked(
         &self,
-        call: PageCall,
+        op: RegionOp,
         offset: usize,
         count: usize,
         done: Result<usize, Errno>,
-    ) -> Result<(), PageError> {
-        let cause = match done {
+    ) -> Result<(), RegionError> {
+        let kind = match done {
             Ok(done) if done == count => return Ok(()),
-            Ok(done) => PageCause::Inaccessible { at: offset + done },
-            Err(Errno::NOSYS | Errno::PERM) => PageCause::Unsupported {
+            Ok(done) => RegionErrorKind::Inaccessible { at: offset + done },
+            Err(Errno::NOSYS | Errno::PERM) => RegionErrorKind::Unsupported {
                 what: "this process may not copy by process_vm_readv and process_vm_writev",
             },
-            Err(errno) => PageCause::Os { errno: errno.raw_os_error() },
+            Err(errno) => RegionErrorKind::Os { errno: errno.raw_os_error() },
         };
-        Err(self.error(call, offset, count, cause))
+        Err(self.error(op, offset, count, kind))
     }
 }

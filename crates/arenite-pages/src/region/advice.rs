@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "advises on address ranges")]
 
 use super::Region;
-use crate::error::{PageCall, PageCause, PageError};
+use crate::error::{RegionError, RegionErrorKind, RegionOp};
 use crate::machine::{Limits, ProcessMemory};
 use crate::os::{self, Advice};
 use rustix::io::Errno;
@@ -13,18 +13,20 @@ use rustix::io::Errno;
 impl Region {
     fn advise(
         &self,
-        call: PageCall,
+        op: RegionOp,
         offset: usize,
         size: usize,
         advice: Advice,
         what: &'static str,
-    ) -> Result<(), PageError> {
+    ) -> Result<(), RegionError> {
         debug_assert!(!matches!(advice, Advice::Discard | Advice::Free), "drops contents");
-        let start = self.range(call, offset, size)?;
+        let start = self.range(op, offset, size)?;
         // SAFETY: `range` checked the range; this advice changes no contents.
         unsafe { os::advise(start, size, advice) }.map_err(|errno| match errno {
-            Errno::INVAL | Errno::NOSYS => self.error(call, offset, size, PageCause::Unsupported { what }),
-            _ => self.os_error(call, offset, size, errno),
+            Errno::INVAL | Errno::NOSYS => {
+                self.error(op, offset, size, RegionErrorKind::Unsupported { what })
+            }
+            _ => self.region_error(op, offset, size, errno),
         })
     }
 
@@ -32,13 +34,13 @@ impl Region {
     /// many threads and NUMA nodes. 0.3 µs and more for each OS page.
     ///
     /// # Errors
-    /// [`PageError`] if the range is unaligned, outside or not open for writing, memory runs out, or the kernel is older than 5.14.
-    pub fn prefetch(&self, offset: usize, size: usize) -> Result<(), PageError> {
-        let found = self.advise(PageCall::Prefetch, offset, size, Advice::PopulateWrite, "Linux before 5.14");
+    /// [`RegionError`] if the range is unaligned, outside or not open for writing, memory runs out, or the kernel is older than 5.14.
+    pub fn prefetch(&self, offset: usize, size: usize) -> Result<(), RegionError> {
+        let found = self.advise(RegionOp::Prefetch, offset, size, Advice::PopulateWrite, "Linux before 5.14");
         // only after a refusal: the kernel's answer does not say why, and the check costs more than a small prefetch
         found.or_else(|error| {
-            if matches!(error.cause, PageCause::Os { .. } | PageCause::Unsupported { .. }) {
-                self.open_throughout(PageCall::Prefetch, offset, size)?;
+            if matches!(error.kind, RegionErrorKind::Os { .. } | RegionErrorKind::Unsupported { .. }) {
+                self.check_accessible(RegionOp::Prefetch, offset, size)?;
             }
             Err(error)
         })
@@ -47,24 +49,24 @@ impl Region {
     /// Drops the contents of a range now and gives its memory back; it stays committed and reads as zeroes.
     ///
     /// # Errors
-    /// [`PageError`] if the range is unaligned or outside, or locked.
+    /// [`RegionError`] if the range is unaligned or outside, or locked.
     ///
     /// # Safety
     /// Nobody relies on the contents, and nobody borrows them.
-    pub unsafe fn discard(&self, offset: usize, size: usize) -> Result<(), PageError> {
-        let start = self.range(PageCall::Discard, offset, size)?;
+    pub unsafe fn discard(&self, offset: usize, size: usize) -> Result<(), RegionError> {
+        let start = self.range(RegionOp::Discard, offset, size)?;
         // SAFETY: `range` checked the range; the caller gives its contents up.
         unsafe { os::advise(start, size, Advice::Discard) }
-            .map_err(|errno| self.os_error(PageCall::Discard, offset, size, errno))
+            .map_err(|errno| self.region_error(RegionOp::Discard, offset, size, errno))
     }
 
     /// Says that a range is not needed soon: the first to go when memory is short. Contents stay.
     ///
     /// # Errors
-    /// [`PageError`] if the range is unaligned or outside, or the kernel is older than 5.4.
-    pub fn cold(&self, offset: usize, size: usize) -> Result<(), PageError> {
+    /// [`RegionError`] if the range is unaligned or outside, or the kernel is older than 5.4.
+    pub fn cold(&self, offset: usize, size: usize) -> Result<(), RegionError> {
         self.advise(
-            PageCall::PageOut,
+            RegionOp::PageOut,
             offset,
             size,
             Advice::Cold,
@@ -76,9 +78,9 @@ impl Region {
     ///
     /// # Errors
     /// As [`Region::cold`].
-    pub fn page_out(&self, offset: usize, size: usize) -> Result<(), PageError> {
+    pub fn page_out(&self, offset: usize, size: usize) -> Result<(), RegionError> {
         self.advise(
-            PageCall::PageOut,
+            RegionOp::PageOut,
             offset,
             size,
             Advice::PageOut,
@@ -89,11 +91,11 @@ impl Region {
     /// Copies what lies in whole huge pages of a range onto such pages now, whatever the machine's policy says of later.
     ///
     /// # Errors
-    /// [`PageError`] if the range is unaligned, outside, not committed or holds no whole huge page, no huge page can be
+    /// [`RegionError`] if the range is unaligned, outside, not committed or holds no whole huge page, no huge page can be
     /// had, or the kernel is older than 6.1.
-    pub fn collapse(&self, offset: usize, size: usize) -> Result<(), PageError> {
+    pub fn collapse(&self, offset: usize, size: usize) -> Result<(), RegionError> {
         self.advise(
-            PageCall::Collapse,
+            RegionOp::Collapse,
             offset,
             size,
             Advice::Collapse,
@@ -105,11 +107,11 @@ impl Region {
     /// the range, also what was locked before.
     ///
     /// # Errors
-    /// [`PageError`] if the range is unaligned, outside or not committed; [`PageCause::LockLimit`] if the process may lock
+    /// [`RegionError`] if the range is unaligned, outside or not committed; [`RegionErrorKind::LockLimit`] if the process may lock
     /// no more.
-    pub fn lock(&self, offset: usize, size: usize) -> Result<(), PageError> {
-        let start = self.range(PageCall::Lock, offset, size)?;
-        self.committed_throughout(PageCall::Lock, offset, size)?;
+    pub fn lock(&self, offset: usize, size: usize) -> Result<(), RegionError> {
+        let start = self.range(RegionOp::Lock, offset, size)?;
+        self.check_committed(RegionOp::Lock, offset, size)?;
         // SAFETY: `range` checked the range.
         let Err(errno) = (unsafe { os::lock(start, size) }) else { return Ok(()) };
         // A call that failed half-way leaves the range marked.
@@ -117,30 +119,30 @@ impl Region {
         let _unmarked: Result<(), _> = unsafe { os::unlock(start, size) };
         Err(match errno {
             Errno::PERM | Errno::NOMEM | Errno::AGAIN => {
-                let cause = lock_limit(size).unwrap_or(PageCause::Os { errno: errno.raw_os_error() });
-                self.error(PageCall::Lock, offset, size, cause)
+                let kind = lock_limit(size).unwrap_or(RegionErrorKind::Os { errno: errno.raw_os_error() });
+                self.error(RegionOp::Lock, offset, size, kind)
             }
-            _ => self.os_error(PageCall::Lock, offset, size, errno),
+            _ => self.region_error(RegionOp::Lock, offset, size, errno),
         })
     }
 
     /// Lets a range be paged out again.
     ///
     /// # Errors
-    /// [`PageError`] if the range is unaligned or outside.
-    pub fn unlock(&self, offset: usize, size: usize) -> Result<(), PageError> {
-        let start = self.range(PageCall::Unlock, offset, size)?;
+    /// [`RegionError`] if the range is unaligned or outside.
+    pub fn unlock(&self, offset: usize, size: usize) -> Result<(), RegionError> {
+        let start = self.range(RegionOp::Unlock, offset, size)?;
         // SAFETY: `range` checked the range.
         unsafe { os::unlock(start, size) }
-            .map_err(|errno| self.os_error(PageCall::Unlock, offset, size, errno))
+            .map_err(|errno| self.region_error(RegionOp::Unlock, offset, size, errno))
     }
 }
 
 /// The limit on locked memory, and what is locked, where `size` more would pass it.
-fn lock_limit(size: usize) -> Option<PageCause> {
+fn lock_limit(size: usize) -> Option<RegionErrorKind> {
     let limits = Limits::read();
     let limit = limits.memlock.and_then(|limit| limit.soft.bytes())?;
     let locked = ProcessMemory::read().ok().and_then(|memory| memory.locked_bytes).unwrap_or(0);
     let passed = locked.saturating_add(size as u64) > limit && !limits.may_lock_all;
-    passed.then_some(PageCause::LockLimit { limit, locked })
+    passed.then_some(RegionErrorKind::LockLimit { limit, locked })
 }

@@ -7,9 +7,9 @@
 #![expect(unsafe_code, reason = "marks pages that nobody else uses")]
 
 use super::Region;
-use super::query::runs;
+use super::query::page_runs;
 use super::region::offset;
-use crate::error::{PageCall, PageError};
+use crate::error::{RegionError, RegionOp};
 use crate::os::{self, Advice, kind};
 use crate::page_size;
 use core::ops::Range;
@@ -17,26 +17,26 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use rustix::io::Errno;
 
 /// What stands in the first word of an offered page.
-const MARK: u64 = 0x6f66_6665_7265_6421;
+const OFFER_MAGIC: u64 = 0x6f66_6665_7265_6421;
 
 /// A range that the kernel may drop. Dropped without [`Offer::reclaim`], its contents are given up: zeroes, or what they were
 /// where the range was locked meanwhile.
 #[derive(Debug)]
 pub struct Offer<'r> {
     region: &'r Region,
-    marks: Option<Marks>,
+    marks: Option<OfferedPages>,
 }
 
 /// An offered range of some region, as offsets, and the first words of its pages that had contents.
 #[derive(Debug)]
-pub(crate) struct Marks {
+pub(crate) struct OfferedPages {
     pub(crate) range: Range<usize>,
     words: Vec<(usize, u64)>,
     /// Room for what was lost: there may be no memory for it when it is known.
     lost: Vec<Range<usize>>,
 }
 
-/// What came back. Ranges are offsets in the region, in whole OS pages.
+/// What ready_or_hangup back. Ranges are offsets in the region, in whole OS pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reclaimed {
     /// The parts whose contents were dropped; they read as zeroes. Where there is no memory for a list of them, what lies between two
@@ -49,7 +49,7 @@ pub struct Reclaimed {
 impl Reclaimed {
     /// Whether nothing was dropped.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
+    pub fn all_kept(&self) -> bool {
         self.lost.is_empty()
     }
 }
@@ -67,29 +67,29 @@ impl Region {
     /// let offer = unsafe { cache.offer(0, 1 << 20) }?;
     /// // … memory may become short here …
     /// let back = offer.reclaim();
-    /// if back.is_whole() {
+    /// if back.all_kept() {
     ///     assert_eq!(cache.peek(0, 17)?, b"costly to compute");
     /// } // else: compute again what lies in `back.lost`
-    /// # Ok::<(), arenite_pages::PageError>(())
+    /// # Ok::<(), arenite_pages::RegionError>(())
     /// ```
     ///
     /// # Errors
-    /// [`PageError`] if the range is unaligned, outside, locked or not committed for reading and writing.
+    /// [`RegionError`] if the range is unaligned, outside, locked or not committed for reading and writing.
     ///
     /// # Safety
     /// Nobody uses the range, or changes what is committed of it, before it is reclaimed.
-    pub unsafe fn offer(&self, from: usize, size: usize) -> Result<Offer<'_>, PageError> {
+    pub unsafe fn offer(&self, from: usize, size: usize) -> Result<Offer<'_>, RegionError> {
         // SAFETY: the caller's promise.
-        let marks = unsafe { self.mark(from, size) }?;
+        let marks = unsafe { self.tag_pages(from, size) }?;
         Ok(Offer { region: self, marks: Some(marks) })
     }
 
     /// # Safety
     /// As [`Region::offer`], before [`Region::unmark`].
-    pub(crate) unsafe fn mark(&self, from: usize, size: usize) -> Result<Marks, PageError> {
-        let start = self.range(PageCall::Offer, from, size)?;
-        self.open_throughout(PageCall::Offer, from, size)?;
-        let mut marks = Marks { range: from..from + size, words: Vec::new(), lost: Vec::new() };
+    pub(crate) unsafe fn tag_pages(&self, from: usize, size: usize) -> Result<OfferedPages, RegionError> {
+        let start = self.range(RegionOp::Offer, from, size)?;
+        self.check_accessible(RegionOp::Offer, from, size)?;
+        let mut marks = OfferedPages { range: from..from + size, words: Vec::new(), lost: Vec::new() };
         let base = self.base.addr().get();
         let (page, all) = (page_size(), base + from..base + from + size);
         // who offers is short of memory: a list of 16 bytes for each OS page is asked for and not insisted on
@@ -101,7 +101,7 @@ impl Region {
             room
         };
         let mut listed = true;
-        let scanned = runs(all.clone(), kind::PRESENT | kind::SWAPPED, |run| {
+        let scanned = page_runs(all.clone(), kind::PRESENT | kind::SWAPPED, |run| {
             listed = listed && (run.kinds & kind::ZERO != 0 || list(&mut marks.words, run.start..run.end));
         });
         if scanned.is_err() {
@@ -109,28 +109,28 @@ impl Region {
             listed = list(&mut marks.words, all);
         }
         if !listed || marks.lost.try_reserve_exact(1).is_err() {
-            return Err(self.os_error(PageCall::Offer, from, size, Errno::NOMEM));
+            return Err(self.region_error(RegionOp::Offer, from, size, Errno::NOMEM));
         }
         for (at, word) in &mut marks.words {
-            *word = self.word(*at).swap(MARK, Relaxed);
+            *word = self.word_at(*at).swap(OFFER_MAGIC, Relaxed);
         }
         // SAFETY: `range` checked the range; its contents may be dropped, as the caller wants.
         if let Err(errno) = unsafe { os::advise(start, size, Advice::Free) } {
-            let _kept = self.unmark(marks);
-            return Err(self.os_error(PageCall::Offer, from, size, errno));
+            let _kept = self.check_pages(marks);
+            return Err(self.region_error(RegionOp::Offer, from, size, errno));
         }
         Ok(marks)
     }
 
     /// Puts every word back, once; the parts that had lost their mark.
-    pub(crate) fn unmark(&self, marks: Marks) -> Reclaimed {
+    pub(crate) fn check_pages(&self, marks: OfferedPages) -> Reclaimed {
         let mut lost = marks.lost;
         for &(at, word) in &marks.words {
-            if self.word(at).swap(word, Relaxed) == MARK {
+            if self.word_at(at).swap(word, Relaxed) == OFFER_MAGIC {
                 continue;
             }
             // the page is fresh and zero: the word that was put back is not its contents
-            self.word(at).store(0, Relaxed);
+            self.word_at(at).store(0, Relaxed);
             let room = lost.try_reserve(1).is_ok();
             match lost.last_mut() {
                 Some(last) if last.end == at || !room => last.end = at + page_size(),
@@ -142,7 +142,7 @@ impl Region {
     }
 
     /// The first word of the committed page at `at`, which nobody else uses.
-    fn word(&self, at: usize) -> &AtomicU64 {
+    fn word_at(&self, at: usize) -> &AtomicU64 {
         debug_assert!(at.is_multiple_of(page_size()) && at < self.len);
         // SAFETY: the word is aligned, committed for reading and writing (checked by `offer`, which its caller keeps so), and
         // used by this module alone while the offer lasts; the region is borrowed for as long.
@@ -161,7 +161,7 @@ impl Offer<'_> {
     #[must_use]
     pub fn reclaim(mut self) -> Reclaimed {
         match self.marks.take() {
-            Some(marks) => self.region.unmark(marks),
+            Some(marks) => self.region.check_pages(marks),
             None => Reclaimed { lost: Vec::new(), kept: 0 },
         }
     }
@@ -175,7 +175,7 @@ impl Drop for Offer<'_> {
             let dropped = unsafe { self.region.discard(start, size) };
             if dropped.is_err() {
                 // locked since: what cannot be dropped gets its first words back
-                let _kept = self.region.unmark(marks);
+                let _kept = self.region.check_pages(marks);
             }
         }
     }
@@ -242,7 +242,7 @@ mod tests {
         let offer = unsafe { region.offer(0, 1 << 20) }.unwrap();
         assert_eq!(region.query(0).unwrap().resident, 0);
         let back = offer.reclaim();
-        assert!(back.is_whole() && back.kept == 1 << 20);
+        assert!(back.all_kept() && back.kept == 1 << 20);
     }
 
     #[test]

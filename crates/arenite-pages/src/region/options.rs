@@ -4,7 +4,7 @@
 
 use super::Region;
 use super::region::round_up;
-use crate::error::{PageCall, PageCause, PageError};
+use crate::error::{RegionError, RegionErrorKind, RegionOp};
 use crate::huge_pages::HUGE_PAGE;
 use crate::os;
 use arenite_core::Label;
@@ -13,9 +13,9 @@ use arenite_core::Label;
 ///
 /// ```
 /// use arenite_pages::RegionOptions;
-/// let region = RegionOptions::new().labelled("stack").guarded(4096).reserve(1 << 20)?;
+/// let region = RegionOptions::new().with_label("stack").with_guard(4096).reserve(1 << 20)?;
 /// region.commit(0, region.len())?; // a byte beyond either end faults
-/// # Ok::<(), arenite_pages::PageError>(())
+/// # Ok::<(), arenite_pages::RegionError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RegionOptions {
@@ -34,28 +34,28 @@ impl RegionOptions {
 
     /// The name that errors, [`regions`](crate::regions) and, where the kernel writes it, `/proc/PID/maps` show.
     #[must_use]
-    pub fn labelled(mut self, label: impl Into<Label>) -> Self {
+    pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
 
     /// At least `bytes` before and after the region that nothing is ever mapped in: a stray access faults.
     #[must_use]
-    pub const fn guarded(mut self, bytes: usize) -> Self {
+    pub const fn with_guard(mut self, bytes: usize) -> Self {
         self.guard = bytes;
         self
     }
 
     /// Has the region begin at a multiple of `align`, a power of two; 2 MiB, which is also the least, where it is not called.
     #[must_use]
-    pub const fn aligned(mut self, align: usize) -> Self {
+    pub const fn with_alignment(mut self, align: usize) -> Self {
         self.align = align;
         self
     }
 
     /// Asks for huge pages in all of the region, or for none. Advice: kernels without huge pages do not mind.
     #[must_use]
-    pub const fn huge(mut self, wanted: bool) -> Self {
+    pub const fn with_huge_pages(mut self, wanted: bool) -> Self {
         self.huge = Some(wanted);
         self
     }
@@ -63,15 +63,15 @@ impl RegionOptions {
     /// Reserves `len` bytes of address space, rounded up to OS pages. Commits nothing. Two to four system calls.
     ///
     /// # Errors
-    /// [`PageError`] if `len` is zero or overflows with its guards, the alignment is no power of two, or the process may map
+    /// [`RegionError`] if `len` is zero or overflows with its guards, the alignment is no power of two, or the process may map
     /// no more.
-    pub fn reserve(mut self, len: usize) -> Result<Region, PageError> {
+    pub fn reserve(mut self, len: usize) -> Result<Region, RegionError> {
         self.guard = round_up(self.guard, os::page_size()).unwrap_or(usize::MAX);
         if self.align != 0 && !self.align.is_power_of_two() {
-            let cause = PageCause::Unaligned;
-            return Err(PageError {
-                call: PageCall::Reserve,
-                cause,
+            let kind = RegionErrorKind::Unaligned;
+            return Err(RegionError {
+                op: RegionOp::Reserve,
+                kind,
                 offset: 0,
                 size: len,
                 region: 0,

@@ -4,7 +4,7 @@
 //! core's bandwidth; and a page lies on the node of the thread that asked for it, so who fills must be where it is used.
 
 use super::Region;
-use crate::error::PageError;
+use crate::error::RegionError;
 use crate::huge_pages::HUGE_PAGE;
 use crate::machine::Numa;
 use crate::os;
@@ -19,9 +19,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// use arenite_pages::{Prefetch, Region};
 /// let region = Region::reserve(64 << 20, "weights")?;
 /// region.commit(0, 64 << 20)?;
-/// Prefetch::new().threads(2).progress(&|done, all| println!("{done} of {all} bytes")).run(&region, 0..64 << 20)?;
+/// Prefetch::new().with_threads(2).with_progress(&|done, all| println!("{done} of {all} bytes")).run(&region, 0..64 << 20)?;
 /// assert_eq!(region.query(0)?.resident, 64 << 20);
-/// # Ok::<(), arenite_pages::PageError>(())
+/// # Ok::<(), arenite_pages::RegionError>(())
 /// ```
 #[derive(Clone, Copy, Default)]
 pub struct Prefetch<'a> {
@@ -31,7 +31,7 @@ pub struct Prefetch<'a> {
 }
 
 /// What a thread asks for at once.
-const STEP: usize = 8 * HUGE_PAGE;
+const CHUNK: usize = 8 * HUGE_PAGE;
 
 impl<'a> Prefetch<'a> {
     /// One thread, the calling one.
@@ -42,23 +42,23 @@ impl<'a> Prefetch<'a> {
 
     /// With this many threads in all; 0 and 1 are the calling thread alone.
     #[must_use]
-    pub const fn threads(mut self, threads: usize) -> Self {
+    pub const fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Cuts the range into as many parts as there are nodes here, in this order, and has each filled by threads that run on
+    /// Cuts the range into as many split_by_node as there are nodes here, in this order, and has each filled by threads that run on
     /// its node. A node without processors is filled by threads that run anywhere: bind its part first, with
     /// [`bind_range`](crate::bind_range).
     #[must_use]
-    pub const fn nodes(mut self, nodes: &'a [usize]) -> Self {
+    pub const fn with_nodes(mut self, nodes: &'a [usize]) -> Self {
         self.nodes = nodes;
         self
     }
 
     /// Calls `progress` from the threads with the bytes done and the bytes in all.
     #[must_use]
-    pub const fn progress(mut self, progress: &'a (dyn Fn(usize, usize) + Sync)) -> Self {
+    pub const fn with_progress(mut self, progress: &'a (dyn Fn(usize, usize) + Sync)) -> Self {
         self.progress = Some(progress);
         self
     }
@@ -67,18 +67,18 @@ impl<'a> Prefetch<'a> {
     ///
     /// # Errors
     /// As [`Region::prefetch`]; what was found before stays.
-    pub fn run(self, region: &Region, range: Range<usize>) -> Result<(), PageError> {
+    pub fn run(self, region: &Region, range: Range<usize>) -> Result<(), RegionError> {
         let size = range.end.saturating_sub(range.start);
         if self.threads <= 1 && self.nodes.is_empty() {
             let done = AtomicUsize::new(0);
-            let mut steps = Steps::new(range);
+            let mut steps = ChunkIter::new(range);
             for step in steps.by_ref() {
                 self.step(region, step, &done, size)?;
             }
             // an empty range is refused as one
             return if size == 0 { region.prefetch(steps.at, 0) } else { Ok(()) };
         }
-        self.spread(region, range, size)
+        self.run_parallel(region, range, size)
     }
 
     fn step(
@@ -87,7 +87,7 @@ impl<'a> Prefetch<'a> {
         step: Range<usize>,
         done: &AtomicUsize,
         all: usize,
-    ) -> Result<(), PageError> {
+    ) -> Result<(), RegionError> {
         region.prefetch(step.start, step.len())?;
         let done = done.fetch_add(step.len(), Ordering::Relaxed) + step.len();
         if let Some(progress) = self.progress {
@@ -96,12 +96,12 @@ impl<'a> Prefetch<'a> {
         Ok(())
     }
 
-    fn spread(&self, region: &Region, range: Range<usize>, size: usize) -> Result<(), PageError> {
-        let parts = self.parts(region, &range)?;
+    fn run_parallel(&self, region: &Region, range: Range<usize>, size: usize) -> Result<(), RegionError> {
+        let split_by_node = self.split_by_node(region, &range)?;
         // more threads than steps have nothing to do
-        let per_part = (self.threads / parts.len()).clamp(1, size.div_ceil(STEP).max(1));
+        let per_part = (self.threads / split_by_node.len()).clamp(1, size.div_ceil(CHUNK).max(1));
         let (done, failed) = (AtomicUsize::new(0), Mutex::new(None));
-        let fill = |part: &Mutex<Steps>| {
+        let fill = |part: &Mutex<ChunkIter>| {
             while let Some(step) = lock(part).next() {
                 let filled =
                     if lock(&failed).is_some() { return } else { self.step(region, step, &done, size) };
@@ -111,7 +111,7 @@ impl<'a> Prefetch<'a> {
             }
         };
         std::thread::scope(|scope| {
-            for (cpus, part) in &parts {
+            for (cpus, part) in &split_by_node {
                 for _ in 0..per_part {
                     let work = || {
                         if !cpus.is_empty() {
@@ -127,25 +127,25 @@ impl<'a> Prefetch<'a> {
             }
         });
         // what is left where not even one thread was to be had
-        parts.iter().for_each(|(_, part)| fill(part));
+        split_by_node.iter().for_each(|(_, part)| fill(part));
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    /// The parts, each with the processors that fill it (none: any).
-    fn parts(&self, region: &Region, range: &Range<usize>) -> Result<Vec<Part>, PageError> {
+    /// The split_by_node, each with the processors that fill it (none: any).
+    fn split_by_node(&self, region: &Region, range: &Range<usize>) -> Result<Vec<Worker>, RegionError> {
         let _checked =
-            region.range(crate::PageCall::Prefetch, range.start, range.end.saturating_sub(range.start))?;
+            region.range(crate::RegionOp::Prefetch, range.start, range.end.saturating_sub(range.start))?;
         if self.nodes.is_empty() {
-            return Ok(vec![(Vec::new(), Mutex::new(Steps::new(range.clone())))]);
+            return Ok(vec![(Vec::new(), Mutex::new(ChunkIter::new(range.clone())))]);
         }
         let numa = Numa::read();
         let cpus = |node: usize| numa.node(node).map(|node| node.cpus.clone()).unwrap_or_default();
-        let shares = shares(range, self.nodes.len());
+        let split_range = split_range(range, self.nodes.len());
         Ok(self
             .nodes
             .iter()
-            .zip(shares)
-            .map(|(&node, share)| (cpus(node), Mutex::new(Steps::new(share))))
+            .zip(split_range)
+            .map(|(&node, share)| (cpus(node), Mutex::new(ChunkIter::new(share))))
             .collect())
     }
 }
@@ -154,35 +154,35 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `range` in `count` parts, each but the last of whole huge pages.
-pub(crate) fn shares(range: &Range<usize>, count: usize) -> Vec<Range<usize>> {
+/// `range` in `count` split_by_node, each but the last of whole huge pages.
+pub(crate) fn split_range(range: &Range<usize>, count: usize) -> Vec<Range<usize>> {
     let each = range.len().div_ceil(count.max(1)).next_multiple_of(HUGE_PAGE);
     let at = |part: usize| range.start.saturating_add(part.saturating_mul(each)).min(range.end);
     (0..count).map(|part| at(part)..at(part + 1)).collect()
 }
 
 /// A part of a range, with the processors that fill it (none: any).
-type Part = (Vec<usize>, Mutex<Steps>);
+type Worker = (Vec<usize>, Mutex<ChunkIter>);
 
 /// The steps of one part.
 #[derive(Debug)]
-struct Steps {
+struct ChunkIter {
     at: usize,
     end: usize,
 }
 
-impl Steps {
+impl ChunkIter {
     fn new(range: Range<usize>) -> Self {
         Self { at: range.start, end: range.end }
     }
 }
 
-impl Iterator for Steps {
+impl Iterator for ChunkIter {
     type Item = Range<usize>;
 
     fn next(&mut self) -> Option<Range<usize>> {
         let start = self.at;
-        self.at = start.saturating_add(STEP).min(self.end).max(start);
+        self.at = start.saturating_add(CHUNK).min(self.end).max(start);
         (start < self.at).then_some(start..self.at)
     }
 }
@@ -197,12 +197,12 @@ impl fmt::Debug for Prefetch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{PageCause, page_size};
+    use crate::{RegionErrorKind, page_size};
 
     #[test]
     fn n19_every_page_is_there_whoever_fills_it() {
         for (threads, nodes) in [(0, &[][..]), (3, &[]), (200_000, &[]), (2, &[0]), (4, &[0, 77])] {
-            let len = 5 * STEP / 2 + page_size();
+            let len = 5 * CHUNK / 2 + page_size();
             let region = Region::reserve(len, "found").unwrap();
             region.commit(0, len).unwrap();
             let seen = AtomicUsize::new(0);
@@ -210,7 +210,12 @@ mod tests {
                 assert!(done <= all && all == len);
                 seen.fetch_max(done, Ordering::Relaxed);
             };
-            Prefetch::new().threads(threads).nodes(nodes).progress(&progress).run(&region, 0..len).unwrap();
+            Prefetch::new()
+                .with_threads(threads)
+                .with_nodes(nodes)
+                .with_progress(&progress)
+                .run(&region, 0..len)
+                .unwrap();
             assert_eq!(
                 (region.query(0).unwrap().resident, seen.into_inner()),
                 (len, len),
@@ -224,19 +229,22 @@ mod tests {
         let region = Region::reserve(64 << 20, "holes").unwrap();
         region.commit(0, 1 << 20).unwrap();
         for threads in [1, 4] {
-            let error = Prefetch::new().threads(threads).run(&region, 0..64 << 20).unwrap_err();
-            assert_eq!(error.cause, PageCause::Inaccessible { at: 1 << 20 }, "{error}");
-            let error = Prefetch::new().threads(threads).run(&region, 0..0).unwrap_err();
-            assert_eq!(error.cause, PageCause::BadSize);
+            let error = Prefetch::new().with_threads(threads).run(&region, 0..64 << 20).unwrap_err();
+            assert_eq!(error.kind, RegionErrorKind::Inaccessible { at: 1 << 20 }, "{error}");
+            let error = Prefetch::new().with_threads(threads).run(&region, 0..0).unwrap_err();
+            assert_eq!(error.kind, RegionErrorKind::BadSize);
         }
     }
 
     #[test]
     fn n19_shares_cover_the_range() {
         for (len, count) in [(1, 3), (64 << 20, 3), (7 << 20, 2), (4096, 1)] {
-            let shares = shares(&(10..10 + len), count);
-            assert_eq!((shares.len(), shares[0].start, shares[count - 1].end), (count, 10, 10 + len));
-            assert!(shares.windows(2).all(|pair| pair[0].end == pair[1].start));
+            let split_range = split_range(&(10..10 + len), count);
+            assert_eq!(
+                (split_range.len(), split_range[0].start, split_range[count - 1].end),
+                (count, 10, 10 + len)
+            );
+            assert!(split_range.windows(2).all(|pair| pair[0].end == pair[1].start));
         }
     }
 }

@@ -4,8 +4,8 @@
 //! `/proc/self/pagemap`). Everything is asked and nothing remembered, but for what is committed and closed.
 
 use super::{Protection, Region};
-use crate::error::{PageCall, PageCause, PageError};
-use crate::huge_pages::HugeReport;
+use crate::error::{RegionError, RegionErrorKind, RegionOp};
+use crate::huge_pages::HugePageUsage;
 use crate::machine::procfs::maps;
 use crate::os::{self, Run, kind};
 use arenite_core::Label;
@@ -16,14 +16,14 @@ use std::os::fd::AsFd;
 
 /// Whether memory is behind an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PageState {
+pub enum PageStatus {
     /// Addresses alone.
     Reserved,
     /// Backed; the kernel finds an OS page when it is first touched.
     Committed,
 }
 
-/// A stretch of a region that is alike throughout. Offsets and sizes in bytes.
+/// A stretch of a region that is alike check_all. Offsets and sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegionInfo {
     /// The region's first address.
@@ -35,7 +35,7 @@ pub struct RegionInfo {
     /// The stretch, as offsets in the region.
     pub range: Range<usize>,
     /// Whether it is backed.
-    pub state: PageState,
+    pub state: PageStatus,
     /// What it may be used for.
     pub protection: Protection,
     /// Of the stretch, in memory.
@@ -50,40 +50,41 @@ impl Region {
     /// The stretch around `offset`. Reads the process's mappings and, for what is committed, its page tables.
     ///
     /// ```
-    /// use arenite_pages::{PageState, Protection, Region};
+    /// use arenite_pages::{PageStatus, Protection, Region};
     /// let region = Region::reserve(1 << 20, "buffer")?;
     /// region.commit(0, 65_536)?;
     /// let info = region.query(100)?;
-    /// assert_eq!((info.range, info.state, info.protection), (0..65_536, PageState::Committed, Protection::ReadWrite));
-    /// assert_eq!((region.query(65_536)?.state, info.resident), (PageState::Reserved, 0));
-    /// # Ok::<(), arenite_pages::PageError>(())
+    /// assert_eq!((info.range, info.state, info.protection), (0..65_536, PageStatus::Committed, Protection::ReadWrite));
+    /// assert_eq!((region.query(65_536)?.state, info.resident), (PageStatus::Reserved, 0));
+    /// # Ok::<(), arenite_pages::RegionError>(())
     /// ```
     ///
     /// # Errors
-    /// [`PageError`] if `offset` lies outside the region, or the kernel does not tell.
-    pub fn query(&self, offset: usize) -> Result<RegionInfo, PageError> {
+    /// [`RegionError`] if `offset` lies outside the region, or the kernel does not tell.
+    pub fn query(&self, offset: usize) -> Result<RegionInfo, RegionError> {
         if offset >= self.len {
-            return Err(self.error(PageCall::Query, offset, 1, PageCause::OutOfRange));
+            return Err(self.error(RegionOp::Query, offset, 1, RegionErrorKind::OutOfRange));
         }
-        let found = self.stretches(PageCall::Query, 0..self.len, |info| match info.range.contains(&offset) {
-            true => ControlFlow::Break(info),
-            false => ControlFlow::Continue(()),
-        });
+        let found =
+            self.for_each_range(RegionOp::Query, 0..self.len, |info| match info.range.contains(&offset) {
+                true => ControlFlow::Break(info),
+                false => ControlFlow::Continue(()),
+            });
         let ControlFlow::Break(mut info) = found? else {
-            return Err(self.unknown(PageCall::Query, offset));
+            return Err(self.unknown(RegionOp::Query, offset));
         };
-        self.count(&mut info)?;
+        self.count_pages(&mut info)?;
         Ok(info)
     }
 
     /// All stretches of the region, in order.
     ///
     /// # Errors
-    /// [`PageError`] if the kernel does not tell.
-    pub fn query_all(&self) -> Result<Vec<RegionInfo>, PageError> {
+    /// [`RegionError`] if the kernel does not tell.
+    pub fn query_all(&self) -> Result<Vec<RegionInfo>, RegionError> {
         let mut stretches = Vec::new();
-        let out_of_memory = PageCause::Os { errno: Errno::NOMEM.raw_os_error() };
-        let all = self.stretches(PageCall::Query, 0..self.len, |info| {
+        let out_of_memory = RegionErrorKind::Os { errno: Errno::NOMEM.raw_os_error() };
+        let all = self.for_each_range(RegionOp::Query, 0..self.len, |info| {
             if stretches.try_reserve(1).is_err() {
                 return ControlFlow::Break(());
             }
@@ -91,73 +92,73 @@ impl Region {
             ControlFlow::Continue(())
         })?;
         if all.is_break() {
-            return Err(self.error(PageCall::Query, 0, self.len, out_of_memory));
+            return Err(self.error(RegionOp::Query, 0, self.len, out_of_memory));
         }
-        stretches.iter_mut().try_for_each(|info| self.count(info))?;
+        stretches.iter_mut().try_for_each(|info| self.count_pages(info))?;
         Ok(stretches)
     }
 
     /// Refuses a range that is not committed from end to end.
-    pub(super) fn committed_throughout(
+    pub(super) fn check_committed(
         &self,
-        call: PageCall,
+        op: RegionOp,
         offset: usize,
         size: usize,
-    ) -> Result<(), PageError> {
-        self.throughout(call, offset, size, |info| info.state == PageState::Committed)
+    ) -> Result<(), RegionError> {
+        self.check_all(op, offset, size, |info| info.state == PageStatus::Committed)
     }
 
     /// Refuses a range that is not open for reading and writing from end to end.
-    pub(super) fn open_throughout(
+    pub(super) fn check_accessible(
         &self,
-        call: PageCall,
+        op: RegionOp,
         offset: usize,
         size: usize,
-    ) -> Result<(), PageError> {
-        self.throughout(call, offset, size, |info| info.protection == Protection::ReadWrite)
+    ) -> Result<(), RegionError> {
+        self.check_all(op, offset, size, |info| info.protection == Protection::ReadWrite)
     }
 
-    fn throughout(
+    fn check_all(
         &self,
-        call: PageCall,
+        op: RegionOp,
         offset: usize,
         size: usize,
         fits: impl Fn(&RegionInfo) -> bool,
-    ) -> Result<(), PageError> {
-        let found = self.stretches(call, offset..offset + size, |info| match fits(&info) {
+    ) -> Result<(), RegionError> {
+        let found = self.for_each_range(op, offset..offset + size, |info| match fits(&info) {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(info.range.start),
         });
         match found? {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(at) => Err(self.error(call, offset, size, PageCause::Inaccessible { at })),
+            ControlFlow::Break(at) => Err(self.error(op, offset, size, RegionErrorKind::Inaccessible { at })),
         }
     }
 
-    fn unknown(&self, call: PageCall, offset: usize) -> PageError {
-        self.error(call, offset, 1, PageCause::Unsupported { what: "the kernel's list of mappings" })
+    fn unknown(&self, op: RegionOp, offset: usize) -> RegionError {
+        self.error(op, offset, 1, RegionErrorKind::Unsupported { what: "the kernel's list of mappings" })
     }
 
     /// Calls `visit` with the stretches of `part`, without counts of what is in memory, until it breaks off.
-    fn stretches<B>(
+    fn for_each_range<B>(
         &self,
-        call: PageCall,
+        op: RegionOp,
         part: Range<usize>,
         mut visit: impl FnMut(RegionInfo) -> ControlFlow<B>,
-    ) -> Result<ControlFlow<B>, PageError> {
+    ) -> Result<ControlFlow<B>, RegionError> {
         let base = self.base.addr().get();
         let mut last: Option<RegionInfo> = None;
-        let seen = maps::each(base + part.start..base + part.end, |mapped| {
+        let seen = maps::for_each_mapping(base + part.start..base + part.end, |mapped| {
             let Some(protection) = Protection::of_letters(mapped.letters) else {
                 return ControlFlow::Break(None);
             };
             let (mut at, end) = (mapped.range.start - base, mapped.range.end - base);
             while at < end {
-                let (closed, until) = match protection {
-                    Protection::None => self.closed.stretch(at, end),
+                let (committed, until) = match protection {
+                    Protection::None => self.prot_none.range_at(at, end),
                     _ => (true, end),
                 };
-                let state = if closed { PageState::Committed } else { PageState::Reserved };
+                let state = if committed { PageStatus::Committed } else { PageStatus::Reserved };
                 let named = mapped.name.starts_with(b"[anon:");
                 let range = at..until;
                 at = until;
@@ -166,7 +167,7 @@ impl Region {
                         last.range.end = range.end;
                     }
                     last => {
-                        let next = self.stretch(range, state, protection, named);
+                        let next = self.range_info(range, state, protection, named);
                         last.replace(next).map_or(ControlFlow::Continue(()), &mut visit).map_break(Some)?;
                     }
                 }
@@ -176,14 +177,14 @@ impl Region {
         match seen {
             Ok(ControlFlow::Break(Some(found))) => Ok(ControlFlow::Break(found)),
             Ok(ControlFlow::Continue(())) => Ok(last.map_or(ControlFlow::Continue(()), visit)),
-            Ok(ControlFlow::Break(None)) | Err(_) => Err(self.unknown(call, part.start)),
+            Ok(ControlFlow::Break(None)) | Err(_) => Err(self.unknown(op, part.start)),
         }
     }
 
-    fn stretch(
+    fn range_info(
         &self,
         range: Range<usize>,
-        state: PageState,
+        state: PageStatus,
         protection: Protection,
         named: bool,
     ) -> RegionInfo {
@@ -200,10 +201,10 @@ impl Region {
         }
     }
 
-    fn count(&self, info: &mut RegionInfo) -> Result<(), PageError> {
-        if info.state == PageState::Committed {
+    fn count_pages(&self, info: &mut RegionInfo) -> Result<(), RegionError> {
+        if info.state == PageStatus::Committed {
             let (start, end) = (info.base + info.range.start, info.base + info.range.end);
-            let found = residency(start..end).map_err(|_| self.unknown(PageCall::Query, info.range.start))?;
+            let found = residency(start..end).map_err(|_| self.unknown(RegionOp::Query, info.range.start))?;
             (info.resident, info.huge) = (found.resident, found.huge);
         }
         Ok(())
@@ -227,9 +228,9 @@ pub fn resident_bytes(range: Range<usize>) -> std::io::Result<usize> {
 }
 
 /// What of a range of whole OS pages is in memory: by a scan of the page tables where the kernel has it.
-pub(crate) fn residency(range: Range<usize>) -> std::io::Result<HugeReport> {
-    let mut report = HugeReport::default();
-    let scanned = runs(range.clone(), kind::PRESENT, |run| {
+pub(crate) fn residency(range: Range<usize>) -> std::io::Result<HugePageUsage> {
+    let mut report = HugePageUsage::default();
+    let scanned = page_runs(range.clone(), kind::PRESENT, |run| {
         if run.kinds & kind::ZERO == 0 {
             report.resident += run.end - run.start;
             if run.kinds & kind::HUGE != 0 {
@@ -239,14 +240,14 @@ pub(crate) fn residency(range: Range<usize>) -> std::io::Result<HugeReport> {
     });
     match scanned {
         Ok(()) => Ok(report),
-        Err(_) => HugeReport::of_range(range.start, range.len()),
+        Err(_) => HugePageUsage::of_range(range.start, range.len()),
     }
 }
 
 /// Calls `visit` with each run of OS pages in `range` that is of `any_of` these kinds.
-pub(crate) fn runs(range: Range<usize>, any_of: u64, mut visit: impl FnMut(Run)) -> std::io::Result<()> {
+pub(crate) fn page_runs(range: Range<usize>, any_of: u64, mut visit: impl FnMut(Run)) -> std::io::Result<()> {
     let pagemap = File::open("/proc/self/pagemap")?;
-    let wanted = os::Scan { any_of, returned: any_of | kind::ZERO | kind::HUGE, watch_again: false };
+    let wanted = os::Scan { any_of, returned: any_of | kind::ZERO | kind::HUGE, rearm: false };
     let (mut found, mut at) = ([Run::default(); 64], range.start);
     while at < range.end {
         let (count, walked) = os::scan(pagemap.as_fd(), (at, range.end), wanted, &mut found)?;

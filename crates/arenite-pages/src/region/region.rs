@@ -4,10 +4,10 @@
 //! grow without moving a block; committing and decommitting are what gives and takes the memory behind them.
 #![expect(unsafe_code, reason = "lends and gives back address ranges")]
 
-use super::prot_none::{Change, Closed};
+use super::prot_none::{ProtectedRanges, RangeChange};
 use super::{Protection, RegionOptions, registry};
-use crate::error::{PageCall, PageCause, PageError};
-use crate::huge_pages::{HUGE_PAGE, HugeReport};
+use crate::error::{RegionError, RegionErrorKind, RegionOp};
+use crate::huge_pages::{HUGE_PAGE, HugePageUsage};
 use crate::os;
 use arenite_core::Label;
 use core::ptr::NonNull;
@@ -25,7 +25,7 @@ use rustix::io::Errno;
 /// // SAFETY: the first 64 KiB are committed and nobody else uses them.
 /// unsafe { region.as_ptr().write(42) };
 /// region.release()?;
-/// # Ok::<(), arenite_pages::PageError>(())
+/// # Ok::<(), arenite_pages::RegionError>(())
 /// ```
 #[derive(Debug)]
 #[repr(C)] // what a commit reads comes first and together: the call to the kernel before it left few cache lines here
@@ -33,7 +33,7 @@ pub struct Region {
     pub(super) base: NonNull<u8>,
     pub(super) len: usize,
     /// What is committed and closed.
-    pub(super) closed: Closed,
+    pub(super) prot_none: ProtectedRanges,
     /// The bytes of guard on either side.
     guard: usize,
     label: Label,
@@ -51,38 +51,38 @@ impl Region {
     /// Reserves `len` bytes of address space, rounded up to OS pages. Commits nothing.
     ///
     /// # Errors
-    /// [`PageError`] if `len` is zero or overflows, or the process may map no more.
-    pub fn reserve(len: usize, label: impl Into<Label>) -> Result<Self, PageError> {
-        RegionOptions::new().labelled(label).reserve(len)
+    /// [`RegionError`] if `len` is zero or overflows, or the process may map no more.
+    pub fn reserve(len: usize, label: impl Into<Label>) -> Result<Self, RegionError> {
+        RegionOptions::new().with_label(label).reserve(len)
     }
 
     /// `options` has a guard of whole OS pages and an alignment of 2 MiB or more.
-    pub(super) fn reserve_with(len: usize, options: RegionOptions) -> Result<Self, PageError> {
+    pub(super) fn reserve_with(len: usize, options: RegionOptions) -> Result<Self, RegionError> {
         let RegionOptions { label, guard, align, huge } = options;
-        let fail =
-            |cause| PageError { call: PageCall::Reserve, cause, offset: 0, size: len, region: 0, label };
-        let os_fail = |errno: Errno| fail(PageCause::Os { errno: errno.raw_os_error() });
+        let fail = |kind| RegionError { op: RegionOp::Reserve, kind, offset: 0, size: len, region: 0, label };
+        let os_fail = |errno: Errno| fail(RegionErrorKind::Os { errno: errno.raw_os_error() });
         let rounded =
-            round_up(len, os::page_size()).filter(|&len| len > 0).ok_or(fail(PageCause::BadSize))?;
+            round_up(len, os::page_size()).filter(|&len| len > 0).ok_or(fail(RegionErrorKind::BadSize))?;
         let guarded = guard.checked_mul(2).and_then(|guards| guards.checked_add(rounded));
         let slack = guarded.and_then(|guarded| guarded.checked_add(align));
-        let all = slack.filter(|&all| all <= isize::MAX.unsigned_abs()).ok_or(fail(PageCause::BadSize))?;
-        let base = aligned(rounded, guard, align, all).map_err(os_fail)?;
+        let all =
+            slack.filter(|&all| all <= isize::MAX.unsigned_abs()).ok_or(fail(RegionErrorKind::BadSize))?;
+        let base = reserve_aligned(rounded, guard, align, all).map_err(os_fail)?;
         let region = Self {
             base,
             len: rounded,
             label,
             guard,
-            closed: Closed::default(),
+            prot_none: ProtectedRanges::default(),
             leaked: AtomicBool::new(false),
         };
-        if let Err(errno) = registry::enter(&region) {
+        if let Err(errno) = registry::register(&region) {
             // SAFETY: the mapping just made, which nobody uses.
             let _gone: Result<(), _> = unsafe { region.unmap() };
             let _unmapped = core::mem::ManuallyDrop::new(region);
             return Err(os_fail(errno));
         }
-        region.name();
+        region.set_vma_name();
         if let Some(wanted) = huge {
             // Advice that is refused leaves ordinary pages, which are as good.
             let _advised: Result<(), _> = region.advise_huge(0, rounded, wanted);
@@ -91,7 +91,7 @@ impl Region {
     }
 
     /// Writes the label into `/proc/PID/maps`, where the kernel does that; asks it no more once it said that it does not.
-    fn name(&self) {
+    fn set_vma_name(&self) {
         static REFUSED: AtomicBool = AtomicBool::new(false);
         if self.label.is_empty() || REFUSED.load(Relaxed) {
             return;
@@ -103,7 +103,7 @@ impl Region {
         }
         if let Ok(name) = core::ffi::CStr::from_bytes_until_nul(&name) {
             // SAFETY: the region is this value's own anonymous mapping.
-            let named = unsafe { os::name(self.base, self.len, name) };
+            let named = unsafe { os::set_vma_name(self.base, self.len, name) };
             REFUSED.store(named == Err(Errno::INVAL), Relaxed);
         }
     }
@@ -111,12 +111,12 @@ impl Region {
     /// Whether a move that failed half-way left it unknown what is at a part of the addresses. The region keeps them for ever; what of
     /// it was not moved to is as before.
     #[must_use]
-    pub fn is_lost(&self) -> bool {
+    pub fn is_poisoned(&self) -> bool {
         self.leaked.load(Relaxed)
     }
 
     /// Keeps the addresses for ever: the kernel failed half-way, and a part of them may be somebody else's.
-    pub(super) fn leak(&self) {
+    pub(super) fn poison(&self) {
         self.leaked.store(true, Relaxed);
     }
 
@@ -135,15 +135,18 @@ impl Region {
     /// are zero. One system call; the kernel finds each OS page when it is first touched.
     ///
     /// # Errors
-    /// [`PageError`] if the range is unaligned or outside, or the system refuses; nothing changes then.
+    /// [`RegionError`] if the range is unaligned or outside, or the system refuses; nothing changes then.
     #[inline]
-    pub fn commit(&self, offset: usize, size: usize) -> Result<(), PageError> {
-        let start = self.range(PageCall::Commit, offset, size)?;
-        let change =
-            if self.closed.any() { Some(self.change(PageCall::Commit, offset, size)?) } else { None };
+    pub fn commit(&self, offset: usize, size: usize) -> Result<(), RegionError> {
+        let start = self.range(RegionOp::Commit, offset, size)?;
+        let change = if self.prot_none.is_empty() {
+            None
+        } else {
+            Some(self.change_range(RegionOp::Commit, offset, size)?)
+        };
         // SAFETY: `range` checked that the range is aligned and inside this reservation.
         unsafe { os::commit(start, size) }
-            .map_err(|errno| self.os_error(PageCall::Commit, offset, size, errno))?;
+            .map_err(|errno| self.region_error(RegionOp::Commit, offset, size, errno))?;
         if let Some(change) = change {
             change.remove(&(offset..offset + size));
         }
@@ -152,8 +155,8 @@ impl Region {
 
     /// A change of what is closed, which needs memory for its list.
     #[cold]
-    fn change(&self, call: PageCall, offset: usize, size: usize) -> Result<Change<'_>, PageError> {
-        self.closed.change().map_err(|_| self.os_error(call, offset, size, Errno::NOMEM))
+    fn change_range(&self, op: RegionOp, offset: usize, size: usize) -> Result<RangeChange<'_>, RegionError> {
+        self.prot_none.begin_change().map_err(|_| self.region_error(op, offset, size, Errno::NOMEM))
     }
 
     /// Drops the contents and the backing of `size` bytes at `offset`; they fault until committed again.
@@ -163,13 +166,16 @@ impl Region {
     ///
     /// # Safety
     /// Nobody reads or writes the range before it is committed again.
-    pub unsafe fn decommit(&self, offset: usize, size: usize) -> Result<(), PageError> {
-        let start = self.range(PageCall::Decommit, offset, size)?;
-        let change =
-            if self.closed.any() { Some(self.change(PageCall::Decommit, offset, size)?) } else { None };
+    pub unsafe fn decommit(&self, offset: usize, size: usize) -> Result<(), RegionError> {
+        let start = self.range(RegionOp::Decommit, offset, size)?;
+        let change = if self.prot_none.is_empty() {
+            None
+        } else {
+            Some(self.change_range(RegionOp::Decommit, offset, size)?)
+        };
         // SAFETY: `range` checked the range; the caller promised that nobody uses it.
         unsafe { os::decommit(start, size) }
-            .map_err(|errno| self.os_error(PageCall::Decommit, offset, size, errno))?;
+            .map_err(|errno| self.region_error(RegionOp::Decommit, offset, size, errno))?;
         if let Some(change) = change {
             change.remove(&(offset..offset + size));
         }
@@ -180,7 +186,7 @@ impl Region {
     /// Reads the process's mappings to see that all of the range is committed: microseconds, not for a fast path.
     ///
     /// # Errors
-    /// [`PageError`] if the range is unaligned, outside or not committed, or the system refuses.
+    /// [`RegionError`] if the range is unaligned, outside or not committed, or the system refuses.
     ///
     /// # Safety
     /// Until the next change, nobody uses the range in a way that `protection` forbids.
@@ -189,17 +195,17 @@ impl Region {
         offset: usize,
         size: usize,
         protection: Protection,
-    ) -> Result<(), PageError> {
-        let start = self.range(PageCall::Protect, offset, size)?;
-        self.committed_throughout(PageCall::Protect, offset, size)?;
+    ) -> Result<(), RegionError> {
+        let start = self.range(RegionOp::Protect, offset, size)?;
+        self.check_committed(RegionOp::Protect, offset, size)?;
         // what is closed is looked at when it is as the kernel has it: a query waits meanwhile
-        let change = self.change(PageCall::Protect, offset, size)?;
+        let change = self.change_range(RegionOp::Protect, offset, size)?;
         // SAFETY: `range` checked the range; the caller keeps to the new protection.
         unsafe { os::protect(start, size, protection.access()) }
-            .map_err(|errno| self.os_error(PageCall::Protect, offset, size, errno))?;
+            .map_err(|errno| self.region_error(RegionOp::Protect, offset, size, errno))?;
         let range = offset..offset + size;
         if protection == Protection::None {
-            change.add(range)
+            change.insert(range)
         } else {
             change.remove(&range)
         }
@@ -211,11 +217,11 @@ impl Region {
     ///
     /// # Errors
     /// As [`Region::commit`]; kernels without huge pages refuse.
-    pub fn advise_huge(&self, offset: usize, size: usize, wanted: bool) -> Result<(), PageError> {
-        let start = self.range(PageCall::AdviseHuge, offset, size)?;
+    pub fn advise_huge(&self, offset: usize, size: usize, wanted: bool) -> Result<(), RegionError> {
+        let start = self.range(RegionOp::AdviseHuge, offset, size)?;
         // SAFETY: `range` checked that the range is aligned and inside this reservation.
         unsafe { os::advise(start, size, if wanted { os::Advice::Huge } else { os::Advice::NoHuge }) }
-            .map_err(|errno| self.os_error(PageCall::AdviseHuge, offset, size, errno))
+            .map_err(|errno| self.region_error(RegionOp::AdviseHuge, offset, size, errno))
     }
 
     /// What of this region is in memory, and how much of it on huge pages, read from the kernel. Walks the process's
@@ -223,21 +229,21 @@ impl Region {
     ///
     /// # Errors
     /// [`std::io::Error`] if the kernel does not tell.
-    pub fn huge_report(&self) -> std::io::Result<HugeReport> {
-        HugeReport::of_range(self.base.as_ptr().addr(), self.len)
+    pub fn huge_report(&self) -> std::io::Result<HugePageUsage> {
+        HugePageUsage::of_range(self.base.as_ptr().addr(), self.len)
     }
 
     /// Gives the address space back, saying so when the system refuses; dropping does the same silently.
     ///
     /// # Errors
-    /// [`PageError`] with the system's error number; the addresses then stay reserved.
-    pub fn release(self) -> Result<(), PageError> {
+    /// [`RegionError`] with the system's error number; the addresses then stay reserved.
+    pub fn release(self) -> Result<(), RegionError> {
         let mut region = core::mem::ManuallyDrop::new(self);
-        registry::leave(region.base);
+        registry::unregister(region.base);
         // SAFETY: the value is gone, and with it everyone who may use the region.
         let released = unsafe { region.unmap() };
-        let error = released.map_err(|errno| region.os_error(PageCall::Release, 0, region.len, errno));
-        drop(core::mem::take(&mut region.closed));
+        let error = released.map_err(|errno| region.region_error(RegionOp::Release, 0, region.len, errno));
+        drop(core::mem::take(&mut region.prot_none));
         error
     }
 
@@ -284,33 +290,39 @@ impl Region {
     }
 
     #[inline]
-    pub(crate) fn range(&self, call: PageCall, at: usize, size: usize) -> Result<NonNull<u8>, PageError> {
-        let fail = |cause| self.error(call, at, size, cause);
+    pub(crate) fn range(&self, op: RegionOp, at: usize, size: usize) -> Result<NonNull<u8>, RegionError> {
+        let fail = |kind| self.error(op, at, size, kind);
         if size == 0 {
-            return Err(fail(PageCause::BadSize));
+            return Err(fail(RegionErrorKind::BadSize));
         }
         if at.checked_add(size).is_none_or(|end| end > self.len) {
-            return Err(fail(PageCause::OutOfRange));
+            return Err(fail(RegionErrorKind::OutOfRange));
         }
         if (at | size) & (page_size() - 1) != 0 {
-            return Err(fail(PageCause::Unaligned));
+            return Err(fail(RegionErrorKind::Unaligned));
         }
         Ok(offset(self.base, at))
     }
 
-    pub(crate) fn error(&self, call: PageCall, offset: usize, size: usize, cause: PageCause) -> PageError {
-        PageError { call, cause, offset, size, region: self.len, label: self.label }
+    pub(crate) fn error(
+        &self,
+        op: RegionOp,
+        offset: usize,
+        size: usize,
+        kind: RegionErrorKind,
+    ) -> RegionError {
+        RegionError { op, kind, offset, size, region: self.len, label: self.label }
     }
 
     #[cold]
-    pub(super) fn os_error(&self, call: PageCall, offset: usize, size: usize, errno: Errno) -> PageError {
-        self.error(call, offset, size, PageCause::Os { errno: errno.raw_os_error() })
+    pub(super) fn region_error(&self, op: RegionOp, offset: usize, size: usize, errno: Errno) -> RegionError {
+        self.error(op, offset, size, RegionErrorKind::Os { errno: errno.raw_os_error() })
     }
 }
 
 impl Drop for Region {
     fn drop(&mut self) {
-        registry::leave(self.base);
+        registry::unregister(self.base);
         // SAFETY: the value goes, and with it everyone who may use the region.
         let released = unsafe { self.unmap() };
         // neighbours are joined by the kernel, so it may have to split a mapping, and may have none left for that
@@ -320,7 +332,7 @@ impl Drop for Region {
 
 /// Addresses for `len` bytes that begin at a multiple of `align` and have `guard` bytes on either side; `all` bytes hold
 /// them wherever they begin.
-fn aligned(len: usize, guard: usize, align: usize, all: usize) -> Result<NonNull<u8>, Errno> {
+fn reserve_aligned(len: usize, guard: usize, align: usize, all: usize) -> Result<NonNull<u8>, Errno> {
     if guard == 0 && align == HUGE_PAGE && len.is_multiple_of(HUGE_PAGE) {
         // kernels since 6.7 put such a mapping where huge pages can lie
         let start = os::reserve(len)?;
@@ -403,28 +415,34 @@ mod tests {
 
     #[test]
     fn n04_guards_are_never_mapped() {
-        let region = RegionOptions::new().guarded(1).reserve(1 << 20).unwrap();
+        let region = RegionOptions::new().with_guard(1).reserve(1 << 20).unwrap();
         region.commit(0, region.len()).unwrap();
         let around =
             region.as_ptr().as_ptr().addr() - page_size()..region.as_ptr().as_ptr().addr() + (1 << 20);
         let mut byte = [0];
         assert_eq!(
-            (region.guard(), nofault_copy::read_own(around.start + page_size() - 1, &mut byte)),
+            (region.guard(), nofault_copy::read_process(around.start + page_size() - 1, &mut byte)),
             (4096, Ok(0))
         );
-        assert_eq!(nofault_copy::read_own(around.end, &mut byte), Ok(0));
-        assert_eq!(nofault_copy::read_own(around.end - 1, &mut byte), Ok(1));
-        assert!(RegionOptions::new().guarded(usize::MAX).reserve(1).is_err());
+        assert_eq!(nofault_copy::read_process(around.end, &mut byte), Ok(0));
+        assert_eq!(nofault_copy::read_process(around.end - 1, &mut byte), Ok(1));
+        assert!(RegionOptions::new().with_guard(usize::MAX).reserve(1).is_err());
     }
 
     #[test]
     fn n01_a_region_begins_where_it_is_asked_to() {
         for align in [1, 4096, 2 << 20, 256 << 20] {
-            let region = RegionOptions::new().aligned(align).guarded(4096).reserve(5000).unwrap();
+            let region = RegionOptions::new().with_alignment(align).with_guard(4096).reserve(5000).unwrap();
             assert!(region.as_ptr().addr().get().is_multiple_of(align.max(HUGE_PAGE)), "{align}");
         }
-        assert_eq!(RegionOptions::new().aligned(3).reserve(1).unwrap_err().cause, PageCause::Unaligned);
-        assert_eq!(RegionOptions::new().aligned(1 << 63).reserve(1).unwrap_err().cause, PageCause::BadSize);
+        assert_eq!(
+            RegionOptions::new().with_alignment(3).reserve(1).unwrap_err().kind,
+            RegionErrorKind::Unaligned
+        );
+        assert_eq!(
+            RegionOptions::new().with_alignment(1 << 63).reserve(1).unwrap_err().kind,
+            RegionErrorKind::BadSize
+        );
     }
 
     #[test]
@@ -432,25 +450,25 @@ mod tests {
         let region = Region::reserve(1 << 20, "short").unwrap();
         region.commit(0, 4096).unwrap();
         let (base, mut byte) = (region.as_ptr().addr().get(), [0]);
-        assert_eq!(nofault_copy::read_own(base, &mut byte), Ok(1));
+        assert_eq!(nofault_copy::read_process(base, &mut byte), Ok(1));
         region.release().unwrap();
-        assert_eq!(nofault_copy::read_own(base, &mut byte), Ok(0));
+        assert_eq!(nofault_copy::read_process(base, &mut byte), Ok(0));
     }
 
     #[test]
     fn sizes_and_ranges_that_cannot_be_are_refused() {
-        let cause = |result: Result<(), PageError>| result.unwrap_err().cause;
-        assert_eq!(cause(Region::reserve(0, "").map(drop)), PageCause::BadSize);
-        assert_eq!(cause(Region::reserve(usize::MAX, "").map(drop)), PageCause::BadSize);
-        assert_eq!(cause(Region::reserve(isize::MAX.unsigned_abs(), "").map(drop)), PageCause::BadSize);
+        let kind = |result: Result<(), RegionError>| result.unwrap_err().kind;
+        assert_eq!(kind(Region::reserve(0, "").map(drop)), RegionErrorKind::BadSize);
+        assert_eq!(kind(Region::reserve(usize::MAX, "").map(drop)), RegionErrorKind::BadSize);
+        assert_eq!(kind(Region::reserve(isize::MAX.unsigned_abs(), "").map(drop)), RegionErrorKind::BadSize);
         let errno = Region::reserve(1 << 62, "vast").unwrap_err();
-        assert!(matches!(errno.cause, PageCause::Os { errno } if errno != 0), "{errno}");
+        assert!(matches!(errno.kind, RegionErrorKind::Os { errno } if errno != 0), "{errno}");
         let region = Region::reserve(8192, "small").unwrap();
-        assert_eq!(cause(region.commit(0, 0)), PageCause::BadSize);
-        assert_eq!(cause(region.commit(1, 4096)), PageCause::Unaligned);
-        assert_eq!(cause(region.commit(0, 100)), PageCause::Unaligned);
-        assert_eq!(cause(region.commit(4096, 8192)), PageCause::OutOfRange);
-        assert_eq!(cause(region.commit(usize::MAX & !4095, 8192)), PageCause::OutOfRange);
+        assert_eq!(kind(region.commit(0, 0)), RegionErrorKind::BadSize);
+        assert_eq!(kind(region.commit(1, 4096)), RegionErrorKind::Unaligned);
+        assert_eq!(kind(region.commit(0, 100)), RegionErrorKind::Unaligned);
+        assert_eq!(kind(region.commit(4096, 8192)), RegionErrorKind::OutOfRange);
+        assert_eq!(kind(region.commit(usize::MAX & !4095, 8192)), RegionErrorKind::OutOfRange);
         let text = region.commit(4096, 8192).unwrap_err().to_string();
         assert!(text.contains("`small`") && text.contains("commit 8 KiB"), "{text}");
     }

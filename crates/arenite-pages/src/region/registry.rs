@@ -2,14 +2,14 @@
 //!
 //! Rests on `os` and on no allocator: regions lie below allocators, so the list of them must not ask one. It is one sorted
 //! table in pages of its own. New regions mostly lie below older ones, so it is sorted downwards and most of them go to
-//! its end. Its lock is held across `fork` once somebody asked for that (`around_fork`), as a heap does at its first use.
+//! its end. Its lock is held across `fork` once somebody asked for that (`at_fork`), as a heap does at its first use.
 #![expect(unsafe_code, reason = "keeps a table in pages of its own")]
 
 use super::Region;
 use super::query::residency;
 use crate::machine::procfs::maps;
 use crate::os;
-use crate::util::fork_safe_mutex::{Lock, LockGuard};
+use crate::util::fork_safe_mutex::{ForkSafeMutex, ForkSafeMutexGuard};
 use arenite_core::Label;
 use core::ops::ControlFlow;
 use core::ptr::NonNull;
@@ -48,7 +48,7 @@ pub struct RegionStats {
 /// let region = Region::reserve(1 << 20, "cache")?;
 /// let found = regions().into_iter().find(|entry| entry.label.as_str() == "cache").unwrap();
 /// assert_eq!((found.base, found.len), (region.as_ptr().addr().get(), 1 << 20));
-/// # Ok::<(), arenite_pages::PageError>(())
+/// # Ok::<(), arenite_pages::RegionError>(())
 /// ```
 #[must_use]
 pub fn regions() -> Vec<RegionEntry> {
@@ -82,7 +82,7 @@ pub fn stats() -> std::io::Result<RegionStats> {
     let entries = regions();
     let mut stats = RegionStats { regions: entries.len(), ..RegionStats::default() };
     stats.reserved = entries.iter().map(|entry| entry.len).sum();
-    let broken = maps::each(0..usize::MAX, |mapped| {
+    let broken = maps::for_each_mapping(0..usize::MAX, |mapped| {
         if !mapped.letters.starts_with('r') {
             return ControlFlow::Continue(());
         }
@@ -107,38 +107,39 @@ pub fn stats() -> std::io::Result<RegionStats> {
 }
 
 /// Enters a region.
-pub(super) fn enter(region: &Region) -> Result<(), Errno> {
+pub(super) fn register(region: &Region) -> Result<(), Errno> {
     let entry = RegionEntry { base: region.base.addr().get(), len: region.len, label: region.label() };
     table().insert(entry)
 }
 
 /// Strikes the region at `base` out.
-pub(super) fn leave(base: NonNull<u8>) {
+pub(super) fn unregister(base: NonNull<u8>) {
     table().remove(base.addr().get());
 }
 
-static TABLE: Lock<Table> = Lock::new(Table { start: NonNull::dangling(), room: 0, len: 0 });
+static TABLE: ForkSafeMutex<Table> =
+    ForkSafeMutex::new(Table { start: NonNull::dangling(), capacity: 0, len: 0 });
 
-fn table() -> LockGuard<'static, Table> {
+fn table() -> ForkSafeMutexGuard<'static, Table> {
     TABLE.lock()
 }
 
 /// Takes the table's lock for a fork.
-pub(crate) fn hold_registry() {
-    TABLE.hold();
+pub(crate) fn lock_for_fork() {
+    TABLE.lock_raw();
 }
 
 /// # Safety
-/// The calling thread, or the one it was forked from, took it by [`hold_registry`].
-pub(crate) unsafe fn release_registry() {
+/// The calling thread, or the one it was forked from, took it by [`lock_for_fork`].
+pub(crate) unsafe fn unlock_after_fork() {
     // SAFETY: the caller's promise.
-    drop(unsafe { TABLE.held() });
+    drop(unsafe { TABLE.guard_from_raw() });
 }
 
 /// Entries in pages of their own, descending by address.
 struct Table {
     start: NonNull<RegionEntry>,
-    room: usize,
+    capacity: usize,
     len: usize,
 }
 
@@ -157,11 +158,11 @@ impl Table {
     }
 
     fn insert(&mut self, entry: RegionEntry) -> Result<(), Errno> {
-        if self.len == self.room {
-            self.widen()?;
+        if self.len == self.capacity {
+            self.grow()?;
         }
         let end = self.start.as_ptr().wrapping_add(self.len);
-        // SAFETY: there is room for one more entry in pages of this value's own.
+        // SAFETY: there is capacity for one more entry in pages of this value's own.
         unsafe { end.write(entry) };
         self.len += 1;
         let at = self.entries().partition_point(|other| other.base > entry.base);
@@ -177,21 +178,21 @@ impl Table {
         }
     }
 
-    /// Twice the room, in new pages.
-    fn widen(&mut self) -> Result<(), Errno> {
-        let old = self.room * size_of::<RegionEntry>();
+    /// Twice the capacity, in new pages.
+    fn grow(&mut self) -> Result<(), Errno> {
+        let old = self.capacity * size_of::<RegionEntry>();
         let bytes = (2 * old).max(os::page_size()).next_multiple_of(os::page_size());
         let pages = os::map(bytes)?;
-        let wider = pages.cast::<RegionEntry>();
+        let grown = pages.cast::<RegionEntry>();
         // SAFETY: the entries are written, the new pages hold more, are aligned to OS pages, and are not the old ones.
-        unsafe { core::ptr::copy_nonoverlapping(self.start.as_ptr(), wider.as_ptr(), self.len) };
-        if self.room > 0 {
+        unsafe { core::ptr::copy_nonoverlapping(self.start.as_ptr(), grown.as_ptr(), self.len) };
+        if self.capacity > 0 {
             let whole = old.next_multiple_of(os::page_size());
             // SAFETY: the old pages, a whole mapping of this value's own, whose entries were copied.
             let released = unsafe { os::release(self.start.cast(), whole) };
             debug_assert!(released.is_ok(), "whole mappings can be released");
         }
-        (self.start, self.room) = (wider, bytes / size_of::<RegionEntry>());
+        (self.start, self.capacity) = (grown, bytes / size_of::<RegionEntry>());
         Ok(())
     }
 }

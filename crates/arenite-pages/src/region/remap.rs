@@ -1,10 +1,10 @@
 //! Memory moved from one range to another without a copy: the page tables change, the bytes stay where they are.
 //!
-//! Rests on `os::move_range`. It costs a few nanoseconds for each OS page where a copy costs hundreds, and no memory.
+//! Rests on `os::mremap_to`. It costs a few nanoseconds for each OS page where a copy costs hundreds, and no memory.
 #![expect(unsafe_code, reason = "moves what lies behind address ranges")]
 
 use super::Region;
-use crate::error::{PageCall, PageCause, PageError};
+use crate::error::{RegionError, RegionErrorKind, RegionOp};
 use crate::os::{self, Access, MoveError};
 use rustix::io::Errno;
 
@@ -24,34 +24,40 @@ impl Region {
     /// large.commit(1 << 20, 1 << 20)?; // and grows in place
     /// assert_eq!(large.peek(5, 4)?, b"kept");
     /// assert!(small.peek(5, 4).is_err());
-    /// # Ok::<(), arenite_pages::PageError>(())
+    /// # Ok::<(), arenite_pages::RegionError>(())
     /// ```
     ///
     /// # Errors
-    /// [`PageError`] if a range is unaligned, outside or empty, they overlap, the source is not committed from end to end
+    /// [`RegionError`] if a range is unaligned, outside or empty, they overlap, the source is not committed from end to end
     /// for reading and writing, or the system refuses. Nothing changed then.
     ///
     /// # Safety
     /// 1. Nobody uses the contents of either range. 2. Nobody commits, decommits, protects or moves a part of either at
     ///    the same time.
-    pub unsafe fn remap(&self, from: usize, size: usize, target: &Self, at: usize) -> Result<(), PageError> {
-        const CALL: PageCall = PageCall::Remap;
+    pub unsafe fn remap(
+        &self,
+        from: usize,
+        size: usize,
+        target: &Self,
+        at: usize,
+    ) -> Result<(), RegionError> {
+        const CALL: RegionOp = RegionOp::Remap;
         let source = self.range(CALL, from, size)?;
         let goal = target.range(CALL, at, size)?;
         if source.addr().get().abs_diff(goal.addr().get()) < size {
-            return Err(self.error(CALL, from, size, PageCause::Overlap));
+            return Err(self.error(CALL, from, size, RegionErrorKind::Overlap));
         }
-        self.open_throughout(CALL, from, size)?;
-        let os_error = |errno| self.os_error(CALL, from, size, errno);
-        let change = target.closed.change().map_err(|_| os_error(Errno::NOMEM))?;
+        self.check_accessible(CALL, from, size)?;
+        let region_error = |errno| self.region_error(CALL, from, size, errno);
+        let change = target.prot_none.begin_change().map_err(|_| region_error(Errno::NOMEM))?;
         // SAFETY: 1. both are ranges of reservations of this process that do not overlap. 2. nobody uses them, as the caller
         // promised.
-        match unsafe { os::move_range(source, size, goal) } {
+        match unsafe { os::mremap_to(source, size, goal) } {
             Ok(()) => {}
-            Err(MoveError::Refused(errno)) => return Err(os_error(errno)),
+            Err(MoveError::Failed(errno)) => return Err(region_error(errno)),
             Err(MoveError::TargetUnknown(errno)) => {
-                target.leak();
-                return Err(os_error(errno));
+                target.poison();
+                return Err(region_error(errno));
             }
         }
         change.remove(&(at..at + size));
@@ -68,27 +74,27 @@ impl Region {
     /// contents or zeroes.
     ///
     /// # Errors
-    /// [`PageError`] where it is not known what is at the target: that part of its region must not be used, see [`Region::is_lost`].
+    /// [`RegionError`] where it is not known what is at the target: that part of its region must not be used, see [`Region::is_poisoned`].
     ///
     /// # Safety
     /// 1. Both ranges are inside their regions, whole OS pages, committed for reading and writing, and do not overlap. 2. Nobody
     ///    relies on their contents, and nobody uses, commits, decommits, protects or moves a part of either at the same time.
-    pub unsafe fn remap_over(
+    pub unsafe fn remap_replacing(
         &self,
         from: usize,
         size: usize,
         target: &Self,
         at: usize,
-    ) -> Result<bool, PageError> {
-        const CALL: PageCall = PageCall::Remap;
+    ) -> Result<bool, RegionError> {
+        const CALL: RegionOp = RegionOp::Remap;
         let (source, goal) = (self.range(CALL, from, size)?, target.range(CALL, at, size)?);
         // SAFETY: the caller's promises.
-        match unsafe { os::move_over(source, size, goal) } {
+        match unsafe { os::mremap_replace(source, size, goal) } {
             Ok(false) => return Ok(false),
             Ok(true) => {}
             Err(errno) => {
-                target.leak();
-                return Err(self.os_error(CALL, from, size, errno));
+                target.poison();
+                return Err(self.region_error(CALL, from, size, errno));
             }
         }
         // SAFETY: the source is empty now, and nobody uses it. Left open it would only be empty.
@@ -103,7 +109,7 @@ impl Region {
     ///
     /// # Safety
     /// As [`Region::remap`].
-    pub unsafe fn remap_within(&self, from: usize, size: usize, at: usize) -> Result<(), PageError> {
+    pub unsafe fn remap_within(&self, from: usize, size: usize, at: usize) -> Result<(), RegionError> {
         // SAFETY: the caller's promises.
         unsafe { self.remap(from, size, self, at) }
     }
@@ -130,7 +136,7 @@ mod tests {
             (page, page),
             "the same page, not a copy"
         );
-        assert_eq!(a.peek(2 * page, 1).unwrap_err().cause, PageCause::Inaccessible { at: 2 * page });
+        assert_eq!(a.peek(2 * page, 1).unwrap_err().kind, RegionErrorKind::Inaccessible { at: 2 * page });
         assert_eq!(a.peek(page, 1).unwrap(), [0]);
         // SAFETY: nobody uses either range.
         unsafe { b.remap_within(16 * page, 4 * page, 0) }.unwrap();
@@ -146,25 +152,25 @@ mod tests {
         a.poke(3 * page + 7, b"moved").unwrap();
         b.poke(page, b"dropped").unwrap();
         // SAFETY: committed ranges of two regions, which nobody uses.
-        assert!(unsafe { a.remap_over(2 * page, 4 * page, &b, 0) }.unwrap());
+        assert!(unsafe { a.remap_replacing(2 * page, 4 * page, &b, 0) }.unwrap());
         assert_eq!(b.peek(page + 7, 5).unwrap(), b"moved");
-        assert_eq!(a.peek(2 * page, 1).unwrap_err().cause, PageCause::Inaccessible { at: 2 * page });
+        assert_eq!(a.peek(2 * page, 1).unwrap_err().kind, RegionErrorKind::Inaccessible { at: 2 * page });
         // what moved is a mapping of its own there
         let mut c = Region::reserve(1 << 20, "c").unwrap();
         c.commit(0, 16 * page).unwrap();
         b.poke(8 * page, b"stays").unwrap();
         // SAFETY: as above.
-        let moved = unsafe { b.remap_over(0, 16 * page, &c, 0) }.unwrap();
+        let moved = unsafe { b.remap_replacing(0, 16 * page, &c, 0) }.unwrap();
         let (with, without) = if moved { (&mut c, &mut b) } else { (&mut b, &mut c) };
         assert_eq!(
             (with.peek(page + 7, 5).unwrap(), with.peek(8 * page, 5).unwrap()),
             (b"moved".to_vec(), b"stays".to_vec())
         );
         assert_eq!(without.peek(15 * page, 1).is_err(), moved);
-        assert!(!b.is_lost() && !c.is_lost());
+        assert!(!b.is_poisoned() && !c.is_poisoned());
         // SAFETY: nobody uses a range, of which one is outside.
-        let outside = unsafe { b.remap_over(0, 2 << 20, &c, 0) }.unwrap_err().cause;
-        assert_eq!(outside, PageCause::OutOfRange);
+        let outside = unsafe { b.remap_replacing(0, 2 << 20, &c, 0) }.unwrap_err().kind;
+        assert_eq!(outside, RegionErrorKind::OutOfRange);
     }
 
     #[test]
@@ -172,12 +178,12 @@ mod tests {
         let (page, a) = (page_size(), Region::reserve(1 << 20, "a").unwrap());
         a.commit(0, 4 * page).unwrap();
         // SAFETY: nobody uses either range.
-        let refused = |from, size, at| unsafe { a.remap_within(from, size, at) }.unwrap_err().cause;
-        assert_eq!(refused(0, 2 * page, page), PageCause::Overlap);
-        assert_eq!(refused(0, 8 * page, 16 * page), PageCause::Inaccessible { at: 4 * page });
-        assert_eq!(refused(0, page, 1 << 20), PageCause::OutOfRange);
-        assert_eq!(refused(1, page, 16 * page), PageCause::Unaligned);
-        assert_eq!(refused(0, 0, 16 * page), PageCause::BadSize);
-        assert_eq!(a.query(16 * page).unwrap().state, crate::PageState::Reserved);
+        let refused = |from, size, at| unsafe { a.remap_within(from, size, at) }.unwrap_err().kind;
+        assert_eq!(refused(0, 2 * page, page), RegionErrorKind::Overlap);
+        assert_eq!(refused(0, 8 * page, 16 * page), RegionErrorKind::Inaccessible { at: 4 * page });
+        assert_eq!(refused(0, page, 1 << 20), RegionErrorKind::OutOfRange);
+        assert_eq!(refused(1, page, 16 * page), RegionErrorKind::Unaligned);
+        assert_eq!(refused(0, 0, 16 * page), RegionErrorKind::BadSize);
+        assert_eq!(a.query(16 * page).unwrap().state, crate::PageStatus::Reserved);
     }
 }

@@ -3,11 +3,11 @@
 //! Rests on userfaultfd's asynchronous write protection and `PAGEMAP_SCAN` (Linux 6.7): the kernel marks a page at the
 //! first write and lets the writer go on, and a scan reads and clears the marks in one step, so no write is missed between.
 //! What older kernels offer (soft-dirty bits) can only be cleared for a whole process at once; there the answer is
-//! [`PageCause::Unsupported`].
+//! [`RegionErrorKind::Unsupported`].
 #![expect(unsafe_code, reason = "registers an address range")]
 
 use super::Region;
-use crate::error::{PageCall, PageCause, PageError};
+use crate::error::{RegionError, RegionErrorKind, RegionOp};
 use crate::os::{self, Run, Scan, kind};
 use core::ops::Range;
 use rustix::io::Errno;
@@ -17,28 +17,28 @@ use std::os::fd::{AsFd, OwnedFd};
 /// Sees the writes to a range of a region, until it is dropped. A first write to an OS page after each look costs a fault.
 ///
 /// ```
-/// use arenite_pages::{PageCause, Region, WriteWatch};
+/// use arenite_pages::{RegionErrorKind, Region, WriteWatch};
 /// let mut region = Region::reserve(1 << 20, "model")?;
 /// region.commit(0, 1 << 20)?;
 /// let mut watch = match WriteWatch::new(region.as_range(), &region) {
-///     Err(error) if matches!(error.cause, PageCause::Unsupported { .. }) => return Ok(()),
+///     Err(error) if matches!(error.kind, RegionErrorKind::Unsupported { .. }) => return Ok(()),
 ///     watch => watch?,
 /// };
 /// // SAFETY: the byte is committed and nobody else uses it.
 /// unsafe { region.as_ptr().add(8192).write(1) };
 /// assert_eq!(watch.written()?, [8192..12_288]); // and begins afresh
 /// assert_eq!(watch.written()?, []);
-/// # Ok::<(), arenite_pages::PageError>(())
+/// # Ok::<(), arenite_pages::RegionError>(())
 /// ```
 #[derive(Debug)]
 pub struct WriteWatch<'r> {
     region: &'r Region,
-    watch: Watch,
+    watch: WatchState,
 }
 
 /// The watch of a range of some region, as offsets.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct WatchState {
     range: Range<usize>,
     pagemap: File,
     _watch: OwnedFd,
@@ -48,10 +48,10 @@ impl<'r> WriteWatch<'r> {
     /// Watches `range` of `region` (offsets, whole OS pages) from now on.
     ///
     /// # Errors
-    /// [`PageError`] if the range is unaligned, outside or already watched; [`PageCause::Unsupported`] where the kernel is
+    /// [`RegionError`] if the range is unaligned, outside or already watched; [`RegionErrorKind::Unsupported`] where the kernel is
     /// older than 6.7 or this process may not.
-    pub fn new(range: Range<usize>, region: &'r Region) -> Result<Self, PageError> {
-        Ok(Self { region, watch: Watch::new(range, region)? })
+    pub fn new(range: Range<usize>, region: &'r Region) -> Result<Self, RegionError> {
+        Ok(Self { region, watch: WatchState::new(range, region)? })
     }
 
     /// What was written since the last call (or since the beginning): offsets in the region, whole OS pages, ascending.
@@ -60,49 +60,53 @@ impl<'r> WriteWatch<'r> {
     /// Where there is no memory for a long list, more may be told than was written, and never less.
     ///
     /// # Errors
-    /// [`PageError`] where the kernel refuses.
-    pub fn written(&mut self) -> Result<Vec<Range<usize>>, PageError> {
-        self.watch.look(self.region, true)
+    /// [`RegionError`] where the kernel refuses.
+    pub fn written(&mut self) -> Result<Vec<Range<usize>>, RegionError> {
+        self.watch.take_written(self.region, true)
     }
 
     /// What was written since, without beginning afresh.
     ///
     /// # Errors
     /// As [`WriteWatch::written`].
-    pub fn written_so_far(&self) -> Result<Vec<Range<usize>>, PageError> {
-        self.watch.look(self.region, false)
+    pub fn written_so_far(&self) -> Result<Vec<Range<usize>>, RegionError> {
+        self.watch.take_written(self.region, false)
     }
 }
 
-impl Watch {
-    pub(crate) fn new(range: Range<usize>, region: &Region) -> Result<Self, PageError> {
+impl WatchState {
+    pub(crate) fn new(range: Range<usize>, region: &Region) -> Result<Self, RegionError> {
         let (at, size) = (range.start, range.end.saturating_sub(range.start));
-        let start = region.range(PageCall::WatchWrites, at, size)?;
+        let start = region.range(RegionOp::WatchWrites, at, size)?;
         let unsupported =
-            |what| region.error(PageCall::WatchWrites, at, size, PageCause::Unsupported { what });
+            |what| region.error(RegionOp::WatchWrites, at, size, RegionErrorKind::Unsupported { what });
         let pagemap = File::open("/proc/self/pagemap").map_err(|_| unsupported("/proc/self/pagemap"))?;
         // SAFETY: `range` checked the range, a part of the region's private anonymous mapping.
-        let watch = unsafe { os::watch_writes(start, size) }.map_err(|errno| match errno {
+        let watch = unsafe { os::uffd_write_protect(start, size) }.map_err(|errno| match errno {
             Errno::NOSYS | Errno::INVAL | Errno::PERM => {
                 unsupported("Linux before 6.7, or a process without userfaultfd")
             }
-            errno => region.os_error(PageCall::WatchWrites, at, size, errno),
+            errno => region.region_error(RegionOp::WatchWrites, at, size, errno),
         })?;
         let watch = Self { range, pagemap, _watch: watch };
-        watch.look(region, true)?; // pages that were never there count as unwritten
+        watch.take_written(region, true)?; // pages that were never there count as unwritten
         Ok(watch)
     }
 
     /// What was written since, of the region that this is the watch of.
-    pub(crate) fn look(&self, region: &Region, watch_again: bool) -> Result<Vec<Range<usize>>, PageError> {
+    pub(crate) fn take_written(
+        &self,
+        region: &Region,
+        rearm: bool,
+    ) -> Result<Vec<Range<usize>>, RegionError> {
         let base = region.base.addr().get();
         let (mut at, end) = (base + self.range.start, base + self.range.end);
-        let scan = Scan { any_of: kind::WRITTEN, returned: kind::WRITTEN, watch_again };
+        let scan = Scan { any_of: kind::WRITTEN, returned: kind::WRITTEN, rearm };
         let (mut found, mut written) = ([Run::default(); 64], Vec::<Range<usize>>::new());
         // the kernel forgets what it tells: what there is no room for is told with what was written before it
         if written.try_reserve(1).is_err() {
-            return Err(region.os_error(
-                PageCall::WatchWrites,
+            return Err(region.region_error(
+                RegionOp::WatchWrites,
                 self.range.start,
                 self.range.len(),
                 Errno::NOMEM,
@@ -111,7 +115,7 @@ impl Watch {
         while at < end {
             let (count, walked) =
                 os::scan(self.pagemap.as_fd(), (at, end), scan, &mut found).map_err(|errno| {
-                    region.os_error(PageCall::WatchWrites, self.range.start, self.range.len(), errno)
+                    region.region_error(RegionOp::WatchWrites, self.range.start, self.range.len(), errno)
                 })?;
             for run in &found[..count] {
                 let run = run.start - base..run.end - base;
@@ -169,9 +173,9 @@ mod tests {
     #[test]
     fn write_watch_refuses_what_is_not_there() {
         let region = Region::reserve(4 * page_size(), "watched").unwrap();
-        let cause = |range| WriteWatch::new(range, &region).map(drop).unwrap_err().cause;
-        assert_eq!(cause(0..5 * page_size()), PageCause::OutOfRange);
-        assert_eq!(cause(0..0), PageCause::BadSize);
-        assert_eq!(cause(1..page_size()), PageCause::Unaligned);
+        let kind = |range| WriteWatch::new(range, &region).map(drop).unwrap_err().kind;
+        assert_eq!(kind(0..5 * page_size()), RegionErrorKind::OutOfRange);
+        assert_eq!(kind(0..0), RegionErrorKind::BadSize);
+        assert_eq!(kind(1..page_size()), RegionErrorKind::Unaligned);
     }
 }

@@ -13,11 +13,11 @@ use arenite_core::Trim;
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 /// The most that is kept of one ring, in bytes.
-const MOST: usize = 256 << 10;
+const MAX_RING: usize = 256 << 10;
 /// The most that is kept altogether, in bytes.
-const MOST_TOGETHER: usize = 1 << 20;
+const MAX_TOTAL: usize = 1 << 20;
 /// How many rings are kept at the most.
-const SLOTS: usize = 8;
+const MAX_RINGS: usize = 8;
 
 /// What this process keeps of the rings that [`ring_buffer`](crate::ring_buffer) made and that were dropped: at most 1 MiB, of
 /// rings of at most 256 KiB, for the next rings of the same size. Register it with whatever reacts to memory pressure, or trim it.
@@ -25,57 +25,57 @@ const SLOTS: usize = 8;
 ///
 /// ```standalone_crate
 /// use arenite_core::Trim;
-/// use arenite_pages::{KeptRings, ring_buffer};
+/// use arenite_pages::{RingCache, ring_buffer};
 /// drop(ring_buffer::<u8>(65_536)?);
-/// assert_eq!(KeptRings::held(), 65_536);
-/// assert_eq!(KeptRings.trim(0), 65_536); // gives it back
+/// assert_eq!(RingCache::held(), 65_536);
+/// assert_eq!(RingCache.trim(0), 65_536); // gives it back
 /// # Ok::<(), arenite_pages::RingError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct KeptRings;
+pub struct RingCache;
 
-impl KeptRings {
+impl RingCache {
     /// The bytes that are kept now. O(1).
     #[must_use]
     pub fn held() -> usize {
-        patient().map_or(0, |kept| kept.bytes())
+        lock().map_or(0, |kept| kept.bytes())
     }
 }
 
-impl Trim for KeptRings {
+impl Trim for RingCache {
     /// The oldest go first. Gives nothing while other threads keep making and dropping rings: what is kept is in use then.
     fn trim(&self, target_held: usize) -> usize {
-        patient().map_or(0, |mut kept| kept.shrink(target_held))
+        lock().map_or(0, |mut kept| kept.shrink(target_held))
     }
 }
 
 /// A mapping of `len` bytes that was kept, of this process alone.
-pub(super) fn take(len: usize) -> Option<DoubleMapping> {
-    let forks = os::forks()?;
-    let mapping = now()?.take(len)?;
+pub(super) fn pop(len: usize) -> Option<DoubleMapping> {
+    let forks = os::fork_epoch()?;
+    let mapping = try_lock()?.pop(len)?;
     // one that a child sees is given back
-    (mapping.born() == Some(forks)).then(|| mapping.with_any_bytes())
+    (mapping.fork_epoch() == Some(forks)).then(|| mapping.reused())
 }
 
 /// Whether the compiler can be told that memory may hold any bytes.
-const CAN_SAY: bool = cfg!(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)));
+const SUPPORTED: bool = cfg!(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)));
 
 /// Keeps `mapping`, or gives it back.
-pub(super) fn put(mapping: DoubleMapping) {
-    if CAN_SAY
-        && mapping.len() <= MOST
-        && mapping.born().is_some_and(|born| Some(born) == os::forks())
-        && let Some(mut kept) = now()
+pub(super) fn push(mapping: DoubleMapping) {
+    if SUPPORTED
+        && mapping.len() <= MAX_RING
+        && mapping.fork_epoch().is_some_and(|fork_epoch| Some(fork_epoch) == os::fork_epoch())
+        && let Some(mut kept) = try_lock()
     {
-        kept.put(mapping);
+        kept.push(mapping);
     }
 }
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept { mappings: Vec::new() });
+static CACHE: Mutex<Rings> = Mutex::new(Rings { mappings: Vec::new() });
 
 /// Nobody waits for another thread here: mapping anew is not that slow, and in a child of `fork` the other may be missing.
-fn now() -> Option<MutexGuard<'static, Kept>> {
-    match KEPT.try_lock() {
+fn try_lock() -> Option<MutexGuard<'static, Rings>> {
+    match CACHE.try_lock() {
         Ok(kept) => Some(kept),
         Err(TryLockError::Poisoned(kept)) => Some(kept.into_inner()),
         Err(TryLockError::WouldBlock) => None,
@@ -83,34 +83,34 @@ fn now() -> Option<MutexGuard<'static, Kept>> {
 }
 
 /// The same for who has a little time.
-fn patient() -> Option<MutexGuard<'static, Kept>> {
+fn lock() -> Option<MutexGuard<'static, Rings>> {
     let again = || {
         std::thread::yield_now();
-        now()
+        try_lock()
     };
-    now().or_else(|| (0..100).find_map(|_| again()))
+    try_lock().or_else(|| (0..100).find_map(|_| again()))
 }
 
 /// The oldest first.
 #[derive(Debug)]
-struct Kept {
+struct Rings {
     mappings: Vec<DoubleMapping>,
 }
 
-impl Kept {
+impl Rings {
     fn bytes(&self) -> usize {
         self.mappings.iter().map(DoubleMapping::len).sum()
     }
 
     /// The youngest of that size: its pages are the likeliest to be in a cache.
-    fn take(&mut self, len: usize) -> Option<DoubleMapping> {
+    fn pop(&mut self, len: usize) -> Option<DoubleMapping> {
         let at = self.mappings.iter().rposition(|mapping| mapping.len() == len)?;
         Some(self.mappings.remove(at))
     }
 
-    fn put(&mut self, mapping: DoubleMapping) {
-        _ = self.shrink(MOST_TOGETHER - mapping.len());
-        if self.mappings.len() == SLOTS {
+    fn push(&mut self, mapping: DoubleMapping) {
+        _ = self.shrink(MAX_TOTAL - mapping.len());
+        if self.mappings.len() == MAX_RINGS {
             drop(self.mappings.remove(0));
         }
         self.mappings.push(mapping);
@@ -139,22 +139,22 @@ mod tests {
 
     #[test]
     fn n24_what_is_kept_is_bounded_and_the_youngest_comes_back() {
-        let mut kept = Kept { mappings: Vec::new() };
+        let mut kept = Rings { mappings: Vec::new() };
         let bases: Vec<_> = (0..3)
             .map(|_| {
                 let mapping = mapping(64 << 10);
                 let base = mapping.as_ptr();
-                kept.put(mapping);
+                kept.push(mapping);
                 base
             })
             .collect();
-        assert_eq!(kept.take(64 << 10).unwrap().as_ptr(), bases[2]);
-        assert!(kept.take(4096).is_none());
-        (0..20).for_each(|_| kept.put(mapping(4096)));
-        assert_eq!((kept.mappings.len(), kept.bytes()), (SLOTS, SLOTS * 4096));
-        (0..20).for_each(|_| kept.put(mapping(MOST)));
-        assert_eq!(kept.bytes(), MOST_TOGETHER);
-        assert_eq!(kept.shrink(MOST), MOST_TOGETHER - MOST);
-        assert_eq!((kept.shrink(MOST), kept.shrink(1), kept.bytes()), (0, MOST, 0));
+        assert_eq!(kept.pop(64 << 10).unwrap().as_ptr(), bases[2]);
+        assert!(kept.pop(4096).is_none());
+        (0..20).for_each(|_| kept.push(mapping(4096)));
+        assert_eq!((kept.mappings.len(), kept.bytes()), (MAX_RINGS, MAX_RINGS * 4096));
+        (0..20).for_each(|_| kept.push(mapping(MAX_RING)));
+        assert_eq!(kept.bytes(), MAX_TOTAL);
+        assert_eq!(kept.shrink(MAX_RING), MAX_TOTAL - MAX_RING);
+        assert_eq!((kept.shrink(MAX_RING), kept.shrink(1), kept.bytes()), (0, MAX_RING, 0));
     }
 }

@@ -5,20 +5,20 @@
 #![expect(unsafe_code, reason = "reads elements from slots that the producer has published")]
 
 use super::WaitError;
-use super::positions::Positions;
-use super::shared::{End, Shared};
+use super::indices::Indices;
+use super::shared::{Shared, Side};
 use core::fmt;
 use core::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What is plenty for one look at the producer's counter, in bytes: the price of the look is shared among that many.
-const PLENTY: usize = 2048;
+const BATCH_BYTES: usize = 2048;
 /// How long a consumer that has caught up with a stream waits before it looks again: a few trips of a cache line between
 /// distant cores.
-const WAIT: Duration = Duration::from_nanos(500);
+const RETRY_DELAY: Duration = Duration::from_nanos(500);
 /// The most signs of a stream that it may want to see before it waits once more.
-const DOUBT: u16 = 1023;
+const MAX_BACKOFF: u16 = 1023;
 
 /// The one consumer of a ring. Wait-free; may move to another thread, is used by one at a time.
 ///
@@ -41,13 +41,13 @@ pub struct Consumer<T> {
     /// The producer's counter as it was last seen: never beyond what it is, nor beyond the ring.
     written: usize,
     /// Where this end was when it last found too little.
-    dry: usize,
+    last_empty: usize,
     /// How many signs of a stream it wants to see before it waits for more.
-    wanted: u16,
+    required_signs: u16,
     /// How many it wanted after the last wait: twice as many after each that was in vain.
-    doubt: u16,
+    backoff: u16,
     /// The counters, which `shared` keeps alive.
-    positions: NonNull<Positions>,
+    indices: NonNull<Indices>,
     shared: Arc<Shared<T>>,
 }
 
@@ -59,18 +59,18 @@ unsafe impl<T: Send> Sync for Consumer<T> {}
 impl<T> Consumer<T> {
     /// The end of `shared` that nobody else has.
     pub(crate) fn new(shared: Arc<Shared<T>>) -> Self {
-        let read = shared.positions().read();
+        let read = shared.indices().head();
         let mask = shared.capacity() - 1;
-        let positions = NonNull::from(shared.positions());
+        let indices = NonNull::from(shared.indices());
         Self {
             base: shared.base(),
             mask,
             read,
             written: read,
-            dry: read,
-            wanted: 1,
-            doubt: 0,
-            positions,
+            last_empty: read,
+            required_signs: 1,
+            backoff: 0,
+            indices,
             shared,
         }
     }
@@ -84,7 +84,7 @@ impl<T> Consumer<T> {
     /// The number of elements that are there now; the producer may add more at any time.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.believed().wrapping_sub(self.read)
+        self.load_tail().wrapping_sub(self.read)
     }
 
     /// Whether nothing is there now.
@@ -96,68 +96,68 @@ impl<T> Consumer<T> {
     /// Whether the producer was dropped: what is there now is all that will come.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.shared.is_closed(End::Producer)
+        self.shared.is_closed(Side::Producer)
     }
 
-    /// The producer's counter, not beyond the ring: one from another process is not believed.
+    /// The producer's counter, not beyond the ring: one from another process is not load_tail.
     #[inline(always)]
-    fn believed(&self) -> usize {
-        let written = self.positions().written();
+    fn load_tail(&self) -> usize {
+        let written = self.indices().tail();
         let there = written.wrapping_sub(self.read);
         if there <= self.mask + 1 { written } else { self.read }
     }
 
     /// Whether `count` are there, by the copy or, where that says no, by the counter.
     #[inline(always)]
-    fn has(&mut self, count: usize) -> bool {
-        self.written.wrapping_sub(self.read) >= count || self.look(count)
+    fn has_at_least(&mut self, count: usize) -> bool {
+        self.written.wrapping_sub(self.read) >= count || self.refresh_tail(count)
     }
 
     /// Reads the counter.
     #[inline(always)]
-    fn look(&mut self, count: usize) -> bool {
-        self.written = self.believed();
-        let plenty = count.saturating_mul(2).max(PLENTY / size_of::<T>());
-        self.written.wrapping_sub(self.read) >= plenty || self.look_again(count)
+    fn refresh_tail(&mut self, count: usize) -> bool {
+        self.written = self.load_tail();
+        let plenty = count.saturating_mul(2).max(BATCH_BYTES / size_of::<T>());
+        self.written.wrapping_sub(self.read) >= plenty || self.refresh_tail_slow(count)
     }
 
     /// The look that found little or nothing.
     ///
     /// Each look takes the counter's cache line from the producer, who must fetch it back to go on: a consumer that keeps up
-    /// with a stream looks often, finds little each time, and slows both down. To find more than was asked for is a sign of a
+    /// with a stream looks often, finds little each time, and slows both down. To find more than was asked for is a end_state of a
     /// stream; in one, a consumer that has caught up waits a moment and looks again. The first element after none is not held
     /// up, and where nothing comes while it waits (the elements come in bursts, or from this thread), it soon waits no more.
     #[cold]
     #[inline(never)]
-    fn look_again(&mut self, count: usize) -> bool {
+    fn refresh_tail_slow(&mut self, count: usize) -> bool {
         let there = self.written.wrapping_sub(self.read);
         let many = |there: usize| there / 2 >= count;
         if many(there) {
-            self.wanted = self.wanted.saturating_sub(1);
+            self.required_signs = self.required_signs.saturating_sub(1);
         }
         let mut now = there;
-        if self.wanted == 0 && self.dry != self.read {
+        if self.required_signs == 0 && self.last_empty != self.read {
             let start = Instant::now();
-            while start.elapsed() < WAIT {
+            while start.elapsed() < RETRY_DELAY {
                 core::hint::spin_loop();
             }
             // never fewer than before, whatever another process writes there
-            now = self.believed().wrapping_sub(self.read).max(there);
+            now = self.load_tail().wrapping_sub(self.read).max(there);
             self.written = self.read.wrapping_add(now);
             let in_vain = now == there || !many(now);
-            self.doubt = if in_vain { (2 * self.doubt + 1).min(DOUBT) } else { 0 };
-            self.wanted = self.doubt;
+            self.backoff = if in_vain { (2 * self.backoff + 1).min(MAX_BACKOFF) } else { 0 };
+            self.required_signs = self.backoff;
         }
         if now < count {
-            self.dry = self.read;
+            self.last_empty = self.read;
         }
         now >= count
     }
 
     #[inline(always)]
-    fn positions(&self) -> &Positions {
+    fn indices(&self) -> &Indices {
         // SAFETY: `shared` keeps them until this end is gone; all of them is atomics.
-        unsafe { self.positions.as_ref() }
+        unsafe { self.indices.as_ref() }
     }
 
     #[inline(always)]
@@ -166,40 +166,40 @@ impl<T> Consumer<T> {
     }
 
     #[inline(always)]
-    fn give_back(&mut self, count: usize) {
+    fn advance(&mut self, count: usize) {
         self.read = self.read.wrapping_add(count);
-        if self.positions().release(self.read) {
-            self.shared.wake(End::Producer);
+        if self.indices().publish_head(self.read) {
+            self.shared.wake(Side::Producer);
         }
     }
 
     /// Takes one element; `None` where there is none. O(1).
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
-        if !self.has(1) {
+        if !self.has_at_least(1) {
             return None;
         }
         // SAFETY: the producer published this slot and does not touch it before it is given back, which is done once.
         let element = unsafe { self.slot().read() };
-        self.give_back(1);
+        self.advance(1);
         Some(element)
     }
 
     /// All that is there now, in one slice. It stays in the ring until it is released.
     #[inline]
     pub fn peek(&mut self) -> &[T] {
-        self.written = self.believed();
-        self.seen(self.written.wrapping_sub(self.read))
+        self.written = self.load_tail();
+        self.slots(self.written.wrapping_sub(self.read))
     }
 
     /// The first `count` elements, in one slice; `None` where fewer are there.
     #[inline]
     pub fn peek_exact(&mut self, count: usize) -> Option<&[T]> {
-        self.has(count).then(|| self.seen(count))
+        self.has_at_least(count).then(|| self.slots(count))
     }
 
     #[inline(always)]
-    fn seen(&self, count: usize) -> &[T] {
+    fn slots(&self, count: usize) -> &[T] {
         // SAFETY: `count` is no more than the producer has published beyond `read`; in the double mapping they are in a row
         // and aligned, and the producer leaves them alone until this consumer, which is borrowed, gives them back.
         unsafe { core::slice::from_raw_parts(self.slot(), count) }
@@ -208,9 +208,9 @@ impl<T> Consumer<T> {
     /// Drops the first `count` elements and gives their slots back; as many as are there, where that is less. How many.
     #[inline]
     pub fn release(&mut self, count: usize) -> usize {
-        let count = if self.has(count) { count } else { self.written.wrapping_sub(self.read) };
+        let count = if self.has_at_least(count) { count } else { self.written.wrapping_sub(self.read) };
         let gone = core::ptr::slice_from_raw_parts_mut(self.slot(), count);
-        let back = GiveBack { consumer: self, count };
+        let back = ReleaseOnDrop { consumer: self, count };
         if core::mem::needs_drop::<T>() {
             // SAFETY: the elements were published and are this end's own; `back` moves the counter beyond them afterwards,
             // also where a destructor panics, so nobody drops them again.
@@ -228,10 +228,10 @@ impl<T> Consumer<T> {
     pub fn wait_ready(&mut self, count: usize, timeout: Option<Duration>) -> Result<(), WaitError> {
         let capacity = self.capacity();
         if count > capacity {
-            return Err(WaitError::TooMany { asked: count, capacity });
+            return Err(WaitError::TooMany { requested: count, capacity });
         }
         let shared = Arc::clone(&self.shared);
-        shared.wait(End::Consumer, timeout, || self.has(count))
+        shared.wait(Side::Consumer, timeout, || self.has_at_least(count))
     }
 
     /// Takes one element, and waits for it as long as it takes.
@@ -252,44 +252,45 @@ impl<T: Copy> Consumer<T> {
     /// Fills as much of `into` as there are elements, and says how much. One copy.
     #[inline]
     pub fn pop_slice(&mut self, into: &mut [T]) -> usize {
-        let count = if self.has(into.len()) { into.len() } else { self.written.wrapping_sub(self.read) };
-        self.take(&mut into[..count]);
+        let count =
+            if self.has_at_least(into.len()) { into.len() } else { self.written.wrapping_sub(self.read) };
+        self.copy_out(&mut into[..count]);
         count
     }
 
     /// Fills all of `into`, or nothing: false where there are fewer elements. One copy.
     #[inline]
     pub fn pop_exact(&mut self, into: &mut [T]) -> bool {
-        let enough = self.has(into.len());
+        let enough = self.has_at_least(into.len());
         if enough {
-            self.take(into);
+            self.copy_out(into);
         }
         enough
     }
 
     #[inline(always)]
-    fn take(&mut self, into: &mut [T]) {
-        into.copy_from_slice(self.seen(into.len()));
-        self.give_back(into.len());
+    fn copy_out(&mut self, into: &mut [T]) {
+        into.copy_from_slice(self.slots(into.len()));
+        self.advance(into.len());
     }
 }
 
 /// Gives slots back when it goes, whatever way that happens.
-struct GiveBack<'c, T> {
+struct ReleaseOnDrop<'c, T> {
     consumer: &'c mut Consumer<T>,
     count: usize,
 }
 
-impl<T> Drop for GiveBack<'_, T> {
+impl<T> Drop for ReleaseOnDrop<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.consumer.give_back(self.count);
+        self.consumer.advance(self.count);
     }
 }
 
 impl<T> Drop for Consumer<T> {
     fn drop(&mut self) {
-        self.shared.leave(End::Consumer);
+        self.shared.close(Side::Consumer);
     }
 }
 
@@ -312,7 +313,7 @@ mod tests {
             producer.push(number).unwrap();
             assert_eq!((consumer.pop(), consumer.pop()), (Some(number), None));
         }
-        assert_eq!((consumer.wanted, consumer.doubt), (1, 0), "it took that for a stream");
+        assert_eq!((consumer.required_signs, consumer.backoff), (1, 0), "it took that for a stream");
     }
 
     #[test]
@@ -321,13 +322,13 @@ mod tests {
         let mut waits = 0;
         for _ in 0..3000 {
             assert_eq!(producer.push_slice(&[1, 2, 3, 4]), 4);
-            let before = consumer.wanted;
+            let before = consumer.required_signs;
             for number in 1..=4 {
                 assert_eq!(consumer.pop(), Some(number));
             }
             waits += u32::from(before <= 1); // one look a burst, which is a sign
         }
-        assert_eq!(consumer.doubt, DOUBT);
+        assert_eq!(consumer.backoff, MAX_BACKOFF);
         assert!((10..=12).contains(&waits), "{waits} waits of half a microsecond in 3,000 bursts");
     }
 

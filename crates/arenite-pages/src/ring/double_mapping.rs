@@ -15,7 +15,7 @@ pub(crate) struct DoubleMapping {
     base: NonNull<u8>,
     len: usize,
     /// How often the process had forked when it was made; `None` for the bytes of a file, or where forks are not counted.
-    born: Option<u32>,
+    fork_epoch: Option<u32>,
 }
 
 // SAFETY: an address range; reading and writing it is its owner's own unsafe code.
@@ -27,13 +27,13 @@ impl DoubleMapping {
     /// Fresh, zeroed memory. `len` is a positive multiple of the OS page.
     pub(crate) fn anonymous(len: usize) -> Result<Self, Errno> {
         // counted before: a fork in between then shows
-        let born = os::forks();
-        Ok(Self { base: os::map_double(len)?, len, born })
+        let fork_epoch = os::fork_epoch();
+        Ok(Self { base: os::map_double(len)?, len, fork_epoch })
     }
 
     /// The bytes of a file from `offset` on. Both are multiples of the OS page.
     pub(crate) fn of_file(file: BorrowedFd<'_>, offset: u64, len: usize) -> Result<Self, Errno> {
-        Ok(Self { base: os::map_double_file(file, offset, len)?, len, born: None })
+        Ok(Self { base: os::map_double_file(file, offset, len)?, len, fork_epoch: None })
     }
 
     /// The first byte of the first view; `2 * len` bytes are readable and writable from here.
@@ -47,13 +47,13 @@ impl DoubleMapping {
     }
 
     /// How often the process had forked when it was made, if the bytes may be used for something else afterwards.
-    pub(crate) fn born(&self) -> Option<u32> {
-        self.born
+    pub(crate) fn fork_epoch(&self) -> Option<u32> {
+        self.fork_epoch
     }
 
     /// The same memory, of which the compiler knows nothing any more: bytes that an earlier owner left unwritten between the fields
     /// of its values are bytes like others from here on.
-    pub(crate) fn with_any_bytes(self) -> Self {
+    pub(crate) fn reused(self) -> Self {
         #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
         // SAFETY: no instruction. It may be taken to have written to all memory that is known outside, as this is.
         unsafe {

@@ -42,12 +42,12 @@ pub enum RingError {
         what: &'static str,
     },
     /// The ring holds other elements.
-    #[error("the ring holds elements of {found} bytes, not of {asked}")]
+    #[error("the ring holds elements of {found} bytes, requested {requested}")]
     OtherElement {
         /// Bytes of an element in the file.
         found: usize,
         /// Bytes of the element asked for.
-        asked: usize,
+        requested: usize,
     },
     /// Somebody else has this end of the ring.
     #[error("the {end} of this ring is taken: a ring has one producer and one consumer")]
@@ -71,10 +71,10 @@ pub enum WaitError {
     #[error("the process at the other end of the ring has died")]
     PeerDied,
     /// More was asked for than the ring can ever hold.
-    #[error("{asked} elements can never be there at once: the ring has room for {capacity}")]
+    #[error("{requested} elements can never be there at once: the ring has room for {capacity}")]
     TooMany {
         /// The number asked for.
-        asked: usize,
+        requested: usize,
         /// The ring's capacity.
         capacity: usize,
     },

@@ -1,7 +1,7 @@
 //! Rings: memory seen twice in a row, and queues over it whose slices never split.
 //!
 //! Rests on `os` for the double mapping. In the order in which an element passes: [`ring_buffer`] makes the two ends; the
-//! [`Producer`] pushes, or reserves slots and commits them; `Positions` are the two counters between them, which know
+//! [`Producer`] pushes, or reserves slots and commits them; `Indices` are the two counters between them, which know
 //! numbers and not memory; the [`Consumer`] pops, or peeks and releases. [`RingFile`] is the same ring in a file, between
 //! processes. What a dropped ring leaves is in `cache`.
 //!
@@ -13,15 +13,15 @@ mod cache;
 mod consumer;
 mod double_mapping;
 mod error;
-mod positions;
+mod indices;
 mod prefetch;
 mod producer;
 mod ring_file;
 mod shared;
 
-pub use cache::KeptRings;
+pub use cache::RingCache;
 pub use consumer::Consumer;
 pub use error::{RingError, WaitError};
-pub use producer::{Producer, Reserved};
+pub use producer::{Producer, WriteSlots};
 pub use ring_file::RingFile;
 pub use shared::ring_buffer;

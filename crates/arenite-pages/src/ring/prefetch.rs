@@ -1,27 +1,27 @@
-//! The cache lines that a producer will write, asked for before it does.
+//! The cache for_each_line that a producer will write, asked for before it does.
 //!
-//! Rests on `cache_lines`. A slot that the consumer has read lies in the consumer's cache, and the first store to each of its lines
+//! Rests on `cache_lines`. A slot that the consumer has read lies in the consumer's cache, and the first store to each of its for_each_line
 //! would wait until the other core has given it up. What asking ahead gains was measured: messages of 1000 B between two cores
 //! in half the time.
 
-use crate::cache_lines::{LINE, has_hint, lines};
+use crate::cache_lines::{LINE, for_each_line, has_prefetchw};
 
-/// How far ahead lines are asked for, in bytes: far enough to hide the way between two cores, and few enough for the first
+/// How far ahead for_each_line are asked for, in bytes: far enough to hide the way between two cores, and few enough for the first
 /// cache.
-const FAR: usize = 4096;
+const MAX_DISTANCE: usize = 4096;
 
 /// How many elements of `size` bytes ahead of the first that is written, in a ring of `capacity`; more than it can ever have
 /// room for, where that would be no use.
-pub(crate) fn distance(size: usize, capacity: usize) -> usize {
-    let elements = (FAR / size.max(1)).max(1).min(capacity / 4);
-    if elements > 0 && has_hint() { elements } else { capacity }
+pub(crate) fn prefetch_distance(size: usize, capacity: usize) -> usize {
+    let elements = (MAX_DISTANCE / size.max(1)).max(1).min(capacity / 4);
+    if elements > 0 && has_prefetchw() { elements } else { capacity }
 }
 
-/// Asks for the lines that begin within `bytes` from `start`, a few at most; where [`distance`] gave one.
+/// Asks for the for_each_line that begin within `bytes` from `start`, a few at most; where [`prefetch_distance`] gave one.
 #[inline(always)]
-pub(crate) fn ask(start: *const u8, bytes: usize) {
+pub(crate) fn prefetch(start: *const u8, bytes: usize) {
     let first = start.addr().wrapping_neg() % LINE;
-    lines(start.wrapping_add(first), bytes.min(FAR).saturating_sub(first));
+    for_each_line(start.wrapping_add(first), bytes.min(MAX_DISTANCE).saturating_sub(first));
 }
 
 #[cfg(test)]
@@ -33,13 +33,13 @@ mod tests {
         for (size, capacity) in
             [(1, 4096), (8, 512), (8, 8192), (24, 2048), (4096, 16), (8192, 16), (1 << 20, 4)]
         {
-            let ahead = distance(size, capacity);
+            let ahead = prefetch_distance(size, capacity);
             assert!(ahead > 0, "{size}");
             assert!(
-                ahead == capacity || (ahead <= capacity / 4 && (ahead == 1 || ahead * size <= FAR)),
+                ahead == capacity || (ahead <= capacity / 4 && (ahead == 1 || ahead * size <= MAX_DISTANCE)),
                 "{size}"
             );
         }
-        assert_eq!(distance(1 << 20, 1), 1, "a ring of one element has nothing ahead");
+        assert_eq!(prefetch_distance(1 << 20, 1), 1, "a ring of one element has nothing ahead");
     }
 }

@@ -4,8 +4,8 @@
 //! that there is no room. The lines that will be written soon are asked for ([`ahead`]).
 #![expect(unsafe_code, reason = "writes elements into slots that the consumer has given back")]
 
-use super::positions::Positions;
-use super::shared::{End, Shared};
+use super::indices::Indices;
+use super::shared::{Shared, Side};
 use super::{WaitError, prefetch};
 use bytemuck::Pod;
 use core::fmt;
@@ -44,7 +44,7 @@ pub struct Producer<T> {
     /// How many elements ahead lines are asked for; the capacity, where none are.
     ahead: usize,
     /// The counters, which `shared` keeps alive.
-    positions: NonNull<Positions>,
+    indices: NonNull<Indices>,
     shared: Arc<Shared<T>>,
 }
 
@@ -56,15 +56,15 @@ unsafe impl<T: Send> Sync for Producer<T> {}
 impl<T> Producer<T> {
     /// The end of `shared` that nobody else has.
     pub(crate) fn new(shared: Arc<Shared<T>>) -> Self {
-        let (written, read) = (shared.positions().written(), shared.positions().read());
+        let (written, read) = (shared.indices().tail(), shared.indices().head());
         let capacity = shared.capacity();
         Self {
             base: shared.base(),
             mask: capacity - 1,
             written,
             read,
-            ahead: prefetch::distance(size_of::<T>(), capacity),
-            positions: NonNull::from(shared.positions()),
+            ahead: prefetch::prefetch_distance(size_of::<T>(), capacity),
+            indices: NonNull::from(shared.indices()),
             shared,
         }
     }
@@ -77,36 +77,36 @@ impl<T> Producer<T> {
 
     /// The number of elements that there is room for now; the consumer may make more at any time.
     #[must_use]
-    pub fn free(&self) -> usize {
-        self.room(self.positions().read())
+    pub fn free_slots(&self) -> usize {
+        self.free_hint(self.indices().head())
     }
 
     /// Whether the consumer was dropped: nobody will ever read what is pushed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.shared.is_closed(End::Consumer)
+        self.shared.is_closed(Side::Consumer)
     }
 
     /// Room as a counter of the consumer's says it. A counter from another process is not believed beyond the ring.
     #[inline(always)]
-    fn room(&self, read: usize) -> usize {
+    fn free_hint(&self, read: usize) -> usize {
         self.capacity().saturating_sub(self.written.wrapping_sub(read))
     }
 
     /// Whether there is room for `count`, by the copy or, where that says no, by the counter.
     #[inline(always)]
-    fn has_room(&mut self, count: usize) -> bool {
-        if self.room(self.read) >= count {
+    fn has_free(&mut self, count: usize) -> bool {
+        if self.free_hint(self.read) >= count {
             return true;
         }
-        self.read = self.positions().read();
-        self.room(self.read) >= count
+        self.read = self.indices().head();
+        self.free_hint(self.read) >= count
     }
 
     #[inline(always)]
-    fn positions(&self) -> &Positions {
+    fn indices(&self) -> &Indices {
         // SAFETY: `shared` keeps them until this end is gone; all of them is atomics.
-        unsafe { self.positions.as_ref() }
+        unsafe { self.indices.as_ref() }
     }
 
     #[inline(always)]
@@ -118,13 +118,13 @@ impl<T> Producer<T> {
     fn publish(&mut self, count: usize) {
         let from = self.written;
         self.written = self.written.wrapping_add(count);
-        if self.positions().publish(self.written) {
-            self.shared.wake(End::Consumer);
+        if self.indices().publish_tail(self.written) {
+            self.shared.wake(Side::Consumer);
         }
         // those ahead of what was just written, where the consumer has given them back: each line once
-        if self.room(self.read) >= self.ahead {
+        if self.free_hint(self.read) >= self.ahead {
             let start = self.base.as_ptr().wrapping_add(from.wrapping_add(self.ahead) & self.mask);
-            prefetch::ask(start.cast(), count * size_of::<T>());
+            prefetch::prefetch(start.cast(), count * size_of::<T>());
         }
     }
 
@@ -134,7 +134,7 @@ impl<T> Producer<T> {
     /// The element, where there is no room.
     #[inline]
     pub fn push(&mut self, element: T) -> Result<(), T> {
-        if !self.has_room(1) {
+        if !self.has_free(1) {
             return Err(element);
         }
         // SAFETY: the slot lies in the mapping, aligned; there is room, so the consumer has given it back.
@@ -155,8 +155,8 @@ impl<T> Producer<T> {
     /// # Ok::<(), arenite_pages::RingError>(())
     /// ```
     #[inline]
-    pub fn reserve(&mut self, count: usize) -> Option<Reserved<'_, T>> {
-        (count <= self.capacity() && self.has_room(count)).then_some(Reserved { producer: self, count })
+    pub fn reserve(&mut self, count: usize) -> Option<WriteSlots<'_, T>> {
+        (count <= self.capacity() && self.has_free(count)).then_some(WriteSlots { producer: self, count })
     }
 
     /// Waits until there is room for `count` elements; forever without a `timeout`. Sleeps; costs the consumer a call to
@@ -164,13 +164,13 @@ impl<T> Producer<T> {
     ///
     /// # Errors
     /// [`WaitError`]: the time is over, the consumer is gone or dead, or `count` is above the capacity.
-    pub fn wait_room(&mut self, count: usize, timeout: Option<Duration>) -> Result<(), WaitError> {
+    pub fn wait_free(&mut self, count: usize, timeout: Option<Duration>) -> Result<(), WaitError> {
         let capacity = self.capacity();
         if count > capacity {
-            return Err(WaitError::TooMany { asked: count, capacity });
+            return Err(WaitError::TooMany { requested: count, capacity });
         }
         let shared = Arc::clone(&self.shared);
-        shared.wait(End::Producer, timeout, || self.has_room(count))
+        shared.wait(Side::Producer, timeout, || self.has_free(count))
     }
 
     /// Puts one element in, and waits for room as long as it takes.
@@ -187,7 +187,7 @@ impl<T> Producer<T> {
                 Ok(()) => return Ok(()),
                 Err(element) => element,
             };
-            if self.wait_room(1, None).is_err() {
+            if self.wait_free(1, None).is_err() {
                 return Err(element);
             }
         }
@@ -198,7 +198,7 @@ impl<T: Copy> Producer<T> {
     /// Puts as many of `elements` in as there is room for, and says how many. One copy.
     #[inline]
     pub fn push_slice(&mut self, elements: &[T]) -> usize {
-        let count = if self.has_room(elements.len()) { elements.len() } else { self.room(self.read) };
+        let count = if self.has_free(elements.len()) { elements.len() } else { self.free_hint(self.read) };
         self.put(&elements[..count]);
         count
     }
@@ -206,7 +206,7 @@ impl<T: Copy> Producer<T> {
     /// Puts all of `elements` in, or none: false where there is no room for all. One copy.
     #[inline]
     pub fn push_all(&mut self, elements: &[T]) -> bool {
-        let fits = self.has_room(elements.len());
+        let fits = self.has_free(elements.len());
         if fits {
             self.put(elements);
         }
@@ -216,7 +216,7 @@ impl<T: Copy> Producer<T> {
     #[inline(always)]
     fn put(&mut self, elements: &[T]) {
         let count = elements.len();
-        debug_assert!(count <= self.room(self.read));
+        debug_assert!(count <= self.free_hint(self.read));
         // SAFETY: 1. the source is a slice of that length. 2. there is room, so the consumer has given these slots back, and
         // in the double mapping they are in a row and aligned. 3. nobody else sees the slots, so they do not overlap.
         unsafe { core::ptr::copy_nonoverlapping(elements.as_ptr(), self.slot(), count) };
@@ -226,25 +226,25 @@ impl<T: Copy> Producer<T> {
 
 impl<T> Drop for Producer<T> {
     fn drop(&mut self) {
-        self.shared.leave(End::Producer);
+        self.shared.close(Side::Producer);
     }
 }
 
 impl<T> fmt::Debug for Producer<T> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = out.debug_struct("Producer");
-        out.field("capacity", &self.capacity()).field("free", &self.free()).finish_non_exhaustive()
+        out.field("capacity", &self.capacity()).field("free", &self.free_slots()).finish_non_exhaustive()
     }
 }
 
 /// Slots in a row that are the producer's until it commits them; dropped without that, they stay free.
 #[derive(Debug)]
-pub struct Reserved<'p, T> {
+pub struct WriteSlots<'p, T> {
     producer: &'p mut Producer<T>,
     count: usize,
 }
 
-impl<T> Reserved<'_, T> {
+impl<T> WriteSlots<'_, T> {
     /// The slots, whatever is in them.
     #[inline]
     pub fn as_uninit(&mut self) -> &mut [MaybeUninit<T>] {
@@ -265,7 +265,7 @@ impl<T> Reserved<'_, T> {
     }
 }
 
-impl<T: Pod> Reserved<'_, T> {
+impl<T: Pod> WriteSlots<'_, T> {
     /// The slots, with what is in them: zeroes, older elements, or what an earlier ring of this process left.
     #[inline]
     pub fn as_mut_slice(&mut self) -> &mut [T] {

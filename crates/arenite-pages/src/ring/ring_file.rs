@@ -2,14 +2,14 @@
 //!
 //! Rests on `Shared`, and on the kernel's locks of open file descriptions to say who has an end: such a lock goes with the
 //! process, however it dies, and no process number is ever mistaken for a later one. The file is one OS page with header
-//! and positions, then the elements.
+//! and indices, then the elements.
 #![expect(unsafe_code, reason = "maps a file that another process maps too")]
 
 use super::double_mapping::DoubleMapping;
-use super::positions::Sign;
-use super::shared::{End, Shared, rounded};
+use super::indices::EndState;
+use super::shared::{Shared, Side, rounded};
 use super::{Consumer, Producer, RingError};
-use crate::file::{Mapping, Newborn, allocate_part};
+use crate::file::{Mapping, UnfinishedFile, allocate_part};
 use crate::os::{self, Access};
 use crate::page_size;
 use bytemuck::{Pod, Zeroable};
@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 const MAGIC: [u8; 8] = *b"arenring";
 const VERSION: u32 = 1;
-/// Where the positions begin; the header lies before.
-const POSITIONS: usize = 128;
+/// Where the indices begin; the header lies before.
+const INDICES: usize = 128;
 
 /// The first bytes of the file.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -66,10 +66,10 @@ impl RingFile {
     /// [`RingError::BadCapacity`], or [`RingError::Os`] where there is no memory.
     pub fn anonymous<T: Pod>(capacity: usize) -> Result<Self, RingError> {
         const NAME: &CStr = c"arenite-ring";
-        let (header, bytes) = plan::<T>(capacity)?;
+        let (header, bytes) = layout::<T>(capacity)?;
         let fail = |call| move |errno: rustix::io::Errno| RingError::Os { call, bytes, source: errno.into() };
-        let file = File::from(os::memory_file(NAME).map_err(fail("make a file in memory"))?);
-        fill(&file, &header, bytes)?;
+        let file = File::from(os::memfd(NAME).map_err(fail("make a file in memory"))?);
+        init_file(&file, &header, bytes)?;
         os::seal_size(file.as_fd()).map_err(fail("seal the file"))?;
         Ok(Self { file })
     }
@@ -81,11 +81,11 @@ impl RingFile {
     /// [`RingError::BadCapacity`]; [`RingError::Open`] where there is a file at `path` or none can be made;
     /// [`RingError::Os`] where the device is full.
     pub fn create<T: Pod>(path: &Path, capacity: usize) -> Result<Self, RingError> {
-        let (header, bytes) = plan::<T>(capacity)?;
+        let (header, bytes) = layout::<T>(capacity)?;
         let fail = |source| RingError::Open { path: path.to_path_buf(), source };
-        let newborn = Newborn::new(path, 0o600).map_err(fail)?;
-        fill(newborn.file(), &header, bytes)?;
-        newborn.born().map_err(fail)?;
+        let newborn = UnfinishedFile::new(path, 0o600).map_err(fail)?;
+        init_file(newborn.file(), &header, bytes)?;
+        newborn.persist().map_err(fail)?;
         Ok(Self { file: newborn.file().try_clone().map_err(fail)? })
     }
 
@@ -96,7 +96,7 @@ impl RingFile {
     pub fn open(path: &Path) -> Result<Self, RingError> {
         let fail = |source| RingError::Open { path: path.to_path_buf(), source };
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
-        header(&file).map(|_| Self { file })
+        read_header(&file).map(|_| Self { file })
     }
 
     /// The ring in a file that was handed to this process.
@@ -105,7 +105,7 @@ impl RingFile {
     /// [`RingError::NotARing`] where it is not one.
     pub fn from_fd(fd: OwnedFd) -> Result<Self, RingError> {
         let file = File::from(fd);
-        header(&file).map(|_| Self { file })
+        read_header(&file).map(|_| Self { file })
     }
 
     /// The number of elements that the ring has room for.
@@ -113,7 +113,7 @@ impl RingFile {
     /// # Errors
     /// [`RingError::NotARing`] where the file was spoilt since.
     pub fn capacity(&self) -> Result<usize, RingError> {
-        header(&self.file).map(|header| usize::try_from(header.capacity).unwrap_or(usize::MAX))
+        read_header(&self.file).map(|header| usize::try_from(header.capacity).unwrap_or(usize::MAX))
     }
 
     /// Takes the producer's end. Where a producer has died, the next one goes on after the last element that it committed.
@@ -127,7 +127,7 @@ impl RingFile {
     ///    other means, or makes it shorter.
     pub unsafe fn producer<T: Pod>(&self) -> Result<Producer<T>, RingError> {
         // SAFETY: the caller's promises.
-        unsafe { self.end(End::Producer) }.map(Producer::new)
+        unsafe { self.end(Side::Producer) }.map(Producer::new)
     }
 
     /// Takes the consumer's end. Where a consumer has died, the next one begins with the first element that it did not
@@ -140,29 +140,29 @@ impl RingFile {
     /// As [`RingFile::producer`].
     pub unsafe fn consumer<T: Pod>(&self) -> Result<Consumer<T>, RingError> {
         // SAFETY: the caller's promises.
-        unsafe { self.end(End::Consumer) }.map(Consumer::new)
+        unsafe { self.end(Side::Consumer) }.map(Consumer::new)
     }
 
     /// # Safety
     /// As [`RingFile::producer`].
-    unsafe fn end<T: Pod>(&self, end: End) -> Result<Arc<Shared<T>>, RingError> {
-        let header = header(&self.file)?;
+    unsafe fn end<T: Pod>(&self, end: Side) -> Result<Arc<Shared<T>>, RingError> {
+        let header = read_header(&self.file)?;
         let element = header.element as usize;
         if element != size_of::<T>() || align_of::<T>() > page_size() {
-            return Err(RingError::OtherElement { found: element, asked: size_of::<T>() });
+            return Err(RingError::OtherElement { found: element, requested: size_of::<T>() });
         }
         let capacity = usize::try_from(header.capacity).unwrap_or(0);
         let bytes = capacity * element;
         let os_error = |call| move |source| RingError::Os { call, bytes, source };
         let own = reopened(&self.file).map_err(os_error("open the file once more"))?;
         let claimed =
-            os::claim_byte(own.as_fd(), byte(end)).map_err(|errno| os_error("lock")(errno.into()))?;
+            os::try_ofd_lock(own.as_fd(), lock_byte(end)).map_err(|errno| os_error("lock")(errno.into()))?;
         if !claimed {
-            let end = if end == End::Producer { "producer" } else { "consumer" };
+            let end = if end == Side::Producer { "producer" } else { "consumer" };
             return Err(RingError::Taken { end });
         }
-        let claim = Claim { file: own, end };
-        let own = claim.file.as_fd();
+        let ofd = OfdLock { file: own, end };
+        let own = ofd.file.as_fd();
         let map = || -> Result<_, rustix::io::Errno> {
             let control = os::map_file(own, 0, page_size(), Access::ReadWrite, true)?;
             // SAFETY: the mapping just made, of that size, is handed over.
@@ -170,17 +170,17 @@ impl RingFile {
             Ok((control, DoubleMapping::of_file(own, page_size() as u64, bytes)?))
         };
         let (control, memory) = map().map_err(|errno| os_error("map the file")(errno.into()))?;
-        let positions = control.as_ptr().as_ptr().wrapping_add(POSITIONS).cast();
-        let positions = NonNull::new(positions).unwrap_or(NonNull::dangling());
-        os::register_barrier(true);
-        let place = Place::File(Hold { claim, _control: control });
+        let indices = control.as_ptr().as_ptr().wrapping_add(INDICES).cast();
+        let indices = NonNull::new(indices).unwrap_or(NonNull::dangling());
+        os::register_membarrier(true);
+        let location = Location::File(SideLock { ofd, _control: control });
         // SAFETY: 1. `header` checked size and capacity, and `T` is plain data. 2. the mapping is in `place`. The caller
         // promised that whoever else maps the file keeps to the protocol.
-        let shared = unsafe { Shared::of_file(memory, positions, place, capacity) };
-        let positions = shared.positions();
-        let sign = if end == End::Producer { &positions.producer.0 } else { &positions.consumer.0 };
-        sign.asleep.store(0, crate::util::sync::Ordering::Relaxed); // of one that died in its sleep
-        sign.set_presence(Sign::HERE);
+        let shared = unsafe { Shared::of_file(memory, indices, location, capacity) };
+        let indices = shared.indices();
+        let end_state = if end == Side::Producer { &indices.producer.0 } else { &indices.consumer.0 };
+        end_state.waiting.store(0, crate::util::sync::Ordering::Relaxed); // of one that died in its sleep
+        end_state.set_state(EndState::OPEN);
         Ok(shared)
     }
 }
@@ -193,57 +193,57 @@ impl AsFd for RingFile {
 
 /// Where a ring lives.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     /// In this process alone.
     Process,
     /// In a file.
-    File(Hold),
+    File(SideLock),
 }
 
 /// What one end of a ring in a file holds on to.
 #[derive(Debug)]
-pub(crate) struct Hold {
-    claim: Claim,
+pub(crate) struct SideLock {
+    ofd: OfdLock,
     _control: Mapping,
 }
 
 /// An open file description of an end's own, which has the lock on its byte. It gives that up by word and not by closing,
 /// because a child process that is being started has a copy of the descriptor for a moment.
 #[derive(Debug)]
-struct Claim {
+struct OfdLock {
     file: File,
-    end: End,
+    end: Side,
 }
 
-impl Drop for Claim {
+impl Drop for OfdLock {
     fn drop(&mut self) {
-        os::give_up_byte(self.file.as_fd(), byte(self.end));
+        os::ofd_unlock(self.file.as_fd(), lock_byte(self.end));
     }
 }
 
-impl Place {
+impl Location {
     pub(crate) fn is_file(&self) -> bool {
         matches!(self, Self::File(_))
     }
 
     /// Whether the process at `end`, which was there, holds it no longer.
-    pub(crate) fn is_dead(&self, end: End) -> bool {
+    pub(crate) fn is_dead(&self, end: Side) -> bool {
         match self {
             Self::Process => false,
-            Self::File(hold) => os::byte_is_claimed(hold.claim.file.as_fd(), byte(end)) == Ok(false),
+            Self::File(lock) => os::ofd_lock_held(lock.ofd.file.as_fd(), lock_byte(end)) == Ok(false),
         }
     }
 }
 
-fn byte(end: End) -> u8 {
+fn lock_byte(end: Side) -> u8 {
     match end {
-        End::Producer => 0,
-        End::Consumer => 1,
+        Side::Producer => 0,
+        Side::Consumer => 1,
     }
 }
 
 /// The header of a new ring, and the bytes of its elements.
-fn plan<T: Pod>(capacity: usize) -> Result<(Header, usize), RingError> {
+fn layout<T: Pod>(capacity: usize) -> Result<(Header, usize), RingError> {
     let count = rounded::<T>(capacity)?;
     let bad = |_| RingError::BadCapacity { capacity, size: size_of::<T>() };
     let header = Header {
@@ -257,7 +257,7 @@ fn plan<T: Pod>(capacity: usize) -> Result<(Header, usize), RingError> {
     Ok((header, count * size_of::<T>()))
 }
 
-fn fill(file: &File, header: &Header, bytes: usize) -> Result<(), RingError> {
+fn init_file(file: &File, header: &Header, bytes: usize) -> Result<(), RingError> {
     let fail = |call| move |source| RingError::Os { call, bytes, source };
     let len = (page_size() + bytes) as u64;
     allocate_part(file, 0, len).map_err(fail("allocate the file"))?;
@@ -265,7 +265,7 @@ fn fill(file: &File, header: &Header, bytes: usize) -> Result<(), RingError> {
 }
 
 /// Reads and checks the header by a call that cannot fault, whatever became of the file.
-fn header(file: &File) -> Result<Header, RingError> {
+fn read_header(file: &File) -> Result<Header, RingError> {
     let not = |what| RingError::NotARing { what };
     let mut header = Header::zeroed();
     file.read_exact_at(bytemuck::bytes_of_mut(&mut header), 0).map_err(|_| not("the file is too short"))?;

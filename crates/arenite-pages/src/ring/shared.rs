@@ -1,12 +1,12 @@
-//! What the two ends of a ring hold together: its memory, its positions, and how the other end is seen to be alive.
+//! What the two ends of a ring hold together: its memory, its indices, and how the other end is seen to be alive.
 //!
-//! Rests on `DoubleMapping` and `Positions`. The capacity is a power of two and fills whole OS pages, so an index is a
+//! Rests on `DoubleMapping` and `Indices`. The capacity is a power of two and fills whole OS pages, so an index is a
 //! counter and a mask, and every run of slots that begins in the first view is one slice.
 #![expect(unsafe_code, reason = "shares raw memory between two threads")]
 
 use super::double_mapping::DoubleMapping;
-use super::positions::{Positions, Sign, lie_down, stay_awake, wake_up};
-use super::ring_file::Place;
+use super::indices::{EndState, Indices, cancel_wait, notify, prepare_wait};
+use super::ring_file::Location;
 use super::{Consumer, Producer, RingError, WaitError, cache};
 use crate::{os, page_size};
 use core::marker::PhantomData;
@@ -16,13 +16,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a sleeper trusts a kernel without the barrier, or a peer that may have died.
-const SHORT: Duration = Duration::from_millis(1);
+const RETRY_PERIOD: Duration = Duration::from_millis(1);
 /// How often a sleeper looks whether the process at the other end still lives.
-const ALIVE: Duration = Duration::from_millis(50);
+const LIVENESS_PERIOD: Duration = Duration::from_millis(50);
 
 /// Which end of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum Side {
     Producer,
     Consumer,
 }
@@ -32,7 +32,7 @@ pub(crate) enum End {
 ///
 /// The capacity is rounded up to a power of two that fills whole OS pages. Costs two system calls to make and one to drop, and a
 /// page fault per OS page first touched; or none where a ring of that size was dropped before: a few small ones are kept
-/// ([`KeptRings`](super::KeptRings)), with what was written there. In a child of `fork` a ring of the parent is no ring of its own:
+/// ([`RingCache`](super::RingCache)), with what was written there. In a child of `fork` a ring of the parent is no ring of its own:
 /// what either writes there the other sees.
 ///
 /// ```
@@ -55,10 +55,10 @@ pub fn ring_buffer<T>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), Rin
             |errno: rustix::io::Errno| RingError::Os { call: "map memory", bytes, source: errno.into() };
         DoubleMapping::anonymous(bytes).map_err(error)
     };
-    let memory = cache::take(bytes).map_or_else(fresh, Ok)?;
+    let memory = cache::pop(bytes).map_or_else(fresh, Ok)?;
     static BARRIER: std::sync::Once = std::sync::Once::new();
-    BARRIER.call_once(|| _ = os::register_barrier(false));
-    let (producer, consumer) = Shared::own(memory, count).ends();
+    BARRIER.call_once(|| _ = os::register_membarrier(false));
+    let (producer, consumer) = Shared::own(memory, count).split();
     Ok((Producer::new(producer), Consumer::new(consumer)))
 }
 
@@ -80,44 +80,44 @@ pub(crate) fn rounded<T>(capacity: usize) -> Result<usize, RingError> {
 #[derive(Debug)]
 pub(crate) struct Shared<T> {
     memory: ManuallyDrop<DoubleMapping>,
-    positions: NonNull<Positions>,
-    place: Place,
+    indices: NonNull<Indices>,
+    location: Location,
     capacity: usize,
     /// Invariant: what one end puts in, the other takes out.
     elements: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: one producer and one consumer use the memory, each its own part of it, as the positions say; elements pass from
+// SAFETY: one producer and one consumer use the memory, each its own part of it, as the indices say; elements pass from
 // one thread to the other, so they must be `Send`.
 unsafe impl<T: Send> Send for Shared<T> {}
-// SAFETY: as for `Send`; the positions are atomics, and only the ends touch elements.
+// SAFETY: as for `Send`; the indices are atomics, and only the ends touch elements.
 unsafe impl<T: Send> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
     fn own(memory: DoubleMapping, capacity: usize) -> Arc<Self> {
-        let positions = Box::new(Positions::default());
-        positions.producer.0.set_presence(Sign::HERE);
-        positions.consumer.0.set_presence(Sign::HERE);
-        let positions = NonNull::from(Box::leak(positions));
+        let indices = Box::new(Indices::default());
+        indices.producer.0.set_state(EndState::OPEN);
+        indices.consumer.0.set_state(EndState::OPEN);
+        let indices = NonNull::from(Box::leak(indices));
         let memory = ManuallyDrop::new(memory);
-        Arc::new(Self { memory, positions, place: Place::Process, capacity, elements: PhantomData })
+        Arc::new(Self { memory, indices, location: Location::Process, capacity, elements: PhantomData })
     }
 
     /// The ring of a file, of which this process takes one end.
     ///
     /// # Safety
-    /// 1. `memory` shows `capacity` elements of `T` for which any bytes are valid. 2. `positions` lives as long as `place`.
+    /// 1. `memory` shows `capacity` elements of `T` for which any bytes are valid. 2. `indices` lives as long as `place`.
     pub(crate) unsafe fn of_file(
         memory: DoubleMapping,
-        positions: NonNull<Positions>,
-        place: Place,
+        indices: NonNull<Indices>,
+        location: Location,
         capacity: usize,
     ) -> Arc<Self> {
         let memory = ManuallyDrop::new(memory);
-        Arc::new(Self { memory, positions, place, capacity, elements: PhantomData })
+        Arc::new(Self { memory, indices, location, capacity, elements: PhantomData })
     }
 
-    fn ends(self: Arc<Self>) -> (Arc<Self>, Arc<Self>) {
+    fn split(self: Arc<Self>) -> (Arc<Self>, Arc<Self>) {
         (Arc::clone(&self), self)
     }
 
@@ -129,39 +129,39 @@ impl<T> Shared<T> {
         self.capacity
     }
 
-    pub(crate) fn positions(&self) -> &Positions {
+    pub(crate) fn indices(&self) -> &Indices {
         // SAFETY: the box is this value's own until it drops, or the mapping that `place` holds; all of it is atomics.
-        unsafe { self.positions.as_ref() }
+        unsafe { self.indices.as_ref() }
     }
 
-    fn sign(&self, end: End) -> &Sign {
+    fn end_state(&self, end: Side) -> &EndState {
         match end {
-            End::Producer => &self.positions().producer.0,
-            End::Consumer => &self.positions().consumer.0,
+            Side::Producer => &self.indices().producer.0,
+            Side::Consumer => &self.indices().consumer.0,
         }
     }
 
     /// Whether the other side of `end` was dropped.
-    pub(crate) fn is_closed(&self, other: End) -> bool {
-        self.sign(other).presence() == Sign::GONE
+    pub(crate) fn is_closed(&self, other: Side) -> bool {
+        self.end_state(other).state() == EndState::CLOSED
     }
 
     /// Wakes whoever sleeps at `other`.
     #[cold]
-    pub(crate) fn wake(&self, other: End) {
+    pub(crate) fn wake(&self, other: Side) {
         #[cfg(not(loom))]
-        os::wake_one(&self.sign(other).asleep, self.place.is_file());
+        os::wake_one(&self.end_state(other).waiting, self.location.is_file());
         #[cfg(loom)]
         let _ = (other, os::wake_one);
     }
 
     /// Says that `end` is gone, and wakes the other.
-    pub(crate) fn leave(&self, end: End) {
-        self.sign(end).set_presence(Sign::GONE);
-        let other = if end == End::Producer { End::Consumer } else { End::Producer };
-        // whoever lies down after this looks at the presence once more before it sleeps; whoever did before is woken
+    pub(crate) fn close(&self, end: Side) {
+        self.end_state(end).set_state(EndState::CLOSED);
+        let other = if end == Side::Producer { Side::Consumer } else { Side::Producer };
+        // whoever lies down after this looks at the state once more before it sleeps; whoever did before is woken
         crate::util::sync::fence(crate::util::sync::Ordering::SeqCst);
-        if wake_up(self.sign(other)) {
+        if notify(self.end_state(other)) {
             self.wake(other);
         }
     }
@@ -169,48 +169,48 @@ impl<T> Shared<T> {
     /// Sleeps at `own` until `ready` says so, the other end is gone or dead, or the time is over.
     pub(crate) fn wait(
         &self,
-        own: End,
+        own: Side,
         timeout: Option<Duration>,
         mut ready: impl FnMut() -> bool,
     ) -> Result<(), WaitError> {
-        let other = if own == End::Producer { End::Consumer } else { End::Producer };
-        let shared = self.place.is_file();
+        let other = if own == Side::Producer { Side::Consumer } else { Side::Producer };
+        let shared = self.location.is_file();
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let sign = self.sign(own);
+        let end_state = self.end_state(own);
         loop {
             if ready() {
                 return Ok(());
             }
-            let certain = lie_down(sign, shared);
-            let over = self.over(other);
+            let certain = prepare_wait(end_state, shared);
+            let over = self.peer_closed(other);
             // once more, now that the other end sees the flag
             if ready() {
-                stay_awake(sign);
+                cancel_wait(end_state);
                 return Ok(());
             }
             if let Some(news) = over {
-                stay_awake(sign);
+                cancel_wait(end_state);
                 return Err(news);
             }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
-                stay_awake(sign);
+                cancel_wait(end_state);
                 return Err(WaitError::TimedOut);
             }
-            let nap = if !certain { Some(SHORT) } else { shared.then_some(ALIVE) };
+            let nap = if !certain { Some(RETRY_PERIOD) } else { shared.then_some(LIVENESS_PERIOD) };
             let nap = nap.into_iter().chain(left).min();
             #[cfg(not(loom))]
-            os::wait_while(&sign.asleep, 1, nap, shared);
+            os::wait_while(&end_state.waiting, 1, nap, shared);
             #[cfg(loom)]
             let _ = (nap, os::wait_while);
         }
     }
 
     /// What is known of the other end that makes waiting for it vain.
-    fn over(&self, other: End) -> Option<WaitError> {
-        match self.sign(other).presence() {
-            Sign::GONE => Some(WaitError::Closed),
-            Sign::HERE if self.place.is_dead(other) => Some(WaitError::PeerDied),
+    fn peer_closed(&self, other: Side) -> Option<WaitError> {
+        match self.end_state(other).state() {
+            EndState::CLOSED => Some(WaitError::Closed),
+            EndState::OPEN if self.location.is_dead(other) => Some(WaitError::PeerDied),
             _ => None,
         }
     }
@@ -220,19 +220,19 @@ impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
         // SAFETY: taken here alone, and not used afterwards. It outlives the elements, and goes also if one of those panics.
         let memory = unsafe { ManuallyDrop::take(&mut self.memory) };
-        if self.place.is_file() {
+        if self.location.is_file() {
             return; // plain values, which stay in the file
         }
         // SAFETY: made by `own` from a box, and no end is left that could use it.
-        let positions = unsafe { Box::from_raw(self.positions.as_ptr()) };
-        let (read, written) = (positions.read(), positions.written());
+        let indices = unsafe { Box::from_raw(self.indices.as_ptr()) };
+        let (read, written) = (indices.head(), indices.tail());
         if core::mem::needs_drop::<T>() {
             let first = memory.as_ptr().cast::<T>().as_ptr().wrapping_add(read & (self.capacity - 1));
             let left = core::ptr::slice_from_raw_parts_mut(first, written.wrapping_sub(read));
-            // SAFETY: the elements between the positions were written and not taken, one run in the double mapping, and
+            // SAFETY: the elements between the indices were written and not taken, one run in the double mapping, and
             // nobody else is left to use them.
             unsafe { core::ptr::drop_in_place(left) };
         }
-        cache::put(memory);
+        cache::push(memory);
     }
 }

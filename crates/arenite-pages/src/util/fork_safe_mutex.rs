@@ -10,89 +10,89 @@ use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-const FREE: u32 = 0;
-const HELD: u32 = 1;
-const AWAITED: u32 = 2;
+const UNLOCKED: u32 = 0;
+const LOCKED: u32 = 1;
+const CONTENDED: u32 = 2;
 /// How often a thread looks before it sleeps: what is guarded takes less than a system call.
 #[cfg(not(shuttle))]
-const LOOKS: u32 = 100;
+const MAX_SPINS: u32 = 100;
 
 /// A value that one thread uses at a time. Taking it free is one locked operation; waiting sleeps in the kernel. Not fair, not
 /// recursive, not poisoned by a panic: for values that are whole at every step.
 ///
 /// ```
-/// static COUNT: arenite_pages::Lock<u32> = arenite_pages::Lock::new(0);
+/// static COUNT: arenite_pages::ForkSafeMutex<u32> = arenite_pages::ForkSafeMutex::new(0);
 /// std::thread::scope(|scope| (0..4).for_each(|_| _ = scope.spawn(|| *COUNT.lock() += 1)));
 /// assert_eq!(*COUNT.lock(), 4);
 /// ```
 #[derive(Debug, Default)]
-pub struct Lock<T> {
+pub struct ForkSafeMutex<T> {
     word: AtomicU32,
     value: UnsafeCell<T>,
 }
 
 // SAFETY: the word lets one thread at a time reach the value.
-unsafe impl<T: Send> Sync for Lock<T> {}
+unsafe impl<T: Send> Sync for ForkSafeMutex<T> {}
 
-impl<T> Lock<T> {
+impl<T> ForkSafeMutex<T> {
     /// A free lock before `value`.
     pub const fn new(value: T) -> Self {
-        Self { word: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
+        Self { word: AtomicU32::new(UNLOCKED), value: UnsafeCell::new(value) }
     }
 
     /// Waits until nobody has the value, and takes it until the guard is dropped.
     #[inline]
-    pub fn lock(&self) -> LockGuard<'_, T> {
+    pub fn lock(&self) -> ForkSafeMutexGuard<'_, T> {
         #[cfg(shuttle)]
-        crate::interleave();
-        if self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        crate::yield_point();
+        if self.word.compare_exchange(UNLOCKED, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_err() {
             self.wait();
         }
-        LockGuard { lock: self }
+        ForkSafeMutexGuard { lock: self }
     }
 
     /// In a model the holder is a thread that does not run now.
     #[cfg(shuttle)]
     fn wait(&self) {
         crate::util::yield_point::wait_until(|| {
-            self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            self.word.compare_exchange(UNLOCKED, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok()
         });
     }
 
     #[cfg(not(shuttle))]
     #[cold]
     fn wait(&self) {
-        for _ in 0..LOOKS {
-            if self.word.load(Ordering::Relaxed) == FREE
-                && self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        for _ in 0..MAX_SPINS {
+            if self.word.load(Ordering::Relaxed) == UNLOCKED
+                && self.word.compare_exchange(UNLOCKED, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok()
             {
                 return;
             }
             core::hint::spin_loop();
         }
-        while self.word.swap(AWAITED, Ordering::Acquire) != FREE {
-            os::wait_while(&self.word, AWAITED, None, false);
+        while self.word.swap(CONTENDED, Ordering::Acquire) != UNLOCKED {
+            os::wait_while(&self.word, CONTENDED, None, false);
         }
     }
 
-    /// Takes the lock and leaves it taken: what [`around_fork`](crate::around_fork) does before a fork.
-    pub fn hold(&self) {
+    /// Takes the lock and leaves it taken: what [`at_fork`](crate::at_fork) does before a fork.
+    pub fn lock_raw(&self) {
         let _held = core::mem::ManuallyDrop::new(self.lock());
     }
 
-    /// The guard of what [`Lock::hold`] took.
+    /// The guard of what [`ForkSafeMutex::lock_raw`] took.
     ///
     /// # Safety
     /// The calling thread, or the one it was forked from, took the lock by `hold`, and this is the first guard since.
-    pub unsafe fn held(&self) -> LockGuard<'_, T> {
-        LockGuard { lock: self }
+    pub unsafe fn guard_from_raw(&self) -> ForkSafeMutexGuard<'_, T> {
+        ForkSafeMutexGuard { lock: self }
     }
 
     #[inline]
     fn free(&self) {
         #[cfg(shuttle)]
-        crate::interleave();
-        if self.word.swap(FREE, Ordering::Release) == AWAITED {
+        crate::yield_point();
+        if self.word.swap(UNLOCKED, Ordering::Release) == CONTENDED {
             os::wake_one(&self.word, false);
         }
     }
@@ -103,16 +103,16 @@ impl<T> Lock<T> {
     }
 }
 
-/// The value of a [`Lock`], until it is dropped.
+/// The value of a [`ForkSafeMutex`], until it is dropped.
 #[derive(Debug)]
-pub struct LockGuard<'a, T> {
-    lock: &'a Lock<T>,
+pub struct ForkSafeMutexGuard<'a, T> {
+    lock: &'a ForkSafeMutex<T>,
 }
 
 // SAFETY: shares the value, as a reference would; sending the guard is left out, as it was taken on one thread.
-unsafe impl<T: Sync> Sync for LockGuard<'_, T> {}
+unsafe impl<T: Sync> Sync for ForkSafeMutexGuard<'_, T> {}
 
-impl<T> Deref for LockGuard<'_, T> {
+impl<T> Deref for ForkSafeMutexGuard<'_, T> {
     type Target = T;
 
     #[inline]
@@ -122,7 +122,7 @@ impl<T> Deref for LockGuard<'_, T> {
     }
 }
 
-impl<T> DerefMut for LockGuard<'_, T> {
+impl<T> DerefMut for ForkSafeMutexGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above, and the guard is borrowed exclusively.
@@ -130,7 +130,7 @@ impl<T> DerefMut for LockGuard<'_, T> {
     }
 }
 
-impl<T> Drop for LockGuard<'_, T> {
+impl<T> Drop for ForkSafeMutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         self.lock.free();
@@ -145,13 +145,13 @@ mod models {
     #[test]
     fn shuttle_one_at_a_time() {
         let model = || {
-            let lock = Arc::new(Lock::new((0, 0)));
+            let lock = Arc::new(ForkSafeMutex::new((0, 0)));
             let threads = [0; 3].map(|_| {
                 let lock = Arc::clone(&lock);
                 shuttle::thread::spawn(move || {
                     let mut pair = lock.lock();
                     pair.0 += 1;
-                    crate::interleave();
+                    crate::yield_point();
                     pair.1 += 1;
                     assert_eq!(pair.0, pair.1);
                 })
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn one_at_a_time_also_where_they_must_sleep() {
-        static SUM: Lock<(u64, u64)> = Lock::new((0, 0));
+        static SUM: ForkSafeMutex<(u64, u64)> = ForkSafeMutex::new((0, 0));
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -192,9 +192,9 @@ mod tests {
 
     #[test]
     fn what_is_held_waits_for_its_guard() {
-        static LOCK: Lock<u32> = Lock::new(0);
+        static LOCK: ForkSafeMutex<u32> = ForkSafeMutex::new(0);
         static TAKEN: AtomicBool = AtomicBool::new(false);
-        LOCK.hold();
+        LOCK.lock_raw();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 *LOCK.lock() = 7;
@@ -203,7 +203,7 @@ mod tests {
             std::thread::sleep(core::time::Duration::from_millis(20));
             assert!(!TAKEN.load(Ordering::Acquire));
             // SAFETY: held above.
-            drop(unsafe { LOCK.held() });
+            drop(unsafe { LOCK.guard_from_raw() });
         });
         assert_eq!(*LOCK.lock(), 7);
     }

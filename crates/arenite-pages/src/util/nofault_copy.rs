@@ -7,13 +7,13 @@ use crate::os;
 use rustix::io::Errno;
 
 /// Smaller in tests, so that they need no gibibytes to see the seams.
-const PART: usize = if cfg!(test) { 1 << 16 } else { 1 << 30 };
+const MAX_COPY: usize = if cfg!(test) { 1 << 16 } else { 1 << 30 };
 
 /// Copies memory of this process at `from` into `into`. How many bytes there were up to the first that cannot be read.
-pub(crate) fn read_own(from: usize, into: &mut [u8]) -> Result<usize, Errno> {
+pub(crate) fn read_process(from: usize, into: &mut [u8]) -> Result<usize, Errno> {
     let mut done = 0;
-    for part in into.chunks_mut(PART) {
-        let count = os::read_own(from.wrapping_add(done), part)?;
+    for part in into.chunks_mut(MAX_COPY) {
+        let count = os::read_process(from.wrapping_add(done), part)?;
         done += count;
         if count < part.len() {
             break;
@@ -26,11 +26,11 @@ pub(crate) fn read_own(from: usize, into: &mut [u8]) -> Result<usize, Errno> {
 ///
 /// # Safety
 /// Nobody uses what lies in `[to, to + bytes.len())` at the same time.
-pub(crate) unsafe fn write_own(to: usize, bytes: &[u8]) -> Result<usize, Errno> {
+pub(crate) unsafe fn write_process(to: usize, bytes: &[u8]) -> Result<usize, Errno> {
     let mut done = 0;
-    for part in bytes.chunks(PART) {
+    for part in bytes.chunks(MAX_COPY) {
         // SAFETY: the caller's promise, of a part.
-        let count = unsafe { os::write_own(to.wrapping_add(done), part) }?;
+        let count = unsafe { os::write_process(to.wrapping_add(done), part) }?;
         done += count;
         if count < part.len() {
             break;
@@ -41,19 +41,19 @@ pub(crate) unsafe fn write_own(to: usize, bytes: &[u8]) -> Result<usize, Errno> 
 
 #[cfg(test)]
 mod tests {
-    use super::PART;
-    use crate::{PageCause, Region};
+    use super::MAX_COPY;
+    use crate::{Region, RegionErrorKind};
 
     #[test]
     fn n07_more_than_is_copied_at_once_is_copied_up_to_the_first_byte_that_is_not_there() {
-        let len = 3 * PART + 4096;
+        let len = 3 * MAX_COPY + 4096;
         let mut region = Region::reserve(2 * len, "long").unwrap();
         region.commit(0, len).unwrap();
         let bytes: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect();
         region.poke(0, &bytes).unwrap();
         assert!(region.peek(0, len).unwrap() == bytes);
-        assert_eq!(region.peek(0, 2 * len).unwrap_err().cause, PageCause::Inaccessible { at: len });
-        let across = region.poke(PART - 2, &vec![7; len]).unwrap_err();
-        assert_eq!(across.cause, PageCause::Inaccessible { at: len });
+        assert_eq!(region.peek(0, 2 * len).unwrap_err().kind, RegionErrorKind::Inaccessible { at: len });
+        let across = region.poke(MAX_COPY - 2, &vec![7; len]).unwrap_err();
+        assert_eq!(across.kind, RegionErrorKind::Inaccessible { at: len });
     }
 }

@@ -7,8 +7,8 @@
 /// more. For programs that are about to end.
 ///
 /// ```
-/// arenite_pages::say(b"arenite: about to end\n");
+/// arenite_pages::write_stderr_raw(b"arenite: about to end\n");
 /// ```
-pub fn say(line: &[u8]) {
-    crate::os::say(line);
+pub fn write_stderr_raw(line: &[u8]) {
+    crate::os::write_stderr(line);
 }

@@ -21,7 +21,7 @@ pub(crate) fn light_barrier() {
 #[cfg(not(loom))]
 pub(crate) fn heavy_barrier(shared: bool) -> bool {
     fence(Ordering::SeqCst);
-    crate::os::barrier(shared)
+    crate::os::membarrier(shared)
 }
 
 /// In a model both halves are the fence that the two together amount to.

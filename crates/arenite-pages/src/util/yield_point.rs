@@ -5,7 +5,7 @@
 //! be, so each calls this first.
 
 /// Another thread of the model may run here. Outside of a model nothing happens.
-pub fn interleave() {
+pub fn yield_point() {
     if shuttle::current::get_current_task().is_some() {
         let _any = shuttle::sync::atomic::AtomicBool::new(false).load(core::sync::atomic::Ordering::SeqCst);
     }

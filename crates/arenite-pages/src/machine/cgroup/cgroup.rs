@@ -5,9 +5,9 @@
 //! container's own group often says `max` while its parent kills it.
 
 use crate::machine::procfs::cgroup_mount::{mounted, own_group};
-use crate::machine::procfs::fixed_path::Place;
-use crate::machine::procfs::parse::keyed;
-use crate::machine::procfs::sys_root::Root;
+use crate::machine::procfs::fixed_path::FixedPath;
+use crate::machine::procfs::parse::key_value;
+use crate::machine::procfs::sys_root::SysRoot;
 use std::path::{Path, PathBuf};
 
 /// A version 1 limit from here on means none: the kernel rounds `i64::MAX` down to its OS page.
@@ -47,12 +47,12 @@ impl CgroupLevel {
     /// let level = CgroupLevel {
     ///     path: "/sys/fs/cgroup/job".into(), limit: Some(100), high: None, usage: Some(70), reclaimable: 20, swap_limit: None,
     /// };
-    /// assert_eq!(level.room(), Some(50));
+    /// assert_eq!(level.headroom(), Some(50));
     /// ```
     #[must_use]
-    pub fn room(&self) -> Option<u64> {
+    pub fn headroom(&self) -> Option<u64> {
         let &Self { limit, high, usage, reclaimable, swap_limit, .. } = self;
-        Figures { limit, high, usage, reclaimable, swap_limit }.room()
+        LevelLimits { limit, high, usage, reclaimable, swap_limit }.headroom()
     }
 }
 
@@ -61,7 +61,7 @@ impl CgroupLevel {
 /// ```
 /// use arenite_pages::machine::Cgroup;
 /// if let Some(cgroup) = Cgroup::read() {
-///     println!("{:?}: limit {:?}, room {:?}", cgroup.version, cgroup.limit(), cgroup.room());
+///     println!("{:?}: limit {:?}, room {:?}", cgroup.version, cgroup.limit(), cgroup.headroom());
 /// }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Cgroup {
     /// ```
     #[must_use]
     pub fn read() -> Option<Self> {
-        Self::from_root(Root::real())
+        Self::from_root(SysRoot::real())
     }
 
     /// Reads that of the machine below `root`.
@@ -90,17 +90,17 @@ impl Cgroup {
     /// ```
     #[must_use]
     pub fn read_at(root: &Path) -> Option<Self> {
-        Self::from_root(Root::at(root))
+        Self::from_root(SysRoot::at(root))
     }
 
     /// The level with the smallest limit.
     ///
     /// ```
     /// # use arenite_pages::machine::{Cgroup, CgroupVersion};
-    /// assert!(Cgroup { version: CgroupVersion::V2, levels: vec![] }.tightest().is_none());
+    /// assert!(Cgroup { version: CgroupVersion::V2, levels: vec![] }.binding_level().is_none());
     /// ```
     #[must_use]
-    pub fn tightest(&self) -> Option<&CgroupLevel> {
+    pub fn binding_level(&self) -> Option<&CgroupLevel> {
         self.levels.iter().filter(|level| level.limit.is_some()).min_by_key(|level| level.limit)
     }
 
@@ -112,24 +112,24 @@ impl Cgroup {
     /// ```
     #[must_use]
     pub fn limit(&self) -> Option<u64> {
-        self.tightest()?.limit
+        self.binding_level()?.limit
     }
 
     /// Bytes that all levels still let through; `None` without a limit.
     ///
     /// ```
     /// # use arenite_pages::machine::{Cgroup, CgroupVersion};
-    /// assert_eq!(Cgroup { version: CgroupVersion::V2, levels: vec![] }.room(), None);
+    /// assert_eq!(Cgroup { version: CgroupVersion::V2, levels: vec![] }.headroom(), None);
     /// ```
     #[must_use]
-    pub fn room(&self) -> Option<u64> {
-        self.levels.iter().filter_map(CgroupLevel::room).min()
+    pub fn headroom(&self) -> Option<u64> {
+        self.levels.iter().filter_map(CgroupLevel::headroom).min()
     }
 
-    pub(in crate::machine) fn from_root(root: Root<'_>) -> Option<Self> {
+    pub(in crate::machine) fn from_root(root: SysRoot<'_>) -> Option<Self> {
         let mut levels = Vec::new();
-        let version = each_level(root, |folder, figures| {
-            let Figures { limit, high, usage, reclaimable, swap_limit } = figures;
+        let version = for_each_level(root, |folder, figures| {
+            let LevelLimits { limit, high, usage, reclaimable, swap_limit } = figures;
             levels.push(CgroupLevel {
                 path: folder.to_path_buf(),
                 limit,
@@ -145,7 +145,7 @@ impl Cgroup {
 
 /// What the files of a level say.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::machine) struct Figures {
+pub(in crate::machine) struct LevelLimits {
     limit: Option<u64>,
     high: Option<u64>,
     usage: Option<u64>,
@@ -153,33 +153,33 @@ pub(in crate::machine) struct Figures {
     swap_limit: Option<u64>,
 }
 
-impl Figures {
+impl LevelLimits {
     /// The lower of its limits.
-    pub(in crate::machine) fn bound(&self) -> Option<u64> {
+    pub(in crate::machine) fn limit(&self) -> Option<u64> {
         self.limit.into_iter().chain(self.high).min()
     }
 
     /// What it still lets through.
-    pub(in crate::machine) fn room(&self) -> Option<u64> {
-        Some(self.bound()?.saturating_sub(self.usage?.saturating_sub(self.reclaimable)))
+    pub(in crate::machine) fn headroom(&self) -> Option<u64> {
+        Some(self.limit()?.saturating_sub(self.usage?.saturating_sub(self.reclaimable)))
     }
 }
 
 /// What `found` makes of this process's group: its version, where its tree is mounted and its folder below. No memory is asked for, but
 /// for a list of groups that is longer than 4 KiB, or no UTF-8.
-pub(in crate::machine) fn with_group<A>(
-    root: Root<'_>,
+pub(in crate::machine) fn with_cgroup<A>(
+    root: SysRoot<'_>,
     found: impl FnOnce(CgroupVersion, &Path, &Path) -> Option<A>,
 ) -> Option<A> {
-    let (mut mount, mut folder) = (Place::new(), Place::new());
-    let version = mounted_group(root, &mut mount, &mut folder)?;
+    let (mut mount, mut folder) = (FixedPath::new(), FixedPath::new());
+    let version = find_mount(root, &mut mount, &mut folder)?;
     found(version, &mount, &folder)
 }
 
 /// Sets `mount` and `folder`. What it has on the stack for that is gone when it returns.
 #[inline(never)]
-fn mounted_group(root: Root<'_>, mount: &mut Place, folder: &mut Place) -> Option<CgroupVersion> {
-    let mut group = Place::new();
+fn find_mount(root: SysRoot<'_>, mount: &mut FixedPath, folder: &mut FixedPath) -> Option<CgroupVersion> {
+    let mut group = FixedPath::new();
     let version = root.read(Path::new("/proc/self/cgroup"), "", |groups| {
         let (version, own) = own_group(groups)?;
         group.set(Path::new(own)).map(|()| version)
@@ -190,27 +190,27 @@ fn mounted_group(root: Root<'_>, mount: &mut Place, folder: &mut Place) -> Optio
 }
 
 /// The folders of a group and of those around it that are there, the group's own first.
-pub(in crate::machine) fn folders<'a>(
-    root: Root<'a>,
+pub(in crate::machine) fn level_paths<'a>(
+    root: SysRoot<'a>,
     mount: &'a Path,
     folder: &'a Path,
 ) -> impl Iterator<Item = &'a Path> {
     let inside = folder.ancestors().take_while(move |folder| folder.starts_with(mount));
-    inside.filter(move |folder| root.has_folder(folder))
+    inside.filter(move |folder| root.has_dir(folder))
 }
 
 /// Calls `visit` with each level, this process's own group first. `None` where there is none. No memory is asked for.
-pub(in crate::machine) fn each_level(
-    root: Root<'_>,
-    mut visit: impl FnMut(&Path, Figures),
+pub(in crate::machine) fn for_each_level(
+    root: SysRoot<'_>,
+    mut visit: impl FnMut(&Path, LevelLimits),
 ) -> Option<CgroupVersion> {
-    with_group(root, |version, mount, folder| {
+    with_cgroup(root, |version, mount, folder| {
         let read = match version {
-            CgroupVersion::V1 => level_v1,
-            CgroupVersion::V2 => level_v2,
+            CgroupVersion::V1 => read_v1_level,
+            CgroupVersion::V2 => read_v2_level,
         };
         let mut any = false;
-        for folder in folders(root, mount, folder) {
+        for folder in level_paths(root, mount, folder) {
             any = true;
             visit(folder, read(root, folder));
         }
@@ -218,25 +218,25 @@ pub(in crate::machine) fn each_level(
     })
 }
 
-fn level_v1(root: Root<'_>, folder: &Path) -> Figures {
-    let limit = |file: &str| root.number_in(folder, file).filter(|&bytes| bytes < NO_LIMIT);
+fn read_v1_level(root: SysRoot<'_>, folder: &Path) -> LevelLimits {
+    let limit = |file: &str| root.read_number_in(folder, file).filter(|&bytes| bytes < NO_LIMIT);
     let (memory, both) = (limit("memory.limit_in_bytes"), limit("memory.memsw.limit_in_bytes"));
     let inactive = root.read(folder, "memory.stat", |stat| {
-        keyed(stat, "total_inactive_file").or_else(|| keyed(stat, "inactive_file"))
+        key_value(stat, "total_inactive_file").or_else(|| key_value(stat, "inactive_file"))
     });
-    Figures {
+    LevelLimits {
         limit: memory.into_iter().chain(both).min(),
         high: None,
-        usage: root.number_in(folder, "memory.usage_in_bytes"),
+        usage: root.read_number_in(folder, "memory.usage_in_bytes"),
         reclaimable: inactive.unwrap_or(0),
         swap_limit: both.map(|both| both.saturating_sub(memory.unwrap_or(0))),
     }
 }
 
-fn level_v2(root: Root<'_>, folder: &Path) -> Figures {
-    let number = |file: &str| root.number_in(folder, file); // `max` is no number, and no limit
-    let inactive = root.read(folder, "memory.stat", |stat| keyed(stat, "inactive_file"));
-    Figures {
+fn read_v2_level(root: SysRoot<'_>, folder: &Path) -> LevelLimits {
+    let number = |file: &str| root.read_number_in(folder, file); // `max` is no number, and no limit
+    let inactive = root.read(folder, "memory.stat", |stat| key_value(stat, "inactive_file"));
+    LevelLimits {
         limit: number("memory.max"),
         high: number("memory.high"),
         usage: number("memory.current"),
@@ -277,15 +277,15 @@ mod tests {
         assert_eq!((cgroup.version, cgroup.levels.len()), (CgroupVersion::V2, 4));
         assert_eq!(cgroup.levels[0].limit, None, "max is no limit");
         assert_eq!(cgroup.limit(), Some(600));
-        assert_eq!(cgroup.tightest().map(|level| level.swap_limit), Some(Some(0)));
-        assert_eq!(cgroup.room(), Some(80), "the parent's room is smaller although its limit is larger");
+        assert_eq!(cgroup.binding_level().map(|level| level.swap_limit), Some(Some(0)));
+        assert_eq!(cgroup.headroom(), Some(80), "the parent's room is smaller although its limit is larger");
     }
 
     #[test]
     fn u24_version_2_high_slows_down_before_the_limit_kills() {
         let fixture = with_v2(machine("0::/job\n", V2_MOUNTS), "/job", "1000", "100");
         let cgroup = Cgroup::read_at(fixture.file("/sys/fs/cgroup/job/memory.high", "700").path()).unwrap();
-        assert_eq!((cgroup.limit(), cgroup.room()), (Some(1000), Some(600)));
+        assert_eq!((cgroup.limit(), cgroup.headroom()), (Some(1000), Some(600)));
     }
 
     #[test]
@@ -306,7 +306,7 @@ mod tests {
         let cgroup = Cgroup::read_at(fixture.path()).unwrap();
         let limits: Vec<_> = cgroup.levels.iter().map(|level| level.limit).collect();
         assert_eq!((cgroup.version, limits), (CgroupVersion::V1, vec![None, Some(5000), None]));
-        assert_eq!((cgroup.room(), cgroup.levels[1].swap_limit), (Some(3500), Some(3000)));
+        assert_eq!((cgroup.headroom(), cgroup.levels[1].swap_limit), (Some(3500), Some(3000)));
     }
 
     #[test]

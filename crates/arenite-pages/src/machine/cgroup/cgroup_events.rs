@@ -4,8 +4,8 @@
 //! `memory.oom_control` (version 1). The counts only grow: a reader compares two readings.
 
 use super::cgroup::{Cgroup, CgroupVersion};
-use crate::machine::procfs::parse::keyed;
-use crate::machine::procfs::sys_root::Root;
+use crate::machine::procfs::parse::key_value;
+use crate::machine::procfs::sys_root::SysRoot;
 use std::path::Path;
 
 /// Counts of a control group and, in version 2, of those below it.
@@ -40,7 +40,7 @@ impl CgroupEvents {
     /// ```
     #[must_use]
     pub fn read() -> Option<Self> {
-        Self::from_root(Root::real())
+        Self::from_root(SysRoot::real())
     }
 
     /// Those of the machine below `root`.
@@ -50,34 +50,34 @@ impl CgroupEvents {
     /// ```
     #[must_use]
     pub fn read_at(root: &Path) -> Option<Self> {
-        Self::from_root(Root::at(root))
+        Self::from_root(SysRoot::at(root))
     }
 
-    fn from_root(root: Root<'_>) -> Option<Self> {
+    fn from_root(root: SysRoot<'_>) -> Option<Self> {
         let group = Cgroup::from_root(root)?;
         let folder = &group.levels.first()?.path;
-        let text = |file: &str| root.text(folder.join(file)).unwrap_or_default();
+        let text = |file: &str| root.read_text(folder.join(file)).unwrap_or_default();
         Some(match group.version {
             CgroupVersion::V2 => {
                 let events = text("memory.events");
                 Self {
-                    low: keyed(&events, "low"),
-                    high: keyed(&events, "high"),
-                    limit: keyed(&events, "max"),
-                    out_of_memory: keyed(&events, "oom"),
-                    killed: keyed(&events, "oom_kill"),
+                    low: key_value(&events, "low"),
+                    high: key_value(&events, "high"),
+                    limit: key_value(&events, "max"),
+                    out_of_memory: key_value(&events, "oom"),
+                    killed: key_value(&events, "oom_kill"),
                     stopped: None,
                 }
             }
             CgroupVersion::V1 => {
                 let control = text("memory.oom_control");
                 // where memory and swap have a limit together, the kernel asks that one first, and counts it apart if at all
-                let met =
-                    ["memory.failcnt", "memory.memsw.failcnt"].map(|file| root.number(folder.join(file)));
+                let met = ["memory.failcnt", "memory.memsw.failcnt"]
+                    .map(|file| root.read_number(folder.join(file)));
                 Self {
                     limit: met.into_iter().flatten().reduce(u64::saturating_add),
-                    killed: keyed(&control, "oom_kill"),
-                    stopped: keyed(&control, "under_oom").map(|under| under != 0),
+                    killed: key_value(&control, "oom_kill"),
+                    stopped: key_value(&control, "under_oom").map(|under| under != 0),
                     ..Self::default()
                 }
             }

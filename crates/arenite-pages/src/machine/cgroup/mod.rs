@@ -5,5 +5,5 @@ mod cgroup;
 mod cgroup_events;
 
 pub use cgroup::{Cgroup, CgroupLevel, CgroupVersion};
-pub(super) use cgroup::{each_level, folders, with_group};
+pub(super) use cgroup::{for_each_level, level_paths, with_cgroup};
 pub use cgroup_events::CgroupEvents;

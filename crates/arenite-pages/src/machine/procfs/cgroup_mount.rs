@@ -3,7 +3,7 @@
 //! Rests on the notation of `/proc/self/cgroup` and `/proc/self/mountinfo`. It is apart from the group's files because the
 //! two texts disagree in containers, where a group's name is told from outside and its mount from inside.
 
-use super::fixed_path::Place;
+use super::fixed_path::FixedPath;
 use crate::machine::CgroupVersion;
 use std::path::Path;
 
@@ -28,8 +28,8 @@ pub(in crate::machine) fn mounted(
     line: &str,
     version: CgroupVersion,
     group: &str,
-    mount: &mut Place,
-    folder: &mut Place,
+    mount: &mut FixedPath,
+    folder: &mut FixedPath,
 ) -> Option<()> {
     let (left, right) = line.split_once(" - ")?;
     let mut right = right.split(' ');
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn u24_a_mount_may_have_spaces_and_a_group_colons() {
-        let (mut mount, mut folder) = (Place::new(), Place::new());
+        let (mut mount, mut folder) = (FixedPath::new(), FixedPath::new());
         let line = "1 2 0:1 / /my\\040groups rw - cgroup2 none rw";
         mounted(line, CgroupVersion::V2, "/a", &mut mount, &mut folder).unwrap();
         assert_eq!((&*mount, &*folder), (Path::new("/my groups"), Path::new("/my groups/a")));
@@ -73,7 +73,7 @@ mod tests {
         fn u24_any_group_stays_below_its_mount(group in "[a-z./:0-9\n]{0,30}", line in "[a-z0-9 /:-]{0,60}") {
             prop_assert!(own_group(&group).is_none_or(|(_, own)| group.contains(own)));
             for mounts in [line.clone(), format!("1 2 0:1 /{line} /m rw - cgroup2 none rw")] {
-                let (mut mount, mut folder) = (Place::new(), Place::new());
+                let (mut mount, mut folder) = (FixedPath::new(), FixedPath::new());
                 let found = mounted(&mounts, CgroupVersion::V2, &group, &mut mount, &mut folder);
                 prop_assert!(found.is_none() || folder.starts_with(&*mount));
             }

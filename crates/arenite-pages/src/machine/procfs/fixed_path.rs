@@ -10,19 +10,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The longest path, with the zero at its end.
-const ROOM: usize = 4096;
+const PATH_MAX: usize = 4096;
 
 /// A path. What does not fit is no path for the kernel, and `None` here.
-pub(in crate::machine) struct Place {
+pub(in crate::machine) struct FixedPath {
     /// Zeroes from `len` on.
-    room: [u8; ROOM],
+    room: [u8; PATH_MAX],
     len: usize,
 }
 
-impl Place {
+impl FixedPath {
     /// No path yet.
     pub(in crate::machine) const fn new() -> Self {
-        Self { room: [0; ROOM], len: 0 }
+        Self { room: [0; PATH_MAX], len: 0 }
     }
 
     /// Makes it a path as `mountinfo` writes it: a space is `\040`, and so on for tab, line feed and backslash.
@@ -67,7 +67,7 @@ impl Place {
     }
 
     fn add(&mut self, bytes: &[u8]) -> Option<()> {
-        let end = self.len.checked_add(bytes.len()).filter(|&end| end < ROOM)?;
+        let end = self.len.checked_add(bytes.len()).filter(|&end| end < PATH_MAX)?;
         if bytes.contains(&0) {
             return None;
         }
@@ -81,7 +81,7 @@ impl Place {
     }
 }
 
-impl Deref for Place {
+impl Deref for FixedPath {
     type Target = Path;
 
     fn deref(&self) -> &Path {
@@ -89,7 +89,7 @@ impl Deref for Place {
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for FixedPath {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(out)
     }
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn n16_a_place_is_a_path_and_none_where_it_is_too_long() {
-        let mut place = Place::new();
+        let mut place = FixedPath::new();
         for name in ["/", "sys", "", "fs"] {
             place.push(OsStr::new(name)).unwrap();
         }
@@ -120,7 +120,7 @@ mod tests {
     proptest! {
         #[test]
         fn n16_any_text_is_a_place_or_none(text in any::<String>(), name in "[a-z\\\\01é]{0,8}") {
-            let mut place = Place::new();
+            let mut place = FixedPath::new();
             for text in [&text, &name] {
                 let whole = text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n");
                 prop_assert_eq!(place.set_escaped(text).is_none(), text.contains('\0'));

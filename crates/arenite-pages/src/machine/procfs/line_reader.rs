@@ -1,36 +1,36 @@
 //! The lines of a list that the kernel writes, one after the other.
 //!
-//! Rests on the caller's room and on no allocator: who reads such a list may be short of memory.
+//! Rests on the caller's buffer and on no allocator: who reads such a list may be short of memory.
 
 use core::ops::ControlFlow;
 use std::io::{self, ErrorKind, Read};
 
 /// Room for a line. No line that is looked for is longer; of one that is, the end is cut.
-pub(crate) const ROOM: usize = 4096;
+pub(crate) const BUFFER: usize = 4096;
 
 /// Calls `visit` with each line, without its end, until it breaks off.
 ///
 /// # Errors
 /// What `list` refuses.
-#[inline(never)] // the room is on the stack for no longer than this takes
-pub(crate) fn each<B>(
+#[inline(never)] // the buffer is on the stack for no longer than this takes
+pub(crate) fn for_each_line<B>(
     list: &mut impl Read,
     mut visit: impl FnMut(&[u8]) -> ControlFlow<B>,
 ) -> io::Result<ControlFlow<B>> {
-    let mut room = [0; ROOM];
-    // what is in the room: the beginning of a line, or with `cut` the middle of one that was seen
+    let mut buffer = [0; BUFFER];
+    // what is in the buffer: the beginning of a line, or with `cut` the middle of one that was seen
     let (mut filled, mut cut) = (0, false);
     loop {
-        match list.read(&mut room[filled..]) {
-            Ok(0) if filled > 0 && !cut => return Ok(visit(&room[..filled])),
+        match list.read(&mut buffer[filled..]) {
+            Ok(0) if filled > 0 && !cut => return Ok(visit(&buffer[..filled])),
             Ok(0) => return Ok(ControlFlow::Continue(())),
             Ok(read) => filled += read,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         }
         let mut from = 0;
-        while let Some(len) = room[from..filled].iter().position(|&byte| byte == b'\n') {
-            let line = &room[from..from + len];
+        while let Some(len) = buffer[from..filled].iter().position(|&byte| byte == b'\n') {
+            let line = &buffer[from..from + len];
             from += len + 1;
             if !core::mem::take(&mut cut)
                 && let ControlFlow::Break(found) = visit(line)
@@ -38,15 +38,15 @@ pub(crate) fn each<B>(
                 return Ok(ControlFlow::Break(found));
             }
         }
-        if from == 0 && filled == ROOM {
+        if from == 0 && filled == BUFFER {
             if !core::mem::replace(&mut cut, true)
-                && let ControlFlow::Break(found) = visit(&room)
+                && let ControlFlow::Break(found) = visit(&buffer)
             {
                 return Ok(ControlFlow::Break(found));
             }
             filled = 0;
         } else {
-            room.copy_within(from..filled, 0);
+            buffer.copy_within(from..filled, 0);
             filled -= from;
         }
     }
@@ -58,12 +58,12 @@ mod tests {
     use proptest::prelude::*;
 
     /// Some bytes at a time, as the kernel gives them.
-    struct Pieces<'a>(&'a [u8], usize);
+    struct ChunkSource<'a>(&'a [u8], usize);
 
-    impl Read for Pieces<'_> {
-        fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-            let most = room.len().min(self.1);
-            self.0.read(&mut room[..most])
+    impl Read for ChunkSource<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let most = buffer.len().min(self.1);
+            self.0.read(&mut buffer[..most])
         }
     }
 
@@ -80,7 +80,7 @@ mod tests {
             // the last may have no end
             let text = lines.join("\n") + if ended && !lines.is_empty() { "\n" } else { "" };
             let mut seen = Vec::new();
-            let all = each(&mut Pieces(text.as_bytes(), piece), |line| {
+            let all = for_each_line(&mut ChunkSource(text.as_bytes(), piece), |line| {
                 seen.push(String::from_utf8(line.to_vec()).unwrap());
                 if seen.len() == stop { ControlFlow::Break("stop") } else { ControlFlow::Continue(()) }
             });
@@ -88,7 +88,7 @@ mod tests {
             prop_assert_eq!(all.unwrap(), if stopped { ControlFlow::Break("stop") } else { ControlFlow::Continue(()) });
             prop_assert_eq!(seen.len(), if stopped { stop } else { lines.len() });
             for (seen, line) in seen.iter().zip(&lines) {
-                prop_assert_eq!(seen.as_str(), &line[..line.len().min(ROOM)]);
+                prop_assert_eq!(seen.as_str(), &line[..line.len().min(BUFFER)]);
             }
         }
     }

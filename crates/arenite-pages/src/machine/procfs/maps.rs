@@ -10,7 +10,7 @@ use std::io::{self, Read};
 
 /// One mapping, or the part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Part<'a> {
+pub(crate) struct Mapping<'a> {
     /// Its addresses.
     pub(crate) range: Range<usize>,
     /// What it may be used for: `rw-p`.
@@ -24,38 +24,38 @@ pub(crate) struct Part<'a> {
 ///
 /// # Errors
 /// [`io::Error`] where the kernel does not tell.
-pub(crate) fn each<B>(
+pub(crate) fn for_each_mapping<B>(
     within: Range<usize>,
-    visit: impl FnMut(Part<'_>) -> ControlFlow<B>,
+    visit: impl FnMut(Mapping<'_>) -> ControlFlow<B>,
 ) -> io::Result<ControlFlow<B>> {
-    each_of(&mut File::open("/proc/self/maps")?, within, visit)
+    for_each_mapping_in(&mut File::open("/proc/self/maps")?, within, visit)
 }
 
-fn each_of<B>(
+fn for_each_mapping_in<B>(
     list: &mut impl Read,
     within: Range<usize>,
-    mut visit: impl FnMut(Part<'_>) -> ControlFlow<B>,
+    mut visit: impl FnMut(Mapping<'_>) -> ControlFlow<B>,
 ) -> io::Result<ControlFlow<B>> {
     // where it was told of so far: between two readings mappings may have become one, which then begins before that
     let mut from = within.start;
-    let seen = |line: &[u8]| match part(line) {
+    let seen = |line: &[u8]| match parse_mapping(line) {
         Some(part) if part.range.start >= within.end => ControlFlow::Break(None),
         Some(part) if part.range.end <= from => ControlFlow::Continue(()),
         Some(part) => {
             let range = part.range.start.max(from)..part.range.end.min(within.end);
             from = range.end;
-            visit(Part { range, ..part }).map_break(Some)
+            visit(Mapping { range, ..part }).map_break(Some)
         }
         None => ControlFlow::Continue(()),
     };
-    Ok(match line_reader::each(list, seen)? {
+    Ok(match line_reader::for_each_line(list, seen)? {
         ControlFlow::Break(Some(found)) => ControlFlow::Break(found),
         ControlFlow::Break(None) | ControlFlow::Continue(()) => ControlFlow::Continue(()),
     })
 }
 
 /// A line as in `7f00-7f10 rw-p 00000000 00:00 0   [anon:x]`.
-fn part(line: &[u8]) -> Option<Part<'_>> {
+fn parse_mapping(line: &[u8]) -> Option<Mapping<'_>> {
     let mut rest = line.trim_ascii();
     let mut word = || {
         let end = rest.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(rest.len());
@@ -68,7 +68,7 @@ fn part(line: &[u8]) -> Option<Part<'_>> {
     let letters = word()?;
     // where in the file, on which device, which file
     (0..3).try_for_each(|_| word().map(drop))?;
-    Some(Part { range, letters, name: rest })
+    Some(Mapping { range, letters, name: rest })
 }
 
 #[cfg(test)]
@@ -79,7 +79,7 @@ mod tests {
 
     fn seen(mut list: impl Read, within: Range<usize>) -> Vec<Seen> {
         let mut seen = Vec::new();
-        let all = each_of(&mut list, within, |part| {
+        let all = for_each_mapping_in(&mut list, within, |part| {
             seen.push((part.range, part.letters.to_owned(), part.name.to_owned()));
             ControlFlow::<()>::Continue(())
         });
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(found[1], (0x5000..0x6000, "r--p".to_owned(), b"/a b\xff".to_vec()));
         assert_eq!(found.len(), 2);
         assert_eq!(seen(&list[..], 0x3000..0x5000), []);
-        let first = each_of(&mut &list[..], 0..usize::MAX, |part| ControlFlow::Break(part.range));
+        let first = for_each_mapping_in(&mut &list[..], 0..usize::MAX, |part| ControlFlow::Break(part.range));
         assert_eq!(first.unwrap(), ControlFlow::Break(0x1000..0x3000));
     }
 
@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn n05_the_real_list_has_what_is_mapped() {
-        let (here, mut found) = (core::ptr::from_ref(&line_reader::ROOM).addr(), 0);
-        let all = each(here..here + 1, |part| {
+        let (here, mut found) = (core::ptr::from_ref(&line_reader::BUFFER).addr(), 0);
+        let all = for_each_mapping(here..here + 1, |part| {
             assert!(part.letters.starts_with('r'), "{part:?}");
             found += 1;
             ControlFlow::<()>::Continue(())

@@ -5,19 +5,19 @@
 
 /// No kernel numbers its processors or nodes beyond this (`NR_CPUS` is at most 8192); a range that goes further is
 /// garbage, and would otherwise cost gibibytes to write down.
-const HIGHEST_NUMBER: usize = 65_535;
+const MAX_CPU: usize = 65_535;
 
 /// `0-3,8,10-11`, ascending, each once. An empty list is a list.
-pub(in crate::machine) fn number_list(text: &str) -> Option<Vec<usize>> {
+pub(in crate::machine) fn parse_cpu_list(text: &str) -> Option<Vec<usize>> {
     let mut numbers = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        if first > last || last > HIGHEST_NUMBER {
+        if first > last || last > MAX_CPU {
             return None;
         }
         numbers.extend(first..=last);
-        if numbers.len() > 4 * HIGHEST_NUMBER {
+        if numbers.len() > 4 * MAX_CPU {
             return None;
         }
     }
@@ -27,7 +27,7 @@ pub(in crate::machine) fn number_list(text: &str) -> Option<Vec<usize>> {
 }
 
 /// `48K`, `32M`, `1G` or plain bytes, in bytes.
-pub(in crate::machine) fn size(text: &str) -> Option<u64> {
+pub(in crate::machine) fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let (digits, unit) = match text.char_indices().last()? {
         (at, 'K' | 'k') => (&text[..at], 1 << 10),
@@ -39,7 +39,7 @@ pub(in crate::machine) fn size(text: &str) -> Option<u64> {
 }
 
 /// The word in brackets: `always [madvise] never` is `madvise`.
-pub(in crate::machine) fn choice(text: &str) -> Option<&str> {
+pub(in crate::machine) fn selected_option(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once('[')?;
     let (word, _) = rest.split_once(']')?;
     (!word.is_empty()).then_some(word)
@@ -64,7 +64,7 @@ pub(in crate::machine) fn number_field(text: &str, name: &str) -> Option<u64> {
 }
 
 /// `key value` on a line of its own, as in `memory.stat`.
-pub(in crate::machine) fn keyed(text: &str, key: &str) -> Option<u64> {
+pub(in crate::machine) fn key_value(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let mut words = line.split_whitespace();
         (words.next()? == key).then(|| words.next()?.parse().ok())?
@@ -78,31 +78,42 @@ mod tests {
 
     #[test]
     fn n16_number_lists_are_read_as_the_kernel_writes_them() {
-        assert_eq!(number_list("0-3,8,10-11\n"), Some(vec![0, 1, 2, 3, 8, 10, 11]));
-        assert_eq!(number_list("\n"), Some(vec![]), "a node without a processor");
-        assert_eq!(number_list("5,5,4"), Some(vec![4, 5]));
+        assert_eq!(parse_cpu_list("0-3,8,10-11\n"), Some(vec![0, 1, 2, 3, 8, 10, 11]));
+        assert_eq!(parse_cpu_list("\n"), Some(vec![]), "a node without a processor");
+        assert_eq!(parse_cpu_list("5,5,4"), Some(vec![4, 5]));
         for bad in ["3-1", "a", "1-", "-1", "0-18446744073709551615", "0-99999999"] {
-            assert_eq!(number_list(bad), None, "{bad}");
+            assert_eq!(parse_cpu_list(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn n16_sizes_choices_and_fields() {
-        assert_eq!((size("48K"), size("32M\n"), size("7")), (Some(49_152), Some(32 << 20), Some(7)));
-        assert_eq!((size(""), size("K"), size("é"), size("99999999999999999999G")), (None, None, None, None));
-        assert_eq!(choice("always [madvise] never"), Some("madvise"));
-        assert_eq!((choice("always"), choice("[]"), choice("]x[")), (None, None, None));
+        assert_eq!(
+            (parse_size("48K"), parse_size("32M\n"), parse_size("7")),
+            (Some(49_152), Some(32 << 20), Some(7))
+        );
+        assert_eq!(
+            (parse_size(""), parse_size("K"), parse_size("é"), parse_size("99999999999999999999G")),
+            (None, None, None, None)
+        );
+        assert_eq!(selected_option("always [madvise] never"), Some("madvise"));
+        assert_eq!(
+            (selected_option("always"), selected_option("[]"), selected_option("]x[")),
+            (None, None, None)
+        );
         let text = "Node 0 MemTotal:  12 kB\nNode 0 MemFree: 3 kB\nHugePages_Total:   4\nMemHuge: 5\n";
         assert_eq!((kib_field(text, "MemTotal"), kib_field(text, "MemFree")), (Some(12_288), Some(3_072)));
         assert_eq!((number_field(text, "HugePages_Total"), kib_field(text, "MemHuge")), (Some(4), None));
         assert_eq!(kib_field("MemTotal: 18446744073709551615 kB", "MemTotal"), None, "no overflow");
-        assert_eq!(keyed("cache 4\ntotal_inactive_file 9\n", "total_inactive_file"), Some(9));
+        assert_eq!(key_value("cache 4\ntotal_inactive_file 9\n", "total_inactive_file"), Some(9));
     }
 
     fn answers(text: &str, name: &str) -> bool {
-        let ascending = number_list(text).is_none_or(|list| list.is_sorted());
-        let within = [choice(text), field(text, name)].into_iter().flatten().all(|part| text.contains(part));
-        let whole = [kib_field(text, name), number_field(text, name), keyed(text, name), size(text)];
+        let ascending = parse_cpu_list(text).is_none_or(|list| list.is_sorted());
+        let within =
+            [selected_option(text), field(text, name)].into_iter().flatten().all(|part| text.contains(part));
+        let whole =
+            [kib_field(text, name), number_field(text, name), key_value(text, name), parse_size(text)];
         ascending
             && within
             && whole.into_iter().flatten().all(|number| number == 0 || text.contains(char::is_numeric))
@@ -122,7 +133,7 @@ mod tests {
         #[test]
         fn n16_a_number_list_is_read_back(numbers in proptest::collection::btree_set(0_usize..300, 0..40)) {
             let text = numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-            prop_assert_eq!(number_list(&text), Some(numbers.into_iter().collect::<Vec<_>>()));
+            prop_assert_eq!(parse_cpu_list(&text), Some(numbers.into_iter().collect::<Vec<_>>()));
         }
     }
 }

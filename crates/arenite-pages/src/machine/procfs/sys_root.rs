@@ -1,10 +1,10 @@
 //! The root below which `/proc` and `/sys` are read: `/` on a real machine, a fixture's folder in a test.
 //!
-//! Rests on `os`. How much memory there is, is asked where there is none: [`Root::read`], [`Root::each_line`] and numbers need no allocator,
-//! but for the rest of a file that is longer than their room. It is a type of its own so that no reader can open an absolute path by mistake: whatever a file
+//! Rests on `os`. How much memory there is, is asked where there is none: [`SysRoot::read`], [`SysRoot::each_line`] and numbers need no allocator,
+//! but for the rest of a file that is longer than their buffer. It is a type of its own so that no reader can open an absolute path by mistake: whatever a file
 //! of the kernel names (a mount point, a control group) is looked for below the same root, `..` taken out.
 
-use super::fixed_path::Place;
+use super::fixed_path::FixedPath;
 use super::line_reader;
 use crate::os;
 use core::ops::ControlFlow;
@@ -14,13 +14,13 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Component, Path};
 
 /// A file of fewer bytes is read without an allocator; the longest of those that tell of memory have about 3000.
-const SHORT: usize = 4096;
+const SHORT_FILE: usize = 4096;
 
-/// Fills the room as far as the file goes; how far.
-fn fill(file: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
+/// Fills the buffer as far as the file goes; how far.
+fn fill_buffer(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
-    while filled < room.len() {
-        match file.read(&mut room[filled..]) {
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -30,24 +30,24 @@ fn fill(file: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// The text of what is in the room and of the rest of the file; what is not UTF-8 is replaced.
-fn long(file: &mut impl Read, room: &mut [u8], mut filled: usize) -> io::Result<String> {
+/// The text of what is in the buffer and of the rest of the file; what is not UTF-8 is replaced.
+fn read_long(file: &mut impl Read, buffer: &mut [u8], mut filled: usize) -> io::Result<String> {
     let (mut bytes, mut whole) = (Vec::new(), Vec::new());
     while filled > 0 {
-        add(&mut bytes, &room[..filled])?;
-        filled = fill(file, room)?;
+        append(&mut bytes, &buffer[..filled])?;
+        filled = fill_buffer(file, buffer)?;
     }
     for chunk in bytes.utf8_chunks() {
-        add(&mut whole, chunk.valid().as_bytes())?;
+        append(&mut whole, chunk.valid().as_bytes())?;
         if !chunk.invalid().is_empty() {
-            add(&mut whole, "\u{fffd}".as_bytes())?;
+            append(&mut whole, "\u{fffd}".as_bytes())?;
         }
     }
     Ok(String::from_utf8(whole).unwrap_or_default())
 }
 
 /// Adds bytes, if there is memory for them.
-fn add(bytes: &mut Vec<u8>, more: &[u8]) -> io::Result<()> {
+fn append(bytes: &mut Vec<u8>, more: &[u8]) -> io::Result<()> {
     bytes.try_reserve(more.len())?;
     bytes.extend_from_slice(more);
     Ok(())
@@ -55,83 +55,83 @@ fn add(bytes: &mut Vec<u8>, more: &[u8]) -> io::Result<()> {
 
 /// A folder that stands for `/`.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::machine) struct Root<'a>(&'a Path);
+pub(in crate::machine) struct SysRoot<'a>(&'a Path);
 
-impl<'a> Root<'a> {
+impl<'a> SysRoot<'a> {
     /// The root of this machine.
-    pub(in crate::machine) fn real() -> Root<'static> {
-        Root(Path::new("/"))
+    pub(in crate::machine) fn real() -> SysRoot<'static> {
+        SysRoot(Path::new("/"))
     }
 
     /// `folder` as the root.
     pub(in crate::machine) fn at(folder: &'a Path) -> Self {
-        Root(folder)
+        SysRoot(folder)
     }
 
     /// Where `path` lies below this root; `..`, `.` and a leading `/` are dropped. `None` where that is longer than a path can be.
-    pub(in crate::machine) fn place(self, path: impl AsRef<Path>) -> Option<Place> {
-        let mut place = Place::new();
-        self.put(&mut place, path.as_ref())?;
-        Some(place)
+    pub(in crate::machine) fn resolve(self, path: impl AsRef<Path>) -> Option<FixedPath> {
+        let mut path_buf = FixedPath::new();
+        self.push_to(&mut path_buf, path.as_ref())?;
+        Some(path_buf)
     }
 
-    fn put(self, place: &mut Place, path: &Path) -> Option<()> {
-        place.push(self.0.as_os_str())?;
+    fn push_to(self, path_buf: &mut FixedPath, path: &Path) -> Option<()> {
+        path_buf.push(self.0.as_os_str())?;
         let named = |part| if let Component::Normal(name) = part { Some(name) } else { None };
-        path.components().filter_map(named).try_for_each(|name| place.push(name))
+        path.components().filter_map(named).try_for_each(|name| path_buf.push(name))
     }
 
     /// Opens the file `name` in `folder`. The path is gone when this returns: small stacks are enough for all of it.
     #[inline(never)]
     fn open(self, folder: &Path, name: &str) -> Option<File> {
-        let mut place = Place::new();
-        self.put(&mut place, folder)?;
-        place.push(OsStr::new(name))?;
-        Some(File::from(os::open_to_read(place.as_c_str()?).ok()?))
+        let mut path_buf = FixedPath::new();
+        self.push_to(&mut path_buf, folder)?;
+        path_buf.push(OsStr::new(name))?;
+        Some(File::from(os::open_to_read(path_buf.as_c_str()?).ok()?))
     }
 
     /// What `make` makes of the text of the file `name` in `folder`; what is not UTF-8 is replaced. `None` where it cannot be read, or is
-    /// longer than the room and there is no memory for it.
-    #[inline(never)] // the room is on the stack for no longer than this takes
+    /// longer than the buffer and there is no memory for it.
+    #[inline(never)] // the buffer is on the stack for no longer than this takes
     pub(in crate::machine) fn read<A>(
         self,
         folder: &Path,
         name: &str,
         make: impl FnOnce(&str) -> Option<A>,
     ) -> Option<A> {
-        self.read_in(&mut [0; SHORT], folder, name, make)
+        self.read_in(&mut [0; SHORT_FILE], folder, name, make)
     }
 
     fn read_in<A>(
         self,
-        room: &mut [u8],
+        buffer: &mut [u8],
         folder: &Path,
         name: &str,
         make: impl FnOnce(&str) -> Option<A>,
     ) -> Option<A> {
         let mut file = self.open(folder, name)?;
-        let filled = fill(&mut file, room).ok()?;
-        match str::from_utf8(&room[..filled]) {
-            Ok(text) if filled < room.len() => make(text),
-            _ => make(&long(&mut file, room, filled).ok()?),
+        let filled = fill_buffer(&mut file, buffer).ok()?;
+        match str::from_utf8(&buffer[..filled]) {
+            Ok(text) if filled < buffer.len() => make(text),
+            _ => make(&read_long(&mut file, buffer, filled).ok()?),
         }
     }
 
     /// The text of a file. `None` where it cannot be read.
-    pub(in crate::machine) fn text(self, path: impl AsRef<Path>) -> Option<String> {
+    pub(in crate::machine) fn read_text(self, path: impl AsRef<Path>) -> Option<String> {
         self.read(path.as_ref(), "", |text| Some(text.to_owned()))
     }
 
     /// Calls `visit` with each line of a file of any length, until it breaks off. Lines that are no UTF-8 are passed over. `None` where it
     /// cannot be read to where that is.
-    pub(in crate::machine) fn each_line<A>(
+    pub(in crate::machine) fn for_each_line<A>(
         self,
         path: &str,
         mut visit: impl FnMut(&str) -> ControlFlow<A>,
     ) -> Option<ControlFlow<A>> {
         let mut file = self.open(Path::new(path), "")?;
         let line = |line: &[u8]| str::from_utf8(line).map_or(ControlFlow::Continue(()), &mut visit);
-        line_reader::each(&mut file, line).ok()
+        line_reader::for_each_line(&mut file, line).ok()
     }
 
     /// What `find` makes of the first line of a file that it makes anything of.
@@ -141,47 +141,47 @@ impl<'a> Root<'a> {
         mut find: impl FnMut(&str) -> Option<A>,
     ) -> Option<A> {
         let found = |line: &str| find(line).map_or(ControlFlow::Continue(()), ControlFlow::Break);
-        self.each_line(path, found)?.break_value()
+        self.for_each_line(path, found)?.break_value()
     }
 
     /// A file that holds one unsigned number.
-    pub(in crate::machine) fn number(self, path: impl AsRef<Path>) -> Option<u64> {
-        self.number_in(path.as_ref(), "")
+    pub(in crate::machine) fn read_number(self, path: impl AsRef<Path>) -> Option<u64> {
+        self.read_number_in(path.as_ref(), "")
     }
 
     /// The same of the file `name` in `folder`.
-    pub(in crate::machine) fn number_in(self, folder: &Path, name: &str) -> Option<u64> {
+    pub(in crate::machine) fn read_number_in(self, folder: &Path, name: &str) -> Option<u64> {
         self.read_in(&mut [0; 64], folder, name, |text| text.trim().parse().ok())
     }
 
     /// A file that holds one line, trimmed; `None` where it is empty.
-    pub(in crate::machine) fn line(self, path: impl AsRef<Path>) -> Option<String> {
-        let text = self.text(path)?;
+    pub(in crate::machine) fn read_line(self, path: impl AsRef<Path>) -> Option<String> {
+        let text = self.read_text(path)?;
         let line = text.trim();
         (!line.is_empty()).then(|| line.to_owned())
     }
 
     /// Names in a folder; empty where it cannot be read.
-    pub(in crate::machine) fn names(self, folder: impl AsRef<Path>) -> Vec<String> {
-        let entries = self.place(folder).map(|folder| fs::read_dir(&*folder));
+    pub(in crate::machine) fn dir_names(self, folder: impl AsRef<Path>) -> Vec<String> {
+        let entries = self.resolve(folder).map(|folder| fs::read_dir(&*folder));
         let Some(Ok(entries)) = entries else { return Vec::new() };
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 
     /// Numbers `n` for which `folder` holds an entry `<prefix>n`, ascending.
-    pub(in crate::machine) fn numbered(self, folder: impl AsRef<Path>, prefix: &str) -> Vec<usize> {
+    pub(in crate::machine) fn numbered_dirs(self, folder: impl AsRef<Path>, prefix: &str) -> Vec<usize> {
         let number = |name: &String| name.strip_prefix(prefix)?.parse().ok();
-        let mut numbers: Vec<usize> = self.names(folder).iter().filter_map(number).collect();
+        let mut numbers: Vec<usize> = self.dir_names(folder).iter().filter_map(number).collect();
         numbers.sort_unstable();
         numbers.dedup(); // `cpu1` and `cpu01`
         numbers
     }
 
     /// Is this folder there?
-    pub(in crate::machine) fn has_folder(self, folder: impl AsRef<Path>) -> bool {
-        let mut place = Place::new();
-        let put = self.put(&mut place, folder.as_ref());
-        put.and_then(|()| place.as_c_str()).is_some_and(os::is_folder)
+    pub(in crate::machine) fn has_dir(self, folder: impl AsRef<Path>) -> bool {
+        let mut path_buf = FixedPath::new();
+        let put = self.push_to(&mut path_buf, folder.as_ref());
+        put.and_then(|()| path_buf.as_c_str()).is_some_and(os::is_dir)
     }
 }
 
@@ -192,11 +192,11 @@ mod tests {
 
     #[test]
     fn n16_a_path_never_leaves_the_root() {
-        let root = Root::at(Path::new("/fixture"));
-        let place = |path: &str| root.place(path).unwrap().to_path_buf();
-        assert_eq!(place("/sys/../../etc/./passwd"), Path::new("/fixture/sys/etc/passwd"));
-        assert_eq!(place("../../x"), Path::new("/fixture/x"));
-        assert!(root.place("x".repeat(4096)).is_none());
+        let root = SysRoot::at(Path::new("/fixture"));
+        let path_buf = |path: &str| root.resolve(path).unwrap().to_path_buf();
+        assert_eq!(path_buf("/sys/../../etc/./passwd"), Path::new("/fixture/sys/etc/passwd"));
+        assert_eq!(path_buf("../../x"), Path::new("/fixture/x"));
+        assert!(root.resolve("x".repeat(4096)).is_none());
     }
 
     #[test]
@@ -207,24 +207,27 @@ mod tests {
             .file("nodes/node7/x", "")
             .bytes("bad", &[0xff, b'1']);
         let root = fixture.root();
-        assert_eq!(root.number("/a"), Some(12));
-        assert_eq!((root.number("empty"), root.line("empty"), root.number("bad")), (None, None, None));
-        assert!(root.text("missing").is_none() && root.text("nodes").is_none());
+        assert_eq!(root.read_number("/a"), Some(12));
         assert_eq!(
-            (root.text("bad").unwrap().as_str(), root.text("empty").unwrap().as_str()),
+            (root.read_number("empty"), root.read_line("empty"), root.read_number("bad")),
+            (None, None, None)
+        );
+        assert!(root.read_text("missing").is_none() && root.read_text("nodes").is_none());
+        assert_eq!(
+            (root.read_text("bad").unwrap().as_str(), root.read_text("empty").unwrap().as_str()),
             ("\u{fffd}1", "")
         );
-        assert!(root.has_folder("nodes") && !root.has_folder("a") && !root.has_folder("missing"));
-        assert_eq!(root.numbered("nodes", "node"), [7]);
-        assert!(root.numbered("missing", "node").is_empty());
+        assert!(root.has_dir("nodes") && !root.has_dir("a") && !root.has_dir("missing"));
+        assert_eq!(root.numbered_dirs("nodes", "node"), [7]);
+        assert!(root.numbered_dirs("missing", "node").is_empty());
     }
 
     #[test]
     fn n16_a_text_of_any_length_is_read() {
-        for length in [1, SHORT - 1, SHORT, SHORT + 1, 3 * SHORT] {
+        for length in [1, SHORT_FILE - 1, SHORT_FILE, SHORT_FILE + 1, 3 * SHORT_FILE] {
             let long = "é".repeat(length / 2) + &"x".repeat(length % 2);
             let fixture = Fixture::new().file("long", &long);
-            assert_eq!(fixture.root().text("long").unwrap(), long, "{length}");
+            assert_eq!(fixture.root().read_text("long").unwrap(), long, "{length}");
         }
     }
 }
