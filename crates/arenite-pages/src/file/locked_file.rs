@@ -3,7 +3,7 @@
 //! Rests on `flock` through the standard library. It is unlocked by word and not left to the closing of its descriptor,
 //! because a child process that is being started has a copy of that for a moment.
 
-use super::{FileError, MapMode};
+use super::FileError;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
@@ -13,8 +13,8 @@ pub(crate) struct LockedFile(File);
 
 impl LockedFile {
     /// Locks `file`, without waiting.
-    pub(crate) fn new(file: File, path: &Path, mode: MapMode) -> Result<Self, FileError> {
-        let locked = if mode == MapMode::ReadWrite { file.try_lock() } else { file.try_lock_shared() };
+    pub(crate) fn new(file: File, path: &Path, exclusive: bool) -> Result<Self, FileError> {
+        let locked = if exclusive { file.try_lock() } else { file.try_lock_shared() };
         locked.map(|()| Self(file)).map_err(|error| match error {
             TryLockError::WouldBlock => FileError::Locked { path: path.to_path_buf() },
             TryLockError::Error(source) => FileError::Os { path: path.to_path_buf(), call: "lock", source },

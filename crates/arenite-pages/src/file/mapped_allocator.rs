@@ -9,7 +9,7 @@
 use super::atomic_file::allocate_part;
 use super::mapped_file::{alloc_failed, check_length, length, options};
 use super::vec_map::VecMap;
-use super::{FileError, LockedFile, MapMode, Mapping};
+use super::{FileError, LockedFile, Mapping};
 use crate::os::bus_error::Watched;
 use crate::os::{self, Access};
 use crate::page_size;
@@ -109,8 +109,7 @@ impl MemoryMappedAllocator {
         if !file.metadata().is_ok_and(|found| found.is_file()) {
             return Err(FileError::NotAFile { path: named() });
         }
-        let mode = if writable { MapMode::ReadWrite } else { MapMode::ReadOnly };
-        let file = LockedFile::new(file, path, mode)?;
+        let file = LockedFile::new(file, path, writable)?;
         let fail = |source| FileError::Os { path: named(), call: "map", source };
         let too_long = || fail(std::io::ErrorKind::FileTooLarge.into());
         let original = usize::try_from(length(&file, path)?).map_err(|_| too_long())?;

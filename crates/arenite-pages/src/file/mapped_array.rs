@@ -73,7 +73,7 @@ impl<T: Scalar> MappedArray<T> {
         let newborn = UnfinishedFile::new(path, 0o666).map_err(fail)?;
         let own = newborn.file().try_clone().map_err(fail)?;
         // before it has a name, so that nobody is first
-        let file = LockedFile::new(own, path, MapMode::ReadWrite)?;
+        let file = LockedFile::new(own, path, true)?;
         allocate(newborn.file(), path, 0, header.file_len())?;
         header.write(newborn.file()).map_err(fail)?;
         newborn.persist().map_err(fail)?;

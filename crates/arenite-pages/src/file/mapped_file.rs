@@ -106,7 +106,7 @@ pub(crate) fn open(path: &Path, mode: MapMode) -> Result<LockedFile, FileError> 
     if !kind.is_file() {
         return Err(FileError::NotAFile { path: named() });
     }
-    LockedFile::new(file, path, mode)
+    LockedFile::new(file, path, mode == MapMode::ReadWrite)
 }
 
 /// Refuses a file that is shorter than what it must hold, or of which a page could not be had.

@@ -81,16 +81,6 @@ impl Caches {
         self.find(1, |kind| kind != CacheKind::Instruction)
     }
 
-    /// The first level's instruction cache.
-    ///
-    /// ```
-    /// assert!(arenite_pages::machine::Caches::default().l1i().is_none());
-    /// ```
-    #[must_use]
-    pub fn l1i(&self) -> Option<&Cache> {
-        self.find(1, |kind| kind != CacheKind::Data)
-    }
-
     /// The second level.
     ///
     /// ```
@@ -188,7 +178,6 @@ mod tests {
         let caches = Caches::read_at(fixture.path());
         assert_eq!(caches.levels.len(), 4, "the garbled one is left out");
         assert_eq!(caches.l1d().map(|cache| (cache.size, cache.ways)), Some((49_152, Some(12))));
-        assert_eq!(caches.l1i().map(|cache| cache.size), Some(32_768));
         assert_eq!(caches.l2().map(|cache| cache.shared_by), Some(2));
         assert_eq!(
             caches.l3().map(|cache| (cache.size, cache.ways, cache.shared_by)),

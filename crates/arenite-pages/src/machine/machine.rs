@@ -74,7 +74,7 @@ impl Machine {
             pages: PageSizes::from_root(root),
             meminfo,
             pressure: Pressure::from_root(root),
-            cgroup_pressure: Pressure::of_cgroup(root),
+            cgroup_pressure: Pressure::from_cgroup(root),
             available: Available::of(meminfo, &limits, process),
             limits,
             process,

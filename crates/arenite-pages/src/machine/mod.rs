@@ -29,7 +29,7 @@ pub(crate) mod procfs;
 
 pub use available::{Available, MemoryLimitKind, available_memory};
 pub use caches::{Cache, CacheKind, Caches};
-pub use cgroup::{Cgroup, CgroupEvents, CgroupLevel, CgroupVersion};
+pub use cgroup::{Cgroup, CgroupEvents, CgroupLevel};
 pub use cpu::Cpu;
 pub use limits::{Limit, Limits, Overcommit, OvercommitMode, Rlimit};
 pub use machine::Machine;
@@ -39,3 +39,4 @@ pub use page_sizes::{HugetlbPool, PageSizes, TransparentHugePages};
 pub use pressure::{Pressure, PressureStall};
 pub use pressure_level::PressureReading;
 pub use process_memory::{PeakResetError, ProcessMemory, ProcessMemoryError};
+pub use procfs::cgroup_mount::CgroupVersion;

@@ -96,19 +96,6 @@ impl Numa {
         self.nodes.iter().find(|node| node.id == id)
     }
 
-    /// The node a processor belongs to.
-    ///
-    /// ```
-    /// let numa = arenite_pages::machine::Numa::read();
-    /// for cpu in &numa.nodes[0].cpus {
-    ///     assert_eq!(numa.node_of_cpu(*cpu).map(|node| node.id), Some(numa.nodes[0].id));
-    /// }
-    /// ```
-    #[must_use]
-    pub fn node_of_cpu(&self, cpu: usize) -> Option<&NumaNode> {
-        self.nodes.iter().find(|node| node.cpus.contains(&cpu))
-    }
-
     /// Distance between two nodes, by number.
     ///
     /// ```
@@ -218,7 +205,6 @@ mod tests {
                 assert_eq!((node.total_bytes, node.free_bytes), (8 << 30, 4 << 30));
                 assert_eq!((node.distances.len(), numa.distance(at, at)), (count, Some(10)));
                 assert_eq!(numa.nearest(at)[..2], [at, at ^ 1]);
-                assert_eq!(numa.node_of_cpu(4 * at + 3).map(|node| node.id), Some(at));
             }
         }
     }

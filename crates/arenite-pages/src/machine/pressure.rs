@@ -58,26 +58,6 @@ impl Pressure {
         Self::from_root(SysRoot::at(root))
     }
 
-    /// Reads that of the control group this process is in; `None` for version 1, which keeps none.
-    ///
-    /// ```
-    /// println!("{:?}", arenite_pages::machine::Pressure::read_cgroup());
-    /// ```
-    #[must_use]
-    pub fn read_cgroup() -> Option<Self> {
-        Self::of_cgroup(SysRoot::real())
-    }
-
-    /// Reads that of the control group of the machine below `root`.
-    ///
-    /// ```
-    /// assert_eq!(arenite_pages::machine::Pressure::read_cgroup_at("/nonexistent".as_ref()), None);
-    /// ```
-    #[must_use]
-    pub fn read_cgroup_at(root: &Path) -> Option<Self> {
-        Self::of_cgroup(SysRoot::at(root))
-    }
-
     /// Reads the content of a pressure file.
     ///
     /// ```
@@ -94,7 +74,7 @@ impl Pressure {
         root.read(Path::new("/proc/pressure"), "memory", Self::parse)
     }
 
-    pub(super) fn of_cgroup(root: SysRoot<'_>) -> Option<Self> {
+    pub(super) fn from_cgroup(root: SysRoot<'_>) -> Option<Self> {
         with_cgroup(root, |_, mount, folder| {
             let own = level_paths(root, mount, folder).next()?;
             root.read(own, "memory.pressure", Self::parse)
@@ -135,7 +115,7 @@ mod tests {
         let whole = Pressure::read_at(fixture.path()).unwrap();
         assert_eq!(whole.some, PressureStall { avg10: 1.0, avg60: 2.0, avg300: 3.0, total_us: 4 });
         assert_eq!(whole.full.map(|full| full.total_us), Some(5));
-        let group = Pressure::read_cgroup_at(fixture.path()).unwrap();
+        let group = Pressure::from_cgroup(fixture.root()).unwrap();
         assert_eq!((group.some.avg10, group.full), (9.0, None));
     }
 

@@ -80,7 +80,7 @@ impl PressureReading {
                 free = free.min(part(room, whole));
             }
         });
-        let waits = [Pressure::from_root(root), Pressure::of_cgroup(root)];
+        let waits = [Pressure::from_root(root), Pressure::from_cgroup(root)];
         let most = |of: fn(&Pressure) -> f64| waits.iter().flatten().map(of).fold(0.0, f64::max);
         let full = |pressure: &Pressure| pressure.full.map_or(0.0, |stall| stall.avg10);
         Self { free, some: most(|pressure| pressure.some.avg10), full: most(full) }

@@ -112,7 +112,7 @@ pub fn written(addr: usize) -> Result<Vec<Range<usize>>, MemoryError> {
     let found = owned.watches.iter().find(|(range, _)| range.start == at);
     let (_, watch) = found.ok_or_else(|| invalid_pointer(RegionOp::WatchWrites, addr, 0))?;
     let base = owned.region.as_ptr().addr().get();
-    let mut written = watch.take_written(&owned.region, true)?;
+    let mut written = watch.take_written(&owned.region)?;
     written.iter_mut().for_each(|range| *range = base + range.start..base + range.end);
     Ok(written)
 }

@@ -7,8 +7,8 @@
 #![expect(unsafe_code, reason = "marks pages that nobody else uses")]
 
 use super::Region;
-use super::query::page_runs;
-use super::region::offset;
+use super::os_page::offset;
+use super::residency::page_runs;
 use crate::error::{RegionError, RegionOp};
 use crate::os::{self, Advice, kind};
 use crate::page_size;

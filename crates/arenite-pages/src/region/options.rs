@@ -2,14 +2,9 @@
 //!
 //! Rests on `Region`. Options are apart from it because each is a decision of the one moment at which addresses are taken.
 
-use super::Region;
-use super::region::round_up;
-use crate::error::{RegionError, RegionErrorKind, RegionOp};
-use crate::huge_pages::HUGE_PAGE;
-use crate::os;
 use arenite_core::Label;
 
-/// How a [`Region`] is reserved.
+/// How a [`Region`](crate::Region) is reserved.
 ///
 /// ```
 /// use arenite_pages::RegionOptions;
@@ -58,27 +53,5 @@ impl RegionOptions {
     pub const fn with_huge_pages(mut self, wanted: bool) -> Self {
         self.huge = Some(wanted);
         self
-    }
-
-    /// Reserves `len` bytes of address space, rounded up to OS pages. Commits nothing. Two to four system calls.
-    ///
-    /// # Errors
-    /// [`RegionError`] if `len` is zero or overflows with its guards, the alignment is no power of two, or the process may map
-    /// no more.
-    pub fn reserve(mut self, len: usize) -> Result<Region, RegionError> {
-        self.guard = round_up(self.guard, os::page_size()).unwrap_or(usize::MAX);
-        if self.align != 0 && !self.align.is_power_of_two() {
-            let kind = RegionErrorKind::Unaligned;
-            return Err(RegionError {
-                op: RegionOp::Reserve,
-                kind,
-                offset: 0,
-                size: len,
-                region: 0,
-                label: self.label,
-            });
-        }
-        self.align = self.align.max(HUGE_PAGE);
-        Region::reserve_with(len, self)
     }
 }

@@ -3,16 +3,13 @@
 //! Rests on the kernel's list of [mappings](crate::maps) and on a scan of the page tables (`PAGEMAP_SCAN`, Linux 6.7; before that the file
 //! `/proc/self/pagemap`). Everything is asked and nothing remembered, but for what is committed and closed.
 
+use super::residency::residency;
 use super::{Protection, Region};
 use crate::error::{RegionError, RegionErrorKind, RegionOp};
-use crate::huge_pages::HugePageUsage;
 use crate::machine::procfs::maps;
-use crate::os::{self, Run, kind};
 use arenite_core::Label;
 use core::ops::{ControlFlow, Range};
 use rustix::io::Errno;
-use std::fs::File;
-use std::os::fd::AsFd;
 
 /// Whether memory is behind an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -209,53 +206,4 @@ impl Region {
         }
         Ok(())
     }
-}
-
-/// How many bytes of a range of addresses of this process, made of whole OS pages, are in memory; those that are not mapped are
-/// not. Reads the page tables.
-///
-/// # Errors
-/// [`std::io::Error`] where the kernel does not tell.
-///
-/// ```
-/// let region = arenite_pages::Region::reserve(1 << 20, "some")?;
-/// let start = region.as_ptr().addr().get();
-/// assert_eq!(arenite_pages::resident_bytes(start..start + (1 << 20))?, 0);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn resident_bytes(range: Range<usize>) -> std::io::Result<usize> {
-    residency(range).map(|found| found.resident)
-}
-
-/// What of a range of whole OS pages is in memory: by a scan of the page tables where the kernel has it.
-pub(crate) fn residency(range: Range<usize>) -> std::io::Result<HugePageUsage> {
-    let mut report = HugePageUsage::default();
-    let scanned = page_runs(range.clone(), kind::PRESENT, |run| {
-        if run.kinds & kind::ZERO == 0 {
-            report.resident += run.end - run.start;
-            if run.kinds & kind::HUGE != 0 {
-                report.huge += run.end - run.start;
-            }
-        }
-    });
-    match scanned {
-        Ok(()) => Ok(report),
-        Err(_) => HugePageUsage::of_range(range.start, range.len()),
-    }
-}
-
-/// Calls `visit` with each run of OS pages in `range` that is of `any_of` these kinds.
-pub(crate) fn page_runs(range: Range<usize>, any_of: u64, mut visit: impl FnMut(Run)) -> std::io::Result<()> {
-    let pagemap = File::open("/proc/self/pagemap")?;
-    let wanted = os::Scan { any_of, returned: any_of | kind::ZERO | kind::HUGE, rearm: false };
-    let (mut found, mut at) = ([Run::default(); 64], range.start);
-    while at < range.end {
-        let (count, walked) = os::scan(pagemap.as_fd(), (at, range.end), wanted, &mut found)?;
-        found[..count].iter().copied().for_each(&mut visit);
-        if walked <= at {
-            break;
-        }
-        at = walked;
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@
 //! grow without moving a block; committing and decommitting are what gives and takes the memory behind them.
 #![expect(unsafe_code, reason = "lends and gives back address ranges")]
 
+use super::os_page::{offset, page_size, round_up};
 use super::prot_none::{ProtectedRanges, RangeChange};
 use super::{Protection, RegionOptions, registry};
 use crate::error::{RegionError, RegionErrorKind, RegionOp};
@@ -76,7 +77,7 @@ impl Region {
             prot_none: ProtectedRanges::default(),
             leaked: AtomicBool::new(false),
         };
-        if let Err(errno) = registry::register(&region) {
+        if let Err(errno) = registry::register(base, rounded, label) {
             // SAFETY: the mapping just made, which nobody uses.
             let _gone: Result<(), _> = unsafe { region.unmap() };
             let _unmapped = core::mem::ManuallyDrop::new(region);
@@ -320,6 +321,30 @@ impl Region {
     }
 }
 
+impl RegionOptions {
+    /// Reserves `len` bytes of address space, rounded up to OS pages. Commits nothing. Two to four system calls.
+    ///
+    /// # Errors
+    /// [`RegionError`] if `len` is zero or overflows with its guards, the alignment is no power of two, or the process may map
+    /// no more.
+    pub fn reserve(mut self, len: usize) -> Result<Region, RegionError> {
+        self.guard = round_up(self.guard, os::page_size()).unwrap_or(usize::MAX);
+        if self.align != 0 && !self.align.is_power_of_two() {
+            let kind = RegionErrorKind::Unaligned;
+            return Err(RegionError {
+                op: RegionOp::Reserve,
+                kind,
+                offset: 0,
+                size: len,
+                region: 0,
+                label: self.label,
+            });
+        }
+        self.align = self.align.max(HUGE_PAGE);
+        Region::reserve_with(len, self)
+    }
+}
+
 impl Drop for Region {
     fn drop(&mut self) {
         registry::unregister(self.base);
@@ -358,30 +383,6 @@ fn reserve_aligned(len: usize, guard: usize, align: usize, all: usize) -> Result
         debug_assert!(released.is_ok(), "part of an own mapping");
     }
     Ok(base)
-}
-
-/// The size of an OS page here, in bytes.
-///
-/// ```
-/// assert!(arenite_pages::page_size().is_power_of_two());
-/// ```
-#[must_use]
-#[inline]
-pub fn page_size() -> usize {
-    os::page_size()
-}
-
-/// `value` rounded up to a multiple of `to` (a power of two), or `None` on overflow.
-pub(crate) const fn round_up(value: usize, to: usize) -> Option<usize> {
-    match value.checked_add(to - 1) {
-        Some(sum) => Some(sum & !(to - 1)),
-        None => None,
-    }
-}
-
-/// `base + bytes`, for `bytes` inside one mapping.
-pub(crate) fn offset(base: NonNull<u8>, bytes: usize) -> NonNull<u8> {
-    NonNull::new(base.as_ptr().wrapping_add(bytes)).unwrap_or(base)
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@
 //! its end. Its lock is held across `fork` once somebody asked for that (`at_fork`), as a heap does at its first use.
 #![expect(unsafe_code, reason = "keeps a table in pages of its own")]
 
-use super::Region;
-use super::query::residency;
+use super::residency::residency;
 use crate::machine::procfs::maps;
 use crate::os;
 use crate::util::fork_safe_mutex::{ForkSafeMutex, ForkSafeMutexGuard};
@@ -107,9 +106,8 @@ pub fn stats() -> std::io::Result<RegionStats> {
 }
 
 /// Enters a region.
-pub(super) fn register(region: &Region) -> Result<(), Errno> {
-    let entry = RegionEntry { base: region.base.addr().get(), len: region.len, label: region.label() };
-    table().insert(entry)
+pub(super) fn register(base: NonNull<u8>, len: usize, label: Label) -> Result<(), Errno> {
+    table().insert(RegionEntry { base: base.addr().get(), len, label })
 }
 
 /// Strikes the region at `base` out.
@@ -200,6 +198,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Region;
 
     #[test]
     fn regions_are_listed_in_order_and_leave_no_trace() {

@@ -101,18 +101,6 @@ impl Region {
         let _closed = unsafe { os::protect(source, size, Access::None) };
         Ok(true)
     }
-
-    /// Moves `size` committed bytes within the region: [`Region::remap`] to itself.
-    ///
-    /// # Errors
-    /// As [`Region::remap`].
-    ///
-    /// # Safety
-    /// As [`Region::remap`].
-    pub unsafe fn remap_within(&self, from: usize, size: usize, at: usize) -> Result<(), RegionError> {
-        // SAFETY: the caller's promises.
-        unsafe { self.remap(from, size, self, at) }
-    }
 }
 
 #[cfg(test)]
@@ -139,7 +127,7 @@ mod tests {
         assert_eq!(a.peek(2 * page, 1).unwrap_err().kind, RegionErrorKind::Inaccessible { at: 2 * page });
         assert_eq!(a.peek(page, 1).unwrap(), [0]);
         // SAFETY: nobody uses either range.
-        unsafe { b.remap_within(16 * page, 4 * page, 0) }.unwrap();
+        unsafe { b.remap(16 * page, 4 * page, &b, 0) }.unwrap();
         assert_eq!(b.peek(page + 7, 5).unwrap(), b"moved");
     }
 
@@ -178,7 +166,7 @@ mod tests {
         let (page, a) = (page_size(), Region::reserve(1 << 20, "a").unwrap());
         a.commit(0, 4 * page).unwrap();
         // SAFETY: nobody uses either range.
-        let refused = |from, size, at| unsafe { a.remap_within(from, size, at) }.unwrap_err().kind;
+        let refused = |from, size, at| unsafe { a.remap(from, size, &a, at) }.unwrap_err().kind;
         assert_eq!(refused(0, 2 * page, page), RegionErrorKind::Overlap);
         assert_eq!(refused(0, 8 * page, 16 * page), RegionErrorKind::Inaccessible { at: 4 * page });
         assert_eq!(refused(0, page, 1 << 20), RegionErrorKind::OutOfRange);

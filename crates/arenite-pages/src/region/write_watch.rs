@@ -62,15 +62,7 @@ impl<'r> WriteWatch<'r> {
     /// # Errors
     /// [`RegionError`] where the kernel refuses.
     pub fn written(&mut self) -> Result<Vec<Range<usize>>, RegionError> {
-        self.watch.take_written(self.region, true)
-    }
-
-    /// What was written since, without beginning afresh.
-    ///
-    /// # Errors
-    /// As [`WriteWatch::written`].
-    pub fn written_so_far(&self) -> Result<Vec<Range<usize>>, RegionError> {
-        self.watch.take_written(self.region, false)
+        self.watch.take_written(self.region)
     }
 }
 
@@ -89,34 +81,25 @@ impl WatchState {
             errno => region.region_error(RegionOp::WatchWrites, at, size, errno),
         })?;
         let watch = Self { range, pagemap, _watch: watch };
-        watch.take_written(region, true)?; // pages that were never there count as unwritten
+        watch.take_written(region)?; // pages that were never there count as unwritten
         Ok(watch)
     }
 
     /// What was written since, of the region that this is the watch of.
-    pub(crate) fn take_written(
-        &self,
-        region: &Region,
-        rearm: bool,
-    ) -> Result<Vec<Range<usize>>, RegionError> {
+    pub(crate) fn take_written(&self, region: &Region) -> Result<Vec<Range<usize>>, RegionError> {
         let base = region.base.addr().get();
         let (mut at, end) = (base + self.range.start, base + self.range.end);
-        let scan = Scan { any_of: kind::WRITTEN, returned: kind::WRITTEN, rearm };
+        let scan = Scan { any_of: kind::WRITTEN, returned: kind::WRITTEN, rearm: true };
+        let error =
+            |errno| region.region_error(RegionOp::WatchWrites, self.range.start, self.range.len(), errno);
         let (mut found, mut written) = ([Run::default(); 64], Vec::<Range<usize>>::new());
         // the kernel forgets what it tells: what there is no room for is told with what was written before it
         if written.try_reserve(1).is_err() {
-            return Err(region.region_error(
-                RegionOp::WatchWrites,
-                self.range.start,
-                self.range.len(),
-                Errno::NOMEM,
-            ));
+            return Err(error(Errno::NOMEM));
         }
         while at < end {
             let (count, walked) =
-                os::scan(self.pagemap.as_fd(), (at, end), scan, &mut found).map_err(|errno| {
-                    region.region_error(RegionOp::WatchWrites, self.range.start, self.range.len(), errno)
-                })?;
+                os::scan(self.pagemap.as_fd(), (at, end), scan, &mut found).map_err(error)?;
             for run in &found[..count] {
                 let run = run.start - base..run.end - base;
                 let room = written.try_reserve(1).is_ok();
@@ -159,7 +142,6 @@ mod tests {
             write(at);
         }
         let expected = [3 * page..5 * page, 9 * page..10 * page, 63 * page..64 * page];
-        assert_eq!(watch.written_so_far().unwrap(), expected);
         assert_eq!(watch.written().unwrap(), expected);
         assert!(watch.written().unwrap().is_empty());
         for at in (0..64).step_by(2) {

@@ -6,7 +6,8 @@
 
 use super::WaitError;
 use super::indices::Indices;
-use super::shared::{Shared, Side};
+use super::location::Side;
+use super::shared::Shared;
 use core::fmt;
 use core::ptr::NonNull;
 use std::sync::Arc;

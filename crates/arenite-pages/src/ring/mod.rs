@@ -14,8 +14,10 @@ mod consumer;
 mod double_mapping;
 mod error;
 mod indices;
+mod location;
 mod prefetch;
 mod producer;
+mod ring_buffer;
 mod ring_file;
 mod shared;
 
@@ -23,5 +25,5 @@ pub use cache::RingCache;
 pub use consumer::Consumer;
 pub use error::{RingError, WaitError};
 pub use producer::{Producer, WriteSlots};
+pub use ring_buffer::ring_buffer;
 pub use ring_file::RingFile;
-pub use shared::ring_buffer;

@@ -5,7 +5,8 @@
 #![expect(unsafe_code, reason = "writes elements into slots that the consumer has given back")]
 
 use super::indices::Indices;
-use super::shared::{Shared, Side};
+use super::location::Side;
+use super::shared::Shared;
 use super::{WaitError, prefetch};
 use bytemuck::Pod;
 use core::fmt;
@@ -259,7 +260,7 @@ impl<T> WriteSlots<'_, T> {
     /// # Safety
     /// The first `count` slots were written.
     #[inline]
-    pub unsafe fn commit_written(self, count: usize) {
+    pub unsafe fn commit_init(self, count: usize) {
         debug_assert!(count <= self.count);
         self.producer.publish(count.min(self.count));
     }

@@ -7,7 +7,8 @@
 
 use super::double_mapping::DoubleMapping;
 use super::indices::EndState;
-use super::shared::{Shared, Side, rounded};
+use super::location::{Location, OfdLock, Side, SideLock, lock_byte};
+use super::shared::{Shared, rounded};
 use super::{Consumer, Producer, RingError};
 use crate::file::{Mapping, UnfinishedFile, allocate_part};
 use crate::os::{self, Access};
@@ -188,57 +189,6 @@ impl RingFile {
 impl AsFd for RingFile {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
-    }
-}
-
-/// Where a ring lives.
-#[derive(Debug)]
-pub(crate) enum Location {
-    /// In this process alone.
-    Process,
-    /// In a file.
-    File(SideLock),
-}
-
-/// What one end of a ring in a file holds on to.
-#[derive(Debug)]
-pub(crate) struct SideLock {
-    ofd: OfdLock,
-    _control: Mapping,
-}
-
-/// An open file description of an end's own, which has the lock on its byte. It gives that up by word and not by closing,
-/// because a child process that is being started has a copy of the descriptor for a moment.
-#[derive(Debug)]
-struct OfdLock {
-    file: File,
-    end: Side,
-}
-
-impl Drop for OfdLock {
-    fn drop(&mut self) {
-        os::ofd_unlock(self.file.as_fd(), lock_byte(self.end));
-    }
-}
-
-impl Location {
-    pub(crate) fn is_file(&self) -> bool {
-        matches!(self, Self::File(_))
-    }
-
-    /// Whether the process at `end`, which was there, holds it no longer.
-    pub(crate) fn is_dead(&self, end: Side) -> bool {
-        match self {
-            Self::Process => false,
-            Self::File(lock) => os::ofd_lock_held(lock.ofd.file.as_fd(), lock_byte(end)) == Ok(false),
-        }
-    }
-}
-
-fn lock_byte(end: Side) -> u8 {
-    match end {
-        Side::Producer => 0,
-        Side::Consumer => 1,
     }
 }
 

@@ -6,8 +6,8 @@
 
 use super::double_mapping::DoubleMapping;
 use super::indices::{EndState, Indices, cancel_wait, notify, prepare_wait};
-use super::ring_file::Location;
-use super::{Consumer, Producer, RingError, WaitError, cache};
+use super::location::{Location, Side};
+use super::{RingError, WaitError, cache};
 use crate::{os, page_size};
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
@@ -19,48 +19,6 @@ use std::time::{Duration, Instant};
 const RETRY_PERIOD: Duration = Duration::from_millis(1);
 /// How often a sleeper looks whether the process at the other end still lives.
 const LIVENESS_PERIOD: Duration = Duration::from_millis(50);
-
-/// Which end of a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Producer,
-    Consumer,
-}
-
-/// A ring in one process: [`Producer`] and [`Consumer`] of at least `capacity` elements, each of which may go to a thread
-/// of its own. Elements that are left when both ends are gone are dropped.
-///
-/// The capacity is rounded up to a power of two that fills whole OS pages. Costs two system calls to make and one to drop, and a
-/// page fault per OS page first touched; or none where a ring of that size was dropped before: a few small ones are kept
-/// ([`RingCache`](super::RingCache)), with what was written there. In a child of `fork` a ring of the parent is no ring of its own:
-/// what either writes there the other sees.
-///
-/// ```
-/// let (mut producer, mut consumer) = arenite_pages::ring_buffer::<u8>(65_536)?;
-/// assert!(producer.push_all(b"seen "));
-/// assert!(producer.push_all(b"at once"));
-/// assert_eq!(consumer.peek(), b"seen at once"); // one slice, even across the end
-/// consumer.release(5);
-/// assert_eq!(consumer.peek(), b"at once");
-/// # Ok::<(), arenite_pages::RingError>(())
-/// ```
-///
-/// # Errors
-/// [`RingError::BadCapacity`] for no elements, elements of no size, or too many; [`RingError::Os`] where there is no memory.
-pub fn ring_buffer<T>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), RingError> {
-    let count = rounded::<T>(capacity)?;
-    let bytes = count * size_of::<T>();
-    let fresh = || {
-        let error =
-            |errno: rustix::io::Errno| RingError::Os { call: "map memory", bytes, source: errno.into() };
-        DoubleMapping::anonymous(bytes).map_err(error)
-    };
-    let memory = cache::pop(bytes).map_or_else(fresh, Ok)?;
-    static BARRIER: std::sync::Once = std::sync::Once::new();
-    BARRIER.call_once(|| _ = os::register_membarrier(false));
-    let (producer, consumer) = Shared::own(memory, count).split();
-    Ok((Producer::new(producer), Consumer::new(consumer)))
-}
 
 /// The number of elements for `capacity`: a power of two that fills whole OS pages.
 pub(crate) fn rounded<T>(capacity: usize) -> Result<usize, RingError> {
@@ -94,7 +52,7 @@ unsafe impl<T: Send> Send for Shared<T> {}
 unsafe impl<T: Send> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
-    fn own(memory: DoubleMapping, capacity: usize) -> Arc<Self> {
+    pub(crate) fn own(memory: DoubleMapping, capacity: usize) -> Arc<Self> {
         let indices = Box::new(Indices::default());
         indices.producer.0.set_state(EndState::OPEN);
         indices.consumer.0.set_state(EndState::OPEN);
@@ -117,7 +75,7 @@ impl<T> Shared<T> {
         Arc::new(Self { memory, indices, location, capacity, elements: PhantomData })
     }
 
-    fn split(self: Arc<Self>) -> (Arc<Self>, Arc<Self>) {
+    pub(crate) fn split(self: Arc<Self>) -> (Arc<Self>, Arc<Self>) {
         (Arc::clone(&self), self)
     }
 

@@ -4,7 +4,7 @@
 //! memory controller, version 1 or 2. Every level up to the mount is read, because a limit binds from any of them: a
 //! container's own group often says `max` while its parent kills it.
 
-use crate::machine::procfs::cgroup_mount::{mounted, own_group};
+use crate::machine::procfs::cgroup_mount::{CgroupVersion, mounted, own_group};
 use crate::machine::procfs::fixed_path::FixedPath;
 use crate::machine::procfs::parse::key_value;
 use crate::machine::procfs::sys_root::SysRoot;
@@ -12,15 +12,6 @@ use std::path::{Path, PathBuf};
 
 /// A version 1 limit from here on means none: the kernel rounds `i64::MAX` down to its OS page.
 const NO_LIMIT: u64 = 1 << 62;
-
-/// Which interface a control group speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CgroupVersion {
-    /// One tree for each controller.
-    V1,
-    /// One tree for all.
-    V2,
-}
 
 /// One level of the tree of control groups. `None` is a limit that is not set, or a file that is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 //! Rests on [`Cgroup`] for the group, and on the files `memory.events` (version 2) or `memory.failcnt` and
 //! `memory.oom_control` (version 1). The counts only grow: a reader compares two readings.
 
-use super::cgroup::{Cgroup, CgroupVersion};
+use super::cgroup::Cgroup;
+use crate::machine::procfs::cgroup_mount::CgroupVersion;
 use crate::machine::procfs::parse::key_value;
 use crate::machine::procfs::sys_root::SysRoot;
 use std::path::Path;

@@ -4,6 +4,6 @@
 mod cgroup;
 mod cgroup_events;
 
-pub use cgroup::{Cgroup, CgroupLevel, CgroupVersion};
+pub use cgroup::{Cgroup, CgroupLevel};
 pub(super) use cgroup::{for_each_level, level_paths, with_cgroup};
 pub use cgroup_events::CgroupEvents;

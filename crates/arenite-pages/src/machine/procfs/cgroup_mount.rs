@@ -4,8 +4,16 @@
 //! two texts disagree in containers, where a group's name is told from outside and its mount from inside.
 
 use super::fixed_path::FixedPath;
-use crate::machine::CgroupVersion;
 use std::path::Path;
+
+/// Which interface a control group speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CgroupVersion {
+    /// One tree for each controller.
+    V1,
+    /// One tree for all.
+    V2,
+}
 
 /// The group of the memory controller: its own tree in version 1 if there is one, else the one tree of version 2.
 pub(in crate::machine) fn own_group(text: &str) -> Option<(CgroupVersion, &str)> {
