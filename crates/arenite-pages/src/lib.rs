@@ -26,6 +26,7 @@ mod cache_lines;
 mod child;
 mod error;
 mod file;
+mod fork_handlers;
 mod huge_pages;
 mod large_block;
 pub mod machine;
@@ -47,13 +48,14 @@ pub use file::{
     FileError, MapMode, MappedArray, MappedFile, MemoryMappedAllocator, MemoryOrder, flush_file, map_file,
     unmap_file,
 };
+pub use fork_handlers::{ForkHandlers, at_fork};
 pub use huge_pages::{HUGE_PAGE, HugePageUsage};
 pub use large_block::{LargeBlock, LargeKind, large_alloc};
 pub use numa::{
     NumaAllocator, NumaBlock, NumaDistribution, NumaError, NumaPolicy, bind_range, current_numa_node,
     migrate_range, numa_alloc, numa_distribution, numa_free, numa_node, numa_node_count,
 };
-pub use os::{ForkHandlers, ResourceUsage, ThreadExitHook, at_fork};
+pub use os::{ResourceUsage, ThreadExitHook};
 pub use page_allocator::PageAllocator;
 pub use page_faults::{PageFaults, thread_page_faults};
 pub use pressure_trigger::{CgroupV1Level, PressureError, PressureTrigger, StallKind};

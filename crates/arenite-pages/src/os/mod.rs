@@ -8,7 +8,6 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod bus_error;
-mod fork;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -18,8 +17,6 @@ mod linux_numa;
 #[cfg(target_os = "linux")]
 mod linux_usage;
 mod thread_exit;
-pub(crate) use fork::fork_epoch;
-pub use fork::{ForkHandlers, at_fork};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 #[cfg(target_os = "linux")]
@@ -29,6 +26,7 @@ pub(crate) use linux_numa::*;
 #[cfg(target_os = "linux")]
 pub(crate) use linux_usage::*;
 pub use thread_exit::ThreadExitHook;
+pub(crate) use thread_exit::pthread_atfork;
 
 // also in the tests of Linux, so that it cannot fall behind
 #[cfg(any(test, not(target_os = "linux")))]

@@ -53,6 +53,17 @@ impl ThreadExitHook {
     }
 }
 
+/// Registers three functions around each fork. Returns whether the C library did so.
+pub(crate) fn pthread_atfork(
+    prepare: extern "C" fn(),
+    parent: extern "C" fn(),
+    child: extern "C" fn(),
+) -> bool {
+    // SAFETY: three safe functions of that signature, which live as long as this code does: the C library removes them
+    // when the library that they are part of is unloaded.
+    unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) == 0 }
+}
+
 unsafe extern "C" fn on_thread_exit(value: *mut c_void) {
     // SAFETY: `register` sets nothing but statics of this type.
     if let Some(this) = unsafe { value.cast::<ThreadExitHook>().as_ref() } {

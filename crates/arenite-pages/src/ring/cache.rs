@@ -8,7 +8,7 @@
 //! from what is kept, that was there when the process forked; each side gives its own view of it back.
 
 use super::double_mapping::DoubleMapping;
-use crate::os;
+use crate::fork_handlers::fork_epoch;
 use arenite_core::Trim;
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
@@ -51,10 +51,10 @@ impl Trim for RingCache {
 
 /// A mapping of `len` bytes that was kept, of this process alone.
 pub(super) fn pop(len: usize) -> Option<DoubleMapping> {
-    let forks = os::fork_epoch()?;
+    let epoch = fork_epoch()?;
     let mapping = try_lock()?.pop(len)?;
     // one that a child sees is given back
-    (mapping.fork_epoch() == Some(forks)).then(|| mapping.reused())
+    (mapping.fork_epoch() == Some(epoch)).then(|| mapping.reused())
 }
 
 /// Whether the compiler can be told that memory may hold any bytes.
@@ -64,7 +64,7 @@ const SUPPORTED: bool = cfg!(all(any(target_arch = "x86_64", target_arch = "aarc
 pub(super) fn push(mapping: DoubleMapping) {
     if SUPPORTED
         && mapping.len() <= MAX_RING
-        && mapping.fork_epoch().is_some_and(|fork_epoch| Some(fork_epoch) == os::fork_epoch())
+        && mapping.fork_epoch().is_some_and(|epoch| Some(epoch) == fork_epoch())
         && let Some(mut kept) = try_lock()
     {
         kept.push(mapping);

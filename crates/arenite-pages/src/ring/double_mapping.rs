@@ -4,6 +4,7 @@
 //! view is one slice, wherever it ends.
 #![expect(unsafe_code, reason = "gives a mapping back, and tells the compiler what it cannot know of one")]
 
+use crate::fork_handlers;
 use crate::os;
 use core::ptr::NonNull;
 use rustix::io::Errno;
@@ -27,7 +28,7 @@ impl DoubleMapping {
     /// Fresh, zeroed memory. `len` is a positive multiple of the OS page.
     pub(crate) fn anonymous(len: usize) -> Result<Self, Errno> {
         // counted before: a fork in between then shows
-        let fork_epoch = os::fork_epoch();
+        let fork_epoch = fork_handlers::fork_epoch();
         Ok(Self { base: os::map_double(len)?, len, fork_epoch })
     }
 
