@@ -1,8 +1,8 @@
-//! Unix systems that have no file of their own yet: every call answers `ENOSYS`.
+//! The functions of `linux.rs` for Unix systems without an implementation: each returns `ENOSYS`.
 //!
-//! It exists so that the rooms above build there and their callers get a typed error at run time. The functions are those of
-//! `linux.rs`, which says what each asks of its caller.
-#![expect(unsafe_code, reason = "has the signatures of the Linux surface")]
+//! The other modules build on such a system and return typed errors at run time. `linux.rs`
+//! documents the functions.
+#![expect(unsafe_code, reason = "has the signatures of the Linux functions")]
 
 use super::{Access, Advice, MoveError, NodeSet, Placement, Run, Scan};
 use core::ffi::CStr;
@@ -12,176 +12,75 @@ use core::time::Duration;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
+/// Defines functions by the types of their parameters and of their result.
+macro_rules! unsupported {
+    ($($name:ident($($type:ty),*) -> $ok:ty;)*) => {
+        $(pub(crate) fn $name($(_: $type),*) -> Result<$ok, Errno> { Err(Errno::NOSYS) })*
+    };
+}
+
+/// Defines `unsafe` functions by the types of their parameters and of their result.
+macro_rules! unsupported_unsafe {
+    ($($name:ident($($type:ty),*) -> $ok:ty;)*) => {
+        $(pub(crate) unsafe fn $name($(_: $type),*) -> Result<$ok, Errno> { Err(Errno::NOSYS) })*
+    };
+}
+
+unsupported! {
+    reserve(usize) -> NonNull<u8>;
+    map(usize) -> NonNull<u8>;
+    map_explicit_huge(usize, u32) -> NonNull<u8>;
+    read_process(usize, &mut [u8]) -> usize;
+    memfd(&CStr) -> OwnedFd;
+    seal_size(BorrowedFd<'_>) -> ();
+    preallocate_file(BorrowedFd<'_>, u64, u64) -> ();
+    map_file(BorrowedFd<'_>, u64, usize, Access, bool) -> NonNull<u8>;
+    try_ofd_lock(BorrowedFd<'_>, u8) -> bool;
+    ofd_lock_held(BorrowedFd<'_>, u8) -> bool;
+    map_double(usize) -> NonNull<u8>;
+    map_double_file(BorrowedFd<'_>, u64, usize) -> NonNull<u8>;
+    page_nodes(&[usize], &mut [i32]) -> ();
+    move_pages(&[usize], &[i32], &mut [i32]) -> ();
+    getcpu() -> (u32, u32);
+    pin_thread(&[usize]) -> ();
+    scan(BorrowedFd<'_>, (usize, usize), Scan, &mut [Run]) -> (usize, usize);
+    open_to_read(&CStr) -> OwnedFd;
+    eventfd() -> OwnedFd;
+    wait_for_child(u32) -> (i32, super::ResourceUsage);
+}
+
+unsupported_unsafe! {
+    reserve_at(NonNull<u8>, usize, bool) -> ();
+    protect(NonNull<u8>, usize, Access) -> ();
+    commit(NonNull<u8>, usize) -> ();
+    decommit(NonNull<u8>, usize) -> ();
+    release(NonNull<u8>, usize) -> ();
+    set_vma_name(NonNull<u8>, usize, &CStr) -> ();
+    advise(NonNull<u8>, usize, Advice) -> ();
+    lock(NonNull<u8>, usize) -> ();
+    unlock(NonNull<u8>, usize) -> ();
+    mremap_replace(NonNull<u8>, usize, NonNull<u8>) -> bool;
+    write_process(usize, &[u8]) -> usize;
+    map_file_at(NonNull<u8>, BorrowedFd<'_>, u64, usize, Access) -> ();
+    sync_mapping(NonNull<u8>, usize) -> ();
+    mbind(NonNull<u8>, usize, Placement, &NodeSet, bool) -> ();
+    uffd_write_protect(NonNull<u8>, usize) -> OwnedFd;
+}
+
+pub(crate) unsafe fn mremap_to(_: NonNull<u8>, _: usize, _: NonNull<u8>) -> Result<(), MoveError> {
+    Err(MoveError::Failed(Errno::NOSYS))
+}
+
 pub(crate) const O_NONBLOCK: i32 = 0;
+
+/// Flag with which a file of events is opened.
+pub(crate) const OPEN_NONBLOCK: i32 = 0;
 
 pub(crate) fn page_size() -> usize {
     4096
 }
 
-pub(crate) fn reserve(_len: usize) -> Result<NonNull<u8>, Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn map(_len: usize) -> Result<NonNull<u8>, Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn map_explicit_huge(_len: usize, _log2: u32) -> Result<NonNull<u8>, Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn reserve_at(_start: NonNull<u8>, _len: usize, _replace: bool) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn protect(_start: NonNull<u8>, _len: usize, _access: Access) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn commit(_start: NonNull<u8>, _len: usize) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn decommit(_start: NonNull<u8>, _len: usize) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn release(_start: NonNull<u8>, _len: usize) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn set_vma_name(_start: NonNull<u8>, _len: usize, _name: &CStr) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn advise(_start: NonNull<u8>, _len: usize, _advice: Advice) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn lock(_start: NonNull<u8>, _len: usize) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn unlock(_start: NonNull<u8>, _len: usize) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn mremap_to(_from: NonNull<u8>, _len: usize, _to: NonNull<u8>) -> Result<(), MoveError> {
-    Err(MoveError::Failed(Errno::NOSYS))
-}
-
-pub(crate) unsafe fn mremap_replace(
-    _from: NonNull<u8>,
-    _len: usize,
-    _to: NonNull<u8>,
-) -> Result<bool, Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn read_process(_from: usize, _into: &mut [u8]) -> Result<usize, Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn write_process(_to: usize, _bytes: &[u8]) -> Result<usize, Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn memfd(_name: &CStr) -> Result<OwnedFd, Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn seal_size(_file: BorrowedFd<'_>) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn preallocate_file(_file: BorrowedFd<'_>, _offset: u64, _len: u64) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn map_file(
-    _file: BorrowedFd<'_>,
-    _offset: u64,
-    _len: usize,
-    _access: Access,
-    _shared: bool,
-) -> Result<NonNull<u8>, Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn map_file_at(
-    _start: NonNull<u8>,
-    _file: BorrowedFd<'_>,
-    _offset: u64,
-    _len: usize,
-    _access: Access,
-) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn sync_mapping(_start: NonNull<u8>, _len: usize) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn try_ofd_lock(_file: BorrowedFd<'_>, _byte: u8) -> Result<bool, Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn ofd_lock_held(_file: BorrowedFd<'_>, _byte: u8) -> Result<bool, Errno> {
-    Err(Errno::NOSYS)
-}
-
 pub(crate) fn ofd_unlock(_file: BorrowedFd<'_>, _byte: u8) {}
-
-pub(crate) fn map_double(_len: usize) -> Result<NonNull<u8>, Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn map_double_file(
-    _file: BorrowedFd<'_>,
-    _offset: u64,
-    _len: usize,
-) -> Result<NonNull<u8>, Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn mbind(
-    _start: NonNull<u8>,
-    _len: usize,
-    _placement: Placement,
-    _nodes: &NodeSet,
-    _move_now: bool,
-) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn page_nodes(_pages: &[usize], _into: &mut [i32]) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn move_pages(_pages: &[usize], _nodes: &[i32], _into: &mut [i32]) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn getcpu() -> Result<(u32, u32), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn pin_thread(_cpus: &[usize]) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) fn scan(
-    _pagemap: BorrowedFd<'_>,
-    _range: (usize, usize),
-    _scan: Scan,
-    _into: &mut [Run],
-) -> Result<(usize, usize), Errno> {
-    Err(Errno::NOSYS)
-}
-
-pub(crate) unsafe fn uffd_write_protect(_start: NonNull<u8>, _len: usize) -> Result<OwnedFd, Errno> {
-    Err(Errno::NOSYS)
-}
 
 pub(crate) fn wait_while(_word: &AtomicU32, _expected: u32, _timeout: Option<Duration>, _shared: bool) {}
 
@@ -197,15 +96,11 @@ pub(crate) fn membarrier(_shared: bool) -> bool {
 
 pub(crate) fn write_stderr(_bytes: &[u8]) {}
 
-pub(crate) fn open_to_read(_path: &CStr) -> Result<OwnedFd, Errno> {
-    Err(Errno::NOSYS)
-}
-
 pub(crate) fn is_dir(_path: &CStr) -> bool {
     false
 }
 
-/// What of a descriptor is waited for.
+/// Event of a file descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {
     Exceptional,
@@ -221,23 +116,12 @@ pub(crate) fn wait_any<'a>(
     Err(Errno::NOSYS)
 }
 
-/// What a file is opened with that is not to be waited for.
-pub(crate) const OPEN_NONBLOCK: i32 = 0;
-
-pub(crate) fn eventfd() -> Result<OwnedFd, Errno> {
-    Err(Errno::NOSYS)
-}
-
 pub(crate) fn thread_page_faults() -> Option<(u64, u64)> {
     None
 }
 
 pub(crate) fn random() -> Option<u64> {
     None
-}
-
-pub(crate) fn wait_for_child(_child: u32) -> Result<(i32, super::ResourceUsage), Errno> {
-    Err(Errno::NOSYS)
 }
 
 /// No handler: no file is ever mapped.
