@@ -1,7 +1,7 @@
 //! What a program can tell the kernel: find it now, take it if you must, give me larger pages, show me what was written.
 //!
 //! cargo run --release -p arenite-pages --example advice
-#![expect(unsafe_code, reason = "uses memory that it alone has")]
+#![expect(unsafe_code, reason = "uses memory that no other code uses")]
 
 use arenite_pages::{Prefetch, Region, WriteWatch, large_alloc, thread_page_faults};
 use std::error::Error;

@@ -1,7 +1,7 @@
 //! A table of numbers in a file: larger than memory if need be, whole after a crash, alive after a truncation.
 //!
 //! cargo run --release -p arenite-pages --example mapped_array
-#![expect(unsafe_code, reason = "uses memory that it alone has")]
+#![expect(unsafe_code, reason = "uses memory that no other code uses")]
 
 use arenite_core::{Block, Resource};
 use arenite_pages::{FileError, MapMode, MappedArray, MemoryMappedAllocator};

@@ -1,7 +1,7 @@
 //! A stack that grows in place: a gibibyte of addresses, as much memory as is used, a guard at either end.
 //!
 //! cargo run --release -p arenite-pages --example region
-#![expect(unsafe_code, reason = "uses memory that it alone has")]
+#![expect(unsafe_code, reason = "uses memory that no other code uses")]
 
 use arenite_pages::{PageStatus, RegionOptions, page_size, regions, stats};
 use std::error::Error;

@@ -1,7 +1,7 @@
 //! A ring between two processes, one of which dies: the other learns of it, and nothing that was committed is lost.
 //!
 //! cargo run --release -p arenite-pages --example ring_processes
-#![expect(unsafe_code, reason = "uses memory that it alone has")]
+#![expect(unsafe_code, reason = "uses memory that no other code uses")]
 
 use arenite_pages::{RingFile, WaitError};
 use std::error::Error;

@@ -1,19 +1,20 @@
-//! Cache lines that will be written, asked for before they are.
+//! Prefetch of cache lines.
 //!
-//! Rests on nothing. The first store to a line that lies in another core's cache, or in a far one, waits until the line is here
-//! and nowhere else. Asked for in time, it comes while other work is done. It is a hint: it reads and writes nothing, and an
-//! address that is not mapped does no harm.
+//! The first store to a line in another core's cache waits until this core owns the line. A
+//! prefetch overlaps that wait with other work. It is a hint: it reads and writes nothing, and an
+//! unmapped address does no harm.
 #![expect(unsafe_code, reason = "the instruction has no name in the standard library")]
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// The bytes of a cache line; where they are more, a line is asked for twice.
+/// Bytes of a cache line; longer lines are prefetched twice.
 pub(crate) const LINE: usize = 64;
 
-/// Has the cache lines of so many bytes from `start` come to this core, to be written there: memory that another core used last, or
-/// that is too large for the nearest cache. Any address will do; nothing is read or written. O(lines); some 16 can be on their
-/// way at once, so ask for what is needed next and not for megabytes.
+/// Prefetches the cache lines of `bytes` bytes at `start` for writing: memory that another core
+/// used last, or that exceeds the nearest cache. Any address is allowed; nothing is read or
+/// written. O(lines). About 16 lines can be under way at once, so prefetch what comes next, not
+/// megabytes.
 ///
 /// ```
 /// let mut rows = vec![[0_u64; 64]; 100];
@@ -33,8 +34,8 @@ pub fn prefetch_write(start: *const u8, bytes: usize) {
     }
 }
 
-/// Has the cache line of one address come to this core: to be read, or written where no other core has it. Any address will do. One
-/// instruction, and no question to the processor first, so it costs the shortest path nothing else.
+/// Prefetches the cache line of one address for reading. Any address is allowed. One instruction
+/// without a check of the processor.
 ///
 /// ```
 /// let rows = vec![[1_u64; 64]; 100];
@@ -49,12 +50,14 @@ pub fn prefetch_write(start: *const u8, bytes: usize) {
 #[inline(always)]
 pub fn prefetch_read_line(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: a hint, which reads and writes no memory and never faults; it is part of the architecture.
+    // SAFETY: a hint, which reads and writes no memory and never faults; it is part of the
+    // architecture.
     unsafe {
         core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address.cast());
     }
     #[cfg(all(target_arch = "aarch64", not(miri)))]
-    // SAFETY: as above.
+    // SAFETY: a hint, which reads and writes no memory and never faults; it is part of the
+    // architecture.
     unsafe {
         core::arch::asm!("prfm pldl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
     }
@@ -62,7 +65,7 @@ pub fn prefetch_read_line(address: *const u8) {
     let _none = address;
 }
 
-/// The same as [`prefetch_write`] for a caller who knows that [`has_prefetchw`] says yes.
+/// Prefetches like [`prefetch_write`], for a caller that checked [`has_prefetchw`].
 #[inline(always)]
 pub(crate) fn for_each_line(start: *const u8, bytes: usize) {
     for line in (0..bytes).step_by(LINE) {
@@ -70,7 +73,7 @@ pub(crate) fn for_each_line(start: *const u8, bytes: usize) {
     }
 }
 
-/// Whether this processor has the instruction.
+/// Returns whether this processor has the instruction.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
 pub(crate) fn has_prefetchw() -> bool {
@@ -80,8 +83,8 @@ pub(crate) fn has_prefetchw() -> bool {
     }
 }
 
-/// Asked once, or a few times at once, since the question itself is slow in a virtual machine. Nobody waits for who asks: an allocator
-/// comes here, also in a child of `fork` whose parent was asking.
+/// Reads CPUID, which is slow in a virtual machine; the result is cached. Threads that race each
+/// read it: none may wait, because an allocator calls this in a child of `fork`.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[cold]
 fn detect() -> bool {
@@ -104,7 +107,8 @@ const YES: u8 = 2;
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
 fn prefetchw(line: *const u8) {
-    // SAFETY: a hint, which reads and writes no memory and never faults; the caller saw that the processor has it.
+    // SAFETY: a hint, which reads and writes no memory and never faults; the caller checked that
+    // the processor has it.
     unsafe { core::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly)) };
 }
 
@@ -116,7 +120,8 @@ pub(crate) const fn has_prefetchw() -> bool {
 #[cfg(all(target_arch = "aarch64", not(miri)))]
 #[inline(always)]
 fn prefetchw(line: *const u8) {
-    // SAFETY: a hint, which reads and writes no memory and never faults; each processor of this kind has it.
+    // SAFETY: a hint, which reads and writes no memory and never faults; each processor of this
+    // kind has it.
     unsafe {
         core::arch::asm!("prfm pstl1keep, [{}]", in(reg) line, options(nostack, preserves_flags, readonly))
     };

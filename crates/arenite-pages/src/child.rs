@@ -1,12 +1,10 @@
-//! What a child process used, once it has ended.
-//!
-//! Rests on `os`. The standard library waits for a child and drops what the kernel says of it.
+//! Resource usage of a child process that ended, which the standard library's `wait` drops.
 
 use crate::os::{self, ResourceUsage};
 use std::io;
 use std::process::{Child, ExitStatus};
 
-/// Waits for the end of a child: how it ended, and what it used.
+/// Waits for a child, and returns its exit status and resource usage.
 ///
 /// ```
 /// let child = std::process::Command::new("true").spawn()?;
@@ -16,9 +14,9 @@ use std::process::{Child, ExitStatus};
 /// ```
 ///
 /// # Errors
-/// [`io::Error`] where the child was waited for already, or the system does not count.
+/// [`io::Error`] if the child was waited for already, or the system does not count.
 pub fn wait_with_usage(mut child: Child) -> io::Result<(ExitStatus, ResourceUsage)> {
-    drop(child.stdin.take()); // as `Child::wait` does: a child that reads to the end must come to it
+    drop(child.stdin.take()); // like `Child::wait`: a child that reads its input to the end must reach the end
     let (status, usage) = os::wait_for_child(child.id())?;
     #[cfg(unix)]
     let status = std::os::unix::process::ExitStatusExt::from_raw(status);

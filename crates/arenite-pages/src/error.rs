@@ -1,57 +1,57 @@
-//! What the operating system refused: which call, how much, which error number.
+//! Errors of regions: the operation, the range, and the error number.
 //!
-//! Rests on [`Bytes`] for its text. One struct without allocation, because it is made on allocation paths.
+//! One struct without allocation, because it is made on allocation paths.
 
 use arenite_core::{AllocCause, Bytes, Label};
 use core::fmt;
 
-/// Which call on memory failed.
+/// Operation on a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegionOp {
-    /// Taking address space.
+    /// Reserving address space.
     Reserve,
-    /// Backing a range.
+    /// Committing a range.
     Commit,
-    /// Dropping a range's backing.
+    /// Dropping the contents and the backing of a range.
     Decommit,
-    /// Changing what a range may be used for.
+    /// Changing the protection of a range.
     Protect,
-    /// Asking for huge pages.
+    /// Requesting huge pages.
     AdviseHuge,
-    /// Giving address space back.
+    /// Releasing address space.
     Release,
-    /// Asking what a range is.
+    /// Querying a range.
     Query,
     /// Reading bytes.
     Peek,
     /// Writing bytes.
     Poke,
-    /// Finding a range's OS pages before they are used.
+    /// Populating the OS pages of a range before their use.
     Prefetch,
-    /// Lending a range's memory to the kernel.
+    /// Offering a range's memory to the kernel.
     Offer,
-    /// Taking an offered range back.
+    /// Reclaiming an offered range.
     Reclaim,
-    /// Dropping a range's contents.
+    /// Dropping the contents of a range.
     Discard,
-    /// Saying that a range is not needed soon, or writing it out.
+    /// Marking a range as cold, or writing it out.
     PageOut,
     /// Copying a range onto huge pages.
     Collapse,
-    /// Keeping a range in memory.
+    /// Locking a range in memory.
     Lock,
-    /// Letting a range be paged out again.
+    /// Unlocking a range.
     Unlock,
     /// Moving a range without copying.
     Remap,
     /// Watching the writes to a range.
     WatchWrites,
-    /// Saying on which NUMA node a range belongs, or asking.
+    /// Setting or querying the NUMA node of a range.
     Place,
 }
 
-/// Why it failed.
+/// Reason of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegionErrorKind {
@@ -63,9 +63,9 @@ pub enum RegionErrorKind {
     OutOfRange,
     /// The two ranges overlap.
     Overlap,
-    /// A byte of the range is not committed, or not open for what was asked.
+    /// A byte of the range is not committed, or its protection forbids the operation.
     Inaccessible {
-        /// The first such byte, as an offset in the region.
+        /// Offset of the first such byte in the region.
         at: usize,
     },
     /// The address lies in no region of this table, or is not the start of one.
@@ -73,52 +73,52 @@ pub enum RegionErrorKind {
         /// The address.
         address: usize,
     },
-    /// A part of the range is offered to the kernel and was not reclaimed.
+    /// The range overlaps one that is offered to the kernel and was not reclaimed.
     Offered,
-    /// The process may not lock as much.
+    /// The process has reached its limit of locked memory.
     LockLimit {
-        /// Bytes that it may lock (`RLIMIT_MEMLOCK`); `u64::MAX` where that is not known.
+        /// Maximum number of locked bytes (`RLIMIT_MEMLOCK`), or `u64::MAX` if unknown.
         limit: u64,
-        /// Bytes that it has locked.
+        /// Bytes locked now.
         locked: u64,
     },
-    /// This machine or kernel lacks it.
+    /// This machine or kernel lacks the facility.
     Unsupported {
-        /// What it lacks.
+        /// The missing facility.
         what: &'static str,
     },
-    /// The operating system answered with this error number.
+    /// The operating system returned this error number.
     Os {
         /// The error number.
         errno: i32,
     },
 }
 
-/// A call on a region that failed; the region is as it was.
+/// A failed operation on a region; the region is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegionError {
-    /// Which step.
+    /// The operation.
     pub op: RegionOp,
-    /// Why.
+    /// The reason.
     pub kind: RegionErrorKind,
-    /// The offset asked, in bytes from the region's start.
+    /// Requested offset, in bytes from the region's start.
     pub offset: usize,
-    /// The size asked, in bytes.
+    /// Requested size, in bytes.
     pub size: usize,
-    /// The region's size in bytes; 0 where there is no region.
+    /// The region's size in bytes, or 0 without a region.
     pub region: usize,
     /// The region's label.
     pub label: Label,
 }
 
 impl RegionError {
-    /// An error of a call that has no region.
+    /// Makes an error of an operation without a region.
     #[cold]
     pub(crate) const fn without_region(op: RegionOp, kind: RegionErrorKind, size: usize) -> Self {
         Self { op, kind, offset: 0, size, region: 0, label: Label::new("") }
     }
 
-    /// The same refusal as the cause of an allocation's failure.
+    /// Returns the matching error kind of an allocation.
     #[must_use]
     pub const fn alloc_kind(&self) -> AllocCause {
         match self.kind {
@@ -158,7 +158,7 @@ impl RegionOp {
 impl fmt::Display for RegionErrorKind {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::BadSize => out.write_str("the size is zero or overflows; ask for 1 byte to isize::MAX"),
+            Self::BadSize => out.write_str("the size is zero or overflows; use 1 byte to isize::MAX"),
             Self::Unaligned => out.write_str("the range must start and end on OS pages"),
             Self::OutOfRange => out.write_str("the range must lie inside the region"),
             Self::Overlap => out.write_str("source and target must not overlap"),
@@ -166,18 +166,18 @@ impl fmt::Display for RegionErrorKind {
                 write!(out, "offset {at} is not committed, or its protection forbids it")
             }
             Self::InvalidPointer { address } => {
-                write!(out, "no region begins at {address:#x}, or it was released before")
+                write!(out, "no region begins at {address:#x}, or it was released")
             }
-            Self::Offered => out.write_str("a part of the range is offered: reclaim it first"),
+            Self::Offered => out.write_str("the range overlaps an offered range; reclaim it first"),
             Self::LockLimit { limit: u64::MAX, .. } => out.write_str("this process may lock no more memory"),
             Self::LockLimit { limit, locked } => write!(
                 out,
                 "RLIMIT_MEMLOCK is {limit} bytes and {locked} are locked; raise it with `ulimit -l`"
             ),
-            Self::Unsupported { what } => write!(out, "unsupported here: {what}"),
+            Self::Unsupported { what } => write!(out, "not supported: {what}"),
             Self::Os { errno } => write!(
                 out,
-                "the operating system answered errno {errno}; see `arenite doctor` for limits on address space and memory"
+                "the operating system returned errno {errno}; see `arenite doctor` for limits on address space and memory"
             ),
         }
     }

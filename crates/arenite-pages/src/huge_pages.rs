@@ -1,14 +1,13 @@
-//! Huge pages: what was really got.
+//! The use of huge pages, read from `/proc/self/smaps`.
 //!
-//! Rests on `/proc/self/smaps`. Transparent huge pages are advice, so a report that says what was asked would be a guess;
-//! this one reads what the kernel did.
+//! Transparent huge pages are advice, so only the kernel knows what a range got.
 
 use std::io::{BufRead, BufReader};
 
-/// The size of a transparent huge page on x86-64 and (with 4 KiB OS pages) aarch64: 2 MiB.
+/// Size of a transparent huge page on x86-64 and (with 4 KiB OS pages) aarch64: 2 MiB.
 pub const HUGE_PAGE: usize = 2 << 20;
 
-/// What of a range is in memory. All sizes in bytes.
+/// The resident part of a range. All sizes are in bytes.
 ///
 /// ```
 /// let report = arenite_pages::HugePageUsage { resident: 4 << 20, huge: 2 << 20 };
@@ -16,21 +15,22 @@ pub const HUGE_PAGE: usize = 2 << 20;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HugePageUsage {
-    /// In memory.
+    /// Bytes in memory.
     pub resident: usize,
-    /// In memory on huge pages.
+    /// Bytes in memory on huge pages.
     pub huge: usize,
 }
 
 impl HugePageUsage {
-    /// The part of what is resident that lies on huge pages, 0 to 1; 0 where nothing is resident.
+    /// Returns the fraction of resident bytes that lies on huge pages, 0 to 1, or 0 if nothing is
+    /// resident.
     #[must_use]
     pub fn huge_fraction(&self) -> f64 {
         if self.resident == 0 { 0.0 } else { self.huge as f64 / self.resident as f64 }
     }
 
-    /// Reads the mappings that overlap `[start, start + len)`. A mapping that only partly overlaps counts whole: regions
-    /// are their own mappings, so this happens where the kernel merged neighbours.
+    /// Reads the mappings that overlap `[start, start + len)`. A mapping that overlaps in part
+    /// counts in full, which happens only if the kernel merged neighbours.
     pub(crate) fn of_range(start: usize, len: usize) -> std::io::Result<Self> {
         let smaps = std::fs::File::open("/proc/self/smaps")?;
         Self::parse(BufReader::new(smaps), start, len)
@@ -52,13 +52,13 @@ impl HugePageUsage {
     }
 }
 
-/// The range of a mapping's first line, as in `7f00-7f10 rw-p …`.
+/// Returns the range in a mapping's first line, as in `7f00-7f10 rw-p …`.
 fn address_range(line: &str) -> Option<(usize, usize)> {
     let (from, to) = line.split_whitespace().next()?.split_once('-')?;
     Some((usize::from_str_radix(from, 16).ok()?, usize::from_str_radix(to, 16).ok()?))
 }
 
-/// The bytes of a line `Name:   12 kB`, 0 where the line is another one.
+/// Returns the bytes in a line `Name:   12 kB`, or 0 for any other line.
 fn kibibytes(line: &str, name: &str) -> usize {
     let number = line.strip_prefix(name).and_then(|rest| rest.split_whitespace().next());
     number.and_then(|number| number.parse::<usize>().ok()).map_or(0, |kib| kib.saturating_mul(1024))

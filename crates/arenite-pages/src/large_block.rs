@@ -1,10 +1,10 @@
-//! Large blocks on the largest pages there are: explicit huge pages, then transparent ones, then ordinary ones, and which
-//! it became.
+//! Large blocks on the largest OS pages available: explicit huge pages, transparent ones, or
+//! ordinary ones.
 //!
-//! Rests on `os`. Explicit huge pages are set aside by the machine's administrator and are certain or refused; transparent
-//! ones are advice that the kernel takes where it can. So the first is known when the block is made, and the second is read
-//! from the page tables when somebody asks.
-#![expect(unsafe_code, reason = "lends a mapping of its own")]
+//! Explicit huge pages are reserved by the machine's administrator, so the allocation succeeds or
+//! fails at once. Transparent ones are advice, so their use is read from the page tables on
+//! request.
+#![expect(unsafe_code, reason = "borrows a mapping of its own")]
 
 use crate::error::{RegionError, RegionErrorKind, RegionOp};
 use crate::file::Mapping;
@@ -14,21 +14,21 @@ use crate::os::{self, Advice};
 use crate::page_allocator::map_aligned;
 use crate::region::{residency, round_up};
 
-/// On which pages a large block lies.
+/// Kind of OS pages of a large block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LargeKind {
-    /// On explicit huge pages of this size in bytes, set aside for it.
+    /// Explicit huge pages, reserved for the block.
     Explicit {
-        /// The size of one.
+        /// Size of one, in bytes.
         page: usize,
     },
-    /// On transparent huge pages, as far as [`LargeBlock::report`] says.
+    /// Transparent huge pages; [`LargeBlock::report`] returns how many.
     Transparent,
-    /// On ordinary pages: the kernel gives no others.
+    /// Ordinary pages: the kernel has no others.
     Ordinary,
 }
 
-/// Zeroed bytes of this value's own, at 2 MiB or better; given back on drop.
+/// Zeroed bytes of a mapping of their own, aligned to 2 MiB or more; unmapped on drop.
 #[derive(Debug)]
 pub struct LargeBlock {
     mapping: Mapping,
@@ -36,7 +36,8 @@ pub struct LargeBlock {
     kind: LargeKind,
 }
 
-/// `size` zeroed bytes on the largest pages that can be had, and nothing smaller than need be. One to four system calls.
+/// Allocates `size` zeroed bytes on the largest OS pages available that are not larger than the
+/// block. One to four system calls.
 ///
 /// ```
 /// use arenite_pages::{LargeKind, large_alloc};
@@ -62,7 +63,7 @@ pub fn large_alloc(size: usize) -> Result<LargeBlock, RegionError> {
     for (page, log2) in explicit_sizes(size) {
         let Some(whole) = round_up(size, page) else { continue };
         if let Ok(base) = os::map_explicit_huge(whole, log2) {
-            // SAFETY: the mapping just made, whole.
+            // SAFETY: the mapping just made, in full.
             let mapping = unsafe { Mapping::own(base, whole) };
             return Ok(LargeBlock { mapping, len: size, kind: LargeKind::Explicit { page } });
         }
@@ -73,7 +74,7 @@ pub fn large_alloc(size: usize) -> Result<LargeBlock, RegionError> {
     // SAFETY: the mapping just made.
     let advised = unsafe { os::advise(base, whole, Advice::Huge) };
     let granted = advised.is_ok() && size >= HUGE_PAGE && PageSizes::read().grants_transparent();
-    // SAFETY: the mapping just made, whole.
+    // SAFETY: the mapping just made, in full.
     let mapping = unsafe { Mapping::own(base, whole) };
     Ok(LargeBlock {
         mapping,
@@ -82,7 +83,8 @@ pub fn large_alloc(size: usize) -> Result<LargeBlock, RegionError> {
     })
 }
 
-/// The explicit huge pages that are free in sufficient number, largest first; none that is larger than the block.
+/// Returns the sizes of explicit huge pages that are free in sufficient number, largest first, none
+/// larger than the block.
 fn explicit_sizes(size: usize) -> Vec<(usize, u32)> {
     let mut sizes: Vec<(usize, u32)> = PageSizes::read()
         .explicit
@@ -98,16 +100,16 @@ fn explicit_sizes(size: usize) -> Vec<(usize, u32)> {
 }
 
 impl LargeBlock {
-    /// On which pages it lies.
+    /// Returns the kind of its OS pages.
     #[must_use]
     pub const fn kind(&self) -> LargeKind {
         self.kind
     }
 
-    /// What of it is in memory, and how much on huge pages, as the page tables say.
+    /// Reads from the page tables how much of it is in memory, and how much on huge pages.
     ///
     /// # Errors
-    /// [`std::io::Error`] where the kernel does not tell.
+    /// [`std::io::Error`] if the kernel does not report it.
     pub fn report(&self) -> std::io::Result<HugePageUsage> {
         let start = self.mapping.as_ptr().addr().get();
         let mut report = residency(start..start + self.mapping.len())?;
@@ -117,10 +119,10 @@ impl LargeBlock {
         Ok(report)
     }
 
-    /// Finds every OS page now, so that no later touch faults.
+    /// Populates every OS page now, so that no later access faults.
     ///
     /// # Errors
-    /// [`RegionError`] where memory runs out, or the kernel is older than 5.14.
+    /// [`RegionError`] if memory runs out, or the kernel is older than 5.14.
     pub fn prefetch(&mut self) -> Result<(), RegionError> {
         // SAFETY: the mapping is this value's own; the advice changes no contents.
         unsafe { os::advise(self.mapping.as_ptr(), self.mapping.len(), Advice::PopulateWrite) }.map_err(
@@ -143,7 +145,8 @@ impl core::ops::Deref for LargeBlock {
 
 impl core::ops::DerefMut for LargeBlock {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as for `deref`, borrowed exclusively.
+        // SAFETY: `len` bytes of this value's own mapping, zeroed when it was made, and borrowed
+        // exclusively.
         unsafe { core::slice::from_raw_parts_mut(self.mapping.as_ptr().as_ptr(), self.len) }
     }
 }
@@ -172,7 +175,7 @@ mod tests {
     fn large_alloc_takes_explicit_pages_where_they_are_set_aside() {
         let pool = "/proc/sys/vm/nr_hugepages";
         let before = std::fs::read_to_string(pool).unwrap_or_default();
-        // more than this takes: the machine's are everybody's, and other tests ask for large blocks meanwhile
+        // more than this test needs: other tests and processes use the same pool meanwhile
         if before.trim() != "0" || std::fs::write(pool, "16").is_err() {
             return println!("skipped: this process may not set huge pages aside, or some are already");
         }

@@ -1,26 +1,25 @@
-//! Bytes from the operating system: everything that it can do with memory, safely, and what the machine offers.
+//! Memory from the operating system, behind safe functions, and facts about the machine.
 //!
-//! Rests on `arenite-core` for its words and on `rustix` and `libc` for the calls, which stand in `os/` alone. Everything
-//! above asks this room and never the operating system.
+//! Only `os/` calls the operating system, through `rustix` and `libc`.
 //!
-//! | you want | take |
+//! | task | items |
 //! |---|---|
-//! | addresses now and memory later; access rights; guards; a look at what is there | [`Region`], [`RegionOptions`], [`Protection`], [`RegionInfo`], [`regions`], [`stats`] |
-//! | memory found before it is used, by many threads | [`Region::prefetch`], [`Prefetch`] |
-//! | memory lent to the kernel and taken back, page by page known to be kept or lost | [`Region::offer`], [`Reclaimed`] |
-//! | memory moved without a copy; what was written since | [`Region::remap`], [`WriteWatch`] |
-//! | whole blocks; the largest pages that can be had | [`PageAllocator`], [`large_alloc`], [`HugePageUsage`] |
+//! | reserve addresses, commit memory, protect and query it | [`Region`], [`RegionOptions`], [`Protection`], [`RegionInfo`], [`regions`], [`stats`] |
+//! | populate memory before its use, with many threads | [`Region::prefetch`], [`Prefetch`] |
+//! | offer memory to the kernel, and reclaim it OS page by OS page | [`Region::offer`], [`Reclaimed`] |
+//! | move memory without a copy; find the OS pages written since | [`Region::remap`], [`WriteWatch`] |
+//! | allocate blocks of OS pages; use the largest OS pages | [`PageAllocator`], [`large_alloc`], [`HugePageUsage`] |
 //! | NUMA: place, verify, move | [`NumaAllocator`], [`numa_alloc`], [`numa_distribution`], [`migrate_range`] |
-//! | files as memory that outlive a crash and a truncation | [`map_file`], [`MappedArray`], [`MemoryMappedAllocator`] |
-//! | queues whose slices never split, between threads or processes | [`ring_buffer`], [`RingFile`] |
-//! | cache lines that will be used, asked for before they are | [`prefetch_write`], [`prefetch_read_line`] |
-//! | a wait for memory pressure | [`PressureTrigger`] |
-//! | what an allocator needs of the system besides: a lock that `fork` respects, the end of a thread | [`ForkSafeMutex`], [`at_fork`], [`ThreadExitHook`] |
-//! | all of it by address, for scripts and other languages | [`memory`] |
-//! | what this machine has and what binds this process | [`machine`] |
+//! | map files that survive a crash and a truncation | [`map_file`], [`MappedArray`], [`MemoryMappedAllocator`] |
+//! | queues with contiguous slices, between threads or processes | [`ring_buffer`], [`RingFile`] |
+//! | prefetch cache lines | [`prefetch_write`], [`prefetch_read_line`] |
+//! | wait for memory pressure | [`PressureTrigger`] |
+//! | parts of an allocator: a fork-safe mutex, fork handlers, thread exit | [`ForkSafeMutex`], [`at_fork`], [`ThreadExitHook`] |
+//! | all of the above by address, for scripts and other languages | [`memory`] |
+//! | hardware facts and limits of this process | [`machine`] |
 //!
-//! Linux is the first platform; what a kernel lacks is a typed error that says so. Each facility has an example of under 80
-//! lines in this crate's `examples/`.
+//! Linux is the first platform; a facility that a kernel lacks returns a typed error. Each facility
+//! has an example of under 80 lines in this crate's `examples/`.
 
 mod cache_lines;
 mod child;

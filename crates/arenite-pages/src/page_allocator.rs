@@ -1,7 +1,7 @@
-//! Whole OS pages as a resource: every block its own mapping.
+//! A resource that maps each block from the operating system.
 //!
-//! Rests on `os`. It is the upstream for chunked arenas, pools and anything that takes few and large chunks: a chunk that
-//! goes back goes back to the system at once.
+//! The upstream for chunked arenas, pools and other users of few and large chunks: a freed chunk
+//! returns to the system at once.
 #![expect(unsafe_code, reason = "maps and unmaps blocks")]
 
 use crate::huge_pages::HUGE_PAGE;
@@ -12,10 +12,10 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Blocks mapped one by one from the operating system, in whole OS pages, zeroed. Shared between threads.
+/// A resource whose blocks are mappings of OS pages, zeroed. Shared between threads.
 ///
-/// Blocks of 2 MiB and more start on 2 MiB and ask for huge pages. A block costs a system call to take, one to give back,
-/// and a page fault per OS page first touched.
+/// Blocks of 2 MiB and more are aligned to 2 MiB and request huge pages. Allocation and
+/// deallocation cost a system call each, and the first access to each OS page a page fault.
 ///
 /// ```
 /// use arenite_core::{AllocError, Block, Resource};
@@ -33,7 +33,7 @@ pub struct PageAllocator {
 }
 
 impl PageAllocator {
-    /// A handle with counts of its own; takes nothing yet.
+    /// Makes an allocator with its own counts. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
         Self { in_use: AtomicUsize::new(0), peak: AtomicUsize::new(0), live: AtomicUsize::new(0) }
@@ -45,19 +45,19 @@ impl PageAllocator {
         AllocError::new(cause, layout, self.state(), Self::LABEL)
     }
 
-    /// The mapping's size for a layout: whole OS pages, at least one.
+    /// Returns the mapping's size for a layout: a multiple of the OS page, at least one.
     fn mapped(layout: Layout) -> Option<usize> {
         round_up(layout.size().max(1), os::page_size()).filter(|&size| size <= isize::MAX.unsigned_abs())
     }
 }
 
-/// The alignment that a block of `layout` gets.
+/// Returns the alignment of a block of `layout`.
 fn alignment(layout: Layout) -> usize {
     let wanted = if layout.size() >= HUGE_PAGE { HUGE_PAGE } else { 1 };
     layout.align().max(wanted).max(os::page_size())
 }
 
-/// `size` bytes at `align` (both multiples of the OS page), the ends of a larger mapping cut off.
+/// Maps `size` bytes at `align` (both multiples of the OS page) by trimming a larger mapping.
 pub(crate) fn map_aligned(size: usize, align: usize) -> Result<NonNull<u8>, i32> {
     const NO_MEMORY: i32 = 12;
     let slack = align - os::page_size();
@@ -67,29 +67,30 @@ pub(crate) fn map_aligned(size: usize, align: usize) -> Result<NonNull<u8>, i32>
     let base = NonNull::new(start.as_ptr().wrapping_add(before)).ok_or(NO_MEMORY)?;
     let after = slack - before;
     if before > 0 {
-        // SAFETY: the front of the mapping just made; nobody uses it.
+        // SAFETY: the front of the mapping just made; no code uses it.
         let released = unsafe { os::release(start, before) };
         debug_assert!(released.is_ok(), "part of an own mapping");
     }
     if after > 0
         && let Some(end) = NonNull::new(base.as_ptr().wrapping_add(size))
     {
-        // SAFETY: the back of the mapping just made; nobody uses it.
+        // SAFETY: the back of the mapping just made; no code uses it.
         let released = unsafe { os::release(end, after) };
         debug_assert!(released.is_ok(), "part of an own mapping");
     }
     Ok(base)
 }
 
-// SAFETY: each block is a mapping of its own (laws 1 to 3), of at least one OS page (law 4), zero when fresh (law 6).
-// `grow` and `shrink` are the provided ones (law 7).
+// SAFETY: each block is a mapping of its own (laws 1 to 3), of at least one OS page (law 4), zero
+// when fresh (law 6). `grow` and `shrink` are the provided ones (law 7).
 unsafe impl Resource for PageAllocator {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let size = Self::mapped(layout).ok_or_else(|| self.alloc_error(AllocCause::BadLayout, layout))?;
         let start = map_aligned(size, alignment(layout))
             .map_err(|errno| self.alloc_error(AllocCause::Exhausted { errno }, layout))?;
         if size >= HUGE_PAGE {
-            // SAFETY: the block just mapped. Advice that is refused leaves ordinary pages, which are as good.
+            // SAFETY: the block just mapped. Failed advice leaves ordinary OS pages, which is
+            // correct too.
             let _advised: Result<(), _> = unsafe { os::advise(start, size, os::Advice::Huge) };
         }
         self.live.fetch_add(1, Relaxed);
@@ -104,7 +105,8 @@ unsafe impl Resource for PageAllocator {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         let Some(size) = Self::mapped(layout) else { return };
-        // SAFETY: the caller gives back a block of this layout: a whole mapping of `size` bytes that nobody uses.
+        // SAFETY: the caller frees a block of this layout: a full mapping of `size` bytes that no
+        // code uses.
         let released = unsafe { os::release(block, size) };
         debug_assert!(released.is_ok(), "a whole mapping can be released");
         self.in_use.fetch_sub(size, Relaxed);
@@ -125,7 +127,7 @@ unsafe impl Resource for PageAllocator {
 }
 
 impl Trim for PageAllocator {
-    /// Holds nothing that is not in use: 0.
+    /// Returns 0: nothing is held that is not in use.
     fn trim(&self, _target_held: usize) -> usize {
         0
     }

@@ -1,19 +1,19 @@
-//! Page faults of a thread.
-//!
-//! Rests on `os`. PageFaults are what memory costs beyond its bytes, and the one cost that a program can see exactly.
+//! Page faults of a thread: the one cost of memory beyond its bytes that a program can count
+//! exactly.
 
 use crate::os;
 
-/// Page faults of one thread since it began.
+/// Page faults of one thread since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PageFaults {
-    /// Those that needed no disk.
+    /// Faults without disk access.
     pub minor: u64,
-    /// Those that did.
+    /// Faults with disk access.
     pub major: u64,
 }
 
-/// The calling thread's page faults so far; `None` where the system does not count them. One system call.
+/// Returns the calling thread's page faults so far, or `None` if the system does not count them.
+/// One system call.
 ///
 /// ```
 /// let faults = arenite_pages::thread_page_faults().unwrap();

@@ -1,8 +1,11 @@
-//! A wait for memory pressure: the kernel wakes this process when tasks have interest too long for memory.
+//! A wait for memory pressure.
 //!
-//! Rests on the kernel's pressure triggers (`Documentation/accounting/psi.rst`): a threshold is written to a pressure file,
-//! and the file is polled; on the levels that control groups of version 1 tell of (`cgroup-v1/memory.rst`), and on the events of those
-//! of version 2 (`cgroup-v2.rst`); and on what a service manager says in `MEMORY_PRESSURE_WATCH` (systemd's "Memory Pressure Handling"). No thread runs while nothing happens.
+//! The kernel wakes this process by one of these sources; no thread runs meanwhile:
+//!
+//! - a pressure trigger (`Documentation/accounting/psi.rst`): a threshold written to a polled file,
+//! - a level of a control group of version 1 (`cgroup-v1/memory.rst`),
+//! - the events of a control group of version 2 (`cgroup-v2.rst`),
+//! - the file in `MEMORY_PRESSURE_WATCH` (systemd's "Memory Pressure Handling").
 
 use crate::machine::{Cgroup, CgroupVersion};
 use crate::os::{self, Interest};
@@ -18,46 +21,47 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
-/// Whose waiting counts.
+/// Tasks whose stalls count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StallKind {
-    /// That of at least one task.
+    /// At least one task.
     Some,
-    /// That of every task with work to do.
+    /// Every task with work to do.
     Full,
 }
 
-/// A pressure trigger that could not be set, or broke.
+/// A pressure trigger that could not be set, or failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PressureError {
-    /// The kernel keeps no pressure, or keeps it from this process.
-    #[error("unsupported here: no pressure triggers in {}", path.display())]
+    /// The kernel reports no pressure, or not to this process.
+    #[error("pressure triggers are not supported by {}", path.display())]
     Unsupported {
-        /// The file looked for.
+        /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The kernel does not take these times.
+    /// The kernel rejects these times.
     #[error(
-        "the kernel takes no trigger of {stall:?} in {window:?}: windows are 0.5 to 10 s, without privilege multiples of 2 s, and no shorter than the stall"
+        "invalid trigger of {stall:?} in {window:?}; use a window of 0.5 to 10 s (without privilege a multiple of 2 s) that is at least the stall"
     )]
     InvalidWindow {
-        /// The time interest in a window.
+        /// Stall time within a window.
         stall: Duration,
         /// The window.
         window: Duration,
     },
-    /// The file being watched is gone, as when its control group was removed.
-    #[error("the pressure file is gone")]
+    /// The watched file was removed, for example with its control group.
+    #[error("the pressure file was removed")]
     SourceRemoved,
     /// The wait failed.
     #[error("cannot wait for pressure")]
     Wait(#[source] io::Error),
 }
 
-/// Wakes when tasks interest for memory for `stall` or longer within a `window`. Can be polled (`POLLPRI`) through [`AsFd`].
+/// A trigger that fires when tasks stall on memory for `stall` or longer within a `window`. Can be
+/// polled (`POLLPRI`) through [`AsFd`].
 ///
 /// ```
 /// use arenite_pages::{PressureTrigger, StallKind};
@@ -74,14 +78,14 @@ pub struct PressureTrigger {
     fires: EventSource,
 }
 
-/// How it is known that a trigger fired.
+/// The sign by which a trigger fires.
 #[derive(Clone, Copy, Debug)]
 enum EventSource {
-    /// By an exceptional condition on its file.
+    /// An exceptional condition on the file.
     Exceptionally,
-    /// By something to read in its file, which is then read.
+    /// Data in the file, which is then read.
     Readably,
-    /// By an exceptional condition on a file that changed since it was last read.
+    /// An exceptional condition on a file that changed since it was last read.
     Changed,
 }
 
@@ -95,27 +99,28 @@ impl EventSource {
     }
 }
 
-/// The levels that a control group of version 1 tells of.
+/// Pressure levels of a control group of version 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CgroupV1Level {
     /// The kernel reclaims memory for new requests.
     Low,
-    /// It swaps, or writes out what it could keep.
+    /// The kernel swaps, or writes out caches in use.
     Medium,
-    /// It is about to kill.
+    /// The kernel is about to kill.
     Critical,
 }
 
 impl PressureTrigger {
-    /// For the whole machine.
+    /// Makes a trigger on the pressure of the whole machine.
     ///
     /// # Errors
-    /// [`PressureError::Unsupported`] where the kernel has none; [`PressureError::InvalidWindow`] for times it does not take.
+    /// [`PressureError::Unsupported`] if the kernel has none; [`PressureError::InvalidWindow`] for
+    /// times that it rejects.
     pub fn new(kind: StallKind, stall: Duration, window: Duration) -> Result<Self, PressureError> {
         Self::open(Path::new("/proc/pressure/memory"), kind, stall, window)
     }
 
-    /// For this process's control group of version 2.
+    /// Makes a trigger on the pressure of this process's control group (version 2).
     ///
     /// # Errors
     /// As [`PressureTrigger::new`].
@@ -133,7 +138,8 @@ impl PressureTrigger {
         )
     }
 
-    /// When this process's control group of version 1 comes to a level, or is at it and reclaims memory.
+    /// Makes a trigger that fires when this process's control group (version 1) reaches a level, or
+    /// reclaims memory at it.
     ///
     /// ```
     /// use arenite_pages::{CgroupV1Level, PressureTrigger};
@@ -144,7 +150,7 @@ impl PressureTrigger {
     /// ```
     ///
     /// # Errors
-    /// [`PressureError::Unsupported`] where there is no such group, or it may not be listened to.
+    /// [`PressureError::Unsupported`] if there is no such group, or its events cannot be watched.
     pub fn for_cgroup_v1(level: CgroupV1Level) -> Result<Self, PressureError> {
         let group = Cgroup::read().filter(|group| group.version == CgroupVersion::V1);
         let folder = group.and_then(|group| group.levels.first().map(|level| level.path.clone()));
@@ -163,10 +169,14 @@ impl PressureTrigger {
         Ok(Self { file: counter.into(), fires: EventSource::Readably })
     }
 
-    /// When this process's control group of version 2, or one around it, meets a limit: it is slowed down at `memory.high`, at
-    /// `memory.max`, or killed in, or gives up what it was promised (`memory.events.local`; before Linux 5.2 `memory.events` of the innermost
-    /// alone). One for each group, the innermost first; none where there is no such group, and those groups are left out that may not be read. A group around this one
-    /// fires for its own limits, whoever meets them, and not for those of another group in it.
+    /// Makes triggers on the memory events of this process's control group (version 2) and of those
+    /// around it, innermost first. An event is a throttling at `memory.high`, a hit of
+    /// `memory.max`, a kill, or reclaim below `memory.low`.
+    ///
+    /// Each reads `memory.events.local`; before Linux 5.2 only the innermost exists, on
+    /// `memory.events`. The list is empty without such a group, and omits groups that cannot be
+    /// read. An outer group fires for its own limits, whichever process hits them, not for those of
+    /// its other children.
     ///
     /// ```
     /// use arenite_pages::PressureTrigger;
@@ -177,20 +187,20 @@ impl PressureTrigger {
     /// ```
     ///
     /// # Errors
-    /// [`PressureError::Unsupported`] where the events of the innermost group cannot be read.
+    /// [`PressureError::Unsupported`] if the events of the innermost group cannot be read.
     pub fn for_cgroup_events() -> Result<Vec<Self>, PressureError> {
         let group = Cgroup::read().filter(|group| group.version == CgroupVersion::V2);
         let levels = group.iter().flat_map(|group| &group.levels).map(|level| level.path.as_path());
         Self::from_events_files(levels)
     }
 
-    /// On the events of groups, from the innermost out.
+    /// Makes triggers on the events of groups, from the innermost out.
     fn from_events_files<'a>(groups: impl Iterator<Item = &'a Path>) -> Result<Vec<Self>, PressureError> {
         let mut triggers = Vec::new();
         for (depth, group) in groups.enumerate() {
             let (own, all) = (group.join("memory.events.local"), group.join("memory.events"));
-            // the outermost group of the machine has no limits, and neither file; a kernel without the first has a group tell of
-            // all that are in it, which says little of the innermost
+            // The machine's root group has no limits, and neither file. Without the first file,
+            // `memory.events` of an outer group also counts its other children.
             let found = match (own.exists(), all.exists()) {
                 (true, _) => Self::from_change_notifications(&own),
                 (false, true) if depth == 0 => Self::from_change_notifications(&all),
@@ -205,25 +215,26 @@ impl PressureTrigger {
         Ok(triggers)
     }
 
-    /// On a file of the kernel's that tells when it changed.
+    /// Makes a trigger on a kernel file that signals its changes.
     fn from_change_notifications(path: &Path) -> Result<Self, PressureError> {
         let unsupported = |source| PressureError::Unsupported { path: path.to_path_buf(), source };
         let trigger = Self { file: File::open(path).map_err(unsupported)?, fires: EventSource::Changed };
-        // a change is one since the file was read
+        // a change counts from the last read of the file
         trigger.read_event().map_err(unsupported)?;
         Ok(trigger)
     }
 
     fn read_event(&self) -> io::Result<usize> {
-        // at a place and not where the file is: another thread may wait on the same trigger
+        // reads at an offset instead of the file's position: another thread may wait on this
+        // trigger
         self.file.read_at(&mut [0; 4096], 0)
     }
 
-    /// As the service manager that started this process says in `MEMORY_PRESSURE_WATCH` and `MEMORY_PRESSURE_WRITE`; `None` where it says
-    /// nothing, or that pressure is not to be watched.
+    /// Makes the trigger that the service manager configured in `MEMORY_PRESSURE_WATCH` and
+    /// `MEMORY_PRESSURE_WRITE`. Returns `None` if the first is unset, or disables watching.
     ///
     /// # Errors
-    /// [`PressureError::Unsupported`] where what it says cannot be done.
+    /// [`PressureError::Unsupported`] if the configured source cannot be watched.
     pub fn from_env() -> Result<Option<Self>, PressureError> {
         let Some(path) = std::env::var_os("MEMORY_PRESSURE_WATCH").filter(|path| path != "/dev/null") else {
             return Ok(None);
@@ -231,7 +242,8 @@ impl PressureTrigger {
         Self::open_watch(Path::new(&path), std::env::var_os("MEMORY_PRESSURE_WRITE").as_deref()).map(Some)
     }
 
-    /// On a pressure file, a pipe or a socket, to which `write` is written first, out of base 64.
+    /// Opens a pressure file, a pipe or a socket, and writes the decoded (base 64) `write` to it
+    /// first.
     fn open_watch(path: &Path, write: Option<&OsStr>) -> Result<Self, PressureError> {
         let unsupported = |source| PressureError::Unsupported { path: path.to_path_buf(), source };
         let invalid = || unsupported(io::ErrorKind::InvalidInput.into());
@@ -248,7 +260,8 @@ impl PressureTrigger {
         }
         if kind.is_file() && bytes.is_empty() {
             let trigger = Self::from_change_notifications(path)?;
-            // one that fires however often it is read tells nothing: a pressure file without a trigger does
+            // A source that fires after every read carries no information: a pressure file without
+            // a trigger does so.
             return match (0..10).all(|_| trigger.wait(Some(Duration::ZERO)).unwrap_or(true)) {
                 true => Err(invalid()),
                 false => Ok(trigger),
@@ -256,7 +269,7 @@ impl PressureTrigger {
         }
         let mut options = OpenOptions::new();
         let fires = if kind.is_fifo() {
-            options.custom_flags(os::OPEN_NONBLOCK);
+            options.custom_flags(os::O_NONBLOCK);
             EventSource::Readably
         } else {
             EventSource::Exceptionally
@@ -266,7 +279,7 @@ impl PressureTrigger {
         Ok(Self { file, fires })
     }
 
-    /// On a pressure file.
+    /// Makes a trigger on a pressure file.
     ///
     /// # Errors
     /// As [`PressureTrigger::new`].
@@ -278,7 +291,7 @@ impl PressureTrigger {
     ) -> Result<Self, PressureError> {
         let unsupported = |source| PressureError::Unsupported { path: path.to_path_buf(), source };
         let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(unsupported)?;
-        // the kernel's own files have no length; anything else is somebody's, and not to be written to
+        // kernel files have no length; any other file must not be written to
         let found = file.metadata().map_err(unsupported)?;
         if !found.is_file() || found.len() > 0 {
             return Err(unsupported(io::ErrorKind::InvalidInput.into()));
@@ -295,7 +308,7 @@ impl PressureTrigger {
         Ok(Self { file, fires: EventSource::Exceptionally })
     }
 
-    /// Waits until the trigger fires; false when `timeout` is over first, or a signal ready_or_hangup.
+    /// Waits until the trigger fires. Returns `false` after `timeout` or a signal.
     ///
     /// # Errors
     /// [`PressureError::SourceRemoved`], [`PressureError::Wait`].
@@ -303,9 +316,12 @@ impl PressureTrigger {
         Ok(Self::wait_any(core::slice::from_ref(self), timeout)?.is_some())
     }
 
-    /// Waits until one of several fires: which, the first of them where several did; the others may have been taken with it, so look at
-    /// everything that is watched. One that is gone is told of where no other fired: which it is, each says by a wait of no time. `None` when `timeout` is over first, or a signal ready_or_hangup. Up to 16 are interest for without memory of the
-    /// heap.
+    /// Waits until one of several triggers fires and returns its index, the lowest if several
+    /// fired. Returns `None` after `timeout` or a signal.
+    ///
+    /// The call may consume the events of the others too, so check every watched source afterwards.
+    /// If a source was removed and nothing else fired, the call fails; a `wait` with a zero timeout
+    /// on each trigger finds it. Up to 16 triggers are polled without heap memory.
     ///
     /// ```
     /// use arenite_pages::{PressureTrigger, StallKind};
@@ -323,7 +339,7 @@ impl PressureTrigger {
         let file = |at: usize| (triggers[at].file.as_fd(), triggers[at].fires.interest());
         let Some(at) = os::wait_any(triggers.len(), file, timeout).map_err(failed)? else { return Ok(None) };
         let Err(error) = triggers[at].consume() else { return Ok(Some(at)) };
-        // one that is gone keeps nobody from hearing of another
+        // a removed source must not hide another that fired
         let fired = |&other: &usize| {
             let trigger = &triggers[other];
             let file = |_| (trigger.file.as_fd(), trigger.fires.interest());
@@ -332,7 +348,7 @@ impl PressureTrigger {
         (at + 1..triggers.len()).find(fired).map(Some).ok_or(error)
     }
 
-    /// Takes what fired, so that the next wait is for more.
+    /// Consumes the event, so that the next wait is for a new one.
     fn consume(&self) -> Result<(), PressureError> {
         let taken = match self.fires {
             EventSource::Exceptionally => return Ok(()),
@@ -350,7 +366,7 @@ impl PressureTrigger {
     }
 }
 
-/// A wait that failed, as this module tells it.
+/// Converts the error of a wait.
 fn failed(errno: rustix::io::Errno) -> PressureError {
     match errno {
         rustix::io::Errno::NODEV => PressureError::SourceRemoved,
@@ -421,7 +437,7 @@ mod tests {
         assert!(!trigger.wait(Some(Duration::ZERO)).unwrap(), "what fired was read");
         drop(other);
         assert!(matches!(trigger.wait(Some(Duration::from_secs(5))), Err(PressureError::SourceRemoved)));
-        // of several, one that is gone hides none that fired
+        // of several, a removed one hides none that fired
         let second = watch("socket", "").unwrap();
         let (mut other, _) = listener.accept().unwrap();
         let both = [trigger, second];
@@ -430,7 +446,7 @@ mod tests {
         other.write_all(b"x").unwrap();
         assert_eq!(any().unwrap(), Some(1));
         assert!(matches!(any(), Err(PressureError::SourceRemoved)), "what fired was taken");
-        // the machine's own file, with the trigger that a manager would give
+        // the machine's own file, with the trigger that a manager would set
         match PressureTrigger::open_watch(
             Path::new("/proc/pressure/memory"),
             Some(OsStr::new("c29tZSAxNTAwMDAgMjAwMDAwMAA=")),
@@ -438,7 +454,8 @@ mod tests {
             Ok(trigger) => assert!(trigger.wait(Some(Duration::ZERO)).is_ok()),
             Err(error) => println!("skipped: {error}"),
         }
-        // nothing to write: a file that tells of changes; a pressure file without a trigger tells of nothing
+        // Nothing to write: a file that signals changes. A pressure file without a trigger carries
+        // no information.
         std::fs::write(folder.path().join("events"), "low 0").unwrap();
         assert!(!watch("events", "").unwrap().wait(Some(Duration::ZERO)).unwrap());
         let silent = PressureTrigger::open_watch(Path::new("/proc/pressure/memory"), None);

@@ -1,13 +1,14 @@
-//! The number types that memory can be read as, and their names at run time.
+//! The scalar types that memory can be read as, and their names at run time.
 //!
-//! Rests on `bytemuck` for the promise that any bytes are a valid number. The names are those of scripts and files.
+//! `bytemuck` guarantees that any bytes are a valid value. The names are those of scripts and
+//! files.
 
 use bytemuck::Pod;
 use core::fmt;
 use core::str::FromStr;
 use thiserror::Error;
 
-/// The name of a number type.
+/// Name of a scalar type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ScalarType {
@@ -33,14 +34,14 @@ pub enum ScalarType {
     Uint64,
 }
 
-/// A number type that can be read from and written to memory as it stands.
+/// A scalar type that can be copied from and to memory as raw bytes.
 ///
 /// ```
 /// use arenite_pages::{Scalar, ScalarType};
 /// assert_eq!(<f32 as Scalar>::TYPE, ScalarType::Float32);
 /// ```
 pub trait Scalar: Pod + PartialEq + fmt::Debug + sealed::Sealed {
-    /// Its name at run time.
+    /// The type's name at run time.
     const TYPE: ScalarType;
 }
 
@@ -61,20 +62,20 @@ macro_rules! scalars {
             /// Every type, in the order of their numbers in files.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// The name in scripts and files.
+            /// Returns the name in scripts and files.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),* }
             }
 
-            /// The size of one in bytes.
+            /// Returns the size of one value in bytes.
             #[must_use]
             pub const fn size(self) -> usize {
                 match self { $(Self::$variant => size_of::<$type>()),* }
             }
         }
 
-        /// Numbers of a type that is known at run time alone.
+        /// A vector of scalars whose type is known only at run time.
         #[derive(Clone, Debug, PartialEq)]
         #[non_exhaustive]
         pub enum ScalarVec {
@@ -82,13 +83,13 @@ macro_rules! scalars {
         }
 
         impl ScalarVec {
-            /// The bytes, in the machine's order.
+            /// Returns the bytes, in the machine's order.
             #[must_use]
             pub fn as_bytes(&self) -> &[u8] {
                 match self { $(Self::$variant(numbers) => bytemuck::cast_slice(numbers)),* }
             }
 
-            /// `count` zeroes of a type; `None` where there is no memory for them.
+            /// Allocates `count` zeroes of a type. Returns `None` if there is no memory for them.
             #[must_use]
             pub fn zeroed(of: ScalarType, count: usize) -> Option<Self> {
                 Some(match of { $(ScalarType::$variant => Self::$variant(zeroed(count)?)),* })
@@ -114,7 +115,7 @@ scalars! {
     u64, Uint64, "uint64";
 }
 
-/// `count` zeroes; `None` where there is no memory for them.
+/// Allocates `count` zeroes. Returns `None` if there is no memory for them.
 pub(crate) fn zeroed<T: Clone + bytemuck::Zeroable>(count: usize) -> Option<Vec<T>> {
     let mut numbers = Vec::new();
     numbers.try_reserve_exact(count).ok()?;
@@ -128,11 +129,11 @@ impl fmt::Display for ScalarType {
     }
 }
 
-/// No number type has this name.
+/// An unknown name of a scalar type.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("there is no number type `{name}`: take float32, float64, int8 to int64 or uint8 to uint64")]
+#[error("unknown scalar type `{name}`; supported: float32, float64, int8 to int64, uint8 to uint64")]
 pub struct ScalarTypeError {
-    /// The name that was asked for.
+    /// The requested name.
     pub name: String,
 }
 

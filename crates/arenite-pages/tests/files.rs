@@ -1,6 +1,6 @@
 //! Files as memory: what they hold, what they refuse, and what they outlive.
-#![expect(unsafe_code, reason = "borrows the pages of files that this test alone has")]
-#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+#![expect(unsafe_code, reason = "borrows the pages of files that only this test uses")]
+#![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 
 use arenite_core::{AllocCause, Block, MemoryAllocator, Resource, Trim};
 use arenite_pages::{

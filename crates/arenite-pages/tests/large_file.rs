@@ -1,7 +1,7 @@
 //! An array of 800 MB in a file, written, synced and read again by a process that never has 64 MiB of it beside the page
 //! cache. A test of its own process, because what a process has in memory is counted for all of it.
-#![expect(unsafe_code, reason = "borrows the pages of a file that this test alone has")]
-#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+#![expect(unsafe_code, reason = "borrows the pages of a files that only this test uses")]
+#![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 
 use arenite_pages::machine::ProcessMemory;
 use arenite_pages::{MapMode, MappedArray};

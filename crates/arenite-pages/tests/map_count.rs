@@ -1,6 +1,6 @@
 //! Ten thousand regions made and released leave the kernel's list of mappings as it was. A test of its own process, in which
 //! nothing else maps or unmaps.
-#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+#![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 
 use arenite_pages::{Region, RegionOptions, page_size, regions};
 

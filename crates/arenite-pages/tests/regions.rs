@@ -1,6 +1,6 @@
 //! Regions against a naive model, against the kernel's own list, and against every input that must be refused.
 #![expect(unsafe_code, reason = "uses the memory of regions")]
-#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+#![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 
 use arenite_pages::{
     PageStatus, Protection, Region, RegionErrorKind, RegionOptions, memory, page_size, regions, stats,

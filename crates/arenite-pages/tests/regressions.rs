@@ -1,6 +1,6 @@
 //! Mistakes that reviews found, each as the test that shows it.
-#![expect(unsafe_code, reason = "uses memory that these tests alone have")]
-#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+#![expect(unsafe_code, reason = "uses memory that only these tests use")]
+#![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 
 use arenite_core::{AllocCause, Block, MemoryAllocator, Resource, Trim};
 use arenite_pages::{

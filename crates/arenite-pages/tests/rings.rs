@@ -1,6 +1,6 @@
 //! Rings against a naive queue, between threads, and between processes of which one dies.
-#![expect(unsafe_code, reason = "takes the ends of rings in files, and commits slots")]
-#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+#![expect(unsafe_code, reason = "opens the ends of rings in files, and commits slots")]
+#![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 
 use arenite_pages::{Consumer, Producer, RingError, RingFile, WaitError, memory, page_size, ring_buffer};
 use proptest::prelude::*;

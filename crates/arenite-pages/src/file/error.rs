@@ -26,7 +26,7 @@ pub enum FileError {
         path: PathBuf,
     },
     /// The file is in use: whoever writes to a mapped file has it alone.
-    #[error("{} is mapped by somebody else", path.display())]
+    #[error("{} is locked by another process", path.display())]
     Locked {
         /// The file.
         path: PathBuf,
@@ -38,7 +38,7 @@ pub enum FileError {
         path: PathBuf,
     },
     /// The file is shorter than what it must hold, or became so.
-    #[error("{} was cut off: {found} bytes of {expected}", path.display())]
+    #[error("{} is truncated: it has {found} of {expected} bytes", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -49,13 +49,13 @@ pub enum FileError {
     },
     /// A page of it could not be had: the device is full (where the file has holes) or failed, or the file was shorter for a
     /// while. What the page held reads as zeroes since, and what is written to it is lost.
-    #[error("a page of {} could not be had: its device is full or failed, or the file was cut off for a while", path.display())]
+    #[error("I/O error reading {}: the device failed or the file was truncated", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
     },
     /// The device has no room for it, or a quota has not.
-    #[error("no room for {bytes} bytes of {}", path.display())]
+    #[error("not enough disk space for {bytes} bytes in {}", path.display())]
     DiskFull {
         /// The file.
         path: PathBuf,
@@ -63,7 +63,7 @@ pub enum FileError {
         bytes: u64,
     },
     /// It was opened for reading alone.
-    #[error("{} is open for reading alone", path.display())]
+    #[error("{} is read-only", path.display())]
     ReadOnly {
         /// The file.
         path: PathBuf,
@@ -77,23 +77,23 @@ pub enum FileError {
         what: &'static str,
     },
     /// The array holds other numbers.
-    #[error("{} holds {found}, not {asked}", path.display())]
+    #[error("{} holds {found}, requested {requested}", path.display())]
     OtherType {
         /// The file.
         path: PathBuf,
         /// What it holds.
         found: ScalarType,
         /// What was asked for.
-        asked: ScalarType,
+        requested: ScalarType,
     },
     /// The shape has no or too many dimensions, none of some element, or more elements than there are addresses.
-    #[error("there is no mapped array of shape {shape:?}: take 1 to 8 dimensions of 1 element and more")]
+    #[error("invalid shape {shape:?}; use 1 to 8 dimensions of at least 1 element")]
     BadShape {
         /// The shape asked.
         shape: Vec<usize>,
     },
     /// The elements or bytes asked for do not lie in the file.
-    #[error("{count} at {offset} lie outside the {len} of {}", path.display())]
+    #[error("range of {count} at {offset} exceeds the {len} of {}", path.display())]
     OutOfRange {
         /// The file.
         path: PathBuf,

@@ -127,12 +127,12 @@ impl Header {
         let newest = all.filter(whole).map(|(_, header)| header).max_by_key(|header| header.generation);
         let Some(header) = newest else {
             let begins = found.iter().flatten().any(|header| header.magic == MAGIC);
-            return Err(not(if begins { "its header is damaged" } else { "it does not begin as one" }));
+            return Err(not(if begins { "its header is damaged" } else { "the magic number is missing" }));
         };
         if header.version != VERSION {
-            return Err(not("it has another version"));
+            return Err(not("its version is not supported"));
         }
-        let scalar = header.scalar_type().ok_or_else(|| not("its type of number is not known"))?;
+        let scalar = header.scalar_type().ok_or_else(|| not("its scalar type is unknown"))?;
         let again = Self::new(scalar, &header.sides(), header.order).ok().filter(|_| header.order <= 1);
         if again.is_none_or(|again| (again.bytes, again.shape) != (header.bytes, header.shape)) {
             return Err(not("its shape is damaged"));

@@ -4,7 +4,7 @@
 //! two sorted tables: what is live and what is free. First fit from the lowest address, neighbours joined; a file that
 //! allocates in the same order finds its blocks at the same offsets. For few and large blocks: O(blocks) to take one and to give
 //! it back.
-#![expect(unsafe_code, reason = "lends parts of a mapped file")]
+#![expect(unsafe_code, reason = "hands out parts of a mapped file")]
 
 use super::atomic_file::allocate_part;
 use super::mapped_file::{alloc_failed, check_length, length, options};

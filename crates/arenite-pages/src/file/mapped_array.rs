@@ -2,7 +2,7 @@
 //!
 //! Rests on [`MappedFile`] for the bytes and on `Header` for what they are. An array larger than memory is read and written
 //! as if it were there; the kernel keeps what is used.
-#![expect(unsafe_code, reason = "lends the pages of a file as numbers")]
+#![expect(unsafe_code, reason = "borrows the pages of a file as scalars")]
 
 use super::atomic_file::allocate;
 use super::header::{DATA_OFFSET, Header};
@@ -94,7 +94,7 @@ impl<T: Scalar> MappedArray<T> {
         let header = Header::read(&file, path)?;
         match header.scalar_type() {
             Some(found) if found != T::TYPE => {
-                Err(FileError::OtherType { path: path.to_path_buf(), found, asked: T::TYPE })
+                Err(FileError::OtherType { path: path.to_path_buf(), found, requested: T::TYPE })
             }
             _ => Self::of(MappedFile::of(file, path, header.file_len(), mode)?, header),
         }

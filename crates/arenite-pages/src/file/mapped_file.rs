@@ -3,7 +3,7 @@
 //! Rests on `os::map_file` for the pages, on the file's lock to have it alone, and on `os::bus_error` to outlive a file that
 //! somebody cuts off. Safe reads and writes go through the kernel's copy and a look at the file's length; slices are the
 //! fast door.
-#![expect(unsafe_code, reason = "lends the pages of a file")]
+#![expect(unsafe_code, reason = "borrows the pages of a file")]
 
 use super::{FileError, LockedFile, Mapping};
 use crate::os::bus_error::Watched;

@@ -1,7 +1,7 @@
 //! A mapping that is given back on drop.
 //!
 //! Rests on `os`. It knows an address and a length, and nothing of what lies there.
-#![expect(unsafe_code, reason = "gives a mapping back")]
+#![expect(unsafe_code, reason = "unmaps a mapping")]
 
 use crate::os;
 use core::ptr::NonNull;

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 /// A file of this process could not be read, or lacks a field.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{} holds no {field}: is /proc mounted?", path.display())]
+#[error("{} has no field {field}; is /proc mounted?", path.display())]
 pub struct ProcessMemoryError {
     /// The file.
     pub path: PathBuf,
@@ -24,7 +24,7 @@ pub struct ProcessMemoryError {
 
 /// The kernel did not start the peak of resident memory afresh.
 #[derive(Debug, Error)]
-#[error("cannot reset the peak of resident memory by {}: it stays the peak since the process began", path.display())]
+#[error("cannot reset the peak of resident memory by writing {}; the peak counts from the start of the process", path.display())]
 pub struct PeakResetError {
     /// The file written to.
     pub path: PathBuf,

@@ -1,7 +1,7 @@
 //! Advice by address: prefetch, offer and reclaim, discard, lock, and what was written.
 //!
 //! Rests on the table, which keeps what was offered and what is watched.
-#![expect(unsafe_code, reason = "changes regions that nobody else can reach")]
+#![expect(unsafe_code, reason = "changes regions that only this module reaches")]
 
 use super::MemoryError;
 use super::table::{invalid_pointer, os_pages, table};

@@ -28,7 +28,7 @@ pub enum MemoryError {
     #[error(transparent)]
     ScalarType(#[from] ScalarTypeError),
     /// There is no ring of this number, or it was freed.
-    #[error("there is no ring {id}, or it was freed before")]
+    #[error("no ring has the id {id}, or it was freed")]
     NoRing {
         /// The number.
         id: u64,

@@ -1,7 +1,7 @@
 //! Regions by address: reserve, commit, protect, query, read, write, release.
 //!
 //! Rests on the table. Ranges are widened to the whole OS pages that hold any of their bytes.
-#![expect(unsafe_code, reason = "changes regions that nobody else can reach")]
+#![expect(unsafe_code, reason = "changes regions that only this module reaches")]
 
 use super::MemoryError;
 use super::table::{Address, Entry, OwnedRegion, find, insert, invalid_pointer, os_pages, table};

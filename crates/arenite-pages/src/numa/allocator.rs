@@ -1,7 +1,7 @@
 //! Blocks under a NUMA policy.
 //!
 //! Rests on [`PageAllocator`]: each block is a mapping of its own, because the kernel keeps policies by mapping.
-#![expect(unsafe_code, reason = "takes and gives back blocks")]
+#![expect(unsafe_code, reason = "allocates and frees blocks")]
 
 use super::placement::ResolvedPolicy;
 use super::{NumaDistribution, NumaError, NumaPolicy, numa_distribution};

@@ -17,7 +17,7 @@ pub enum NumaError {
         nodes: Vec<usize>,
     },
     /// The node has processors alone.
-    #[error("node {node} has no memory; memory can be had on {nodes:?}")]
+    #[error("node {node} has no memory; nodes with memory: {nodes:?}")]
     NoMemory {
         /// The node asked for.
         node: usize,
@@ -25,13 +25,13 @@ pub enum NumaError {
         nodes: Vec<usize>,
     },
     /// The size is zero or overflows.
-    #[error("{size} bytes cannot be had on a node: ask for 1 byte to isize::MAX")]
+    #[error("invalid size of {size} bytes; use 1 byte to isize::MAX")]
     BadSize {
         /// The size asked.
         size: usize,
     },
     /// The range does not consist of whole OS pages.
-    #[error("a range of {size} bytes at {address:#x} is no whole number of OS pages")]
+    #[error("the range of {size} bytes at {address:#x} must start and end on OS pages")]
     Unaligned {
         /// Its first address.
         address: usize,

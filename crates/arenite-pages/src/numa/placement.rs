@@ -205,7 +205,7 @@ pub fn bind_range(
     placed.map_err(|error| {
         let cause = match error {
             NumaError::Os { errno, .. } => RegionErrorKind::Os { errno },
-            _ => RegionErrorKind::Unsupported { what: "the machine has no such node with memory" },
+            _ => RegionErrorKind::Unsupported { what: "no such node with memory on this machine" },
         };
         region.error(RegionOp::Place, at, size, cause)
     })

@@ -1,11 +1,13 @@
-//! A mapped file that became shorter: the page faults with a signal (SIGBUS) that kills, unless somebody answers it.
+//! A SIGBUS handler for mapped files that were truncated.
 //!
-//! Rests on `libc`. This handler answers for the mappings that are entered here: it puts a page of zeroes where the file's
-//! page was, marks the mapping as truncated, and lets the access go on; for any other address it does what was done before
-//! it. Each mapping is a node of a list that only grows, and is reused, so the handler walks it without a lock. It is
-//! installed when the first file is mapped; a handler that a program installs later, without calling the one before, takes
-//! its place.
-#![expect(unsafe_code, reason = "answers a signal")]
+//! An access beyond the end of a truncated file kills the process by default. For a registered
+//! mapping the handler maps a zero page over the lost one, marks the mapping as truncated, and
+//! returns. For any other address it runs the previous handler.
+//!
+//! Each mapping is a node of a list that only grows and whose nodes are reused, so the handler
+//! walks it without a lock. The handler is installed with the first mapped file. A later handler of
+//! the program that does not call the previous one replaces it.
+#![expect(unsafe_code, reason = "handles a signal")]
 
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
@@ -13,7 +15,7 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
-/// A place in the list. Free while `start` is 0.
+/// A node of the list; free while `start` is 0.
 struct Node {
     start: AtomicUsize,
     end: AtomicUsize,
@@ -22,39 +24,40 @@ struct Node {
 }
 
 static WATCHED: AtomicPtr<Node> = AtomicPtr::new(null_mut());
-/// Held while a place is taken.
+/// Held while a node is acquired.
 static INSERT_LOCK: Mutex<()> = Mutex::new(());
-/// What was done before about this signal.
+/// The previous action for this signal.
 static PREVIOUS_HANDLER: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
 static PAGE_SIZE: AtomicUsize = AtomicUsize::new(0);
 /// Held by the handler while it replaces a page.
 static IN_HANDLER: AtomicBool = AtomicBool::new(false);
 
-/// Whether the page at `at` is there after all: replaced by another thread, or the file is long again.
+/// Returns whether the page at `at` can be mapped: another thread replaced it, or the file grew
+/// again.
 fn page_mapped(at: *mut c_void, page: usize, errno: *mut c_int) -> bool {
-    // SAFETY: finds a page; contents and access stay.
+    // SAFETY: populates a page; contents and access stay.
     if unsafe { libc::madvise(at, page, libc::MADV_POPULATE_WRITE) } == 0 {
         return true;
     }
-    // SAFETY: the C library keeps `errno` for each thread at this address.
+    // SAFETY: the C library has `errno` for each thread at this address.
     let only_read = unsafe { *errno } == libc::EINVAL;
-    // SAFETY: as above.
+    // SAFETY: as above; only populates a page.
     only_read && unsafe { libc::madvise(at, page, libc::MADV_POPULATE_READ) } == 0
 }
 
-/// A mapping that the handler answers for, until this is dropped.
+/// A mapping that the handler serves until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Watched {
     node: NonNull<Node>,
 }
 
-// SAFETY: nodes live for ever, and all that changes in them is atomic.
+// SAFETY: nodes live for ever, and every mutable field is atomic.
 unsafe impl Send for Watched {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for Watched {}
 
 impl Watched {
-    /// Answers for `[start, start + len)`: whole OS pages of a mapped file.
+    /// Registers `[start, start + len)`: OS pages of a mapped file.
     pub(crate) fn new(start: NonNull<u8>, len: usize) -> Self {
         install();
         let start = start.addr().get();
@@ -82,7 +85,7 @@ impl Watched {
         unsafe { self.node.as_ref() }
     }
 
-    /// Whether a page of the mapping was gone when somebody touched it, and reads as zeroes since.
+    /// Returns whether an access found a page lost. The page reads as zeroes since.
     pub(crate) fn is_truncated(&self) -> bool {
         self.node().truncated.load(Ordering::Acquire)
     }
@@ -94,11 +97,12 @@ impl Drop for Watched {
     }
 }
 
-/// The list, from its newest node.
+/// Returns the list, from its newest node.
 fn nodes() -> impl Iterator<Item = &'static Node> {
     let mut next = WATCHED.load(Ordering::Acquire).cast_const();
     core::iter::from_fn(move || {
-        // SAFETY: nodes live for ever, are written before they are linked, and only read through shared references.
+        // SAFETY: nodes live for ever, are written before they are linked, and only read through
+        // shared references.
         let node = unsafe { next.as_ref() }?;
         next = node.next;
         Some(node)
@@ -122,13 +126,13 @@ fn install() {
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
         // SAFETY: writes the set.
         let _all = unsafe { libc::sigfillset(&raw mut action.sa_mask) };
-        // SAFETY: `answer` is a handler with that signature and calls only what a handler may.
+        // SAFETY: `on_sigbus` is a handler with that signature and calls only what a handler may.
         let _installed = unsafe { libc::sigaction(libc::SIGBUS, &raw const action, null_mut()) };
     });
 }
 
 extern "C" fn on_sigbus(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel hands a handler with SA_SIGINFO a valid `siginfo_t`.
+    // SAFETY: the kernel passes a valid `siginfo_t` to a handler with SA_SIGINFO.
     let info_ref = unsafe { &*info };
     // SAFETY: the kernel fills in the address for this signal.
     let address = unsafe { info_ref.si_addr() }.addr();
@@ -137,17 +141,17 @@ extern "C" fn on_sigbus(signal: c_int, info: *mut libc::siginfo_t, context: *mut
     }
     // SAFETY: written once before the handler was installed, and never freed.
     let Some(before) = (unsafe { PREVIOUS_HANDLER.load(Ordering::Acquire).as_ref() }) else { return };
-    let sent = info_ref.si_code <= 0; // by a process, and not by an access
+    let sent = info_ref.si_code <= 0; // sent by a process instead of an access
     match before.sa_sigaction {
         libc::SIG_IGN if sent => {}
         libc::SIG_DFL | libc::SIG_IGN => {
-            // the access faults again, and kills as it would have
-            // SAFETY: all zeroes is the default action.
+            // the access faults again, and kills as it would have without this handler SAFETY: all
+            // zeroes is the default action.
             let default: libc::sigaction = unsafe { core::mem::zeroed() };
             // SAFETY: sets the default action.
             let _set = unsafe { libc::sigaction(signal, &raw const default, null_mut()) };
             if sent {
-                // SAFETY: sends the signal once more; it is delivered when this handler is over.
+                // SAFETY: sends the signal once more; it is delivered when this handler returns.
                 let _again = unsafe { libc::raise(signal) };
             }
         }
@@ -168,22 +172,22 @@ extern "C" fn on_sigbus(signal: c_int, info: *mut libc::siginfo_t, context: *mut
     }
 }
 
-/// Puts a page of zeroes under `address`, where it lies in a mapping of the list.
+/// Maps a zero page at `address` if it lies in a registered mapping. Returns whether it did.
 fn map_zero_page(address: usize) -> bool {
     let page = PAGE_SIZE.load(Ordering::Relaxed);
     let inside = |node: &&Node| {
         let start = node.start.load(Ordering::Acquire);
         let end = node.end.load(Ordering::Acquire);
-        // the node may have changed its owner between the two
+        // the node may have been reused between the two loads
         start != 0 && start <= address && address < end && node.start.load(Ordering::Acquire) == start
     };
     let Some(node) = nodes().find(inside) else { return false };
-    // SAFETY: the C library keeps `errno` for each thread at this address.
+    // SAFETY: the C library has `errno` for each thread at this address.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let kept = unsafe { *errno };
     let at = core::ptr::without_provenance_mut(address & !(page - 1));
-    // One thread at a time: who comes second finds the page replaced, and what the first has written since.
+    // One thread at a time: a second one finds the page replaced, with the writes of the first.
     while IN_HANDLER.swap(true, Ordering::Acquire) {
         core::hint::spin_loop();
     }
@@ -196,7 +200,8 @@ fn map_zero_page(address: usize) -> bool {
     node.truncated.store(true, Ordering::Release);
     let (access, flags) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
-    // SAFETY: the page is part of a mapping of ours whose contents are gone; the owner keeps it mapped while it is listed.
+    // SAFETY: the page is part of a registered mapping whose contents are lost; its owner unmaps it
+    // only after removing the node.
     let got = unsafe { libc::mmap(at, page, access, flags, -1, 0) };
     IN_HANDLER.store(false, Ordering::Release);
     // SAFETY: as above.

@@ -1,28 +1,19 @@
-//! Linux: a wait for what files and counters of the kernel's tell of.
+//! Linux: waits for events of files and counters.
 //!
-//! Rests on `rustix`. What a file tells by which condition is the kernel's matter (`kernel/sched/psi.c`, `fs/kernfs/file.c`): a pressure
-//! trigger fires by an exceptional condition, and has an error beside it where there is no trigger any more; a file that tells of
-//! changes has both at every change.
+//! The kernel defines which condition signals what (`kernel/sched/psi.c`, `fs/kernfs/file.c`). A
+//! pressure trigger signals an exceptional condition, with an error beside it once the trigger is
+//! removed. A file that signals its changes has both at every change.
 
+use super::Interest;
 use super::linux::timespec;
 use core::time::Duration;
 use rustix::event::{EventfdFlags, PollFd, PollFlags};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
-/// So many descriptors are waited for without a list on the heap: who waits for pressure may be short of memory.
+/// Maximum number of descriptors that are polled without heap memory: a pressure monitor may run
+/// when memory is short.
 const MAX_POLL_ON_STACK: usize = 16;
-
-/// What of a descriptor is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Interest {
-    /// An exceptional condition, as on a pressure file.
-    Exceptional,
-    /// An exceptional condition, with an error or without, as on a file that tells of its changes.
-    Changed,
-    /// Something to read.
-    Readable,
-}
 
 impl Interest {
     const fn flags(self) -> PollFlags {
@@ -32,36 +23,38 @@ impl Interest {
         }
     }
 
-    /// `NODEV`: what is waited for cannot come any more.
-    fn ready_or_hangup(self, found: PollFlags) -> Result<bool, Errno> {
-        let ready_or_hangup = found.intersects(self.flags());
+    /// Returns whether the event arrived. `NODEV`: it cannot arrive any more.
+    fn is_ready(self, found: PollFlags) -> Result<bool, Errno> {
+        let ready = found.intersects(self.flags());
         let broken = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
         match self {
             Self::Exceptional if found.intersects(broken) => Err(Errno::NODEV),
-            _ if !ready_or_hangup && found.intersects(broken) => Err(Errno::NODEV),
-            _ => Ok(ready_or_hangup),
+            _ if !ready && found.intersects(broken) => Err(Errno::NODEV),
+            _ => Ok(ready),
         }
     }
 }
 
-/// Waits until it comes to what is waited for on one of `count` descriptors: on which, the first of them. `None`: the time is over,
-/// or a signal ready_or_hangup. `NODEV`: it ready_or_hangup to none, and one is gone.
+/// Waits for the event of one of `count` descriptors, and returns the lowest index with one.
+/// Returns `None` after the timeout or a signal. `NODEV`: none has an event, and one can have none
+/// any more.
 pub(crate) fn wait_any<'a>(
     count: usize,
     file: impl Fn(usize) -> (BorrowedFd<'a>, Interest),
     timeout: Option<Duration>,
 ) -> Result<Option<usize>, Errno> {
-    let asked = |at: usize| {
+    let poll_fd = |at: usize| {
         let (file, what) = file(at);
         PollFd::from_borrowed_fd(file, what.flags())
     };
     if (1..=MAX_POLL_ON_STACK).contains(&count) {
-        let mut polled: [PollFd<'_>; MAX_POLL_ON_STACK] = core::array::from_fn(|at| asked(at.min(count - 1)));
+        let mut polled: [PollFd<'_>; MAX_POLL_ON_STACK] =
+            core::array::from_fn(|at| poll_fd(at.min(count - 1)));
         return wait(&mut polled[..count], |at| file(at).1, timeout);
     }
     let mut polled = Vec::new();
     polled.try_reserve_exact(count).map_err(|_| Errno::NOMEM)?;
-    polled.extend((0..count).map(asked));
+    polled.extend((0..count).map(poll_fd));
     wait(&mut polled, |at| file(at).1, timeout)
 }
 
@@ -75,17 +68,14 @@ fn wait(
         Ok(_) => {}
         Err(errno) => return Err(errno),
     }
-    let ready_or_hangup = |at: usize| what(at).ready_or_hangup(polled[at].revents());
-    if let Some(at) = (0..polled.len()).find(|&at| ready_or_hangup(at) == Ok(true)) {
+    let ready = |at: usize| what(at).is_ready(polled[at].revents());
+    if let Some(at) = (0..polled.len()).find(|&at| ready(at) == Ok(true)) {
         return Ok(Some(at));
     }
     Err(Errno::NODEV)
 }
 
-/// What a file is opened with that is not to be waited for.
-pub(crate) const OPEN_NONBLOCK: i32 = libc::O_NONBLOCK;
-
-/// A counter that the kernel adds to, and that can be waited for; reading it takes the count.
+/// Makes a counter that the kernel adds to and that can be polled; a read resets it.
 pub(crate) fn eventfd() -> Result<OwnedFd, Errno> {
     rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
 }
@@ -101,21 +91,18 @@ mod tests {
     fn u23_an_error_beside_what_is_waited_for_is_a_change_or_the_end() {
         let (fired, changed) = (PollFlags::PRI, PollFlags::PRI | PollFlags::ERR);
         assert_eq!(
-            (Interest::Exceptional.ready_or_hangup(fired), Interest::Exceptional.ready_or_hangup(changed)),
+            (Interest::Exceptional.is_ready(fired), Interest::Exceptional.is_ready(changed)),
             (Ok(true), Err(Errno::NODEV))
         );
         assert_eq!(
-            (Interest::Changed.ready_or_hangup(fired), Interest::Changed.ready_or_hangup(changed)),
+            (Interest::Changed.is_ready(fired), Interest::Changed.is_ready(changed)),
             (Ok(true), Ok(true))
         );
-        assert_eq!(Interest::Changed.ready_or_hangup(PollFlags::ERR), Err(Errno::NODEV));
-        // what was sent before the other end went is still to be read
-        assert_eq!(Interest::Readable.ready_or_hangup(PollFlags::IN | PollFlags::HUP), Ok(true));
+        assert_eq!(Interest::Changed.is_ready(PollFlags::ERR), Err(Errno::NODEV));
+        // data that was sent before the other end closed can still be read
+        assert_eq!(Interest::Readable.is_ready(PollFlags::IN | PollFlags::HUP), Ok(true));
         assert_eq!(
-            (
-                Interest::Readable.ready_or_hangup(PollFlags::HUP),
-                Interest::Readable.ready_or_hangup(PollFlags::empty())
-            ),
+            (Interest::Readable.is_ready(PollFlags::HUP), Interest::Readable.is_ready(PollFlags::empty())),
             (Err(Errno::NODEV), Ok(false))
         );
     }

@@ -1,7 +1,7 @@
-//! Linux: where memory lies, and where a thread runs: nodes and processors.
+//! Linux: NUMA nodes of memory, and processors of threads.
 //!
-//! Rests on [`linux`](super::linux), whose words it uses: a *range* is an address and a length in bytes that are multiples
-//! of the OS page, the length positive.
+//! A *range* is an address and a length in bytes, both multiples of the OS page; the length is
+//! positive.
 #![expect(unsafe_code, reason = "places and moves the pages of address ranges")]
 
 use super::linux::check;
@@ -21,7 +21,7 @@ fn mode(placement: Placement) -> libc::c_int {
     }
 }
 
-/// Says on which nodes the OS pages of a range are to be found; with `move_now`, moves those that lie elsewhere.
+/// Sets the nodes of the OS pages of a range; with `move_now`, moves those on other nodes.
 ///
 /// # Safety
 /// The range is the caller's own mapping.
@@ -42,23 +42,24 @@ pub(crate) unsafe fn mbind(
         .map(drop)
 }
 
-/// The node of each OS page, or a negative error number: `-ENOENT` where none is there.
+/// Returns in `into` the node of each OS page, or a negative error number: `-ENOENT` for an absent
+/// one.
 pub(crate) fn page_nodes(pages: &[usize], into: &mut [i32]) -> Result<(), Errno> {
     debug_assert_eq!(pages.len(), into.len());
     let nodes: *const i32 = core::ptr::null();
-    // SAFETY: the kernel reads the addresses, which it looks up itself, and writes as many answers.
+    // SAFETY: the kernel reads the addresses, which it looks up itself, and writes as many results.
     check(unsafe {
         libc::syscall(libc::SYS_move_pages, 0, pages.len(), pages.as_ptr(), nodes, into.as_mut_ptr(), 0)
     })
     .map(drop)
 }
 
-/// Moves each OS page to a node; the answers are as those of [`page_nodes`].
+/// Moves each OS page to a node; the results are those of [`page_nodes`].
 pub(crate) fn move_pages(pages: &[usize], nodes: &[i32], into: &mut [i32]) -> Result<(), Errno> {
     debug_assert!(pages.len() == into.len() && pages.len() == nodes.len());
     let flags = MOVE;
-    // SAFETY: the kernel reads the addresses, which it looks up itself, and the nodes, and writes as many answers; the
-    // contents of the pages stay what they are.
+    // SAFETY: the kernel reads the addresses, which it looks up itself, and the nodes, and writes
+    // as many results; the contents of the pages stay.
     check(unsafe {
         libc::syscall(
             libc::SYS_move_pages,
@@ -73,7 +74,7 @@ pub(crate) fn move_pages(pages: &[usize], nodes: &[i32], into: &mut [i32]) -> Re
     .map(drop)
 }
 
-/// The processor and the node that the calling thread runs on at this moment.
+/// Returns the processor and the node that the calling thread runs on at this moment.
 pub(crate) fn getcpu() -> Result<(u32, u32), Errno> {
     let (mut cpu, mut node) = (0_u32, 0_u32);
     let nothing: *mut u8 = core::ptr::null_mut();
@@ -82,7 +83,7 @@ pub(crate) fn getcpu() -> Result<(u32, u32), Errno> {
     Ok((cpu, node))
 }
 
-/// Keeps the calling thread on these processors.
+/// Pins the calling thread to these processors.
 pub(crate) fn pin_thread(cpus: &[usize]) -> Result<(), Errno> {
     let mut set = rustix::thread::CpuSet::new();
     cpus.iter().filter(|&&cpu| cpu < rustix::thread::CpuSet::MAX_CPU).for_each(|&cpu| set.set(cpu));

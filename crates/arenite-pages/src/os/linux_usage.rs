@@ -1,16 +1,14 @@
-//! What threads and processes used, by Linux.
-//!
-//! Rests on the C library. A part of the surface that `linux.rs` is most of.
+//! Linux: resource usage of threads and processes.
 #![expect(unsafe_code, reason = "calls the operating system")]
 
 use super::linux::check;
 use core::time::Duration;
 use rustix::io::Errno;
 
-/// Page faults of the calling thread: without disk, and with.
+/// Returns the page faults of the calling thread without and with disk access.
 pub(crate) fn thread_page_faults() -> Option<(u64, u64)> {
     let mut usage = core::mem::MaybeUninit::<libc::rusage>::uninit();
-    // SAFETY: the kernel writes a `rusage` there, and nothing else.
+    // SAFETY: the kernel writes only a `rusage` there.
     let answer = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
     if answer != 0 {
         return None;
@@ -20,12 +18,12 @@ pub(crate) fn thread_page_faults() -> Option<(u64, u64)> {
     Some((u64::try_from(usage.ru_minflt).ok()?, u64::try_from(usage.ru_majflt).ok()?))
 }
 
-/// Waits for the end of a child: its status, and what it used.
+/// Waits for the end of a child, and returns its status and usage.
 pub(crate) fn wait_for_child(child: u32) -> Result<(i32, super::ResourceUsage), Errno> {
     let child = i32::try_from(child).map_err(|_| Errno::CHILD)?;
     let (mut status, mut usage) = (0, core::mem::MaybeUninit::<libc::rusage>::uninit());
     loop {
-        // SAFETY: the kernel writes a status and a `rusage` there, and nothing else.
+        // SAFETY: the kernel writes only a status and a `rusage` there.
         match check(unsafe { libc::wait4(child, &raw mut status, 0, usage.as_mut_ptr()) }.into()) {
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),

@@ -1,10 +1,15 @@
-//! The operating system's surface: the only files of this crate that call it.
+//! System calls: the only files of this crate that call the operating system.
 //!
-//! Each function states its preconditions, so that another system is a second file with the same functions: `linux.rs` is
-//! most of it and `linux_numa.rs` places memory and threads, `linux_usage.rs` counts what was
-//! used and `linux_events.rs` waits, `unsupported.rs` has the same functions for systems that have no file yet. Beside them `bus_error.rs`
-//! answers the signal of a mapped file that became shorter, which is no call but a conversation, `thread_exit.rs` is called
-//! at the end of a thread, and `fork.rs` before and after the process forks.
+//! Each function states its preconditions, so another system is a second set of files with the same
+//! functions.
+//!
+//! - `linux.rs`: address ranges, copies, files, double mappings, waits.
+//! - `linux_numa.rs`: NUMA nodes and processors.
+//! - `linux_usage.rs`: resource usage.
+//! - `linux_events.rs`: waits for events.
+//! - `unsupported.rs`: the same functions for systems without an implementation.
+//! - `bus_error.rs`: a handler of SIGBUS from truncated mapped files.
+//! - `thread_exit.rs`: calls of the C library at a thread's exit and at a fork.
 
 #[cfg(target_os = "linux")]
 pub(crate) mod bus_error;
@@ -28,28 +33,28 @@ pub(crate) use linux_usage::*;
 pub use thread_exit::ThreadExitHook;
 pub(crate) use thread_exit::pthread_atfork;
 
-// also in the tests of Linux, so that it cannot fall behind
+// also in the tests of Linux, so that both have the same functions
 #[cfg(any(test, not(target_os = "linux")))]
 mod unsupported;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unsupported::*;
 
-/// What a process used, itself and those of its children that it waited for.
+/// Resource usage of a process and of the children that it waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResourceUsage {
-    /// Processor time in the program.
+    /// Processor time in user mode.
     pub user: core::time::Duration,
-    /// Processor time in the kernel for it.
+    /// Processor time in the kernel.
     pub system: core::time::Duration,
-    /// Page faults without disk.
+    /// Page faults without disk access.
     pub minor_faults: u64,
-    /// Page faults with disk.
+    /// Page faults with disk access.
     pub major_faults: u64,
-    /// The most bytes that the largest of these processes had in memory.
+    /// Maximum resident set size of the largest of these processes, in bytes.
     pub max_rss_bytes: usize,
 }
 
-/// What a mapping may be used for. There is no write without read, and no write with execute.
+/// Access rights of a mapping. There is no write without read, and no write with execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     None,
@@ -58,20 +63,20 @@ pub(crate) enum Access {
     ReadExecute,
 }
 
-/// What the kernel is told about a range, without a change of its access.
+/// Advice about a range that leaves its access rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Advice {
-    /// Back it by huge pages where it can.
+    /// Back it by huge pages if possible.
     Huge,
-    /// Never do.
+    /// Never back it by huge pages.
     NoHuge,
-    /// Find every OS page now, for writing.
+    /// Populate every OS page now, for writing.
     PopulateWrite,
     /// Drop the contents now.
     Discard,
     /// Drop the contents when memory is short, unless they are written before.
     Free,
-    /// First in line for reclaim.
+    /// Reclaim it first.
     Cold,
     /// Write it to swap or to its file now.
     PageOut,
@@ -79,30 +84,41 @@ pub(crate) enum Advice {
     Collapse,
 }
 
-/// Where memory is to be found; the nodes are bits of a [`NodeSet`].
+/// Event of a file descriptor that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interest {
+    /// An exceptional condition, as on a pressure file.
+    Exceptional,
+    /// An exceptional condition with or without an error, as on a file that signals its changes.
+    Changed,
+    /// Data to read.
+    Readable,
+}
+
+/// NUMA policy of a range; the nodes are bits of a [`NodeSet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placement {
-    /// On the node of the thread that touches it first.
+    /// The node of the thread that touches it first.
     Local,
-    /// On these nodes in turn.
+    /// These nodes in turn.
     Interleave,
-    /// On these nodes and no other.
+    /// Only these nodes.
     Bind,
-    /// On this node where it can.
+    /// This node if possible.
     Preferred,
 }
 
-/// The most nodes that a kernel numbers (`MAX_NUMNODES` is 1024 at most).
+/// Maximum number of nodes of a kernel (`MAX_NUMNODES` is at most 1024).
 pub(crate) const MAX_NODES: usize = 1024;
 
-/// A set of NUMA nodes, a bit each, as the kernel takes it.
+/// A set of NUMA nodes, one bit each, in the kernel's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NodeSet(pub(crate) [u64; MAX_NODES / 64]);
 
 impl NodeSet {
     pub(crate) const EMPTY: Self = Self([0; MAX_NODES / 64]);
 
-    /// The set with `node` in it; unchanged where no kernel numbers a node so high.
+    /// Adds `node`; no change if the number exceeds the maximum.
     pub(crate) const fn with(mut self, node: usize) -> Self {
         if node < MAX_NODES {
             self.0[node / 64] |= 1 << (node % 64);
@@ -110,27 +126,28 @@ impl NodeSet {
         self
     }
 
-    /// The nodes in it, ascending.
+    /// Returns the nodes in it, ascending.
     #[cfg(test)]
     pub(crate) fn nodes(self) -> Vec<usize> {
         (0..MAX_NODES).filter(|node| self.0[node / 64] >> (node % 64) & 1 == 1).collect()
     }
 }
 
-/// Why a range was not moved.
+/// Reason why a range was not moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MoveError {
-    /// The kernel refused; both ranges are mapped, the source has its contents.
+    /// The kernel failed; both ranges are mapped, and the source has its contents.
     Failed(rustix::io::Errno),
-    /// The kernel refused, and whether the target is still its owner's is not known: it must not be used or unmapped.
+    /// The kernel failed, and the target may belong to other code now: it must not be used or
+    /// unmapped.
     TargetUnknown(rustix::io::Errno),
 }
 
-/// An address as the kernel's scan writes it: 64 bits, on a machine of as many.
+/// An address in the kernel's scan: 64 bits, on a 64-bit machine.
 type Address = usize;
 const _: () = assert!(size_of::<Run>() == 24 || size_of::<usize>() < 8);
 
-/// One run of equal OS pages that a scan of a range found; the kernel writes it (`struct page_region`).
+/// One run of equal OS pages that a scan found; the kernel writes it (`struct page_region`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Run {
@@ -140,18 +157,18 @@ pub(crate) struct Run {
     pub(crate) kinds: u64,
 }
 
-/// Which OS pages a scan returns.
+/// Selection of OS pages by a scan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scan {
     /// Only pages with one of these kinds.
     pub(crate) any_of: u64,
-    /// The kinds that a run tells.
+    /// The kinds that a run reports.
     pub(crate) returned: u64,
-    /// Whether the pages found are watched afresh, in the same step.
+    /// Whether the found pages are watched again, in the same step.
     pub(crate) rearm: bool,
 }
 
-/// The bits of [`Run::kinds`].
+/// Bits of [`Run::kinds`].
 pub(crate) mod kind {
     pub(crate) const WRITTEN: u64 = 1 << 1;
     pub(crate) const PRESENT: u64 = 1 << 3;

@@ -1,31 +1,31 @@
-//! The end of a thread: a function that is called then, without the standard library's thread-local destructors, which
-//! allocate and so cannot serve an allocator.
+//! Calls of the C library at a thread's exit and around a fork.
 //!
-//! Rests on the C library's keys. The destructors of all keys run after those of the standard library's thread-locals.
-#![expect(unsafe_code, reason = "makes a key of the C library's")]
+//! The standard library's thread-local destructors allocate, so an allocator cannot use them. Keys
+//! of the C library do not; their destructors run after those of the standard library.
+#![expect(unsafe_code, reason = "calls the C library for keys and fork handlers")]
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// A function that is called at the end of each thread that asked for it. Put it in a static.
+/// A function that runs at the exit of each thread that registered it. Must be a static.
 #[derive(Debug)]
 pub struct ThreadExitHook {
     call: fn(),
-    /// The key and one more; 0 before it is made.
+    /// The key plus 1; 0 before it is made.
     key: AtomicUsize,
 }
 
 impl ThreadExitHook {
-    /// `call` is called on the thread that ends.
+    /// Makes a hook that runs `call` on the exiting thread.
     #[must_use]
     pub const fn new(call: fn()) -> Self {
         Self { call, key: AtomicUsize::new(0) }
     }
 
-    /// Asks for the call at the end of the calling thread; asking twice is asking once. False: the C library has no key left,
-    /// or no memory for it, and nothing will be called.
+    /// Registers the hook for the exit of the calling thread, once. Returns `false` if the C
+    /// library has no key left, or no memory for it.
     ///
-    /// May be called from an allocator: where the C library needs memory for it, it asks `malloc`.
+    /// An allocator may call this: if the C library needs memory for it, it calls `malloc`.
     pub fn register(&'static self) -> bool {
         let Some(key) = self.key() else { return false };
         let value = core::ptr::from_ref(self).cast::<c_void>();
@@ -46,7 +46,7 @@ impl ThreadExitHook {
             }
             let number = usize::try_from(key).ok()?.checked_add(1)?;
             if self.key.compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire).is_err() {
-                // SAFETY: this call made the key, and nobody else knows of it.
+                // SAFETY: this call made the key, and no other code has it.
                 let _deleted = unsafe { libc::pthread_key_delete(key) };
             }
         }
@@ -59,8 +59,8 @@ pub(crate) fn pthread_atfork(
     parent: extern "C" fn(),
     child: extern "C" fn(),
 ) -> bool {
-    // SAFETY: three safe functions of that signature, which live as long as this code does: the C library removes them
-    // when the library that they are part of is unloaded.
+    // SAFETY: three safe functions of that signature, which live as long as this code does: the C
+    // library removes them when the library that they are part of is unloaded.
     unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) == 0 }
 }
 

@@ -4,7 +4,7 @@
 //! documents the functions.
 #![expect(unsafe_code, reason = "has the signatures of the Linux functions")]
 
-use super::{Access, Advice, MoveError, NodeSet, Placement, Run, Scan};
+use super::{Access, Advice, Interest, MoveError, NodeSet, Placement, Run, Scan};
 use core::ffi::CStr;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
@@ -73,9 +73,6 @@ pub(crate) unsafe fn mremap_to(_: NonNull<u8>, _: usize, _: NonNull<u8>) -> Resu
 
 pub(crate) const O_NONBLOCK: i32 = 0;
 
-/// Flag with which a file of events is opened.
-pub(crate) const OPEN_NONBLOCK: i32 = 0;
-
 pub(crate) fn page_size() -> usize {
     4096
 }
@@ -100,14 +97,6 @@ pub(crate) fn is_dir(_path: &CStr) -> bool {
     false
 }
 
-/// Event of a file descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Interest {
-    Exceptional,
-    Changed,
-    Readable,
-}
-
 pub(crate) fn wait_any<'a>(
     _count: usize,
     _file: impl Fn(usize) -> (BorrowedFd<'a>, Interest),
@@ -124,9 +113,9 @@ pub(crate) fn random() -> Option<u64> {
     None
 }
 
-/// No handler: no file is ever mapped.
+/// A SIGBUS handler that is never needed: no file can be mapped.
 pub(crate) mod bus_error {
-    /// Answers for nothing.
+    /// A registration without effect.
     #[derive(Debug)]
     pub(crate) struct Watched;
 
@@ -205,7 +194,6 @@ mod tests {
         assert_eq!((open_to_read(c"/").err(), is_dir(c"/")), (Some(NO), false));
         assert_eq!((thread_page_faults(), eventfd().err()), (None, Some(NO)));
         write_stderr(b"");
-        assert_eq!(OPEN_NONBLOCK, 0);
         assert_eq!(random(), None);
         assert_eq!(wait_for_child(1).map(|(status, _)| status), Err(NO));
         assert!(!bus_error::Watched::new(at, 1).is_truncated());

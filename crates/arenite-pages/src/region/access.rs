@@ -3,7 +3,7 @@
 //! Rests on the kernel's copy between address spaces, here with both in this process: it answers how far it ready_or_hangup, so that
 //! no test of the range before can be overtaken by a change. Half a microsecond and more a call; for the checked door,
 //! scripts and debuggers, not for a fast path.
-#![expect(unsafe_code, reason = "writes into memory that nobody borrows")]
+#![expect(unsafe_code, reason = "writes to memory that is not borrowed")]
 
 use super::Region;
 use crate::error::{RegionError, RegionErrorKind, RegionOp};
@@ -107,7 +107,7 @@ impl Region {
             Ok(done) if done == count => return Ok(()),
             Ok(done) => RegionErrorKind::Inaccessible { at: offset + done },
             Err(Errno::NOSYS | Errno::PERM) => RegionErrorKind::Unsupported {
-                what: "this process may not copy by process_vm_readv and process_vm_writev",
+                what: "process_vm_readv and process_vm_writev in this process",
             },
             Err(errno) => RegionErrorKind::Os { errno: errno.raw_os_error() },
         };

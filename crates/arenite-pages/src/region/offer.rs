@@ -4,7 +4,7 @@
 //! Rests on `MADV_FREE`, which tells nobody what it dropped. So the first word of each OS page is kept here and replaced by
 //! a mark that is not zero. On return one atomic exchange puts the word back: it makes the page dirty, after which the
 //! kernel may no longer drop it, and in the same step brings out the mark (kept) or zero (lost). There is no moment between.
-#![expect(unsafe_code, reason = "marks pages that nobody else uses")]
+#![expect(unsafe_code, reason = "writes to pages that no other code uses")]
 
 use super::Region;
 use super::os_page::offset;

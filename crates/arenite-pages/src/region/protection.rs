@@ -58,9 +58,7 @@ impl fmt::Display for Protection {
 
 /// No protection has this name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "there is no protection `{name}`: take none, read, read-write or read-execute (memory is never writable and executable)"
-)]
+#[error("unknown protection `{name}`; use none, read, read-write or read-execute")]
 pub struct ProtectionError {
     /// The name that was asked for.
     pub name: String,

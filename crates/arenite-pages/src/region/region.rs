@@ -2,7 +2,7 @@
 //!
 //! Rests on `os`. Reserving costs no memory, so an arena or pool can take all the addresses it may ever need at once and
 //! grow without moving a block; committing and decommitting are what gives and takes the memory behind them.
-#![expect(unsafe_code, reason = "lends and gives back address ranges")]
+#![expect(unsafe_code, reason = "maps and unmaps address ranges")]
 
 use super::os_page::{offset, page_size, round_up};
 use super::prot_none::{ProtectedRanges, RangeChange};

@@ -3,7 +3,7 @@
 //! Rests on `os` and on no allocator: regions lie below allocators, so the list of them must not ask one. It is one sorted
 //! table in pages of its own. New regions mostly lie below older ones, so it is sorted downwards and most of them go to
 //! its end. Its lock is held across `fork` once somebody asked for that (`at_fork`), as a heap does at its first use.
-#![expect(unsafe_code, reason = "keeps a table in pages of its own")]
+#![expect(unsafe_code, reason = "stores a table in OS pages of its own")]
 
 use super::residency::residency;
 use crate::machine::procfs::maps;

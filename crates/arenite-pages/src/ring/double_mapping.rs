@@ -2,7 +2,7 @@
 //!
 //! Rests on `os`. A byte written past the end of the first view is the byte at its start, so whatever begins in the first
 //! view is one slice, wherever it ends.
-#![expect(unsafe_code, reason = "gives a mapping back, and tells the compiler what it cannot know of one")]
+#![expect(unsafe_code, reason = "unmaps a mapping, and hides its origin from the compiler")]
 
 use crate::fork_handlers;
 use crate::os;

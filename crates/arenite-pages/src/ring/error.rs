@@ -10,7 +10,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum RingError {
     /// No elements, elements of no size, or more of them than there are addresses.
-    #[error("a ring of {capacity} elements of {size} bytes cannot be: ask for 1 to isize::MAX / 4 bytes")]
+    #[error("invalid ring size: {capacity} elements of {size} bytes; use 1 to isize::MAX / 4 bytes")]
     BadCapacity {
         /// The number of elements asked.
         capacity: usize,
@@ -50,7 +50,7 @@ pub enum RingError {
         requested: usize,
     },
     /// Somebody else has this end of the ring.
-    #[error("the {end} of this ring is taken: a ring has one producer and one consumer")]
+    #[error("the {end} of this ring is in use; a ring has one producer and one consumer")]
     Taken {
         /// Which end.
         end: &'static str,
@@ -62,7 +62,7 @@ pub enum RingError {
 #[non_exhaustive]
 pub enum WaitError {
     /// The time is over.
-    #[error("the time is over")]
+    #[error("timed out waiting for the ring")]
     TimedOut,
     /// The other end was dropped, and nothing is left.
     #[error("the other end of the ring is closed")]
@@ -71,7 +71,7 @@ pub enum WaitError {
     #[error("the process at the other end of the ring has died")]
     PeerDied,
     /// More was asked for than the ring can ever hold.
-    #[error("{requested} elements can never be there at once: the ring has room for {capacity}")]
+    #[error("requested {requested} elements at once, but the ring has a capacity of {capacity}")]
     TooMany {
         /// The number asked for.
         requested: usize,

@@ -2,7 +2,7 @@
 //!
 //! Rests on `Shared`. It keeps a copy of the consumer's counter and reads the counter itself only where the copy says
 //! that there is no room. The lines that will be written soon are asked for ([`ahead`]).
-#![expect(unsafe_code, reason = "writes elements into slots that the consumer has given back")]
+#![expect(unsafe_code, reason = "writes elements into slots that the consumer has released")]
 
 use super::indices::Indices;
 use super::location::Side;

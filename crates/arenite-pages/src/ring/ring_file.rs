@@ -220,13 +220,13 @@ fn read_header(file: &File) -> Result<Header, RingError> {
     let mut header = Header::zeroed();
     file.read_exact_at(bytemuck::bytes_of_mut(&mut header), 0).map_err(|_| not("the file is too short"))?;
     if header.magic != MAGIC {
-        return Err(not("it does not begin as one"));
+        return Err(not("the magic number is missing"));
     }
     if header.version != VERSION {
-        return Err(not("it has another version"));
+        return Err(not("its version is not supported"));
     }
     if header.word != usize::BITS || header.page as usize != page_size() {
-        return Err(not("it was made on another kind of machine"));
+        return Err(not("it was made on a machine of another word or page size"));
     }
     let (capacity, element) = (header.capacity, u64::from(header.element));
     let bytes = capacity.checked_mul(element).filter(|&bytes| bytes > 0 && bytes <= i64::MAX as u64 / 4);
@@ -234,7 +234,7 @@ fn read_header(file: &File) -> Result<Header, RingError> {
     let bytes = bytes.ok_or(not("its capacity is damaged"))?;
     let len = file.metadata().map_err(|_| not("its length cannot be read"))?.len();
     if len < bytes + page_size() as u64 {
-        return Err(not("the file was cut off"));
+        return Err(not("the file is truncated"));
     }
     Ok(header)
 }

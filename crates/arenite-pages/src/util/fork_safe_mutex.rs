@@ -1,9 +1,11 @@
-//! A lock for what an allocator keeps, which can be held across `fork`.
+//! A mutex for allocators that can be held across `fork`.
 //!
-//! Rests on `os` for its waits. The standard library's lock can only be given back through a guard, and one whose holder is
-//! another thread stays locked in the child of a `fork` for ever; this one is taken before the fork and given back after it, on
-//! both sides. It is one word that is 0 free, 1 held, 2 held with somebody waiting (Drepper, "Futexes Are Tricky", 2011).
-#![expect(unsafe_code, reason = "lends what it guards to one thread at a time")]
+//! The standard mutex can only be unlocked through a guard. If another thread holds it at a `fork`,
+//! it stays locked in the child for ever. This one is locked before the fork and unlocked after it
+//! in both processes.
+//!
+//! The word is 0 unlocked, 1 locked, 2 locked with waiters (Drepper, "Futexes Are Tricky", 2011).
+#![expect(unsafe_code, reason = "shares a value with one thread at a time")]
 
 use crate::os;
 use core::cell::UnsafeCell;
@@ -13,12 +15,14 @@ use core::sync::atomic::{AtomicU32, Ordering};
 const UNLOCKED: u32 = 0;
 const LOCKED: u32 = 1;
 const CONTENDED: u32 = 2;
-/// How often a thread looks before it sleeps: what is guarded takes less than a system call.
+/// Maximum number of polls before a thread sleeps: critical sections are shorter than a system
+/// call.
 #[cfg(not(shuttle))]
 const MAX_SPINS: u32 = 100;
 
-/// A value that one thread uses at a time. Taking it free is one locked operation; waiting sleeps in the kernel. Not fair, not
-/// recursive, not poisoned by a panic: for values that are whole at every step.
+/// A value that one thread uses at a time. Locking without contention is one atomic operation;
+/// waiting sleeps in the kernel. Not fair, not recursive, and not poisoned by a panic: the value
+/// must be consistent at every step.
 ///
 /// ```
 /// static COUNT: arenite_pages::ForkSafeMutex<u32> = arenite_pages::ForkSafeMutex::new(0);
@@ -35,12 +39,12 @@ pub struct ForkSafeMutex<T> {
 unsafe impl<T: Send> Sync for ForkSafeMutex<T> {}
 
 impl<T> ForkSafeMutex<T> {
-    /// A free lock before `value`.
+    /// Makes an unlocked mutex around `value`.
     pub const fn new(value: T) -> Self {
         Self { word: AtomicU32::new(UNLOCKED), value: UnsafeCell::new(value) }
     }
 
-    /// Waits until nobody has the value, and takes it until the guard is dropped.
+    /// Waits until the mutex is unlocked, and locks it until the guard is dropped.
     #[inline]
     pub fn lock(&self) -> ForkSafeMutexGuard<'_, T> {
         #[cfg(shuttle)]
@@ -51,7 +55,7 @@ impl<T> ForkSafeMutex<T> {
         ForkSafeMutexGuard { lock: self }
     }
 
-    /// In a model the holder is a thread that does not run now.
+    /// Yields to the other threads of the model: the holder does not run now.
     #[cfg(shuttle)]
     fn wait(&self) {
         crate::util::yield_point::wait_until(|| {
@@ -75,15 +79,16 @@ impl<T> ForkSafeMutex<T> {
         }
     }
 
-    /// Takes the lock and leaves it taken: what [`at_fork`](crate::at_fork) does before a fork.
+    /// Locks without a guard, for the `prepare` handler of [`at_fork`](crate::at_fork).
     pub fn lock_raw(&self) {
         let _held = core::mem::ManuallyDrop::new(self.lock());
     }
 
-    /// The guard of what [`ForkSafeMutex::lock_raw`] took.
+    /// Returns the guard of a mutex that [`ForkSafeMutex::lock_raw`] locked.
     ///
     /// # Safety
-    /// The calling thread, or the one it was forked from, took the lock by `hold`, and this is the first guard since.
+    /// The calling thread, or the one it was forked from, locked it by `lock_raw`, and this is the
+    /// first guard since.
     pub unsafe fn guard_from_raw(&self) -> ForkSafeMutexGuard<'_, T> {
         ForkSafeMutexGuard { lock: self }
     }
@@ -97,19 +102,20 @@ impl<T> ForkSafeMutex<T> {
         }
     }
 
-    /// The value, of a lock that is borrowed exclusively.
+    /// Returns the value of a mutex that is borrowed exclusively.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
 }
 
-/// The value of a [`ForkSafeMutex`], until it is dropped.
+/// Access to the value of a [`ForkSafeMutex`], which its drop unlocks.
 #[derive(Debug)]
 pub struct ForkSafeMutexGuard<'a, T> {
     lock: &'a ForkSafeMutex<T>,
 }
 
-// SAFETY: shares the value, as a reference would; sending the guard is left out, as it was taken on one thread.
+// SAFETY: shares the value, as a reference would. The guard is not `Send`, because it must be
+// dropped on the thread that locked.
 unsafe impl<T: Sync> Sync for ForkSafeMutexGuard<'_, T> {}
 
 impl<T> Deref for ForkSafeMutexGuard<'_, T> {
@@ -117,7 +123,7 @@ impl<T> Deref for ForkSafeMutexGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the guard's holder alone has the value.
+        // SAFETY: only the guard's holder can reach the value.
         unsafe { &*self.lock.value.get() }
     }
 }
@@ -125,7 +131,8 @@ impl<T> Deref for ForkSafeMutexGuard<'_, T> {
 impl<T> DerefMut for ForkSafeMutexGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above, and the guard is borrowed exclusively.
+        // SAFETY: only the guard's holder can reach the value, and the guard is borrowed
+        // exclusively.
         unsafe { &mut *self.lock.value.get() }
     }
 }
@@ -202,7 +209,7 @@ mod tests {
             });
             std::thread::sleep(core::time::Duration::from_millis(20));
             assert!(!TAKEN.load(Ordering::Acquire));
-            // SAFETY: held above.
+            // SAFETY: locked above.
             drop(unsafe { LOCK.guard_from_raw() });
         });
         assert_eq!(*LOCK.lock(), 7);

@@ -1,15 +1,16 @@
-//! Copies that answer instead of faulting, of any length.
+//! Copies inside this process that return an error instead of faulting.
 //!
-//! Rests on `os`, whose call copies a part: the kernel takes at most 2 GiB less an OS page at once.
+//! The kernel copies at most 2 GiB less an OS page per call, so longer copies are split.
 #![expect(unsafe_code, reason = "writes memory that the caller owns")]
 
 use crate::os;
 use rustix::io::Errno;
 
-/// Smaller in tests, so that they need no gibibytes to see the seams.
+/// Maximum number of bytes per call; smaller in tests, so that they cover the split.
 const MAX_COPY: usize = if cfg!(test) { 1 << 16 } else { 1 << 30 };
 
-/// Copies memory of this process at `from` into `into`. How many bytes there were up to the first that cannot be read.
+/// Copies memory of this process at `from` to `into`. Returns the number of bytes before the first
+/// that cannot be read.
 pub(crate) fn read_process(from: usize, into: &mut [u8]) -> Result<usize, Errno> {
     let mut done = 0;
     for part in into.chunks_mut(MAX_COPY) {
@@ -22,14 +23,15 @@ pub(crate) fn read_process(from: usize, into: &mut [u8]) -> Result<usize, Errno>
     Ok(done)
 }
 
-/// Copies `bytes` to memory of this process at `to`. How many there was room for up to the first that cannot be written.
+/// Copies `bytes` to memory of this process at `to`. Returns the number of bytes before the first
+/// that cannot be written.
 ///
 /// # Safety
-/// Nobody uses what lies in `[to, to + bytes.len())` at the same time.
+/// No other code uses `[to, to + bytes.len())` at the same time.
 pub(crate) unsafe fn write_process(to: usize, bytes: &[u8]) -> Result<usize, Errno> {
     let mut done = 0;
     for part in bytes.chunks(MAX_COPY) {
-        // SAFETY: the caller's promise, of a part.
+        // SAFETY: the caller's promise holds for each part of the range.
         let count = unsafe { os::write_process(to.wrapping_add(done), part) }?;
         done += count;
         if count < part.len() {

@@ -1,12 +1,14 @@
-//! A seed that nobody can foresee.
+//! An unpredictable seed.
 //!
-//! Rests on `os`. For orders and places, not for keys: where the system has no randomness yet, time and addresses are what there is.
+//! For orders and addresses, not for keys: without system randomness it is made of the time and
+//! addresses.
 
 use crate::os;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A number for a generator of random orders. One system call, no allocation where the system has randomness.
+/// Returns a seed for a generator of random orders. One system call, and no allocation if the
+/// system has randomness.
 ///
 /// ```
 /// assert_ne!(arenite_pages::random_seed(), arenite_pages::random_seed());

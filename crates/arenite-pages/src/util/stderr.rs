@@ -1,10 +1,10 @@
-//! Last words.
+//! Writes to stderr without locks or allocation, for a dying program.
 //!
-//! Rests on `os`. The standard library's error stream has a lock, which the thread that comes to its end may hold, or another one that
-//! is no more.
+//! The lock of the standard library's stream may be held by the dying thread, or by one that no
+//! longer exists.
 
-/// Writes a line to the standard error file of the process, without a lock and without an allocation; part of it where the file takes no
-/// more. For programs that are about to end.
+/// Writes a line to the standard error file without a lock and without allocation. The file may
+/// accept only a part of it.
 ///
 /// ```
 /// arenite_pages::write_stderr_raw(b"arenite: about to end\n");

@@ -1,17 +1,16 @@
-//! Where a scheduler of tests may let another thread go on.
+//! Points at which a test scheduler may switch threads.
 //!
-//! Rests on shuttle (`--cfg shuttle`), whose threads are stacks that one thread of the system runs in turn. A scheduler sees the
-//! operations that go through its own types; those of a heap lie in memory that begins as zeroes, where only plain atomics can
-//! be, so each calls this first.
+//! Shuttle (`--cfg shuttle`) switches only at operations of its own types. A heap keeps its atomics
+//! in zeroed memory, where only plain atomics can be, so each operation on them calls this first.
 
-/// Another thread of the model may run here. Outside of a model nothing happens.
+/// Lets another thread of the model run. Does nothing outside a model.
 pub fn yield_point() {
     if shuttle::current::get_current_task().is_some() {
         let _any = shuttle::sync::atomic::AtomicBool::new(false).load(core::sync::atomic::Ordering::SeqCst);
     }
 }
 
-/// Waits until `free` says yes, while the other threads of the model run.
+/// Waits until `free` returns `true`, while the other threads of the model run.
 pub(crate) fn wait_until(mut free: impl FnMut() -> bool) {
     while !free() {
         shuttle::thread::yield_now();
