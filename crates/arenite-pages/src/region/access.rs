@@ -1,8 +1,8 @@
-//! Bytes and numbers read from and written to a region that may have none: an error instead of a fault.
+//! Reads and writes of bytes and scalars that return an error where a plain access would fault.
 //!
-//! Rests on the kernel's copy between address spaces, here with both in this process: it answers how far it ready_or_hangup, so that
-//! no test of the range before can be overtaken by a change. Half a microsecond and more a call; for the checked door,
-//! scripts and debuggers, not for a fast path.
+//! The kernel copies between address spaces, here with both in this process, and returns how far it
+//! came. A check before a plain access could be outdated by a concurrent change; the copy cannot. A
+//! call takes at least half a microsecond: for the checked API, scripts and debuggers.
 #![expect(unsafe_code, reason = "writes to memory that is not borrowed")]
 
 use super::Region;
@@ -12,7 +12,7 @@ use crate::util::nofault_copy;
 use rustix::io::Errno;
 
 impl Region {
-    /// The `count` bytes at `offset`.
+    /// Reads `count` bytes at `offset`.
     ///
     /// ```
     /// use arenite_pages::Region;
@@ -25,7 +25,7 @@ impl Region {
     /// ```
     ///
     /// # Errors
-    /// [`RegionError`] if the range lies outside the region, or a byte of it may not be read.
+    /// [`RegionError`] if the range lies outside the region, or a byte of it cannot be read.
     pub fn peek(&self, offset: usize, count: usize) -> Result<Vec<u8>, RegionError> {
         self.check_range(RegionOp::Peek, offset, count)?;
         let mut bytes = zeroed(count).ok_or_else(|| self.alloc_failed(offset, count))?;
@@ -33,10 +33,10 @@ impl Region {
         Ok(bytes)
     }
 
-    /// Copies bytes from `offset` on to `into`.
+    /// Copies bytes from `offset` to `into`.
     ///
     /// # Errors
-    /// As [`Region::peek`]; `into` may be filled up to the first byte that may not be read.
+    /// As [`Region::peek`]; `into` may be filled up to the first byte that cannot be read.
     pub fn peek_into(&self, offset: usize, into: &mut [u8]) -> Result<(), RegionError> {
         self.check_range(RegionOp::Peek, offset, into.len())?;
         let done = nofault_copy::read_process(self.base.addr().get() + offset, into);
@@ -46,17 +46,17 @@ impl Region {
     /// Copies `bytes` to `offset`.
     ///
     /// # Errors
-    /// [`RegionError`] if the range lies outside the region, or a byte of it may not be written; what lies before that one
-    /// may be.
+    /// [`RegionError`] if the range lies outside the region, or a byte of it cannot be written; the
+    /// bytes before that one may be written.
     pub fn poke(&mut self, offset: usize, bytes: &[u8]) -> Result<(), RegionError> {
         self.check_range(RegionOp::Poke, offset, bytes.len())?;
-        // SAFETY: the range lies inside this region, which is borrowed exclusively: who lends its bytes lends them from a
-        // borrow of it.
+        // SAFETY: the range lies inside this region, which is borrowed exclusively: any reference
+        // to its bytes borrows the region.
         let done = unsafe { nofault_copy::write_process(self.base.addr().get() + offset, bytes) };
         self.copy_checked(RegionOp::Poke, offset, bytes.len(), done)
     }
 
-    /// The `count` numbers at `offset`, which need not be aligned, in the machine's byte order.
+    /// Reads `count` scalars at `offset`, which need not be aligned, in the machine's byte order.
     ///
     /// ```
     /// use arenite_pages::Region;
@@ -88,7 +88,7 @@ impl Region {
         self.region_error(RegionOp::Peek, offset, count, Errno::NOMEM)
     }
 
-    /// Refuses bytes outside the region; none are inside anywhere.
+    /// Rejects bytes outside the region. An empty range is inside at any offset up to the end.
     fn check_range(&self, op: RegionOp, offset: usize, count: usize) -> Result<(), RegionError> {
         match offset.checked_add(count) {
             Some(end) if end <= self.len => Ok(()),

@@ -1,7 +1,7 @@
-//! What the kernel is told about a region's memory: keep it, drop it, page it out, make it huge.
+//! Advice to the kernel about a region's memory: populate, lock, drop, page out, use huge pages.
 //!
-//! Rests on `os::advise` and `os::lock`. Advice that an old kernel does not know is an error that says so, because who asks
-//! for memory to be locked or huge builds on it.
+//! Advice that an old kernel lacks returns an error, because a caller relies on locked or huge
+//! memory.
 #![expect(unsafe_code, reason = "advises on address ranges")]
 
 use super::Region;
@@ -30,14 +30,16 @@ impl Region {
         })
     }
 
-    /// Finds every OS page of a committed range now, so that no later touch faults. See [`Prefetch`](crate::Prefetch) for
-    /// many threads and NUMA nodes. 0.3 µs and more for each OS page.
+    /// Populates every OS page of a committed range now, so that no later access faults. At least
+    /// 0.3 µs per OS page. [`Prefetch`](crate::Prefetch) does so with many threads and NUMA nodes.
     ///
     /// # Errors
-    /// [`RegionError`] if the range is unaligned, outside or not open for writing, memory runs out, or the kernel is older than 5.14.
+    /// [`RegionError`] if the range is unaligned, outside or not writable, memory runs out, or the
+    /// kernel is older than 5.14.
     pub fn prefetch(&self, offset: usize, size: usize) -> Result<(), RegionError> {
         let found = self.advise(RegionOp::Prefetch, offset, size, Advice::PopulateWrite, "Linux before 5.14");
-        // only after a refusal: the kernel's answer does not say why, and the check costs more than a small prefetch
+        // only after a failure: the kernel does not return the reason, and the check costs more
+        // than a small prefetch
         found.or_else(|error| {
             if matches!(error.kind, RegionErrorKind::Os { .. } | RegionErrorKind::Unsupported { .. }) {
                 self.check_accessible(RegionOp::Prefetch, offset, size)?;
@@ -46,21 +48,22 @@ impl Region {
         })
     }
 
-    /// Drops the contents of a range now and gives its memory back; it stays committed and reads as zeroes.
+    /// Drops the contents of a range now and frees its memory; it stays committed and reads as
+    /// zeroes.
     ///
     /// # Errors
     /// [`RegionError`] if the range is unaligned or outside, or locked.
     ///
     /// # Safety
-    /// Nobody relies on the contents, and nobody borrows them.
+    /// No code relies on the contents, and no reference to them exists.
     pub unsafe fn discard(&self, offset: usize, size: usize) -> Result<(), RegionError> {
         let start = self.range(RegionOp::Discard, offset, size)?;
-        // SAFETY: `range` checked the range; the caller gives its contents up.
+        // SAFETY: `range` checked the range; the caller needs its contents no more.
         unsafe { os::advise(start, size, Advice::Discard) }
             .map_err(|errno| self.region_error(RegionOp::Discard, offset, size, errno))
     }
 
-    /// Says that a range is not needed soon: the first to go when memory is short. Contents stay.
+    /// Marks a range as cold: it is reclaimed first when memory is short. Contents stay.
     ///
     /// # Errors
     /// [`RegionError`] if the range is unaligned or outside, or the kernel is older than 5.4.
@@ -74,7 +77,8 @@ impl Region {
         )
     }
 
-    /// Writes a range to swap space now, where there is some. Contents stay and are read back when they are touched.
+    /// Writes a range to swap space now, if there is some. Contents stay and are read back by the
+    /// next access.
     ///
     /// # Errors
     /// As [`Region::cold`].
@@ -88,11 +92,12 @@ impl Region {
         )
     }
 
-    /// Copies what lies in whole huge pages of a range onto such pages now, whatever the machine's policy says of later.
+    /// Copies the full huge pages of a range onto huge pages now, whatever the machine's policy for
+    /// later is.
     ///
     /// # Errors
-    /// [`RegionError`] if the range is unaligned, outside, not committed or holds no whole huge page, no huge page can be
-    /// had, or the kernel is older than 6.1.
+    /// [`RegionError`] if the range is unaligned, outside, not committed or contains no full huge
+    /// page, no huge page is available, or the kernel is older than 6.1.
     pub fn collapse(&self, offset: usize, size: usize) -> Result<(), RegionError> {
         self.advise(
             RegionOp::Collapse,
@@ -103,19 +108,18 @@ impl Region {
         )
     }
 
-    /// Finds every OS page of a committed range and keeps it in memory until it is unlocked or released. A refusal unlocks all of
-    /// the range, also what was locked before.
+    /// Populates a committed range and locks it in memory until it is unlocked or released. A
+    /// failure unlocks all of the range, also what was locked before.
     ///
     /// # Errors
-    /// [`RegionError`] if the range is unaligned, outside or not committed; [`RegionErrorKind::LockLimit`] if the process may lock
-    /// no more.
+    /// [`RegionError`] if the range is unaligned, outside or not committed;
+    /// [`RegionErrorKind::LockLimit`] if the process may lock no more.
     pub fn lock(&self, offset: usize, size: usize) -> Result<(), RegionError> {
         let start = self.range(RegionOp::Lock, offset, size)?;
         self.check_committed(RegionOp::Lock, offset, size)?;
         // SAFETY: `range` checked the range.
         let Err(errno) = (unsafe { os::lock(start, size) }) else { return Ok(()) };
-        // A call that failed half-way leaves the range marked.
-        // SAFETY: as above.
+        // A failed call leaves the range marked as locked. SAFETY: as above.
         let _unmarked: Result<(), _> = unsafe { os::unlock(start, size) };
         Err(match errno {
             Errno::PERM | Errno::NOMEM | Errno::AGAIN => {
@@ -126,7 +130,7 @@ impl Region {
         })
     }
 
-    /// Lets a range be paged out again.
+    /// Unlocks a range, so that the kernel may page it out.
     ///
     /// # Errors
     /// [`RegionError`] if the range is unaligned or outside.
@@ -138,7 +142,7 @@ impl Region {
     }
 }
 
-/// The limit on locked memory, and what is locked, where `size` more would pass it.
+/// Returns the limit and the amount of locked memory if `size` more exceeds the limit.
 fn lock_limit(size: usize) -> Option<RegionErrorKind> {
     let limits = Limits::read();
     let limit = limits.memlock.and_then(|limit| limit.soft.bytes())?;

@@ -1,9 +1,18 @@
-//! Regions: reserved address ranges, and everything that can be done with the memory behind them.
+//! Regions: reserved address ranges, and the operations on their memory.
 //!
-//! Rests on `os`. In the order of a region's life: [`RegionOptions`] reserves; [`Region`] commits, protects and releases;
-//! `access` reads and writes bytes that may not be there; `advice` and [`Prefetch`] tell the kernel what comes;
-//! [`Offer`] lends memory back to it; `remap` moves without copying; [`WriteWatch`] sees what was written; [`RegionInfo`]
-//! says what the kernel knows; the registry knows every region of this process.
+//! In the order of a region's life:
+//!
+//! - `options`: [`RegionOptions`] describes a reservation.
+//! - `region`: [`Region`] reserves, commits, protects and releases.
+//! - `prot_none`: the committed ranges without access.
+//! - `access`: reads and writes bytes that may be inaccessible.
+//! - `advice`, `prefetch`: advice to the kernel, and [`Prefetch`] with many threads.
+//! - `offer`: [`Offer`] offers memory to the kernel.
+//! - `remap`: moves memory without a copy.
+//! - `write_watch`: [`WriteWatch`] finds the OS pages that were written.
+//! - `query`, `residency`: [`RegionInfo`] and what is in memory.
+//! - `registry`: all regions of this process.
+//! - `os_page`: the size of an OS page.
 
 mod access;
 mod advice;

@@ -1,9 +1,10 @@
-//! Memory lent to the kernel: it may drop the contents when memory is short, and on return each OS page is known to be kept
-//! or lost.
+//! Memory offered to the kernel, which may drop the contents when memory is short. On reclaim each
+//! OS page is known to be kept or lost.
 //!
-//! Rests on `MADV_FREE`, which tells nobody what it dropped. So the first word of each OS page is kept here and replaced by
-//! a mark that is not zero. On return one atomic exchange puts the word back: it makes the page dirty, after which the
-//! kernel may no longer drop it, and in the same step brings out the mark (kept) or zero (lost). There is no moment between.
+//! `MADV_FREE` does not report what it dropped. So the first word of each OS page is saved here and
+//! replaced by a tag that is not zero. Reclaim restores the word by one atomic exchange. The
+//! exchange makes the page dirty, so the kernel cannot drop it any more, and returns the tag (kept)
+//! or zero (lost). No moment lies between the two.
 #![expect(unsafe_code, reason = "writes to pages that no other code uses")]
 
 use super::Region;
@@ -16,38 +17,38 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use rustix::io::Errno;
 
-/// What stands in the first word of an offered page.
+/// Tag in the first word of an offered OS page.
 const OFFER_MAGIC: u64 = 0x6f66_6665_7265_6421;
 
-/// A range that the kernel may drop. Dropped without [`Offer::reclaim`], its contents are given up: zeroes, or what they were
-/// where the range was locked meanwhile.
+/// A range that the kernel may drop. If it is dropped without [`Offer::reclaim`], its contents are
+/// zeroes, or unchanged if the range was locked meanwhile.
 #[derive(Debug)]
 pub struct Offer<'r> {
     region: &'r Region,
     marks: Option<OfferedPages>,
 }
 
-/// An offered range of some region, as offsets, and the first words of its pages that had contents.
+/// An offered range of a region, as offsets, and the saved first words of its resident pages.
 #[derive(Debug)]
 pub(crate) struct OfferedPages {
     pub(crate) range: Range<usize>,
     words: Vec<(usize, u64)>,
-    /// Room for what was lost: there may be no memory for it when it is known.
+    /// Reserved capacity for lost ranges: the reclaim may have no memory for it.
     lost: Vec<Range<usize>>,
 }
 
-/// What ready_or_hangup back. Ranges are offsets in the region, in whole OS pages.
+/// Result of a reclaim. Ranges are offsets in the region, multiples of the OS page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reclaimed {
-    /// The parts whose contents were dropped; they read as zeroes. Where there is no memory for a list of them, what lies between two
-    /// of them is said to be lost as well.
+    /// Ranges whose contents were dropped; they read as zeroes. If memory for the list is short, a
+    /// gap between two of them is listed as lost as well.
     pub lost: Vec<Range<usize>>,
-    /// Bytes whose contents are as they were.
+    /// Bytes whose contents are unchanged.
     pub kept: usize,
 }
 
 impl Reclaimed {
-    /// Whether nothing was dropped.
+    /// Returns whether nothing was dropped.
     #[must_use]
     pub fn all_kept(&self) -> bool {
         self.lost.is_empty()
@@ -55,8 +56,8 @@ impl Reclaimed {
 }
 
 impl Region {
-    /// Lends a committed range to the kernel, which drops its contents when memory is short and not before. 16 bytes are
-    /// kept here for each OS page that is in memory.
+    /// Offers a committed range to the kernel, which drops its contents only when memory is short.
+    /// Stores 16 bytes for each resident OS page.
     ///
     /// ```
     /// use arenite_pages::Region;
@@ -74,25 +75,30 @@ impl Region {
     /// ```
     ///
     /// # Errors
-    /// [`RegionError`] if the range is unaligned, outside, locked or not committed for reading and writing.
+    /// [`RegionError`] if the range is unaligned, outside, locked or not committed for reading and
+    /// writing.
     ///
     /// # Safety
-    /// Nobody uses the range, or changes what is committed of it, before it is reclaimed.
+    /// No code uses the range, or commits, decommits or protects a part of it, before it is
+    /// reclaimed.
     pub unsafe fn offer(&self, from: usize, size: usize) -> Result<Offer<'_>, RegionError> {
         // SAFETY: the caller's promise.
         let marks = unsafe { self.tag_pages(from, size) }?;
         Ok(Offer { region: self, marks: Some(marks) })
     }
 
+    /// Tags the OS pages of a range and offers it.
+    ///
     /// # Safety
-    /// As [`Region::offer`], before [`Region::unmark`].
+    /// As [`Region::offer`], before [`Region::check_pages`].
     pub(crate) unsafe fn tag_pages(&self, from: usize, size: usize) -> Result<OfferedPages, RegionError> {
         let start = self.range(RegionOp::Offer, from, size)?;
         self.check_accessible(RegionOp::Offer, from, size)?;
         let mut marks = OfferedPages { range: from..from + size, words: Vec::new(), lost: Vec::new() };
         let base = self.base.addr().get();
         let (page, all) = (page_size(), base + from..base + from + size);
-        // who offers is short of memory: a list of 16 bytes for each OS page is asked for and not insisted on
+        // memory is short when memory is offered: the list of 16 bytes per OS page is allocated
+        // fallibly
         let list = |words: &mut Vec<(usize, u64)>, range: Range<usize>| {
             let room = words.try_reserve(range.len() / page).is_ok();
             if room {
@@ -122,14 +128,14 @@ impl Region {
         Ok(marks)
     }
 
-    /// Puts every word back, once; the parts that had lost their mark.
+    /// Restores every saved word, once. Returns the ranges that had lost their tag.
     pub(crate) fn check_pages(&self, marks: OfferedPages) -> Reclaimed {
         let mut lost = marks.lost;
         for &(at, word) in &marks.words {
             if self.word_at(at).swap(word, Relaxed) == OFFER_MAGIC {
                 continue;
             }
-            // the page is fresh and zero: the word that was put back is not its contents
+            // the page is fresh and zero: the restored word is not part of its contents
             self.word_at(at).store(0, Relaxed);
             let room = lost.try_reserve(1).is_ok();
             match lost.last_mut() {
@@ -141,23 +147,25 @@ impl Region {
         Reclaimed { lost, kept: marks.range.len() - gone }
     }
 
-    /// The first word of the committed page at `at`, which nobody else uses.
+    /// Returns the first word of the committed OS page at `at`, which no other code uses.
     fn word_at(&self, at: usize) -> &AtomicU64 {
         debug_assert!(at.is_multiple_of(page_size()) && at < self.len);
-        // SAFETY: the word is aligned, committed for reading and writing (checked by `offer`, which its caller keeps so), and
-        // used by this module alone while the offer lasts; the region is borrowed for as long.
+        // SAFETY: the word is aligned, committed for reading and writing (checked by `offer`, whose
+        // caller promised to leave it so), and used only by this module during the offer; the
+        // region is borrowed for as long.
         unsafe { AtomicU64::from_ptr(offset(self.base, at).as_ptr().cast()) }
     }
 }
 
 impl Offer<'_> {
-    /// The range, as offsets in the region.
+    /// Returns the range, as offsets in the region.
     #[must_use]
     pub fn range(&self) -> Range<usize> {
         self.marks.as_ref().map_or(0..0, |marks| marks.range.clone())
     }
 
-    /// Takes the range back and says, for each OS page, whether its contents are still there. O(pages that were in memory).
+    /// Reclaims the range, and returns for each OS page whether its contents were kept. O(resident
+    /// pages).
     #[must_use]
     pub fn reclaim(mut self) -> Reclaimed {
         match self.marks.take() {
@@ -171,10 +179,10 @@ impl Drop for Offer<'_> {
     fn drop(&mut self) {
         if let Some(marks) = self.marks.take() {
             let (start, size) = (marks.range.start, marks.range.len());
-            // SAFETY: the contents were given up with the offer, and nobody uses them.
+            // SAFETY: the contents are not needed after the offer, and no code uses them.
             let dropped = unsafe { self.region.discard(start, size) };
             if dropped.is_err() {
-                // locked since: what cannot be dropped gets its first words back
+                // locked since: a page that cannot be dropped gets its first word back
                 let _kept = self.region.check_pages(marks);
             }
         }
@@ -194,8 +202,8 @@ mod tests {
         region
     }
 
-    /// Whether the kernel drops so many pages of an offered region from `first` on. Those that wait in a list of another processor's
-    /// are not to be dropped yet.
+    /// Returns whether the kernel drops `count` pages of an offered region from `first`. Pages in
+    /// another processor's batch cannot be dropped yet.
     fn drop_pages(region: &Region, first: usize, count: usize) -> bool {
         let (at, size) = (first * page_size(), count * page_size());
         let start = region.as_ptr().addr().get() + at;
@@ -213,9 +221,9 @@ mod tests {
     fn n20_n21_reclaim_tells_each_page_that_was_dropped() {
         let page = page_size();
         let region = filled(64);
-        // SAFETY: nobody uses the range.
+        // SAFETY: no code uses the range.
         let offer = unsafe { region.offer(0, 64 * page) }.unwrap();
-        // what memory pressure does, here and now: offered pages are dropped
+        // simulates memory pressure: offered pages are dropped
         let dropped = drop_pages(&region, 3, 2) && drop_pages(&region, 40, 1);
         let back = offer.reclaim();
         if !dropped {
@@ -238,7 +246,7 @@ mod tests {
     fn n20_what_is_not_in_memory_is_neither_taken_nor_lost() {
         let region = Region::reserve(1 << 20, "idle").unwrap();
         region.commit(0, 1 << 20).unwrap();
-        // SAFETY: nobody uses the range.
+        // SAFETY: no code uses the range.
         let offer = unsafe { region.offer(0, 1 << 20) }.unwrap();
         assert_eq!(region.query(0).unwrap().resident, 0);
         let back = offer.reclaim();
@@ -248,7 +256,7 @@ mod tests {
     #[test]
     fn n20_an_offer_that_is_dropped_while_it_is_locked_leaves_no_mark() {
         let region = filled(4);
-        // SAFETY: nobody uses the range.
+        // SAFETY: no code uses the range.
         let offer = unsafe { region.offer(0, 4 * page_size()) }.unwrap();
         if let Err(error) = region.lock(0, page_size()) {
             return println!("skipped: {error}");
@@ -260,10 +268,10 @@ mod tests {
     #[test]
     fn n20_an_offer_that_is_dropped_gives_the_contents_up() {
         let region = filled(8);
-        // SAFETY: nobody uses the range.
+        // SAFETY: no code uses the range.
         drop(unsafe { region.offer(0, 8 * page_size()) }.unwrap());
         assert_eq!(region.peek(0, 8).unwrap(), [0; 8]);
-        // SAFETY: nobody uses the range.
+        // SAFETY: no code uses the range.
         assert!(unsafe { region.offer(0, 16 * page_size()) }.is_err());
     }
 }

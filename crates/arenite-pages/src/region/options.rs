@@ -1,10 +1,8 @@
-//! How a region is reserved.
-//!
-//! Rests on `Region`. Options are apart from it because each is a decision of the one moment at which addresses are taken.
+//! Options of a reservation.
 
 use arenite_core::Label;
 
-/// How a [`Region`](crate::Region) is reserved.
+/// Options with which a [`Region`](crate::Region) is reserved.
 ///
 /// ```
 /// use arenite_pages::RegionOptions;
@@ -21,34 +19,36 @@ pub struct RegionOptions {
 }
 
 impl RegionOptions {
-    /// No label, no guards, huge pages as the machine's policy has it.
+    /// Makes options without label and guards, with the machine's policy for huge pages.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The name that errors, [`regions`](crate::regions) and, where the kernel writes it, `/proc/PID/maps` show.
+    /// Sets the name in errors, in [`regions`](crate::regions) and, if the kernel supports it, in
+    /// `/proc/PID/maps`.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// At least `bytes` before and after the region that nothing is ever mapped in: a stray access faults.
+    /// Sets a guard of at least `bytes` before and after the region: a stray access there faults.
     #[must_use]
     pub const fn with_guard(mut self, bytes: usize) -> Self {
         self.guard = bytes;
         self
     }
 
-    /// Has the region begin at a multiple of `align`, a power of two; 2 MiB, which is also the least, where it is not called.
+    /// Sets the alignment of the region's start, a power of two. The default and minimum is 2 MiB.
     #[must_use]
     pub const fn with_alignment(mut self, align: usize) -> Self {
         self.align = align;
         self
     }
 
-    /// Asks for huge pages in all of the region, or for none. Advice: kernels without huge pages do not mind.
+    /// Requests huge pages in all of the region, or in none. Advice: kernels without huge pages
+    /// ignore it.
     #[must_use]
     pub const fn with_huge_pages(mut self, wanted: bool) -> Self {
         self.huge = Some(wanted);

@@ -1,7 +1,8 @@
-//! A range found before it is used, by many threads, each on the NUMA node that it fills.
+//! A range populated before its use, by many threads, each on the NUMA node that it fills.
 //!
-//! Rests on [`Region::prefetch`], which is one thread's. The kernel clears each page it finds, so one thread is bound by one
-//! core's bandwidth; and a page lies on the node of the thread that asked for it, so who fills must be where it is used.
+//! The kernel clears each OS page that it populates, so one thread is limited by one core's
+//! bandwidth. A page lies on the node of the thread that populates it, so the thread must run on
+//! the node where the page is used.
 
 use super::Region;
 use crate::error::RegionError;
@@ -13,7 +14,7 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How a range is found before it is used.
+/// Options with which a range is populated.
 ///
 /// ```
 /// use arenite_pages::{Prefetch, Region};
@@ -30,43 +31,44 @@ pub struct Prefetch<'a> {
     progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
 }
 
-/// What a thread asks for at once.
+/// Bytes that a thread populates per call.
 const CHUNK: usize = 8 * HUGE_PAGE;
 
 impl<'a> Prefetch<'a> {
-    /// One thread, the calling one.
+    /// Makes options with one thread, the calling one.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With this many threads in all; 0 and 1 are the calling thread alone.
+    /// Sets the number of threads; 0 and 1 mean only the calling thread.
     #[must_use]
     pub const fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Cuts the range into as many split_by_node as there are nodes here, in this order, and has each filled by threads that run on
-    /// its node. A node without processors is filled by threads that run anywhere: bind its part first, with
-    /// [`bind_range`](crate::bind_range).
+    /// Splits the range into as many parts as there are nodes here, in this order, and fills each
+    /// by threads on its node. A node without processors is filled by threads on any node: bind its
+    /// part first, with [`bind_range`](crate::bind_range).
     #[must_use]
     pub const fn with_nodes(mut self, nodes: &'a [usize]) -> Self {
         self.nodes = nodes;
         self
     }
 
-    /// Calls `progress` from the threads with the bytes done and the bytes in all.
+    /// Calls `progress` from the threads with the bytes done and the total bytes.
     #[must_use]
     pub const fn with_progress(mut self, progress: &'a (dyn Fn(usize, usize) + Sync)) -> Self {
         self.progress = Some(progress);
         self
     }
 
-    /// Finds every OS page of `range` (offsets in `region`, whole OS pages, committed).
+    /// Populates every OS page of `range` (offsets in `region`, multiples of the OS page,
+    /// committed).
     ///
     /// # Errors
-    /// As [`Region::prefetch`]; what was found before stays.
+    /// As [`Region::prefetch`]; pages populated before stay.
     pub fn run(self, region: &Region, range: Range<usize>) -> Result<(), RegionError> {
         let size = range.end.saturating_sub(range.start);
         if self.threads <= 1 && self.nodes.is_empty() {
@@ -75,7 +77,7 @@ impl<'a> Prefetch<'a> {
             for step in steps.by_ref() {
                 self.step(region, step, &done, size)?;
             }
-            // an empty range is refused as one
+            // an empty range is an error, as for `Region::prefetch`
             return if size == 0 { region.prefetch(steps.at, 0) } else { Ok(()) };
         }
         self.run_parallel(region, range, size)
@@ -97,9 +99,9 @@ impl<'a> Prefetch<'a> {
     }
 
     fn run_parallel(&self, region: &Region, range: Range<usize>, size: usize) -> Result<(), RegionError> {
-        let split_by_node = self.split_by_node(region, &range)?;
-        // more threads than steps have nothing to do
-        let per_part = (self.threads / split_by_node.len()).clamp(1, size.div_ceil(CHUNK).max(1));
+        let workers = self.split_by_node(region, &range)?;
+        // more threads than chunks would have nothing to do
+        let per_worker = (self.threads / workers.len()).clamp(1, size.div_ceil(CHUNK).max(1));
         let (done, failed) = (AtomicUsize::new(0), Mutex::new(None));
         let fill = |part: &Mutex<ChunkIter>| {
             while let Some(step) = lock(part).next() {
@@ -111,27 +113,27 @@ impl<'a> Prefetch<'a> {
             }
         };
         std::thread::scope(|scope| {
-            for (cpus, part) in &split_by_node {
-                for _ in 0..per_part {
+            for (cpus, part) in &workers {
+                for _ in 0..per_worker {
                     let work = || {
                         if !cpus.is_empty() {
-                            // a thread that may not be pinned fills from where it is
+                            // a thread that cannot be pinned fills from the node it runs on
                             let _pinned: Result<(), _> = os::pin_thread(cpus);
                         }
                         fill(part);
                     };
                     if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
-                        break; // no more threads to be had: those that there are do the rest
+                        break; // no more threads are available: the existing ones do the rest
                     }
                 }
             }
         });
-        // what is left where not even one thread was to be had
-        split_by_node.iter().for_each(|(_, part)| fill(part));
+        // the rest, if no thread could be started
+        workers.iter().for_each(|(_, part)| fill(part));
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    /// The split_by_node, each with the processors that fill it (none: any).
+    /// Splits a range into parts, each with the processors that fill it (none: any).
     fn split_by_node(&self, region: &Region, range: &Range<usize>) -> Result<Vec<Worker>, RegionError> {
         let _checked =
             region.range(crate::RegionOp::Prefetch, range.start, range.end.saturating_sub(range.start))?;
@@ -154,17 +156,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `range` in `count` split_by_node, each but the last of whole huge pages.
+/// Splits `range` into `count` parts; all but the last are multiples of the huge page.
 pub(crate) fn split_range(range: &Range<usize>, count: usize) -> Vec<Range<usize>> {
     let each = range.len().div_ceil(count.max(1)).next_multiple_of(HUGE_PAGE);
     let at = |part: usize| range.start.saturating_add(part.saturating_mul(each)).min(range.end);
     (0..count).map(|part| at(part)..at(part + 1)).collect()
 }
 
-/// A part of a range, with the processors that fill it (none: any).
+/// Part of a range, with the processors that fill it (none: any).
 type Worker = (Vec<usize>, Mutex<ChunkIter>);
 
-/// The steps of one part.
+/// The chunks of one part.
 #[derive(Debug)]
 struct ChunkIter {
     at: usize,

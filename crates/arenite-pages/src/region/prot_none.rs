@@ -1,22 +1,23 @@
-//! Which committed parts of a region are protected with `None`.
+//! The committed ranges of a region that are protected with `None`.
 //!
-//! Rests on nothing. The kernel shows memory that is reserved and memory that is committed but closed alike; this is the
-//! one thing about a region that it cannot be asked, so it alone is remembered, and only once somebody closes something.
+//! The kernel shows reserved memory and committed memory without access alike. So this one fact
+//! about a region is stored here, and only once such a range exists.
 
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::collections::TryReserveError;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Byte ranges of a region, ascending and apart. Empty, and without a cost but one load, until the first is added.
+/// Byte ranges of a region, ascending and disjoint. Until the first insert it costs only one load.
 #[derive(Debug, Default)]
-#[repr(C)] // `nonempty` first: it is what a commit reads
+#[repr(C)] // `nonempty` first: every commit reads it
 pub(crate) struct ProtectedRanges {
     nonempty: AtomicBool,
     ranges: Mutex<Vec<Range<usize>>>,
 }
 
-/// The ranges, with room for one change: whoever changes what the kernel has, has it before, so that nothing is done by half.
+/// The ranges, with capacity for one change. A change is begun before the kernel's protection
+/// changes, so that it cannot fail afterwards.
 #[derive(Debug)]
 pub(crate) struct RangeChange<'a> {
     nonempty: &'a AtomicBool,
@@ -28,24 +29,24 @@ impl ProtectedRanges {
         self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there are any.
+    /// Returns whether there is no range.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         !self.nonempty.load(Relaxed)
     }
 
-    /// The ranges, to add one or to take one out.
+    /// Locks the ranges for an insert or a removal.
     ///
     /// # Errors
     /// There is no memory for a longer list.
     pub(crate) fn begin_change(&self) -> Result<RangeChange<'_>, TryReserveError> {
         let mut ranges = self.lock();
-        // one that is split, and one that is added
+        // one for a split, and one for an insert
         ranges.try_reserve(2)?;
         Ok(RangeChange { nonempty: &self.nonempty, ranges })
     }
 
-    /// Whether `at` is closed, and the end of the stretch, at most `end`, in which that holds.
+    /// Returns whether `at` lies in a range, and up to which offset, at most `end`, that holds.
     pub(crate) fn range_at(&self, at: usize, end: usize) -> (bool, usize) {
         let ranges = self.lock();
         match ranges.iter().find(|range| range.end > at) {
@@ -57,7 +58,7 @@ impl ProtectedRanges {
 }
 
 impl RangeChange<'_> {
-    /// Adds a range.
+    /// Inserts a range.
     pub(crate) fn insert(mut self, range: Range<usize>) {
         self.subtract(&range);
         let at = self.ranges.partition_point(|other| other.start < range.start);
@@ -65,7 +66,7 @@ impl RangeChange<'_> {
         self.nonempty.store(true, Relaxed);
     }
 
-    /// Takes a range out, splitting one that it lies in.
+    /// Removes a range, splitting one that contains it.
     pub(crate) fn remove(mut self, removed: &Range<usize>) {
         self.subtract(removed);
         self.nonempty.store(!self.ranges.is_empty(), Relaxed);

@@ -1,22 +1,22 @@
-//! What a range of memory may be used for.
+//! Protection of a range of memory.
 //!
-//! Rests on nothing. There is no write with execute: memory that is both is what most exploits need, so it has no name here.
+//! There is no write with execute: most exploits need memory that is both.
 
 use crate::os::Access;
 use core::fmt;
 use core::str::FromStr;
 use thiserror::Error;
 
-/// What committed memory may be used for; anything else faults.
+/// Allowed uses of committed memory; any other access faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protection {
-    /// Nothing: it keeps its contents and faults.
+    /// None: memory keeps its contents and faults.
     None,
     /// Reading.
     Read,
     /// Reading and writing.
     ReadWrite,
-    /// Reading and running.
+    /// Reading and executing.
     ReadExecute,
 }
 
@@ -30,7 +30,7 @@ impl Protection {
         }
     }
 
-    /// From the letters of `/proc/PID/maps`; `None` for those that this crate never sets.
+    /// Parses the letters of `/proc/PID/maps`. Returns `None` for those that this crate never sets.
     pub(crate) fn of_letters(letters: &str) -> Option<Self> {
         match letters.get(..3)? {
             "---" => Some(Self::None),
@@ -56,11 +56,11 @@ impl fmt::Display for Protection {
     }
 }
 
-/// No protection has this name.
+/// An unknown name of a protection.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("unknown protection `{name}`; use none, read, read-write or read-execute")]
 pub struct ProtectionError {
-    /// The name that was asked for.
+    /// The requested name.
     pub name: String,
 }
 

@@ -1,7 +1,8 @@
-//! What the kernel knows of a region: which parts are committed, open, in memory, on huge pages.
+//! State of a region in the kernel: which ranges are committed, accessible, in memory, on huge
+//! pages.
 //!
-//! Rests on the kernel's list of [mappings](crate::maps) and on a scan of the page tables (`PAGEMAP_SCAN`, Linux 6.7; before that the file
-//! `/proc/self/pagemap`). Everything is asked and nothing remembered, but for what is committed and closed.
+//! Reads `/proc/self/maps`, and the page tables (`PAGEMAP_SCAN` since Linux 6.7, `/proc/self/smaps`
+//! before). Only committed ranges without access are known from this crate's own list.
 
 use super::residency::residency;
 use super::{Protection, Region};
@@ -11,16 +12,16 @@ use arenite_core::Label;
 use core::ops::{ControlFlow, Range};
 use rustix::io::Errno;
 
-/// Whether memory is behind an address.
+/// Backing of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PageStatus {
-    /// Addresses alone.
+    /// Address space without backing.
     Reserved,
-    /// Backed; the kernel finds an OS page when it is first touched.
+    /// Backed; the kernel populates an OS page at its first access.
     Committed,
 }
 
-/// A stretch of a region that is alike check_all. Offsets and sizes in bytes.
+/// A range of a region with one state. Offsets and sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegionInfo {
     /// The region's first address.
@@ -29,22 +30,23 @@ pub struct RegionInfo {
     pub len: usize,
     /// The region's label.
     pub label: Label,
-    /// The stretch, as offsets in the region.
+    /// The range, as offsets in the region.
     pub range: Range<usize>,
-    /// Whether it is backed.
+    /// Its backing.
     pub state: PageStatus,
-    /// What it may be used for.
+    /// Its protection.
     pub protection: Protection,
-    /// Of the stretch, in memory.
+    /// Bytes of the range in memory.
     pub resident: usize,
-    /// Of that, on huge pages.
+    /// Bytes of those on huge pages.
     pub huge: usize,
     /// Whether `/proc/PID/maps` shows the label.
     pub named: bool,
 }
 
 impl Region {
-    /// The stretch around `offset`. Reads the process's mappings and, for what is committed, its page tables.
+    /// Returns the range around `offset` with one state. Reads the process's mappings and, for
+    /// committed memory, its page tables.
     ///
     /// ```
     /// use arenite_pages::{PageStatus, Protection, Region};
@@ -57,7 +59,7 @@ impl Region {
     /// ```
     ///
     /// # Errors
-    /// [`RegionError`] if `offset` lies outside the region, or the kernel does not tell.
+    /// [`RegionError`] if `offset` lies outside the region, or the kernel does not report it.
     pub fn query(&self, offset: usize) -> Result<RegionInfo, RegionError> {
         if offset >= self.len {
             return Err(self.error(RegionOp::Query, offset, 1, RegionErrorKind::OutOfRange));
@@ -74,10 +76,10 @@ impl Region {
         Ok(info)
     }
 
-    /// All stretches of the region, in order.
+    /// Returns all ranges of the region, in order.
     ///
     /// # Errors
-    /// [`RegionError`] if the kernel does not tell.
+    /// [`RegionError`] if the kernel does not report them.
     pub fn query_all(&self) -> Result<Vec<RegionInfo>, RegionError> {
         let mut stretches = Vec::new();
         let out_of_memory = RegionErrorKind::Os { errno: Errno::NOMEM.raw_os_error() };
@@ -95,7 +97,7 @@ impl Region {
         Ok(stretches)
     }
 
-    /// Refuses a range that is not committed from end to end.
+    /// Rejects a range that is not committed from end to end.
     pub(super) fn check_committed(
         &self,
         op: RegionOp,
@@ -105,7 +107,7 @@ impl Region {
         self.check_all(op, offset, size, |info| info.state == PageStatus::Committed)
     }
 
-    /// Refuses a range that is not open for reading and writing from end to end.
+    /// Rejects a range that is not readable and writable from end to end.
     pub(super) fn check_accessible(
         &self,
         op: RegionOp,
@@ -136,7 +138,7 @@ impl Region {
         self.error(op, offset, 1, RegionErrorKind::Unsupported { what: "the kernel's list of mappings" })
     }
 
-    /// Calls `visit` with the stretches of `part`, without counts of what is in memory, until it breaks off.
+    /// Calls `visit` with the ranges of `part`, without resident counts, until it breaks.
     fn for_each_range<B>(
         &self,
         op: RegionOp,

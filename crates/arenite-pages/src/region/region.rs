@@ -1,7 +1,7 @@
-//! A region: a range of address space, committed piece by piece.
+//! A region: a range of address space that is committed in parts.
 //!
-//! Rests on `os`. Reserving costs no memory, so an arena or pool can take all the addresses it may ever need at once and
-//! grow without moving a block; committing and decommitting are what gives and takes the memory behind them.
+//! A reservation costs no memory. An arena or pool reserves all the addresses that it may ever
+//! need, and grows by commits without moving a block.
 #![expect(unsafe_code, reason = "maps and unmaps address ranges")]
 
 use super::os_page::{offset, page_size, round_up};
@@ -17,7 +17,8 @@ use rustix::io::Errno;
 
 /// A reserved address range that is released on drop. Shared between threads.
 ///
-/// Its start is aligned to 2 MiB, so that huge pages can lie in it. Nothing is readable before it is committed.
+/// Its start is aligned to 2 MiB, so that huge pages can back it. Nothing is readable before it is
+/// committed.
 ///
 /// ```
 /// use arenite_pages::Region;
@@ -29,21 +30,21 @@ use rustix::io::Errno;
 /// # Ok::<(), arenite_pages::RegionError>(())
 /// ```
 #[derive(Debug)]
-#[repr(C)] // what a commit reads comes first and together: the call to the kernel before it left few cache lines here
+#[repr(C)] // the fields that a commit reads are first and adjacent: the system call before it evicts cache lines
 pub struct Region {
     pub(super) base: NonNull<u8>,
     pub(super) len: usize,
-    /// What is committed and closed.
+    /// Committed ranges without access.
     pub(super) prot_none: ProtectedRanges,
-    /// The bytes of guard on either side.
+    /// Bytes of guard on either side.
     guard: usize,
     label: Label,
-    /// Whether a part of the range may be somebody else's by now, so that none of it may be given back.
+    /// Whether a part of the range may belong to other code, so that nothing of it may be unmapped.
     leaked: AtomicBool,
 }
 
-// SAFETY: a region is an address range; its methods are calls to the kernel, which orders them, and reading or writing
-// the range is the caller's own unsafe code.
+// SAFETY: a region is an address range; its methods are calls to the kernel, which orders them, and
+// reading or writing the range is the caller's own unsafe code.
 unsafe impl Send for Region {}
 // SAFETY: as for `Send`; `&Region` offers no access to the bytes.
 unsafe impl Sync for Region {}
@@ -57,7 +58,8 @@ impl Region {
         RegionOptions::new().with_label(label).reserve(len)
     }
 
-    /// `options` has a guard of whole OS pages and an alignment of 2 MiB or more.
+    /// Reserves with `options` whose guard is a multiple of the OS page and whose alignment is at
+    /// least 2 MiB.
     pub(super) fn reserve_with(len: usize, options: RegionOptions) -> Result<Self, RegionError> {
         let RegionOptions { label, guard, align, huge } = options;
         let fail = |kind| RegionError { op: RegionOp::Reserve, kind, offset: 0, size: len, region: 0, label };
@@ -78,20 +80,20 @@ impl Region {
             leaked: AtomicBool::new(false),
         };
         if let Err(errno) = registry::register(base, rounded, label) {
-            // SAFETY: the mapping just made, which nobody uses.
+            // SAFETY: the mapping just made, which no code uses.
             let _gone: Result<(), _> = unsafe { region.unmap() };
             let _unmapped = core::mem::ManuallyDrop::new(region);
             return Err(os_fail(errno));
         }
         region.set_vma_name();
         if let Some(wanted) = huge {
-            // Advice that is refused leaves ordinary pages, which are as good.
+            // Failed advice leaves ordinary OS pages, which is correct too.
             let _advised: Result<(), _> = region.advise_huge(0, rounded, wanted);
         }
         Ok(region)
     }
 
-    /// Writes the label into `/proc/PID/maps`, where the kernel does that; asks it no more once it said that it does not.
+    /// Shows the label in `/proc/PID/maps`, until the kernel once reports that it cannot.
     fn set_vma_name(&self) {
         static REFUSED: AtomicBool = AtomicBool::new(false);
         if self.label.is_empty() || REFUSED.load(Relaxed) {
@@ -109,34 +111,39 @@ impl Region {
         }
     }
 
-    /// Whether a move that failed half-way left it unknown what is at a part of the addresses. The region keeps them for ever; what of
-    /// it was not moved to is as before.
+    /// Returns whether a failed move left the state of some addresses unknown. The region then
+    /// never unmaps its addresses; ranges that were no target of the move are unchanged.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.leaked.load(Relaxed)
     }
 
-    /// Keeps the addresses for ever: the kernel failed half-way, and a part of them may be somebody else's.
+    /// Marks the region as poisoned: the kernel failed half-way, and a part of it may belong to
+    /// other code.
     pub(super) fn poison(&self) {
         self.leaked.store(true, Relaxed);
     }
 
+    /// Unmaps the region and its guards.
+    ///
     /// # Safety
-    /// Nobody uses the region afterwards.
+    /// No code uses the region afterwards.
     unsafe fn unmap(&self) -> Result<(), Errno> {
         if self.leaked.load(Relaxed) {
             return Ok(());
         }
         let start = NonNull::new(self.base.as_ptr().wrapping_sub(self.guard)).unwrap_or(self.base);
-        // SAFETY: the region and its guards are this value's own mapping; nobody uses them.
+        // SAFETY: the region and its guards are this value's own mapping; no code uses them.
         unsafe { os::release(start, self.len + 2 * self.guard) }
     }
 
-    /// Backs `size` bytes at `offset`, both multiples of the OS page. What was committed keeps its contents; fresh bytes
-    /// are zero. One system call; the kernel finds each OS page when it is first touched.
+    /// Commits `size` bytes at `offset`, both multiples of the OS page. What was committed keeps
+    /// its contents; fresh bytes are zero. One system call; the kernel populates each OS page at
+    /// its first access.
     ///
     /// # Errors
-    /// [`RegionError`] if the range is unaligned or outside, or the system refuses; nothing changes then.
+    /// [`RegionError`] if the range is unaligned or outside, or the system fails; nothing changes
+    /// then.
     #[inline]
     pub fn commit(&self, offset: usize, size: usize) -> Result<(), RegionError> {
         let start = self.range(RegionOp::Commit, offset, size)?;
@@ -154,19 +161,20 @@ impl Region {
         Ok(())
     }
 
-    /// A change of what is closed, which needs memory for its list.
+    /// Begins a change of the ranges without access, which allocates memory for their list.
     #[cold]
     fn change_range(&self, op: RegionOp, offset: usize, size: usize) -> Result<RangeChange<'_>, RegionError> {
         self.prot_none.begin_change().map_err(|_| self.region_error(op, offset, size, Errno::NOMEM))
     }
 
-    /// Drops the contents and the backing of `size` bytes at `offset`; they fault until committed again.
+    /// Drops the contents and the backing of `size` bytes at `offset`; they fault until committed
+    /// again.
     ///
     /// # Errors
     /// As [`Region::commit`].
     ///
     /// # Safety
-    /// Nobody reads or writes the range before it is committed again.
+    /// No code reads or writes the range before it is committed again.
     pub unsafe fn decommit(&self, offset: usize, size: usize) -> Result<(), RegionError> {
         let start = self.range(RegionOp::Decommit, offset, size)?;
         let change = if self.prot_none.is_empty() {
@@ -174,7 +182,7 @@ impl Region {
         } else {
             Some(self.change_range(RegionOp::Decommit, offset, size)?)
         };
-        // SAFETY: `range` checked the range; the caller promised that nobody uses it.
+        // SAFETY: `range` checked the range; the caller promised that no code uses it.
         unsafe { os::decommit(start, size) }
             .map_err(|errno| self.region_error(RegionOp::Decommit, offset, size, errno))?;
         if let Some(change) = change {
@@ -183,14 +191,15 @@ impl Region {
         Ok(())
     }
 
-    /// Changes what `size` committed bytes at `offset` may be used for; they keep their contents, and any other use faults.
-    /// Reads the process's mappings to see that all of the range is committed: microseconds, not for a fast path.
+    /// Changes the protection of `size` committed bytes at `offset`; they keep their contents.
+    /// Reads the process's mappings to check that the range is committed: microseconds, not for a
+    /// fast path.
     ///
     /// # Errors
-    /// [`RegionError`] if the range is unaligned, outside or not committed, or the system refuses.
+    /// [`RegionError`] if the range is unaligned, outside or not committed, or the system fails.
     ///
     /// # Safety
-    /// Until the next change, nobody uses the range in a way that `protection` forbids.
+    /// Until the next change, no code uses the range in a way that `protection` forbids.
     pub unsafe fn protect(
         &self,
         offset: usize,
@@ -199,9 +208,9 @@ impl Region {
     ) -> Result<(), RegionError> {
         let start = self.range(RegionOp::Protect, offset, size)?;
         self.check_committed(RegionOp::Protect, offset, size)?;
-        // what is closed is looked at when it is as the kernel has it: a query waits meanwhile
+        // the list is locked during the call, so that a query sees it and the kernel's state agree
         let change = self.change_range(RegionOp::Protect, offset, size)?;
-        // SAFETY: `range` checked the range; the caller keeps to the new protection.
+        // SAFETY: `range` checked the range; the caller observes the new protection.
         unsafe { os::protect(start, size, protection.access()) }
             .map_err(|errno| self.region_error(RegionOp::Protect, offset, size, errno))?;
         let range = offset..offset + size;
@@ -213,11 +222,11 @@ impl Region {
         Ok(())
     }
 
-    /// Asks for transparent huge pages in a range (or, with `false`, for none). It is advice: see
-    /// [`Region::huge_report`] for what was got.
+    /// Requests transparent huge pages in a range (or, with `false`, none). Advice:
+    /// [`Region::huge_report`] returns the result.
     ///
     /// # Errors
-    /// As [`Region::commit`]; kernels without huge pages refuse.
+    /// As [`Region::commit`]; also on kernels without huge pages.
     pub fn advise_huge(&self, offset: usize, size: usize, wanted: bool) -> Result<(), RegionError> {
         let start = self.range(RegionOp::AdviseHuge, offset, size)?;
         // SAFETY: `range` checked that the range is aligned and inside this reservation.
@@ -225,66 +234,66 @@ impl Region {
             .map_err(|errno| self.region_error(RegionOp::AdviseHuge, offset, size, errno))
     }
 
-    /// What of this region is in memory, and how much of it on huge pages, read from the kernel. Walks the process's
+    /// Reads how much of this region is in memory, and how much on huge pages. Walks the process's
     /// mappings: microseconds to milliseconds.
     ///
     /// # Errors
-    /// [`std::io::Error`] if the kernel does not tell.
+    /// [`std::io::Error`] if the kernel does not report it.
     pub fn huge_report(&self) -> std::io::Result<HugePageUsage> {
         HugePageUsage::of_range(self.base.as_ptr().addr(), self.len)
     }
 
-    /// Gives the address space back, saying so when the system refuses; dropping does the same silently.
+    /// Releases the address space, and returns the system's error if it fails; a drop ignores it.
     ///
     /// # Errors
     /// [`RegionError`] with the system's error number; the addresses then stay reserved.
     pub fn release(self) -> Result<(), RegionError> {
         let mut region = core::mem::ManuallyDrop::new(self);
         registry::unregister(region.base);
-        // SAFETY: the value is gone, and with it everyone who may use the region.
+        // SAFETY: the value is consumed, so no code can use the region.
         let released = unsafe { region.unmap() };
         let error = released.map_err(|errno| region.region_error(RegionOp::Release, 0, region.len, errno));
         drop(core::mem::take(&mut region.prot_none));
         error
     }
 
-    /// The first address, aligned to 2 MiB.
+    /// Returns the first address, aligned to 2 MiB.
     #[must_use]
     pub const fn as_ptr(&self) -> NonNull<u8> {
         self.base
     }
 
-    /// All of the region, as offsets: `0..len`.
+    /// Returns all of the region, as offsets: `0..len`.
     #[must_use]
     pub const fn as_range(&self) -> core::ops::Range<usize> {
         0..self.len
     }
 
-    /// The size in bytes, a multiple of the OS page.
+    /// Returns the size in bytes, a multiple of the OS page.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Always false: a region has at least one OS page.
+    /// Returns `false`: a region has at least one OS page.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The label it was reserved with.
+    /// Returns the label of the reservation.
     #[must_use]
     pub const fn label(&self) -> Label {
         self.label
     }
 
-    /// Whether `address` lies in the region.
+    /// Returns whether `address` lies in the region.
     #[must_use]
     pub fn contains(&self, address: *const u8) -> bool {
         address.addr().wrapping_sub(self.base.as_ptr().addr()) < self.len
     }
 
-    /// The bytes of guard on either side, which nothing is ever mapped in.
+    /// Returns the bytes of guard on either side, in which nothing is ever mapped.
     #[must_use]
     pub const fn guard(&self) -> usize {
         self.guard
@@ -322,11 +331,12 @@ impl Region {
 }
 
 impl RegionOptions {
-    /// Reserves `len` bytes of address space, rounded up to OS pages. Commits nothing. Two to four system calls.
+    /// Reserves `len` bytes of address space, rounded up to OS pages. Commits nothing. Two to four
+    /// system calls.
     ///
     /// # Errors
-    /// [`RegionError`] if `len` is zero or overflows with its guards, the alignment is no power of two, or the process may map
-    /// no more.
+    /// [`RegionError`] if `len` is zero or overflows with its guards, the alignment is no power of
+    /// two, or the process may map no more.
     pub fn reserve(mut self, len: usize) -> Result<Region, RegionError> {
         self.guard = round_up(self.guard, os::page_size()).unwrap_or(usize::MAX);
         if self.align != 0 && !self.align.is_power_of_two() {
@@ -348,37 +358,38 @@ impl RegionOptions {
 impl Drop for Region {
     fn drop(&mut self) {
         registry::unregister(self.base);
-        // SAFETY: the value goes, and with it everyone who may use the region.
+        // SAFETY: the value is dropped, so no code can use the region.
         let released = unsafe { self.unmap() };
-        // neighbours are joined by the kernel, so it may have to split a mapping, and may have none left for that
+        // the kernel merges neighbours, so it may have to split a mapping, and may have none left
+        // for that
         debug_assert!(matches!(released, Ok(()) | Err(Errno::NOMEM)), "{released:?}");
     }
 }
 
-/// Addresses for `len` bytes that begin at a multiple of `align` and have `guard` bytes on either side; `all` bytes hold
-/// them wherever they begin.
+/// Reserves `len` bytes that begin at a multiple of `align` and have `guard` bytes on either side;
+/// `all` bytes contain them at any start.
 fn reserve_aligned(len: usize, guard: usize, align: usize, all: usize) -> Result<NonNull<u8>, Errno> {
     if guard == 0 && align == HUGE_PAGE && len.is_multiple_of(HUGE_PAGE) {
-        // kernels since 6.7 put such a mapping where huge pages can lie
+        // kernels since 6.7 align such a mapping to huge pages
         let start = os::reserve(len)?;
         if start.addr().get().is_multiple_of(HUGE_PAGE) {
             return Ok(start);
         }
-        // SAFETY: the mapping just made; nobody uses it.
+        // SAFETY: the mapping just made; no code uses it.
         let released = unsafe { os::release(start, len) };
         debug_assert!(released.is_ok(), "a whole mapping can be released");
     }
     let start = os::reserve(all)?;
-    // the front guard ends where the alignment begins
+    // the front guard ends at the aligned start
     let before = start.as_ptr().addr().wrapping_add(guard).wrapping_neg() % align;
     let base = offset(start, before + guard);
     if before > 0 {
-        // SAFETY: the front of the mapping just made; nobody uses it.
+        // SAFETY: the front of the mapping just made; no code uses it.
         let released = unsafe { os::release(start, before) };
         debug_assert!(released.is_ok(), "part of an own mapping");
     }
     if before < align {
-        // SAFETY: the back of the mapping just made; nobody uses it.
+        // SAFETY: the back of the mapping just made; no code uses it.
         let released = unsafe { os::release(offset(base, len + guard), align - before) };
         debug_assert!(released.is_ok(), "part of an own mapping");
     }
@@ -403,10 +414,10 @@ mod tests {
         let region = Region::reserve(1 << 20, "part").unwrap();
         region.commit(4096, 64 << 10).unwrap();
         let at = offset(region.as_ptr(), 4096 + (64 << 10) - 1);
-        // SAFETY: the last committed byte; nobody else uses it.
+        // SAFETY: the last committed byte; no other code uses it.
         unsafe { at.write(7) };
         assert!(region.huge_report().unwrap().resident >= 4096);
-        // SAFETY: nobody uses the range before the commit below.
+        // SAFETY: no code uses the range before the commit below.
         unsafe { region.decommit(4096, 64 << 10) }.unwrap();
         assert_eq!(region.huge_report().unwrap().resident, 0);
         region.commit(4096, 64 << 10).unwrap();

@@ -1,8 +1,9 @@
-//! Every region of this process, by address.
+//! The list of all regions of this process, by address.
 //!
-//! Rests on `os` and on no allocator: regions lie below allocators, so the list of them must not ask one. It is one sorted
-//! table in pages of its own. New regions mostly lie below older ones, so it is sorted downwards and most of them go to
-//! its end. Its lock is held across `fork` once somebody asked for that (`at_fork`), as a heap does at its first use.
+//! Allocators reserve regions, so the list must not allocate. It is one sorted table in OS pages of
+//! its own. New regions mostly lie below older ones, so the order is descending and most inserts go
+//! to the end. Fork handlers hold its lock across `fork` once one is registered (`at_fork`), as a
+//! heap does at its first use.
 #![expect(unsafe_code, reason = "stores a table in OS pages of its own")]
 
 use super::residency::residency;
@@ -25,22 +26,23 @@ pub struct RegionEntry {
     pub label: Label,
 }
 
-/// All regions of this process together. Sizes in bytes.
+/// Totals of all regions of this process. Sizes are in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RegionStats {
-    /// How many there are.
+    /// Number of regions.
     pub regions: usize,
     /// Address space reserved.
     pub reserved: usize,
-    /// Of it, committed and open for at least reading.
+    /// Bytes of it that are committed and readable.
     pub committed: usize,
-    /// Of it, in memory.
+    /// Bytes of those in memory.
     pub resident: usize,
-    /// Of that, on huge pages.
+    /// Bytes of those on huge pages.
     pub huge: usize,
 }
 
-/// Every region of this process, ascending by address. O(n), one lock; also sees those inside arenas and pools.
+/// Returns every region of this process, ascending by address, also those inside arenas and pools.
+/// O(n), one lock.
 ///
 /// ```
 /// use arenite_pages::{Region, regions};
@@ -53,7 +55,7 @@ pub struct RegionStats {
 pub fn regions() -> Vec<RegionEntry> {
     let mut entries = Vec::new();
     loop {
-        // before the lock: the allocator may reserve a region
+        // allocates without the lock: the allocator may reserve a region
         entries.reserve(table().len + 16);
         let table = table();
         if table.len <= entries.capacity() {
@@ -65,11 +67,11 @@ pub fn regions() -> Vec<RegionEntry> {
     entries
 }
 
-/// What all regions of this process hold together, as the kernel counts it. Reads the process's mappings and page tables:
-/// microseconds to milliseconds.
+/// Sums all regions of this process, as the kernel counts them. Reads the process's mappings and
+/// page tables: microseconds to milliseconds.
 ///
 /// # Errors
-/// [`std::io::Error`] where the kernel does not tell.
+/// [`std::io::Error`] if the kernel does not report them.
 ///
 /// ```
 /// let before = arenite_pages::stats()?;
@@ -105,12 +107,12 @@ pub fn stats() -> std::io::Result<RegionStats> {
     Ok(stats)
 }
 
-/// Enters a region.
+/// Registers a region.
 pub(super) fn register(base: NonNull<u8>, len: usize, label: Label) -> Result<(), Errno> {
     table().insert(RegionEntry { base: base.addr().get(), len, label })
 }
 
-/// Strikes the region at `base` out.
+/// Unregisters the region at `base`.
 pub(super) fn unregister(base: NonNull<u8>) {
     table().remove(base.addr().get());
 }
@@ -122,19 +124,21 @@ fn table() -> ForkSafeMutexGuard<'static, Table> {
     TABLE.lock()
 }
 
-/// Takes the table's lock for a fork.
+/// Locks the table before a fork.
 pub(crate) fn lock_for_fork() {
     TABLE.lock_raw();
 }
 
+/// Unlocks the table after a fork.
+///
 /// # Safety
-/// The calling thread, or the one it was forked from, took it by [`lock_for_fork`].
+/// The calling thread, or the one it was forked from, locked it by [`lock_for_fork`].
 pub(crate) unsafe fn unlock_after_fork() {
     // SAFETY: the caller's promise.
     drop(unsafe { TABLE.guard_from_raw() });
 }
 
-/// Entries in pages of their own, descending by address.
+/// Entries in OS pages of their own, descending by address.
 struct Table {
     start: NonNull<RegionEntry>,
     capacity: usize,
@@ -146,12 +150,14 @@ unsafe impl Send for Table {}
 
 impl Table {
     fn entries(&self) -> &[RegionEntry] {
-        // SAFETY: the first `len` entries are written; dangling, aligned and empty before the first.
+        // SAFETY: the first `len` entries are written; dangling, aligned and empty before the
+        // first.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 
     fn entries_mut(&mut self) -> &mut [RegionEntry] {
-        // SAFETY: as for `entries`, and this value is borrowed exclusively.
+        // SAFETY: the first `len` entries are written; dangling, aligned and empty before the
+        // first. This value is borrowed exclusively.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
     }
 
@@ -176,17 +182,18 @@ impl Table {
         }
     }
 
-    /// Twice the capacity, in new pages.
+    /// Doubles the capacity, in new pages.
     fn grow(&mut self) -> Result<(), Errno> {
         let old = self.capacity * size_of::<RegionEntry>();
         let bytes = (2 * old).max(os::page_size()).next_multiple_of(os::page_size());
         let pages = os::map(bytes)?;
         let grown = pages.cast::<RegionEntry>();
-        // SAFETY: the entries are written, the new pages hold more, are aligned to OS pages, and are not the old ones.
+        // SAFETY: the entries are written, the new pages hold more, are aligned to OS pages, and
+        // are not the old ones.
         unsafe { core::ptr::copy_nonoverlapping(self.start.as_ptr(), grown.as_ptr(), self.len) };
         if self.capacity > 0 {
             let whole = old.next_multiple_of(os::page_size());
-            // SAFETY: the old pages, a whole mapping of this value's own, whose entries were copied.
+            // SAFETY: the old pages, a full mapping of this value's own, whose entries were copied.
             let released = unsafe { os::release(self.start.cast(), whole) };
             debug_assert!(released.is_ok(), "whole mappings can be released");
         }

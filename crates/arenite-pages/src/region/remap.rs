@@ -1,6 +1,6 @@
-//! Memory moved from one range to another without a copy: the page tables change, the bytes stay where they are.
+//! Moves of memory between ranges without a copy: only the page tables change.
 //!
-//! Rests on `os::mremap_to`. It costs a few nanoseconds for each OS page where a copy costs hundreds, and no memory.
+//! A move costs a few nanoseconds per OS page where a copy costs hundreds, and no memory.
 #![expect(unsafe_code, reason = "moves what lies behind address ranges")]
 
 use super::Region;
@@ -9,9 +9,9 @@ use crate::os::{self, Access, MoveError};
 use rustix::io::Errno;
 
 impl Region {
-    /// Moves `size` committed bytes at `from` of this region to `at` of `target`, which may be this region. Afterwards the
-    /// target is committed, for reading and writing, and has the contents; the source is reserved and has none. What the
-    /// target had before is dropped.
+    /// Moves `size` committed bytes at `from` of this region to `at` of `target`, which may be this
+    /// region. Afterwards the target is committed, readable and writable, and has the contents; the
+    /// source is reserved and has none. The target's former contents are dropped.
     ///
     /// ```
     /// use arenite_pages::Region;
@@ -28,12 +28,12 @@ impl Region {
     /// ```
     ///
     /// # Errors
-    /// [`RegionError`] if a range is unaligned, outside or empty, they overlap, the source is not committed from end to end
-    /// for reading and writing, or the system refuses. Nothing changed then.
+    /// [`RegionError`] if a range is unaligned, outside or empty, they overlap, the source is not
+    /// readable and writable from end to end, or the system fails. Nothing changed then.
     ///
     /// # Safety
-    /// 1. Nobody uses the contents of either range. 2. Nobody commits, decommits, protects or moves a part of either at
-    ///    the same time.
+    /// 1. No code uses the contents of either range. 2. No code commits, decommits, protects or
+    ///    moves a part of either at the same time.
     pub unsafe fn remap(
         &self,
         from: usize,
@@ -50,8 +50,8 @@ impl Region {
         self.check_accessible(CALL, from, size)?;
         let region_error = |errno| self.region_error(CALL, from, size, errno);
         let change = target.prot_none.begin_change().map_err(|_| region_error(Errno::NOMEM))?;
-        // SAFETY: 1. both are ranges of reservations of this process that do not overlap. 2. nobody uses them, as the caller
-        // promised.
+        // SAFETY: 1. both are ranges of reservations of this process that do not overlap. 2. no
+        // code uses them, as the caller promised.
         match unsafe { os::mremap_to(source, size, goal) } {
             Ok(()) => {}
             Err(MoveError::Failed(errno)) => return Err(region_error(errno)),
@@ -61,24 +61,28 @@ impl Region {
             }
         }
         change.remove(&(at..at + size));
-        // A mapping of its own, which is closed as a whole: there is nothing to refuse. Left open it would only be empty.
-        // SAFETY: the source is empty now, and nobody uses it.
+        // The source is a mapping of its own, so the call cannot fail. With access left it would
+        // only be empty. SAFETY: the source is empty now, and no code uses it.
         let closed = unsafe { os::protect(source, size, Access::None) };
         debug_assert!(closed.is_ok(), "{closed:?}");
         Ok(())
     }
 
-    /// Moves `size` committed bytes at `from` over committed ones at `at` of another region, where nobody needs the contents of either:
-    /// memory for memory, in one call to the system and without a look at its list of mappings, for who knows what is committed.
-    /// False: refused, as a kernel before 6.17 does where the source is several mappings; both are committed as before, with their
-    /// contents or zeroes.
+    /// Moves `size` committed bytes at `from` over committed ones at `at` of another region, if no
+    /// code needs the contents of either. One system call, without reading the list of mappings:
+    /// the caller knows that both are committed.
+    ///
+    /// Returns `false` if the kernel refused, as one before 6.17 does if the source is several
+    /// mappings. Both are then committed as before, with their contents or zeroes.
     ///
     /// # Errors
-    /// [`RegionError`] where it is not known what is at the target: that part of its region must not be used, see [`Region::is_poisoned`].
+    /// [`RegionError`] if the target's state is unknown: that part of its region must not be used,
+    /// see [`Region::is_poisoned`].
     ///
     /// # Safety
-    /// 1. Both ranges are inside their regions, whole OS pages, committed for reading and writing, and do not overlap. 2. Nobody
-    ///    relies on their contents, and nobody uses, commits, decommits, protects or moves a part of either at the same time.
+    /// 1. Both ranges are inside their regions, multiples of the OS page, committed for reading and
+    ///    writing, and do not overlap. 2. No code relies on their contents, and none uses, commits,
+    ///    decommits, protects or moves a part of either at the same time.
     pub unsafe fn remap_replacing(
         &self,
         from: usize,
@@ -97,7 +101,8 @@ impl Region {
                 return Err(self.region_error(CALL, from, size, errno));
             }
         }
-        // SAFETY: the source is empty now, and nobody uses it. Left open it would only be empty.
+        // SAFETY: the source is empty now, and no code uses it. With access left it would only be
+        // empty.
         let _closed = unsafe { os::protect(source, size, Access::None) };
         Ok(true)
     }
@@ -115,7 +120,7 @@ mod tests {
         a.commit(0, 8 * page).unwrap();
         a.poke(3 * page + 7, b"moved").unwrap();
         let resident = a.query(0).unwrap().resident;
-        // SAFETY: nobody uses either range.
+        // SAFETY: no code uses either range.
         unsafe { a.remap(2 * page, 4 * page, &b, 16 * page) }.unwrap();
         assert_eq!(b.peek(17 * page + 7, 5).unwrap(), b"moved");
         assert_eq!(b.query(16 * page).unwrap().range, 16 * page..20 * page);
@@ -126,7 +131,7 @@ mod tests {
         );
         assert_eq!(a.peek(2 * page, 1).unwrap_err().kind, RegionErrorKind::Inaccessible { at: 2 * page });
         assert_eq!(a.peek(page, 1).unwrap(), [0]);
-        // SAFETY: nobody uses either range.
+        // SAFETY: no code uses either range.
         unsafe { b.remap(16 * page, 4 * page, &b, 0) }.unwrap();
         assert_eq!(b.peek(page + 7, 5).unwrap(), b"moved");
     }
@@ -139,11 +144,11 @@ mod tests {
         b.commit(0, 16 * page).unwrap();
         a.poke(3 * page + 7, b"moved").unwrap();
         b.poke(page, b"dropped").unwrap();
-        // SAFETY: committed ranges of two regions, which nobody uses.
+        // SAFETY: committed ranges of two regions, which no code uses.
         assert!(unsafe { a.remap_replacing(2 * page, 4 * page, &b, 0) }.unwrap());
         assert_eq!(b.peek(page + 7, 5).unwrap(), b"moved");
         assert_eq!(a.peek(2 * page, 1).unwrap_err().kind, RegionErrorKind::Inaccessible { at: 2 * page });
-        // what moved is a mapping of its own there
+        // the moved memory is a mapping of its own there
         let mut c = Region::reserve(1 << 20, "c").unwrap();
         c.commit(0, 16 * page).unwrap();
         b.poke(8 * page, b"stays").unwrap();
@@ -156,7 +161,7 @@ mod tests {
         );
         assert_eq!(without.peek(15 * page, 1).is_err(), moved);
         assert!(!b.is_poisoned() && !c.is_poisoned());
-        // SAFETY: nobody uses a range, of which one is outside.
+        // SAFETY: no code uses either range, of which one is outside.
         let outside = unsafe { b.remap_replacing(0, 2 << 20, &c, 0) }.unwrap_err().kind;
         assert_eq!(outside, RegionErrorKind::OutOfRange);
     }
@@ -165,7 +170,7 @@ mod tests {
     fn remap_refuses_what_cannot_be_moved() {
         let (page, a) = (page_size(), Region::reserve(1 << 20, "a").unwrap());
         a.commit(0, 4 * page).unwrap();
-        // SAFETY: nobody uses either range.
+        // SAFETY: no code uses either range.
         let refused = |from, size, at| unsafe { a.remap(from, size, &a, at) }.unwrap_err().kind;
         assert_eq!(refused(0, 2 * page, page), RegionErrorKind::Overlap);
         assert_eq!(refused(0, 8 * page, 16 * page), RegionErrorKind::Inaccessible { at: 4 * page });

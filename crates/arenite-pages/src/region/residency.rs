@@ -1,4 +1,4 @@
-//! What of an address range is in memory, read from the page tables.
+//! Resident parts of an address range, read from the page tables.
 
 use crate::huge_pages::HugePageUsage;
 use crate::os::{self, Run, kind};
@@ -6,11 +6,11 @@ use core::ops::Range;
 use std::fs::File;
 use std::os::fd::AsFd;
 
-/// How many bytes of a range of addresses of this process, made of whole OS pages, are in memory; those that are not mapped are
-/// not. Reads the page tables.
+/// Returns how many bytes of a range of addresses of this process (multiples of the OS page) are in
+/// memory. Unmapped addresses count as absent. Reads the page tables.
 ///
 /// # Errors
-/// [`std::io::Error`] where the kernel does not tell.
+/// [`std::io::Error`] if the kernel does not report it.
 ///
 /// ```
 /// let region = arenite_pages::Region::reserve(1 << 20, "some")?;
@@ -22,7 +22,7 @@ pub fn resident_bytes(range: Range<usize>) -> std::io::Result<usize> {
     residency(range).map(|found| found.resident)
 }
 
-/// What of a range of whole OS pages is in memory: by a scan of the page tables where the kernel has it.
+/// Counts the resident bytes of a range, by a scan of the page tables if the kernel has it.
 pub(crate) fn residency(range: Range<usize>) -> std::io::Result<HugePageUsage> {
     let mut report = HugePageUsage::default();
     let scanned = page_runs(range.clone(), kind::PRESENT, |run| {

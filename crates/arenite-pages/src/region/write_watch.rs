@@ -1,9 +1,11 @@
-//! Which OS pages were written since: for incremental saves, and to see who writes where.
+//! OS pages written since the last scan, for incremental saves and for debugging.
 //!
-//! Rests on userfaultfd's asynchronous write protection and `PAGEMAP_SCAN` (Linux 6.7): the kernel marks a page at the
-//! first write and lets the writer go on, and a scan reads and clears the marks in one step, so no write is missed between.
-//! What older kernels offer (soft-dirty bits) can only be cleared for a whole process at once; there the answer is
-//! [`RegionErrorKind::Unsupported`].
+//! Uses userfaultfd's asynchronous write protection and `PAGEMAP_SCAN` (Linux 6.7). The kernel
+//! marks a page at the first write without delaying the writer. A scan reads and clears the marks
+//! in one step, so no write is missed between.
+//!
+//! Older kernels have soft-dirty bits, which can only be cleared for the entire process; there the
+//! result is [`RegionErrorKind::Unsupported`].
 #![expect(unsafe_code, reason = "registers an address range")]
 
 use super::Region;
@@ -14,7 +16,8 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Sees the writes to a range of a region, until it is dropped. A first write to an OS page after each look costs a fault.
+/// A watch for writes to a range of a region. The first write to an OS page after each scan costs a
+/// fault.
 ///
 /// ```
 /// use arenite_pages::{RegionErrorKind, Region, WriteWatch};
@@ -36,7 +39,7 @@ pub struct WriteWatch<'r> {
     watch: WatchState,
 }
 
-/// The watch of a range of some region, as offsets.
+/// Watch of a range of a region, as offsets.
 #[derive(Debug)]
 pub(crate) struct WatchState {
     range: Range<usize>,
@@ -45,22 +48,24 @@ pub(crate) struct WatchState {
 }
 
 impl<'r> WriteWatch<'r> {
-    /// Watches `range` of `region` (offsets, whole OS pages) from now on.
+    /// Watches `range` of `region` (offsets, multiples of the OS page) from now on.
     ///
     /// # Errors
-    /// [`RegionError`] if the range is unaligned, outside or already watched; [`RegionErrorKind::Unsupported`] where the kernel is
-    /// older than 6.7 or this process may not.
+    /// [`RegionError`] if the range is unaligned, outside or already watched;
+    /// [`RegionErrorKind::Unsupported`] if the kernel is older than 6.7 or denies it to this
+    /// process.
     pub fn new(range: Range<usize>, region: &'r Region) -> Result<Self, RegionError> {
         Ok(Self { region, watch: WatchState::new(range, region)? })
     }
 
-    /// What was written since the last call (or since the beginning): offsets in the region, whole OS pages, ascending.
-    /// Begins afresh in the same step. Writes to a huge page mark all of it.
+    /// Returns the ranges written since the last call (or the start), as ascending offsets in
+    /// multiples of the OS page, and watches them again in the same step. A write to a huge page
+    /// marks all of it.
     ///
-    /// Where there is no memory for a long list, more may be told than was written, and never less.
+    /// If memory for the list is short, it contains more than was written, and never less.
     ///
     /// # Errors
-    /// [`RegionError`] where the kernel refuses.
+    /// [`RegionError`] if the kernel fails.
     pub fn written(&mut self) -> Result<Vec<Range<usize>>, RegionError> {
         self.watch.take_written(self.region)
     }
@@ -81,11 +86,11 @@ impl WatchState {
             errno => region.region_error(RegionOp::WatchWrites, at, size, errno),
         })?;
         let watch = Self { range, pagemap, _watch: watch };
-        watch.take_written(region)?; // pages that were never there count as unwritten
+        watch.take_written(region)?; // absent pages count as unwritten
         Ok(watch)
     }
 
-    /// What was written since, of the region that this is the watch of.
+    /// Returns the ranges of `region` written since the last call, and watches them again.
     pub(crate) fn take_written(&self, region: &Region) -> Result<Vec<Range<usize>>, RegionError> {
         let base = region.base.addr().get();
         let (mut at, end) = (base + self.range.start, base + self.range.end);
@@ -93,7 +98,8 @@ impl WatchState {
         let error =
             |errno| region.region_error(RegionOp::WatchWrites, self.range.start, self.range.len(), errno);
         let (mut found, mut written) = ([Run::default(); 64], Vec::<Range<usize>>::new());
-        // the kernel forgets what it tells: what there is no room for is told with what was written before it
+        // the kernel clears the marks it reports: a run without capacity in the list extends the
+        // previous one
         if written.try_reserve(1).is_err() {
             return Err(error(Errno::NOMEM));
         }
@@ -145,7 +151,7 @@ mod tests {
         assert_eq!(watch.written().unwrap(), expected);
         assert!(watch.written().unwrap().is_empty());
         for at in (0..64).step_by(2) {
-            write(at * page); // more runs than one answer holds would need 64; this is half of them
+            write(at * page); // half of the 64 runs that one scan returns
         }
         assert_eq!(watch.written().unwrap().len(), 32);
         drop(watch);
