@@ -1,7 +1,7 @@
-//! The end of a ring at which elements come out.
+//! The reading end of a ring.
 //!
-//! Rests on `Shared`. It keeps a copy of the producer's counter and reads the counter itself only where the copy says
-//! that there is too little.
+//! The consumer caches the producer's index, and reads the index itself only if the cached one
+//! shows too few elements.
 #![expect(unsafe_code, reason = "reads elements from slots that the producer has published")]
 
 use super::WaitError;
@@ -13,19 +13,21 @@ use core::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What is plenty for one look at the producer's counter, in bytes: the price of the look is shared among that many.
+/// Number of new bytes that make one load of the producer's index worth its cost.
 const BATCH_BYTES: usize = 2048;
-/// How long a consumer that has caught up with a stream waits before it looks again: a few trips of a cache line between
-/// distant cores.
+/// Time that a consumer at the end of a stream waits before it loads the index again: a few
+/// transfers of a cache line between distant cores.
 const RETRY_DELAY: Duration = Duration::from_nanos(500);
-/// The most signs of a stream that it may want to see before it waits once more.
+/// Maximum number of signs of a stream before the next wait.
 const MAX_BACKOFF: u16 = 1023;
 
-/// The one consumer of a ring. Wait-free; may move to another thread, is used by one at a time.
+/// The single consumer of a ring. Wait-free; may move to another thread, and is used by one at a
+/// time.
 ///
-/// Where it has caught up with a stream of elements, a call that finds little may look a second time half a microsecond later: fewer
-/// looks at the producer's counter make both ends faster. Elements that come one at a time, each after the one before was
-/// taken, are not held up, but the first one after a stream may be.
+/// At the end of a stream of elements, a call that finds few may load the index again half a
+/// microsecond later: fewer loads of the producer's index make both ends faster. Single elements,
+/// each sent after the one before was popped, are not delayed, but the first one after a stream may
+/// be.
 ///
 /// ```
 /// let (mut producer, mut consumer) = arenite_pages::ring_buffer::<f32>(1024)?;
@@ -38,37 +40,38 @@ const MAX_BACKOFF: u16 = 1023;
 pub struct Consumer<T> {
     base: NonNull<T>,
     mask: usize,
-    read: usize,
-    /// The producer's counter as it was last seen: never beyond what it is, nor beyond the ring.
-    written: usize,
-    /// Where this end was when it last found too little.
+    head: usize,
+    /// The cached index of the producer: at most its value, and within the ring.
+    tail: usize,
+    /// The consumer's index when it last found too few elements.
     last_empty: usize,
-    /// How many signs of a stream it wants to see before it waits for more.
+    /// Number of signs of a stream before the next wait.
     required_signs: u16,
-    /// How many it wanted after the last wait: twice as many after each that was in vain.
+    /// `required_signs` after the last wait: doubled after each wait without effect.
     backoff: u16,
-    /// The counters, which `shared` keeps alive.
+    /// The indices, which `shared` owns.
     indices: NonNull<Indices>,
     shared: Arc<Shared<T>>,
 }
 
-// SAFETY: the pointer is that of `shared`, which may move; elements come from another thread, so they must be `Send`.
+// SAFETY: the pointer is that of `shared`, which may move; elements come from another thread, so
+// they must be `Send`.
 unsafe impl<T: Send> Send for Consumer<T> {}
-// SAFETY: a shared borrow reads atomics alone.
+// SAFETY: a shared borrow only reads atomics.
 unsafe impl<T: Send> Sync for Consumer<T> {}
 
 impl<T> Consumer<T> {
-    /// The end of `shared` that nobody else has.
+    /// Makes the only consumer of `shared`.
     pub(crate) fn new(shared: Arc<Shared<T>>) -> Self {
-        let read = shared.indices().head();
+        let head = shared.indices().head();
         let mask = shared.capacity() - 1;
         let indices = NonNull::from(shared.indices());
         Self {
             base: shared.base(),
             mask,
-            read,
-            written: read,
-            last_empty: read,
+            head,
+            tail: head,
+            last_empty: head,
             required_signs: 1,
             backoff: 0,
             indices,
@@ -76,124 +79,132 @@ impl<T> Consumer<T> {
         }
     }
 
-    /// The number of elements that the ring has room for.
+    /// Returns the capacity of the ring in elements.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.mask + 1
     }
 
-    /// The number of elements that are there now; the producer may add more at any time.
+    /// Returns the number of elements in the ring now; the producer may add more at any time.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.load_tail().wrapping_sub(self.read)
+        self.load_tail().wrapping_sub(self.head)
     }
 
-    /// Whether nothing is there now.
+    /// Returns whether the ring is empty now.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether the producer was dropped: what is there now is all that will come.
+    /// Returns whether the producer was dropped: no more elements will arrive.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.is_closed(Side::Producer)
     }
 
-    /// The producer's counter, not beyond the ring: one from another process is not load_tail.
+    /// Loads the producer's index. A value beyond the ring, which another process could store,
+    /// counts as an empty ring.
     #[inline(always)]
     fn load_tail(&self) -> usize {
-        let written = self.indices().tail();
-        let there = written.wrapping_sub(self.read);
-        if there <= self.mask + 1 { written } else { self.read }
+        let tail = self.indices().tail();
+        let there = tail.wrapping_sub(self.head);
+        if there <= self.mask + 1 { tail } else { self.head }
     }
 
-    /// Whether `count` are there, by the copy or, where that says no, by the counter.
+    /// Returns whether `count` elements are available, by the cached index or, if that is too low,
+    /// by the index.
     #[inline(always)]
     fn has_at_least(&mut self, count: usize) -> bool {
-        self.written.wrapping_sub(self.read) >= count || self.refresh_tail(count)
+        self.tail.wrapping_sub(self.head) >= count || self.refresh_tail(count)
     }
 
-    /// Reads the counter.
+    /// Loads the index. Returns whether `count` elements are available.
     #[inline(always)]
     fn refresh_tail(&mut self, count: usize) -> bool {
-        self.written = self.load_tail();
+        self.tail = self.load_tail();
         let plenty = count.saturating_mul(2).max(BATCH_BYTES / size_of::<T>());
-        self.written.wrapping_sub(self.read) >= plenty || self.refresh_tail_slow(count)
+        self.tail.wrapping_sub(self.head) >= plenty || self.refresh_tail_slow(count)
     }
 
-    /// The look that found little or nothing.
+    /// Handles a load of the index that found few elements.
     ///
-    /// Each look takes the counter's cache line from the producer, who must fetch it back to go on: a consumer that keeps up
-    /// with a stream looks often, finds little each time, and slows both down. To find more than was asked for is a end_state of a
-    /// stream; in one, a consumer that has caught up waits a moment and looks again. The first element after none is not held
-    /// up, and where nothing comes while it waits (the elements come in bursts, or from this thread), it soon waits no more.
+    /// Each load takes the index's cache line from the producer, which must fetch it back. A
+    /// consumer at the end of a stream loads often, finds few elements each time, and slows both
+    /// ends down.
+    ///
+    /// More elements than requested are a sign of a stream. In a stream, a consumer that finds few
+    /// elements waits a moment and loads again. The first element after an empty ring is not
+    /// delayed. If nothing arrives during the waits (bursts, or elements from this thread), the
+    /// consumer soon stops waiting.
     #[cold]
     #[inline(never)]
     fn refresh_tail_slow(&mut self, count: usize) -> bool {
-        let there = self.written.wrapping_sub(self.read);
+        let there = self.tail.wrapping_sub(self.head);
         let many = |there: usize| there / 2 >= count;
         if many(there) {
             self.required_signs = self.required_signs.saturating_sub(1);
         }
         let mut now = there;
-        if self.required_signs == 0 && self.last_empty != self.read {
+        if self.required_signs == 0 && self.last_empty != self.head {
             let start = Instant::now();
             while start.elapsed() < RETRY_DELAY {
                 core::hint::spin_loop();
             }
-            // never fewer than before, whatever another process writes there
-            now = self.load_tail().wrapping_sub(self.read).max(there);
-            self.written = self.read.wrapping_add(now);
+            // never fewer than before, whatever another process stores there
+            now = self.load_tail().wrapping_sub(self.head).max(there);
+            self.tail = self.head.wrapping_add(now);
             let in_vain = now == there || !many(now);
             self.backoff = if in_vain { (2 * self.backoff + 1).min(MAX_BACKOFF) } else { 0 };
             self.required_signs = self.backoff;
         }
         if now < count {
-            self.last_empty = self.read;
+            self.last_empty = self.head;
         }
         now >= count
     }
 
     #[inline(always)]
     fn indices(&self) -> &Indices {
-        // SAFETY: `shared` keeps them until this end is gone; all of them is atomics.
+        // SAFETY: `shared` owns them until this end is dropped; all of them are atomics.
         unsafe { self.indices.as_ref() }
     }
 
     #[inline(always)]
     fn slot(&self) -> *mut T {
-        self.base.as_ptr().wrapping_add(self.read & self.mask)
+        self.base.as_ptr().wrapping_add(self.head & self.mask)
     }
 
     #[inline(always)]
     fn advance(&mut self, count: usize) {
-        self.read = self.read.wrapping_add(count);
-        if self.indices().publish_head(self.read) {
+        self.head = self.head.wrapping_add(count);
+        if self.indices().publish_head(self.head) {
             self.shared.wake(Side::Producer);
         }
     }
 
-    /// Takes one element; `None` where there is none. O(1).
+    /// Pops one element, or returns `None` if the ring is empty. O(1).
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
         if !self.has_at_least(1) {
             return None;
         }
-        // SAFETY: the producer published this slot and does not touch it before it is given back, which is done once.
+        // SAFETY: the producer published this slot and does not touch it before it is released,
+        // which is done once.
         let element = unsafe { self.slot().read() };
         self.advance(1);
         Some(element)
     }
 
-    /// All that is there now, in one slice. It stays in the ring until it is released.
+    /// Returns all elements in the ring now, in one slice. They stay in the ring until they are
+    /// released.
     #[inline]
     pub fn peek(&mut self) -> &[T] {
-        self.written = self.load_tail();
-        self.slots(self.written.wrapping_sub(self.read))
+        self.tail = self.load_tail();
+        self.slots(self.tail.wrapping_sub(self.head))
     }
 
-    /// The first `count` elements, in one slice; `None` where fewer are there.
+    /// Returns the first `count` elements in one slice, or `None` if there are fewer.
     #[inline]
     pub fn peek_exact(&mut self, count: usize) -> Option<&[T]> {
         self.has_at_least(count).then(|| self.slots(count))
@@ -201,31 +212,33 @@ impl<T> Consumer<T> {
 
     #[inline(always)]
     fn slots(&self, count: usize) -> &[T] {
-        // SAFETY: `count` is no more than the producer has published beyond `read`; in the double mapping they are in a row
-        // and aligned, and the producer leaves them alone until this consumer, which is borrowed, gives them back.
+        // SAFETY: `count` is no more than the producer has published beyond `head`; in the double
+        // mapping they are contiguous and aligned, and the producer does not touch them until this
+        // consumer, which is borrowed, releases them.
         unsafe { core::slice::from_raw_parts(self.slot(), count) }
     }
 
-    /// Drops the first `count` elements and gives their slots back; as many as are there, where that is less. How many.
+    /// Drops the first `count` elements, or as many as there are, and releases their slots. Returns
+    /// the number.
     #[inline]
     pub fn release(&mut self, count: usize) -> usize {
-        let count = if self.has_at_least(count) { count } else { self.written.wrapping_sub(self.read) };
+        let count = if self.has_at_least(count) { count } else { self.tail.wrapping_sub(self.head) };
         let gone = core::ptr::slice_from_raw_parts_mut(self.slot(), count);
         let back = ReleaseOnDrop { consumer: self, count };
         if core::mem::needs_drop::<T>() {
-            // SAFETY: the elements were published and are this end's own; `back` moves the counter beyond them afterwards,
-            // also where a destructor panics, so nobody drops them again.
+            // SAFETY: the elements were published and are this end's own; `back` advances the index
+            // beyond them afterwards, also if a destructor panics, so they are dropped once.
             unsafe { core::ptr::drop_in_place(gone) };
         }
         drop(back);
         count
     }
 
-    /// Waits until `count` elements are there; forever without a `timeout`. Sleeps; costs the producer a call to the
-    /// kernel for each time it wakes this end.
+    /// Waits until `count` elements are available; for ever without a `timeout`. Sleeps, and costs
+    /// the producer a system call for each wake-up.
     ///
     /// # Errors
-    /// [`WaitError`]: the time is over, the producer is gone or dead and has left fewer, or `count` is above the capacity.
+    /// [`WaitError`]: timed out, the producer is closed or dead and left fewer elements, or `count` exceeds the capacity.
     pub fn wait_ready(&mut self, count: usize, timeout: Option<Duration>) -> Result<(), WaitError> {
         let capacity = self.capacity();
         if count > capacity {
@@ -235,10 +248,10 @@ impl<T> Consumer<T> {
         shared.wait(Side::Consumer, timeout, || self.has_at_least(count))
     }
 
-    /// Takes one element, and waits for it as long as it takes.
+    /// Pops one element, and waits for it without a timeout.
     ///
     /// # Errors
-    /// [`WaitError`]: the producer is gone or dead, and nothing is left.
+    /// [`WaitError`]: the producer is closed or dead, and the ring is empty.
     pub fn recv(&mut self) -> Result<T, WaitError> {
         loop {
             if let Some(element) = self.pop() {
@@ -250,16 +263,17 @@ impl<T> Consumer<T> {
 }
 
 impl<T: Copy> Consumer<T> {
-    /// Fills as much of `into` as there are elements, and says how much. One copy.
+    /// Copies as many elements to `into` as there are, and returns the number. One copy.
     #[inline]
     pub fn pop_slice(&mut self, into: &mut [T]) -> usize {
         let count =
-            if self.has_at_least(into.len()) { into.len() } else { self.written.wrapping_sub(self.read) };
+            if self.has_at_least(into.len()) { into.len() } else { self.tail.wrapping_sub(self.head) };
         self.copy_out(&mut into[..count]);
         count
     }
 
-    /// Fills all of `into`, or nothing: false where there are fewer elements. One copy.
+    /// Copies elements to all of `into`. Returns `false`, and copies nothing, if there are fewer.
+    /// One copy.
     #[inline]
     pub fn pop_exact(&mut self, into: &mut [T]) -> bool {
         let enough = self.has_at_least(into.len());
@@ -276,7 +290,7 @@ impl<T: Copy> Consumer<T> {
     }
 }
 
-/// Gives slots back when it goes, whatever way that happens.
+/// Releases slots on drop, also during a panic.
 struct ReleaseOnDrop<'c, T> {
     consumer: &'c mut Consumer<T>,
     count: usize,
@@ -327,7 +341,7 @@ mod tests {
             for number in 1..=4 {
                 assert_eq!(consumer.pop(), Some(number));
             }
-            waits += u32::from(before <= 1); // one look a burst, which is a sign
+            waits += u32::from(before <= 1); // one load per burst, which is a sign
         }
         assert_eq!(consumer.backoff, MAX_BACKOFF);
         assert!((10..=12).contains(&waits), "{waits} waits of half a microsecond in 3,000 bursts");

@@ -1,7 +1,7 @@
-//! Memory that is seen twice, in two adjacent views.
+//! Memory that is mapped twice, in two adjacent views.
 //!
-//! Rests on `os`. A byte written past the end of the first view is the byte at its start, so whatever begins in the first
-//! view is one slice, wherever it ends.
+//! A byte beyond the end of the first view is the byte at its start, so any range that begins in
+//! the first view is one slice.
 #![expect(unsafe_code, reason = "unmaps a mapping, and hides its origin from the compiler")]
 
 use crate::fork_handlers;
@@ -10,12 +10,12 @@ use core::ptr::NonNull;
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
 
-/// Two adjacent views of the same bytes; both go on drop.
+/// Two adjacent views of the same bytes; both are unmapped on drop.
 #[derive(Debug)]
 pub(crate) struct DoubleMapping {
     base: NonNull<u8>,
     len: usize,
-    /// How often the process had forked when it was made; `None` for the bytes of a file, or where forks are not counted.
+    /// Fork epoch when it was made; `None` for the bytes of a file, or if forks are not counted.
     fork_epoch: Option<u32>,
 }
 
@@ -25,38 +25,40 @@ unsafe impl Send for DoubleMapping {}
 unsafe impl Sync for DoubleMapping {}
 
 impl DoubleMapping {
-    /// Fresh, zeroed memory. `len` is a positive multiple of the OS page.
+    /// Maps fresh, zeroed memory. `len` is a positive multiple of the OS page.
     pub(crate) fn anonymous(len: usize) -> Result<Self, Errno> {
-        // counted before: a fork in between then shows
+        // read before the mapping exists, so that a fork in between shows
         let fork_epoch = fork_handlers::fork_epoch();
         Ok(Self { base: os::map_double(len)?, len, fork_epoch })
     }
 
-    /// The bytes of a file from `offset` on. Both are multiples of the OS page.
+    /// Maps the bytes of a file from `offset`. Both are multiples of the OS page.
     pub(crate) fn of_file(file: BorrowedFd<'_>, offset: u64, len: usize) -> Result<Self, Errno> {
         Ok(Self { base: os::map_double_file(file, offset, len)?, len, fork_epoch: None })
     }
 
-    /// The first byte of the first view; `2 * len` bytes are readable and writable from here.
+    /// Returns the first byte of the first view; `2 * len` bytes are readable and writable from
+    /// there.
     pub(crate) fn as_ptr(&self) -> NonNull<u8> {
         self.base
     }
 
-    /// The bytes of one view.
+    /// Returns the bytes of one view.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// How often the process had forked when it was made, if the bytes may be used for something else afterwards.
+    /// Returns the fork epoch when it was made, if the memory may be reused.
     pub(crate) fn fork_epoch(&self) -> Option<u32> {
         self.fork_epoch
     }
 
-    /// The same memory, of which the compiler knows nothing any more: bytes that an earlier owner left unwritten between the fields
-    /// of its values are bytes like others from here on.
+    /// Returns the memory with contents unknown to the compiler: bytes that the previous owner left
+    /// uninitialised between fields count as initialised from here on.
     pub(crate) fn reused(self) -> Self {
         #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
-        // SAFETY: no instruction. It may be taken to have written to all memory that is known outside, as this is.
+        // SAFETY: no instruction. The compiler must assume that it writes all memory whose address
+        // is exposed, as this one's is.
         unsafe {
             core::arch::asm!("/* {0} */", in(reg) self.base.as_ptr(), options(nostack, preserves_flags));
         }
@@ -66,7 +68,7 @@ impl DoubleMapping {
 
 impl Drop for DoubleMapping {
     fn drop(&mut self) {
-        // SAFETY: both views are this value's own, and the value goes.
+        // SAFETY: both views are this value's own, and the value is dropped.
         let released = unsafe { os::release(self.base, 2 * self.len) };
         debug_assert!(released.is_ok(), "whole mappings can be released");
     }
@@ -80,7 +82,7 @@ mod tests {
     fn n25_what_is_written_past_the_end_appears_at_the_start() {
         let ring = DoubleMapping::anonymous(crate::page_size()).unwrap();
         let last = ring.as_ptr().as_ptr().wrapping_add(ring.len() - 1);
-        // SAFETY: two bytes across the seam of the views; the mapping is this test's own.
+        // SAFETY: two bytes across the boundary of the views; the mapping is this test's own.
         unsafe { last.cast::<[u8; 2]>().write([7, 8]) };
         // SAFETY: the first byte of the first view.
         assert_eq!(unsafe { ring.as_ptr().read() }, 8);

@@ -1,6 +1,5 @@
-//! What a ring refuses.
-//!
-//! Rests on nothing. Waiting has an error of its own, because its answers are news and not mistakes.
+//! Errors of rings. Waits have an error of their own, because their results are no mistakes of the
+//! caller.
 
 use std::path::PathBuf;
 use thiserror::Error;
@@ -9,22 +8,22 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RingError {
-    /// No elements, elements of no size, or more of them than there are addresses.
+    /// No elements, elements of size 0, or more of them than there are addresses.
     #[error("invalid ring size: {capacity} elements of {size} bytes; use 1 to isize::MAX / 4 bytes")]
     BadCapacity {
-        /// The number of elements asked.
+        /// Requested number of elements.
         capacity: usize,
-        /// The size of one in bytes.
+        /// Size of one in bytes.
         size: usize,
     },
-    /// The operating system gave no memory, or refused a call.
+    /// The operating system failed a call, or has no memory.
     #[error("cannot {call} for a ring of {bytes} bytes")]
     Os {
         /// The call.
         call: &'static str,
-        /// The bytes asked.
+        /// Requested bytes.
         bytes: usize,
-        /// What it said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The file could not be opened, made or read.
@@ -32,48 +31,48 @@ pub enum RingError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The file is not a ring of this version, or a damaged one.
     #[error("not a ring: {what}")]
     NotARing {
-        /// What is wrong with it.
+        /// The defect.
         what: &'static str,
     },
-    /// The ring holds other elements.
+    /// The ring holds elements of another size.
     #[error("the ring holds elements of {found} bytes, requested {requested}")]
     OtherElement {
         /// Bytes of an element in the file.
         found: usize,
-        /// Bytes of the element asked for.
+        /// Requested bytes of an element.
         requested: usize,
     },
-    /// Somebody else has this end of the ring.
+    /// This end of the ring is in use.
     #[error("the {end} of this ring is in use; a ring has one producer and one consumer")]
     Taken {
-        /// Which end.
+        /// The end.
         end: &'static str,
     },
 }
 
-/// Why a wait ended without what it waited for.
+/// Reason why a wait ended without success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// The time is over.
+    /// The timeout passed.
     #[error("timed out waiting for the ring")]
     TimedOut,
-    /// The other end was dropped, and nothing is left.
+    /// The other end was dropped, and no elements are left.
     #[error("the other end of the ring is closed")]
     Closed,
-    /// The process at the other end has died without closing it, and nothing is left.
+    /// The process at the other end died without closing it, and no elements are left.
     #[error("the process at the other end of the ring has died")]
     PeerDied,
-    /// More was asked for than the ring can ever hold.
+    /// The requested number exceeds the capacity.
     #[error("requested {requested} elements at once, but the ring has a capacity of {capacity}")]
     TooMany {
-        /// The number asked for.
+        /// Requested number of elements.
         requested: usize,
         /// The ring's capacity.
         capacity: usize,

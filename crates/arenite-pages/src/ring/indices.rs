@@ -1,36 +1,39 @@
-//! The two counters of a ring, and how an end that waits is woken.
+//! The two indices of a ring, and the wake-up of a waiting end.
 //!
-//! Rests on atomics alone and knows elements, not memory, so that `loom` can check every interleaving of it. Counters only
-//! grow (and wrap with the word): `written - read` is what lies between. Whoever sleeps says so in a flag first, runs the
-//! heavy half of a barrier, and looks once more; whoever moves a counter runs the light half and looks at the flag. So a
-//! counter's move costs one store and one load, and no wake-up is lost.
+//! This file uses only atomics and no memory of elements, so that `loom` can check every
+//! interleaving. Indices only grow (and wrap with the word): `tail - head` elements are in the
+//! ring.
+//!
+//! A waiter sets its flag, runs the heavy half of a barrier, and checks the index again. A
+//! publisher stores its index, runs the light half, and checks the flag. So publishing costs one
+//! store and one load, and no wake-up is lost.
 #![cfg_attr(all(test, loom), expect(unsafe_code, reason = "a model stands for the memory of a ring"))]
 
 use crate::util::sync::{AtomicU32, AtomicUsize, Ordering, heavy_barrier, light_barrier};
 
-/// A cache line of its own, with the one that the processor fetches along with it.
+/// A value in a cache line of its own, with the adjacent line that the processor prefetches.
 #[derive(Debug, Default)]
 #[repr(C, align(128))]
 pub(crate) struct CachePadded<T>(pub(crate) T);
 
-/// One end: its counter, which it alone moves.
+/// Index of one end, which only that end stores.
 #[derive(Debug, Default)]
 pub(crate) struct Index(AtomicUsize);
 
-/// What an end says of itself to the other, and rarely.
+/// Rarely changing state of an end.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct EndState {
-    /// 1 while this end sleeps, or is about to; the word it sleeps on.
+    /// 1 while this end sleeps or is about to; the futex word.
     pub(crate) waiting: AtomicU32,
-    /// 0 while nobody has taken this end yet, then [`EndState::OPEN`] or [`EndState::CLOSED`].
+    /// 0 before this end is opened, then [`EndState::OPEN`] or [`EndState::CLOSED`].
     state: AtomicU32,
 }
 
 impl EndState {
-    /// Somebody has taken this end.
+    /// The end is open.
     pub(crate) const OPEN: u32 = 1;
-    /// And has dropped it.
+    /// The end was dropped.
     pub(crate) const CLOSED: u32 = 2;
 
     pub(crate) fn state(&self) -> u32 {
@@ -42,40 +45,42 @@ impl EndState {
     }
 }
 
-/// Both ends. All zeroes is a ring at its beginning, which is what fresh memory of a file holds.
+/// Both ends. All zeroes is an empty ring, which is the content of a fresh file.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Indices {
-    written: CachePadded<Index>,
-    read: CachePadded<Index>,
+    tail: CachePadded<Index>,
+    head: CachePadded<Index>,
     pub(crate) producer: CachePadded<EndState>,
     pub(crate) consumer: CachePadded<EndState>,
 }
 
 impl Indices {
-    /// Elements written so far; what they hold is seen by whoever asks.
+    /// Loads the number of elements written so far; their contents are visible (Acquire).
     #[inline(always)]
     pub(crate) fn tail(&self) -> usize {
-        self.written.0.0.load(Ordering::Acquire)
+        self.tail.0.0.load(Ordering::Acquire)
     }
 
-    /// Elements read so far; whoever asks may write over them.
+    /// Loads the number of elements read so far; their slots may be overwritten (Acquire).
     #[inline(always)]
     pub(crate) fn head(&self) -> usize {
-        self.read.0.0.load(Ordering::Acquire)
+        self.head.0.0.load(Ordering::Acquire)
     }
 
-    /// Moves the producer's counter. True: the consumer sleeps, and is this caller's to wake.
+    /// Stores the producer's index. Returns whether the consumer sleeps and the caller must wake
+    /// it.
     #[inline(always)]
-    pub(crate) fn publish_tail(&self, written: usize) -> bool {
-        self.written.0.0.store(written, Ordering::Release);
+    pub(crate) fn publish_tail(&self, tail: usize) -> bool {
+        self.tail.0.0.store(tail, Ordering::Release);
         is_waiting(&self.consumer.0)
     }
 
-    /// Moves the consumer's counter. True: the producer sleeps, and is this caller's to wake.
+    /// Stores the consumer's index. Returns whether the producer sleeps and the caller must wake
+    /// it.
     #[inline(always)]
-    pub(crate) fn publish_head(&self, read: usize) -> bool {
-        self.read.0.0.store(read, Ordering::Release);
+    pub(crate) fn publish_head(&self, head: usize) -> bool {
+        self.head.0.0.store(head, Ordering::Release);
         is_waiting(&self.producer.0)
     }
 }
@@ -86,20 +91,21 @@ fn is_waiting(other: &EndState) -> bool {
     other.waiting.load(Ordering::Relaxed) != 0 && notify(other)
 }
 
-/// Takes the is_waiting's flag down; false where somebody else did.
+/// Clears the waiter's flag. Returns `false` if it was clear.
 #[cold]
 pub(crate) fn notify(other: &EndState) -> bool {
     other.waiting.swap(0, Ordering::AcqRel) != 0
 }
 
-/// Says that this end is about to sleep. False: the kernel lacks the barrier, so a wake-up may be lost and the sleep must
-/// be short. The caller looks once more before it sleeps, and takes the flag down with [`cancel_wait`] if it need not.
+/// Sets this end's flag before a sleep. Returns `false` if the kernel lacks the barrier: a wake-up
+/// may be lost, so the sleep must be short. The caller checks again before it sleeps, and calls
+/// [`cancel_wait`] if it need not.
 pub(crate) fn prepare_wait(own: &EndState, shared: bool) -> bool {
     own.waiting.store(1, Ordering::Relaxed);
     heavy_barrier(shared)
 }
 
-/// Takes this end's own flag down.
+/// Clears this end's own flag.
 pub(crate) fn cancel_wait(own: &EndState) {
     own.waiting.store(0, Ordering::Relaxed);
 }
@@ -130,7 +136,7 @@ mod loom_models {
                     while written - other.indices.head() == 2 {
                         thread::yield_now();
                     }
-                    // SAFETY: the consumer has given this slot back.
+                    // SAFETY: the consumer has released this slot.
                     other.slots[written % 2].with_mut(|slot| unsafe { *slot = written + 10 });
                     let _asleep = other.indices.publish_tail(written + 1);
                 }

@@ -1,35 +1,36 @@
-//! The place of a ring (this process or a file), and the lock that shows that its peer is alive.
+//! Location of a ring (this process or a file), and the lock that shows that a peer is alive.
 
 use crate::file::Mapping;
 use crate::os;
 use std::fs::File;
 use std::os::fd::AsFd;
 
-/// Which end of a ring.
+/// End of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Producer,
     Consumer,
 }
 
-/// Where a ring lives.
+/// Location of a ring.
 #[derive(Debug)]
 pub(crate) enum Location {
-    /// In this process alone.
+    /// Memory of this process.
     Process,
-    /// In a file.
+    /// A file.
     File(SideLock),
 }
 
-/// What one end of a ring in a file holds on to.
+/// Lock and control page of one end of a ring in a file.
 #[derive(Debug)]
 pub(crate) struct SideLock {
     pub(crate) ofd: OfdLock,
     pub(crate) _control: Mapping,
 }
 
-/// An open file description of an end's own, which has the lock on its byte. It gives that up by word and not by closing,
-/// because a child process that is being started has a copy of the descriptor for a moment.
+/// A lock on an end's byte, held by an open file description of its own. The drop unlocks it
+/// explicitly, because a child process that is being started has a copy of the descriptor for a
+/// moment.
 #[derive(Debug)]
 pub(crate) struct OfdLock {
     pub(crate) file: File,
@@ -47,7 +48,7 @@ impl Location {
         matches!(self, Self::File(_))
     }
 
-    /// Whether the process at `end`, which was there, holds it no longer.
+    /// Returns whether the process at `end`, which was open, no longer holds its lock.
     pub(crate) fn is_dead(&self, end: Side) -> bool {
         match self {
             Self::Process => false,

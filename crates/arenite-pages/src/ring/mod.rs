@@ -1,13 +1,20 @@
-//! Rings: memory seen twice in a row, and queues over it whose slices never split.
+//! Rings: queues over memory that is mapped twice, so that any run of elements is one slice.
 //!
-//! Rests on `os` for the double mapping. In the order in which an element passes: [`ring_buffer`] makes the two ends; the
-//! [`Producer`] pushes, or reserves slots and commits them; `Indices` are the two counters between them, which know
-//! numbers and not memory; the [`Consumer`] pops, or peeks and releases. [`RingFile`] is the same ring in a file, between
-//! processes. What a dropped ring leaves is in `cache`.
+//! In the order in which an element passes:
 //!
-//! One producer and one consumer, wait-free: no call but those named `wait_…`, `send` and `recv` ever waits, and none takes
-//! a lock. The counters are those of Lamport's queue (1977), each with a copy of the other side's, as in FastForward and
-//! its successors: the far counter is read only when the copy says full or empty.
+//! - `ring_buffer`: [`ring_buffer`] makes both ends of a ring.
+//! - `producer`: [`Producer`] pushes, or reserves slots and commits them.
+//! - `prefetch`: the cache lines that the producer writes next.
+//! - `indices`: the two indices, and the wake-up of a waiting end.
+//! - `consumer`: [`Consumer`] pops, or peeks and releases.
+//! - `shared`: the state of both ends.
+//! - `double_mapping`: the memory.
+//! - `cache`: the memory of dropped rings ([`RingCache`]).
+//! - `ring_file`, `location`: [`RingFile`], a ring in a file, between processes.
+//!
+//! One producer and one consumer, wait-free: only `wait_…`, `send` and `recv` wait, and no call
+//! locks. The indices are those of Lamport's queue (1977). Each end caches the other's index, as in
+//! FastForward and its successors, and loads it only if the cached one shows full or empty.
 
 mod cache;
 mod consumer;

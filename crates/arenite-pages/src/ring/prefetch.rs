@@ -1,23 +1,24 @@
-//! The cache for_each_line that a producer will write, asked for before it does.
+//! Prefetch of the cache lines that a producer will write.
 //!
-//! Rests on `cache_lines`. A slot that the consumer has read lies in the consumer's cache, and the first store to each of its for_each_line
-//! would wait until the other core has given it up. What asking ahead gains was measured: messages of 1000 B between two cores
-//! in half the time.
+//! A slot that the consumer has read lies in the consumer's cache. The first store to each of its
+//! lines would wait for a transfer between the cores. Measured gain: messages of 1000 B between two
+//! cores take half the time.
 
 use crate::cache_lines::{LINE, for_each_line, has_prefetchw};
 
-/// How far ahead for_each_line are asked for, in bytes: far enough to hide the way between two cores, and few enough for the first
-/// cache.
+/// Maximum prefetch distance in bytes: long enough to hide a transfer between two cores, and small
+/// enough for the first cache.
 const MAX_DISTANCE: usize = 4096;
 
-/// How many elements of `size` bytes ahead of the first that is written, in a ring of `capacity`; more than it can ever have
-/// room for, where that would be no use.
+/// Returns how many elements of `size` bytes ahead of the first written one to prefetch. Returns
+/// `capacity` if prefetching is of no use.
 pub(crate) fn prefetch_distance(size: usize, capacity: usize) -> usize {
     let elements = (MAX_DISTANCE / size.max(1)).max(1).min(capacity / 4);
     if elements > 0 && has_prefetchw() { elements } else { capacity }
 }
 
-/// Asks for the for_each_line that begin within `bytes` from `start`, a few at most; where [`prefetch_distance`] gave one.
+/// Prefetches the lines that begin within `bytes` from `start`. Only for a distance below the
+/// capacity.
 #[inline(always)]
 pub(crate) fn prefetch(start: *const u8, bytes: usize) {
     let first = start.addr().wrapping_neg() % LINE;

@@ -1,7 +1,7 @@
-//! The end of a ring at which elements go in.
+//! The writing end of a ring.
 //!
-//! Rests on `Shared`. It keeps a copy of the consumer's counter and reads the counter itself only where the copy says
-//! that there is no room. The lines that will be written soon are asked for ([`ahead`]).
+//! The producer caches the consumer's index, and loads the index itself only if the cached one
+//! shows no free slots. It prefetches the lines that it will write next.
 #![expect(unsafe_code, reason = "writes elements into slots that the consumer has released")]
 
 use super::indices::Indices;
@@ -15,7 +15,8 @@ use core::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The one producer of a ring. Wait-free; may move to another thread, is used by one at a time.
+/// The single producer of a ring. Wait-free; may move to another thread, and is used by one at a
+/// time.
 ///
 /// ```
 /// let (mut producer, mut consumer) = arenite_pages::ring_buffer::<String>(100)?;
@@ -26,7 +27,7 @@ use std::time::Duration;
 /// # Ok::<(), arenite_pages::RingError>(())
 /// ```
 ///
-/// What goes in with a short life does not come out with a long one:
+/// Elements with a short lifetime cannot become elements with a longer one:
 ///
 /// ```compile_fail
 /// let (producer, mut consumer) = arenite_pages::ring_buffer::<&'static str>(100).unwrap();
@@ -39,113 +40,118 @@ use std::time::Duration;
 pub struct Producer<T> {
     base: NonNull<T>,
     mask: usize,
-    written: usize,
-    /// The consumer's counter as it was last seen: never beyond what it is.
-    read: usize,
-    /// How many elements ahead lines are asked for; the capacity, where none are.
-    ahead: usize,
-    /// The counters, which `shared` keeps alive.
+    tail: usize,
+    /// The cached index of the consumer: at most its value.
+    head: usize,
+    /// Prefetch distance in elements; the capacity without prefetching.
+    prefetch_ahead: usize,
+    /// The indices, which `shared` owns.
     indices: NonNull<Indices>,
     shared: Arc<Shared<T>>,
 }
 
-// SAFETY: the pointer is that of `shared`, which may move; elements go to another thread, so they must be `Send`.
+// SAFETY: the pointer is that of `shared`, which may move; elements go to another thread, so they
+// must be `Send`.
 unsafe impl<T: Send> Send for Producer<T> {}
-// SAFETY: a shared borrow reads atomics alone.
+// SAFETY: a shared borrow only reads atomics.
 unsafe impl<T: Send> Sync for Producer<T> {}
 
 impl<T> Producer<T> {
-    /// The end of `shared` that nobody else has.
+    /// Makes the only producer of `shared`.
     pub(crate) fn new(shared: Arc<Shared<T>>) -> Self {
-        let (written, read) = (shared.indices().tail(), shared.indices().head());
+        let (tail, head) = (shared.indices().tail(), shared.indices().head());
         let capacity = shared.capacity();
         Self {
             base: shared.base(),
             mask: capacity - 1,
-            written,
-            read,
-            ahead: prefetch::prefetch_distance(size_of::<T>(), capacity),
+            tail,
+            head,
+            prefetch_ahead: prefetch::prefetch_distance(size_of::<T>(), capacity),
             indices: NonNull::from(shared.indices()),
             shared,
         }
     }
 
-    /// The number of elements that the ring has room for.
+    /// Returns the capacity of the ring in elements.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.mask + 1
     }
 
-    /// The number of elements that there is room for now; the consumer may make more at any time.
+    /// Returns the number of free slots now; the consumer may release more at any time.
     #[must_use]
     pub fn free_slots(&self) -> usize {
         self.free_hint(self.indices().head())
     }
 
-    /// Whether the consumer was dropped: nobody will ever read what is pushed.
+    /// Returns whether the consumer was dropped: pushed elements will not be read.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.is_closed(Side::Consumer)
     }
 
-    /// Room as a counter of the consumer's says it. A counter from another process is not believed beyond the ring.
+    /// Returns the free slots for an index of the consumer. A value that another process stored
+    /// never yields more than the capacity.
     #[inline(always)]
-    fn free_hint(&self, read: usize) -> usize {
-        self.capacity().saturating_sub(self.written.wrapping_sub(read))
+    fn free_hint(&self, head: usize) -> usize {
+        self.capacity().saturating_sub(self.tail.wrapping_sub(head))
     }
 
-    /// Whether there is room for `count`, by the copy or, where that says no, by the counter.
+    /// Returns whether `count` slots are free, by the cached index or, if that is too low, by the
+    /// index.
     #[inline(always)]
     fn has_free(&mut self, count: usize) -> bool {
-        if self.free_hint(self.read) >= count {
+        if self.free_hint(self.head) >= count {
             return true;
         }
-        self.read = self.indices().head();
-        self.free_hint(self.read) >= count
+        self.head = self.indices().head();
+        self.free_hint(self.head) >= count
     }
 
     #[inline(always)]
     fn indices(&self) -> &Indices {
-        // SAFETY: `shared` keeps them until this end is gone; all of them is atomics.
+        // SAFETY: `shared` owns them until this end is dropped; all of them are atomics.
         unsafe { self.indices.as_ref() }
     }
 
     #[inline(always)]
     fn slot(&self) -> *mut T {
-        self.base.as_ptr().wrapping_add(self.written & self.mask)
+        self.base.as_ptr().wrapping_add(self.tail & self.mask)
     }
 
     #[inline(always)]
     fn publish(&mut self, count: usize) {
-        let from = self.written;
-        self.written = self.written.wrapping_add(count);
-        if self.indices().publish_tail(self.written) {
+        let from = self.tail;
+        self.tail = self.tail.wrapping_add(count);
+        if self.indices().publish_tail(self.tail) {
             self.shared.wake(Side::Consumer);
         }
-        // those ahead of what was just written, where the consumer has given them back: each line once
-        if self.free_hint(self.read) >= self.ahead {
-            let start = self.base.as_ptr().wrapping_add(from.wrapping_add(self.ahead) & self.mask);
+        // prefetches once each line ahead of the elements just written, if the consumer has
+        // released it
+        if self.free_hint(self.head) >= self.prefetch_ahead {
+            let start = self.base.as_ptr().wrapping_add(from.wrapping_add(self.prefetch_ahead) & self.mask);
             prefetch::prefetch(start.cast(), count * size_of::<T>());
         }
     }
 
-    /// Puts one element in. O(1).
+    /// Pushes one element. O(1).
     ///
     /// # Errors
-    /// The element, where there is no room.
+    /// The element, if the ring is full.
     #[inline]
     pub fn push(&mut self, element: T) -> Result<(), T> {
         if !self.has_free(1) {
             return Err(element);
         }
-        // SAFETY: the slot lies in the mapping, aligned; there is room, so the consumer has given it back.
+        // SAFETY: the slot lies in the mapping, aligned; it is free, so the consumer has released
+        // it.
         unsafe { self.slot().write(element) };
         self.publish(1);
         Ok(())
     }
 
-    /// Slots for exactly `count` elements in a row; `None` where there is no room for them. Nothing is in the ring before
-    /// they are committed.
+    /// Reserves exactly `count` contiguous slots, or returns `None` if fewer are free. The consumer
+    /// sees nothing before they are committed.
     ///
     /// ```
     /// let (mut producer, mut consumer) = arenite_pages::ring_buffer::<u8>(4096)?;
@@ -160,11 +166,11 @@ impl<T> Producer<T> {
         (count <= self.capacity() && self.has_free(count)).then_some(WriteSlots { producer: self, count })
     }
 
-    /// Waits until there is room for `count` elements; forever without a `timeout`. Sleeps; costs the consumer a call to
-    /// the kernel for each time it wakes this end.
+    /// Waits until `count` slots are free; for ever without a `timeout`. Sleeps, and costs the
+    /// consumer a system call for each wake-up.
     ///
     /// # Errors
-    /// [`WaitError`]: the time is over, the consumer is gone or dead, or `count` is above the capacity.
+    /// [`WaitError`]: timed out, the consumer is closed or dead, or `count` exceeds the capacity.
     pub fn wait_free(&mut self, count: usize, timeout: Option<Duration>) -> Result<(), WaitError> {
         let capacity = self.capacity();
         if count > capacity {
@@ -174,10 +180,10 @@ impl<T> Producer<T> {
         shared.wait(Side::Producer, timeout, || self.has_free(count))
     }
 
-    /// Puts one element in, and waits for room as long as it takes.
+    /// Pushes one element, and waits for a free slot without a timeout.
     ///
     /// # Errors
-    /// The element, where the consumer is gone or dead.
+    /// The element, if the consumer is closed or dead.
     pub fn send(&mut self, element: T) -> Result<(), T> {
         let mut element = element;
         loop {
@@ -196,15 +202,16 @@ impl<T> Producer<T> {
 }
 
 impl<T: Copy> Producer<T> {
-    /// Puts as many of `elements` in as there is room for, and says how many. One copy.
+    /// Pushes as many of `elements` as there are free slots, and returns the number. One copy.
     #[inline]
     pub fn push_slice(&mut self, elements: &[T]) -> usize {
-        let count = if self.has_free(elements.len()) { elements.len() } else { self.free_hint(self.read) };
+        let count = if self.has_free(elements.len()) { elements.len() } else { self.free_hint(self.head) };
         self.put(&elements[..count]);
         count
     }
 
-    /// Puts all of `elements` in, or none: false where there is no room for all. One copy.
+    /// Pushes all of `elements`. Returns `false`, and pushes none, if fewer slots are free. One
+    /// copy.
     #[inline]
     pub fn push_all(&mut self, elements: &[T]) -> bool {
         let fits = self.has_free(elements.len());
@@ -217,9 +224,10 @@ impl<T: Copy> Producer<T> {
     #[inline(always)]
     fn put(&mut self, elements: &[T]) {
         let count = elements.len();
-        debug_assert!(count <= self.free_hint(self.read));
-        // SAFETY: 1. the source is a slice of that length. 2. there is room, so the consumer has given these slots back, and
-        // in the double mapping they are in a row and aligned. 3. nobody else sees the slots, so they do not overlap.
+        debug_assert!(count <= self.free_hint(self.head));
+        // SAFETY: 1. the source is a slice of that length. 2. the slots are free, so the consumer
+        // has released them, and in the double mapping they are contiguous and aligned. 3. no other
+        // code sees the slots, so they do not overlap.
         unsafe { core::ptr::copy_nonoverlapping(elements.as_ptr(), self.slot(), count) };
         self.publish(count);
     }
@@ -238,7 +246,7 @@ impl<T> fmt::Debug for Producer<T> {
     }
 }
 
-/// Slots in a row that are the producer's until it commits them; dropped without that, they stay free.
+/// Contiguous reserved slots; dropped without a commit, they stay free.
 #[derive(Debug)]
 pub struct WriteSlots<'p, T> {
     producer: &'p mut Producer<T>,
@@ -246,16 +254,16 @@ pub struct WriteSlots<'p, T> {
 }
 
 impl<T> WriteSlots<'_, T> {
-    /// The slots, whatever is in them.
+    /// Returns the slots as possibly uninitialised memory.
     #[inline]
     pub fn as_uninit(&mut self) -> &mut [MaybeUninit<T>] {
         let slot = self.producer.slot().cast();
-        // SAFETY: `reserve` found room for that many, so they are the producer's alone, in a row and aligned; anything is a
-        // valid `MaybeUninit`; the producer is borrowed for as long.
+        // SAFETY: `reserve` found as many free slots, so they are the producer's alone, contiguous
+        // and aligned; anything is a valid `MaybeUninit`; the producer is borrowed for as long.
         unsafe { core::slice::from_raw_parts_mut(slot, self.count) }
     }
 
-    /// Puts the first `count` slots into the ring, at most those that were reserved.
+    /// Commits the first `count` slots, at most those that were reserved.
     ///
     /// # Safety
     /// The first `count` slots were written.
@@ -267,15 +275,17 @@ impl<T> WriteSlots<'_, T> {
 }
 
 impl<T: Pod> WriteSlots<'_, T> {
-    /// The slots, with what is in them: zeroes, older elements, or what an earlier ring of this process left.
+    /// Returns the slots with their contents: zeroes, older elements, or the bytes of an earlier
+    /// ring of this process.
     #[inline]
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         let slot = self.producer.slot();
-        // SAFETY: as for `as_uninit`; the memory began as zeroes, or as bytes of which nothing is known, and any are a valid `T`.
+        // SAFETY: `reserve` found as many free slots, as in `as_uninit`; the memory began as
+        // zeroes, or as bytes of which nothing is known, and any are a valid `T`.
         unsafe { core::slice::from_raw_parts_mut(slot, self.count) }
     }
 
-    /// Puts the first `count` slots into the ring, at most those that were reserved, with what is in them.
+    /// Commits the first `count` slots with their contents, at most those that were reserved.
     #[inline]
     pub fn commit(self, count: usize) {
         self.producer.publish(count.min(self.count));

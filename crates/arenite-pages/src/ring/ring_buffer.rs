@@ -5,13 +5,16 @@ use super::shared::{Shared, rounded};
 use super::{Consumer, Producer, RingError, cache};
 use crate::os;
 
-/// A ring in one process: [`Producer`] and [`Consumer`] of at least `capacity` elements, each of which may go to a thread
-/// of its own. Elements that are left when both ends are gone are dropped.
+/// Makes a ring in one process: [`Producer`] and [`Consumer`] of at least `capacity` elements, each
+/// of which may move to a thread of its own. Elements left in the ring when both ends are dropped
+/// are dropped too.
 ///
-/// The capacity is rounded up to a power of two that fills whole OS pages. Costs two system calls to make and one to drop, and a
-/// page fault per OS page first touched; or none where a ring of that size was dropped before: a few small ones are kept
-/// ([`RingCache`](super::RingCache)), with what was written there. In a child of `fork` a ring of the parent is no ring of its own:
-/// what either writes there the other sees.
+/// The capacity is rounded up to a power of two that fills OS pages. A ring costs two system calls
+/// to make, one to drop, and a page fault per OS page. A cached ring of the same size
+/// ([`RingCache`](super::RingCache)) costs none, and contains the old bytes.
+///
+/// After a `fork`, parent and child share the memory of an existing ring: each sees the other's
+/// writes.
 ///
 /// ```
 /// let (mut producer, mut consumer) = arenite_pages::ring_buffer::<u8>(65_536)?;
@@ -24,7 +27,8 @@ use crate::os;
 /// ```
 ///
 /// # Errors
-/// [`RingError::BadCapacity`] for no elements, elements of no size, or too many; [`RingError::Os`] where there is no memory.
+/// [`RingError::BadCapacity`] for no elements, elements of size 0, or too many; [`RingError::Os`]
+/// if there is no memory.
 pub fn ring_buffer<T>(capacity: usize) -> Result<(Producer<T>, Consumer<T>), RingError> {
     let count = rounded::<T>(capacity)?;
     let bytes = count * size_of::<T>();

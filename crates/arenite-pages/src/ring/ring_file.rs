@@ -1,8 +1,8 @@
-//! A ring in a file: between processes, by a name or by a descriptor that is handed over.
+//! A ring in a file: between processes, by a path or by a passed descriptor.
 //!
-//! Rests on `Shared`, and on the kernel's locks of open file descriptions to say who has an end: such a lock goes with the
-//! process, however it dies, and no process number is ever mistaken for a later one. The file is one OS page with header
-//! and indices, then the elements.
+//! The kernel's locks of open file descriptions show which ends are in use. Such a lock ends with
+//! its process, however that dies, and cannot be confused by a reused process number. The file is
+//! one OS page with header and indices, then the elements.
 #![expect(unsafe_code, reason = "maps a file that another process maps too")]
 
 use super::double_mapping::DoubleMapping;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 const MAGIC: [u8; 8] = *b"arenring";
 const VERSION: u32 = 1;
-/// Where the indices begin; the header lies before.
+/// Offset of the indices; the header lies before.
 const INDICES: usize = 128;
 
 /// The first bytes of the file.
@@ -35,14 +35,15 @@ struct Header {
     version: u32,
     /// Bytes of an element.
     element: u32,
-    /// Elements, a power of two.
+    /// Number of elements, a power of two.
     capacity: u64,
-    /// Bytes of the counters' word and of the OS page, which both sides must share.
+    /// Bits of an index and bytes of an OS page, which must be equal on both sides.
     word: u32,
     page: u32,
 }
 
-/// A ring in a file, which any process that can open the file may take an end of. Elements are plain data.
+/// A ring in a file, whose ends any process that can open the file may open. Elements are plain
+/// data.
 ///
 /// ```
 /// use arenite_pages::RingFile;
@@ -61,10 +62,10 @@ pub struct RingFile {
 }
 
 impl RingFile {
-    /// A ring of at least `capacity` elements of `T` in an anonymous file, whose size can never change.
+    /// Makes a ring of at least `capacity` elements of `T` in an anonymous file of fixed size.
     ///
     /// # Errors
-    /// [`RingError::BadCapacity`], or [`RingError::Os`] where there is no memory.
+    /// [`RingError::BadCapacity`], or [`RingError::Os`] if there is no memory.
     pub fn anonymous<T: Pod>(capacity: usize) -> Result<Self, RingError> {
         const NAME: &CStr = c"arenite-ring";
         let (header, bytes) = layout::<T>(capacity)?;
@@ -75,12 +76,13 @@ impl RingFile {
         Ok(Self { file })
     }
 
-    /// A ring of at least `capacity` elements of `T` in a new file at `path`, for instance below `/dev/shm`. The file
-    /// appears whole, stays when the ring is dropped, and is readable and writable by its owner alone.
+    /// Makes a ring of at least `capacity` elements of `T` in a new file at `path`, for instance
+    /// below `/dev/shm`. The file appears complete, stays when the ring is dropped, and only its
+    /// owner can read and write it.
     ///
     /// # Errors
-    /// [`RingError::BadCapacity`]; [`RingError::Open`] where there is a file at `path` or none can be made;
-    /// [`RingError::Os`] where the device is full.
+    /// [`RingError::BadCapacity`]; [`RingError::Open`] if the file exists or cannot be made;
+    /// [`RingError::Os`] if the device is full.
     pub fn create<T: Pod>(path: &Path, capacity: usize) -> Result<Self, RingError> {
         let (header, bytes) = layout::<T>(capacity)?;
         let fail = |source| RingError::Open { path: path.to_path_buf(), source };
@@ -90,49 +92,51 @@ impl RingFile {
         Ok(Self { file: newborn.file().try_clone().map_err(fail)? })
     }
 
-    /// The ring in the file at `path`.
+    /// Opens the ring in the file at `path`.
     ///
     /// # Errors
-    /// [`RingError::Open`] where it cannot be opened for reading and writing, [`RingError::NotARing`] where it is not one.
+    /// [`RingError::Open`] if it cannot be opened for reading and writing, [`RingError::NotARing`]
+    /// if it is not one.
     pub fn open(path: &Path) -> Result<Self, RingError> {
         let fail = |source| RingError::Open { path: path.to_path_buf(), source };
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
         read_header(&file).map(|_| Self { file })
     }
 
-    /// The ring in a file that was handed to this process.
+    /// Opens the ring in a file that was passed to this process.
     ///
     /// # Errors
-    /// [`RingError::NotARing`] where it is not one.
+    /// [`RingError::NotARing`] if it is not one.
     pub fn from_fd(fd: OwnedFd) -> Result<Self, RingError> {
         let file = File::from(fd);
         read_header(&file).map(|_| Self { file })
     }
 
-    /// The number of elements that the ring has room for.
+    /// Returns the capacity of the ring in elements.
     ///
     /// # Errors
-    /// [`RingError::NotARing`] where the file was spoilt since.
+    /// [`RingError::NotARing`] if the file was damaged since.
     pub fn capacity(&self) -> Result<usize, RingError> {
         read_header(&self.file).map(|header| usize::try_from(header.capacity).unwrap_or(usize::MAX))
     }
 
-    /// Takes the producer's end. Where a producer has died, the next one goes on after the last element that it committed.
+    /// Opens the producer's end. After a dead producer, the next one continues after the last
+    /// committed element.
     ///
     /// # Errors
-    /// [`RingError::Taken`] while somebody has it; [`RingError::OtherElement`]; [`RingError::NotARing`];
+    /// [`RingError::Taken`] if it is in use; [`RingError::OtherElement`]; [`RingError::NotARing`];
     /// [`RingError::Os`].
     ///
     /// # Safety
-    /// 1. Whoever maps the file keeps to this protocol (uses this version of this crate). 2. Nobody writes to the file by
-    ///    other means, or makes it shorter.
+    /// 1. Every process that maps the file follows this protocol (uses this version of this
+    ///    crate). 2. No code writes to the file by other means, or truncates it.
     pub unsafe fn producer<T: Pod>(&self) -> Result<Producer<T>, RingError> {
         // SAFETY: the caller's promises.
         unsafe { self.end(Side::Producer) }.map(Producer::new)
     }
 
-    /// Takes the consumer's end. Where a consumer has died, the next one begins with the first element that it did not
-    /// release.
+    /// Opens the consumer's end. After a dead consumer, the next one begins with the first element
+    /// that was not released.
     ///
     /// # Errors
     /// As [`RingFile::producer`].
@@ -144,6 +148,8 @@ impl RingFile {
         unsafe { self.end(Side::Consumer) }.map(Consumer::new)
     }
 
+    /// Opens one end.
+    ///
     /// # Safety
     /// As [`RingFile::producer`].
     unsafe fn end<T: Pod>(&self, end: Side) -> Result<Arc<Shared<T>>, RingError> {
@@ -166,7 +172,7 @@ impl RingFile {
         let own = ofd.file.as_fd();
         let map = || -> Result<_, rustix::io::Errno> {
             let control = os::map_file(own, 0, page_size(), Access::ReadWrite, true)?;
-            // SAFETY: the mapping just made, of that size, is handed over.
+            // SAFETY: the mapping just made, of that size, which the value now owns.
             let control = unsafe { Mapping::own(control, page_size()) };
             Ok((control, DoubleMapping::of_file(own, page_size() as u64, bytes)?))
         };
@@ -175,12 +181,13 @@ impl RingFile {
         let indices = NonNull::new(indices).unwrap_or(NonNull::dangling());
         os::register_membarrier(true);
         let location = Location::File(SideLock { ofd, _control: control });
-        // SAFETY: 1. `header` checked size and capacity, and `T` is plain data. 2. the mapping is in `place`. The caller
-        // promised that whoever else maps the file keeps to the protocol.
+        // SAFETY: 1. `read_header` checked size and capacity, and `T` is plain data. 2. the mapping
+        // is in `location`. The caller promised that every other process that maps the file follows
+        // the protocol.
         let shared = unsafe { Shared::of_file(memory, indices, location, capacity) };
         let indices = shared.indices();
         let end_state = if end == Side::Producer { &indices.producer.0 } else { &indices.consumer.0 };
-        end_state.waiting.store(0, crate::util::sync::Ordering::Relaxed); // of one that died in its sleep
+        end_state.waiting.store(0, crate::util::sync::Ordering::Relaxed); // of a process that died during a wait
         end_state.set_state(EndState::OPEN);
         Ok(shared)
     }
@@ -192,7 +199,7 @@ impl AsFd for RingFile {
     }
 }
 
-/// The header of a new ring, and the bytes of its elements.
+/// Returns the header of a new ring, and the bytes of its elements.
 fn layout<T: Pod>(capacity: usize) -> Result<(Header, usize), RingError> {
     let count = rounded::<T>(capacity)?;
     let bad = |_| RingError::BadCapacity { capacity, size: size_of::<T>() };
@@ -214,7 +221,7 @@ fn init_file(file: &File, header: &Header, bytes: usize) -> Result<(), RingError
     file.write_all_at(bytemuck::bytes_of(header), 0).map_err(fail("write the header"))
 }
 
-/// Reads and checks the header by a call that cannot fault, whatever became of the file.
+/// Reads and checks the header by a call that cannot fault, even if the file was truncated.
 fn read_header(file: &File) -> Result<Header, RingError> {
     let not = |what| RingError::NotARing { what };
     let mut header = Header::zeroed();
@@ -239,7 +246,7 @@ fn read_header(file: &File) -> Result<Header, RingError> {
     Ok(header)
 }
 
-/// The same file, as an open file description of its own.
+/// Opens the file again, as an open file description of its own.
 fn reopened(file: &File) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }

@@ -1,7 +1,7 @@
-//! What the two ends of a ring hold together: its memory, its indices, and how the other end is seen to be alive.
+//! The state that both ends of a ring share: memory, indices, and whether the other end is alive.
 //!
-//! Rests on `DoubleMapping` and `Indices`. The capacity is a power of two and fills whole OS pages, so an index is a
-//! counter and a mask, and every run of slots that begins in the first view is one slice.
+//! The capacity is a power of two and fills OS pages, so a slot is an index and a mask, and every
+//! run of slots that begins in the first view is one slice.
 #![expect(unsafe_code, reason = "shares raw memory between two threads")]
 
 use super::double_mapping::DoubleMapping;
@@ -15,38 +15,38 @@ use core::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a sleeper trusts a kernel without the barrier, or a peer that may have died.
+/// Sleep of a waiter whose kernel lacks the barrier.
 const RETRY_PERIOD: Duration = Duration::from_millis(1);
-/// How often a sleeper looks whether the process at the other end still lives.
+/// Period at which a waiter checks that the other end's process is alive.
 const LIVENESS_PERIOD: Duration = Duration::from_millis(50);
 
-/// The number of elements for `capacity`: a power of two that fills whole OS pages.
+/// Returns the number of elements for `capacity`: a power of two that fills OS pages.
 pub(crate) fn rounded<T>(capacity: usize) -> Result<usize, RingError> {
     let bad = || RingError::BadCapacity { capacity, size: size_of::<T>() };
     let (page, size) = (page_size(), size_of::<T>());
     if capacity == 0 || size == 0 || align_of::<T>() > page {
         return Err(bad());
     }
-    // the power of two in the element's size is what it brings along of a page
+    // the power of two in the element's size covers that part of a page
     let least = page / page.min(1 << size.trailing_zeros());
     let count = capacity.max(least).checked_next_power_of_two().ok_or_else(bad)?;
     let bytes = count.checked_mul(size).filter(|&bytes| bytes <= isize::MAX.unsigned_abs() / 4);
     bytes.map(|_| count).ok_or_else(bad)
 }
 
-/// The memory of a ring whose elements are `T`.
+/// State of a ring whose elements are `T`.
 #[derive(Debug)]
 pub(crate) struct Shared<T> {
     memory: ManuallyDrop<DoubleMapping>,
     indices: NonNull<Indices>,
     location: Location,
     capacity: usize,
-    /// Invariant: what one end puts in, the other takes out.
+    /// Invariant in `T`: one end writes it and the other reads it.
     elements: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: one producer and one consumer use the memory, each its own part of it, as the indices say; elements pass from
-// one thread to the other, so they must be `Send`.
+// SAFETY: one producer and one consumer use disjoint parts of the memory, as the indices define;
+// elements pass from one thread to the other, so they must be `Send`.
 unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as for `Send`; the indices are atomics, and only the ends touch elements.
 unsafe impl<T: Send> Sync for Shared<T> {}
@@ -61,10 +61,11 @@ impl<T> Shared<T> {
         Arc::new(Self { memory, indices, location: Location::Process, capacity, elements: PhantomData })
     }
 
-    /// The ring of a file, of which this process takes one end.
+    /// Makes the state of a ring in a file, of which this process opened one end.
     ///
     /// # Safety
-    /// 1. `memory` shows `capacity` elements of `T` for which any bytes are valid. 2. `indices` lives as long as `place`.
+    /// 1. `memory` shows `capacity` elements of `T` for which any bytes are valid. 2. `indices`
+    ///    lives as long as `location`.
     pub(crate) unsafe fn of_file(
         memory: DoubleMapping,
         indices: NonNull<Indices>,
@@ -88,7 +89,8 @@ impl<T> Shared<T> {
     }
 
     pub(crate) fn indices(&self) -> &Indices {
-        // SAFETY: the box is this value's own until it drops, or the mapping that `place` holds; all of it is atomics.
+        // SAFETY: the box is this value's own until it drops, or the mapping that `location` holds;
+        // all of it is atomics.
         unsafe { self.indices.as_ref() }
     }
 
@@ -99,12 +101,12 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Whether the other side of `end` was dropped.
+    /// Returns whether the end `other` was dropped.
     pub(crate) fn is_closed(&self, other: Side) -> bool {
         self.end_state(other).state() == EndState::CLOSED
     }
 
-    /// Wakes whoever sleeps at `other`.
+    /// Wakes the thread that waits at `other`.
     #[cold]
     pub(crate) fn wake(&self, other: Side) {
         #[cfg(not(loom))]
@@ -113,18 +115,20 @@ impl<T> Shared<T> {
         let _ = (other, os::wake_one);
     }
 
-    /// Says that `end` is gone, and wakes the other.
+    /// Closes `end`, and wakes the other.
     pub(crate) fn close(&self, end: Side) {
         self.end_state(end).set_state(EndState::CLOSED);
         let other = if end == Side::Producer { Side::Consumer } else { Side::Producer };
-        // whoever lies down after this looks at the state once more before it sleeps; whoever did before is woken
+        // a waiter that sets its flag after this checks the state before it sleeps; one that did so
+        // before is woken
         crate::util::sync::fence(crate::util::sync::Ordering::SeqCst);
         if notify(self.end_state(other)) {
             self.wake(other);
         }
     }
 
-    /// Sleeps at `own` until `ready` says so, the other end is gone or dead, or the time is over.
+    /// Waits at `own` until `ready` returns `true`, the other end is closed or dead, or the timeout
+    /// passes.
     pub(crate) fn wait(
         &self,
         own: Side,
@@ -164,7 +168,7 @@ impl<T> Shared<T> {
         }
     }
 
-    /// What is known of the other end that makes waiting for it vain.
+    /// Returns why the other end will do nothing more, or `None` if it is alive.
     fn peer_closed(&self, other: Side) -> Option<WaitError> {
         match self.end_state(other).state() {
             EndState::CLOSED => Some(WaitError::Closed),
@@ -176,7 +180,8 @@ impl<T> Shared<T> {
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        // SAFETY: taken here alone, and not used afterwards. It outlives the elements, and goes also if one of those panics.
+        // SAFETY: taken here only, and not used afterwards. It outlives the elements, and is
+        // dropped also if a destructor panics.
         let memory = unsafe { ManuallyDrop::take(&mut self.memory) };
         if self.location.is_file() {
             return; // plain values, which stay in the file
@@ -187,8 +192,8 @@ impl<T> Drop for Shared<T> {
         if core::mem::needs_drop::<T>() {
             let first = memory.as_ptr().cast::<T>().as_ptr().wrapping_add(read & (self.capacity - 1));
             let left = core::ptr::slice_from_raw_parts_mut(first, written.wrapping_sub(read));
-            // SAFETY: the elements between the indices were written and not taken, one run in the double mapping, and
-            // nobody else is left to use them.
+            // SAFETY: the elements between the indices were written and not read, are one run in
+            // the double mapping, and no other end is left to use them.
             unsafe { core::ptr::drop_in_place(left) };
         }
         cache::push(memory);
