@@ -1,7 +1,7 @@
-//! A file that appears whole or not at all.
+//! A file that appears complete or not at all.
 //!
-//! Rests on `os::preallocate_file`. It is filled under another name beside its own and linked to its name at the end, so
-//! that nobody opens half of it, and a name that is taken stays what it was.
+//! It is filled under a temporary name beside its own, and linked to its name at the end. No other
+//! process opens an incomplete file, and an existing file of that name stays.
 
 use super::FileError;
 use crate::os;
@@ -13,7 +13,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A file without a name yet; dropped before it is born, it leaves nothing.
+/// A file without its name yet; dropped before `persist`, it leaves nothing.
 #[derive(Debug)]
 pub(crate) struct UnfinishedFile {
     file: File,
@@ -22,7 +22,7 @@ pub(crate) struct UnfinishedFile {
 }
 
 impl UnfinishedFile {
-    /// A file that will be `path`, with the permissions `mode`, less what the process masks.
+    /// Makes a file that will be `path`, with the permissions `mode` less the process's mask.
     pub(crate) fn new(path: &Path, mode: u32) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if path.symlink_metadata().is_ok() {
@@ -37,7 +37,7 @@ impl UnfinishedFile {
             let mut options = OpenOptions::new();
             match options.read(true).write(true).create_new(true).mode(mode).open(&temporary) {
                 Ok(file) => return Ok(Self { file, temporary, path: path.to_path_buf() }),
-                // left by a process that died, whose number this one has
+                // left by a dead process that had this process's number
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -48,10 +48,10 @@ impl UnfinishedFile {
         &self.file
     }
 
-    /// Gives it its name.
+    /// Links the file to its name.
     pub(crate) fn persist(&self) -> io::Result<()> {
         std::fs::hard_link(&self.temporary, &self.path)?;
-        // the name, too, outlives a crash of the machine
+        // the name must survive a crash of the machine too
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
@@ -63,7 +63,8 @@ impl Drop for UnfinishedFile {
     }
 }
 
-/// Gives `file` at least `len` bytes for certain, so that no later write to a mapping of it finds the device full.
+/// Allocates disk space for `file` up to `len` bytes, so that no later write to a mapping of it
+/// finds the device full.
 pub(crate) fn allocate(file: &File, path: &Path, from: u64, len: u64) -> Result<(), FileError> {
     allocate_part(file, from, len).map_err(|source| {
         match source.raw_os_error().map(Errno::from_raw_os_error) {
@@ -75,7 +76,7 @@ pub(crate) fn allocate(file: &File, path: &Path, from: u64, len: u64) -> Result<
     })
 }
 
-/// Gives `file` the bytes `[from, end)` for certain. An error of the operating system's, which takes no memory.
+/// Allocates disk space for the bytes `[from, end)` of `file`. Its error needs no memory.
 pub(crate) fn allocate_part(file: &File, from: u64, end: u64) -> io::Result<()> {
     if end <= from {
         return Ok(());
@@ -86,7 +87,8 @@ pub(crate) fn allocate_part(file: &File, from: u64, end: u64) -> io::Result<()> 
     }
 }
 
-/// For file systems that cannot set room aside: what is written has room. Only for what lies beyond the file's end.
+/// Allocates disk space by writing, for file systems that lack preallocation. Only beyond the
+/// file's end.
 fn write_zeroes(file: &File, from: u64, len: u64) -> io::Result<()> {
     static ZEROES: [u8; 65_536] = [0; 65_536];
     let mut at = from.max(file.metadata()?.len());

@@ -1,13 +1,11 @@
-//! What a file as memory refuses.
-//!
-//! Rests on nothing. Each names its file and the numbers, because the file is mostly not the caller's own doing.
+//! Errors of mapped files. Each carries its file, because the cause is mostly outside this program.
 
 use crate::scalar::ScalarType;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// A file that could not be mapped, or a mapped one that cannot serve.
+/// A file that could not be mapped, or a mapped file that failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FileError {
@@ -16,102 +14,104 @@ pub enum FileError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// It is a folder, a device or a pipe.
+    /// The path is a directory, a device or a pipe.
     #[error("{} is not an ordinary file", path.display())]
     NotAFile {
-        /// What it is instead.
+        /// The path.
         path: PathBuf,
     },
-    /// The file is in use: whoever writes to a mapped file has it alone.
+    /// The file is in use: a mapping for writing excludes all others.
     #[error("{} is locked by another process", path.display())]
     Locked {
         /// The file.
         path: PathBuf,
     },
-    /// There is nothing in it to map.
+    /// The file has no bytes to map.
     #[error("{} is empty", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// The file is shorter than what it must hold, or became so.
+    /// The file is shorter than its contents need, or became so.
     #[error("{} is truncated: it has {found} of {expected} bytes", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Bytes that it must have.
+        /// Required bytes.
         expected: u64,
-        /// Bytes that it has.
+        /// Bytes in the file.
         found: u64,
     },
-    /// A page of it could not be had: the device is full (where the file has holes) or failed, or the file was shorter for a
-    /// while. What the page held reads as zeroes since, and what is written to it is lost.
+    /// A page of the file could not be read: the device is full (if the file has holes) or failed,
+    /// or the file was shorter for a while. The page reads as zeroes since, and writes to it are
+    /// lost.
     #[error("I/O error reading {}: the device failed or the file was truncated", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
     },
-    /// The device has no room for it, or a quota has not.
+    /// The device or a quota has no space for it.
     #[error("not enough disk space for {bytes} bytes in {}", path.display())]
     DiskFull {
         /// The file.
         path: PathBuf,
-        /// Bytes that it needs.
+        /// Required bytes.
         bytes: u64,
     },
-    /// It was opened for reading alone.
+    /// The file was opened for reading only.
     #[error("{} is read-only", path.display())]
     ReadOnly {
         /// The file.
         path: PathBuf,
     },
-    /// It does not begin as an array of this crate, or its header is damaged.
+    /// The file is no array of this crate, or its header is damaged.
     #[error("{} is not a mapped array: {what}", path.display())]
     NotAnArray {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The defect.
         what: &'static str,
     },
-    /// The array holds other numbers.
+    /// The array holds another scalar type.
     #[error("{} holds {found}, requested {requested}", path.display())]
     OtherType {
         /// The file.
         path: PathBuf,
-        /// What it holds.
+        /// Type in the file.
         found: ScalarType,
-        /// What was asked for.
+        /// Requested type.
         requested: ScalarType,
     },
-    /// The shape has no or too many dimensions, none of some element, or more elements than there are addresses.
+    /// The shape has no or too many dimensions, one of 0 elements, or more elements than there are
+    /// addresses.
     #[error("invalid shape {shape:?}; use 1 to 8 dimensions of at least 1 element")]
     BadShape {
-        /// The shape asked.
+        /// Requested shape.
         shape: Vec<usize>,
     },
-    /// The elements or bytes asked for do not lie in the file.
+    /// The requested elements or bytes do not lie in the file.
     #[error("range of {count} at {offset} exceeds the {len} of {}", path.display())]
     OutOfRange {
         /// The file.
         path: PathBuf,
-        /// The first element or byte asked.
+        /// First requested element or byte.
         offset: usize,
-        /// How many were asked.
+        /// Requested number.
         count: usize,
-        /// How many there are.
+        /// Number in the file.
         len: usize,
     },
-    /// The operating system refused a call.
+    /// The operating system failed a call.
     #[error("cannot {call} {}", path.display())]
     Os {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The call.
         call: &'static str,
-        /// What it said.
+        /// The operating system's error.
         source: io::Error,
     },
 }

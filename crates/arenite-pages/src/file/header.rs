@@ -1,8 +1,8 @@
-//! What the file of a mapped array begins with: what it holds, twice.
+//! Header of a mapped array's file, in two copies.
 //!
-//! Rests on `twox-hash` for the checksum. There are two places for a header, an OS page apart, and a change is written to
-//! the one that is not in force, with a higher generation: whenever a writer dies, one of the two is whole, and it says
-//! what the file held before or after.
+//! The copies lie an OS page apart. A change is written to the copy that is not current, with a
+//! higher generation. Whenever a writer dies, one copy is valid, and describes the file before or
+//! after the change.
 
 use super::FileError;
 use super::mapped_file::length;
@@ -15,21 +15,21 @@ use twox_hash::XxHash3_64;
 
 const MAGIC: [u8; 8] = *b"arenarr1";
 const VERSION: u32 = 1;
-/// The most dimensions of an array in a file.
+/// Maximum number of dimensions of an array in a file.
 pub(crate) const MAX_DIMENSIONS: usize = 8;
-/// More changes than any file sees.
+/// Maximum generation: more changes than any file sees.
 const MAX_SEQUENCE: u64 = 1 << 62;
-/// Where the two headers stand, and where the elements begin.
+/// Offsets of the two headers, and of the elements.
 const COPIES: [u64; 2] = [0, 4096];
 pub(crate) const DATA_OFFSET: usize = 8192;
 
-/// The bytes of a header, in the machine's order (little-endian machines alone are supported).
+/// The bytes of a header, in the machine's order (only little-endian machines are supported).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub(crate) struct Header {
     magic: [u8; 8],
     version: u32,
-    /// The place of the type in [`ScalarType::ALL`].
+    /// Index of the type in [`ScalarType::ALL`].
     pub(crate) scalar: u32,
     pub(crate) dimensions: u32,
     /// 0: row-major, 1: column-major.
@@ -38,7 +38,7 @@ pub(crate) struct Header {
     pub(crate) shape: [u64; MAX_DIMENSIONS],
     /// Bytes of the elements.
     pub(crate) bytes: u64,
-    /// XXH3 of all before it.
+    /// XXH3 of the preceding fields.
     checksum: u64,
 }
 
@@ -82,12 +82,12 @@ impl Header {
         XxHash3_64::oneshot(&bytes[..bytes.len() - size_of::<u64>()])
     }
 
-    /// The header of what comes after this one.
+    /// Returns `next` as the header that supersedes this one.
     pub(crate) fn supersede_with(&self, next: Self) -> Self {
         Self { generation: self.generation + 1, ..next }.with_checksum()
     }
 
-    /// Bytes of the whole file.
+    /// Returns the bytes of the file.
     pub(crate) fn file_len(&self) -> u64 {
         DATA_OFFSET as u64 + self.bytes
     }
@@ -101,14 +101,15 @@ impl Header {
         self.shape[..count].iter().map(|&side| usize::try_from(side).unwrap_or(usize::MAX)).collect()
     }
 
-    /// Writes the header to the place of its generation, and waits for the device.
+    /// Writes the header to the copy of its generation, and waits for the device.
     pub(crate) fn write(&self, file: &File) -> std::io::Result<()> {
         let place = COPIES[usize::from(self.generation.is_multiple_of(2))];
         file.write_all_at(bytemuck::bytes_of(self), place)?;
         file.sync_data()
     }
 
-    /// The header in force, read by calls that cannot fault, and checked against itself and the file's length.
+    /// Reads the current header by calls that cannot fault, and checks it against its checksum and
+    /// the file's length.
     pub(crate) fn read(file: &File, path: &Path) -> Result<Self, FileError> {
         let not = |what| FileError::NotAnArray { path: path.to_path_buf(), what };
         let found = COPIES.map(|place| {

@@ -1,13 +1,13 @@
-//! A file that is locked while this value lives.
+//! A file that is locked (`flock`) while this value lives.
 //!
-//! Rests on `flock` through the standard library. It is unlocked by word and not left to the closing of its descriptor,
-//! because a child process that is being started has a copy of that for a moment.
+//! The drop unlocks it explicitly instead of relying on the close, because a child process that is
+//! being started has a copy of the descriptor for a moment.
 
 use super::FileError;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-/// A file, locked against everybody for writing, or against writers for reading.
+/// A file, locked exclusively for writing, or against writers for reading.
 #[derive(Debug)]
 pub(crate) struct LockedFile(File);
 

@@ -1,9 +1,9 @@
-//! Blocks in a file.
+//! An allocator whose blocks lie in a file.
 //!
-//! Rests on one reserved range into which the file is mapped piece by piece as it grows, so that no block ever moves, and on
-//! two sorted tables: what is live and what is free. First fit from the lowest address, neighbours joined; a file that
-//! allocates in the same order finds its blocks at the same offsets. For few and large blocks: O(blocks) to take one and to give
-//! it back.
+//! The file is mapped into one reserved range as it grows, so no block ever moves. Two sorted
+//! tables list live and free ranges. First fit from the lowest address, with coalescing; the same
+//! order of allocations yields the same offsets. For few and large blocks: allocation and
+//! deallocation are O(blocks).
 #![expect(unsafe_code, reason = "hands out parts of a mapped file")]
 
 use super::atomic_file::allocate_part;
@@ -22,16 +22,17 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Blocks that lie in a file: larger than memory where need be, and written to the file by the kernel in its own time.
-/// Shared between threads, under one lock.
+/// An allocator whose blocks lie in a file: they may exceed memory, and the kernel writes them to
+/// the file. Shared between threads, under one lock.
 ///
-/// The file grows with what is allocated and keeps its length; its bytes are what fresh blocks hold. Room on the device is
-/// taken when a block is, so that a full device is an error there and no signal later.
+/// The file grows with the allocations and keeps its length; fresh blocks contain its bytes. Disk
+/// space is allocated with a block, so a full device is an error there and not a signal later.
 ///
-/// **While this value lives, nobody else may write to the file or cut it off**: whatever lives in its blocks would change
-/// under its owner, and nothing in Rust allows that. The file is locked (`flock`) against other mappings by this crate, and
-/// no lock keeps a program from writing to a file that it has opened otherwise. It is the one constructor of this crate that
-/// is safe to call and rests on such a promise; see SECURITY.md. [`MappedArray`](crate::MappedArray) does without.
+/// **While this value lives, no other code may write to the file or truncate it**: the values in
+/// its blocks would change under their owner, which Rust does not allow. The file is locked
+/// (`flock`) against other mappings by this crate, but no lock stops a program that opened it
+/// otherwise. Only this constructor of the crate is safe to call and relies on such a promise; see
+/// SECURITY.md. [`MappedArray`](crate::MappedArray) does not need it.
 ///
 /// ```
 /// use arenite_core::{Block, Resource};
@@ -47,54 +48,58 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// ```
 #[derive(Debug)]
 pub struct MemoryMappedAllocator {
-    // in the order in which they must go: the handler forgets the pages before they are unmapped
+    // in the order of their drops: the handler must forget the pages before they are unmapped
     watched: Watched,
     mapping: Mapping,
     file: LockedFile,
     path: PathBuf,
     writable: bool,
-    /// The file's length when it was opened: what lies before it is somebody's.
+    /// The file's length when it was opened: bytes before it are not zero.
     original: usize,
     blocks: Mutex<Blocks>,
 }
 
-/// Address space for a file that has no limit of its own.
+/// Address space for a file without a limit of its own.
 const DEFAULT_CAPACITY: usize = 1 << 38;
 const MIN_CAPACITY: usize = 1 << 26;
-/// Blocks begin at, and take, whole cache lines.
+/// Alignment and granularity of blocks: a cache line.
 const ALIGN: usize = 64;
 const LABEL: Label = Label::new("mapped file");
 
-/// Which parts of the file are whose. Offsets and sizes in bytes.
+/// Live and free ranges of the file. Offsets and sizes are in bytes.
 #[derive(Debug)]
 struct Blocks {
     live: VecMap<Layout>,
-    /// Free ranges by their start, apart from one another: at most one more than blocks, and there is room for as many.
+    /// Free ranges by their start, disjoint: at most one more than blocks, and the capacity
+    /// suffices for as many.
     free: VecMap<usize>,
-    /// How much of the file is mapped: whole OS pages.
+    /// Mapped bytes of the file, a multiple of the OS page.
     mapped: usize,
-    /// Bytes that the file has, at least.
+    /// Lower bound of the length of the file in bytes.
     len: usize,
-    /// From here on the file was never lent, nor somebody's before: it is zero.
+    /// The file is zero from here on: no block was allocated there, and the file was shorter when
+    /// it was opened.
     fresh: usize,
     in_use: usize,
     peak: usize,
-    /// The same in bytes requested, without padding: the checked door's account.
+    /// Requested bytes in use, without padding, for the checked API (`MemoryAllocator`).
     requested: usize,
     peak_requested: usize,
 }
 
 impl MemoryMappedAllocator {
-    /// Blocks in the file at `path`, which is made if it is not there and `writable` is true. A file that is not writable
-    /// can be read ([`MemoryMappedAllocator::read`]) and lends no blocks.
+    /// Opens the file at `path`, or makes it if it does not exist and `writable` is true. A file
+    /// that is not writable can be read ([`MemoryMappedAllocator::read`]), and every allocation
+    /// fails.
     ///
     /// # Errors
-    /// [`FileError`]: it cannot be opened or made, is no ordinary file, is mapped by somebody else, or cannot be mapped.
+    /// [`FileError`]: the file cannot be opened or made, is no ordinary file, is locked, or cannot be mapped.
     pub fn new(path: impl AsRef<Path>, writable: bool) -> Result<Self, FileError> {
         Self::with_capacity(path, writable, DEFAULT_CAPACITY)
     }
 
-    /// The same, for at most `capacity` bytes (less where the process may not have as many addresses).
+    /// Opens the file at `path` for at most `capacity` bytes (fewer if the process may not have as
+    /// many addresses).
     ///
     /// # Errors
     /// As [`MemoryMappedAllocator::new`].
@@ -125,14 +130,14 @@ impl MemoryMappedAllocator {
             }
         };
         let watched = Watched::new(base, size);
-        // SAFETY: the reservation just made, whole.
+        // SAFETY: the reservation just made, in full.
         let mapping = unsafe { Mapping::own(base, size) };
         let blocks = Blocks {
             live: VecMap::new(),
             free: VecMap::single(0, size),
             mapped: 0,
             len: original,
-            // the rest of the last OS page shows whatever is in the page cache
+            // the rest of the last OS page shows bytes of the page cache
             fresh: least,
             in_use: 0,
             peak: 0,
@@ -159,7 +164,7 @@ impl MemoryMappedAllocator {
         }
         let access = if self.writable { Access::ReadWrite } else { Access::Read };
         let (at, size) = (self.at(blocks.mapped), end - blocks.mapped);
-        // SAFETY: a part of this value's own reservation, beyond what is mapped: nobody uses it.
+        // SAFETY: a part of this value's own reservation, beyond the mapped bytes: no code uses it.
         unsafe { os::map_file_at(at, self.file.as_fd(), blocks.mapped as u64, size, access) }?;
         blocks.mapped = end;
         Ok(())
@@ -171,10 +176,10 @@ impl MemoryMappedAllocator {
         NonNull::new(base.as_ptr().wrapping_add(offset)).unwrap_or(base)
     }
 
-    /// Writes what changed to the file and waits for the device.
+    /// Writes the changes to the file and waits for the device.
     ///
     /// # Errors
-    /// [`FileError::Truncated`] where the file became shorter; [`FileError::Os`] where the device refuses.
+    /// [`FileError::Truncated`] if the file became shorter; [`FileError::Os`] if the device fails.
     pub fn sync(&self) -> Result<(), FileError> {
         let mapped = self.lock().mapped;
         let fail = |source| FileError::Os { path: self.path.clone(), call: "write", source };
@@ -186,20 +191,20 @@ impl MemoryMappedAllocator {
         self.check()
     }
 
-    /// Refuses if the file is shorter than what it must hold.
+    /// Checks that the file is not shorter than its contents need.
     ///
     /// # Errors
     /// [`FileError::Truncated`].
     pub fn check(&self) -> Result<(), FileError> {
-        let blocks = self.lock(); // nobody makes it shorter meanwhile
+        let blocks = self.lock(); // held, so that no trim makes it shorter meanwhile
         let found = length(&self.file, &self.path)?;
         check_length(&self.path, blocks.len as u64, found, self.watched.is_truncated())
     }
 
-    /// A copy of `count` bytes of the file from `offset` on; cannot fault.
+    /// Copies `count` bytes of the file from `offset`; cannot fault.
     ///
     /// # Errors
-    /// [`FileError::OutOfRange`] beyond what is mapped; [`FileError::Truncated`].
+    /// [`FileError::OutOfRange`] beyond the mapped bytes; [`FileError::Truncated`].
     pub fn read(&self, offset: usize, count: usize) -> Result<Vec<u8>, FileError> {
         let len = self.lock().len;
         if offset.checked_add(count).is_none_or(|end| end > len) {
@@ -246,7 +251,7 @@ impl MemoryMappedAllocator {
         let found = blocks.free.iter().find_map(fit);
         let (start, len, at) = found.ok_or_else(|| alloc_error(blocks, AllocCause::CapacityReached))?;
         let end = at + size;
-        // a hole in a file that was there has no room on the device yet, as little as what lies beyond its end
+        // a hole in a file that existed has no disk space yet, like the bytes beyond its end
         let beyond = end > blocks.len.min(blocks.mapped);
         if beyond || at < self.original {
             let long = if beyond { end.next_multiple_of(page_size()) } else { end };
@@ -274,7 +279,8 @@ impl MemoryMappedAllocator {
         Ok(NonNull::slice_from_raw_parts(self.at(at), size))
     }
 
-    /// The offset and layout of the live block at `address`; why not, where it is none.
+    /// Returns the offset and layout of the live block at `address`, or the reason why there is
+    /// none.
     fn live_block(&self, blocks: &Blocks, address: usize) -> Result<(usize, Layout), AllocCause> {
         let at = address.wrapping_sub(self.mapping.as_ptr().addr().get());
         if at >= self.mapping.len() {
@@ -288,7 +294,7 @@ impl MemoryMappedAllocator {
         Err(if inside { AllocCause::Interior } else { AllocCause::NotLive })
     }
 
-    /// The same, for who must name its layout.
+    /// Returns the offset of the live block at `address` if it has this layout.
     fn check_match(&self, blocks: &Blocks, address: usize, layout: Layout) -> Result<usize, AllocCause> {
         let (at, live) = self.live_block(blocks, address)?;
         if layout == live {
@@ -298,7 +304,7 @@ impl MemoryMappedAllocator {
         }
     }
 
-    /// Gives the live block at `at` back.
+    /// Frees the live block at `at`.
     fn free_block(blocks: &mut Blocks, at: usize) {
         let Some(live) = blocks.live.get(at).copied() else { return };
         let size = round_layout(live).unwrap_or(0);
@@ -319,20 +325,20 @@ impl MemoryMappedAllocator {
     }
 }
 
-/// What a block of `layout` takes: whole cache lines, one at least.
+/// Returns the size of a block of `layout`: a multiple of the cache line, at least one.
 fn round_layout(layout: Layout) -> Option<usize> {
     layout.size().max(1).checked_next_multiple_of(ALIGN).filter(|&size| size <= isize::MAX.unsigned_abs())
 }
 
-// SAFETY: blocks are parts of one mapping that never moves, disjoint by the table (laws 1 to 4), and are given back to it on
-// drop of the resource alone; nobody else writes to the file while it is locked (see SECURITY.md on mapped files). `grow` and
-// `shrink` are the provided ones (law 7).
+// SAFETY: blocks are parts of one mapping that never moves, disjoint by the table (laws 1 to 4),
+// and are unmapped only by the drop of the resource; no other code writes to the file while it is
+// locked (see SECURITY.md on mapped files). `grow` and `shrink` are the provided ones (law 7).
 unsafe impl Resource for MemoryMappedAllocator {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.alloc_block(&mut self.lock(), layout)
     }
 
-    /// Writes zeroes only where the file had something before: a large fresh block is not touched.
+    /// Writes zeroes only to bytes that the file had before: a large fresh block is not accessed.
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let mut blocks = self.lock();
         let fresh = blocks.fresh;
@@ -394,8 +400,8 @@ impl MemoryAllocator for MemoryMappedAllocator {
         let at = self.check_match(&blocks, ptr.addr(), old);
         let at = at.map_err(|cause| AllocError::new(cause, old, self.state_of(&blocks), LABEL))?;
         let moved = self.alloc_block(&mut blocks, new)?.cast::<u8>();
-        // SAFETY: both blocks are live, at least that long, and apart; the old one is this allocator's own, in whose pointer
-        // the caller's claim to use it is not believed but looked up.
+        // SAFETY: both blocks are live, at least that long, and disjoint; the old one is this
+        // allocator's own: its pointer was looked up in the table instead of trusted.
         unsafe { moved.copy_from_nonoverlapping(self.at(at), old_size.min(new_size)) };
         Self::free_block(&mut blocks, at);
         Ok(moved.as_ptr())
@@ -416,7 +422,7 @@ impl MemoryAllocator for MemoryMappedAllocator {
 }
 
 impl Trim for MemoryMappedAllocator {
-    /// Makes the file shorter: by what is free at its end, but never shorter than it was when it was opened.
+    /// Truncates the file by the free range at its end, but never below its length at opening.
     fn trim(&self, target_held: usize) -> usize {
         let mut blocks = self.lock();
         let used = blocks.live.last().map_or(0, |(at, layout)| at + round_layout(*layout).unwrap_or(0));
@@ -428,12 +434,13 @@ impl Trim for MemoryMappedAllocator {
             return 0;
         }
         let gone = blocks.mapped - keep;
-        // SAFETY: no live block lies beyond `keep`, so nobody uses that part of this value's own range.
+        // SAFETY: no live block lies beyond `keep`, so no code uses that part of this value's own
+        // range.
         if unsafe { os::reserve_at(self.at(keep), gone, true) }.is_err() {
             return 0;
         }
         blocks.mapped = keep;
-        // a file that cannot be made shorter keeps what was there: that is not fresh
+        // a file that cannot be truncated keeps its bytes, so they are not fresh
         if self.file.set_len(keep as u64).is_ok() {
             blocks.fresh = blocks.fresh.min(keep);
             blocks.len = keep;

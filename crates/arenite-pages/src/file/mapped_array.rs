@@ -1,7 +1,7 @@
-//! Numbers of one type, with a shape, in a file.
+//! An array of scalars of one type in a file.
 //!
-//! Rests on [`MappedFile`] for the bytes and on `Header` for what they are. An array larger than memory is read and written
-//! as if it were there; the kernel keeps what is used.
+//! An array larger than memory is read and written like one in memory; the kernel holds the pages
+//! in use.
 #![expect(unsafe_code, reason = "borrows the pages of a file as scalars")]
 
 use super::atomic_file::allocate;
@@ -12,21 +12,21 @@ use crate::scalar::{Scalar, zeroed};
 use core::marker::PhantomData;
 use std::path::Path;
 
-/// In which order the elements of an array follow one another.
+/// Order of an array's elements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MemoryOrder {
-    /// The last index moves fastest.
+    /// The last index varies fastest.
     #[default]
     RowMajor,
-    /// The first index moves fastest.
+    /// The first index varies fastest.
     ColumnMajor,
 }
 
 /// An array in a file. Its elements begin 8192 bytes into the file, in the machine's byte order.
 ///
-/// A process that dies leaves a file that opens, with everything in it that was written before; after a crash of the machine
-/// there is what [`MappedArray::sync`] returned for, as far as the device keeps what it acknowledged. Growth takes effect whole
-/// or not at all.
+/// If the process dies, the file can be opened and contains every earlier write. After a crash of
+/// the machine it contains everything before the last [`MappedArray::sync`], if the device stores
+/// what it acknowledges. A growth takes effect completely or not at all.
 ///
 /// ```
 /// use arenite_pages::{MapMode, MappedArray};
@@ -47,22 +47,21 @@ pub struct MappedArray<T> {
     file: MappedFile,
     header: Header,
     shape: Vec<usize>,
-    /// Whether a new header could not be written whole.
+    /// Whether the write of a new header failed half-way.
     torn: bool,
     numbers: PhantomData<T>,
 }
 
 impl<T: Scalar> MappedArray<T> {
-    /// A new array of zeroes in a new file, row-major. The device's room for all of it is taken now.
+    /// Makes an array of zeroes in a new file, row-major, and allocates its disk space now.
     ///
     /// # Errors
-    /// [`FileError`]: there is a file of that name, none can be made, the device is full, or the shape cannot be. Nothing
-    /// is left behind then.
+    /// [`FileError`]: the file exists or cannot be made, the device is full, or the shape is invalid. No file remains then.
     pub fn create(path: impl AsRef<Path>, shape: &[usize]) -> Result<Self, FileError> {
         Self::create_in(path, shape, MemoryOrder::RowMajor)
     }
 
-    /// A new array of zeroes in a new file, in this order.
+    /// Makes an array of zeroes in a new file, in the given order.
     ///
     /// # Errors
     /// As [`MappedArray::create`].
@@ -72,7 +71,7 @@ impl<T: Scalar> MappedArray<T> {
         let fail = |source| FileError::Open { path: path.to_path_buf(), source };
         let newborn = UnfinishedFile::new(path, 0o666).map_err(fail)?;
         let own = newborn.file().try_clone().map_err(fail)?;
-        // before it has a name, so that nobody is first
+        // before it has a name, so that no other process locks it first
         let file = LockedFile::new(own, path, true)?;
         allocate(newborn.file(), path, 0, header.file_len())?;
         header.write(newborn.file()).map_err(fail)?;
@@ -80,11 +79,10 @@ impl<T: Scalar> MappedArray<T> {
         Self::of(MappedFile::of(file, path, header.file_len(), MapMode::ReadWrite)?, header)
     }
 
-    /// The array in the file at `path`.
+    /// Opens the array in the file at `path`.
     ///
     /// # Errors
-    /// [`FileError`]: it cannot be opened, is no such array, holds other numbers, was cut off, or is mapped by somebody
-    /// else.
+    /// [`FileError`]: the file cannot be opened, is no such array, holds another scalar type, is truncated, or is locked.
     pub fn open(path: impl AsRef<Path>, mode: MapMode) -> Result<Self, FileError> {
         let path = path.as_ref();
         let file = open(path, mode)?;
@@ -104,43 +102,43 @@ impl<T: Scalar> MappedArray<T> {
         Ok(Self { file, header, shape: header.sides(), torn: false, numbers: PhantomData })
     }
 
-    /// Elements along each dimension.
+    /// Returns the elements along each dimension.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The number of elements.
+    /// Returns the number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Always false: there are no mapped arrays of nothing.
+    /// Returns `false`: a mapped array has at least one element.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The order of the elements.
+    /// Returns the order of the elements.
     #[must_use]
     pub fn order(&self) -> MemoryOrder {
         if self.header.order == 0 { MemoryOrder::RowMajor } else { MemoryOrder::ColumnMajor }
     }
 
-    /// Bytes of the elements.
+    /// Returns the bytes of the elements.
     #[must_use]
     pub fn memory_usage(&self) -> usize {
         self.len() * size_of::<T>()
     }
 
-    /// The file below: its length, its name, whether it was cut off.
+    /// Returns the mapped file: its length, its name, whether it was truncated.
     #[must_use]
     pub const fn file(&self) -> &MappedFile {
         &self.file
     }
 
-    /// The place of an element in the file's order.
+    /// Returns the index of an element in the file's order.
     fn place(&self, index: &[usize]) -> Result<usize, FileError> {
         let outside = || FileError::OutOfRange {
             path: self.file.path().to_path_buf(),
@@ -170,10 +168,10 @@ impl<T: Scalar> MappedArray<T> {
         end.map(|_| DATA_OFFSET + first * size_of::<T>()).ok_or_else(outside)
     }
 
-    /// One element. Two system calls: for many, take [`MappedArray::read`] or a slice.
+    /// Reads one element. Two system calls: for many, use [`MappedArray::read`] or a slice.
     ///
     /// # Errors
-    /// [`FileError::OutOfRange`], or [`FileError::Truncated`] where the file became shorter.
+    /// [`FileError::OutOfRange`], or [`FileError::Truncated`] if the file became shorter.
     pub fn get(&self, index: &[usize]) -> Result<T, FileError> {
         let mut number = [T::zeroed()];
         self.read_into(self.place(index)?, &mut number)?;
@@ -189,7 +187,7 @@ impl<T: Scalar> MappedArray<T> {
         self.write(place, &[number])
     }
 
-    /// A copy of `count` elements from the `first` on, in the file's order.
+    /// Copies `count` elements from `first` on, in the file's order.
     ///
     /// # Errors
     /// As [`MappedArray::get`].
@@ -200,7 +198,7 @@ impl<T: Scalar> MappedArray<T> {
         Ok(numbers)
     }
 
-    /// Copies elements from the `first` on, in the file's order, to `into`.
+    /// Copies elements from `first` on, in the file's order, to `into`.
     ///
     /// # Errors
     /// As [`MappedArray::get`].
@@ -209,7 +207,7 @@ impl<T: Scalar> MappedArray<T> {
         self.file.read_into(at, bytemuck::cast_slice_mut(into))
     }
 
-    /// Copies `numbers` to the elements from the `first` on, in the file's order.
+    /// Copies `numbers` to the elements from `first` on, in the file's order.
     ///
     /// # Errors
     /// As [`MappedArray::set`].
@@ -218,10 +216,11 @@ impl<T: Scalar> MappedArray<T> {
         self.file.write(at, bytemuck::cast_slice(numbers))
     }
 
-    /// Writes what changed to the file and waits until the device acknowledges it (`msync`, `fsync`).
+    /// Writes the changes to the file and waits until the device acknowledges them (`msync`,
+    /// `fsync`).
     ///
     /// # Errors
-    /// [`FileError::Truncated`] where the file became shorter; [`FileError::Os`] where the device refuses;
+    /// [`FileError::Truncated`] if the file became shorter; [`FileError::Os`] if the device fails;
     /// [`FileError::ReadOnly`] for arrays whose writes do not reach the file.
     pub fn sync(&self) -> Result<(), FileError> {
         if self.file.mode() != MapMode::ReadWrite {
@@ -230,12 +229,13 @@ impl<T: Scalar> MappedArray<T> {
         self.file.flush()
     }
 
-    /// Makes the slowest dimension (the first, row-major; the last, column-major) `side` long; new elements are zeroes.
-    /// Syncs first. Whenever the process dies, the file has the old shape or the new one.
+    /// Grows the slowest dimension (the first, row-major; the last, column-major) to `side`; new
+    /// elements are zeroes. Syncs first. Whenever the process dies, the file has the old shape or
+    /// the new one.
     ///
     /// # Errors
-    /// [`FileError::BadShape`] where `side` is smaller than it is or too large; [`FileError::DiskFull`];
-    /// [`FileError::ReadOnly`]. The array is as it was then.
+    /// [`FileError::BadShape`] if `side` is smaller than now or too large; [`FileError::DiskFull`];
+    /// [`FileError::ReadOnly`]. The array is unchanged then.
     pub fn grow(&mut self, side: usize) -> Result<(), FileError> {
         self.sync()?;
         if self.torn {
@@ -252,17 +252,18 @@ impl<T: Scalar> MappedArray<T> {
         let next = self.header.supersede_with(Header::new(T::TYPE, &shape, self.header.order)?);
         let path = self.file.path().to_path_buf();
         let fail = |source| FileError::Os { path: path.clone(), call: "grow", source };
-        // An earlier growth that did not come to its end may have left bytes beyond the array: only zeroes become part of it.
+        // An earlier growth that was interrupted may have left bytes beyond the array: they become
+        // zeroes.
         let file = self.file.file();
         file.set_len(self.header.file_len()).map_err(fail)?;
         allocate(file, &path, self.header.file_len(), next.file_len()).inspect_err(|_| {
             let _back: std::io::Result<()> = file.set_len(self.header.file_len());
         })?;
         file.sync_all().map_err(fail)?;
-        // mapped before the file says so: what can be refused is refused while nothing has changed
+        // mapped before the header changes, so that every failure leaves the old array
         let wider = self.file.try_grow(next.file_len())?;
         if let Err(source) = next.write(self.file.file()) {
-            self.torn = true; // which of the two headers is on the device is not known
+            self.torn = true; // it is unknown which of the two headers is on the device
             return Err(fail(source));
         }
         self.file.grow(wider);
@@ -270,32 +271,34 @@ impl<T: Scalar> MappedArray<T> {
         Ok(())
     }
 
-    /// All elements, in the file's order. After somebody cut the file off, those beyond its end read as zeroes: see
-    /// [`MappedFile::is_truncated`].
+    /// Returns all elements, in the file's order. After a truncation of the file, those beyond its
+    /// end read as zeroes: see [`MappedFile::is_truncated`].
     ///
     /// # Safety
-    /// Nobody writes to the file by other means while the slice lives: another process that does not lock it, or a file
-    /// handle.
+    /// No code writes to the file by other means while the slice lives: another process that does
+    /// not lock it, or a file handle.
     #[must_use]
     pub unsafe fn as_slice(&self) -> &[T] {
         let first = self.file.as_ptr().as_ptr().wrapping_add(DATA_OFFSET).cast();
-        // SAFETY: the elements are mapped for reading, begin at a multiple of 8192, are plain data, and nobody writes to them.
+        // SAFETY: the elements are mapped for reading, begin at a multiple of 8192, are plain data,
+        // and no code writes to them.
         unsafe { core::slice::from_raw_parts(first, self.len()) }
     }
 
-    /// All elements, in the file's order, to write to.
+    /// Returns all elements, in the file's order, for writing.
     ///
     /// # Errors
     /// [`FileError::ReadOnly`].
     ///
     /// # Safety
-    /// As [`MappedArray::as_slice`], and nobody reads what is written by other means either.
+    /// As [`MappedArray::as_slice`], and no code reads the written bytes by other means either.
     pub unsafe fn as_mut_slice(&mut self) -> Result<&mut [T], FileError> {
         if self.file.mode() == MapMode::ReadOnly {
             return Err(FileError::ReadOnly { path: self.file.path().to_path_buf() });
         }
         let first = self.file.as_ptr().as_ptr().wrapping_add(DATA_OFFSET).cast();
-        // SAFETY: as for `as_slice`, mapped for writing, and borrowed exclusively.
+        // SAFETY: the elements are mapped for writing, begin at a multiple of 8192, are plain data,
+        // are borrowed exclusively, and no other code uses them.
         Ok(unsafe { core::slice::from_raw_parts_mut(first, self.len()) })
     }
 }

@@ -1,8 +1,8 @@
-//! A file as memory.
+//! A file mapped as memory.
 //!
-//! Rests on `os::map_file` for the pages, on the file's lock to have it alone, and on `os::bus_error` to outlive a file that
-//! somebody cuts off. Safe reads and writes go through the kernel's copy and a look at the file's length; slices are the
-//! fast door.
+//! A file lock excludes other mappings, and the SIGBUS handler of `os::bus_error` survives a
+//! truncation. Safe reads and writes use the kernel's copy and check the file's length; slices are
+//! the fast, unsafe path.
 #![expect(unsafe_code, reason = "borrows the pages of a file")]
 
 use super::{FileError, LockedFile, Mapping};
@@ -19,12 +19,12 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// What a mapped file is for.
+/// Mode of a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MapMode {
     /// Reading; shared with other readers.
     ReadOnly,
-    /// Reading and writing; writes reach the file. Nobody else maps it through this crate meanwhile.
+    /// Reading and writing; writes reach the file. Excludes other mappings by this crate.
     ReadWrite,
     /// Reading and writing; writes stay in this mapping and are lost with it.
     CopyOnWrite,
@@ -39,7 +39,7 @@ impl MapMode {
     }
 }
 
-/// A file seen as bytes.
+/// A file mapped as bytes.
 ///
 /// ```
 /// use arenite_pages::{MapMode, flush_file, map_file, unmap_file};
@@ -56,7 +56,7 @@ impl MapMode {
 /// ```
 #[derive(Debug)]
 pub struct MappedFile {
-    // in the order in which they must go: the handler forgets the pages before they are unmapped
+    // in the order of their drops: the handler must forget the pages before they are unmapped
     watched: Watched,
     mapping: Mapping,
     file: LockedFile,
@@ -65,12 +65,11 @@ pub struct MappedFile {
     path: PathBuf,
 }
 
-/// Maps all of a file.
-///
-/// From then on a SIGBUS handler of this process answers for its pages (see [`MappedFile::is_truncated`]).
+/// Maps all of a file, and registers it with a SIGBUS handler of this process (see
+/// [`MappedFile::is_truncated`]).
 ///
 /// # Errors
-/// [`FileError`]: it cannot be opened, is no ordinary file, empty, mapped by somebody else, or cannot be mapped.
+/// [`FileError`]: the file cannot be opened, is no ordinary file, is empty or locked, or cannot be mapped.
 pub fn map_file(path: impl AsRef<Path>, mode: MapMode) -> Result<MappedFile, FileError> {
     let path = path.as_ref();
     let file = open(path, mode)?;
@@ -81,12 +80,12 @@ pub fn map_file(path: impl AsRef<Path>, mode: MapMode) -> Result<MappedFile, Fil
     MappedFile::of(file, path, len, mode)
 }
 
-/// Unmaps a file; dropping does the same. What was written reaches the file later, unless it was flushed.
+/// Unmaps a file, like a drop. Unflushed writes reach the file later.
 pub fn unmap_file(file: MappedFile) {
     drop(file);
 }
 
-/// Writes what changed to the file and waits for the device: [`MappedFile::flush`].
+/// Writes the changes to the file and waits for the device: [`MappedFile::flush`].
 ///
 /// # Errors
 /// As [`MappedFile::flush`].
@@ -94,7 +93,7 @@ pub fn flush_file(file: &MappedFile) -> Result<(), FileError> {
     file.flush()
 }
 
-/// Opens `path` for `mode` and locks it: against everybody for writing, against writers for reading.
+/// Opens `path` for `mode` and locks it: exclusively for writing, against writers for reading.
 pub(crate) fn open(path: &Path, mode: MapMode) -> Result<LockedFile, FileError> {
     let named = || path.to_path_buf();
     let opened = options(mode == MapMode::ReadWrite).open(path);
@@ -109,7 +108,7 @@ pub(crate) fn open(path: &Path, mode: MapMode) -> Result<LockedFile, FileError> 
     LockedFile::new(file, path, mode == MapMode::ReadWrite)
 }
 
-/// Refuses a file that is shorter than what it must hold, or of which a page could not be had.
+/// Rejects a file that is shorter than its contents need, or of which a page could not be read.
 pub(crate) fn check_length(path: &Path, expected: u64, found: u64, damaged: bool) -> Result<(), FileError> {
     if found < expected {
         return Err(FileError::Truncated { path: path.to_path_buf(), expected, found });
@@ -117,19 +116,19 @@ pub(crate) fn check_length(path: &Path, expected: u64, found: u64, damaged: bool
     if damaged { Err(FileError::Damaged { path: path.to_path_buf() }) } else { Ok(()) }
 }
 
-/// There is no memory for a copy of what is in the file.
+/// Returns the error of a failed allocation for a copy.
 pub(crate) fn alloc_failed(path: &Path) -> FileError {
     FileError::Os { path: path.to_path_buf(), call: "copy", source: io::ErrorKind::OutOfMemory.into() }
 }
 
-/// How every file here is opened: a pipe is refused and not waited for.
+/// Returns the options of every open: a pipe fails at once instead of waiting.
 pub(crate) fn options(writable: bool) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(writable).custom_flags(os::O_NONBLOCK);
     options
 }
 
-/// The length of `file` now, in bytes.
+/// Returns the length of `file` now, in bytes.
 pub(crate) fn length(file: &File, path: &Path) -> Result<u64, FileError> {
     let found = file.metadata();
     let fail = |source| FileError::Os { path: path.to_path_buf(), call: "ask for the length of", source };
@@ -143,25 +142,25 @@ impl MappedFile {
         Ok(Self { watched, mapping, file, len, mode, path: path.to_path_buf() })
     }
 
-    /// The length in bytes.
+    /// Returns the length in bytes.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Always false: an empty file cannot be mapped.
+    /// Returns `false`: an empty file cannot be mapped.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// What it was mapped for.
+    /// Returns the mode of the mapping.
     #[must_use]
     pub const fn mode(&self) -> MapMode {
         self.mode
     }
 
-    /// The file's name when it was mapped.
+    /// Returns the file's path when it was mapped.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -171,20 +170,20 @@ impl MappedFile {
         &self.file
     }
 
-    /// The first byte; [`MappedFile::len`] of them are mapped.
+    /// Returns the first byte; [`MappedFile::len`] of them are mapped.
     #[must_use]
     pub fn as_ptr(&self) -> NonNull<u8> {
         self.mapping.as_ptr()
     }
 
-    /// Whether somebody cut the file off and a slice was read or written beyond its end since: what lies there reads as
-    /// zeroes in this mapping, and what was written is lost.
+    /// Returns whether the file was truncated and a slice accessed beyond its end since. The bytes
+    /// there read as zeroes in this mapping, and writes to them are lost.
     #[must_use]
     pub fn is_truncated(&self) -> bool {
         self.watched.is_truncated()
     }
 
-    /// Refuses if the file is shorter than what is mapped of it, or was when somebody touched it.
+    /// Checks that the file is not shorter than its mapping, and was not at an access.
     ///
     /// # Errors
     /// [`FileError::Truncated`].
@@ -199,10 +198,10 @@ impl MappedFile {
         end.map(|end| offset..end).ok_or_else(outside)
     }
 
-    /// A copy of `count` bytes from `offset` on. Two system calls; cannot fault.
+    /// Copies `count` bytes from `offset`. Two system calls; cannot fault.
     ///
     /// # Errors
-    /// [`FileError::OutOfRange`]; [`FileError::Truncated`] where the file became shorter.
+    /// [`FileError::OutOfRange`]; [`FileError::Truncated`] if the file became shorter.
     pub fn read(&self, offset: usize, count: usize) -> Result<Vec<u8>, FileError> {
         self.check_range(offset, count)?;
         let mut bytes = zeroed(count).ok_or_else(|| alloc_failed(&self.path))?;
@@ -210,7 +209,7 @@ impl MappedFile {
         Ok(bytes)
     }
 
-    /// Copies bytes from `offset` on to `into`. Two system calls; cannot fault.
+    /// Copies bytes from `offset` to `into`. Two system calls; cannot fault.
     ///
     /// # Errors
     /// As [`MappedFile::read`].
@@ -242,16 +241,17 @@ impl MappedFile {
     ) -> Result<(), FileError> {
         let done =
             done.map_err(|errno| FileError::Os { path: self.path.clone(), call, source: errno.into() })?;
-        // The kernel's copy stops at a page that is gone; what was cut off inside a page only the length tells.
+        // The kernel's copy stops at a lost page. A truncation inside a page shows only in the
+        // length.
         self.check()?;
-        // the length is right, and yet a page is not to be had
+        // the length is right, but a page cannot be read
         if done < range.len() { Err(FileError::Damaged { path: self.path.clone() }) } else { Ok(()) }
     }
 
-    /// Writes what changed to the file and waits for the device. Nothing to do for files that are not written to.
+    /// Writes the changes to the file and waits for the device. Does nothing in the other modes.
     ///
     /// # Errors
-    /// [`FileError::Truncated`] where the file became shorter; [`FileError::Os`] where the device refuses.
+    /// [`FileError::Truncated`] if the file became shorter; [`FileError::Os`] if the device fails.
     pub fn flush(&self) -> Result<(), FileError> {
         self.check()?;
         if self.mode != MapMode::ReadWrite {
@@ -265,47 +265,51 @@ impl MappedFile {
         self.check()
     }
 
-    /// All bytes. After somebody cut the file off, those beyond its end read as zeroes: see [`MappedFile::is_truncated`].
+    /// Returns all bytes. After a truncation of the file, those beyond its end read as zeroes: see
+    /// [`MappedFile::is_truncated`].
     ///
     /// # Safety
-    /// Nobody writes to the file by other means while the slice lives: another process, a file handle, or another mapping.
+    /// No code writes to the file by other means while the slice lives: another process, a file
+    /// handle, or another mapping.
     #[must_use]
     pub unsafe fn as_slice(&self) -> &[u8] {
-        // SAFETY: `len` bytes are mapped for reading while this value lives, and nobody writes to them.
+        // SAFETY: `len` bytes are mapped for reading while this value lives, and no code writes to
+        // them.
         unsafe { core::slice::from_raw_parts(self.as_ptr().as_ptr(), self.len) }
     }
 
-    /// All bytes, to write to.
+    /// Returns all bytes, for writing.
     ///
     /// # Errors
     /// [`FileError::ReadOnly`].
     ///
     /// # Safety
-    /// As [`MappedFile::as_slice`], and nobody reads what is written by other means either.
+    /// As [`MappedFile::as_slice`], and no code reads the written bytes by other means either.
     pub unsafe fn as_mut_slice(&mut self) -> Result<&mut [u8], FileError> {
         if self.mode == MapMode::ReadOnly {
             return Err(FileError::ReadOnly { path: self.path.clone() });
         }
-        // SAFETY: `len` bytes are mapped for reading and writing, borrowed exclusively, and used by nobody else.
+        // SAFETY: `len` bytes are mapped for reading and writing, borrowed exclusively, and no
+        // other code uses them.
         Ok(unsafe { core::slice::from_raw_parts_mut(self.as_ptr().as_ptr(), self.len) })
     }
 
-    /// A mapping of `len` bytes of the file, which has at least as many, beside the one there is.
+    /// Maps `len` bytes of the file, which has at least as many, beside the existing mapping.
     pub(crate) fn try_grow(&self, len: u64) -> Result<GrownMapping, FileError> {
         map(&self.file, &self.path, len, self.mode)
     }
 
-    /// Shows what [`MappedFile::try_grow`] mapped instead. The address changes.
+    /// Replaces the mapping by that of [`MappedFile::try_grow`]. The address changes.
     pub(crate) fn grow(&mut self, wider: GrownMapping) {
-        // the old pages go one by one: first from the handler's list, then from memory
+        // the old fields drop in order: first the handler's node, then the memory
         (self.watched, self.mapping, self.len) = wider;
     }
 }
 
-/// A mapping, its entry in the handler's list, and its length in bytes.
+/// A mapping, its registration with the handler, and its length in bytes.
 pub(crate) type GrownMapping = (Watched, Mapping, usize);
 
-/// The first `len` bytes of `file` as memory.
+/// Maps the first `len` bytes of `file`.
 fn map(file: &File, path: &Path, len: u64, mode: MapMode) -> Result<GrownMapping, FileError> {
     let fail = |source| FileError::Os { path: path.to_path_buf(), call: "map", source };
     let too_long = || fail(io::ErrorKind::FileTooLarge.into());
@@ -316,6 +320,6 @@ fn map(file: &File, path: &Path, len: u64, mode: MapMode) -> Result<GrownMapping
     let base = os::map_file(file.as_fd(), 0, whole, mode.access(), shared);
     let base = base.map_err(|errno| fail(errno.into()))?;
     let watched = Watched::new(base, whole);
-    // SAFETY: the mapping just made, whole.
+    // SAFETY: the mapping just made, in full.
     Ok((watched, unsafe { Mapping::own(base, whole) }, len))
 }

@@ -1,12 +1,10 @@
-//! A mapping that is given back on drop.
-//!
-//! Rests on `os`. It knows an address and a length, and nothing of what lies there.
+//! A mapping that is unmapped on drop: an address and a length, without knowledge of the contents.
 #![expect(unsafe_code, reason = "unmaps a mapping")]
 
 use crate::os;
 use core::ptr::NonNull;
 
-/// A range that this value alone unmaps.
+/// A range that only this value unmaps.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     base: NonNull<u8>,
@@ -19,8 +17,10 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
+    /// Owns a mapping.
+    ///
     /// # Safety
-    /// `[base, base + len)` is a whole mapping, or whole ones in a row, that nobody else gives back.
+    /// `[base, base + len)` is a full mapping, or several in a row, that no other code unmaps.
     pub(crate) unsafe fn own(base: NonNull<u8>, len: usize) -> Self {
         Self { base, len }
     }
@@ -36,7 +36,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: `own`'s promise, and the value goes.
+        // SAFETY: `own`'s promise, and the value is dropped.
         let released = unsafe { os::release(self.base, self.len) };
         debug_assert!(released.is_ok(), "whole mappings can be released");
     }

@@ -1,12 +1,16 @@
-//! Files as memory.
+//! Files mapped as memory.
 //!
-//! Rests on `os`. In the order of what they know: `mapping` an address; [`MappedFile`] the bytes of a file; `header` what
-//! an array's file begins with; [`MappedArray`] numbers of one type and a shape in a file; [`MemoryMappedAllocator`]
-//! blocks in a file.
+//! - `mapping`: a mapped address range.
+//! - `locked_file`: a file and its lock.
+//! - `mapped_file`: [`MappedFile`], the bytes of a file.
+//! - `header`, `atomic_file`: the header of an array's file, and a file that appears complete.
+//! - `mapped_array`: [`MappedArray`], scalars of one type and a shape.
+//! - `mapped_allocator`, `vec_map`: [`MemoryMappedAllocator`], blocks in a file, and its tables.
 //!
-//! What somebody else does to a mapped file nobody can prevent; what of it this crate can notice it does. It locks the
-//! file (`flock`), so that two mappings through this crate never write to one file. Safe reads and writes look at the
-//! length that the file has now. A file that becomes shorter under a slice gives zeroes and a mark instead of death.
+//! No program can prevent changes of a mapped file by other programs; this crate detects what it
+//! can. A file lock (`flock`) prevents two mappings through this crate from writing to one file.
+//! Safe reads and writes check the current length of the file. A file that is truncated under a
+//! slice reads as zeroes and is marked, instead of killing the process.
 
 mod atomic_file;
 mod error;

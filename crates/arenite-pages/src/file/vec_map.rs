@@ -1,8 +1,8 @@
-//! A sorted table of offsets that asks for memory only when it is told to.
+//! A sorted table of offsets that allocates only in `try_reserve`.
 //!
-//! Rests on the standard vector: the standard map insists on its memory, and a table that gives something back must not need any.
+//! The standard map aborts without memory, and a deallocation must not need any.
 
-/// Values by their offsets. Looking one up is O(log n), putting one in and taking one out O(n).
+/// Values by their offsets. A lookup is O(log n), an insert or a removal O(n).
 #[derive(Debug)]
 pub(super) struct VecMap<V>(Vec<(usize, V)>);
 
@@ -11,12 +11,13 @@ impl<V> VecMap<V> {
         Self(Vec::new())
     }
 
-    /// One entry. Insists on the memory for it.
+    /// Makes a table of one entry. Aborts without memory.
     pub(super) fn single(at: usize, value: V) -> Self {
         Self(vec![(at, value)])
     }
 
-    /// Room for `count` entries in all; false: there is no memory for it.
+    /// Reserves capacity for `count` entries in total. Returns `false` if there is no memory for
+    /// it.
     pub(super) fn try_reserve(&mut self, count: usize) -> bool {
         self.0.try_reserve(count.saturating_sub(self.0.len())).is_ok()
     }
@@ -33,7 +34,7 @@ impl<V> VecMap<V> {
         self.find(at).ok().map(|found| &self.0[found].1)
     }
 
-    /// Puts a value in. Whoever calls has made room.
+    /// Inserts a value. The caller has reserved capacity.
     pub(super) fn insert(&mut self, at: usize, value: V) {
         debug_assert!(self.0.len() < self.0.capacity(), "no room was made");
         match self.find(at) {
@@ -46,7 +47,7 @@ impl<V> VecMap<V> {
         self.find(at).ok().map(|found| self.0.remove(found).1)
     }
 
-    /// The last entry before `at`.
+    /// Returns the last entry before `at`.
     pub(super) fn predecessor(&self, at: usize) -> Option<(usize, &V)> {
         let (Ok(place) | Err(place)) = self.find(at);
         place.checked_sub(1).map(|before| (self.0[before].0, &self.0[before].1))
@@ -56,7 +57,7 @@ impl<V> VecMap<V> {
         self.0.last().map(|(at, value)| (*at, value))
     }
 
-    /// By their offsets.
+    /// Returns the entries by their offsets.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &V)> {
         self.0.iter().map(|(at, value)| (*at, value))
     }

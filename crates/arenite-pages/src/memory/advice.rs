@@ -1,6 +1,4 @@
-//! Advice by address: prefetch, offer and reclaim, discard, lock, and what was written.
-//!
-//! Rests on the table, which keeps what was offered and what is watched.
+//! Advice by address: prefetch, offer and reclaim, discard, lock, and write watches.
 #![expect(unsafe_code, reason = "changes regions that only this module reaches")]
 
 use super::MemoryError;
@@ -11,7 +9,7 @@ use crate::region::WatchState;
 use core::ops::Range;
 use rustix::io::Errno;
 
-/// Finds every OS page of `size` committed bytes at `addr` now.
+/// Populates every OS page of `size` committed bytes at `addr` now.
 ///
 /// # Errors
 /// [`MemoryError::Page`] if they lie in no region, are not committed, or there is no memory.
@@ -22,8 +20,8 @@ pub fn prefetch(addr: usize, size: usize) -> Result<(), MemoryError> {
     Ok(owned.region.prefetch(at, size)?)
 }
 
-/// Lends `size` committed bytes at `addr` to the kernel, which may drop their contents when memory is short. They cannot be
-/// used before they are reclaimed.
+/// Offers `size` committed bytes at `addr` to the kernel, which may drop their contents when memory
+/// is short. They cannot be used before they are reclaimed.
 ///
 /// # Errors
 /// [`MemoryError::Page`] if they lie in no region, are not committed, or are offered already.
@@ -33,16 +31,17 @@ pub fn offer(addr: usize, size: usize) -> Result<(), MemoryError> {
     owned.check_not_offered(RegionOp::Offer, at, size)?;
     let none = RegionErrorKind::Os { errno: Errno::NOMEM.raw_os_error() };
     owned.offers.try_reserve(1).map_err(|_| RegionError::without_region(RegionOp::Offer, none, size))?;
-    // SAFETY: every call of this module refuses offered bytes, and nobody else reaches this region.
+    // SAFETY: every call of this module rejects offered bytes, and no other code reaches this
+    // region.
     let marks = unsafe { owned.region.tag_pages(at, size) }?;
     owned.offers.push(marks);
     Ok(())
 }
 
-/// Takes back what was offered at `addr` and says what of it was lost, as offsets in the region.
+/// Reclaims the offer at `addr`, and returns the lost ranges as offsets in the region.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if nothing that was offered begins there.
+/// [`MemoryError::Page`] if no offer begins there.
 pub fn reclaim(addr: usize) -> Result<Reclaimed, MemoryError> {
     let mut table = table();
     let (owned, at, _) = os_pages(&mut table, RegionOp::Reclaim, addr, 1)?;
@@ -64,10 +63,11 @@ pub fn discard(addr: usize, size: usize) -> Result<(), MemoryError> {
     Ok(unsafe { owned.region.discard(at, size) }?)
 }
 
-/// Keeps `size` committed bytes at `addr` in memory.
+/// Locks `size` committed bytes at `addr` in memory.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if they lie in no region or are not committed, or the process may lock no more.
+/// [`MemoryError::Page`] if they lie in no region or are not committed, or the process may lock no
+/// more.
 pub fn lock(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
     let (owned, at, size) = os_pages(&mut table, RegionOp::Lock, addr, size)?;
@@ -75,7 +75,7 @@ pub fn lock(addr: usize, size: usize) -> Result<(), MemoryError> {
     Ok(owned.region.lock(at, size)?)
 }
 
-/// Lets `size` bytes at `addr` be paged out again.
+/// Unlocks `size` bytes at `addr`, so that they may be paged out.
 ///
 /// # Errors
 /// [`MemoryError::Page`] if they lie in no region.
@@ -102,10 +102,11 @@ pub fn write_watch(addr: usize, size: usize) -> Result<(), MemoryError> {
     Ok(())
 }
 
-/// The addresses of the OS pages that were written since [`write_watch`] at `addr`, or since the last call; begins afresh.
+/// Returns the addresses of the OS pages that were written since [`write_watch`] at `addr`, or
+/// since the last call.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if nothing that is watched begins there.
+/// [`MemoryError::Page`] if no watch begins there.
 pub fn written(addr: usize) -> Result<Vec<Range<usize>>, MemoryError> {
     let mut table = table();
     let (owned, at, _) = os_pages(&mut table, RegionOp::WatchWrites, addr, 1)?;

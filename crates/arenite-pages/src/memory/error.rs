@@ -1,46 +1,44 @@
-//! What a call by address refuses: the refusal of the part it went to.
-//!
-//! Rests on the errors of regions, NUMA, files and rings.
+//! Errors of the calls by address: those of the underlying module.
 
 use crate::{FileError, NumaError, ProtectionError, RegionError, RingError, ScalarTypeError};
 use thiserror::Error;
 
-/// A call by address that failed.
+/// A failed call by address.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum MemoryError {
-    /// A region refused, or there is none at the address.
+    /// A region failed, or the address lies in none.
     #[error(transparent)]
     Page(#[from] RegionError),
-    /// A NUMA call refused.
+    /// A NUMA call failed.
     #[error(transparent)]
     Numa(#[from] NumaError),
-    /// A file refused.
+    /// A file failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A ring refused.
+    /// A ring failed.
     #[error(transparent)]
     Ring(#[from] RingError),
-    /// No protection has this name.
+    /// The name of a protection is unknown.
     #[error(transparent)]
     Protection(#[from] ProtectionError),
-    /// No number type has this name.
+    /// The name of a scalar type is unknown.
     #[error(transparent)]
     ScalarType(#[from] ScalarTypeError),
-    /// There is no ring of this number, or it was freed.
+    /// No ring has this id, or it was freed.
     #[error("no ring has the id {id}, or it was freed")]
     NoRing {
-        /// The number.
+        /// The id.
         id: u64,
     },
-    /// The call does not go with what lies at the address.
+    /// The memory at the address does not support the call.
     #[error("{address:#x} is {what}, which cannot {call}")]
     Other {
         /// The address.
         address: usize,
-        /// What lies there.
+        /// Kind of the memory there.
         what: &'static str,
-        /// What was asked of it.
+        /// The call.
         call: &'static str,
     },
 }

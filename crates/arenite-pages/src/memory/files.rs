@@ -1,6 +1,4 @@
-//! Files by address.
-//!
-//! Rests on the table and on [`MappedFile`](crate::MappedFile).
+//! Mapped files by address.
 
 use super::MemoryError;
 use super::table::{Address, Entry, find, insert, invalid_pointer, table};
@@ -8,7 +6,8 @@ use crate::MapMode;
 use crate::error::RegionOp;
 use std::path::Path;
 
-/// Maps all of a file, for reading or for both; [`peek`](super::peek) and [`poke`](super::poke) reach it.
+/// Maps all of a file, for reading or for both; [`peek`](super::peek) and [`poke`](super::poke)
+/// access it.
 ///
 /// # Errors
 /// [`MemoryError::File`] if it cannot be opened, locked or mapped.
@@ -37,10 +36,10 @@ pub fn unmap_file(addr: usize) -> Result<(), MemoryError> {
     }
 }
 
-/// Writes what changed of the file at `addr` and waits for the device.
+/// Writes the changes of the file at `addr` and waits for the device.
 ///
 /// # Errors
-/// [`MemoryError`] if there is none, it became shorter, or the device refuses.
+/// [`MemoryError`] if there is none, it became shorter, or the device fails.
 pub fn flush_file(addr: usize) -> Result<(), MemoryError> {
     let mut table = table();
     let (entry, _) = find(&mut table, RegionOp::Query, addr, 0)?;

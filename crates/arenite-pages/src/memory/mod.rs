@@ -1,8 +1,10 @@
-//! Memory by address: the same calls for scripts, debuggers and other languages, which hold numbers and no values.
+//! Memory by address: calls for scripts, debuggers and other languages, which have numbers instead
+//! of values.
 //!
-//! Rests on one table of what these calls have made, so that every address is looked up before it is used: a invalid_pointer one,
-//! one that was released, and bytes that are not committed are errors, and every call here is safe. Nothing that other
-//! parts of a program reserved can be reached. Each call takes one lock; reads and writes go through the kernel.
+//! One table lists everything that these calls made, and every address is looked up in it. An
+//! unknown address, a released one, and bytes that are not committed are errors, so every call here
+//! is safe. Reservations of other parts of the program are not accessible. Each call takes one
+//! lock; reads and writes go through the kernel.
 //!
 //! ```
 //! use arenite_pages::memory;

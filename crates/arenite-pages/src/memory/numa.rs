@@ -1,12 +1,10 @@
-//! Blocks on nodes and on large pages, by address.
-//!
-//! Rests on the table and on [`crate::numa_alloc`], [`crate::large_alloc`].
+//! Blocks on NUMA nodes and on large OS pages, by address.
 
 use super::MemoryError;
 use super::table::{Address, Entry, Table, insert, invalid_pointer, table};
 use crate::error::RegionOp;
 
-/// `size` zeroed bytes bound to a node.
+/// Allocates `size` zeroed bytes bound to a node.
 ///
 /// # Errors
 /// [`MemoryError::Numa`] if there is no such node, or no memory there.
@@ -16,7 +14,7 @@ pub fn numa_alloc(size: usize, node: usize) -> Result<Address, MemoryError> {
     Ok(insert(addr, Entry::Numa(block)))
 }
 
-/// Gives the block that begins at `addr` back.
+/// Frees the block that begins at `addr`.
 ///
 /// # Errors
 /// [`MemoryError::Page`] if none begins there.
@@ -24,25 +22,25 @@ pub fn numa_free(addr: usize) -> Result<(), MemoryError> {
     remove(addr, |entry| matches!(entry, Entry::Numa(_)))
 }
 
-/// The node on which the OS page at `addr` lies; `None` where it is in no memory.
+/// Returns the node of the OS page at `addr`, or `None` if it is not in memory.
 ///
 /// # Errors
-/// [`MemoryError::Numa`] where the kernel does not tell.
+/// [`MemoryError::Numa`] if the kernel does not report it.
 pub fn numa_node(addr: usize) -> Result<Option<usize>, MemoryError> {
     Ok(crate::numa_node(core::ptr::without_provenance(addr))?)
 }
 
-/// `size` zeroed bytes on the largest pages that can be had.
+/// Allocates `size` zeroed bytes on the largest OS pages available.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if the size cannot be, or there is no memory.
+/// [`MemoryError::Page`] if the size is invalid, or there is no memory.
 pub fn large_alloc(size: usize) -> Result<Address, MemoryError> {
     let block = crate::large_alloc(size)?;
     let addr = block.as_ptr().addr();
     Ok(insert(addr, Entry::Large(block)))
 }
 
-/// Gives the large block that begins at `addr` back.
+/// Frees the large block that begins at `addr`.
 ///
 /// # Errors
 /// [`MemoryError::Page`] if none begins there.

@@ -1,6 +1,6 @@
 //! Regions by address: reserve, commit, protect, query, read, write, release.
 //!
-//! Rests on the table. Ranges are widened to the whole OS pages that hold any of their bytes.
+//! Ranges are extended to the OS pages that contain any of their bytes.
 #![expect(unsafe_code, reason = "changes regions that only this module reaches")]
 
 use super::MemoryError;
@@ -8,7 +8,7 @@ use super::table::{Address, Entry, OwnedRegion, find, insert, invalid_pointer, o
 use crate::error::{RegionError, RegionErrorKind, RegionOp};
 use crate::{Protection, Region, RegionInfo, ScalarType, ScalarVec};
 
-/// Reserves `size` bytes of address space under a label. Commits nothing.
+/// Reserves `size` bytes of address space with a label. Commits nothing.
 ///
 /// # Errors
 /// [`MemoryError::Page`] if the size is zero or overflows, or the process may map no more.
@@ -18,7 +18,7 @@ pub fn reserve(size: usize, label: &str) -> Result<Address, MemoryError> {
     Ok(insert(addr, Entry::Region(OwnedRegion::new(region))))
 }
 
-/// Gives the region that begins at `addr` back.
+/// Releases the region that begins at `addr`.
 ///
 /// # Errors
 /// [`MemoryError::Page`] if none begins there, as after a first release.
@@ -36,7 +36,7 @@ pub fn release(addr: usize) -> Result<(), MemoryError> {
     }
 }
 
-/// Backs `size` bytes at `addr` for reading and writing.
+/// Commits `size` bytes at `addr` for reading and writing.
 ///
 /// # Errors
 /// [`MemoryError::Page`] if they lie in no region, or there is no memory.
@@ -55,24 +55,29 @@ pub fn decommit(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
     let (owned, at, size) = os_pages(&mut table, RegionOp::Decommit, addr, size)?;
     owned.check_not_offered(RegionOp::Decommit, at, size)?;
-    // SAFETY: only the calls of this module reach this region, and they look before they use it.
+    // SAFETY: only the calls of this module reach this region, and each checks the bytes before it
+    // uses them.
     Ok(unsafe { owned.region.decommit(at, size) }?)
 }
 
-/// Changes what `size` committed bytes at `addr` may be used for: `none`, `read`, `read-write` or `read-execute`.
+/// Changes the protection of `size` committed bytes at `addr` to `none`, `read`, `read-write` or
+/// `read-execute`.
 ///
 /// # Errors
-/// [`MemoryError::Protection`] for any other mode; [`MemoryError::Page`] if the bytes lie in no region or are not committed.
+/// [`MemoryError::Protection`] for any other mode; [`MemoryError::Page`] if the bytes lie in no
+/// region or are not committed.
 pub fn protect(addr: usize, size: usize, mode: &str) -> Result<(), MemoryError> {
     let mode: Protection = mode.parse()?;
     let mut table = table();
     let (owned, at, size) = os_pages(&mut table, RegionOp::Protect, addr, size)?;
     owned.check_not_offered(RegionOp::Protect, at, size)?;
-    // SAFETY: only the calls of this module reach this region, and they look before they use it.
+    // SAFETY: only the calls of this module reach this region, and each checks the bytes before it
+    // uses them.
     Ok(unsafe { owned.region.protect(at, size, mode) }?)
 }
 
-/// The stretch around `addr`: base, size, state, protection, label, resident bytes.
+/// Returns the range around `addr` with one state: base, size, state, protection, label, resident
+/// bytes.
 ///
 /// # Errors
 /// [`MemoryError::Page`] if it lies in no region.
@@ -83,10 +88,11 @@ pub fn query(addr: usize) -> Result<RegionInfo, MemoryError> {
     Ok(owned.region.query(offset)?)
 }
 
-/// Writes `bytes` at `addr`: into a region, a block on a node, a large block or a mapped file.
+/// Writes `bytes` at `addr`: to a region, a block on a node, a large block or a mapped file.
 ///
 /// # Errors
-/// [`MemoryError`] if a byte lies nowhere, is not committed, is offered, or may not be written.
+/// [`MemoryError`] if the address is unknown, or a byte is not committed, is offered, or cannot be
+/// written.
 pub fn poke(addr: usize, bytes: &[u8]) -> Result<(), MemoryError> {
     let mut table = table();
     let (entry, at) = find(&mut table, RegionOp::Poke, addr, bytes.len())?;
@@ -110,7 +116,7 @@ fn copy_into(block: &mut [u8], addr: usize, at: usize, bytes: &[u8]) -> Result<(
     Ok(())
 }
 
-/// The `count` bytes at `addr`.
+/// Reads `count` bytes at `addr`.
 ///
 /// # Errors
 /// As [`poke`].
@@ -132,7 +138,7 @@ pub fn peek(addr: usize, count: usize) -> Result<Vec<u8>, MemoryError> {
     }
 }
 
-/// Writes numbers at `addr`, which need not be aligned.
+/// Writes scalars at `addr`, which need not be aligned.
 ///
 /// ```
 /// use arenite_pages::{ScalarVec, memory};
@@ -150,8 +156,8 @@ pub fn typed_poke(addr: usize, numbers: &ScalarVec) -> Result<(), MemoryError> {
     poke(addr, numbers.as_bytes())
 }
 
-/// The `count` numbers of a type at `addr`: `float32`, `float64`, `int32`, `int64`, `uint32` and the others of
-/// [`ScalarType`].
+/// Reads `count` scalars of a type at `addr`: `float32`, `float64`, `int32`, `int64`, `uint32` and
+/// the others of [`ScalarType`].
 ///
 /// # Errors
 /// As [`poke`]; [`MemoryError::ScalarType`] for any other name.

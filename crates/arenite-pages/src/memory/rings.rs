@@ -1,18 +1,18 @@
-//! Byte rings by number.
+//! Byte rings by id.
 //!
-//! Rests on [`crate::ring_buffer`]. Both ends stand in one table under one lock: for scripts; threads take the ends themselves.
+//! Both ends are in one table under one lock: for scripts. Threads use the ends themselves.
 
 use super::MemoryError;
 use crate::{Consumer, Producer};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A ring by its number.
+/// A ring by its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ring {
-    /// The number.
+    /// The id.
     pub ring_id: u64,
-    /// The bytes that it has room for.
+    /// Capacity in bytes.
     pub capacity: usize,
 }
 
@@ -28,7 +28,7 @@ fn rings() -> MutexGuard<'static, Rings> {
     RINGS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A ring of at least `size` bytes: two adjacent views of one memory.
+/// Makes a ring of at least `size` bytes: two adjacent views of one memory.
 ///
 /// ```
 /// use arenite_pages::memory;
@@ -40,7 +40,7 @@ fn rings() -> MutexGuard<'static, Rings> {
 /// ```
 ///
 /// # Errors
-/// [`MemoryError::Ring`] if the size cannot be, or there is no memory.
+/// [`MemoryError::Ring`] if the size is invalid, or there is no memory.
 pub fn ring_buffer(size: usize) -> Result<Ring, MemoryError> {
     let ends = crate::ring_buffer::<u8>(size)?;
     let capacity = ends.0.capacity();
@@ -51,7 +51,7 @@ pub fn ring_buffer(size: usize) -> Result<Ring, MemoryError> {
     Ok(Ring { ring_id, capacity })
 }
 
-/// Frees a ring with what is left in it.
+/// Frees a ring and the bytes left in it.
 ///
 /// # Errors
 /// [`MemoryError::NoRing`].
@@ -60,7 +60,7 @@ pub fn ring_buffer_free(id: u64) -> Result<(), MemoryError> {
     gone.map(drop).ok_or(MemoryError::NoRing { id })
 }
 
-/// Writes as many of `bytes` as there is room for, and says how many.
+/// Writes as many of `bytes` as there are free slots, and returns the number.
 ///
 /// # Errors
 /// [`MemoryError::NoRing`].
@@ -70,7 +70,7 @@ pub fn ring_write(id: u64, bytes: &[u8]) -> Result<usize, MemoryError> {
     Ok(producer.push_slice(bytes))
 }
 
-/// Reads at max_len `max_len` bytes.
+/// Reads at most `max_len` bytes.
 ///
 /// # Errors
 /// [`MemoryError::NoRing`].

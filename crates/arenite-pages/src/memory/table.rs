@@ -1,6 +1,4 @@
-//! What the calls by address have made, by its first address.
-//!
-//! Rests on the values themselves: the table owns them, and an address is as good as the entry it is found in.
+//! The table of everything that the calls by address made, by its first address.
 
 use super::MemoryError;
 use crate::error::{RegionError, RegionErrorKind, RegionOp};
@@ -10,14 +8,14 @@ use core::ops::Range;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Where something begins.
+/// Start of an object in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     /// The first address.
     pub addr: usize,
 }
 
-/// A region with what is offered and watched of it.
+/// A region with its offers and watches.
 #[derive(Debug)]
 pub(super) struct OwnedRegion {
     pub(super) region: Region,
@@ -53,7 +51,7 @@ impl Entry {
     }
 }
 
-/// Everything by its first address.
+/// Every object by its first address.
 pub(super) type Table = BTreeMap<usize, Entry>;
 
 static TABLE: Mutex<Table> = Mutex::new(BTreeMap::new());
@@ -62,7 +60,7 @@ pub(super) fn table() -> MutexGuard<'static, Table> {
     TABLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Enters what begins at `addr`.
+/// Inserts the object that begins at `addr`.
 pub(super) fn insert(addr: usize, entry: Entry) -> Address {
     let before = table().insert(addr, entry);
     debug_assert!(before.is_none(), "two things at one address");
@@ -73,7 +71,7 @@ pub(super) fn invalid_pointer(op: RegionOp, address: usize, size: usize) -> Memo
     RegionError::without_region(op, RegionErrorKind::InvalidPointer { address }, size).into()
 }
 
-/// The entry that `address` lies in, and the offset there.
+/// Finds the entry that `address` lies in, and the offset there.
 pub(super) fn find(
     table: &mut Table,
     op: RegionOp,
@@ -86,7 +84,7 @@ pub(super) fn find(
     if offset < entry.len() { Ok((entry, offset)) } else { Err(invalid_pointer(op, address, size)) }
 }
 
-/// The region that `address` lies in, and the whole OS pages around `size` bytes from it.
+/// Finds the region that `address` lies in, and the OS pages that cover `size` bytes from it.
 pub(super) fn os_pages(
     table: &mut Table,
     op: RegionOp,
@@ -113,7 +111,7 @@ impl OwnedRegion {
         Self { region, offers: Vec::new(), watches: Vec::new() }
     }
 
-    /// Refuses a range of which a part is offered: nobody may use it.
+    /// Rejects a range that overlaps an offer: it must not be used.
     pub(super) fn check_not_offered(
         &self,
         op: RegionOp,

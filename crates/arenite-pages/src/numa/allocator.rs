@@ -1,6 +1,6 @@
-//! Blocks under a NUMA policy.
+//! An allocator with a NUMA policy.
 //!
-//! Rests on [`PageAllocator`]: each block is a mapping of its own, because the kernel keeps policies by mapping.
+//! Each block is a mapping of its own, because the kernel has one policy per mapping.
 #![expect(unsafe_code, reason = "allocates and frees blocks")]
 
 use super::placement::ResolvedPolicy;
@@ -10,10 +10,11 @@ use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim}
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// Blocks in whole OS pages whose place is set by a policy before they are touched. Shared between threads.
+/// A resource of OS pages whose NUMA policy is set before their first access. Shared between
+/// threads.
 ///
-/// Two system calls to take a block, one to give it back. The policy is checked when the allocator is made; where the
-/// memory of a block really lies is asked with [`numa_distribution`].
+/// An allocation costs two system calls, a deallocation one. The policy is checked when the
+/// allocator is made; [`numa_distribution`] returns where the memory of a block really lies.
 ///
 /// ```
 /// use arenite_core::{Block, Resource};
@@ -34,7 +35,7 @@ pub struct NumaAllocator {
 const LABEL: Label = Label::new("numa");
 
 impl NumaAllocator {
-    /// Blocks under `policy`. Reads the machine's nodes.
+    /// Makes an allocator with `policy`. Reads the machine's nodes.
     ///
     /// # Errors
     /// [`NumaError`] if the policy names a node that the machine lacks, or one without memory.
@@ -42,19 +43,20 @@ impl NumaAllocator {
         Ok(Self { pages: PageAllocator::new(), policy, resolved: ResolvedPolicy::new(policy)? })
     }
 
-    /// The policy.
+    /// Returns the policy.
     #[must_use]
     pub const fn policy(&self) -> NumaPolicy {
         self.policy
     }
 }
 
-// SAFETY: as `PageAllocator`, whose blocks these are (laws 1 to 7); a policy changes neither contents nor access.
+// SAFETY: as `PageAllocator`, whose blocks these are (laws 1 to 7); a policy changes neither
+// contents nor access.
 unsafe impl Resource for NumaAllocator {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let block = self.pages.allocate(layout).map_err(|error| error.of(error.state, LABEL))?;
         if let Err(error) = self.resolved.bind(block.cast(), block.len(), false) {
-            // SAFETY: the block just taken, with its layout.
+            // SAFETY: the block just allocated, with its layout.
             unsafe { self.pages.deallocate(block.cast(), layout) };
             let errno = if let NumaError::Os { errno, .. } = error { errno } else { 0 };
             return Err(AllocError::new(AllocCause::Exhausted { errno }, layout, self.state(), LABEL));
@@ -77,13 +79,13 @@ unsafe impl Resource for NumaAllocator {
 }
 
 impl Trim for NumaAllocator {
-    /// Holds nothing that is not in use: 0.
+    /// Returns 0: nothing is held that is not in use.
     fn trim(&self, target_held: usize) -> usize {
         self.pages.trim(target_held)
     }
 }
 
-/// Zeroed bytes bound to one node; given back on drop.
+/// Zeroed bytes bound to one node; freed on drop.
 #[derive(Debug)]
 pub struct NumaBlock {
     block: NonNull<[u8]>,
@@ -96,7 +98,8 @@ unsafe impl Send for NumaBlock {}
 // SAFETY: a shared borrow only reads them.
 unsafe impl Sync for NumaBlock {}
 
-/// `size` zeroed bytes bound to `node`. Three system calls; a page fault per OS page first touched.
+/// Allocates `size` zeroed bytes bound to `node`. Three system calls, and a page fault per OS page
+/// at its first access.
 ///
 /// ```
 /// use arenite_pages::{machine::numa_info, numa_alloc, numa_free};
@@ -109,7 +112,8 @@ unsafe impl Sync for NumaBlock {}
 /// ```
 ///
 /// # Errors
-/// [`NumaError`] if the size is zero or too large, the node is none or has no memory, or the system has no more.
+/// [`NumaError`] if the size is zero or too large, the node does not exist or has no memory, or the
+/// system has no more.
 pub fn numa_alloc(size: usize, node: usize) -> Result<NumaBlock, NumaError> {
     let layout = Layout::from_size_align(size, crate::page_size()).ok().filter(|layout| layout.size() > 0);
     let layout = layout.ok_or(NumaError::BadSize { size })?;
@@ -122,16 +126,16 @@ pub fn numa_alloc(size: usize, node: usize) -> Result<NumaBlock, NumaError> {
     Ok(NumaBlock { block, layout, from })
 }
 
-/// Gives a block back; dropping does the same.
+/// Frees a block, like a drop.
 pub fn numa_free(block: NumaBlock) {
     drop(block);
 }
 
 impl NumaBlock {
-    /// Where its memory lies; what was not touched lies nowhere yet.
+    /// Returns the nodes of its memory; OS pages without an access lie on none yet.
     ///
     /// # Errors
-    /// [`NumaError::Os`] where the kernel does not tell.
+    /// [`NumaError::Os`] if the kernel does not report it.
     pub fn distribution(&self) -> Result<NumaDistribution, NumaError> {
         numa_distribution(self.as_ptr(), self.len())
     }
@@ -141,21 +145,22 @@ impl core::ops::Deref for NumaBlock {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: the block is this value's own, zeroed when it was taken.
+        // SAFETY: the block is this value's own, zeroed when it was allocated.
         unsafe { self.block.as_ref() }
     }
 }
 
 impl core::ops::DerefMut for NumaBlock {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as for `deref`, borrowed exclusively.
+        // SAFETY: the block is this value's own, zeroed when it was allocated, and borrowed
+        // exclusively.
         unsafe { self.block.as_mut() }
     }
 }
 
 impl Drop for NumaBlock {
     fn drop(&mut self) {
-        // SAFETY: the block of this layout, which nobody borrows any more.
+        // SAFETY: the block of this layout, which is no longer borrowed.
         unsafe { self.from.deallocate(self.block.cast(), self.layout) };
     }
 }

@@ -1,36 +1,35 @@
-//! What a NUMA call refuses.
-//!
-//! Rests on nothing. It names the nodes there are, because a node's number is most often the mistake.
+//! Errors of NUMA calls. They list the existing nodes, because a wrong node number is the most
+//! frequent mistake.
 
 use thiserror::Error;
 
-/// A NUMA call that failed.
+/// A failed NUMA call.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NumaError {
     /// The machine has no such node.
     #[error("this machine has no node {node}; it has {nodes:?}")]
     NoSuchNode {
-        /// The node asked for.
+        /// Requested node.
         node: usize,
-        /// The nodes there are.
+        /// Existing nodes.
         nodes: Vec<usize>,
     },
-    /// The node has processors alone.
+    /// The node has only processors.
     #[error("node {node} has no memory; nodes with memory: {nodes:?}")]
     NoMemory {
-        /// The node asked for.
+        /// Requested node.
         node: usize,
-        /// The nodes with memory.
+        /// Nodes with memory.
         nodes: Vec<usize>,
     },
     /// The size is zero or overflows.
     #[error("invalid size of {size} bytes; use 1 byte to isize::MAX")]
     BadSize {
-        /// The size asked.
+        /// Requested size.
         size: usize,
     },
-    /// The range does not consist of whole OS pages.
+    /// The range does not start and end on OS pages.
     #[error("the range of {size} bytes at {address:#x} must start and end on OS pages")]
     Unaligned {
         /// Its first address.
@@ -38,10 +37,10 @@ pub enum NumaError {
         /// Its size in bytes.
         size: usize,
     },
-    /// The operating system refused.
+    /// The operating system failed a call.
     #[error("cannot {call} (errno {errno})")]
     Os {
-        /// What was tried.
+        /// The call.
         call: &'static str,
         /// The error number.
         errno: i32,

@@ -1,9 +1,10 @@
-//! NUMA: on which node memory is to be found, on which it really lies, and how it gets to another.
+//! NUMA: the policy of memory, the nodes on which it lies, and its migration.
 //!
-//! Rests on `os` for the calls and on [`machine::Numa`](crate::machine::Numa) for the nodes. [`NumaPolicy`] says where
-//! memory belongs; [`NumaAllocator`] takes blocks under a policy; [`numa_node`], [`numa_distribution`] and
-//! [`migrate_range`] ask the kernel where it lies and move it. On a machine with one node all of it works and has nothing
-//! to choose.
+//! - `policy`: [`NumaPolicy`], the desired nodes.
+//! - `allocator`: [`NumaAllocator`], blocks with a policy.
+//! - `placement`: [`numa_node`], [`numa_distribution`] and [`migrate_range`].
+//!
+//! All of it works on a machine with one node.
 
 mod allocator;
 mod error;

@@ -1,6 +1,7 @@
-//! Where memory lies, as the kernel answers, and how it gets to another node.
+//! The nodes of memory as the kernel reports them, and migration to another node.
 //!
-//! Rests on `os` (`move_pages`, `mbind`, `getcpu`). A policy is a wish; these are the facts, asked for each OS page.
+//! A policy is only a preference; these calls (`move_pages`, `mbind`, `getcpu`) return the facts
+//! for each OS page.
 #![expect(unsafe_code, reason = "places and moves address ranges")]
 
 use super::{NumaError, NumaPolicy};
@@ -13,10 +14,10 @@ use core::ops::{ControlFlow, Range};
 use core::ptr::NonNull;
 use rustix::io::Errno;
 
-/// How many OS pages are asked for in one call.
+/// Number of OS pages per system call.
 const BATCH: usize = 512;
 
-/// The number of NUMA nodes of this machine, at least 1. Reads a folder of the kernel's.
+/// Returns the number of NUMA nodes of this machine, at least 1. Reads a directory of the kernel.
 ///
 /// ```
 /// assert!(arenite_pages::numa_node_count() >= 1);
@@ -26,7 +27,7 @@ pub fn numa_node_count() -> usize {
     Numa::read().nodes.len()
 }
 
-/// The node that the calling thread runs on at this moment; it may move at any time.
+/// Returns the node that the calling thread runs on at this moment; it may migrate at any time.
 ///
 /// ```
 /// let node = arenite_pages::current_numa_node();
@@ -37,7 +38,8 @@ pub fn current_numa_node() -> usize {
     os::getcpu().ok().and_then(|(_, node)| usize::try_from(node).ok()).unwrap_or(0)
 }
 
-/// The node on which the OS page at `address` lies; `None` where it is in no memory (yet). One system call.
+/// Returns the node of the OS page at `address`, or `None` if it is not in memory (yet). One system
+/// call.
 ///
 /// ```
 /// let number = Box::new(7_u64);
@@ -47,7 +49,7 @@ pub fn current_numa_node() -> usize {
 /// ```
 ///
 /// # Errors
-/// [`NumaError::Os`] where the kernel does not tell.
+/// [`NumaError::Os`] if the kernel does not report it.
 pub fn numa_node(address: *const u8) -> Result<Option<usize>, NumaError> {
     let mut answer = [0];
     query_nodes(&[address.addr() & !(page_size() - 1)], &mut answer)?;
@@ -66,24 +68,25 @@ fn query_nodes(pages: &[usize], answers: &mut [i32]) -> Result<(), NumaError> {
     }
 }
 
-/// How many bytes of a range lie where.
+/// Bytes of a range on each node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NumaDistribution {
-    /// Nodes and the bytes on each, ascending by node; nodes with none are left out.
+    /// Nodes and the bytes on each, ascending by node; nodes without any are omitted.
     pub nodes: Vec<(usize, usize)>,
-    /// Bytes in no memory: never touched, or paged out.
+    /// Bytes not in memory: never accessed, or paged out.
     pub absent: usize,
 }
 
 impl NumaDistribution {
-    /// Bytes on a node.
+    /// Returns the bytes on a node.
     #[must_use]
     pub fn bytes_on_node(&self, node: usize) -> usize {
         self.nodes.iter().find(|(id, _)| *id == node).map_or(0, |(_, bytes)| *bytes)
     }
 }
 
-/// Where `[start, start + len)` lies, in whole OS pages around it. One system call for 512 OS pages; touches none.
+/// Returns the nodes of `[start, start + len)`, extended to OS pages. One system call per 512 OS
+/// pages; accesses none.
 ///
 /// ```
 /// let numbers = vec![1_u8; 1 << 20];
@@ -93,11 +96,12 @@ impl NumaDistribution {
 /// ```
 ///
 /// # Errors
-/// [`NumaError::BadSize`] if the range overflows; [`NumaError::Os`] where the kernel does not tell.
+/// [`NumaError::BadSize`] if the range overflows; [`NumaError::Os`] if the kernel does not report
+/// it.
 pub fn numa_distribution(start: *const u8, len: usize) -> Result<NumaDistribution, NumaError> {
     let mut found = NumaDistribution::default();
     let (first, end) = page_range(start, len)?;
-    // what is not mapped lies nowhere, however much of it there is
+    // unmapped memory is absent, and need not be queried
     let nodes = &mut found.nodes;
     let broken = maps::for_each_mapping(first..end, |part| {
         let asked = for_each_batch(part.range, |pages| {
@@ -126,14 +130,14 @@ pub fn numa_distribution(start: *const u8, len: usize) -> Result<NumaDistributio
     Ok(found)
 }
 
-/// The whole OS pages around `[start, start + len)`.
+/// Returns the OS pages that cover `[start, start + len)`.
 fn page_range(start: *const u8, len: usize) -> Result<(usize, usize), NumaError> {
     let end = start.addr().checked_add(len).and_then(|end| end.checked_next_multiple_of(page_size()));
     let end = end.ok_or(NumaError::BadSize { size: len })?;
     Ok((start.addr() & !(page_size() - 1), end))
 }
 
-/// Calls `visit` with the OS pages of a range, so many at a time.
+/// Calls `visit` with batches of the OS pages of a range.
 fn for_each_batch(
     range: Range<usize>,
     mut visit: impl FnMut(&[usize]) -> Result<(), NumaError>,
@@ -147,8 +151,9 @@ fn for_each_batch(
     Ok(())
 }
 
-/// Moves what is in memory of `[start, start + len)` to `node`, in whole OS pages around it, and says where all of it lies
-/// afterwards. Contents and policy stay; a later fault follows the policy. A copy for each OS page that moves.
+/// Moves the resident OS pages that cover `[start, start + len)` to `node`, and returns where all
+/// of them lie afterwards. Contents and policy stay; a later fault follows the policy. Copies each
+/// OS page that moves.
 ///
 /// ```
 /// let numbers = vec![1_u8; 1 << 20];
@@ -159,8 +164,9 @@ fn for_each_batch(
 /// ```
 ///
 /// # Errors
-/// [`NumaError::NoSuchNode`], [`NumaError::NoMemory`], or [`NumaError::Os`] where the kernel refuses. PageAllocator that could not
-/// be moved (shared with another process, or the node is full) are no error: they are counted where they lie.
+/// [`NumaError::NoSuchNode`], [`NumaError::NoMemory`], or [`NumaError::Os`] if the kernel fails. OS
+/// pages that cannot be moved (shared with another process, or the node is full) are no error: they
+/// are counted on their node.
 pub fn migrate_range(start: *const u8, len: usize, node: usize) -> Result<NumaDistribution, NumaError> {
     let numa = Numa::read();
     NumaPolicy::Bind(node).resolve(&numa)?;
@@ -179,7 +185,8 @@ pub fn migrate_range(start: *const u8, len: usize, node: usize) -> Result<NumaDi
     numa_distribution(start, len)
 }
 
-/// Sets the policy of a part of a region (offsets, whole OS pages); with `move_now`, moves what lies elsewhere.
+/// Sets the policy of a part of a region (offsets, multiples of the OS page); with `move_now`,
+/// moves pages on other nodes.
 ///
 /// ```
 /// use arenite_pages::{NumaPolicy, Region, bind_range, numa_distribution};
@@ -192,7 +199,8 @@ pub fn migrate_range(start: *const u8, len: usize, node: usize) -> Result<NumaDi
 /// ```
 ///
 /// # Errors
-/// [`RegionError`] if the range is unaligned or outside, the policy names a node that cannot be, or the system refuses.
+/// [`RegionError`] if the range is unaligned or outside, the policy names an invalid node, or the
+/// system fails.
 pub fn bind_range(
     region: &Region,
     range: Range<usize>,
@@ -211,12 +219,12 @@ pub fn bind_range(
     })
 }
 
-/// A policy in the kernel's words: the machine's nodes were read once.
+/// A policy in the kernel's terms: the machine's nodes were read once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResolvedPolicy {
     placement: Placement,
     nodes: NodeSet,
-    /// The kernel tells of no nodes: a refusal to know the call is no refusal of the policy.
+    /// Whether the kernel reports no nodes: then a missing system call is no failure of the policy.
     synthesised: bool,
 }
 
@@ -227,9 +235,10 @@ impl ResolvedPolicy {
         Ok(Self { placement, nodes, synthesised: numa.synthesised })
     }
 
-    /// Sets the policy of a range of the caller's own, whole OS pages. One system call.
+    /// Sets the policy of a range of the caller's own, a multiple of the OS page. One system call.
     pub(super) fn bind(&self, start: NonNull<u8>, size: usize, move_now: bool) -> Result<(), NumaError> {
-        // SAFETY: the callers hand over a range of their own: a part of a region, or a block just taken.
+        // SAFETY: every caller passes a range of its own: a part of a region, or a block just
+        // allocated.
         match unsafe { os::mbind(start, size, self.placement, &self.nodes, move_now) } {
             Err(Errno::NOSYS) if self.synthesised => Ok(()), // a kernel without NUMA has one node
             done => done.map_err(|errno| NumaError::Os {

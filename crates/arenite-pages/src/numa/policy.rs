@@ -1,27 +1,25 @@
-//! Where memory belongs.
-//!
-//! Rests on [`Numa`] to check a node's number before the kernel refuses it without a reason.
+//! NUMA policies. A node's number is checked here, because the kernel rejects it without a reason.
 
 use super::NumaError;
 use crate::machine::Numa;
 use crate::os::{NodeSet, Placement};
 
-/// On which node memory is to be found when it is first touched.
+/// Node of memory at its first access.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NumaPolicy {
-    /// On the node of the thread that touches it first.
+    /// The node of the thread that accesses it first.
     #[default]
     Local,
-    /// On all nodes with memory in turn, OS page by OS page.
+    /// All nodes with memory in turn, OS page by OS page.
     Interleave,
-    /// On this node alone; the allocation or the touch fails when it is full.
+    /// Only this node; the allocation or the access fails when it is full.
     Bind(usize),
-    /// On this node while it has memory.
+    /// This node while it has memory.
     Preferred(usize),
 }
 
 impl NumaPolicy {
-    /// The kernel's words for it on this machine.
+    /// Converts the policy to the kernel's terms on this machine.
     pub(crate) fn resolve(self, numa: &Numa) -> Result<(Placement, NodeSet), NumaError> {
         let with_memory: Vec<usize> = numa
             .nodes
@@ -55,7 +53,7 @@ mod tests {
     use super::*;
     use crate::machine::NumaNode;
 
-    /// Nodes 0, 2 and 5, of which 2 has no memory.
+    /// Returns nodes 0, 2 and 5, of which 2 has no memory.
     fn sparse() -> Numa {
         let node =
             |id, total_bytes| NumaNode { id, cpus: vec![], total_bytes, free_bytes: 0, distances: vec![] };
