@@ -9,15 +9,15 @@ use core::alloc::Layout;
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = std::env::temp_dir().join(format!("arenite-example-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    let done = run(&folder);
-    std::fs::remove_dir_all(&folder)?;
+    let dir = std::env::temp_dir().join(format!("arenite-example-{}", std::process::id()));
+    std::fs::create_dir_all(&dir)?;
+    let done = run(&dir);
+    std::fs::remove_dir_all(&dir)?;
     done
 }
 
-fn run(folder: &std::path::Path) -> Result<(), Box<dyn Error>> {
-    let path = folder.join("prices");
+fn run(dir: &std::path::Path) -> Result<(), Box<dyn Error>> {
+    let path = dir.join("prices");
     let mut prices = MappedArray::<f64>::create(&path, &[1000, 2])?;
     for day in 0..1000 {
         prices.write(2 * day, &[day as f64, 100.0 + day as f64 / 10.0])?;
@@ -43,7 +43,7 @@ fn run(folder: &std::path::Path) -> Result<(), Box<dyn Error>> {
     }
 
     // any container's memory in a file
-    let blocks = MemoryMappedAllocator::new(folder.join("blocks"), true)?;
+    let blocks = MemoryMappedAllocator::new(dir.join("blocks"), true)?;
     let block = Block::zeroed_in(Layout::new::<[f64; 10_000]>(), &blocks)?;
     blocks.sync()?;
     println!("in a file: {}", blocks.state());

@@ -153,10 +153,10 @@ impl PressureTrigger {
     /// [`PressureError::Unsupported`] if there is no such group, or its events cannot be watched.
     pub fn for_cgroup_v1(level: CgroupV1Level) -> Result<Self, PressureError> {
         let group = Cgroup::read().filter(|group| group.version == CgroupVersion::V1);
-        let folder = group.and_then(|group| group.levels.first().map(|level| level.path.clone()));
-        let path = folder.clone().unwrap_or_default().join("memory.pressure_level");
+        let dir = group.and_then(|group| group.levels.first().map(|level| level.path.clone()));
+        let path = dir.clone().unwrap_or_default().join("memory.pressure_level");
         let unsupported = |source| PressureError::Unsupported { path: path.clone(), source };
-        let folder = folder.ok_or_else(|| unsupported(io::ErrorKind::NotFound.into()))?;
+        let dir = dir.ok_or_else(|| unsupported(io::ErrorKind::NotFound.into()))?;
         let told = File::open(&path).map_err(unsupported)?;
         let counter = os::eventfd().map_err(|errno| unsupported(errno.into()))?;
         let level = match level {
@@ -165,7 +165,7 @@ impl PressureTrigger {
             CgroupV1Level::Critical => "critical",
         };
         let line = format!("{} {} {level}", counter.as_raw_fd(), told.as_raw_fd());
-        std::fs::write(folder.join("cgroup.event_control"), line).map_err(unsupported)?;
+        std::fs::write(dir.join("cgroup.event_control"), line).map_err(unsupported)?;
         Ok(Self { file: counter.into(), fires: EventSource::Readably })
     }
 
@@ -420,12 +420,12 @@ mod tests {
 
     #[test]
     fn u23_what_a_service_manager_says_is_done() {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let watch = |name: &str, write: &str| {
-            PressureTrigger::open_watch(&folder.path().join(name), Some(OsStr::new(write)))
+            PressureTrigger::open_watch(&dir.path().join(name), Some(OsStr::new(write)))
         };
         // a socket: what is written arrives, and what is sent fires
-        let listener = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
         let trigger = watch("socket", "c29tZSAx").unwrap();
         let (mut other, _) = listener.accept().unwrap();
         let mut written = [0; 6];
@@ -456,7 +456,7 @@ mod tests {
         }
         // Nothing to write: a file that signals changes. A pressure file without a trigger carries
         // no information.
-        std::fs::write(folder.path().join("events"), "low 0").unwrap();
+        std::fs::write(dir.path().join("events"), "low 0").unwrap();
         assert!(!watch("events", "").unwrap().wait(Some(Duration::ZERO)).unwrap());
         let silent = PressureTrigger::open_watch(Path::new("/proc/pressure/memory"), None);
         assert!(
@@ -470,9 +470,9 @@ mod tests {
 
     #[test]
     fn u23_each_group_tells_of_its_own_limits_and_those_that_may_not_be_read_are_left_out() {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let make = |group: &str, files: &[&str]| {
-            let path = folder.path().join(group);
+            let path = dir.path().join(group);
             std::fs::create_dir(&path).unwrap();
             files.iter().for_each(|file| std::fs::write(path.join(file), "high 0").unwrap());
             path
@@ -486,7 +486,7 @@ mod tests {
             let triggers = PressureTrigger::from_events_files(groups.iter().map(|group| group.as_path()))?;
             let name = |trigger: &PressureTrigger| {
                 let file = std::fs::read_link(format!("/proc/self/fd/{}", trigger.file.as_raw_fd())).unwrap();
-                file.strip_prefix(folder.path()).unwrap().display().to_string()
+                file.strip_prefix(dir.path()).unwrap().display().to_string()
             };
             Ok::<_, PressureError>(triggers.iter().map(name).collect::<Vec<_>>())
         };

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-fn folder() -> TempDir {
+fn dir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
@@ -25,8 +25,8 @@ fn cut(path: &Path, len: u64) {
 
 #[test]
 fn n23_a_file_is_mapped_written_flushed_and_unmapped() {
-    let folder = folder();
-    let path = folder.path().join("data");
+    let dir = dir();
+    let path = dir.path().join("data");
     fs::write(&path, vec![5; 10_000]).unwrap();
     let at = memory::map_file(&path, true).unwrap();
     memory::poke(at.addr + 9_998, b"ab").unwrap();
@@ -46,14 +46,14 @@ fn n23_a_file_is_mapped_written_flushed_and_unmapped() {
 
 #[test]
 fn n23_what_cannot_be_mapped_is_refused_by_name() {
-    let folder = folder();
-    let path = folder.path().join("data");
+    let dir = dir();
+    let path = dir.path().join("data");
     let error = |path: &Path, mode| map_file(path, mode).map(drop).unwrap_err();
     assert!(matches!(error(&path, MapMode::ReadOnly), FileError::Open { .. }));
     fs::write(&path, b"").unwrap();
     assert!(matches!(error(&path, MapMode::ReadOnly), FileError::Empty { .. }));
     for mode in [MapMode::ReadOnly, MapMode::ReadWrite] {
-        assert!(matches!(error(folder.path(), mode), FileError::NotAFile { .. }));
+        assert!(matches!(error(dir.path(), mode), FileError::NotAFile { .. }));
         assert!(matches!(error("/dev/null".as_ref(), mode), FileError::NotAFile { .. }));
     }
     fs::write(&path, b"12345678").unwrap();
@@ -73,28 +73,28 @@ fn n23_what_cannot_be_mapped_is_refused_by_name() {
 
 #[test]
 fn n23_without_permission_the_refusal_says_so() {
-    if let Ok(folder) = std::env::var("ARENITE_FOLDER") {
-        let folder = Path::new(&folder);
+    if let Ok(dir) = std::env::var("ARENITE_FOLDER") {
+        let dir = Path::new(&dir);
         let denied = |error: FileError| {
             let FileError::Open { source, .. } = &error else { panic!("{error}") };
             assert_eq!(source.kind(), std::io::ErrorKind::PermissionDenied, "{error}");
         };
-        denied(map_file(folder.join("secret"), MapMode::ReadOnly).map(drop).unwrap_err());
-        denied(map_file(folder.join("public"), MapMode::ReadWrite).map(drop).unwrap_err());
-        denied(MappedArray::<f32>::create(folder.join("new"), &[3]).map(drop).unwrap_err());
-        denied(MemoryMappedAllocator::new(folder.join("public"), true).map(drop).unwrap_err());
-        assert_eq!(map_file(folder.join("public"), MapMode::ReadOnly).unwrap().read(0, 1).unwrap(), b"p");
+        denied(map_file(dir.join("secret"), MapMode::ReadOnly).map(drop).unwrap_err());
+        denied(map_file(dir.join("public"), MapMode::ReadWrite).map(drop).unwrap_err());
+        denied(MappedArray::<f32>::create(dir.join("new"), &[3]).map(drop).unwrap_err());
+        denied(MemoryMappedAllocator::new(dir.join("public"), true).map(drop).unwrap_err());
+        assert_eq!(map_file(dir.join("public"), MapMode::ReadOnly).unwrap().read(0, 1).unwrap(), b"p");
         println!("denied");
         return;
     }
     use std::os::unix::fs::PermissionsExt;
-    let folder = folder();
+    let dir = dir();
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     for (name, bits) in [("secret", 0o600), ("public", 0o644)] {
-        fs::write(folder.path().join(name), name).unwrap();
-        mode(&folder.path().join(name), bits);
+        fs::write(dir.path().join(name), name).unwrap();
+        mode(&dir.path().join(name), bits);
     }
-    mode(folder.path(), 0o755);
+    mode(dir.path(), 0o755);
     let mut child = Command::new("setpriv");
     child.args([
         "--reuid=65534",
@@ -105,7 +105,7 @@ fn n23_without_permission_the_refusal_says_so() {
     ]);
     child.arg(std::env::current_exe().unwrap());
     child.args(["--exact", "n23_without_permission_the_refusal_says_so", "--nocapture"]);
-    let output = child.env("ARENITE_FOLDER", folder.path()).output();
+    let output = child.env("ARENITE_FOLDER", dir.path()).output();
     let text = output.map(|output| {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     });
@@ -118,8 +118,8 @@ fn n23_without_permission_the_refusal_says_so() {
 
 #[test]
 fn u30_arrays_keep_type_shape_order_and_contents() {
-    let folder = folder();
-    let path = folder.path().join("array");
+    let dir = dir();
+    let path = dir.path().join("array");
     let mut array = MappedArray::<i32>::create_in(&path, &[3, 5], MemoryOrder::ColumnMajor).unwrap();
     for (i, j) in (0..3).flat_map(|i| (0..5).map(move |j| (i, j))) {
         array.set(&[i, j], i32::try_from(10 * i + j).unwrap()).unwrap();
@@ -150,20 +150,20 @@ fn u30_arrays_keep_type_shape_order_and_contents() {
 
 #[test]
 fn u30_shapes_that_cannot_be_are_refused_and_leave_no_file() {
-    let folder = folder();
-    let path = folder.path().join("array");
+    let dir = dir();
+    let path = dir.path().join("array");
     for shape in [&[][..], &[0], &[4, 0], &[usize::MAX], &[1 << 40, 1 << 40], &[1; 9]] {
         let error = MappedArray::<f64>::create(&path, shape).unwrap_err();
         assert!(matches!(error, FileError::BadShape { .. }), "{error}");
     }
     assert!(MappedArray::<u8>::create("", &[1]).is_err());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn u30_growth_keeps_contents_and_adds_zeroes() {
-    let folder = folder();
-    let path = folder.path().join("array");
+    let dir = dir();
+    let path = dir.path().join("array");
     let mut array = MappedArray::<u16>::create(&path, &[2, 3]).unwrap();
     array.write(0, &[1, 2, 3, 4, 5, 6]).unwrap();
     for rows in [3, 3000, 3001] {
@@ -180,15 +180,15 @@ fn u30_growth_keeps_contents_and_adds_zeroes() {
 
 #[test]
 fn u30_every_damaged_header_is_refused_or_outvoted() {
-    let folder = folder();
-    let path = folder.path().join("array");
+    let dir = dir();
+    let path = dir.path().join("array");
     let mut array = MappedArray::<f64>::create(&path, &[10, 10]).unwrap();
     let once = fs::read(&path).unwrap();
     array.grow(20).unwrap();
     drop(array);
     let twice = fs::read(&path).unwrap();
     let open = |bytes: &[u8]| {
-        let other = folder.path().join("other");
+        let other = dir.path().join("other");
         fs::write(&other, bytes).unwrap();
         MappedArray::<f64>::open(&other, MapMode::ReadOnly).map(|array| array.shape()[0])
     };
@@ -216,8 +216,8 @@ proptest! {
         changes in proptest::collection::vec((0_usize..8300, any::<u8>()), 0..4),
         len in 0_usize..9000,
     ) {
-        let folder = folder();
-        let path = folder.path().join("array");
+        let dir = dir();
+        let path = dir.path().join("array");
         let mut array = MappedArray::<f32>::create(&path, &[5, 5]).unwrap();
         array.write(0, &[1.5; 25]).unwrap();
         array.grow(10).unwrap();
@@ -239,8 +239,8 @@ proptest! {
 
 #[test]
 fn u31_a_file_cut_off_under_a_mapping_is_an_error_and_not_a_death() {
-    let folder = folder();
-    let path = folder.path().join("array");
+    let dir = dir();
+    let path = dir.path().join("array");
     let mut array = MappedArray::<u64>::create(&path, &[100_000]).unwrap();
     // SAFETY: nobody writes to the file; what happens to its length is what this test is about.
     unsafe { array.as_mut_slice() }.unwrap().fill(7);
@@ -266,8 +266,8 @@ fn u31_a_file_cut_off_under_a_mapping_is_an_error_and_not_a_death() {
 fn u31_other_bus_errors_kill_as_they_did() {
     use std::os::unix::process::ExitStatusExt;
     if std::env::var("ARENITE_BUS").is_ok() {
-        let folder = folder();
-        let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+        let dir = dir();
+        let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
         fs::write(&ours, [1; 100]).unwrap();
         let _installs_the_handler = map_file(&ours, MapMode::ReadOnly).unwrap();
         // a mapping that this crate knows nothing of: forgotten, so that the handler no longer answers for it
@@ -297,8 +297,8 @@ fn u31_other_bus_errors_kill_as_they_did() {
 
 #[test]
 fn u30_blocks_in_a_file_grow_it_are_found_again_and_go_back() {
-    let folder = folder();
-    let path = folder.path().join("blocks");
+    let dir = dir();
+    let path = dir.path().join("blocks");
     let layout = Layout::from_size_align(100_000, 4096).unwrap();
     let mapped = MemoryMappedAllocator::new(&path, true).unwrap();
     let mut first = Block::zeroed_in(layout, &mapped).unwrap();
@@ -329,8 +329,8 @@ fn u30_blocks_in_a_file_grow_it_are_found_again_and_go_back() {
 
 #[test]
 fn u30_the_checked_door_of_blocks_in_a_file_refuses_what_is_not_its_own() {
-    let folder = folder();
-    let mapped = MemoryMappedAllocator::with_capacity(folder.path().join("blocks"), true, 1 << 20).unwrap();
+    let dir = dir();
+    let mapped = MemoryMappedAllocator::with_capacity(dir.path().join("blocks"), true, 1 << 20).unwrap();
     let door: &dyn MemoryAllocator<Error = arenite_core::AllocError> = &mapped;
     let block = door.allocate(1000, 8).unwrap();
     let cause = |done: Result<(), arenite_core::AllocError>| done.unwrap_err().cause;
@@ -353,8 +353,8 @@ fn u30_the_checked_door_of_blocks_in_a_file_refuses_what_is_not_its_own() {
     door.reset_peak();
     door.deallocate(moved, 9000, 8).unwrap();
     assert_eq!(cause(door.deallocate(moved, 9000, 8)), AllocCause::NotLive);
-    assert!(MemoryMappedAllocator::new(folder.path(), true).is_err());
-    assert!(MemoryMappedAllocator::new(folder.path().join("missing"), false).is_err());
+    assert!(MemoryMappedAllocator::new(dir.path(), true).is_err());
+    assert!(MemoryMappedAllocator::new(dir.path().join("missing"), false).is_err());
 }
 
 /// A file system of one mebibyte, unmounted when it goes.
@@ -362,11 +362,11 @@ struct Small(TempDir);
 
 impl Small {
     fn mount() -> Option<Self> {
-        let folder = folder();
+        let dir = dir();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(folder.path());
+        mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path());
         let done = mount.stderr(Stdio::null()).status();
-        done.is_ok_and(|status| status.success()).then_some(Self(folder))
+        done.is_ok_and(|status| status.success()).then_some(Self(dir))
     }
 }
 
@@ -429,8 +429,8 @@ fn u31_a_thousand_kills_lose_nothing_that_sync_returned_for() {
     if let Ok(path) = std::env::var("ARENITE_KILLED") {
         return write_until_killed(path.as_ref(), u64::MAX / 2);
     }
-    let folder = folder();
-    let path = folder.path().join("array");
+    let dir = dir();
+    let path = dir.path().join("array");
     drop(MappedArray::<u64>::create(&path, &[100]).unwrap());
     write_until_killed(&path, 3);
     let rounds: u32 = std::env::var("ARENITE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(1000);

@@ -20,8 +20,8 @@ fn anonymous() -> u64 {
 
 #[test]
 fn u30_a_hundred_million_numbers_are_written_synced_and_read_again() {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let path = folder.path().join("large");
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = dir.path().join("large");
     let before = anonymous();
     let mut array = match MappedArray::<f64>::create(&path, &[COUNT]) {
         Ok(array) => array,

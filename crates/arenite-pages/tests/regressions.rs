@@ -20,8 +20,8 @@ fn layout(size: usize) -> Layout {
 
 #[test]
 fn u30_trim_to_more_than_there_is_leaves_live_blocks() {
-    let folder = tempfile::tempdir().unwrap();
-    let mapped = MemoryMappedAllocator::new(folder.path().join("a"), true).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mapped = MemoryMappedAllocator::new(dir.path().join("a"), true).unwrap();
     let mut block = Block::zeroed_in(layout(100), &mapped).unwrap();
     assert_eq!((mapped.trim(usize::MAX), mapped.trim(usize::MAX - 4000)), (0, 0));
     block.bytes_mut()[0].write(1);
@@ -32,11 +32,11 @@ fn u30_trim_to_more_than_there_is_leaves_live_blocks() {
 #[test]
 fn u30_blocks_in_the_rest_of_the_last_os_page_are_in_the_file() {
     for root in [std::env::temp_dir().as_path(), Path::new("/dev/shm")] {
-        let Ok(folder) = tempfile::tempdir_in(root) else {
+        let Ok(dir) = tempfile::tempdir_in(root) else {
             println!("skipped: no folder in {}", root.display());
             continue;
         };
-        let path = folder.path().join("a");
+        let path = dir.path().join("a");
         fs::write(&path, vec![3; 5000]).unwrap();
         let mapped = MemoryMappedAllocator::new(&path, true).unwrap();
         let first = Block::new_in(layout(5000), &mapped).unwrap();
@@ -57,8 +57,8 @@ fn u30_blocks_in_the_rest_of_the_last_os_page_are_in_the_file() {
 
 #[test]
 fn u30_the_checked_door_wants_the_very_size_and_counts_what_was_asked() {
-    let folder = tempfile::tempdir().unwrap();
-    let mapped = MemoryMappedAllocator::new(folder.path().join("a"), true).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mapped = MemoryMappedAllocator::new(dir.path().join("a"), true).unwrap();
     let block = MemoryAllocator::allocate(&mapped, 1000, 8).unwrap();
     for size in [999, 1001, 1024] {
         let refused = MemoryAllocator::deallocate(&mapped, block, size, 8).unwrap_err();
@@ -72,8 +72,8 @@ fn u30_the_checked_door_wants_the_very_size_and_counts_what_was_asked() {
 /// Two threads meet the same lost page: neither takes back what the other has written since.
 #[test]
 fn u31_two_threads_on_one_lost_page_keep_their_writes() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cut");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cut");
     for _ in 0..200 {
         fs::write(&path, vec![1; 2 * page_size()]).unwrap();
         let mut file = map_file(&path, MapMode::ReadWrite).unwrap();
@@ -108,8 +108,8 @@ fn u31_sync_leaves_no_dirty_page() {
         fields.map(|line| line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()).sum()
     }
     // on a device: a file system in memory is never clean
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let mut array = MappedArray::<u64>::create(folder.path().join("array"), &[100_000]).unwrap();
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut array = MappedArray::<u64>::create(dir.path().join("array"), &[100_000]).unwrap();
     // SAFETY: nobody else opens the file.
     unsafe { array.as_mut_slice() }.unwrap().fill(7);
     let address = array.file().as_ptr().addr().get();
@@ -121,8 +121,8 @@ fn u31_sync_leaves_no_dirty_page() {
 
 #[test]
 fn n23_pipes_are_refused_and_not_waited_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let pipe = folder.path().join("pipe");
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
     if !Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {
         return println!("skipped: no mkfifo");
     }
@@ -133,17 +133,17 @@ fn n23_pipes_are_refused_and_not_waited_for() {
 
 #[test]
 fn u30_what_a_dead_process_of_the_same_number_left_does_not_keep_an_array_from_being_made() {
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     for count in 0..200 {
-        fs::write(folder.path().join(format!("a.{}.{count}.unborn", std::process::id())), b"").unwrap();
+        fs::write(dir.path().join(format!("a.{}.{count}.unborn", std::process::id())), b"").unwrap();
     }
-    MappedArray::<f32>::create(folder.path().join("a"), &[4]).unwrap();
+    MappedArray::<f32>::create(dir.path().join("a"), &[4]).unwrap();
 }
 
 #[test]
 fn n05_a_mapped_file_with_any_name_does_not_blind_the_queries() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(std::ffi::OsStr::from_bytes(b"a\xffb"));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(std::ffi::OsStr::from_bytes(b"a\xffb"));
     fs::write(&path, b"x").unwrap();
     let _file = map_file(&path, MapMode::ReadOnly).unwrap();
     let region = Region::reserve(1 << 20, "seen").unwrap();
@@ -161,21 +161,21 @@ fn n07_more_than_there_is_memory_for_is_an_error_and_no_abort() {
 /// A full disk under a file with holes: blocks are refused, and what is written into a hole is an error that says why.
 #[test]
 fn u30_holes_on_a_full_disk_are_errors_that_say_so() {
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(folder.path()).stderr(Stdio::null());
+    mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path()).stderr(Stdio::null());
     if !mount.status().is_ok_and(|status| status.success()) {
         return println!("skipped: this process may not mount a small file system");
     }
-    let path = folder.path().join("sparse");
+    let path = dir.path().join("sparse");
     File::create(&path).unwrap().set_len(800 << 10).unwrap();
-    fs::write(folder.path().join("filler"), vec![1; 900 << 10]).unwrap();
+    fs::write(dir.path().join("filler"), vec![1; 900 << 10]).unwrap();
     let written = map_file(&path, MapMode::ReadWrite).unwrap().write(0, &vec![7; 400 << 10]);
     let blocks = MemoryMappedAllocator::new(&path, true).unwrap();
     let refused = Block::new_in(layout(700 << 10), &blocks).map(drop);
     let whole = blocks.check();
     drop(blocks);
-    assert!(Command::new("umount").arg(folder.path()).status().unwrap().success());
+    assert!(Command::new("umount").arg(dir.path()).status().unwrap().success());
     assert!(matches!(written, Err(FileError::Damaged { .. })), "{written:?}");
     assert_eq!(refused.unwrap_err().cause, AllocCause::Exhausted { errno: 28 });
     assert!(whole.is_ok(), "{whole:?}");
@@ -229,8 +229,8 @@ fn u30_a_growth_that_cannot_be_mapped_changes_nothing() {
         println!("grown");
         return;
     }
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let path = folder.path().join("array");
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = dir.path().join("array");
     drop(MappedArray::<u8>::create(&path, &[100]).unwrap());
     let mut child = Command::new("sh");
     child.args(["-c", "ulimit -v 2000000 && exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());

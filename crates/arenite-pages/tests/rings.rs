@@ -241,8 +241,8 @@ fn ends<T: bytemuck::Pod>(file: &RingFile) -> (Producer<T>, Consumer<T>) {
 
 #[test]
 fn n24_a_ring_in_a_file_keeps_what_was_committed_and_has_one_of_each_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ring");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ring");
     let file = RingFile::create::<u64>(&path, 1000).unwrap();
     assert_eq!(file.capacity().unwrap(), 1024);
     let (mut producer, consumer) = ends::<u64>(&file);
@@ -266,12 +266,12 @@ fn n24_a_ring_in_a_file_keeps_what_was_committed_and_has_one_of_each_end() {
 
 #[test]
 fn n24_what_is_no_ring_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ring");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ring");
     drop(RingFile::create::<u8>(&path, 10_000).unwrap());
     let whole = std::fs::read(&path).unwrap();
     let refused = |bytes: &[u8]| {
-        let other = folder.path().join("other");
+        let other = dir.path().join("other");
         std::fs::write(&other, bytes).unwrap();
         matches!(RingFile::open(&other), Err(RingError::NotARing { .. }))
     };
@@ -281,9 +281,9 @@ fn n24_what_is_no_ring_is_refused() {
         damaged[at] ^= 0x41;
         assert!(refused(&damaged), "byte {at}");
     }
-    assert!(matches!(RingFile::open(folder.path()), Err(RingError::Open { .. })));
-    assert!(matches!(RingFile::open(&folder.path().join("missing")), Err(RingError::Open { .. })));
-    assert!(matches!(RingFile::create::<u8>(&folder.path().join("a/b"), 10), Err(RingError::Open { .. })));
+    assert!(matches!(RingFile::open(dir.path()), Err(RingError::Open { .. })));
+    assert!(matches!(RingFile::open(&dir.path().join("missing")), Err(RingError::Open { .. })));
+    assert!(matches!(RingFile::create::<u8>(&dir.path().join("a/b"), 10), Err(RingError::Open { .. })));
 }
 
 /// This test again in a process of its own, which finds the ring at `path`.
@@ -330,8 +330,8 @@ fn n24_between_processes_a_peer_that_was_killed_is_noticed_and_its_end_is_free()
         std::thread::park_timeout(Duration::from_secs(60));
         std::process::exit(3);
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ring");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ring");
     let file = RingFile::create::<u64>(&path, 512).unwrap();
     // SAFETY: as in `ends`.
     let mut consumer = unsafe { file.consumer::<u64>() }.unwrap();

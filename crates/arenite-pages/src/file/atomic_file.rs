@@ -52,8 +52,8 @@ impl UnfinishedFile {
     pub(crate) fn persist(&self) -> io::Result<()> {
         std::fs::hard_link(&self.temporary, &self.path)?;
         // the name must survive a crash of the machine too
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
     }
 }
 
@@ -117,15 +117,15 @@ mod tests {
 
     #[test]
     fn n23_a_file_that_is_not_born_leaves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
         drop(UnfinishedFile::new(&path, 0o600).unwrap());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         let born = UnfinishedFile::new(&path, 0o600).unwrap();
         std::fs::write(&path, "somebody's").unwrap();
         assert_eq!(born.persist().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         drop(born);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's");
     }
 }

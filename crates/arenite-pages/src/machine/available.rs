@@ -1,7 +1,7 @@
-//! How much more memory this process may take, and what stops it there.
+//! The memory that is available to this process, and the limit that binds it.
 //!
-//! Rests on [`Meminfo`], [`Limits`] and [`ProcessMemory`]. A process is stopped by the first of five limits it meets,
-//! and programs that ask the machine alone die in containers; so all five are asked and the one that binds is named.
+//! Five limits can stop a process. Programs that check only the machine's memory die in containers,
+//! so all five are read and the binding one is named.
 
 use super::cgroup::for_each_level;
 use super::limits::{EffectiveLimits, Limits, Rlimit};
@@ -10,23 +10,23 @@ use super::process_memory::ProcessMemory;
 use super::procfs::sys_root::SysRoot;
 use std::path::Path;
 
-/// What can stop a process from taking more memory.
+/// Kind of a limit on a process's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MemoryLimitKind {
-    /// The machine has no more: beyond lies swap, or death.
+    /// The machine's memory; more use causes swapping or an OOM kill.
     Machine,
-    /// The kernel counts promises (overcommit mode 2) and has no more to give.
+    /// The kernel's commit limit (overcommit mode 2).
     CommitLimit,
-    /// A control group above this process: beyond lies its death.
+    /// A control group above this process; more use causes an OOM kill.
     Cgroup,
-    /// `RLIMIT_AS`: beyond, `mmap` answers `ENOMEM`.
+    /// `RLIMIT_AS`; `mmap` beyond returns `ENOMEM`.
     AddressSpace,
-    /// `RLIMIT_DATA`: beyond, `mmap` answers `ENOMEM`.
+    /// `RLIMIT_DATA`; `mmap` beyond returns `ENOMEM`.
     Data,
 }
 
-/// Bytes below every kind that this process is under.
+/// Bytes that are available under every limit of this process.
 ///
 /// ```
 /// use arenite_pages::machine::Available;
@@ -36,16 +36,17 @@ pub enum MemoryLimitKind {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Available {
-    /// The limits that could be read and are set, with the bytes below each.
+    /// The limits that are set and could be read, with the bytes available under each.
     pub limits: Vec<(MemoryLimitKind, u64)>,
 }
 
-/// Bytes this process may still take without swapping or being refused: the smallest of what the machine, the control
-/// groups above it, its address space limit and its data limit let through.
+/// Returns the bytes that this process can still allocate without swapping or a failure: the
+/// minimum under the machine's memory, the control groups above, the address space limit and the
+/// data limit.
 ///
-/// The page cache that the kernel gives up on demand counts as available. `u64::MAX`, the smallest of nothing, where no
-/// kind can be read. Opens about ten files: not for an allocation's path. Asks for no memory (but where the list of this process's
-/// groups is longer than 4 KiB), and needs up to 48 KiB of stack.
+/// Page cache that the kernel reclaims on demand counts as available. Returns `u64::MAX` if no
+/// limit can be read. Opens about ten files: not for an allocation path. Needs up to 48 KiB of
+/// stack, and no heap memory unless the list of this process's groups exceeds 4 KiB.
 ///
 /// ```
 /// let bytes = arenite_pages::machine::available_memory();
@@ -56,7 +57,7 @@ pub fn available_memory() -> u64 {
     min_limit(SysRoot::real()).unwrap_or(u64::MAX)
 }
 
-/// The same of the machine below `root`, without a list of the limits.
+/// Returns the minimum of the machine below `root`, without a list of the limits.
 fn min_limit(root: SysRoot<'_>) -> Option<u64> {
     let found = all_limits(
         Meminfo::from_root(root),
@@ -67,14 +68,14 @@ fn min_limit(root: SysRoot<'_>) -> Option<u64> {
     found.into_iter().filter_map(|(_, bytes)| bytes).min()
 }
 
-/// The bytes that all levels of the control group still let through.
+/// Returns the bytes available under all levels of the control group.
 fn cgroup_headroom(root: SysRoot<'_>) -> Option<u64> {
     let mut room: Option<u64> = None;
     for_each_level(root, |_, figures| room = room.into_iter().chain(figures.headroom()).min())?;
     room
 }
 
-/// Every kind, with the bytes below it where it could be read and is set.
+/// Returns every limit, with the bytes available under it if it is set and could be read.
 fn all_limits(
     memory: Option<Meminfo>,
     bounds: EffectiveLimits,
@@ -99,7 +100,7 @@ fn all_limits(
 }
 
 impl Available {
-    /// Asks this machine.
+    /// Reads the limits of this machine.
     ///
     /// ```
     /// assert_eq!(arenite_pages::machine::Available::read().bytes().is_some(), cfg!(target_os = "linux"));
@@ -109,7 +110,7 @@ impl Available {
         Self::from_root(SysRoot::real())
     }
 
-    /// Asks the machine below `root`.
+    /// Reads the limits of the machine below `root`.
     ///
     /// ```
     /// assert_eq!(arenite_pages::machine::Available::read_at("/nonexistent".as_ref()).bytes(), None);
@@ -119,7 +120,7 @@ impl Available {
         Self::from_root(SysRoot::at(root))
     }
 
-    /// The kind that binds, and the bytes below it.
+    /// Returns the binding limit and the bytes available under it.
     ///
     /// ```
     /// use arenite_pages::machine::{Available, MemoryLimitKind};
@@ -131,7 +132,7 @@ impl Available {
         self.limits.iter().copied().min_by_key(|&(_, bytes)| bytes)
     }
 
-    /// The bytes below the kind that binds; `None` where no kind could be read.
+    /// Returns the bytes available under the binding limit, or `None` if no limit could be read.
     ///
     /// ```
     /// assert_eq!(arenite_pages::machine::Available::default().bytes(), None);

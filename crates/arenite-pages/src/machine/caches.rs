@@ -1,41 +1,41 @@
-//! The caches between a processor and memory.
+//! The caches between a processor and memory, from `/sys/devices/system/cpu/cpuN/cache`.
 //!
-//! Rests on `/sys/devices/system/cpu/cpuN/cache`. Block sizes and alignments follow from a line's length and a level's
-//! size, and guessing them (32 KiB, 256 KiB, 8 MiB) is wrong on most machines of the last ten years.
+//! Block sizes and alignments follow from a line's length and a level's size. Constants (32 KiB,
+//! 256 KiB, 8 MiB) are wrong on most machines of the last ten years.
 
 use super::procfs::parse::{parse_cpu_list, parse_size};
 use super::procfs::sys_root::SysRoot;
 use std::path::Path;
 
-/// What a cache holds.
+/// Contents of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheKind {
-    /// Data alone.
+    /// Only data.
     Data,
-    /// Instructions alone.
+    /// Only instructions.
     Instruction,
-    /// Both.
+    /// Data and instructions.
     Unified,
 }
 
-/// One cache, as the first processor sees it.
+/// One cache of the first processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cache {
-    /// 1 is the nearest.
+    /// Level; 1 is the nearest.
     pub level: u32,
-    /// What it holds.
+    /// Contents.
     pub kind: CacheKind,
     /// Size in bytes.
     pub size: u64,
     /// Length of a line in bytes.
     pub line: u64,
-    /// Associativity; `None` where the machine does not say or the cache is fully associative.
+    /// Associativity; `None` if it is unknown or the cache is fully associative.
     pub ways: Option<u32>,
-    /// Logical processors that share it.
+    /// Number of logical processors that share it.
     pub shared_by: usize,
 }
 
-/// The caches of the first processor. Machines with unlike cores have others beside them.
+/// The caches of the first processor. A machine with different cores has others too.
 ///
 /// ```
 /// use arenite_pages::machine::Caches;
@@ -50,7 +50,7 @@ pub struct Caches {
 }
 
 impl Caches {
-    /// Reads this machine's.
+    /// Reads the caches of this machine.
     ///
     /// ```
     /// println!("{:?}", arenite_pages::machine::Caches::read().l2());
@@ -60,7 +60,7 @@ impl Caches {
         Self::from_root(SysRoot::real())
     }
 
-    /// Reads those of the machine below `root`.
+    /// Reads the caches of the machine below `root`.
     ///
     /// ```
     /// use arenite_pages::machine::Caches;
@@ -71,7 +71,7 @@ impl Caches {
         Self::from_root(SysRoot::at(root))
     }
 
-    /// The first level's data cache.
+    /// Returns the first level's data cache.
     ///
     /// ```
     /// assert!(arenite_pages::machine::Caches::default().l1d().is_none());
@@ -81,7 +81,7 @@ impl Caches {
         self.find(1, |kind| kind != CacheKind::Instruction)
     }
 
-    /// The second level.
+    /// Returns the second level.
     ///
     /// ```
     /// assert!(arenite_pages::machine::Caches::default().l2().is_none());
@@ -91,7 +91,7 @@ impl Caches {
         self.find(2, |kind| kind != CacheKind::Instruction)
     }
 
-    /// The third level.
+    /// Returns the third level.
     ///
     /// ```
     /// assert!(arenite_pages::machine::Caches::default().l3().is_none());
@@ -101,7 +101,8 @@ impl Caches {
         self.find(3, |kind| kind != CacheKind::Instruction)
     }
 
-    /// Length in bytes of the line that moves between processors: the longest of all levels.
+    /// Returns the length in bytes of the line that moves between processors: the longest of all
+    /// levels.
     ///
     /// ```
     /// assert_eq!(arenite_pages::machine::Caches::default().line(), None);
@@ -116,35 +117,33 @@ impl Caches {
     }
 
     pub(super) fn from_root(root: SysRoot<'_>) -> Self {
-        let folder = Path::new("/sys/devices/system/cpu");
+        let dir = Path::new("/sys/devices/system/cpu");
         let of_cpu = |cpu: usize| {
-            let folder = folder.join(format!("cpu{cpu}/cache"));
-            let indices = root.numbered_dirs(&folder, "index");
-            let found: Vec<_> = indices
-                .iter()
-                .filter_map(|index| cache(root, &folder.join(format!("index{index}"))))
-                .collect();
+            let dir = dir.join(format!("cpu{cpu}/cache"));
+            let indices = root.numbered_dirs(&dir, "index");
+            let found: Vec<_> =
+                indices.iter().filter_map(|index| cache(root, &dir.join(format!("index{index}")))).collect();
             (!found.is_empty()).then_some(found)
         };
-        let mut levels = root.numbered_dirs(folder, "cpu").into_iter().find_map(of_cpu).unwrap_or_default();
+        let mut levels = root.numbered_dirs(dir, "cpu").into_iter().find_map(of_cpu).unwrap_or_default();
         levels.sort_by_key(|cache| (cache.level, cache.kind == CacheKind::Instruction));
         Self { levels }
     }
 }
 
-fn cache(root: SysRoot<'_>, folder: &Path) -> Option<Cache> {
-    let number = |file: &str| root.read_number(folder.join(file));
-    let kind = match root.read_line(folder.join("type"))?.as_str() {
+fn cache(root: SysRoot<'_>, dir: &Path) -> Option<Cache> {
+    let number = |file: &str| root.read_number(dir.join(file));
+    let kind = match root.read_line(dir.join("type"))?.as_str() {
         "Data" => CacheKind::Data,
         "Instruction" => CacheKind::Instruction,
         "Unified" => CacheKind::Unified,
         _ => return None,
     };
-    let shared = root.read_text(folder.join("shared_cpu_list")).and_then(|text| parse_cpu_list(&text));
+    let shared = root.read_text(dir.join("shared_cpu_list")).and_then(|text| parse_cpu_list(&text));
     Some(Cache {
         level: u32::try_from(number("level")?).ok()?,
         kind,
-        size: parse_size(&root.read_text(folder.join("size"))?).filter(|&bytes| bytes > 0)?,
+        size: parse_size(&root.read_text(dir.join("size"))?).filter(|&bytes| bytes > 0)?,
         line: number("coherency_line_size").filter(|line| line.is_power_of_two())?,
         ways: number("ways_of_associativity")
             .and_then(|ways| u32::try_from(ways).ok())

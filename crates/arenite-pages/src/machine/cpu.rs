@@ -1,8 +1,7 @@
-//! The processor: its name, how many of it there are, and the vector instructions it runs.
+//! The processor: its name, its number of cores, and its vector instructions.
 //!
-//! Rests on `/proc/cpuinfo`, `/sys/devices/system/cpu`, and on the standard library's own detection of instructions.
-//! The instructions are always those of the machine that runs, whatever root the files come from: code may use what
-//! runs, not what a file says.
+//! The instructions are always those of the running machine (as the standard library detects them),
+//! whatever root the files come from: code may only use what the processor runs.
 
 use super::procfs::parse::{field, parse_cpu_list};
 use super::procfs::sys_root::SysRoot;
@@ -19,20 +18,20 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cpu {
-    /// The maker's name for it; Arm machines mostly give none.
+    /// The vendor's name for it; Arm machines mostly have none.
     pub model: Option<String>,
-    /// Logical processors that are online.
+    /// Number of online logical processors.
     pub logical: usize,
-    /// Cores that are online; `None` where the machine does not say.
+    /// Number of online cores; `None` if unknown.
     pub physical: Option<usize>,
-    /// Logical processors this process may run on.
+    /// Number of logical processors that this process may run on.
     pub usable: usize,
-    /// Vector instructions that the machine running this code has, by the compiler's names.
+    /// Vector instructions of the running machine, by the compiler's names.
     pub simd: Vec<&'static str>,
 }
 
 impl Cpu {
-    /// Reads this machine's.
+    /// Reads the processor of this machine.
     ///
     /// ```
     /// assert!(arenite_pages::machine::Cpu::read().logical >= 1);
@@ -42,7 +41,7 @@ impl Cpu {
         Self::from_root(SysRoot::real())
     }
 
-    /// Reads that of the machine below `root`.
+    /// Reads the processor of the machine below `root`.
     ///
     /// ```
     /// assert_eq!(arenite_pages::machine::Cpu::read_at("/nonexistent".as_ref()).model, None);
@@ -53,9 +52,9 @@ impl Cpu {
     }
 
     pub(super) fn from_root(root: SysRoot<'_>) -> Self {
-        let folder = Path::new("/sys/devices/system/cpu");
+        let dir = Path::new("/sys/devices/system/cpu");
         let info = root.read_text("/proc/cpuinfo").unwrap_or_default();
-        let online = root.read_text(folder.join("online")).and_then(|text| parse_cpu_list(&text));
+        let online = root.read_text(dir.join("online")).and_then(|text| parse_cpu_list(&text));
         let listed =
             info.lines().filter(|line| line.split(':').next().map(str::trim) == Some("processor")).count();
         let logical = online.as_ref().map_or(listed, Vec::len);
@@ -71,7 +70,7 @@ impl Cpu {
         Self {
             model: cpu_model(&info),
             logical,
-            physical: physical_cores(root, folder, online),
+            physical: physical_cores(root, dir, online),
             usable,
             simd: simd_features(),
         }
@@ -82,7 +81,7 @@ fn parallelism() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The first line that names the processor, by the key of any architecture.
+/// Returns the processor's name, by the key of any architecture.
 fn cpu_model(info: &str) -> Option<String> {
     let value = |key: &str| {
         info.lines().find_map(|line| {
@@ -94,10 +93,10 @@ fn cpu_model(info: &str) -> Option<String> {
     ["model name", "cpu model", "Hardware", "uarch", "cpu"].into_iter().find_map(value)
 }
 
-/// Cores are told apart by the list of logical processors each consists of.
-fn physical_cores(root: SysRoot<'_>, folder: &Path, online: Option<Vec<usize>>) -> Option<usize> {
+/// Counts the cores: each has its own list of logical processors.
+fn physical_cores(root: SysRoot<'_>, dir: &Path, online: Option<Vec<usize>>) -> Option<usize> {
     let siblings = |cpu: &usize| {
-        let topology = folder.join(format!("cpu{cpu}/topology"));
+        let topology = dir.join(format!("cpu{cpu}/topology"));
         root.read_line(topology.join("core_cpus_list"))
             .or_else(|| root.read_line(topology.join("thread_siblings_list")))
     };

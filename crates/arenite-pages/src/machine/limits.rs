@@ -1,7 +1,8 @@
-//! The limits that bind this process: resource limits, the kernel's settings for address space, the control group.
+//! The limits of this process: resource limits, the kernel's settings for address space, the
+//! control group.
 //!
-//! Rests on `/proc/self/limits`, `/proc/sys/vm` and [`Cgroup`]. They are kept together because a refusal never says
-//! which of them refused: `mmap` answers `ENOMEM` for five different reasons, and this is the list of the suspects.
+//! They are read together because an error never names its limit: `mmap` returns `ENOMEM` for five
+//! different reasons.
 
 use super::cgroup::Cgroup;
 use super::procfs::parse::field;
@@ -9,17 +10,17 @@ use super::procfs::sys_root::SysRoot;
 use core::ops::ControlFlow;
 use std::path::Path;
 
-/// One side of a resource limit.
+/// Value of a resource limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// No limit.
     Unlimited,
-    /// So many bytes.
+    /// A limit in bytes.
     Bytes(u64),
 }
 
 impl Limit {
-    /// The bytes, where there is a limit.
+    /// Returns the bytes, or `None` if unlimited.
     ///
     /// ```
     /// use arenite_pages::machine::Limit;
@@ -37,35 +38,35 @@ impl Limit {
 /// A resource limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rlimit {
-    /// What binds now; the process may raise it up to `hard`.
+    /// Effective value; the process may raise it up to `hard`.
     pub soft: Limit,
-    /// What only a privileged process may raise.
+    /// Maximum of `soft`; only a privileged process may raise it.
     pub hard: Limit,
 }
 
-/// When the kernel refuses to promise memory.
+/// The kernel's overcommit mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OvercommitMode {
-    /// 0: only a single request that is absurd is refused.
+    /// 0: only absurd single requests fail.
     Heuristic,
-    /// 1: never.
+    /// 1: no request fails.
     Always,
-    /// 2: all promises together stay under a limit, touched or not.
+    /// 2: the sum of all requests stays under a limit, accessed or not.
     Never,
 }
 
-/// The kernel's rule for promising memory.
+/// The kernel's rule for overcommitting memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overcommit {
-    /// When it refuses.
+    /// The mode.
     pub mode: OvercommitMode,
-    /// Percent of memory that may be promised in mode 2.
+    /// Percent of memory that may be committed in mode 2.
     pub ratio: Option<u64>,
-    /// Bytes that may be promised in mode 2; where it is not 0 it takes the place of `ratio`.
+    /// Bytes that may be committed in mode 2; if not 0, they replace `ratio`.
     pub bytes: Option<u64>,
 }
 
-/// The limits of this process. `None` where the machine does not say.
+/// The limits of this process. `None` means unknown.
 ///
 /// ```
 /// use arenite_pages::machine::Limits;
@@ -77,9 +78,9 @@ pub struct Overcommit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes that may be locked (`RLIMIT_MEMLOCK`).
+    /// Maximum number of locked bytes (`RLIMIT_MEMLOCK`).
     pub memlock: Option<Rlimit>,
-    /// Does `memlock` not bind, because the process has the capability `CAP_IPC_LOCK`?
+    /// Whether `memlock` does not apply, because the process has the capability `CAP_IPC_LOCK`.
     pub may_lock_all: bool,
     /// Bytes of address space (`RLIMIT_AS`).
     pub address_space: Option<Rlimit>,
@@ -87,16 +88,16 @@ pub struct Limits {
     pub data: Option<Rlimit>,
     /// Bytes of the first thread's stack (`RLIMIT_STACK`).
     pub stack: Option<Rlimit>,
-    /// Mappings a process may have (`vm.max_map_count`).
+    /// Maximum number of mappings of a process (`vm.max_map_count`).
     pub max_map_count: Option<u64>,
-    /// The kernel's rule for promising memory.
+    /// The kernel's rule for overcommitting memory.
     pub overcommit: Option<Overcommit>,
-    /// The control group; `None` where no memory controller is to be seen.
+    /// The control group; `None` without a visible memory controller.
     pub cgroup: Option<Cgroup>,
 }
 
 impl Limits {
-    /// Reads this process's.
+    /// Reads the limits of this process.
     ///
     /// ```
     /// assert_eq!(arenite_pages::machine::Limits::read().stack.is_some(), cfg!(target_os = "linux"));
@@ -106,7 +107,7 @@ impl Limits {
         Self::from_root(SysRoot::real())
     }
 
-    /// Reads those of the machine below `root`.
+    /// Reads the limits of the machine below `root`.
     ///
     /// ```
     /// assert_eq!(arenite_pages::machine::Limits::read_at("/nonexistent".as_ref()).memlock, None);
@@ -131,20 +132,20 @@ impl Limits {
     }
 }
 
-/// What of the limits stops a process from taking more memory.
+/// The limits that can stop a process from allocating memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EffectiveLimits {
     pub(super) address_space: Option<Rlimit>,
     pub(super) data: Option<Rlimit>,
-    /// Whether the kernel counts what it promises.
+    /// Whether the kernel enforces its commit limit.
     pub(super) counted: bool,
 }
 
 impl EffectiveLimits {
-    /// Without asking for memory.
+    /// Reads the limits without heap memory.
     pub(super) fn from_root(root: SysRoot<'_>) -> Self {
         let (mut address_space, mut data) = (None, None);
-        // what cannot be read is no limit
+        // an unreadable limit counts as none
         let _all: Option<ControlFlow<()>> = root.for_each_line("/proc/self/limits", |line| {
             address_space = address_space.or_else(|| rlimit(line, "Max address space"));
             data = data.or_else(|| rlimit(line, "Max data size"));
@@ -174,7 +175,7 @@ fn rlimit(text: &str, name: &str) -> Option<Rlimit> {
     (words.next() == Some("bytes")).then_some(Rlimit { soft, hard })
 }
 
-/// `CAP_IPC_LOCK` is bit 14 of the effective capabilities.
+/// Returns whether the process has `CAP_IPC_LOCK`, bit 14 of the effective capabilities.
 fn may_lock_all(status: &str) -> bool {
     let effective = field(status, "CapEff").and_then(|hex| u64::from_str_radix(hex, 16).ok());
     effective.is_some_and(|bits| bits & (1 << 14) != 0)

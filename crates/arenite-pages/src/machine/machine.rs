@@ -1,13 +1,13 @@
-//! All of it at once: the machine this process runs on and what binds it there.
+//! All facts of this module: the machine that this process runs on, and its limits there.
 //!
-//! Rests on every other file of this module. One reading, so that a report does not mix two moments more than it must,
-//! and one root, so that a test can hand over a whole machine.
+//! One read collects them, so that a report mixes as few moments as possible. One root lets a test
+//! supply an entire machine.
 
 use super::procfs::sys_root::SysRoot;
 use super::{Available, Caches, Cpu, Limits, Meminfo, Numa, PageSizes, Pressure, ProcessMemory};
 use std::path::Path;
 
-/// The machine this process runs on, read once.
+/// The machine that this process runs on, read once.
 ///
 /// ```
 /// use arenite_pages::machine::Machine;
@@ -33,11 +33,11 @@ pub struct Machine {
     pub pressure: Option<Pressure>,
     /// The memory pressure of this process's control group now.
     pub cgroup_pressure: Option<Pressure>,
-    /// What binds this process.
+    /// The limits of this process.
     pub limits: Limits,
-    /// What this process has.
+    /// The memory of this process.
     pub process: Option<ProcessMemory>,
-    /// What this process may still take.
+    /// The memory available to this process.
     pub available: Available,
 }
 
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Every file that is read, so that each can be garbled.
+    /// All files that are read, so that each can be garbled.
     const FILES: [&str; 16] = [
         "/proc/cpuinfo",
         "/proc/meminfo",

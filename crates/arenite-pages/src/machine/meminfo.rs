@@ -1,7 +1,6 @@
-//! The machine's memory now.
+//! The machine's memory now, from `/proc/meminfo`.
 //!
-//! Rests on `/proc/meminfo`. Only what a memory system decides by is kept; `available` is the number to decide by, since
-//! `free` leaves out the page cache that the kernel gives up on demand.
+//! Decide by `available`: `free` excludes the page cache that the kernel reclaims on demand.
 
 use super::procfs::parse::{kib_field, number_field};
 use super::procfs::sys_root::SysRoot;
@@ -18,34 +17,35 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Meminfo {
-    /// Memory the kernel can use.
+    /// Memory that the kernel can use.
     pub total: u64,
-    /// Memory nobody uses.
+    /// Unused memory.
     pub free: u64,
-    /// Memory a program can take without swapping, by the kernel's estimate; `free` where it makes none (before 3.14).
+    /// Memory that programs can allocate without swapping, by the kernel's estimate; `free` before
+    /// Linux 3.14.
     pub available: u64,
     /// Size of the swap space.
     pub swap_total: u64,
-    /// Swap space nobody uses.
+    /// Unused swap space.
     pub swap_free: u64,
     /// Anonymous memory in transparent huge pages.
     pub anon_huge: u64,
-    /// Size of the default explicit huge page; 0 where there is none.
+    /// Size of the default explicit huge page, or 0 if there is none.
     pub huge_size: u64,
-    /// Explicit huge pages of that size, a count.
+    /// Number of explicit huge pages of that size.
     pub huge_total: u64,
-    /// Those of them that are free, a count.
+    /// Number of those that are free.
     pub huge_free: u64,
-    /// Memory that is locked.
+    /// Locked memory.
     pub locked: u64,
-    /// What may be promised in all, where the kernel counts promises (overcommit mode 2).
+    /// Commit limit, if the kernel enforces it (overcommit mode 2).
     pub commit_limit: u64,
-    /// What has been promised.
+    /// Committed memory.
     pub committed: u64,
 }
 
 impl Meminfo {
-    /// Reads this machine's.
+    /// Reads the memory of this machine.
     ///
     /// ```
     /// assert_eq!(arenite_pages::machine::Meminfo::read().is_some(), cfg!(target_os = "linux"));
@@ -55,7 +55,7 @@ impl Meminfo {
         Self::from_root(SysRoot::real())
     }
 
-    /// Reads that of the machine below `root`.
+    /// Reads the memory of the machine below `root`.
     ///
     /// ```
     /// assert_eq!(arenite_pages::machine::Meminfo::read_at("/nonexistent".as_ref()), None);
@@ -65,7 +65,7 @@ impl Meminfo {
         Self::from_root(SysRoot::at(root))
     }
 
-    /// Reads the content of `/proc/meminfo`; `None` without a total and a free figure.
+    /// Parses the content of `/proc/meminfo`. Returns `None` without a total and a free size.
     ///
     /// ```
     /// use arenite_pages::machine::Meminfo;

@@ -1,14 +1,19 @@
-//! What this machine and this process are made of, as the operating system tells it in text files.
+//! Hardware facts and process limits, read from `/proc` and `/sys`.
 //!
-//! Rests on files alone, which `os` opens: every number comes from `/proc` and `/sys`, below a root that a test replaces by
-//! a tree of its own. Files instead of system calls, because a file can be written into a fixture: machines with eight
-//! nodes, nested limits and odd kernels are all readable on a laptop. Nothing here writes, except
-//! [`ProcessMemory::reset_peak`], and nothing panics on what it reads: what is missing or garbled is `None`.
+//! Every fact comes from a file below a root that a test replaces by a tree of its own. So machines
+//! with eight nodes, nested limits and odd kernels can be tested on a laptop. Only
+//! [`ProcessMemory::reset_peak`] writes. No input causes a panic: a missing or garbled value is
+//! `None`.
 //!
-//! From the widest to the narrowest: [`Machine`] holds all of it; [`Cpu`], [`Caches`] and [`Numa`] are the hardware;
-//! [`PageSizes`] is what the kernel maps with; [`Meminfo`] and [`Pressure`] are the machine's memory now; [`Limits`] and
-//! [`Cgroup`] are what binds this process; [`ProcessMemory`] is what it has, [`Available`] what it may still take, and
-//! [`PressureReading`] how near the end is.
+//! - `machine`: [`Machine`], all of the facts.
+//! - `cpu`, `caches`, `numa`: the hardware.
+//! - `page_sizes`: the sizes and the policy of OS pages.
+//! - `meminfo`, `pressure`: the machine's memory now.
+//! - `limits`, `cgroup`: the limits of this process.
+//! - `process_memory`: the memory of this process.
+//! - `available`: [`Available`], the memory that it can still allocate.
+//! - `pressure_level`: [`PressureReading`], the level of memory pressure.
+//! - `procfs`: the readers of the kernel's files.
 
 mod available;
 mod caches;

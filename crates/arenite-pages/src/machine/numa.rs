@@ -1,8 +1,8 @@
-//! The NUMA nodes: which processors and how much memory are near each other, and how far the rest is.
+//! The NUMA nodes: their processors, memory and distances, from `/sys/devices/system/node`.
 //!
-//! Rests on `/sys/devices/system/node`; the system calls that place memory live elsewhere. Nodes are known by the
-//! kernel's own numbers, which may have gaps, and a node may lack processors or memory: nothing here takes a number for
-//! an index. A machine without the folder is one node, made up, and [`Numa::synthesised`] says so.
+//! Nodes have the kernel's own numbers, which may have gaps, and a node may lack processors or
+//! memory: a number is never an index. A machine without the directory is one node made up here,
+//! and [`Numa::synthesised`] is true.
 
 use super::meminfo::Meminfo;
 use super::procfs::parse::{kib_field, parse_cpu_list};
@@ -14,18 +14,18 @@ use std::path::Path;
 pub struct NumaNode {
     /// The kernel's number.
     pub id: usize,
-    /// Logical processors of this node that are online, ascending; empty on a node of memory alone.
+    /// Online logical processors of this node, ascending; empty on a node with only memory.
     pub cpus: Vec<usize>,
     /// Bytes of memory; 0 on a node without.
     pub total_bytes: u64,
-    /// Bytes that are free now, page cache not counted.
+    /// Bytes that are free now, without page cache.
     pub free_bytes: u64,
-    /// Distance to each of [`Numa::nodes`], in their order, 10 to itself; empty where the machine does not say.
+    /// Distance to each of [`Numa::nodes`], in their order, 10 to itself; empty if unknown.
     pub distances: Vec<u32>,
 }
 
 impl NumaNode {
-    /// Can memory be bound to this node?
+    /// Returns whether memory can be bound to this node.
     ///
     /// ```
     /// assert!(arenite_pages::machine::Numa::read().nodes.iter().any(|node| node.has_memory() || node.cpus.is_empty()));
@@ -50,11 +50,11 @@ impl NumaNode {
 pub struct Numa {
     /// The nodes, ascending by number; never empty.
     pub nodes: Vec<NumaNode>,
-    /// True where the machine tells of no node and the one here is made up of the whole machine.
+    /// Whether the machine reports no nodes, and the one here is made up of the entire machine.
     pub synthesised: bool,
 }
 
-/// The NUMA nodes of this machine: [`Numa::read`].
+/// Returns the NUMA nodes of this machine: [`Numa::read`].
 ///
 /// ```
 /// assert!(!arenite_pages::machine::numa_info().nodes.is_empty());
@@ -65,7 +65,7 @@ pub fn numa_info() -> Numa {
 }
 
 impl Numa {
-    /// Reads this machine's.
+    /// Reads the nodes of this machine.
     ///
     /// ```
     /// assert!(!arenite_pages::machine::Numa::read().nodes.is_empty());
@@ -75,7 +75,7 @@ impl Numa {
         Self::from_root(SysRoot::real())
     }
 
-    /// Reads those of the machine below `root`.
+    /// Reads the nodes of the machine below `root`.
     ///
     /// ```
     /// let numa = arenite_pages::machine::Numa::read_at("/nonexistent".as_ref());
@@ -86,7 +86,7 @@ impl Numa {
         Self::from_root(SysRoot::at(root))
     }
 
-    /// The node of this number.
+    /// Returns the node with this number.
     ///
     /// ```
     /// assert!(arenite_pages::machine::Numa::read().node(usize::MAX).is_none());
@@ -96,7 +96,7 @@ impl Numa {
         self.nodes.iter().find(|node| node.id == id)
     }
 
-    /// Distance between two nodes, by number.
+    /// Returns the distance between two nodes, by number.
     ///
     /// ```
     /// let numa = arenite_pages::machine::Numa::read_at("/nonexistent".as_ref());
@@ -109,7 +109,8 @@ impl Numa {
         self.node(from)?.distances.get(column).copied()
     }
 
-    /// Numbers of the nodes with memory, nearest to `from` first; unknown distances last, equal ones by number.
+    /// Returns the numbers of the nodes with memory, nearest to `from` first; unknown distances
+    /// last, equal ones by number.
     ///
     /// ```
     /// let numa = arenite_pages::machine::Numa::read();
@@ -124,24 +125,24 @@ impl Numa {
     }
 
     pub(super) fn from_root(root: SysRoot<'_>) -> Self {
-        let folder = Path::new("/sys/devices/system/node");
-        let ids = root.numbered_dirs(folder, "node");
-        let ids = ids.into_iter().filter(|id| root.has_dir(folder.join(format!("node{id}"))));
-        let mut nodes: Vec<NumaNode> = ids.map(|id| node(root, folder, id)).collect();
+        let dir = Path::new("/sys/devices/system/node");
+        let ids = root.numbered_dirs(dir, "node");
+        let ids = ids.into_iter().filter(|id| root.has_dir(dir.join(format!("node{id}"))));
+        let mut nodes: Vec<NumaNode> = ids.map(|id| node(root, dir, id)).collect();
         if nodes.is_empty() {
             return Self { nodes: vec![whole_machine(root)], synthesised: true };
         }
         let count = nodes.len();
         for node in nodes.iter_mut().filter(|node| node.distances.len() != count) {
-            node.distances.clear(); // a row that does not fit the nodes would be read against the wrong ones
+            node.distances.clear(); // a row of another length would be matched with the wrong nodes
         }
         Self { nodes, synthesised: false }
     }
 }
 
-fn node(root: SysRoot<'_>, folder: &Path, id: usize) -> NumaNode {
-    let folder = folder.join(format!("node{id}"));
-    let text = |file: &str| root.read_text(folder.join(file)).unwrap_or_default();
+fn node(root: SysRoot<'_>, dir: &Path, id: usize) -> NumaNode {
+    let dir = dir.join(format!("node{id}"));
+    let text = |file: &str| root.read_text(dir.join(file)).unwrap_or_default();
     let meminfo = text("meminfo");
     let total_bytes = kib_field(&meminfo, "MemTotal").unwrap_or(0);
     let distances: Option<Vec<u32>> =
@@ -169,15 +170,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn with_node(fixture: Fixture, id: usize, cpus: &str, gib: u64, distance: &str) -> Fixture {
-        let folder = format!("/sys/devices/system/node/node{id}");
+        let dir = format!("/sys/devices/system/node/node{id}");
         let meminfo = format!("Node {id} MemTotal: {} kB\nNode {id} MemFree: {} kB\n", gib << 20, gib << 19);
         fixture
-            .file(&format!("{folder}/cpulist"), &format!("{cpus}\n"))
-            .file(&format!("{folder}/meminfo"), &meminfo)
-            .file(&format!("{folder}/distance"), &format!("{distance}\n"))
+            .file(&format!("{dir}/cpulist"), &format!("{cpus}\n"))
+            .file(&format!("{dir}/meminfo"), &meminfo)
+            .file(&format!("{dir}/distance"), &format!("{distance}\n"))
     }
 
-    /// `count` nodes of 4 processors and 8 GiB, in pairs that share a socket.
+    /// Makes `count` nodes of 4 processors and 8 GiB, in pairs that share a socket.
     fn even(count: usize) -> Numa {
         let fixture = (0..count).fold(Fixture::new(), |fixture, id| {
             let to = |other: usize| {

@@ -1,27 +1,27 @@
-//! The OS pages of this machine: their size, and the huge ones it has or may give.
+//! The sizes of OS pages, and the huge pages that this machine has.
 //!
-//! Rests on `/sys/kernel/mm` and on `/proc/self/auxv`, where the kernel writes the size it maps this process with.
-//! Huge pages are policy as much as hardware, and three files can each say no: this is what they say together.
+//! Huge pages depend on hardware and policy, and three files can each disable them: this module
+//! combines them. `/proc/self/auxv` contains the size of an OS page.
 
 use super::procfs::parse::{number_field, selected_option};
 use super::procfs::sys_root::SysRoot;
 use std::path::Path;
 
-/// What the kernel does about transparent huge pages of the usual size.
+/// The kernel's policy for transparent huge pages of the usual size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransparentHugePages {
-    /// Every mapping that fits gets them.
+    /// Every suitable mapping gets them.
     Always,
-    /// A mapping that asks by `madvise` gets them.
+    /// A mapping with `madvise` gets them.
     Madvise,
-    /// Nobody gets them.
+    /// No mapping gets them.
     Never,
-    /// The kernel does not say: it has none, or `/sys` is hidden.
+    /// Unknown: the kernel has none, or `/sys` is hidden.
     Unknown,
 }
 
 impl TransparentHugePages {
-    /// Reads the content of an `enabled` file.
+    /// Parses the content of an `enabled` file.
     ///
     /// ```
     /// use arenite_pages::machine::TransparentHugePages;
@@ -39,21 +39,21 @@ impl TransparentHugePages {
     }
 }
 
-/// Explicit huge pages of one size, set aside by the administrator.
+/// Explicit huge pages of one size, reserved by the administrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HugetlbPool {
     /// Size of one page in bytes.
     pub size: u64,
-    /// PageAllocator set aside.
+    /// Number of pages in the pool.
     pub total: u64,
-    /// PageAllocator of those that nobody holds.
+    /// Number of those that are free.
     pub free: u64,
-    /// PageAllocator of the free ones that are promised to a mapping already.
+    /// Number of the free pages that are reserved for an existing mapping.
     pub reserved: u64,
 }
 
 impl HugetlbPool {
-    /// Bytes a new mapping can still get.
+    /// Returns the bytes that a new mapping can still get.
     ///
     /// ```
     /// use arenite_pages::machine::HugetlbPool;
@@ -83,18 +83,19 @@ pub struct PageSizes {
     pub transparent: TransparentHugePages,
     /// Size of a transparent huge page in bytes.
     pub transparent_size: Option<u64>,
-    /// Has this process been left its transparent huge pages (`prctl`, `THP_enabled`)? `None` before Linux 5.0.
+    /// Whether transparent huge pages are enabled for this process (`prctl`, `THP_enabled`); `None`
+    /// before Linux 5.0.
     pub transparent_here: Option<bool>,
-    /// How hard the kernel works to find a huge page: the chosen word of `defrag`.
+    /// Effort of the kernel to find a huge page: the selected option of `defrag`.
     pub defrag: Option<String>,
-    /// The same policy for shared memory: the chosen word of `shmem_enabled`.
+    /// Policy for shared memory: the selected option of `shmem_enabled`.
     pub shmem: Option<String>,
-    /// Explicit huge pages, smallest size first. Sizes with no page set aside are listed too.
+    /// Explicit huge pages, smallest size first, including empty pools.
     pub explicit: Vec<HugetlbPool>,
 }
 
 impl PageSizes {
-    /// Reads this machine's.
+    /// Reads the OS pages of this machine.
     ///
     /// ```
     /// println!("{:?}", arenite_pages::machine::PageSizes::read().transparent);
@@ -104,7 +105,7 @@ impl PageSizes {
         Self::from_root(SysRoot::real())
     }
 
-    /// Reads those of the machine below `root`.
+    /// Reads the OS pages of the machine below `root`.
     ///
     /// ```
     /// let nothing = arenite_pages::machine::PageSizes::read_at("/nonexistent".as_ref());
@@ -115,7 +116,7 @@ impl PageSizes {
         Self::from_root(SysRoot::at(root))
     }
 
-    /// Does memory that asks by `madvise` get transparent huge pages here, as far as policy goes?
+    /// Returns whether the policy gives transparent huge pages to memory with `madvise`.
     ///
     /// ```
     /// let pages = arenite_pages::machine::PageSizes::read_at("/nonexistent".as_ref());
@@ -128,13 +129,13 @@ impl PageSizes {
     }
 
     pub(super) fn from_root(root: SysRoot<'_>) -> Self {
-        let folder = Path::new("/sys/kernel/mm/transparent_hugepage");
-        let word = |file: &str| selected_option(&root.read_text(folder.join(file))?).map(str::to_owned);
-        let transparent_size = root.read_number(folder.join("hpage_pmd_size"));
+        let dir = Path::new("/sys/kernel/mm/transparent_hugepage");
+        let word = |file: &str| selected_option(&root.read_text(dir.join(file))?).map(str::to_owned);
+        let transparent_size = root.read_number(dir.join("hpage_pmd_size"));
         let here = root.read_text("/proc/self/status").and_then(|text| number_field(&text, "THP_enabled"));
         Self {
             size: page_size(root),
-            transparent: transparent(root, folder, transparent_size),
+            transparent: transparent(root, dir, transparent_size),
             transparent_size,
             transparent_here: here.map(|flag| flag != 0),
             defrag: word("defrag"),
@@ -144,18 +145,20 @@ impl PageSizes {
     }
 }
 
-/// The policy that holds for the usual size: since Linux 6.8 each size has its own file, which may say `inherit`.
-fn transparent(root: SysRoot<'_>, folder: &Path, size: Option<u64>) -> TransparentHugePages {
-    let own = size.map(|size| folder.join(format!("hugepages-{}kB", size >> 10)).join("enabled"));
+/// Returns the policy for the usual size: since Linux 6.8 each size has its own file, which may be
+/// `inherit`.
+fn transparent(root: SysRoot<'_>, dir: &Path, size: Option<u64>) -> TransparentHugePages {
+    let own = size.map(|size| dir.join(format!("hugepages-{}kB", size >> 10)).join("enabled"));
     let policy = |text: String| TransparentHugePages::parse(&text);
     match own.and_then(|file| root.read_text(file)).map(policy) {
         Some(own) if own != TransparentHugePages::Unknown => own,
-        _ => root.read_text(folder.join("enabled")).map_or(TransparentHugePages::Unknown, policy),
+        _ => root.read_text(dir.join("enabled")).map_or(TransparentHugePages::Unknown, policy),
     }
 }
 
-/// From the auxiliary vector; where that is hidden (a process that must not be traced), from the process's size told in
-/// bytes and in pages, if nothing was mapped between the two readings.
+/// Returns the size in the auxiliary vector. If that is hidden (a process that must not be traced),
+/// divides the process's size in bytes by the one in pages, if nothing was mapped between the two
+/// reads.
 fn page_size(root: SysRoot<'_>) -> Option<u64> {
     let told =
         root.resolve("/proc/self/auxv").and_then(|place| page_size_of_auxv(&std::fs::read(&*place).ok()?));
@@ -168,7 +171,7 @@ fn page_size(root: SysRoot<'_>) -> Option<u64> {
     .filter(|size| size.is_power_of_two())
 }
 
-/// `AT_PAGESZ` (6) of pairs of machine words.
+/// Returns `AT_PAGESZ` (6) in pairs of machine words.
 fn page_size_of_auxv(bytes: &[u8]) -> Option<u64> {
     let word = |bytes: &[u8]| bytes.try_into().ok().map(usize::from_ne_bytes);
     let (pairs, _) = bytes.as_chunks::<{ 2 * size_of::<usize>() }>();
@@ -176,17 +179,18 @@ fn page_size_of_auxv(bytes: &[u8]) -> Option<u64> {
     u64::try_from(word(&pair[size_of::<usize>()..])?).ok()
 }
 
-/// Field `number` (from 1, as `proc(5)` counts) of `/proc/self/stat`, for those after the name in parentheses.
+/// Returns field `number` of `/proc/self/stat` (from 1, as in `proc(5)`), for fields after the name
+/// in parentheses.
 pub(super) fn stat_field(text: &str, number: usize) -> Option<u64> {
     let (_, rest) = text.rsplit_once(')')?;
     rest.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
 }
 
 fn explicit(root: SysRoot<'_>) -> Vec<HugetlbPool> {
-    let folder = Path::new("/sys/kernel/mm/hugepages");
+    let dir = Path::new("/sys/kernel/mm/hugepages");
     let read = |name: &String| {
         let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-        let count = |file: &str| root.read_number(folder.join(name).join(file));
+        let count = |file: &str| root.read_number(dir.join(name).join(file));
         let total = count("nr_hugepages")?;
         let free = count("free_hugepages").unwrap_or(0).min(total);
         Some(HugetlbPool {
@@ -196,7 +200,7 @@ fn explicit(root: SysRoot<'_>) -> Vec<HugetlbPool> {
             reserved: count("resv_hugepages").unwrap_or(0).min(free),
         })
     };
-    let mut sizes: Vec<_> = root.dir_names(folder).iter().filter_map(read).collect();
+    let mut sizes: Vec<_> = root.dir_names(dir).iter().filter_map(read).collect();
     sizes.sort_unstable_by_key(|huge| huge.size);
     sizes
 }

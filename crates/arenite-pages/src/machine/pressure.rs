@@ -1,14 +1,14 @@
-//! Memory pressure: the share of time in which work stood still because memory was short.
+//! Memory pressure: the share of time in which tasks stalled because memory was short.
 //!
-//! Rests on the kernel's pressure stall information (`Documentation/accounting/psi.rst`), for the machine in
-//! `/proc/pressure/memory` and for a control group of version 2 in its `memory.pressure`. It is the one signal that
-//! tells a machine whose memory is full of use from one that is full of waiting.
+//! The kernel's pressure stall information (`Documentation/accounting/psi.rst`) is in
+//! `/proc/pressure/memory` for the machine, and in `memory.pressure` for a control group of
+//! version 2. Only this signal distinguishes a machine whose memory is well used from one that stalls.
 
 use super::cgroup::{level_paths, with_cgroup};
 use super::procfs::sys_root::SysRoot;
 use std::path::Path;
 
-/// Time stood still.
+/// Stalled time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PressureStall {
     /// Percent of the last 10 seconds.
@@ -17,7 +17,7 @@ pub struct PressureStall {
     pub avg60: f64,
     /// Percent of the last 300 seconds.
     pub avg300: f64,
-    /// Microseconds since the beginning.
+    /// Total microseconds.
     pub total_us: u64,
 }
 
@@ -33,12 +33,12 @@ pub struct PressureStall {
 pub struct Pressure {
     /// At least one task waited for memory.
     pub some: PressureStall,
-    /// Every task that had work waited for memory; `None` where the kernel does not tell.
+    /// Every task with work waited for memory; `None` if the kernel does not report it.
     pub full: Option<PressureStall>,
 }
 
 impl Pressure {
-    /// Reads this machine's; `None` where the kernel keeps none.
+    /// Reads the pressure on this machine, or returns `None` if the kernel does not report it.
     ///
     /// ```
     /// println!("{:?}", arenite_pages::machine::Pressure::read());
@@ -48,7 +48,7 @@ impl Pressure {
         Self::from_root(SysRoot::real())
     }
 
-    /// Reads that of the machine below `root`.
+    /// Reads the pressure on the machine below `root`.
     ///
     /// ```
     /// assert_eq!(arenite_pages::machine::Pressure::read_at("/nonexistent".as_ref()), None);
@@ -58,7 +58,7 @@ impl Pressure {
         Self::from_root(SysRoot::at(root))
     }
 
-    /// Reads the content of a pressure file.
+    /// Parses the content of a pressure file.
     ///
     /// ```
     /// use arenite_pages::machine::Pressure;
@@ -75,8 +75,8 @@ impl Pressure {
     }
 
     pub(super) fn from_cgroup(root: SysRoot<'_>) -> Option<Self> {
-        with_cgroup(root, |_, mount, folder| {
-            let own = level_paths(root, mount, folder).next()?;
+        with_cgroup(root, |_, mount, dir| {
+            let own = level_paths(root, mount, dir).next()?;
             root.read(own, "memory.pressure", Self::parse)
         })
     }

@@ -1,8 +1,8 @@
-//! The level of memory pressure that a process is under.
+//! The level of memory pressure on a process.
 //!
-//! Rests on every ceiling that the process is under and on the time that tasks waited. Free memory alone says how far the end is and
-//! waiting alone how hard it is to go on; the worse of both is the level. Levels fall later than they rise, so that one that lies
-//! near a threshold does not change with every reading.
+//! Free memory alone shows how near a limit is, and stalls alone how slow the tasks are; the worse
+//! of both is the level. Levels fall later than they rise, so that a value near a threshold does
+//! not change the level at every reading.
 
 use super::cgroup::for_each_level;
 use super::limits::EffectiveLimits;
@@ -13,31 +13,34 @@ use super::procfs::sys_root::SysRoot;
 use arenite_core::PressureLevel::{self, Critical, Elevated, Normal, OutOfMemory, Warning};
 use std::path::Path;
 
-/// The free part below which each level begins: of what the machine, a control group or a limit of the process lets it have.
+/// Free fraction below which each level begins, of the machine, a control group or a limit of the
+/// process.
 const FREE_THRESHOLDS: [(f64, PressureLevel); 4] =
     [(0.01, OutOfMemory), (0.05, Critical), (0.12, Warning), (0.25, Elevated)];
-/// The percents of the last ten seconds, in which some task waited, from which each level begins.
+/// Percent of the last ten seconds with some task stalled, from which each level begins.
 const SOME_STALL_THRESHOLDS: [(f64, PressureLevel); 2] = [(30.0, Warning), (10.0, Elevated)];
-/// The same of the time in which all tasks waited.
+/// Percent of the last ten seconds with all tasks stalled, from which each level begins.
 const FULL_STALL_THRESHOLDS: [(f64, PressureLevel); 2] = [(40.0, Critical), (10.0, Warning)];
-/// How much more must be free before a level falls, and how much less waited for.
+/// Factors on the thresholds before a level falls: of the free fraction, and of the stalls.
 const RAISE_HYSTERESIS: f64 = 1.25;
 const LOWER_HYSTERESIS: f64 = 0.5;
 
-/// What a level is made of.
+/// The values that determine a level.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PressureReading {
-    /// The free part, from 0 to 1, of the binding_level of what the machine has, a control group may have, and the process may.
+    /// Free fraction, 0 to 1: the minimum over the machine, the control groups and the process's
+    /// limits.
     pub free: f64,
-    /// Percent of the last 10 seconds in which some task waited for memory; 0 where the kernel does not tell.
+    /// Percent of the last 10 seconds in which some task waited for memory; 0 if unknown.
     pub some: f64,
-    /// Percent in which all did.
+    /// Percent in which all tasks did.
     pub full: f64,
 }
 
 impl PressureReading {
-    /// Reads this machine's. Opens about ten files: not for an allocation's path. Asks for no memory (but where the list of this process's
-    /// groups is longer than 4 KiB), and needs up to 48 KiB of stack.
+    /// Reads the values of this machine. Opens about ten files: not for an allocation path. Needs
+    /// up to 48 KiB of stack, and no heap memory unless the list of this process's groups exceeds 4
+    /// KiB.
     ///
     /// ```
     /// use arenite_pages::machine::PressureReading;
@@ -49,7 +52,7 @@ impl PressureReading {
         Self::from_root(SysRoot::real())
     }
 
-    /// Reads that of the machine below `root`.
+    /// Reads the values of the machine below `root`.
     ///
     /// ```
     /// use arenite_pages::machine::PressureReading;
@@ -86,10 +89,14 @@ impl PressureReading {
         Self { free, some: most(|pressure| pressure.some.avg10), full: most(full) }
     }
 
-    /// The level of this reading by itself.
+    /// Returns the level of this reading by itself.
     ///
-    /// Below 25 % free, or with 10 % of the time waited by some task: elevated. 12 %, 30 %, or 10 % waited by all: warning.
-    /// 5 %, or 40 % waited by all: critical. 1 %: out of memory.
+    /// | level | free below | some task stalled | all tasks stalled |
+    /// |---|---|---|---|
+    /// | elevated | 25 % | 10 % | |
+    /// | warning | 12 % | 30 % | 10 % |
+    /// | critical | 5 % | | 40 % |
+    /// | out of memory | 1 % | | |
     ///
     /// ```
     /// use arenite_core::PressureLevel;
@@ -108,8 +115,8 @@ impl PressureReading {
         by_free.max(waited(&SOME_STALL_THRESHOLDS, self.some)).max(waited(&FULL_STALL_THRESHOLDS, self.full))
     }
 
-    /// The level after the level `before`: it rises with the reading, and falls once a quarter more is free than the threshold says
-    /// and half as much is waited for.
+    /// Returns the level after the level `before`. It rises with the reading. It falls once a
+    /// quarter more than the threshold is free, and stalls are at half of theirs.
     ///
     /// ```
     /// use arenite_core::PressureLevel::{Elevated, Normal};

@@ -1,7 +1,7 @@
-//! What this process has: address space, resident memory, its peak, and the faults it took.
+//! The memory of this process: address space, resident memory, its peak, and page faults.
 //!
-//! Rests on `/proc/self/status` and `/proc/self/stat`. The kernel's own count is the judge of every claim this project
-//! makes about memory and faults, so it is read as it stands, and its peak can be started afresh.
+//! Claims about memory and faults are checked against the kernel's own counts, so they are read
+//! unchanged, and the peak can be reset.
 
 use super::page_sizes::stat_field;
 use super::procfs::parse::kib_field;
@@ -12,27 +12,27 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// A file of this process could not be read, or lacks a field.
+/// A file of this process that could not be read, or lacks a field.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{} has no field {field}; is /proc mounted?", path.display())]
 pub struct ProcessMemoryError {
     /// The file.
     pub path: PathBuf,
-    /// What was looked for.
+    /// The missing field.
     pub field: &'static str,
 }
 
-/// The kernel did not start the peak of resident memory afresh.
+/// A failed reset of the peak of resident memory.
 #[derive(Debug, Error)]
 #[error("cannot reset the peak of resident memory by writing {}; the peak counts from the start of the process", path.display())]
 pub struct PeakResetError {
-    /// The file written to.
+    /// The written file.
     pub path: PathBuf,
-    /// What the operating system said.
+    /// The operating system's error.
     pub source: io::Error,
 }
 
-/// What this process has, in bytes and faults.
+/// The memory of this process, in bytes, and its page faults.
 ///
 /// ```
 /// use arenite_pages::machine::ProcessMemory;
@@ -51,25 +51,26 @@ pub struct ProcessMemory {
     pub data_bytes: u64,
     /// Resident memory (`VmRSS`).
     pub resident_bytes: u64,
-    /// Highest resident memory since the beginning or the last [`reset_peak`](Self::reset_peak) (`VmHWM`).
+    /// Peak of resident memory since the start or the last [`reset_peak`](Self::reset_peak)
+    /// (`VmHWM`).
     pub peak_resident_bytes: Option<u64>,
-    /// The anonymous part of the resident memory (`RssAnon`).
+    /// Anonymous part of the resident memory (`RssAnon`).
     pub anonymous_bytes: Option<u64>,
-    /// Memory swapped out (`VmSwap`).
+    /// Swapped memory (`VmSwap`).
     pub swapped_bytes: Option<u64>,
-    /// Memory locked (`VmLck`).
+    /// Locked memory (`VmLck`).
     pub locked_bytes: Option<u64>,
-    /// PageFaults answered without the disk, of all threads.
+    /// Faults of all threads without disk access.
     pub minor_faults: u64,
-    /// PageFaults that waited for the disk, of all threads.
+    /// Faults of all threads with disk access.
     pub major_faults: u64,
 }
 
 impl ProcessMemory {
-    /// Reads this process's. Opens two files; asks for memory for an error alone.
+    /// Reads the memory of this process. Opens two files; allocates only for an error.
     ///
     /// # Errors
-    /// [`ProcessMemoryError`] where `/proc` is not there or lacks a field.
+    /// [`ProcessMemoryError`] if `/proc` is missing or lacks a field.
     ///
     /// ```
     /// let memory = arenite_pages::machine::ProcessMemory::read();
@@ -79,10 +80,10 @@ impl ProcessMemory {
         Self::from_root(SysRoot::real())
     }
 
-    /// Reads that of the machine below `root`.
+    /// Reads the memory of a process of the machine below `root`.
     ///
     /// # Errors
-    /// [`ProcessMemoryError`] where a file is not there or lacks a field.
+    /// [`ProcessMemoryError`] if a file is missing or lacks a field.
     ///
     /// ```
     /// assert!(arenite_pages::machine::ProcessMemory::read_at("/nonexistent".as_ref()).is_err());
@@ -91,10 +92,11 @@ impl ProcessMemory {
         Self::from_root(SysRoot::at(root))
     }
 
-    /// Starts the peak of resident memory afresh from what is resident now, by writing 5 to `/proc/self/clear_refs`.
+    /// Resets the peak of resident memory to the resident memory now, by writing 5 to
+    /// `/proc/self/clear_refs`.
     ///
     /// # Errors
-    /// [`PeakResetError`] where the kernel has no such file, or refuses.
+    /// [`PeakResetError`] if the kernel has no such file, or denies it.
     ///
     /// ```
     /// use arenite_pages::machine::ProcessMemory;
@@ -113,7 +115,7 @@ impl ProcessMemory {
         })
     }
 
-    /// The same without an error to tell of, which needs memory.
+    /// Reads the memory, with an error that `missing` makes: an error with a path needs memory.
     pub(super) fn read_or<E>(
         root: SysRoot<'_>,
         missing: impl Fn(&str, &'static str) -> E,
@@ -147,7 +149,7 @@ impl ProcessMemory {
     }
 }
 
-/// What is read of `/proc/self/status`, all in KiB.
+/// Fields of `/proc/self/status`, all in KiB.
 const STATUS: [&str; 7] = ["VmSize", "VmData", "VmRSS", "VmHWM", "RssAnon", "VmSwap", "VmLck"];
 
 fn reset_peak_below(root: SysRoot<'_>) -> Result<(), PeakResetError> {
@@ -188,7 +190,7 @@ mod tests {
     #[test]
     fn u24_real_process_grows_by_what_it_touches() {
         let before = ProcessMemory::read().unwrap();
-        // an optimized build leaves out what nobody looks at
+        // an optimized build would remove an unused block
         let block = std::hint::black_box(vec![1_u8; 32 << 20]);
         let after = ProcessMemory::read().unwrap();
         assert!(after.virtual_bytes >= before.resident_bytes && block[1 << 20] == 1);

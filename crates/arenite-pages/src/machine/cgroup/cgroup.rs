@@ -1,8 +1,8 @@
-//! The control group of this process: the memory it is allowed, and what it uses of it, on every level above it.
+//! The control group of this process: its memory limits and usage, on every level above it.
 //!
-//! Rests on `/proc/self/cgroup` (which group), `/proc/self/mountinfo` (where groups are mounted) and on the files of the
-//! memory controller, version 1 or 2. Every level up to the mount is read, because a limit binds from any of them: a
-//! container's own group often says `max` while its parent kills it.
+//! `/proc/self/cgroup` names the group, `/proc/self/mountinfo` its mount, and the memory controller
+//! (version 1 or 2) has the files. Every level up to the mount is read, because any of them can
+//! bind: a container's own group often has the limit `max` while its parent kills it.
 
 use crate::machine::procfs::cgroup_mount::{CgroupVersion, mounted, own_group};
 use crate::machine::procfs::fixed_path::FixedPath;
@@ -10,28 +10,29 @@ use crate::machine::procfs::parse::key_value;
 use crate::machine::procfs::sys_root::SysRoot;
 use std::path::{Path, PathBuf};
 
-/// A version 1 limit from here on means none: the kernel rounds `i64::MAX` down to its OS page.
+/// Minimum version 1 limit that means none: the kernel rounds `i64::MAX` down to an OS page.
 const NO_LIMIT: u64 = 1 << 62;
 
-/// One level of the tree of control groups. `None` is a limit that is not set, or a file that is not there.
+/// One level of the tree of control groups. `None` is an unset limit or a missing file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CgroupLevel {
-    /// The group's folder, as this process sees it.
+    /// The group's directory, as this process sees it.
     pub path: PathBuf,
     /// Bytes above which the kernel kills.
     pub limit: Option<u64>,
-    /// Bytes above which the kernel slows down allocation (version 2 alone).
+    /// Bytes above which the kernel throttles allocation (version 2).
     pub high: Option<u64>,
-    /// Bytes used, page cache included.
+    /// Bytes used, including page cache.
     pub usage: Option<u64>,
-    /// Bytes of that usage which the kernel gives up on demand: the cache of files not used lately.
+    /// Bytes of the usage that the kernel reclaims on demand: inactive page cache.
     pub reclaimable: u64,
-    /// Bytes of swap space the group may use beside its memory.
+    /// Bytes of swap space that the group may use beside its memory.
     pub swap_limit: Option<u64>,
 }
 
 impl CgroupLevel {
-    /// Bytes this level still lets through: the lower of its limits less what it uses and would not give up.
+    /// Returns the bytes available on this level: the lower of its limits minus the usage that is
+    /// not reclaimable.
     ///
     /// ```
     /// use arenite_pages::machine::CgroupLevel;
@@ -47,7 +48,7 @@ impl CgroupLevel {
     }
 }
 
-/// The control group of this process, with all above it.
+/// The control group of this process, with all levels above it.
 ///
 /// ```
 /// use arenite_pages::machine::Cgroup;
@@ -57,14 +58,14 @@ impl CgroupLevel {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroup {
-    /// Which interface.
+    /// Version of the interface.
     pub version: CgroupVersion,
     /// The process's own group first, then its parents up to the mount.
     pub levels: Vec<CgroupLevel>,
 }
 
 impl Cgroup {
-    /// Reads this process's; `None` where no memory controller is to be seen.
+    /// Reads the group of this process, or returns `None` without a visible memory controller.
     ///
     /// ```
     /// println!("{:?}", arenite_pages::machine::Cgroup::read());
@@ -74,7 +75,7 @@ impl Cgroup {
         Self::from_root(SysRoot::real())
     }
 
-    /// Reads that of the machine below `root`.
+    /// Reads the group of the machine below `root`.
     ///
     /// ```
     /// assert_eq!(arenite_pages::machine::Cgroup::read_at("/nonexistent".as_ref()), None);
@@ -84,7 +85,7 @@ impl Cgroup {
         Self::from_root(SysRoot::at(root))
     }
 
-    /// The level with the smallest limit.
+    /// Returns the level with the smallest limit.
     ///
     /// ```
     /// # use arenite_pages::machine::{Cgroup, CgroupVersion};
@@ -95,7 +96,7 @@ impl Cgroup {
         self.levels.iter().filter(|level| level.limit.is_some()).min_by_key(|level| level.limit)
     }
 
-    /// The smallest limit of all levels in bytes; `None` without one.
+    /// Returns the smallest limit of all levels in bytes, or `None` without one.
     ///
     /// ```
     /// # use arenite_pages::machine::{Cgroup, CgroupVersion};
@@ -106,7 +107,7 @@ impl Cgroup {
         self.binding_level()?.limit
     }
 
-    /// Bytes that all levels still let through; `None` without a limit.
+    /// Returns the bytes available on all levels, or `None` without a limit.
     ///
     /// ```
     /// # use arenite_pages::machine::{Cgroup, CgroupVersion};
@@ -119,22 +120,15 @@ impl Cgroup {
 
     pub(in crate::machine) fn from_root(root: SysRoot<'_>) -> Option<Self> {
         let mut levels = Vec::new();
-        let version = for_each_level(root, |folder, figures| {
+        let version = for_each_level(root, |dir, figures| {
             let LevelLimits { limit, high, usage, reclaimable, swap_limit } = figures;
-            levels.push(CgroupLevel {
-                path: folder.to_path_buf(),
-                limit,
-                high,
-                usage,
-                reclaimable,
-                swap_limit,
-            });
+            levels.push(CgroupLevel { path: dir.to_path_buf(), limit, high, usage, reclaimable, swap_limit });
         })?;
         Some(Self { version, levels })
     }
 }
 
-/// What the files of a level say.
+/// Values in the files of a level.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::machine) struct LevelLimits {
     limit: Option<u64>,
@@ -145,88 +139,89 @@ pub(in crate::machine) struct LevelLimits {
 }
 
 impl LevelLimits {
-    /// The lower of its limits.
+    /// Returns the lower of its limits.
     pub(in crate::machine) fn limit(&self) -> Option<u64> {
         self.limit.into_iter().chain(self.high).min()
     }
 
-    /// What it still lets through.
+    /// Returns the bytes available on this level.
     pub(in crate::machine) fn headroom(&self) -> Option<u64> {
         Some(self.limit()?.saturating_sub(self.usage?.saturating_sub(self.reclaimable)))
     }
 }
 
-/// What `found` makes of this process's group: its version, where its tree is mounted and its folder below. No memory is asked for, but
-/// for a list of groups that is longer than 4 KiB, or no UTF-8.
+/// Calls `found` with the version, the mount and the directory of this process's group. Needs no
+/// heap memory, unless the list of groups exceeds 4 KiB or is no UTF-8.
 pub(in crate::machine) fn with_cgroup<A>(
     root: SysRoot<'_>,
     found: impl FnOnce(CgroupVersion, &Path, &Path) -> Option<A>,
 ) -> Option<A> {
-    let (mut mount, mut folder) = (FixedPath::new(), FixedPath::new());
-    let version = find_mount(root, &mut mount, &mut folder)?;
-    found(version, &mount, &folder)
+    let (mut mount, mut dir) = (FixedPath::new(), FixedPath::new());
+    let version = find_mount(root, &mut mount, &mut dir)?;
+    found(version, &mount, &dir)
 }
 
-/// Sets `mount` and `folder`. What it has on the stack for that is gone when it returns.
+/// Sets `mount` and `dir`. Not inlined, so that its buffers leave the stack on return.
 #[inline(never)]
-fn find_mount(root: SysRoot<'_>, mount: &mut FixedPath, folder: &mut FixedPath) -> Option<CgroupVersion> {
+fn find_mount(root: SysRoot<'_>, mount: &mut FixedPath, dir: &mut FixedPath) -> Option<CgroupVersion> {
     let mut group = FixedPath::new();
     let version = root.read(Path::new("/proc/self/cgroup"), "", |groups| {
         let (version, own) = own_group(groups)?;
         group.set(Path::new(own)).map(|()| version)
     })?;
     let group = group.to_str()?;
-    root.find_line("/proc/self/mountinfo", |line| mounted(line, version, group, mount, folder))?;
+    root.find_line("/proc/self/mountinfo", |line| mounted(line, version, group, mount, dir))?;
     Some(version)
 }
 
-/// The folders of a group and of those around it that are there, the group's own first.
+/// Returns the existing directories of a group and its parents, its own first.
 pub(in crate::machine) fn level_paths<'a>(
     root: SysRoot<'a>,
     mount: &'a Path,
-    folder: &'a Path,
+    dir: &'a Path,
 ) -> impl Iterator<Item = &'a Path> {
-    let inside = folder.ancestors().take_while(move |folder| folder.starts_with(mount));
-    inside.filter(move |folder| root.has_dir(folder))
+    let inside = dir.ancestors().take_while(move |dir| dir.starts_with(mount));
+    inside.filter(move |dir| root.has_dir(dir))
 }
 
-/// Calls `visit` with each level, this process's own group first. `None` where there is none. No memory is asked for.
+/// Calls `visit` with each level, this process's own group first. Returns `None` if there is none.
+/// Needs no heap memory.
 pub(in crate::machine) fn for_each_level(
     root: SysRoot<'_>,
     mut visit: impl FnMut(&Path, LevelLimits),
 ) -> Option<CgroupVersion> {
-    with_cgroup(root, |version, mount, folder| {
+    with_cgroup(root, |version, mount, dir| {
         let read = match version {
             CgroupVersion::V1 => read_v1_level,
             CgroupVersion::V2 => read_v2_level,
         };
         let mut any = false;
-        for folder in level_paths(root, mount, folder) {
+        for dir in level_paths(root, mount, dir) {
             any = true;
-            visit(folder, read(root, folder));
+            visit(dir, read(root, dir));
         }
         any.then_some(version)
     })
 }
 
-fn read_v1_level(root: SysRoot<'_>, folder: &Path) -> LevelLimits {
-    let limit = |file: &str| root.read_number_in(folder, file).filter(|&bytes| bytes < NO_LIMIT);
+fn read_v1_level(root: SysRoot<'_>, dir: &Path) -> LevelLimits {
+    let limit = |file: &str| root.read_number_in(dir, file).filter(|&bytes| bytes < NO_LIMIT);
     let (memory, both) = (limit("memory.limit_in_bytes"), limit("memory.memsw.limit_in_bytes"));
-    let inactive = root.read(folder, "memory.stat", |stat| {
+    let inactive = root.read(dir, "memory.stat", |stat| {
         key_value(stat, "total_inactive_file").or_else(|| key_value(stat, "inactive_file"))
     });
     LevelLimits {
         limit: memory.into_iter().chain(both).min(),
         high: None,
-        usage: root.read_number_in(folder, "memory.usage_in_bytes"),
+        usage: root.read_number_in(dir, "memory.usage_in_bytes"),
         reclaimable: inactive.unwrap_or(0),
         swap_limit: both.map(|both| both.saturating_sub(memory.unwrap_or(0))),
     }
 }
 
-fn read_v2_level(root: SysRoot<'_>, folder: &Path) -> LevelLimits {
-    let number = |file: &str| root.read_number_in(folder, file); // `max` is no number, and no limit
-    let inactive = root.read(folder, "memory.stat", |stat| key_value(stat, "inactive_file"));
+fn read_v2_level(root: SysRoot<'_>, dir: &Path) -> LevelLimits {
+    let number = |file: &str| root.read_number_in(dir, file); // `max` is no number, and means no limit
+    let inactive = root.read(dir, "memory.stat", |stat| key_value(stat, "inactive_file"));
     LevelLimits {
         limit: number("memory.max"),
         high: number("memory.high"),

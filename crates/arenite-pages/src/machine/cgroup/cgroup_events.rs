@@ -1,7 +1,7 @@
-//! How often the control group of this process met its limits.
+//! Events of this process's control group at its limits.
 //!
-//! Rests on [`Cgroup`] for the group, and on the files `memory.events` (version 2) or `memory.failcnt` and
-//! `memory.oom_control` (version 1). The counts only grow: a reader compares two readings.
+//! `memory.events` (version 2), or `memory.failcnt` and `memory.oom_control` (version 1) count
+//! them. The counts only grow: compare two readings.
 
 use super::cgroup::Cgroup;
 use crate::machine::procfs::cgroup_mount::CgroupVersion;
@@ -19,22 +19,23 @@ use std::path::Path;
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CgroupEvents {
-    /// Memory was taken back although the group was below what it is promised (version 2).
+    /// Reclaims although the group used less than its protected memory (version 2).
     pub low: Option<u64>,
-    /// The group was slowed down at `memory.high` (version 2).
+    /// Throttlings at `memory.high` (version 2).
     pub high: Option<u64>,
-    /// The group was at its limit, and had to give something up to go on.
+    /// Hits of the limit, which forced a reclaim.
     pub limit: Option<u64>,
-    /// It could not, and an allocation failed or a process was to die (version 2).
+    /// Failed reclaims, after which an allocation failed or a process was to be killed (version 2).
     pub out_of_memory: Option<u64>,
-    /// Processes killed.
+    /// Killed processes.
     pub killed: Option<u64>,
-    /// Whether the group's processes stand still for memory now (version 1).
+    /// Whether the group's processes are stopped for lack of memory now (version 1).
     pub stopped: Option<bool>,
 }
 
 impl CgroupEvents {
-    /// Those of the group this process is in; `None` where no memory controller is to be seen.
+    /// Reads the events of this process's group, or returns `None` without a visible memory
+    /// controller.
     ///
     /// ```
     /// println!("{:?}", arenite_pages::machine::CgroupEvents::read());
@@ -44,7 +45,7 @@ impl CgroupEvents {
         Self::from_root(SysRoot::real())
     }
 
-    /// Those of the machine below `root`.
+    /// Reads the events of the machine below `root`.
     ///
     /// ```
     /// assert_eq!(arenite_pages::machine::CgroupEvents::read_at("/nonexistent".as_ref()), None);
@@ -56,8 +57,8 @@ impl CgroupEvents {
 
     fn from_root(root: SysRoot<'_>) -> Option<Self> {
         let group = Cgroup::from_root(root)?;
-        let folder = &group.levels.first()?.path;
-        let text = |file: &str| root.read_text(folder.join(file)).unwrap_or_default();
+        let dir = &group.levels.first()?.path;
+        let text = |file: &str| root.read_text(dir.join(file)).unwrap_or_default();
         Some(match group.version {
             CgroupVersion::V2 => {
                 let events = text("memory.events");
@@ -72,9 +73,10 @@ impl CgroupEvents {
             }
             CgroupVersion::V1 => {
                 let control = text("memory.oom_control");
-                // where memory and swap have a limit together, the kernel asks that one first, and counts it apart if at all
-                let met = ["memory.failcnt", "memory.memsw.failcnt"]
-                    .map(|file| root.read_number(folder.join(file)));
+                // with a joint limit on memory and swap, the kernel checks that one first, and
+                // counts it separately if at all
+                let met =
+                    ["memory.failcnt", "memory.memsw.failcnt"].map(|file| root.read_number(dir.join(file)));
                 Self {
                     limit: met.into_iter().flatten().reduce(u64::saturating_add),
                     killed: key_value(&control, "oom_kill"),

@@ -1,12 +1,12 @@
-//! Which control group this process is in, and in which folder that group is to be seen.
+//! The control group of this process, and the directory where it is mounted.
 //!
-//! Rests on the notation of `/proc/self/cgroup` and `/proc/self/mountinfo`. It is apart from the group's files because the
-//! two texts disagree in containers, where a group's name is told from outside and its mount from inside.
+//! In containers `/proc/self/cgroup` names the group as seen from outside, and
+//! `/proc/self/mountinfo` its mount as seen from inside.
 
 use super::fixed_path::FixedPath;
 use std::path::Path;
 
-/// Which interface a control group speaks.
+/// Version of the interface of a control group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CgroupVersion {
     /// One tree for each controller.
@@ -15,7 +15,8 @@ pub enum CgroupVersion {
     V2,
 }
 
-/// The group of the memory controller: its own tree in version 1 if there is one, else the one tree of version 2.
+/// Returns the group of the memory controller: in its own tree of version 1 if there is one, else
+/// in the tree of version 2.
 pub(in crate::machine) fn own_group(text: &str) -> Option<(CgroupVersion, &str)> {
     let parts = |line| {
         let (tree, rest) = str::split_once(line, ':')?;
@@ -29,15 +30,15 @@ pub(in crate::machine) fn own_group(text: &str) -> Option<(CgroupVersion, &str)>
         .or_else(|| v2().map(|(_, _, group)| (CgroupVersion::V2, group)))
 }
 
-/// Sets `mount` to where the tree is mounted and `folder` to the group's folder below, if this line of `mountinfo` says so. The group may
-/// lie outside what is mounted (a container that sees its own group as the mount): then the mount itself is the nearest level that
-/// can be read.
+/// Sets `mount` to the tree's mount and `dir` to the group's directory below, if this line of
+/// `mountinfo` is the mount. If the group lies outside of the mounted part (a container that sees
+/// its own group as the mount), the mount is the nearest readable level.
 pub(in crate::machine) fn mounted(
     line: &str,
     version: CgroupVersion,
     group: &str,
     mount: &mut FixedPath,
-    folder: &mut FixedPath,
+    dir: &mut FixedPath,
 ) -> Option<()> {
     let (left, right) = line.split_once(" - ")?;
     let mut right = right.split(' ');
@@ -50,13 +51,13 @@ pub(in crate::machine) fn mounted(
         return None;
     }
     let mut left = left.split(' ').skip(3);
-    // what of the tree is mounted there
-    folder.set_escaped(left.next()?)?;
+    // the mounted part of the tree
+    dir.set_escaped(left.next()?)?;
     mount.set_escaped(left.next()?)?;
-    let below = Path::new(group).strip_prefix(&**folder).unwrap_or(Path::new(""));
-    folder.set(mount)?;
+    let below = Path::new(group).strip_prefix(&**dir).unwrap_or(Path::new(""));
+    dir.set(mount)?;
     if !group.split('/').any(|part| part == "..") {
-        folder.push(below.as_os_str())?;
+        dir.push(below.as_os_str())?;
     }
     Some(())
 }
@@ -68,10 +69,10 @@ mod tests {
 
     #[test]
     fn u24_a_mount_may_have_spaces_and_a_group_colons() {
-        let (mut mount, mut folder) = (FixedPath::new(), FixedPath::new());
+        let (mut mount, mut dir) = (FixedPath::new(), FixedPath::new());
         let line = "1 2 0:1 / /my\\040groups rw - cgroup2 none rw";
-        mounted(line, CgroupVersion::V2, "/a", &mut mount, &mut folder).unwrap();
-        assert_eq!((&*mount, &*folder), (Path::new("/my groups"), Path::new("/my groups/a")));
+        mounted(line, CgroupVersion::V2, "/a", &mut mount, &mut dir).unwrap();
+        assert_eq!((&*mount, &*dir), (Path::new("/my groups"), Path::new("/my groups/a")));
         assert_eq!(own_group("7:cpu:/x\n4:hugetlb,memory:/a:b\n0::/c"), Some((CgroupVersion::V1, "/a:b")));
         assert_eq!(own_group("7:cpu:/x\n0::/c"), Some((CgroupVersion::V2, "/c")));
     }
@@ -81,9 +82,9 @@ mod tests {
         fn u24_any_group_stays_below_its_mount(group in "[a-z./:0-9\n]{0,30}", line in "[a-z0-9 /:-]{0,60}") {
             prop_assert!(own_group(&group).is_none_or(|(_, own)| group.contains(own)));
             for mounts in [line.clone(), format!("1 2 0:1 /{line} /m rw - cgroup2 none rw")] {
-                let (mut mount, mut folder) = (FixedPath::new(), FixedPath::new());
-                let found = mounted(&mounts, CgroupVersion::V2, &group, &mut mount, &mut folder);
-                prop_assert!(found.is_none() || folder.starts_with(&*mount));
+                let (mut mount, mut dir) = (FixedPath::new(), FixedPath::new());
+                let found = mounted(&mounts, CgroupVersion::V2, &group, &mut mount, &mut dir);
+                prop_assert!(found.is_none() || dir.starts_with(&*mount));
             }
         }
     }

@@ -1,6 +1,5 @@
-//! A path that is put together without an allocator: who reads the kernel's files may be short of memory.
-//!
-//! Rests on a room as long as the longest path that the kernel takes (`PATH_MAX`).
+//! A path of fixed capacity that is built without an allocator: a reader of the kernel's files may
+//! be short of memory.
 
 use core::ffi::CStr;
 use core::fmt;
@@ -9,10 +8,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The longest path, with the zero at its end.
+/// Maximum length of a path of the kernel, including the final zero.
 const PATH_MAX: usize = 4096;
 
-/// A path. What does not fit is no path for the kernel, and `None` here.
+/// A path. Longer ones are invalid for the kernel, and `None` here.
 pub(in crate::machine) struct FixedPath {
     /// Zeroes from `len` on.
     room: [u8; PATH_MAX],
@@ -20,12 +19,13 @@ pub(in crate::machine) struct FixedPath {
 }
 
 impl FixedPath {
-    /// No path yet.
+    /// Makes an empty path.
     pub(in crate::machine) const fn new() -> Self {
         Self { room: [0; PATH_MAX], len: 0 }
     }
 
-    /// Makes it a path as `mountinfo` writes it: a space is `\040`, and so on for tab, line feed and backslash.
+    /// Sets the path from its form in `mountinfo`: a space is `\040`, likewise tab, line feed and
+    /// backslash.
     pub(in crate::machine) fn set_escaped(&mut self, text: &str) -> Option<()> {
         self.clear();
         let mut rest = text;
@@ -44,7 +44,7 @@ impl FixedPath {
         self.add(rest.as_bytes())
     }
 
-    /// Makes it another.
+    /// Sets the path.
     pub(in crate::machine) fn set(&mut self, path: &Path) -> Option<()> {
         self.clear();
         self.add(path.as_os_str().as_bytes())
@@ -55,7 +55,7 @@ impl FixedPath {
         self.len = 0;
     }
 
-    /// Goes to what is called `name` in it; nothing where that is empty.
+    /// Appends a component, or nothing if `name` is empty.
     pub(in crate::machine) fn push(&mut self, name: &OsStr) -> Option<()> {
         if name.is_empty() {
             return Some(());

@@ -1,24 +1,22 @@
-//! The lines of a list that the kernel writes, one after the other.
-//!
-//! Rests on the caller's buffer and on no allocator: who reads such a list may be short of memory.
+//! A reader of the lines of a file without an allocator: it may run when memory is short.
 
 use core::ops::ControlFlow;
 use std::io::{self, ErrorKind, Read};
 
-/// Room for a line. No line that is looked for is longer; of one that is, the end is cut.
+/// Size of the buffer in bytes. Relevant lines are shorter; the end of a longer one is cut.
 pub(crate) const BUFFER: usize = 4096;
 
-/// Calls `visit` with each line, without its end, until it breaks off.
+/// Calls `visit` with each line, without its end, until it breaks.
 ///
 /// # Errors
-/// What `list` refuses.
-#[inline(never)] // the buffer is on the stack for no longer than this takes
+/// The error of `list`.
+#[inline(never)] // the buffer leaves the stack on return
 pub(crate) fn for_each_line<B>(
     list: &mut impl Read,
     mut visit: impl FnMut(&[u8]) -> ControlFlow<B>,
 ) -> io::Result<ControlFlow<B>> {
     let mut buffer = [0; BUFFER];
-    // what is in the buffer: the beginning of a line, or with `cut` the middle of one that was seen
+    // the buffer contains the beginning of a line, or with `cut` the middle of one that was visited
     let (mut filled, mut cut) = (0, false);
     loop {
         match list.read(&mut buffer[filled..]) {
@@ -57,7 +55,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Some bytes at a time, as the kernel gives them.
+    /// Bytes in small chunks, as the kernel returns them.
     struct ChunkSource<'a>(&'a [u8], usize);
 
     impl Read for ChunkSource<'_> {
@@ -77,7 +75,7 @@ mod tests {
         ) {
             let line = |number: usize, length: usize| format!("{number}{}", "n".repeat(length));
             let lines: Vec<_> = lengths.iter().enumerate().map(|(number, &length)| line(number, length)).collect();
-            // the last may have no end
+            // the last line may have no end
             let text = lines.join("\n") + if ended && !lines.is_empty() { "\n" } else { "" };
             let mut seen = Vec::new();
             let all = for_each_line(&mut ChunkSource(text.as_bytes(), piece), |line| {

@@ -1,29 +1,29 @@
-//! The mappings of this process, as the kernel lists them.
+//! The mappings of this process, from `/proc/self/maps`.
 //!
-//! Rests on `/proc/self/maps`. It is read and not remembered: the kernel's own list is the only one that is never wrong. No memory is
-//! asked for meanwhile: who wants to know what is mapped may be short of it.
+//! They are read anew each time, because only the kernel's list is always right. No heap memory is
+//! needed.
 
 use super::line_reader;
 use core::ops::{ControlFlow, Range};
 use std::fs::File;
 use std::io::{self, Read};
 
-/// One mapping, or the part of one.
+/// One mapping, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mapping<'a> {
     /// Its addresses.
     pub(crate) range: Range<usize>,
-    /// What it may be used for: `rw-p`.
+    /// Its access rights: `rw-p`.
     pub(crate) letters: &'a str,
-    /// The file or name behind it, any bytes; of a longer line than there is room for, its beginning.
+    /// Its file or name, any bytes; cut if the line exceeds the buffer.
     pub(crate) name: &'a [u8],
 }
 
-/// Calls `visit` with the parts of mappings that lie in `within`, cut to it, ascending, until it breaks off. Microseconds for a small
-/// process, milliseconds for thousands of mappings.
+/// Calls `visit` with the mappings in `within`, clipped to it, ascending, until it breaks.
+/// Microseconds for a small process, milliseconds for thousands of mappings.
 ///
 /// # Errors
-/// [`io::Error`] where the kernel does not tell.
+/// [`io::Error`] if the kernel does not report them.
 pub(crate) fn for_each_mapping<B>(
     within: Range<usize>,
     visit: impl FnMut(Mapping<'_>) -> ControlFlow<B>,
@@ -36,7 +36,8 @@ fn for_each_mapping_in<B>(
     within: Range<usize>,
     mut visit: impl FnMut(Mapping<'_>) -> ControlFlow<B>,
 ) -> io::Result<ControlFlow<B>> {
-    // where it was told of so far: between two readings mappings may have become one, which then begins before that
+    // end of the last visited mapping: mappings may merge between two reads, and then begin before
+    // it
     let mut from = within.start;
     let seen = |line: &[u8]| match parse_mapping(line) {
         Some(part) if part.range.start >= within.end => ControlFlow::Break(None),
@@ -54,7 +55,7 @@ fn for_each_mapping_in<B>(
     })
 }
 
-/// A line as in `7f00-7f10 rw-p 00000000 00:00 0   [anon:x]`.
+/// Parses a line such as `7f00-7f10 rw-p 00000000 00:00 0   [anon:x]`.
 fn parse_mapping(line: &[u8]) -> Option<Mapping<'_>> {
     let mut rest = line.trim_ascii();
     let mut word = || {
@@ -66,7 +67,7 @@ fn parse_mapping(line: &[u8]) -> Option<Mapping<'_>> {
     let (from, to) = word()?.split_once('-')?;
     let range = usize::from_str_radix(from, 16).ok()?..usize::from_str_radix(to, 16).ok()?;
     let letters = word()?;
-    // where in the file, on which device, which file
+    // offset, device and inode of the file
     (0..3).try_for_each(|_| word().map(drop))?;
     Some(Mapping { range, letters, name: rest })
 }

@@ -5,7 +5,7 @@
 //! - `line_reader`: lines of a file of any length.
 //! - `parse`: formats that several files share.
 //! - `maps`: the mappings of this process.
-//! - `cgroup_mount`: where the control group of this process is mounted.
+//! - `cgroup_mount`: the control group of this process, and its mount.
 //!
 //! Memory pressure is read when memory is short, so the readers need no allocation for short files.
 

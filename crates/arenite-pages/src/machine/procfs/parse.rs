@@ -1,13 +1,14 @@
-//! The notations of the kernel's text files: lists of numbers, sizes with a unit, choices in brackets, named fields.
+//! Parsers of the kernel's text formats: lists of numbers, sizes with a unit, selected options,
+//! named fields.
 //!
-//! Rests on nothing. They are apart from the files that hold them because each is used by several, and because a parser
-//! that takes a string can be thrown any string: all of these are total, and `None` is their only refusal.
+//! Several files share each format. All parsers accept any text, and return `None` for an invalid
+//! one.
 
-/// No kernel numbers its processors or nodes beyond this (`NR_CPUS` is at most 8192); a range that goes further is
-/// garbage, and would otherwise cost gibibytes to write down.
+/// Maximum number of a processor or node (`NR_CPUS` is at most 8192). A larger range is garbage,
+/// and its list would need gibibytes.
 const MAX_CPU: usize = 65_535;
 
-/// `0-3,8,10-11`, ascending, each once. An empty list is a list.
+/// Parses `0-3,8,10-11` to ascending unique numbers. An empty list is valid.
 pub(in crate::machine) fn parse_cpu_list(text: &str) -> Option<Vec<usize>> {
     let mut numbers = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {
@@ -26,7 +27,7 @@ pub(in crate::machine) fn parse_cpu_list(text: &str) -> Option<Vec<usize>> {
     Some(numbers)
 }
 
-/// `48K`, `32M`, `1G` or plain bytes, in bytes.
+/// Parses `48K`, `32M`, `1G` or plain bytes to bytes.
 pub(in crate::machine) fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let (digits, unit) = match text.char_indices().last()? {
@@ -38,14 +39,15 @@ pub(in crate::machine) fn parse_size(text: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(unit)
 }
 
-/// The word in brackets: `always [madvise] never` is `madvise`.
+/// Returns the option in brackets: `madvise` of `always [madvise] never`.
 pub(in crate::machine) fn selected_option(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once('[')?;
     let (word, _) = rest.split_once(']')?;
     (!word.is_empty()).then_some(word)
 }
 
-/// What follows `name:` on its own line, trimmed. Text before the name on the line is passed over (`Node 0 MemTotal:`).
+/// Returns the rest of the line after `name:`, trimmed. Text before the name on the line is skipped
+/// (`Node 0 MemTotal:`).
 pub(in crate::machine) fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
@@ -53,17 +55,17 @@ pub(in crate::machine) fn field<'t>(text: &'t str, name: &str) -> Option<&'t str
     })
 }
 
-/// A field in kibibytes (`MemTotal: 5073108 kB`), in bytes.
+/// Returns a field in kibibytes (`MemTotal: 5073108 kB`), in bytes.
 pub(in crate::machine) fn kib_field(text: &str, name: &str) -> Option<u64> {
     field(text, name)?.strip_suffix("kB")?.trim_end().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// A field that is a bare number (`HugePages_Total: 4`).
+/// Returns a field with a plain number (`HugePages_Total: 4`).
 pub(in crate::machine) fn number_field(text: &str, name: &str) -> Option<u64> {
     field(text, name)?.parse().ok()
 }
 
-/// `key value` on a line of its own, as in `memory.stat`.
+/// Returns the value of a line `key value`, as in `memory.stat`.
 pub(in crate::machine) fn key_value(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let mut words = line.split_whitespace();

@@ -1,8 +1,11 @@
-//! The root below which `/proc` and `/sys` are read: `/` on a real machine, a fixture's folder in a test.
+//! The root below which `/proc` and `/sys` are read: `/` on a real machine, a fixture's directory
+//! in a test.
 //!
-//! Rests on `os`. How much memory there is, is asked where there is none: [`SysRoot::read`], [`SysRoot::each_line`] and numbers need no allocator,
-//! but for the rest of a file that is longer than their buffer. It is a type of its own so that no reader can open an absolute path by mistake: whatever a file
-//! of the kernel names (a mount point, a control group) is looked for below the same root, `..` taken out.
+//! A type of its own prevents reads of absolute paths by mistake: a path in a kernel file (a mount
+//! point, a control group) is resolved below the same root, without `..`.
+//!
+//! Memory is measured when it is short: [`SysRoot::read`], [`SysRoot::for_each_line`] and numbers
+//! need no allocator, except for a file that exceeds their buffer.
 
 use super::fixed_path::FixedPath;
 use super::line_reader;
@@ -13,10 +16,11 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Component, Path};
 
-/// A file of fewer bytes is read without an allocator; the longest of those that tell of memory have about 3000.
+/// Maximum size of a file that is read without an allocator; the longest one about memory has about
+/// 3000 bytes.
 const SHORT_FILE: usize = 4096;
 
-/// Fills the buffer as far as the file goes; how far.
+/// Fills the buffer from the file. Returns the number of bytes.
 fn fill_buffer(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -30,7 +34,7 @@ fn fill_buffer(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// The text of what is in the buffer and of the rest of the file; what is not UTF-8 is replaced.
+/// Returns the text in the buffer and the rest of the file; invalid UTF-8 is replaced.
 fn read_long(file: &mut impl Read, buffer: &mut [u8], mut filled: usize) -> io::Result<String> {
     let (mut bytes, mut whole) = (Vec::new(), Vec::new());
     while filled > 0 {
@@ -46,29 +50,30 @@ fn read_long(file: &mut impl Read, buffer: &mut [u8], mut filled: usize) -> io::
     Ok(String::from_utf8(whole).unwrap_or_default())
 }
 
-/// Adds bytes, if there is memory for them.
+/// Appends bytes if there is memory for them.
 fn append(bytes: &mut Vec<u8>, more: &[u8]) -> io::Result<()> {
     bytes.try_reserve(more.len())?;
     bytes.extend_from_slice(more);
     Ok(())
 }
 
-/// A folder that stands for `/`.
+/// A directory that stands for `/`.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::machine) struct SysRoot<'a>(&'a Path);
 
 impl<'a> SysRoot<'a> {
-    /// The root of this machine.
+    /// Returns the root of this machine.
     pub(in crate::machine) fn real() -> SysRoot<'static> {
         SysRoot(Path::new("/"))
     }
 
-    /// `folder` as the root.
-    pub(in crate::machine) fn at(folder: &'a Path) -> Self {
-        SysRoot(folder)
+    /// Makes `dir` the root.
+    pub(in crate::machine) fn at(dir: &'a Path) -> Self {
+        SysRoot(dir)
     }
 
-    /// Where `path` lies below this root; `..`, `.` and a leading `/` are dropped. `None` where that is longer than a path can be.
+    /// Returns `path` below this root, without `..`, `.` and a leading `/`, or `None` if it exceeds
+    /// the maximum length.
     pub(in crate::machine) fn resolve(self, path: impl AsRef<Path>) -> Option<FixedPath> {
         let mut path_buf = FixedPath::new();
         self.push_to(&mut path_buf, path.as_ref())?;
@@ -81,35 +86,35 @@ impl<'a> SysRoot<'a> {
         path.components().filter_map(named).try_for_each(|name| path_buf.push(name))
     }
 
-    /// Opens the file `name` in `folder`. The path is gone when this returns: small stacks are enough for all of it.
+    /// Opens the file `name` in `dir`. Not inlined, so that the path leaves the stack on return.
     #[inline(never)]
-    fn open(self, folder: &Path, name: &str) -> Option<File> {
+    fn open(self, dir: &Path, name: &str) -> Option<File> {
         let mut path_buf = FixedPath::new();
-        self.push_to(&mut path_buf, folder)?;
+        self.push_to(&mut path_buf, dir)?;
         path_buf.push(OsStr::new(name))?;
         Some(File::from(os::open_to_read(path_buf.as_c_str()?).ok()?))
     }
 
-    /// What `make` makes of the text of the file `name` in `folder`; what is not UTF-8 is replaced. `None` where it cannot be read, or is
-    /// longer than the buffer and there is no memory for it.
-    #[inline(never)] // the buffer is on the stack for no longer than this takes
+    /// Calls `make` with the text of the file `name` in `dir`; invalid UTF-8 is replaced. Returns
+    /// `None` if it cannot be read, or exceeds the buffer and there is no memory for it.
+    #[inline(never)] // the buffer leaves the stack on return
     pub(in crate::machine) fn read<A>(
         self,
-        folder: &Path,
+        dir: &Path,
         name: &str,
         make: impl FnOnce(&str) -> Option<A>,
     ) -> Option<A> {
-        self.read_in(&mut [0; SHORT_FILE], folder, name, make)
+        self.read_in(&mut [0; SHORT_FILE], dir, name, make)
     }
 
     fn read_in<A>(
         self,
         buffer: &mut [u8],
-        folder: &Path,
+        dir: &Path,
         name: &str,
         make: impl FnOnce(&str) -> Option<A>,
     ) -> Option<A> {
-        let mut file = self.open(folder, name)?;
+        let mut file = self.open(dir, name)?;
         let filled = fill_buffer(&mut file, buffer).ok()?;
         match str::from_utf8(&buffer[..filled]) {
             Ok(text) if filled < buffer.len() => make(text),
@@ -117,13 +122,13 @@ impl<'a> SysRoot<'a> {
         }
     }
 
-    /// The text of a file. `None` where it cannot be read.
+    /// Returns the text of a file, or `None` if it cannot be read.
     pub(in crate::machine) fn read_text(self, path: impl AsRef<Path>) -> Option<String> {
         self.read(path.as_ref(), "", |text| Some(text.to_owned()))
     }
 
-    /// Calls `visit` with each line of a file of any length, until it breaks off. Lines that are no UTF-8 are passed over. `None` where it
-    /// cannot be read to where that is.
+    /// Calls `visit` with each line of a file of any length, until it breaks. Skips lines of
+    /// invalid UTF-8. Returns `None` if the file cannot be read that far.
     pub(in crate::machine) fn for_each_line<A>(
         self,
         path: &str,
@@ -134,7 +139,7 @@ impl<'a> SysRoot<'a> {
         line_reader::for_each_line(&mut file, line).ok()
     }
 
-    /// What `find` makes of the first line of a file that it makes anything of.
+    /// Returns the first `Some` that `find` returns for a line of a file.
     pub(in crate::machine) fn find_line<A>(
         self,
         path: &str,
@@ -144,43 +149,43 @@ impl<'a> SysRoot<'a> {
         self.for_each_line(path, found)?.break_value()
     }
 
-    /// A file that holds one unsigned number.
+    /// Returns the only number of a file.
     pub(in crate::machine) fn read_number(self, path: impl AsRef<Path>) -> Option<u64> {
         self.read_number_in(path.as_ref(), "")
     }
 
-    /// The same of the file `name` in `folder`.
-    pub(in crate::machine) fn read_number_in(self, folder: &Path, name: &str) -> Option<u64> {
-        self.read_in(&mut [0; 64], folder, name, |text| text.trim().parse().ok())
+    /// Returns the only number of the file `name` in `dir`.
+    pub(in crate::machine) fn read_number_in(self, dir: &Path, name: &str) -> Option<u64> {
+        self.read_in(&mut [0; 64], dir, name, |text| text.trim().parse().ok())
     }
 
-    /// A file that holds one line, trimmed; `None` where it is empty.
+    /// Returns the only line of a file, trimmed, or `None` if it is empty.
     pub(in crate::machine) fn read_line(self, path: impl AsRef<Path>) -> Option<String> {
         let text = self.read_text(path)?;
         let line = text.trim();
         (!line.is_empty()).then(|| line.to_owned())
     }
 
-    /// Names in a folder; empty where it cannot be read.
-    pub(in crate::machine) fn dir_names(self, folder: impl AsRef<Path>) -> Vec<String> {
-        let entries = self.resolve(folder).map(|folder| fs::read_dir(&*folder));
+    /// Returns the names in a directory; none if it cannot be read.
+    pub(in crate::machine) fn dir_names(self, dir: impl AsRef<Path>) -> Vec<String> {
+        let entries = self.resolve(dir).map(|dir| fs::read_dir(&*dir));
         let Some(Ok(entries)) = entries else { return Vec::new() };
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 
-    /// Numbers `n` for which `folder` holds an entry `<prefix>n`, ascending.
-    pub(in crate::machine) fn numbered_dirs(self, folder: impl AsRef<Path>, prefix: &str) -> Vec<usize> {
+    /// Returns the numbers `n` for which `dir` has an entry `<prefix>n`, ascending.
+    pub(in crate::machine) fn numbered_dirs(self, dir: impl AsRef<Path>, prefix: &str) -> Vec<usize> {
         let number = |name: &String| name.strip_prefix(prefix)?.parse().ok();
-        let mut numbers: Vec<usize> = self.dir_names(folder).iter().filter_map(number).collect();
+        let mut numbers: Vec<usize> = self.dir_names(dir).iter().filter_map(number).collect();
         numbers.sort_unstable();
         numbers.dedup(); // `cpu1` and `cpu01`
         numbers
     }
 
-    /// Is this folder there?
-    pub(in crate::machine) fn has_dir(self, folder: impl AsRef<Path>) -> bool {
+    /// Returns whether the directory exists.
+    pub(in crate::machine) fn has_dir(self, dir: impl AsRef<Path>) -> bool {
         let mut path_buf = FixedPath::new();
-        let put = self.push_to(&mut path_buf, folder.as_ref());
+        let put = self.push_to(&mut path_buf, dir.as_ref());
         put.and_then(|()| path_buf.as_c_str()).is_some_and(os::is_dir)
     }
 }
