@@ -1,4 +1,4 @@
-//! What a program can tell the kernel: find it now, take it if you must, give me larger pages, show me what was written.
+//! Advice to the kernel: populate, offer, use larger pages, watch writes.
 //!
 //! cargo run --release -p arenite-pages --example advice
 #![expect(unsafe_code, reason = "uses memory that no other code uses")]
@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     cache.advise_huge(0, SIZE, true)?;
     cache.commit(0, SIZE)?;
 
-    // found before it is used, by two threads, with progress
+    // populated before its use, by two threads, with progress
     let progress = |done: usize, all: usize| println!("prefetch: {} of {} MiB", done >> 20, all >> 20);
     Prefetch::new().with_threads(2).with_progress(&progress).run(&cache, 0..SIZE)?;
     let before = thread_page_faults().unwrap_or_default();
@@ -21,17 +21,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("faults to use it: {}", thread_page_faults().unwrap_or_default().minor - before.minor);
     println!("on huge pages: {:.0} %", cache.huge_report()?.huge_fraction() * 100.0);
 
-    // lent to the kernel, and taken back: each page is kept or known to be lost
-    // SAFETY: nobody uses the range before it is reclaimed.
+    // offered to the kernel, and reclaimed: each page is known to be kept or lost SAFETY: no code
+    // uses the range before it is reclaimed.
     let offer = unsafe { cache.offer(0, SIZE) }?;
     let back = offer.reclaim();
     println!("kept {} MiB, lost {} ranges", back.kept >> 20, back.lost.len());
 
-    // what was written since, for an incremental save
+    // the pages written since, for an incremental save
     match WriteWatch::new(0..SIZE, &cache) {
         Ok(mut watch) => {
             let byte = cache.as_ptr().as_ptr().wrapping_add(5 << 20);
-            // SAFETY: a committed byte that nobody borrows.
+            // SAFETY: a committed byte that is not borrowed.
             unsafe {
                 byte.write(1);
             }

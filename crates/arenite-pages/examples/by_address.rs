@@ -1,10 +1,10 @@
-//! Memory by address, as scripts and other languages hold it: numbers, looked up before they are used.
+//! Memory by address, for scripts and other languages: every address is looked up before its use.
 //!
 //! cargo run --release -p arenite-pages --example by_address
 
 use arenite_pages::{ScalarVec, memory};
 
-/// Says why a call was refused.
+/// Prints the error of a call.
 fn refused<T>(done: Result<T, memory::MemoryError>) {
     if let Err(error) = done {
         println!("refused: {error}");

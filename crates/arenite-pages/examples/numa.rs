@@ -1,4 +1,4 @@
-//! Where memory lies, and where it should: nodes, policies, and the kernel's answer page by page.
+//! NUMA nodes, policies, and where the kernel really places memory.
 //!
 //! cargo run --release -p arenite-pages --example numa
 
@@ -34,14 +34,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("bound to {node}: {:?}", block.distribution()?);
     }
 
-    // spread over all of them
+    // interleaved over all of them
     let spread = NumaAllocator::new(NumaPolicy::Interleave)?;
     let mut table = Block::new_in(Layout::from_size_align(4 << 20, 64)?, &spread)?;
     table.bytes_mut().iter_mut().for_each(|byte| _ = byte.write(1));
     let (start, len) = (table.bytes().as_ptr().cast(), table.bytes().len());
     println!("interleaved: {:?}", numa_distribution(start, len)?);
 
-    // and moved to the last one
+    // and migrated to the last one
     if let Some(&last) = nodes.last() {
         println!("moved to {last}: {:?}", migrate_range(start, len, last)?);
     }

@@ -1,4 +1,4 @@
-//! How much memory is left to this process, what stops it there, and a wait for the moment at which memory runs short.
+//! The memory available to this process, its binding limit, and a wait for memory pressure.
 //!
 //! cargo run --release -p arenite-pages --example pressure
 
@@ -26,7 +26,7 @@ fn main() {
         Some(pressure) => println!("tasks waited for memory {} % of the last 10 s", pressure.some.avg10),
         None => println!("this kernel keeps no pressure"),
     }
-    // no thread runs while nothing happens
+    // no thread runs meanwhile
     match PressureTrigger::new(StallKind::Some, Duration::from_millis(100), Duration::from_secs(2)) {
         Ok(trigger) => match trigger.wait(Some(Duration::from_millis(200))) {
             Ok(fired) => println!("under pressure within 0.2 s: {fired}"),

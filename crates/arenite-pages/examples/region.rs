@@ -1,4 +1,5 @@
-//! A stack that grows in place: a gibibyte of addresses, as much memory as is used, a guard at either end.
+//! A stack that grows in place: a gibibyte of addresses, only as much memory as needed, guards at
+//! both ends.
 //!
 //! cargo run --release -p arenite-pages --example region
 #![expect(unsafe_code, reason = "uses memory that no other code uses")]
@@ -17,14 +18,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     assert_eq!(stack.typed_peek::<f64>(2 * step, 1)?, [2.0]);
 
-    // what is not committed answers with an error instead of a fault
+    // a read of uncommitted memory returns an error instead of a fault
     if let Err(refused) = stack.peek(3 * step, 1) {
         println!("refused: {refused}");
     }
 
-    // a larger home for the first two mebibytes, without copying a byte
+    // a larger region for the first two mebibytes, without copying a byte
     let larger = RegionOptions::new().with_label("larger").reserve(1 << 31)?;
-    // SAFETY: nobody borrows a byte of either region.
+    // SAFETY: no code borrows a byte of either region.
     unsafe { stack.remap(0, 2 * step, &larger, 0) }?;
     assert_eq!(larger.typed_peek::<f64>(step, 1)?, [1.0]);
     assert_eq!(stack.query(0)?.state, PageStatus::Reserved);

@@ -1,4 +1,4 @@
-//! A ring between two threads: bytes that are never split, read where they lie.
+//! A ring between two threads: slices that are never split, read in place.
 //!
 //! cargo run --release -p arenite-pages --example ring
 
@@ -14,13 +14,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         for number in 0_u32..10_000 {
             let line = format!("message {number}\n");
             producer.wait_free(line.len(), None)?;
-            // in place: slots in a row, wherever they begin
+            // written in place: contiguous slots, wherever they begin
             if let Some(mut slots) = producer.reserve(line.len()) {
                 slots.as_mut_slice().copy_from_slice(line.as_bytes());
                 slots.commit(line.len());
             }
         }
-        Ok(()) // the producer goes, and the consumer learns of it
+        Ok(()) // the drop of the producer closes the ring for the consumer
     });
 
     let (mut lines, mut bytes) = (0, 0);
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Err(WaitError::Closed) => break,
             Err(error) => return Err(error.into()),
         }
-        let seen = consumer.peek(); // all that is there, one slice
+        let seen = consumer.peek(); // all elements, in one slice
         let whole = seen.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         lines += seen[..whole].iter().filter(|&&byte| byte == b'\n').count();
         bytes += whole;

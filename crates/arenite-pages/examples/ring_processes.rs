@@ -1,4 +1,5 @@
-//! A ring between two processes, one of which dies: the other learns of it, and nothing that was committed is lost.
+//! A ring between two processes, one of which dies: the other detects it, and no committed element
+//! is lost.
 //!
 //! cargo run --release -p arenite-pages --example ring_processes
 #![expect(unsafe_code, reason = "uses memory that no other code uses")]
@@ -21,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn parent(path: &Path) -> Result<(), Box<dyn Error>> {
     let ring = RingFile::create::<u64>(path, 1000)?;
-    // SAFETY: both processes run this program, and nobody else opens the file.
+    // SAFETY: both processes run this program, and no other code opens the file.
     let mut consumer = unsafe { ring.consumer::<u64>() }?;
     let mut child = Command::new(std::env::current_exe()?).arg(path).spawn()?;
     consumer.wait_ready(1, Some(Duration::from_secs(10)))?;
@@ -38,7 +39,7 @@ fn parent(path: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Sends numbers and dies without a word.
+/// Sends numbers and dies without closing the ring.
 fn child(path: &Path) -> Result<(), Box<dyn Error>> {
     let ring = RingFile::open(path)?;
     // SAFETY: as in the parent.

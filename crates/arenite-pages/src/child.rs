@@ -16,7 +16,8 @@ use std::process::{Child, ExitStatus};
 /// # Errors
 /// [`io::Error`] if the child was waited for already, or the system does not count.
 pub fn wait_with_usage(mut child: Child) -> io::Result<(ExitStatus, ResourceUsage)> {
-    drop(child.stdin.take()); // like `Child::wait`: a child that reads its input to the end must reach the end
+    // like `Child::wait`: a child that reads its input to the end must reach the end
+    drop(child.stdin.take());
     let (status, usage) = os::wait_for_child(child.id())?;
     #[cfg(unix)]
     let status = std::os::unix::process::ExitStatusExt::from_raw(status);

@@ -2,21 +2,26 @@
 //!
 //! Only `os/` calls the operating system, through `rustix` and `libc`.
 //!
-//! | task | items |
-//! |---|---|
-//! | reserve addresses, commit memory, protect and query it | [`Region`], [`RegionOptions`], [`Protection`], [`RegionInfo`], [`regions`], [`stats`] |
-//! | populate memory before its use, with many threads | [`Region::prefetch`], [`Prefetch`] |
-//! | offer memory to the kernel, and reclaim it OS page by OS page | [`Region::offer`], [`Reclaimed`] |
-//! | move memory without a copy; find the OS pages written since | [`Region::remap`], [`WriteWatch`] |
-//! | allocate blocks of OS pages; use the largest OS pages | [`PageAllocator`], [`large_alloc`], [`HugePageUsage`] |
-//! | NUMA: place, verify, move | [`NumaAllocator`], [`numa_alloc`], [`numa_distribution`], [`migrate_range`] |
-//! | map files that survive a crash and a truncation | [`map_file`], [`MappedArray`], [`MemoryMappedAllocator`] |
-//! | queues with contiguous slices, between threads or processes | [`ring_buffer`], [`RingFile`] |
-//! | prefetch cache lines | [`prefetch_write`], [`prefetch_read_line`] |
-//! | wait for memory pressure | [`PressureTrigger`] |
-//! | parts of an allocator: a fork-safe mutex, fork handlers, thread exit | [`ForkSafeMutex`], [`at_fork`], [`ThreadExitHook`] |
-//! | all of the above by address, for scripts and other languages | [`memory`] |
-//! | hardware facts and limits of this process | [`machine`] |
+//! - Reserve addresses, commit memory, protect and query it: [`Region`], [`RegionOptions`],
+//!   [`Protection`], [`RegionInfo`], [`regions`], [`stats`].
+//! - Populate memory before its use, with many threads: [`Region::prefetch`], [`Prefetch`].
+//! - Offer memory to the kernel, and reclaim it OS page by OS page: [`Region::offer`],
+//!   [`Reclaimed`].
+//! - Move memory without a copy; find the OS pages written since: [`Region::remap`],
+//!   [`WriteWatch`].
+//! - Allocate blocks of OS pages; use the largest OS pages: [`PageAllocator`], [`large_alloc`],
+//!   [`HugePageUsage`].
+//! - NUMA: place, verify, move: [`NumaAllocator`], [`numa_alloc`], [`numa_distribution`],
+//!   [`migrate_range`].
+//! - Map files that survive a crash and a truncation: [`map_file`], [`MappedArray`],
+//!   [`MemoryMappedAllocator`].
+//! - Queues with contiguous slices, between threads or processes: [`ring_buffer`], [`RingFile`].
+//! - Prefetch cache lines: [`prefetch_write`], [`prefetch_read_line`].
+//! - Wait for memory pressure: [`PressureTrigger`].
+//! - Parts of an allocator (a fork-safe mutex, fork handlers, thread exit): [`ForkSafeMutex`],
+//!   [`at_fork`], [`ThreadExitHook`].
+//! - All of the above by address, for scripts and other languages: [`memory`].
+//! - Hardware facts and limits of this process: [`machine`].
 //!
 //! Linux is the first platform; a facility that a kernel lacks returns a typed error. Each facility
 //! has an example of under 80 lines in this crate's `examples/`.

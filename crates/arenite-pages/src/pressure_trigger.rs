@@ -66,8 +66,9 @@ pub enum PressureError {
 /// ```
 /// use arenite_pages::{PressureTrigger, StallKind};
 /// use std::time::Duration;
-/// match PressureTrigger::new(StallKind::Some, Duration::from_millis(150), Duration::from_secs(2)) {
-///     Ok(trigger) => println!("under pressure: {}", trigger.wait(Some(Duration::from_millis(1)))?),
+/// let (stall, window) = (Duration::from_millis(150), Duration::from_secs(2));
+/// match PressureTrigger::new(StallKind::Some, stall, window) {
+///     Ok(trigger) => println!("fired: {}", trigger.wait(Some(Duration::from_millis(1)))?),
 ///     Err(refused) => println!("{refused}"),
 /// }
 /// # Ok::<(), arenite_pages::PressureError>(())
@@ -181,7 +182,8 @@ impl PressureTrigger {
     /// ```
     /// use arenite_pages::PressureTrigger;
     /// for trigger in PressureTrigger::for_cgroup_events()? {
-    ///     println!("a limit was met: {}", trigger.wait(Some(std::time::Duration::from_millis(1)))?);
+    ///     let fired = trigger.wait(Some(std::time::Duration::from_millis(1)))?;
+    ///     println!("a limit was hit: {fired}");
     /// }
     /// # Ok::<(), arenite_pages::PressureError>(())
     /// ```

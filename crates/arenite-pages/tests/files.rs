@@ -1,4 +1,4 @@
-//! Files as memory: what they hold, what they refuse, and what they outlive.
+//! Mapped files: contents, rejected inputs, and survival of crashes and truncations.
 #![expect(unsafe_code, reason = "borrows the pages of files that only this test uses")]
 #![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 
@@ -64,7 +64,7 @@ fn n23_what_cannot_be_mapped_is_refused_by_name() {
     assert!(matches!(reader.read(4, 5), Err(FileError::OutOfRange { .. })));
     assert!(matches!(reader.read(usize::MAX, 2), Err(FileError::OutOfRange { .. })));
     assert!(matches!(reader.read(0, usize::MAX), Err(FileError::OutOfRange { .. })));
-    // SAFETY: refused.
+    // SAFETY: the call fails, so no slice exists.
     assert!(unsafe { reader.as_mut_slice() }.is_err());
     drop((reader, _second_reader));
     let _writer = map_file(&path, MapMode::ReadWrite).unwrap();
@@ -130,7 +130,7 @@ fn u30_arrays_keep_type_shape_order_and_contents() {
     let array = MappedArray::<i32>::open(&path, MapMode::ReadOnly).unwrap();
     assert_eq!((array.shape(), array.order()), (&[3, 5][..], MemoryOrder::ColumnMajor));
     assert_eq!((array.get(&[2, 4]).unwrap(), array.read(0, 4).unwrap()), (24, vec![0, 10, 20, 1]));
-    // SAFETY: nobody writes to the file.
+    // SAFETY: no code writes to the file.
     assert_eq!(unsafe { array.as_slice() }[14], 24);
     for index in [&[3, 0][..], &[0, 5], &[0], &[0, 0, 0]] {
         assert!(matches!(array.get(index), Err(FileError::OutOfRange { .. })), "{index:?}");
@@ -197,7 +197,7 @@ fn u30_every_damaged_header_is_refused_or_outvoted() {
         let mut damaged = once.clone();
         damaged[at] ^= 0x10;
         assert!(matches!(open(&damaged), Err(FileError::NotAnArray { .. })), "byte {at} of the only header");
-        // the newer header stands an OS page further: the older one is still whole
+        // the newer header is an OS page further: the older one is still valid
         let mut torn = twice.clone();
         torn[4096 + at] ^= 0x10;
         assert_eq!(open(&torn).unwrap(), 10, "byte {at} of the newer header");
@@ -242,7 +242,7 @@ fn u31_a_file_cut_off_under_a_mapping_is_an_error_and_not_a_death() {
     let dir = dir();
     let path = dir.path().join("array");
     let mut array = MappedArray::<u64>::create(&path, &[100_000]).unwrap();
-    // SAFETY: nobody writes to the file; what happens to its length is what this test is about.
+    // SAFETY: no code writes to the file; this test is about its length.
     unsafe { array.as_mut_slice() }.unwrap().fill(7);
     array.sync().unwrap();
     cut(&path, 40_000);
@@ -250,8 +250,8 @@ fn u31_a_file_cut_off_under_a_mapping_is_an_error_and_not_a_death() {
     assert!(matches!(array.set(&[99_999], 1), Err(FileError::Truncated { .. })));
     assert!(matches!(array.sync(), Err(FileError::Truncated { .. })));
     assert!(!array.file().is_truncated(), "nobody touched what is gone");
-    // the fast door: a slice reads zeroes where the file ends, and the mapping remembers
-    // SAFETY: as above.
+    // a slice reads zeroes beyond the file's end, and the mapping is marked SAFETY: no code writes
+    // to the file; this test is about its length.
     let sum: u64 = unsafe { array.as_slice() }.iter().sum();
     assert!(array.file().is_truncated() && sum < 700_000 && sum.is_multiple_of(7), "{sum}");
     // SAFETY: as above.
@@ -270,7 +270,8 @@ fn u31_other_bus_errors_kill_as_they_did() {
         let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
         fs::write(&ours, [1; 100]).unwrap();
         let _installs_the_handler = map_file(&ours, MapMode::ReadOnly).unwrap();
-        // a mapping that this crate knows nothing of: forgotten, so that the handler no longer answers for it
+        // a mapping that this crate does not know: forgotten, so that the handler no longer serves
+        // it
         let file = File::options().read(true).write(true).create_new(true).open(&theirs).unwrap();
         file.set_len(page_size() as u64).unwrap();
         // SAFETY: maps an own file and reads it.
@@ -285,7 +286,7 @@ fn u31_other_bus_errors_kill_as_they_did() {
             )
         };
         file.set_len(0).unwrap();
-        // SAFETY: none: this read is meant to die.
+        // SAFETY: none: this read must kill the process.
         let read = unsafe { byte.cast::<u8>().read_volatile() };
         std::process::exit(i32::from(read));
     }
@@ -357,7 +358,7 @@ fn u30_the_checked_door_of_blocks_in_a_file_refuses_what_is_not_its_own() {
     assert!(MemoryMappedAllocator::new(dir.path().join("missing"), false).is_err());
 }
 
-/// A file system of one mebibyte, unmounted when it goes.
+/// A file system of one mebibyte, unmounted on drop.
 struct Small(TempDir);
 
 impl Small {
@@ -404,8 +405,8 @@ fn u30_a_full_disk_is_an_error_when_memory_is_taken() {
     assert!(arenite_pages::RingFile::create::<u8>(&at("ring"), 4 << 20).is_err());
 }
 
-/// Writes to the array at `path` until it is killed: numbers in order, a line on standard output for each that a sync
-/// returned for, a growth now and then.
+/// Writes numbers in order to the array at `path` until it is killed, and grows it now and then.
+/// Prints a line for each number that a sync returned for.
 fn write_until_killed(path: &Path, rounds: u64) {
     use std::io::Write;
     let mut array = MappedArray::<u64>::open(path, MapMode::ReadWrite).unwrap();
@@ -440,7 +441,7 @@ fn u31_a_thousand_kills_lose_nothing_that_sync_returned_for() {
         child.args(["--exact", "u31_a_thousand_kills_lose_nothing_that_sync_returned_for", "--nocapture"]);
         let mut child = child.env("ARENITE_KILLED", &path).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        // killed after the first promise, or a few writes later: wherever it is
+        // killed after the first line, or a few writes later, at any point
         let wait = round % 4;
         let mut seen = 0;
         while seen <= wait {

@@ -1,5 +1,5 @@
-//! An array of 800 MB in a file, written, synced and read again by a process that never has 64 MiB of it beside the page
-//! cache. A test of its own process, because what a process has in memory is counted for all of it.
+//! An array of 800 MB in a file, written, synced and read by a process that never has 64 MiB beside
+//! the page cache. Resident memory is counted per process, so this test has one of its own.
 #![expect(unsafe_code, reason = "borrows the pages of a files that only this test uses")]
 #![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 
@@ -13,7 +13,7 @@ fn value(index: usize) -> f64 {
     index as f64 * 0.5
 }
 
-/// Bytes that this process has in memory and that are no file's.
+/// Returns the resident anonymous bytes of this process.
 fn anonymous() -> u64 {
     ProcessMemory::read().unwrap().anonymous_bytes.unwrap()
 }
@@ -28,7 +28,7 @@ fn u30_a_hundred_million_numbers_are_written_synced_and_read_again() {
         Err(error @ arenite_pages::FileError::DiskFull { .. }) => return println!("skipped: {error}"),
         Err(error) => panic!("{error}"),
     };
-    // SAFETY: the file was just made, and nobody else opens it.
+    // SAFETY: the file was just made, and no other code opens it.
     for (index, number) in unsafe { array.as_mut_slice() }.unwrap().iter_mut().enumerate() {
         *number = value(index);
     }
@@ -36,7 +36,7 @@ fn u30_a_hundred_million_numbers_are_written_synced_and_read_again() {
     array.sync().unwrap();
     drop(array);
     let array = MappedArray::<f64>::open(&path, MapMode::ReadOnly).unwrap();
-    // SAFETY: nobody writes to the file.
+    // SAFETY: no code writes to the file.
     let sum: f64 = unsafe { array.as_slice() }.iter().sum();
     assert_eq!(sum, (COUNT - 1) as f64 * COUNT as f64 / 4.0);
     assert_eq!(array.get(&[99_999_999]).unwrap(), value(99_999_999));

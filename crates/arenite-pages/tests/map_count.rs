@@ -1,10 +1,10 @@
-//! Ten thousand regions made and released leave the kernel's list of mappings as it was. A test of its own process, in which
-//! nothing else maps or unmaps.
+//! Ten thousand reservations and releases leave the kernel's list of mappings unchanged. A test in
+//! a process of its own, in which no other code maps or unmaps.
 #![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 
 use arenite_pages::{Region, RegionOptions, page_size, regions};
 
-/// The mappings of this process.
+/// Returns the number of mappings of this process.
 fn mappings() -> usize {
     std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
 }

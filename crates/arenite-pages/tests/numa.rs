@@ -1,5 +1,5 @@
-//! NUMA on this machine, however many nodes it has. `ci/numa-guest.sh` runs the same tests in a guest of four nodes, of which
-//! one has no memory, one no processor, and the numbers of those with memory have a gap.
+//! NUMA on this machine, with any number of nodes. `ci/numa-guest.sh` runs the same tests in a
+//! guest of four nodes: one without memory, one without processors, and a gap in the numbers.
 
 use arenite_core::{Block, Resource};
 use arenite_pages::machine::{Numa, numa_info};

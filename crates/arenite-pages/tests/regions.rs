@@ -1,4 +1,4 @@
-//! Regions against a naive model, against the kernel's own list, and against every input that must be refused.
+//! Regions against a naive model, against the kernel's list, and with invalid inputs.
 #![expect(unsafe_code, reason = "uses the memory of regions")]
 #![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 const PAGES: usize = 48;
 
-/// What an OS page of a region is, as the steps say.
+/// Expected state of an OS page of a region.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Model {
     Reserved,
@@ -36,7 +36,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Does a step on `pages` of the region and of the model, and checks that both agree on whether it can be done.
+/// Runs a step on `pages` of the region and of the model, and checks that both accept or both
+/// reject it.
 fn apply(
     region: &mut Region,
     model: &mut [Model],
@@ -59,7 +60,7 @@ fn apply(
             part.fill(Model::Reserved);
         }
         Step::Protect(protection) => {
-            // SAFETY: as above; it reads and writes through the kernel alone.
+            // SAFETY: as above; it reads and writes only through the kernel.
             let done = unsafe { region.protect(at, size, protection) };
             let gap = part.iter().position(|page| *page == Model::Reserved);
             prop_assert_eq!(
@@ -100,7 +101,7 @@ fn apply(
     Ok(())
 }
 
-/// What the region says of each page, and what it holds.
+/// Checks the region's report on each page, and its contents.
 fn check(region: &Region, model: &[Model]) -> Result<(), TestCaseError> {
     let stretches = region.query_all().unwrap();
     let mut at = 0;
@@ -126,7 +127,7 @@ fn check(region: &Region, model: &[Model]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The kernel's own words: access of each page, and bytes in memory, from `/proc/self/smaps`.
+/// Returns the kernel's report in `/proc/self/smaps`: access of each page, and resident bytes.
 fn smaps(region: &Region) -> (Vec<String>, usize) {
     let base = region.as_ptr().addr().get();
     let text = std::fs::read_to_string("/proc/self/smaps").unwrap();
@@ -159,7 +160,7 @@ proptest! {
     fn n02_n04_n05_any_sequence_of_steps_equals_the_model_and_the_kernel(
         steps in proptest::collection::vec((step(), 0..PAGES, 1..PAGES), 1..40),
     ) {
-        // a guard on each side keeps the kernel from joining the region with a neighbour in its list
+        // a guard on each side prevents the kernel from merging the region with a neighbour
         let mut region = RegionOptions::new().with_label("model").with_guard(1).with_huge_pages(false).reserve(PAGES * page_size()).unwrap();
         let mut model = vec![Model::Reserved; PAGES];
         for (step, first, count) in steps {
@@ -206,7 +207,7 @@ fn n04_a_wrong_access_faults() {
         // SAFETY: the byte is committed.
         unsafe { byte.write_volatile(1) };
         let protection: Protection = mode.parse().unwrap();
-        // SAFETY: none: the access below is meant to die.
+        // SAFETY: none: the access below must kill the process.
         unsafe { region.protect(0, page_size(), protection) }.unwrap();
         // SAFETY: as above.
         let read = unsafe { byte.read_volatile() };
@@ -242,7 +243,7 @@ fn n06_n07_what_is_not_there_is_an_error_and_not_a_fault() {
         RegionErrorKind::OutOfRange
     );
     assert_eq!(region.peek(page_size(), 0).unwrap(), []);
-    // SAFETY: nobody uses the range.
+    // SAFETY: no code uses the range.
     unsafe { region.protect(page_size(), page_size(), Protection::Read) }.unwrap();
     assert_eq!(
         region.poke(page_size(), &[1]).unwrap_err().kind,
@@ -358,7 +359,7 @@ fn n03_double_release_and_foreign_addresses_are_refused() {
     ] {
         assert!(refused);
     }
-    // what others reserve is out of reach
+    // regions of other code are not accessible
     let own = Region::reserve(page_size(), "own").unwrap();
     assert!(memory::commit(own.as_ptr().addr().get(), page_size()).is_err());
     assert!(memory::reserve(0, "none").is_err() && memory::reserve(usize::MAX, "vast").is_err());

@@ -1,4 +1,4 @@
-//! Mistakes that reviews found, each as the test that shows it.
+//! Bugs that reviews found, each with the test that shows it.
 #![expect(unsafe_code, reason = "uses memory that only these tests use")]
 #![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 
@@ -28,7 +28,8 @@ fn u30_trim_to_more_than_there_is_leaves_live_blocks() {
     assert_eq!(mapped.state().held, page_size());
 }
 
-/// A block in the last OS page of a file that ends inside it: the file is made long enough, and what is zeroed is zero.
+/// Allocates a block in the last OS page of a file that ends inside it: the file grows, and a
+/// zeroed block is zero.
 #[test]
 fn u30_blocks_in_the_rest_of_the_last_os_page_are_in_the_file() {
     for root in [std::env::temp_dir().as_path(), Path::new("/dev/shm")] {
@@ -69,7 +70,7 @@ fn u30_the_checked_door_wants_the_very_size_and_counts_what_was_asked() {
     assert_eq!((mapped.allocated_size(), mapped.peak_allocated()), (0, 1000));
 }
 
-/// Two threads meet the same lost page: neither takes back what the other has written since.
+/// Accesses one lost page from two threads: neither loses the other's writes.
 #[test]
 fn u31_two_threads_on_one_lost_page_keep_their_writes() {
     let dir = tempfile::tempdir().unwrap();
@@ -78,7 +79,7 @@ fn u31_two_threads_on_one_lost_page_keep_their_writes() {
         fs::write(&path, vec![1; 2 * page_size()]).unwrap();
         let mut file = map_file(&path, MapMode::ReadWrite).unwrap();
         File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
-        // SAFETY: nobody writes to the file; its length is what this test is about.
+        // SAFETY: no code writes to the file; this test is about its length.
         let bytes = unsafe { file.as_mut_slice() }.unwrap();
         let (left, right) = bytes[..page_size()].split_at_mut(page_size() / 2);
         let start = Barrier::new(2);
@@ -97,7 +98,7 @@ fn u31_two_threads_on_one_lost_page_keep_their_writes() {
 
 #[test]
 fn u31_sync_leaves_no_dirty_page() {
-    /// Kilobytes of the mapping at `address` that the kernel has yet to write.
+    /// Returns the kilobytes of the mapping at `address` that the kernel has not written yet.
     fn dirty(address: usize) -> usize {
         let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
         let mut lines = smaps.lines().skip_while(|line| !line.starts_with(&format!("{address:x}-")));
@@ -110,7 +111,7 @@ fn u31_sync_leaves_no_dirty_page() {
     // on a device: a file system in memory is never clean
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut array = MappedArray::<u64>::create(dir.path().join("array"), &[100_000]).unwrap();
-    // SAFETY: nobody else opens the file.
+    // SAFETY: no other code opens the file.
     unsafe { array.as_mut_slice() }.unwrap().fill(7);
     let address = array.file().as_ptr().addr().get();
     let before = dirty(address);
@@ -158,7 +159,8 @@ fn n07_more_than_there_is_memory_for_is_an_error_and_no_abort() {
     memory::release(region.addr).unwrap();
 }
 
-/// A full disk under a file with holes: blocks are refused, and what is written into a hole is an error that says why.
+/// Fills a disk under a file with holes: allocations fail, and a write to a hole returns the
+/// reason.
 #[test]
 fn u30_holes_on_a_full_disk_are_errors_that_say_so() {
     let dir = tempfile::tempdir().unwrap();
@@ -186,9 +188,9 @@ fn n06_remap_takes_what_is_open_alone() {
     let (mut from, to) = (Region::reserve(1 << 20, "from").unwrap(), Region::reserve(1 << 20, "to").unwrap());
     from.commit(0, 8 * page_size()).unwrap();
     from.poke(0, b"kept").unwrap();
-    // SAFETY: nobody borrows the region.
+    // SAFETY: no code borrows the region.
     unsafe { from.protect(page_size(), page_size(), arenite_pages::Protection::Read) }.unwrap();
-    // SAFETY: nobody borrows either region.
+    // SAFETY: no code borrows either region.
     let refused = unsafe { from.remap(0, 8 * page_size(), &to, 0) }.unwrap_err();
     assert_eq!(refused.kind, RegionErrorKind::Inaccessible { at: page_size() });
     assert_eq!(from.query(page_size()).unwrap().protection, arenite_pages::Protection::Read, "as it was");
@@ -202,10 +204,10 @@ fn n24_elements_of_another_alignment_are_refused() {
     struct Wide([u8; 8192]);
     // SAFETY: zeroes are valid bytes.
     unsafe impl bytemuck::Zeroable for Wide {}
-    // SAFETY: bytes alone, as many as its size.
+    // SAFETY: only bytes, as many as its size.
     unsafe impl bytemuck::Pod for Wide {}
     let ring = RingFile::anonymous::<[[u64; 32]; 32]>(4).unwrap();
-    // SAFETY: nobody else opens the file.
+    // SAFETY: no other code opens the file.
     let refused = unsafe { ring.producer::<Wide>() };
     assert!(matches!(refused, Err(RingError::OtherElement { .. })));
     assert!(matches!(RingFile::anonymous::<Wide>(4), Err(RingError::BadCapacity { .. })));
@@ -217,7 +219,8 @@ fn u37_a_vast_range_of_nothing_is_told_at_once() {
     assert!(found.absent > 1 << 61);
 }
 
-/// An array of which the newest header says more than the process may map: the growth is refused, and nothing has changed.
+/// Grows an array whose newest header exceeds the addresses of the process: the growth fails, and
+/// nothing changes.
 #[test]
 fn u30_a_growth_that_cannot_be_mapped_changes_nothing() {
     if let Ok(path) = std::env::var("ARENITE_GROW") {

@@ -141,7 +141,7 @@ fn n24_a_destructor_that_panics_drops_nothing_twice() {
     assert_eq!(Arc::strong_count(&token), 1);
 }
 
-/// A cheap sequence of sizes.
+/// Returns a cheap sequence of sizes.
 fn sizes(seed: u64) -> impl FnMut() -> usize {
     let mut state = seed;
     move || {
@@ -202,7 +202,7 @@ fn n24_waits_end_with_time_or_with_the_other_end() {
     assert!(matches!(consumer.wait_ready(page_size() + 1, soon), Err(WaitError::TooMany { .. })));
     assert_eq!(producer.push_slice(&vec![1; 5000]), page_size());
     assert_eq!(producer.wait_free(1, soon), Err(WaitError::TimedOut));
-    // a consumer that goes while the producer waits, or before
+    // a consumer that is dropped while the producer waits, or before
     let waiting = std::thread::spawn(move || producer.send(9));
     drop(consumer);
     assert_eq!(waiting.join().unwrap(), Err(9));
@@ -231,9 +231,10 @@ fn n26_rings_by_number_are_freed_once() {
     assert!(memory::ring_buffer(0).is_err());
 }
 
-/// The ends of `file`, which this test alone opens.
+/// Opens both ends of `file`, which no other code opens.
 fn ends<T: bytemuck::Pod>(file: &RingFile) -> (Producer<T>, Consumer<T>) {
-    // SAFETY: only this crate maps the file, in this process and its children, and nobody else writes to it.
+    // SAFETY: only this crate maps the file, in this process and its children, and no other code
+    // writes to it.
     let producer = unsafe { file.producer() };
     // SAFETY: as above.
     (producer.unwrap(), unsafe { file.consumer() }.unwrap())
@@ -286,7 +287,7 @@ fn n24_what_is_no_ring_is_refused() {
     assert!(matches!(RingFile::create::<u8>(&dir.path().join("a/b"), 10), Err(RingError::Open { .. })));
 }
 
-/// This test again in a process of its own, which finds the ring at `path`.
+/// Starts this test again in a process of its own, with the ring at `path`.
 fn child(test: &str, path: &str) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture"]).env("ARENITE_RING", path);
@@ -306,7 +307,7 @@ fn n24_between_processes_elements_arrive_and_a_close_is_noticed() {
     let file = RingFile::anonymous::<u64>(512).unwrap();
     // SAFETY: as in `ends`.
     let mut consumer = unsafe { file.consumer::<u64>() }.unwrap();
-    // the descriptor of this process, by its name: as good as one that is handed over
+    // the descriptor of this process, by its path: equivalent to a passed one
     let fd = std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(&file));
     let mut other = child(
         "n24_between_processes_elements_arrive_and_a_close_is_noticed",
@@ -326,7 +327,8 @@ fn n24_between_processes_a_peer_that_was_killed_is_noticed_and_its_end_is_free()
         // SAFETY: as in `ends`.
         let mut producer = unsafe { file.producer::<u64>() }.unwrap();
         assert!(producer.push_all(&[1, 2, 3]));
-        let _reserved = producer.reserve(5).map(|mut slots| slots.as_mut_slice().fill(99)); // and not committed
+        // reserved and not committed
+        let _reserved = producer.reserve(5).map(|mut slots| slots.as_mut_slice().fill(99));
         std::thread::park_timeout(Duration::from_secs(60));
         std::process::exit(3);
     }

@@ -93,7 +93,8 @@ impl MemoryMappedAllocator {
     /// fails.
     ///
     /// # Errors
-    /// [`FileError`]: the file cannot be opened or made, is no ordinary file, is locked, or cannot be mapped.
+    /// [`FileError`] if the file cannot be opened or made, is no ordinary file, is locked, or cannot
+    /// be mapped.
     pub fn new(path: impl AsRef<Path>, writable: bool) -> Result<Self, FileError> {
         Self::with_capacity(path, writable, DEFAULT_CAPACITY)
     }

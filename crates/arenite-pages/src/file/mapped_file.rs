@@ -69,7 +69,8 @@ pub struct MappedFile {
 /// [`MappedFile::is_truncated`]).
 ///
 /// # Errors
-/// [`FileError`]: the file cannot be opened, is no ordinary file, is empty or locked, or cannot be mapped.
+/// [`FileError`] if the file cannot be opened, is no ordinary file, is empty or locked, or cannot be
+/// mapped.
 pub fn map_file(path: impl AsRef<Path>, mode: MapMode) -> Result<MappedFile, FileError> {
     let path = path.as_ref();
     let file = open(path, mode)?;

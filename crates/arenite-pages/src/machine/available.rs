@@ -103,7 +103,8 @@ impl Available {
     /// Reads the limits of this machine.
     ///
     /// ```
-    /// assert_eq!(arenite_pages::machine::Available::read().bytes().is_some(), cfg!(target_os = "linux"));
+    /// let available = arenite_pages::machine::Available::read();
+    /// assert_eq!(available.bytes().is_some(), cfg!(target_os = "linux"));
     /// ```
     #[must_use]
     pub fn read() -> Self {
@@ -113,7 +114,8 @@ impl Available {
     /// Reads the limits of the machine below `root`.
     ///
     /// ```
-    /// assert_eq!(arenite_pages::machine::Available::read_at("/nonexistent".as_ref()).bytes(), None);
+    /// use arenite_pages::machine::Available;
+    /// assert_eq!(Available::read_at("/nonexistent".as_ref()).bytes(), None);
     /// ```
     #[must_use]
     pub fn read_at(root: &Path) -> Self {
@@ -124,7 +126,8 @@ impl Available {
     ///
     /// ```
     /// use arenite_pages::machine::{Available, MemoryLimitKind};
-    /// let available = Available { limits: vec![(MemoryLimitKind::Machine, 9), (MemoryLimitKind::Cgroup, 4)] };
+    /// let limits = vec![(MemoryLimitKind::Machine, 9), (MemoryLimitKind::Cgroup, 4)];
+    /// let available = Available { limits };
     /// assert_eq!(available.smallest(), Some((MemoryLimitKind::Cgroup, 4)));
     /// ```
     #[must_use]

@@ -13,7 +13,8 @@ use std::path::Path;
 /// ```
 /// let cpu = arenite_pages::machine::Cpu::read();
 /// assert!(cpu.logical >= 1 && cpu.usable >= 1);
-/// println!("{} x {}: {}", cpu.logical, cpu.model.as_deref().unwrap_or("unknown"), cpu.simd.join(" "));
+/// let model = cpu.model.as_deref().unwrap_or("unknown");
+/// println!("{} x {model}: {}", cpu.logical, cpu.simd.join(" "));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

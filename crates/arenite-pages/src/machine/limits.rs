@@ -100,7 +100,8 @@ impl Limits {
     /// Reads the limits of this process.
     ///
     /// ```
-    /// assert_eq!(arenite_pages::machine::Limits::read().stack.is_some(), cfg!(target_os = "linux"));
+    /// let limits = arenite_pages::machine::Limits::read();
+    /// assert_eq!(limits.stack.is_some(), cfg!(target_os = "linux"));
     /// ```
     #[must_use]
     pub fn read() -> Self {

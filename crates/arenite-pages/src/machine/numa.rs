@@ -28,7 +28,8 @@ impl NumaNode {
     /// Returns whether memory can be bound to this node.
     ///
     /// ```
-    /// assert!(arenite_pages::machine::Numa::read().nodes.iter().any(|node| node.has_memory() || node.cpus.is_empty()));
+    /// let numa = arenite_pages::machine::Numa::read();
+    /// assert!(numa.nodes.iter().any(|node| node.has_memory() || node.cpus.is_empty()));
     /// ```
     #[must_use]
     pub fn has_memory(&self) -> bool {

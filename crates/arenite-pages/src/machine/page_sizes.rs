@@ -25,7 +25,8 @@ impl TransparentHugePages {
     ///
     /// ```
     /// use arenite_pages::machine::TransparentHugePages;
-    /// assert_eq!(TransparentHugePages::parse("always [madvise] never"), TransparentHugePages::Madvise);
+    /// let policy = TransparentHugePages::parse("always [madvise] never");
+    /// assert_eq!(policy, TransparentHugePages::Madvise);
     /// assert_eq!(TransparentHugePages::parse("garbage"), TransparentHugePages::Unknown);
     /// ```
     #[must_use]

@@ -2,7 +2,8 @@
 //!
 //! The kernel's pressure stall information (`Documentation/accounting/psi.rst`) is in
 //! `/proc/pressure/memory` for the machine, and in `memory.pressure` for a control group of
-//! version 2. Only this signal distinguishes a machine whose memory is well used from one that stalls.
+//! version 2. Only this signal distinguishes a machine whose memory is well used from one that
+//! stalls.
 
 use super::cgroup::{level_paths, with_cgroup};
 use super::procfs::sys_root::SysRoot;

@@ -144,8 +144,9 @@ pub fn peek(addr: usize, count: usize) -> Result<Vec<u8>, MemoryError> {
 /// use arenite_pages::{ScalarVec, memory};
 /// let region = memory::reserve(4096, "numbers")?;
 /// memory::commit(region.addr, 4096)?;
-/// memory::typed_poke(region.addr, &ScalarVec::Float32(vec![3.14, 2.71, 1.41]))?;
-/// assert_eq!(memory::typed_peek(region.addr, "float32", 3)?, ScalarVec::Float32(vec![3.14, 2.71, 1.41]));
+/// let numbers = ScalarVec::Float32(vec![3.14, 2.71, 1.41]);
+/// memory::typed_poke(region.addr, &numbers)?;
+/// assert_eq!(memory::typed_peek(region.addr, "float32", 3)?, numbers);
 /// memory::release(region.addr)?;
 /// # Ok::<(), memory::MemoryError>(())
 /// ```

@@ -496,7 +496,8 @@ pub(crate) unsafe fn uffd_write_protect(start: NonNull<u8>, len: usize) -> Resul
     const API: u64 = 0xc018_aa3f;
     const REGISTER: u64 = 0xc020_aa00;
     const PROTECT: u64 = 0xc018_aa06;
-    const FEATURES: u64 = 1 | 1 << 13 | 1 << 15; // write faults, also of absent pages, resolved by the kernel
+    // write faults, also of absent pages, resolved by the kernel
+    const FEATURES: u64 = 1 | 1 << 13 | 1 << 15;
     let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | USER_MODE_ONLY;
     // SAFETY: the call makes a descriptor and touches no memory.
     let raw = check(unsafe { libc::syscall(libc::SYS_userfaultfd, flags) })?;

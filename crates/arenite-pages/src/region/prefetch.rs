@@ -20,7 +20,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// use arenite_pages::{Prefetch, Region};
 /// let region = Region::reserve(64 << 20, "weights")?;
 /// region.commit(0, 64 << 20)?;
-/// Prefetch::new().with_threads(2).with_progress(&|done, all| println!("{done} of {all} bytes")).run(&region, 0..64 << 20)?;
+/// let progress = |done: usize, all: usize| println!("{done} of {all} bytes");
+/// Prefetch::new().with_threads(2).with_progress(&progress).run(&region, 0..64 << 20)?;
 /// assert_eq!(region.query(0)?.resident, 64 << 20);
 /// # Ok::<(), arenite_pages::RegionError>(())
 /// ```

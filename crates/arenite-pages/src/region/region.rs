@@ -30,7 +30,9 @@ use rustix::io::Errno;
 /// # Ok::<(), arenite_pages::RegionError>(())
 /// ```
 #[derive(Debug)]
-#[repr(C)] // the fields that a commit reads are first and adjacent: the system call before it evicts cache lines
+// The fields that a commit reads are first and adjacent: the system call before it evicts cache
+// lines.
+#[repr(C)]
 pub struct Region {
     pub(super) base: NonNull<u8>,
     pub(super) len: usize,

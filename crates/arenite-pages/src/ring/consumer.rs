@@ -238,7 +238,8 @@ impl<T> Consumer<T> {
     /// the producer a system call for each wake-up.
     ///
     /// # Errors
-    /// [`WaitError`]: timed out, the producer is closed or dead and left fewer elements, or `count` exceeds the capacity.
+    /// [`WaitError`] after the timeout, if the producer is closed or dead and left fewer elements,
+    /// or if `count` exceeds the capacity.
     pub fn wait_ready(&mut self, count: usize, timeout: Option<Duration>) -> Result<(), WaitError> {
         let capacity = self.capacity();
         if count > capacity {
@@ -251,7 +252,7 @@ impl<T> Consumer<T> {
     /// Pops one element, and waits for it without a timeout.
     ///
     /// # Errors
-    /// [`WaitError`]: the producer is closed or dead, and the ring is empty.
+    /// [`WaitError`] if the producer is closed or dead, and the ring is empty.
     pub fn recv(&mut self) -> Result<T, WaitError> {
         loop {
             if let Some(element) = self.pop() {

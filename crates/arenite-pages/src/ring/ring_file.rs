@@ -47,9 +47,11 @@ struct Header {
 ///
 /// ```
 /// use arenite_pages::RingFile;
-/// let ring = RingFile::anonymous::<u64>(1000)?; // in memory; hand its descriptor to a child process
+/// let ring = RingFile::anonymous::<u64>(1000)?; // in memory; pass its descriptor to a child
 /// // SAFETY: both ends are taken by arenite and nobody else opens the file.
-/// let (mut producer, mut consumer) = unsafe { (ring.producer::<u64>()?, ring.consumer::<u64>()?) };
+/// let mut producer = unsafe { ring.producer::<u64>() }?;
+/// // SAFETY: as above.
+/// let mut consumer = unsafe { ring.consumer::<u64>() }?;
 /// assert!(producer.push(7).is_ok());
 /// assert_eq!(consumer.recv(), Ok(7));
 /// // SAFETY: as above.
@@ -187,7 +189,8 @@ impl RingFile {
         let shared = unsafe { Shared::of_file(memory, indices, location, capacity) };
         let indices = shared.indices();
         let end_state = if end == Side::Producer { &indices.producer.0 } else { &indices.consumer.0 };
-        end_state.waiting.store(0, crate::util::sync::Ordering::Relaxed); // of a process that died during a wait
+        // of a process that died during a wait
+        end_state.waiting.store(0, crate::util::sync::Ordering::Relaxed);
         end_state.set_state(EndState::OPEN);
         Ok(shared)
     }

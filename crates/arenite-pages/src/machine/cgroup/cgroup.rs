@@ -37,7 +37,12 @@ impl CgroupLevel {
     /// ```
     /// use arenite_pages::machine::CgroupLevel;
     /// let level = CgroupLevel {
-    ///     path: "/sys/fs/cgroup/job".into(), limit: Some(100), high: None, usage: Some(70), reclaimable: 20, swap_limit: None,
+    ///     path: "/sys/fs/cgroup/job".into(),
+    ///     limit: Some(100),
+    ///     high: None,
+    ///     usage: Some(70),
+    ///     reclaimable: 20,
+    ///     swap_limit: None,
     /// };
     /// assert_eq!(level.headroom(), Some(50));
     /// ```
@@ -220,7 +225,8 @@ fn read_v1_level(root: SysRoot<'_>, dir: &Path) -> LevelLimits {
 }
 
 fn read_v2_level(root: SysRoot<'_>, dir: &Path) -> LevelLimits {
-    let number = |file: &str| root.read_number_in(dir, file); // `max` is no number, and means no limit
+    // `max` is no number, and means no limit
+    let number = |file: &str| root.read_number_in(dir, file);
     let inactive = root.read(dir, "memory.stat", |stat| key_value(stat, "inactive_file"));
     LevelLimits {
         limit: number("memory.max"),
