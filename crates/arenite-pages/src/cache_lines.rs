@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_address_may_be_asked_for_and_nothing_is_written() {
+    fn prefetch_accepts_any_address_and_writes_nothing() {
         prefetch_write(core::ptr::null(), 1000);
         [core::ptr::null(), core::ptr::without_provenance(usize::MAX)]
             .into_iter()

@@ -4,6 +4,7 @@
 
 use arenite_core::{AllocCause, Bytes, Label};
 use core::fmt;
+use rustix::io::Errno;
 
 /// Operation on a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +113,12 @@ pub struct RegionError {
 }
 
 impl RegionError {
+    /// Makes the error of a list that this process has no memory for.
+    #[cold]
+    pub(crate) const fn no_memory(op: RegionOp, size: usize) -> Self {
+        Self::without_region(op, RegionErrorKind::Os { errno: Errno::NOMEM.raw_os_error() }, size)
+    }
+
     /// Makes an error of an operation without a region.
     #[cold]
     pub(crate) const fn without_region(op: RegionOp, kind: RegionErrorKind, size: usize) -> Self {

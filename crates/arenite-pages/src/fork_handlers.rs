@@ -102,8 +102,8 @@ extern "C" fn child() {
 
 fn run_after(handler: fn(&ForkHandlers) -> fn()) {
     let count = CALLED.load(Ordering::Relaxed).min(MAX_HANDLERS);
-    // SAFETY: `prepare` locked it on this thread, or on the one that this thread is the child's copy
-    // of.
+    // SAFETY: `prepare` locked it on this thread, or on the one that this thread is the child's
+    // copy of.
     unsafe { region::unlock_after_fork() };
     HANDLERS[..count].iter().filter_map(handler_at).for_each(|handlers| handler(handlers)());
 }

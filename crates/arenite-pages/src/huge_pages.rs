@@ -70,7 +70,7 @@ mod tests {
     use crate::Region;
 
     #[test]
-    fn the_parser_takes_only_mappings_that_overlap() {
+    fn parser_counts_only_mappings_that_overlap() {
         let text = "1000-3000 rw-p 00000000 00:00 0 \nRss:   8 kB\nAnonHugePages:   4 kB\n5000-6000 r--p 0 0 0\nRss: 4 kB\ngarbage\n";
         let read = |start, len| HugePageUsage::parse(text.as_bytes(), start, len).unwrap();
         assert_eq!(read(0x2000, 0x1000), HugePageUsage { resident: 8192, huge: 4096 });
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_is_taken_where_the_machine_grants_huge_pages() {
+    fn huge_advice_works_when_the_machine_grants_it() {
         let region = Region::reserve(4 * HUGE_PAGE, "huge").unwrap();
         if let Err(error) = region.advise_huge(0, 4 * HUGE_PAGE, true) {
             println!("skipped: this kernel takes no advice on huge pages ({error})");

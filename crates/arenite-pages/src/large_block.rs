@@ -61,21 +61,21 @@ pub fn large_alloc(size: usize) -> Result<LargeBlock, RegionError> {
         return Err(fail(RegionErrorKind::BadSize));
     }
     for (page, log2) in explicit_sizes(size) {
-        let Some(whole) = round_up(size, page) else { continue };
-        if let Ok(base) = os::map_explicit_huge(whole, log2) {
+        let Some(mapped) = round_up(size, page) else { continue };
+        if let Ok(base) = os::map_explicit_huge(mapped, log2) {
             // SAFETY: the mapping just made, in full.
-            let mapping = unsafe { Mapping::own(base, whole) };
+            let mapping = unsafe { Mapping::own(base, mapped) };
             return Ok(LargeBlock { mapping, len: size, kind: LargeKind::Explicit { page } });
         }
     }
     let unit = if size >= HUGE_PAGE { HUGE_PAGE } else { os::page_size() };
-    let whole = round_up(size, unit).ok_or(fail(RegionErrorKind::BadSize))?;
-    let base = map_aligned(whole, HUGE_PAGE).map_err(|errno| fail(RegionErrorKind::Os { errno }))?;
+    let mapped = round_up(size, unit).ok_or(fail(RegionErrorKind::BadSize))?;
+    let base = map_aligned(mapped, HUGE_PAGE).map_err(|errno| fail(RegionErrorKind::Os { errno }))?;
     // SAFETY: the mapping just made.
-    let advised = unsafe { os::advise(base, whole, Advice::Huge) };
+    let advised = unsafe { os::advise(base, mapped, Advice::Huge) };
     let granted = advised.is_ok() && size >= HUGE_PAGE && PageSizes::read().grants_transparent();
     // SAFETY: the mapping just made, in full.
-    let mapping = unsafe { Mapping::own(base, whole) };
+    let mapping = unsafe { Mapping::own(base, mapped) };
     Ok(LargeBlock {
         mapping,
         len: size,
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_alloc_says_which_pages_it_got() {
+    fn large_alloc_reports_its_pages() {
         let mut block = large_alloc(5 << 20).unwrap();
         block.prefetch().unwrap();
         let report = block.report().unwrap();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn large_alloc_takes_explicit_pages_where_they_are_set_aside() {
+    fn large_alloc_uses_explicit_pages_when_reserved() {
         let pool = "/proc/sys/vm/nr_hugepages";
         let before = std::fs::read_to_string(pool).unwrap_or_default();
         // more than this test needs: other tests and processes use the same pool meanwhile
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn large_alloc_refuses_sizes_that_cannot_be() {
+    fn large_alloc_fails_on_invalid_sizes() {
         for size in [0, usize::MAX, isize::MAX.unsigned_abs()] {
             assert_eq!(large_alloc(size).unwrap_err().kind, RegionErrorKind::BadSize, "{size}");
         }

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_zero_aligned_and_go_back() {
+    fn blocks_are_zero_aligned_and_freed() {
         let pages = PageAllocator::new();
         for (size, align) in [(0, 1), (1, 1), (5000, 64), (HUGE_PAGE, 8), (100, 1 << 22)] {
             let layout = Layout::from_size_align(size, align).unwrap();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_there_are_addresses_is_refused_with_the_numbers() {
+    fn allocation_beyond_the_addresses_fails_with_numbers() {
         let pages = PageAllocator::new();
         let layout = Layout::from_size_align(1 << 60, 64).unwrap();
         let error = pages.allocate(layout).unwrap_err();

@@ -158,14 +158,14 @@ impl PressureTrigger {
         let path = dir.clone().unwrap_or_default().join("memory.pressure_level");
         let unsupported = |source| PressureError::Unsupported { path: path.clone(), source };
         let dir = dir.ok_or_else(|| unsupported(io::ErrorKind::NotFound.into()))?;
-        let told = File::open(&path).map_err(unsupported)?;
+        let reported = File::open(&path).map_err(unsupported)?;
         let counter = os::eventfd().map_err(|errno| unsupported(errno.into()))?;
         let level = match level {
             CgroupV1Level::Low => "low",
             CgroupV1Level::Medium => "medium",
             CgroupV1Level::Critical => "critical",
         };
-        let line = format!("{} {} {level}", counter.as_raw_fd(), told.as_raw_fd());
+        let line = format!("{} {} {level}", counter.as_raw_fd(), reported.as_raw_fd());
         std::fs::write(dir.join("cgroup.event_control"), line).map_err(unsupported)?;
         Ok(Self { file: counter.into(), fires: EventSource::Readably })
     }
@@ -352,12 +352,12 @@ impl PressureTrigger {
 
     /// Consumes the event, so that the next wait is for a new one.
     fn consume(&self) -> Result<(), PressureError> {
-        let taken = match self.fires {
+        let consumed = match self.fires {
             EventSource::Exceptionally => return Ok(()),
             EventSource::Readably => (&self.file).read(&mut [0; 4096]),
             EventSource::Changed => self.read_event(),
         };
-        match taken {
+        match consumed {
             Ok(0) => Err(PressureError::SourceRemoved),
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => {
                 Err(PressureError::SourceRemoved)
@@ -401,11 +401,11 @@ mod tests {
     }
 
     #[test]
-    fn u23_times_that_the_kernel_refuses_are_told() {
+    fn u23_invalid_windows_are_typed_errors() {
         let window = Duration::from_millis(1);
         match PressureTrigger::new(StallKind::Some, STALL, window) {
             Err(PressureError::Unsupported { .. }) => println!("skipped: no pressure here"),
-            refused => assert!(refused.unwrap_err().to_string().contains("multiples of 2 s")),
+            refused => assert!(refused.unwrap_err().to_string().contains("a multiple of 2 s")),
         }
     }
 
@@ -413,15 +413,15 @@ mod tests {
     fn u23_no_pressure_file_is_unsupported() {
         let missing = PressureTrigger::open(Path::new("/nonexistent"), StallKind::Some, STALL, STALL);
         assert!(matches!(missing, Err(PressureError::Unsupported { .. })));
-        let somebodys = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(somebodys.path(), "kept").unwrap();
-        let refused = PressureTrigger::open(somebodys.path(), StallKind::Some, STALL, STALL);
+        let foreign = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(foreign.path(), "kept").unwrap();
+        let refused = PressureTrigger::open(foreign.path(), StallKind::Some, STALL, STALL);
         assert!(matches!(refused, Err(PressureError::Unsupported { .. })));
-        assert_eq!(std::fs::read_to_string(somebodys.path()).unwrap(), "kept");
+        assert_eq!(std::fs::read_to_string(foreign.path()).unwrap(), "kept");
     }
 
     #[test]
-    fn u23_what_a_service_manager_says_is_done() {
+    fn u23_environment_of_a_service_manager_is_followed() {
         let dir = tempfile::tempdir().unwrap();
         let watch = |name: &str, write: &str| {
             PressureTrigger::open_watch(&dir.path().join(name), Some(OsStr::new(write)))
@@ -447,7 +447,7 @@ mod tests {
         assert!(matches!(any(), Err(PressureError::SourceRemoved)));
         other.write_all(b"x").unwrap();
         assert_eq!(any().unwrap(), Some(1));
-        assert!(matches!(any(), Err(PressureError::SourceRemoved)), "what fired was taken");
+        assert!(matches!(any(), Err(PressureError::SourceRemoved)), "what fired was consumed");
         // the machine's own file, with the trigger that a manager would set
         match PressureTrigger::open_watch(
             Path::new("/proc/pressure/memory"),
@@ -460,10 +460,10 @@ mod tests {
         // no information.
         std::fs::write(dir.path().join("events"), "low 0").unwrap();
         assert!(!watch("events", "").unwrap().wait(Some(Duration::ZERO)).unwrap());
-        let silent = PressureTrigger::open_watch(Path::new("/proc/pressure/memory"), None);
+        let unset = PressureTrigger::open_watch(Path::new("/proc/pressure/memory"), None);
         assert!(
-            matches!(silent, Err(PressureError::Unsupported { .. } | PressureError::SourceRemoved)),
-            "{silent:?}"
+            matches!(unset, Err(PressureError::Unsupported { .. } | PressureError::SourceRemoved)),
+            "{unset:?}"
         );
         for (name, write) in [("missing", ""), ("socket", "no base 64!")] {
             assert!(matches!(watch(name, write), Err(PressureError::Unsupported { .. })), "{name}");
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn u23_each_group_tells_of_its_own_limits_and_those_that_may_not_be_read_are_left_out() {
+    fn u23_groups_fire_for_their_own_limits_and_unreadable_ones_are_omitted() {
         let dir = tempfile::tempdir().unwrap();
         let make = |group: &str, files: &[&str]| {
             let path = dir.path().join(group);
@@ -501,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn u23_a_group_of_version_1_tells_of_its_levels() {
+    fn u23_group_of_version_1_fires_at_its_levels() {
         let Ok(trigger) = PressureTrigger::for_cgroup_v1(CgroupV1Level::Critical) else {
             println!("skipped: no control group of version 1 that may be listened to");
             return;

@@ -45,7 +45,7 @@ fn n23_a_file_is_mapped_written_flushed_and_unmapped() {
 }
 
 #[test]
-fn n23_what_cannot_be_mapped_is_refused_by_name() {
+fn n23_map_file_fails_by_name() {
     let dir = dir();
     let path = dir.path().join("data");
     let error = |path: &Path, mode| map_file(path, mode).map(drop).unwrap_err();
@@ -72,7 +72,7 @@ fn n23_what_cannot_be_mapped_is_refused_by_name() {
 }
 
 #[test]
-fn n23_without_permission_the_refusal_says_so() {
+fn n23_map_file_fails_without_permission() {
     if let Ok(dir) = std::env::var("ARENITE_FOLDER") {
         let dir = Path::new(&dir);
         let denied = |error: FileError| {
@@ -104,7 +104,7 @@ fn n23_without_permission_the_refusal_says_so() {
         "--bounding-set=-all",
     ]);
     child.arg(std::env::current_exe().unwrap());
-    child.args(["--exact", "n23_without_permission_the_refusal_says_so", "--nocapture"]);
+    child.args(["--exact", "n23_map_file_fails_without_permission", "--nocapture"]);
     let output = child.env("ARENITE_FOLDER", dir.path()).output();
     let text = output.map(|output| {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
@@ -139,7 +139,7 @@ fn u30_arrays_keep_type_shape_order_and_contents() {
     assert!(array.sync().is_err(), "nothing of it reaches the file");
     drop(array);
     let other = MappedArray::<f32>::open(&path, MapMode::ReadOnly).unwrap_err();
-    assert!(other.to_string().contains("holds int32, not float32"), "{other}");
+    assert!(other.to_string().contains("holds int32, requested float32"), "{other}");
     assert!(matches!(MappedArray::<i32>::create(&path, &[1]), Err(FileError::Open { .. })), "there is one");
     let mut copy = MappedArray::<i32>::open(&path, MapMode::CopyOnWrite).unwrap();
     copy.set(&[0, 0], -1).unwrap();
@@ -149,7 +149,7 @@ fn u30_arrays_keep_type_shape_order_and_contents() {
 }
 
 #[test]
-fn u30_shapes_that_cannot_be_are_refused_and_leave_no_file() {
+fn u30_invalid_shapes_fail_and_leave_no_file() {
     let dir = dir();
     let path = dir.path().join("array");
     for shape in [&[][..], &[0], &[4, 0], &[usize::MAX], &[1 << 40, 1 << 40], &[1; 9]] {
@@ -179,7 +179,7 @@ fn u30_growth_keeps_contents_and_adds_zeroes() {
 }
 
 #[test]
-fn u30_every_damaged_header_is_refused_or_outvoted() {
+fn u30_damaged_header_fails_or_is_superseded() {
     let dir = dir();
     let path = dir.path().join("array");
     let mut array = MappedArray::<f64>::create(&path, &[10, 10]).unwrap();
@@ -238,7 +238,7 @@ proptest! {
 }
 
 #[test]
-fn u31_a_file_cut_off_under_a_mapping_is_an_error_and_not_a_death() {
+fn u31_truncation_under_a_mapping_is_an_error() {
     let dir = dir();
     let path = dir.path().join("array");
     let mut array = MappedArray::<u64>::create(&path, &[100_000]).unwrap();
@@ -297,7 +297,7 @@ fn u31_other_bus_errors_kill_as_they_did() {
 }
 
 #[test]
-fn u30_blocks_in_a_file_grow_it_are_found_again_and_go_back() {
+fn u30_blocks_grow_the_file_and_are_freed() {
     let dir = dir();
     let path = dir.path().join("blocks");
     let layout = Layout::from_size_align(100_000, 4096).unwrap();
@@ -329,7 +329,7 @@ fn u30_blocks_in_a_file_grow_it_are_found_again_and_go_back() {
 }
 
 #[test]
-fn u30_the_checked_door_of_blocks_in_a_file_refuses_what_is_not_its_own() {
+fn u30_checked_api_rejects_foreign_blocks() {
     let dir = dir();
     let mapped = MemoryMappedAllocator::with_capacity(dir.path().join("blocks"), true, 1 << 20).unwrap();
     let door: &dyn MemoryAllocator<Error = arenite_core::AllocError> = &mapped;
@@ -378,7 +378,7 @@ impl Drop for Small {
 }
 
 #[test]
-fn u30_a_full_disk_is_an_error_when_memory_is_taken() {
+fn u30_full_disk_fails_the_allocation() {
     let Some(small) = Small::mount() else {
         return println!("skipped: this process may not mount a small file system");
     };

@@ -17,7 +17,7 @@ fn with_memory(numa: &Numa) -> Vec<usize> {
 }
 
 #[test]
-fn n16_the_nodes_are_those_that_the_guest_was_given() {
+fn n16_nodes_are_those_of_the_guest() {
     let numa = numa_info();
     println!("{} node(s), {:?} with memory", numa.nodes.len(), with_memory(&numa));
     assert_eq!(numa.nodes.len(), numa_node_count());
@@ -41,7 +41,7 @@ fn u20_the_current_node_is_one_with_processors() {
 }
 
 #[test]
-fn n17_n18_memory_bound_to_a_node_lies_there_and_goes_back() {
+fn n17_n18_bound_memory_lies_on_its_node_and_is_freed() {
     for node in with_memory(&numa_info()) {
         let mut block = numa_alloc(SIZE, node).unwrap();
         assert_eq!(block.distribution().unwrap().absent, SIZE, "nothing is touched yet");
@@ -83,7 +83,7 @@ fn u36_every_policy_serves_blocks() {
 }
 
 #[test]
-fn u36_absent_and_empty_nodes_are_refused() {
+fn u36_absent_and_empty_nodes_fail() {
     let numa = numa_info();
     let absent = numa_alloc(SIZE, 1000).unwrap_err();
     assert!(matches!(absent, NumaError::NoSuchNode { node: 1000, .. }), "{absent}");
@@ -115,7 +115,7 @@ fn u37_memory_moves_between_nodes_with_its_contents() {
 }
 
 #[test]
-fn n17_a_region_is_filled_part_by_part_on_the_nodes_asked_for() {
+fn n17_prefetch_fills_parts_on_their_nodes() {
     let nodes = with_memory(&numa_info());
     let share = 4 << 20;
     let len = share * nodes.len();
@@ -156,7 +156,7 @@ fn n17_threads_fill_on_the_node_they_are_pinned_to() {
 }
 
 #[test]
-fn u37_a_range_that_overflows_is_refused_and_an_unmapped_one_lies_nowhere() {
+fn u37_overflowing_range_fails_and_unmapped_one_is_absent() {
     assert!(matches!(numa_distribution(std::ptr::dangling(), usize::MAX), Err(NumaError::BadSize { .. })));
     assert_eq!(numa_distribution(std::ptr::without_provenance(page_size()), 1).unwrap().absent, page_size());
 }

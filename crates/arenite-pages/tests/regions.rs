@@ -228,7 +228,7 @@ fn n04_a_wrong_access_faults() {
 }
 
 #[test]
-fn n06_n07_what_is_not_there_is_an_error_and_not_a_fault() {
+fn n06_n07_inaccessible_memory_is_an_error_and_not_a_fault() {
     let mut region = Region::reserve(4 * page_size(), "gaps").unwrap();
     region.commit(page_size(), page_size()).unwrap();
     assert_eq!(region.peek(0, 1).unwrap_err().kind, RegionErrorKind::Inaccessible { at: 0 });
@@ -299,7 +299,7 @@ fn labels_appear_in_the_kernels_list_where_it_writes_them() {
 }
 
 #[test]
-fn lock_tells_the_limit_that_it_met() {
+fn lock_returns_the_limit_it_hit() {
     let region = Region::reserve(1 << 30, "locked").unwrap();
     region.commit(0, 1 << 20).unwrap();
     region.lock(0, 1 << 16).unwrap();
@@ -322,7 +322,7 @@ fn lock_tells_the_limit_that_it_met() {
     let mut child = std::process::Command::new("sh");
     child.args(["-c", &script]).arg(std::env::current_exe().unwrap());
     child
-        .args(["--exact", "lock_tells_the_limit_that_it_met", "--nocapture"])
+        .args(["--exact", "lock_returns_the_limit_it_hit", "--nocapture"])
         .env("ARENITE_MEMLOCK", limit.to_string());
     let output = child.output().unwrap();
     let text =
@@ -349,7 +349,7 @@ fn n03_double_release_and_foreign_addresses_are_refused() {
     assert!(memory::protect(region.addr, 10, "read-write-execute").is_err());
     memory::release(region.addr).unwrap();
     let error = memory::release(region.addr).unwrap_err();
-    assert!(error.to_string().contains("released before"), "{error}");
+    assert!(error.to_string().contains("or it was released"), "{error}");
     let here = std::ptr::from_ref(&error).addr();
     for refused in [
         memory::poke(here, &[0]).is_err(),
@@ -366,7 +366,7 @@ fn n03_double_release_and_foreign_addresses_are_refused() {
 }
 
 #[test]
-fn n20_n22_by_address_offered_bytes_are_out_of_reach_until_they_are_reclaimed() {
+fn n20_n22_offered_bytes_are_inaccessible_until_reclaimed() {
     let region = memory::reserve(1 << 20, "lent").unwrap();
     memory::commit(region.addr, 1 << 20).unwrap();
     memory::poke(region.addr + 100, b"kept").unwrap();

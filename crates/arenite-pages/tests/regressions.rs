@@ -57,7 +57,7 @@ fn u30_blocks_in_the_rest_of_the_last_os_page_are_in_the_file() {
 }
 
 #[test]
-fn u30_the_checked_door_wants_the_very_size_and_counts_what_was_asked() {
+fn u30_checked_api_requires_the_exact_size_and_counts_requested_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let mapped = MemoryMappedAllocator::new(dir.path().join("a"), true).unwrap();
     let block = MemoryAllocator::allocate(&mapped, 1000, 8).unwrap();
@@ -121,7 +121,7 @@ fn u31_sync_leaves_no_dirty_page() {
 }
 
 #[test]
-fn n23_pipes_are_refused_and_not_waited_for() {
+fn n23_pipes_fail_without_waiting() {
     let dir = tempfile::tempdir().unwrap();
     let pipe = dir.path().join("pipe");
     if !Command::new("mkfifo").arg(&pipe).status().is_ok_and(|status| status.success()) {
@@ -133,7 +133,7 @@ fn n23_pipes_are_refused_and_not_waited_for() {
 }
 
 #[test]
-fn u30_what_a_dead_process_of_the_same_number_left_does_not_keep_an_array_from_being_made() {
+fn u30_leftover_of_a_dead_process_does_not_block_create() {
     let dir = tempfile::tempdir().unwrap();
     for count in 0..200 {
         fs::write(dir.path().join(format!("a.{}.{count}.unborn", std::process::id())), b"").unwrap();
@@ -152,7 +152,7 @@ fn n05_a_mapped_file_with_any_name_does_not_blind_the_queries() {
 }
 
 #[test]
-fn n07_more_than_there_is_memory_for_is_an_error_and_no_abort() {
+fn n07_peek_beyond_memory_is_an_error() {
     let region = memory::reserve(1 << 46, "vast").unwrap();
     assert!(memory::peek(region.addr, 1 << 46).is_err());
     assert!(memory::typed_peek(region.addr, "float64", 1 << 43).is_err());
@@ -162,7 +162,7 @@ fn n07_more_than_there_is_memory_for_is_an_error_and_no_abort() {
 /// Fills a disk under a file with holes: allocations fail, and a write to a hole returns the
 /// reason.
 #[test]
-fn u30_holes_on_a_full_disk_are_errors_that_say_so() {
+fn u30_holes_on_a_full_disk_are_errors() {
     let dir = tempfile::tempdir().unwrap();
     let mut mount = Command::new("mount");
     mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path()).stderr(Stdio::null());
@@ -184,7 +184,7 @@ fn u30_holes_on_a_full_disk_are_errors_that_say_so() {
 }
 
 #[test]
-fn n06_remap_takes_what_is_open_alone() {
+fn n06_remap_requires_read_write_memory() {
     let (mut from, to) = (Region::reserve(1 << 20, "from").unwrap(), Region::reserve(1 << 20, "to").unwrap());
     from.commit(0, 8 * page_size()).unwrap();
     from.poke(0, b"kept").unwrap();
@@ -198,7 +198,7 @@ fn n06_remap_takes_what_is_open_alone() {
 }
 
 #[test]
-fn n24_elements_of_another_alignment_are_refused() {
+fn n24_elements_of_another_alignment_fail() {
     #[derive(Clone, Copy)]
     #[repr(C, align(8192))]
     struct Wide([u8; 8192]);
@@ -214,7 +214,7 @@ fn n24_elements_of_another_alignment_are_refused() {
 }
 
 #[test]
-fn u37_a_vast_range_of_nothing_is_told_at_once() {
+fn u37_huge_unmapped_range_is_reported_at_once() {
     let found = numa_distribution(std::ptr::null(), 1 << 62).unwrap();
     assert!(found.absent > 1 << 61);
 }

@@ -194,7 +194,7 @@ fn n24_boxes_between_two_threads_arrive_once() {
 }
 
 #[test]
-fn n24_waits_end_with_time_or_with_the_other_end() {
+fn n24_waits_end_by_timeout_or_close() {
     let (mut producer, mut consumer) = ring_buffer::<u8>(page_size()).unwrap();
     let soon = Some(Duration::from_millis(2));
     assert_eq!(consumer.wait_ready(1, soon), Err(WaitError::TimedOut));
@@ -209,7 +209,7 @@ fn n24_waits_end_with_time_or_with_the_other_end() {
 }
 
 #[test]
-fn n24_sizes_that_cannot_be_are_refused() {
+fn n24_invalid_sizes_fail() {
     for capacity in [0, usize::MAX, 1 << 62] {
         assert!(matches!(ring_buffer::<u64>(capacity), Err(RingError::BadCapacity { .. })), "{capacity}");
     }
@@ -221,7 +221,7 @@ fn n24_sizes_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn n26_rings_by_number_are_freed_once() {
+fn n26_rings_by_id_are_freed_once() {
     let ring = memory::ring_buffer(1000).unwrap();
     assert_eq!(memory::ring_write(ring.ring_id, &vec![7; 10_000]).unwrap(), ring.capacity);
     assert_eq!(memory::ring_read(ring.ring_id, 10).unwrap(), [7; 10]);
@@ -241,7 +241,7 @@ fn ends<T: bytemuck::Pod>(file: &RingFile) -> (Producer<T>, Consumer<T>) {
 }
 
 #[test]
-fn n24_a_ring_in_a_file_keeps_what_was_committed_and_has_one_of_each_end() {
+fn n24_ring_file_keeps_committed_elements_and_has_one_of_each_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ring");
     let file = RingFile::create::<u64>(&path, 1000).unwrap();
@@ -266,7 +266,7 @@ fn n24_a_ring_in_a_file_keeps_what_was_committed_and_has_one_of_each_end() {
 }
 
 #[test]
-fn n24_what_is_no_ring_is_refused() {
+fn n24_invalid_ring_files_fail() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ring");
     drop(RingFile::create::<u8>(&path, 10_000).unwrap());

@@ -59,7 +59,7 @@ impl UnfinishedFile {
 
 impl Drop for UnfinishedFile {
     fn drop(&mut self) {
-        let _gone: io::Result<()> = std::fs::remove_file(&self.temporary);
+        let _removed: io::Result<()> = std::fs::remove_file(&self.temporary);
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn n23_room_without_the_call_is_room_that_was_written() {
+    fn n23_write_zeroes_allocates_without_the_call() {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(b"kept", 0).unwrap();
         write_zeroes(&file, 0, 200_000).unwrap();
@@ -116,15 +116,15 @@ mod tests {
     }
 
     #[test]
-    fn n23_a_file_that_is_not_born_leaves_nothing() {
+    fn n23_unfinished_file_leaves_nothing_when_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         drop(UnfinishedFile::new(&path, 0o600).unwrap());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        let born = UnfinishedFile::new(&path, 0o600).unwrap();
+        let unfinished = UnfinishedFile::new(&path, 0o600).unwrap();
         std::fs::write(&path, "somebody's").unwrap();
-        assert_eq!(born.persist().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        drop(born);
+        assert_eq!(unfinished.persist().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        drop(unfinished);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's");
     }

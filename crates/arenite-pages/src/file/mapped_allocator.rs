@@ -37,8 +37,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// ```
 /// use arenite_core::{Block, Resource};
 /// use arenite_pages::MemoryMappedAllocator;
-/// # let folder = tempfile::tempdir()?;
-/// # let path = folder.path().join("large_array.dat");
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("large_array.dat");
 /// let mapped = MemoryMappedAllocator::new(&path, true)?;
 /// let block = Block::zeroed_in(core::alloc::Layout::new::<[f64; 1000]>(), &mapped)?;
 /// mapped.sync()?; // what was written is in the file
@@ -93,8 +93,8 @@ impl MemoryMappedAllocator {
     /// fails.
     ///
     /// # Errors
-    /// [`FileError`] if the file cannot be opened or made, is no ordinary file, is locked, or cannot
-    /// be mapped.
+    /// [`FileError`] if the file cannot be opened or made, is no ordinary file, is locked, or
+    /// cannot be mapped.
     pub fn new(path: impl AsRef<Path>, writable: bool) -> Result<Self, FileError> {
         Self::with_capacity(path, writable, DEFAULT_CAPACITY)
     }
@@ -119,12 +119,13 @@ impl MemoryMappedAllocator {
         let fail = |source| FileError::Os { path: named(), call: "map", source };
         let too_long = || fail(std::io::ErrorKind::FileTooLarge.into());
         let original = usize::try_from(length(&file, path)?).map_err(|_| too_long())?;
-        let least = original.checked_next_multiple_of(page_size()).ok_or_else(too_long)?;
-        let mut size = capacity.clamp(page_size(), DEFAULT_CAPACITY).next_multiple_of(page_size()).max(least);
+        let rounded = original.checked_next_multiple_of(page_size()).ok_or_else(too_long)?;
+        let mut size =
+            capacity.clamp(page_size(), DEFAULT_CAPACITY).next_multiple_of(page_size()).max(rounded);
         let base = loop {
             match os::reserve(size) {
                 Ok(base) => break base,
-                Err(_) if size / 2 >= least.max(MIN_CAPACITY) => {
+                Err(_) if size / 2 >= rounded.max(MIN_CAPACITY) => {
                     size = (size / 2).next_multiple_of(page_size())
                 }
                 Err(errno) => return Err(fail(errno.into())),
@@ -139,7 +140,7 @@ impl MemoryMappedAllocator {
             mapped: 0,
             len: original,
             // the rest of the last OS page shows bytes of the page cache
-            fresh: least,
+            fresh: rounded,
             in_use: 0,
             peak: 0,
             requested: 0,
@@ -430,22 +431,22 @@ impl Trim for MemoryMappedAllocator {
         if !self.writable || target_held >= blocks.mapped {
             return 0;
         }
-        let keep = used.max(target_held).max(self.original).next_multiple_of(page_size());
-        if keep >= blocks.mapped {
+        let new_len = used.max(target_held).max(self.original).next_multiple_of(page_size());
+        if new_len >= blocks.mapped {
             return 0;
         }
-        let gone = blocks.mapped - keep;
-        // SAFETY: no live block lies beyond `keep`, so no code uses that part of this value's own
+        let freed = blocks.mapped - new_len;
+        // SAFETY: no live block lies beyond `new_len`, so no code uses that part of this value's own
         // range.
-        if unsafe { os::reserve_at(self.at(keep), gone, true) }.is_err() {
+        if unsafe { os::reserve_at(self.at(new_len), freed, true) }.is_err() {
             return 0;
         }
-        blocks.mapped = keep;
+        blocks.mapped = new_len;
         // a file that cannot be truncated keeps its bytes, so they are not fresh
-        if self.file.set_len(keep as u64).is_ok() {
-            blocks.fresh = blocks.fresh.min(keep);
-            blocks.len = keep;
+        if self.file.set_len(new_len as u64).is_ok() {
+            blocks.fresh = blocks.fresh.min(new_len);
+            blocks.len = new_len;
         }
-        gone
+        freed
     }
 }

@@ -30,8 +30,8 @@ pub enum MemoryOrder {
 ///
 /// ```
 /// use arenite_pages::{MapMode, MappedArray};
-/// # let folder = tempfile::tempdir()?;
-/// # let path = folder.path().join("table");
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("table");
 /// let mut table = MappedArray::<f64>::create(&path, &[1000, 4])?;
 /// table.set(&[7, 3], 2.5)?;
 /// table.write(0, &[1.0, 2.0])?; // elements 0 and 1
@@ -71,13 +71,13 @@ impl<T: Scalar> MappedArray<T> {
         let path = path.as_ref();
         let header = Header::new(T::TYPE, shape, u32::from(order == MemoryOrder::ColumnMajor))?;
         let fail = |source| FileError::Open { path: path.to_path_buf(), source };
-        let newborn = UnfinishedFile::new(path, 0o666).map_err(fail)?;
-        let own = newborn.file().try_clone().map_err(fail)?;
+        let unfinished = UnfinishedFile::new(path, 0o666).map_err(fail)?;
+        let own = unfinished.file().try_clone().map_err(fail)?;
         // before it has a name, so that no other process locks it first
         let file = LockedFile::new(own, path, true)?;
-        allocate(newborn.file(), path, 0, header.file_len())?;
-        header.write(newborn.file()).map_err(fail)?;
-        newborn.persist().map_err(fail)?;
+        allocate(unfinished.file(), path, 0, header.file_len())?;
+        header.write(unfinished.file()).map_err(fail)?;
+        unfinished.persist().map_err(fail)?;
         Self::of(MappedFile::of(file, path, header.file_len(), MapMode::ReadWrite)?, header)
     }
 
@@ -142,7 +142,7 @@ impl<T: Scalar> MappedArray<T> {
     }
 
     /// Returns the index of an element in the file's order.
-    fn place(&self, index: &[usize]) -> Result<usize, FileError> {
+    fn position(&self, index: &[usize]) -> Result<usize, FileError> {
         let outside = || FileError::OutOfRange {
             path: self.file.path().to_path_buf(),
             offset: index.first().copied().unwrap_or(0),
@@ -152,7 +152,7 @@ impl<T: Scalar> MappedArray<T> {
         if index.len() != self.shape.len() || index.iter().zip(&self.shape).any(|(at, side)| at >= side) {
             return Err(outside());
         }
-        let step = |place: usize, (&at, &side): (&usize, &usize)| place * side + at;
+        let step = |position: usize, (&at, &side): (&usize, &usize)| position * side + at;
         let pairs = index.iter().zip(&self.shape);
         Ok(match self.order() {
             MemoryOrder::RowMajor => pairs.fold(0, step),
@@ -177,7 +177,7 @@ impl<T: Scalar> MappedArray<T> {
     /// [`FileError::OutOfRange`], or [`FileError::Truncated`] if the file became shorter.
     pub fn get(&self, index: &[usize]) -> Result<T, FileError> {
         let mut number = [T::zeroed()];
-        self.read_into(self.place(index)?, &mut number)?;
+        self.read_into(self.position(index)?, &mut number)?;
         Ok(number[0])
     }
 
@@ -186,8 +186,8 @@ impl<T: Scalar> MappedArray<T> {
     /// # Errors
     /// As [`MappedArray::get`]; [`FileError::ReadOnly`].
     pub fn set(&mut self, index: &[usize], number: T) -> Result<(), FileError> {
-        let place = self.place(index)?;
-        self.write(place, &[number])
+        let position = self.position(index)?;
+        self.write(position, &[number])
     }
 
     /// Copies `count` elements from `first` on, in the file's order.
@@ -264,12 +264,12 @@ impl<T: Scalar> MappedArray<T> {
         })?;
         file.sync_all().map_err(fail)?;
         // mapped before the header changes, so that every failure leaves the old array
-        let wider = self.file.try_grow(next.file_len())?;
+        let grown = self.file.try_grow(next.file_len())?;
         if let Err(source) = next.write(self.file.file()) {
             self.torn = true; // it is unknown which of the two headers is on the device
             return Err(fail(source));
         }
-        self.file.grow(wider);
+        self.file.grow(grown);
         (self.header, self.shape) = (next, shape);
         Ok(())
     }

@@ -43,8 +43,8 @@ impl MapMode {
 ///
 /// ```
 /// use arenite_pages::{MapMode, flush_file, map_file, unmap_file};
-/// # let folder = tempfile::tempdir()?;
-/// # let path = folder.path().join("data");
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("data");
 /// std::fs::write(&path, b"hello")?;
 /// let mut file = map_file(&path, MapMode::ReadWrite)?;
 /// file.write(0, b"J")?;
@@ -69,8 +69,8 @@ pub struct MappedFile {
 /// [`MappedFile::is_truncated`]).
 ///
 /// # Errors
-/// [`FileError`] if the file cannot be opened, is no ordinary file, is empty or locked, or cannot be
-/// mapped.
+/// [`FileError`] if the file cannot be opened, is no ordinary file, is empty or locked, or cannot
+/// be mapped.
 pub fn map_file(path: impl AsRef<Path>, mode: MapMode) -> Result<MappedFile, FileError> {
     let path = path.as_ref();
     let file = open(path, mode)?;
@@ -301,9 +301,9 @@ impl MappedFile {
     }
 
     /// Replaces the mapping by that of [`MappedFile::try_grow`]. The address changes.
-    pub(crate) fn grow(&mut self, wider: GrownMapping) {
+    pub(crate) fn grow(&mut self, grown: GrownMapping) {
         // the old fields drop in order: first the handler's node, then the memory
-        (self.watched, self.mapping, self.len) = wider;
+        (self.watched, self.mapping, self.len) = grown;
     }
 }
 
@@ -316,11 +316,11 @@ fn map(file: &File, path: &Path, len: u64, mode: MapMode) -> Result<GrownMapping
     let too_long = || fail(io::ErrorKind::FileTooLarge.into());
     let fits = |&len: &usize| len <= isize::MAX.unsigned_abs() - page_size();
     let len = usize::try_from(len).ok().filter(fits).ok_or_else(too_long)?;
-    let whole = len.next_multiple_of(page_size());
+    let mapped = len.next_multiple_of(page_size());
     let shared = mode != MapMode::CopyOnWrite;
-    let base = os::map_file(file.as_fd(), 0, whole, mode.access(), shared);
+    let base = os::map_file(file.as_fd(), 0, mapped, mode.access(), shared);
     let base = base.map_err(|errno| fail(errno.into()))?;
-    let watched = Watched::new(base, whole);
+    let watched = Watched::new(base, mapped);
     // SAFETY: the mapping just made, in full.
-    Ok((watched, unsafe { Mapping::own(base, whole) }, len))
+    Ok((watched, unsafe { Mapping::own(base, mapped) }, len))
 }

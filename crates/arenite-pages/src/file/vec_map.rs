@@ -69,7 +69,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn it_is_what_the_standard_map_is() {
+    fn vec_map_equals_the_standard_map() {
         let (mut table, mut map, mut random) = (VecMap::new(), BTreeMap::new(), 3_usize);
         for turn in 0..5000 {
             random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);

@@ -70,9 +70,9 @@ fn min_limit(root: SysRoot<'_>) -> Option<u64> {
 
 /// Returns the bytes available under all levels of the control group.
 fn cgroup_headroom(root: SysRoot<'_>) -> Option<u64> {
-    let mut room: Option<u64> = None;
-    for_each_level(root, |_, figures| room = room.into_iter().chain(figures.headroom()).min())?;
-    room
+    let mut headroom: Option<u64> = None;
+    for_each_level(root, |_, figures| headroom = headroom.into_iter().chain(figures.headroom()).min())?;
+    headroom
 }
 
 /// Returns every limit, with the bytes available under it if it is set and could be read.
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn u24_promises_bind_in_mode_2_alone() {
+    fn u24_commit_limit_binds_only_in_mode_2() {
         let with = |mode| machine("").file("/proc/sys/vm/overcommit_memory", mode);
         assert_eq!(
             Available::read_at(with("2").path()).smallest(),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn u24_what_is_available_is_the_smallest_ceiling_of_all() {
+    fn u24_available_memory_is_the_smallest_limit() {
         let group = |text: &str| {
             let mount = "/sys/fs/cgroup/memory";
             machine(text)

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn n16_no_folder_is_one_node_that_says_it_is_made_up() {
+    fn n16_no_directory_is_one_synthesised_node() {
         let fixture = Fixture::new()
             .file("/sys/devices/system/cpu/online", "0-2\n")
             .file("/proc/meminfo", "MemTotal: 100 kB\nMemFree: 60 kB\nMemAvailable: 80 kB\n");

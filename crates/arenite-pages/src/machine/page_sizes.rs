@@ -161,9 +161,9 @@ fn transparent(root: SysRoot<'_>, dir: &Path, size: Option<u64>) -> TransparentH
 /// divides the process's size in bytes by the one in pages, if nothing was mapped between the two
 /// reads.
 fn page_size(root: SysRoot<'_>) -> Option<u64> {
-    let told =
+    let auxv =
         root.resolve("/proc/self/auxv").and_then(|place| page_size_of_auxv(&std::fs::read(&*place).ok()?));
-    told.or_else(|| {
+    auxv.or_else(|| {
         let bytes = stat_field(&root.read_text("/proc/self/stat")?, 23)?;
         let pages: u64 = root.read_text("/proc/self/statm")?.split_whitespace().next()?.parse().ok()?;
         let size = bytes.checked_div(pages)?;

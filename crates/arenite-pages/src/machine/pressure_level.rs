@@ -74,19 +74,20 @@ impl PressureReading {
         };
         let addresses = below(limits.address_space, process.map(|process| process.virtual_bytes));
         let data = below(limits.data, process.map(|process| process.data_bytes));
-        let part =
-            |room: u64, whole: u64| if whole > 0 { (room as f64 / whole as f64).min(1.0) } else { 1.0 };
+        let part = |headroom: u64, whole: u64| {
+            if whole > 0 { (headroom as f64 / whole as f64).min(1.0) } else { 1.0 }
+        };
         let own = machine.into_iter().chain(addresses).chain(data);
-        let mut free = own.map(|(room, whole)| part(room, whole)).fold(1.0, f64::min);
+        let mut free = own.map(|(headroom, whole)| part(headroom, whole)).fold(1.0, f64::min);
         for_each_level(root, |_, figures| {
-            if let (Some(room), Some(whole)) = (figures.headroom(), figures.limit()) {
-                free = free.min(part(room, whole));
+            if let (Some(headroom), Some(whole)) = (figures.headroom(), figures.limit()) {
+                free = free.min(part(headroom, whole));
             }
         });
-        let waits = [Pressure::from_root(root), Pressure::from_cgroup(root)];
-        let most = |of: fn(&Pressure) -> f64| waits.iter().flatten().map(of).fold(0.0, f64::max);
+        let stalls = [Pressure::from_root(root), Pressure::from_cgroup(root)];
+        let max = |of: fn(&Pressure) -> f64| stalls.iter().flatten().map(of).fold(0.0, f64::max);
         let full = |pressure: &Pressure| pressure.full.map_or(0.0, |stall| stall.avg10);
-        Self { free, some: most(|pressure| pressure.some.avg10), full: most(full) }
+        Self { free, some: max(|pressure| pressure.some.avg10), full: max(full) }
     }
 
     /// Returns the level of this reading by itself.
@@ -109,10 +110,12 @@ impl PressureReading {
     pub fn level(&self) -> PressureLevel {
         let by_free =
             FREE_THRESHOLDS.iter().find(|&&(below, _)| self.free < below).map_or(Normal, |&(_, level)| level);
-        let waited = |thresholds: &[(f64, PressureLevel)], percent: f64| {
+        let by_stall = |thresholds: &[(f64, PressureLevel)], percent: f64| {
             thresholds.iter().find(|&&(from, _)| percent >= from).map_or(Normal, |&(_, level)| level)
         };
-        by_free.max(waited(&SOME_STALL_THRESHOLDS, self.some)).max(waited(&FULL_STALL_THRESHOLDS, self.full))
+        by_free
+            .max(by_stall(&SOME_STALL_THRESHOLDS, self.some))
+            .max(by_stall(&FULL_STALL_THRESHOLDS, self.full))
     }
 
     /// Returns the level after the level `before`. It rises with the reading. It falls once a
@@ -144,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r26_each_threshold_is_where_it_is_said_to_be() {
+    fn r26_thresholds_are_as_documented() {
         let free = |free| PressureReading { free, some: 0.0, full: 0.0 }.level();
         assert_eq!(
             [1.0, 0.25, 0.24, 0.12, 0.11, 0.05, 0.04, 0.01, 0.0].map(free),
@@ -174,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn u21_the_tightest_ceiling_is_the_one_that_counts() {
+    fn u21_the_smallest_limit_binds() {
         let fixture = Fixture::new()
             .file("/proc/meminfo", "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 900 kB\n")
             .file("/proc/self/cgroup", "0::/job\n")

@@ -2,22 +2,18 @@
 #![expect(unsafe_code, reason = "changes regions that only this module reaches")]
 
 use super::MemoryError;
-use super::table::{invalid_pointer, os_pages, table};
+use super::table::{invalid_pointer, on_pages, os_pages, table};
 use crate::Reclaimed;
-use crate::error::{RegionError, RegionErrorKind, RegionOp};
+use crate::error::{RegionError, RegionOp};
 use crate::region::WatchState;
 use core::ops::Range;
-use rustix::io::Errno;
 
 /// Populates every OS page of `size` committed bytes at `addr` now.
 ///
 /// # Errors
 /// [`MemoryError::Page`] if they lie in no region, are not committed, or there is no memory.
 pub fn prefetch(addr: usize, size: usize) -> Result<(), MemoryError> {
-    let mut table = table();
-    let (owned, at, size) = os_pages(&mut table, RegionOp::Prefetch, addr, size)?;
-    owned.check_not_offered(RegionOp::Prefetch, at, size)?;
-    Ok(owned.region.prefetch(at, size)?)
+    on_pages(RegionOp::Prefetch, addr, size, |region, at, size| region.prefetch(at, size))
 }
 
 /// Offers `size` committed bytes at `addr` to the kernel, which may drop their contents when memory
@@ -29,8 +25,7 @@ pub fn offer(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
     let (owned, at, size) = os_pages(&mut table, RegionOp::Offer, addr, size)?;
     owned.check_not_offered(RegionOp::Offer, at, size)?;
-    let none = RegionErrorKind::Os { errno: Errno::NOMEM.raw_os_error() };
-    owned.offers.try_reserve(1).map_err(|_| RegionError::without_region(RegionOp::Offer, none, size))?;
+    owned.offers.try_reserve(1).map_err(|_| RegionError::no_memory(RegionOp::Offer, size))?;
     // SAFETY: every call of this module rejects offered bytes, and no other code reaches this
     // region.
     let marks = unsafe { owned.region.tag_pages(at, size) }?;
@@ -56,11 +51,8 @@ pub fn reclaim(addr: usize) -> Result<Reclaimed, MemoryError> {
 /// # Errors
 /// [`MemoryError::Page`] if they lie in no region, or are offered or locked.
 pub fn discard(addr: usize, size: usize) -> Result<(), MemoryError> {
-    let mut table = table();
-    let (owned, at, size) = os_pages(&mut table, RegionOp::Discard, addr, size)?;
-    owned.check_not_offered(RegionOp::Discard, at, size)?;
     // SAFETY: only the calls of this module reach this region, and they borrow nothing of it.
-    Ok(unsafe { owned.region.discard(at, size) }?)
+    on_pages(RegionOp::Discard, addr, size, |region, at, size| unsafe { region.discard(at, size) })
 }
 
 /// Locks `size` committed bytes at `addr` in memory.
@@ -69,10 +61,7 @@ pub fn discard(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// [`MemoryError::Page`] if they lie in no region or are not committed, or the process may lock no
 /// more.
 pub fn lock(addr: usize, size: usize) -> Result<(), MemoryError> {
-    let mut table = table();
-    let (owned, at, size) = os_pages(&mut table, RegionOp::Lock, addr, size)?;
-    owned.check_not_offered(RegionOp::Lock, at, size)?;
-    Ok(owned.region.lock(at, size)?)
+    on_pages(RegionOp::Lock, addr, size, |region, at, size| region.lock(at, size))
 }
 
 /// Unlocks `size` bytes at `addr`, so that they may be paged out.
@@ -92,11 +81,7 @@ pub fn unlock(addr: usize, size: usize) -> Result<(), MemoryError> {
 pub fn write_watch(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
     let (owned, at, size) = os_pages(&mut table, RegionOp::WatchWrites, addr, size)?;
-    let none = RegionErrorKind::Os { errno: Errno::NOMEM.raw_os_error() };
-    owned
-        .watches
-        .try_reserve(1)
-        .map_err(|_| RegionError::without_region(RegionOp::WatchWrites, none, size))?;
+    owned.watches.try_reserve(1).map_err(|_| RegionError::no_memory(RegionOp::WatchWrites, size))?;
     let watch = WatchState::new(at..at + size, &owned.region)?;
     owned.watches.push((at..at + size, watch));
     Ok(())

@@ -1,7 +1,7 @@
 //! Mapped files by address.
 
 use super::MemoryError;
-use super::table::{Address, Entry, find, insert, invalid_pointer, table};
+use super::table::{Address, Entry, find, insert, remove, table};
 use crate::MapMode;
 use crate::error::RegionOp;
 use std::path::Path;
@@ -23,17 +23,7 @@ pub fn map_file(path: impl AsRef<Path>, writable: bool) -> Result<Address, Memor
 /// # Errors
 /// [`MemoryError::Page`] if none begins there.
 pub fn unmap_file(addr: usize) -> Result<(), MemoryError> {
-    let mut table = table();
-    match table.remove(&addr) {
-        Some(Entry::File(file)) => {
-            drop(file);
-            Ok(())
-        }
-        other => {
-            other.and_then(|entry| table.insert(addr, entry));
-            Err(invalid_pointer(RegionOp::Release, addr, 0))
-        }
-    }
+    remove(addr, |entry| matches!(entry, Entry::File(_))).map(drop)
 }
 
 /// Writes the changes of the file at `addr` and waits for the device.

@@ -1,8 +1,7 @@
 //! Blocks on NUMA nodes and on large OS pages, by address.
 
 use super::MemoryError;
-use super::table::{Address, Entry, Table, insert, invalid_pointer, table};
-use crate::error::RegionOp;
+use super::table::{Address, Entry, insert, remove};
 
 /// Allocates `size` zeroed bytes bound to a node.
 ///
@@ -19,7 +18,7 @@ pub fn numa_alloc(size: usize, node: usize) -> Result<Address, MemoryError> {
 /// # Errors
 /// [`MemoryError::Page`] if none begins there.
 pub fn numa_free(addr: usize) -> Result<(), MemoryError> {
-    remove(addr, |entry| matches!(entry, Entry::Numa(_)))
+    remove(addr, |entry| matches!(entry, Entry::Numa(_))).map(drop)
 }
 
 /// Returns the node of the OS page at `addr`, or `None` if it is not in memory.
@@ -45,15 +44,5 @@ pub fn large_alloc(size: usize) -> Result<Address, MemoryError> {
 /// # Errors
 /// [`MemoryError::Page`] if none begins there.
 pub fn large_free(addr: usize) -> Result<(), MemoryError> {
-    remove(addr, |entry| matches!(entry, Entry::Large(_)))
-}
-
-fn remove(addr: usize, is: impl Fn(&Entry) -> bool) -> Result<(), MemoryError> {
-    let mut table = table();
-    let table: &mut Table = &mut table;
-    if !table.get(&addr).is_some_and(is) {
-        return Err(invalid_pointer(RegionOp::Release, addr, 0));
-    }
-    drop(table.remove(&addr));
-    Ok(())
+    remove(addr, |entry| matches!(entry, Entry::Large(_))).map(drop)
 }

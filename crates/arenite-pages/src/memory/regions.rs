@@ -4,8 +4,10 @@
 #![expect(unsafe_code, reason = "changes regions that only this module reaches")]
 
 use super::MemoryError;
-use super::table::{Address, Entry, OwnedRegion, find, insert, invalid_pointer, os_pages, table};
-use crate::error::{RegionError, RegionErrorKind, RegionOp};
+use super::table::{
+    Address, Entry, OwnedRegion, find, insert, invalid_pointer, on_pages, os_pages, remove, table,
+};
+use crate::error::{RegionError, RegionOp};
 use crate::{Protection, Region, RegionInfo, ScalarType, ScalarVec};
 
 /// Reserves `size` bytes of address space with a label. Commits nothing.
@@ -23,16 +25,9 @@ pub fn reserve(size: usize, label: &str) -> Result<Address, MemoryError> {
 /// # Errors
 /// [`MemoryError::Page`] if none begins there, as after a first release.
 pub fn release(addr: usize) -> Result<(), MemoryError> {
-    let mut table = table();
-    match table.remove(&addr) {
-        Some(Entry::Region(owned)) => {
-            drop(table);
-            Ok(owned.region.release()?)
-        }
-        other => {
-            other.and_then(|entry| table.insert(addr, entry));
-            Err(invalid_pointer(RegionOp::Release, addr, 0))
-        }
+    match remove(addr, |entry| matches!(entry, Entry::Region(_)))? {
+        Entry::Region(owned) => Ok(owned.region.release()?),
+        _ => Ok(()),
     }
 }
 
@@ -41,10 +36,7 @@ pub fn release(addr: usize) -> Result<(), MemoryError> {
 /// # Errors
 /// [`MemoryError::Page`] if they lie in no region, or there is no memory.
 pub fn commit(addr: usize, size: usize) -> Result<(), MemoryError> {
-    let mut table = table();
-    let (owned, at, size) = os_pages(&mut table, RegionOp::Commit, addr, size)?;
-    owned.check_not_offered(RegionOp::Commit, at, size)?;
-    Ok(owned.region.commit(at, size)?)
+    on_pages(RegionOp::Commit, addr, size, |region, at, size| region.commit(at, size))
 }
 
 /// Drops the contents and the backing of `size` bytes at `addr`.
@@ -52,12 +44,9 @@ pub fn commit(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// # Errors
 /// [`MemoryError::Page`] if they lie in no region, or are offered.
 pub fn decommit(addr: usize, size: usize) -> Result<(), MemoryError> {
-    let mut table = table();
-    let (owned, at, size) = os_pages(&mut table, RegionOp::Decommit, addr, size)?;
-    owned.check_not_offered(RegionOp::Decommit, at, size)?;
     // SAFETY: only the calls of this module reach this region, and each checks the bytes before it
     // uses them.
-    Ok(unsafe { owned.region.decommit(at, size) }?)
+    on_pages(RegionOp::Decommit, addr, size, |region, at, size| unsafe { region.decommit(at, size) })
 }
 
 /// Changes the protection of `size` committed bytes at `addr` to `none`, `read`, `read-write` or
@@ -68,12 +57,9 @@ pub fn decommit(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// region or are not committed.
 pub fn protect(addr: usize, size: usize, mode: &str) -> Result<(), MemoryError> {
     let mode: Protection = mode.parse()?;
-    let mut table = table();
-    let (owned, at, size) = os_pages(&mut table, RegionOp::Protect, addr, size)?;
-    owned.check_not_offered(RegionOp::Protect, at, size)?;
     // SAFETY: only the calls of this module reach this region, and each checks the bytes before it
     // uses them.
-    Ok(unsafe { owned.region.protect(at, size, mode) }?)
+    on_pages(RegionOp::Protect, addr, size, |region, at, size| unsafe { region.protect(at, size, mode) })
 }
 
 /// Returns the range around `addr` with one state: base, size, state, protection, label, resident
@@ -165,12 +151,8 @@ pub fn typed_poke(addr: usize, numbers: &ScalarVec) -> Result<(), MemoryError> {
 pub fn typed_peek(addr: usize, of: &str, count: usize) -> Result<ScalarVec, MemoryError> {
     let of: ScalarType = of.parse()?;
     let bytes = peek(addr, count.saturating_mul(of.size()))?;
-    let no_memory = RegionErrorKind::Os { errno: rustix::io::Errno::NOMEM.raw_os_error() };
-    let mut numbers = ScalarVec::zeroed(of, count).ok_or(RegionError::without_region(
-        RegionOp::Peek,
-        no_memory,
-        bytes.len(),
-    ))?;
+    let mut numbers =
+        ScalarVec::zeroed(of, count).ok_or(RegionError::no_memory(RegionOp::Peek, bytes.len()))?;
     numbers.as_bytes_mut().copy_from_slice(&bytes);
     Ok(numbers)
 }

@@ -56,8 +56,8 @@ pub fn ring_buffer(size: usize) -> Result<Ring, MemoryError> {
 /// # Errors
 /// [`MemoryError::NoRing`].
 pub fn ring_buffer_free(id: u64) -> Result<(), MemoryError> {
-    let gone = rings().all.remove(&id);
-    gone.map(drop).ok_or(MemoryError::NoRing { id })
+    let removed = rings().all.remove(&id);
+    removed.map(drop).ok_or(MemoryError::NoRing { id })
 }
 
 /// Writes as many of `bytes` as there are free slots, and returns the number.

@@ -67,6 +67,13 @@ pub(super) fn insert(addr: usize, entry: Entry) -> Address {
     Address { addr }
 }
 
+/// Removes the object of a kind that begins at `addr`.
+pub(super) fn remove(addr: usize, is: impl Fn(&Entry) -> bool) -> Result<Entry, MemoryError> {
+    let mut table = table();
+    let found = table.get(&addr).is_some_and(is).then(|| table.remove(&addr)).flatten();
+    found.ok_or_else(|| invalid_pointer(RegionOp::Release, addr, 0))
+}
+
 pub(super) fn invalid_pointer(op: RegionOp, address: usize, size: usize) -> MemoryError {
     RegionError::without_region(op, RegionErrorKind::InvalidPointer { address }, size).into()
 }
@@ -104,6 +111,19 @@ pub(super) fn os_pages(
     let end = end.filter(|&end| end <= owned.region.len());
     let end = end.ok_or_else(|| owned.region.error(op, offset, size, RegionErrorKind::OutOfRange))?;
     Ok((owned, first, end - first))
+}
+
+/// Runs `call` on the OS pages that cover `size` bytes at `addr`, unless a part of them is offered.
+pub(super) fn on_pages<T>(
+    op: RegionOp,
+    addr: usize,
+    size: usize,
+    call: impl FnOnce(&mut Region, usize, usize) -> Result<T, RegionError>,
+) -> Result<T, MemoryError> {
+    let mut table = table();
+    let (owned, at, size) = os_pages(&mut table, op, addr, size)?;
+    owned.check_not_offered(op, at, size)?;
+    Ok(call(&mut owned.region, at, size)?)
 }
 
 impl OwnedRegion {

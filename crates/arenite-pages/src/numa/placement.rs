@@ -56,15 +56,16 @@ pub fn numa_node(address: *const u8) -> Result<Option<usize>, NumaError> {
     Ok(usize::try_from(answer[0]).ok())
 }
 
-fn query_nodes(pages: &[usize], answers: &mut [i32]) -> Result<(), NumaError> {
-    match os::page_nodes(pages, answers) {
+fn query_nodes(pages: &[usize], nodes_found: &mut [i32]) -> Result<(), NumaError> {
+    match os::page_nodes(pages, nodes_found) {
         Err(Errno::NOSYS) if Numa::read().nodes.len() == 1 => {
-            answers.fill(0); // a kernel without NUMA has one node
+            nodes_found.fill(0); // a kernel without NUMA has one node
             Ok(())
         }
-        done => {
-            done.map_err(|errno| NumaError::Os { call: "ask where memory lies", errno: errno.raw_os_error() })
-        }
+        done => done.map_err(|errno| NumaError::Os {
+            call: "query the nodes of memory",
+            errno: errno.raw_os_error(),
+        }),
     }
 }
 
@@ -104,11 +105,11 @@ pub fn numa_distribution(start: *const u8, len: usize) -> Result<NumaDistributio
     // unmapped memory is absent, and need not be queried
     let nodes = &mut found.nodes;
     let broken = maps::for_each_mapping(first..end, |part| {
-        let asked = for_each_batch(part.range, |pages| {
-            let mut answers = [0; BATCH];
-            let answers = &mut answers[..pages.len()];
-            query_nodes(pages, answers)?;
-            for node in answers.iter().filter_map(|&answer| usize::try_from(answer).ok()) {
+        let queried = for_each_batch(part.range, |pages| {
+            let mut nodes_found = [0; BATCH];
+            let nodes_found = &mut nodes_found[..pages.len()];
+            query_nodes(pages, nodes_found)?;
+            for node in nodes_found.iter().filter_map(|&answer| usize::try_from(answer).ok()) {
                 match nodes.iter_mut().find(|(id, _)| *id == node) {
                     Some((_, bytes)) => *bytes += page_size(),
                     None => nodes.push((node, page_size())),
@@ -116,7 +117,7 @@ pub fn numa_distribution(start: *const u8, len: usize) -> Result<NumaDistributio
             }
             Ok(())
         });
-        asked.map_or_else(ControlFlow::Break, ControlFlow::Continue)
+        queried.map_or_else(ControlFlow::Break, ControlFlow::Continue)
     });
     let broken = broken.map_err(|error| NumaError::Os {
         call: "read the mappings of this process",
@@ -174,9 +175,9 @@ pub fn migrate_range(start: *const u8, len: usize, node: usize) -> Result<NumaDi
     if numa.nodes.len() > 1 {
         let (first, end) = page_range(start, len)?;
         for_each_batch(first..end, |pages| {
-            let mut answers = [0; BATCH];
+            let mut nodes_found = [0; BATCH];
             let targets = [number; BATCH];
-            match os::move_pages(pages, &targets[..pages.len()], &mut answers[..pages.len()]) {
+            match os::move_pages(pages, &targets[..pages.len()], &mut nodes_found[..pages.len()]) {
                 Ok(()) | Err(Errno::NOENT) => Ok(()), // none of these is in memory
                 Err(errno) => Err(NumaError::Os { call: "move memory", errno: errno.raw_os_error() }),
             }

@@ -69,11 +69,11 @@ mod tests {
     }
 
     #[test]
-    fn u36_nodes_that_are_not_there_or_have_no_memory_are_refused_by_name() {
+    fn u36_policy_fails_on_missing_and_empty_nodes() {
         let absent = NumaPolicy::Bind(1).resolve(&sparse()).unwrap_err();
         assert_eq!(absent, NumaError::NoSuchNode { node: 1, nodes: vec![0, 2, 5] });
         let empty = NumaPolicy::Preferred(2).resolve(&sparse()).unwrap_err();
-        assert_eq!(empty.to_string(), "node 2 has no memory; memory can be had on [0, 5]");
+        assert_eq!(empty.to_string(), "node 2 has no memory; nodes with memory: [0, 5]");
         assert!(NumaPolicy::Bind(usize::MAX).resolve(&sparse()).is_err());
     }
 }

@@ -185,7 +185,7 @@ fn map_zero_page(address: usize) -> bool {
     // SAFETY: the C library has `errno` for each thread at this address.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
-    let kept = unsafe { *errno };
+    let saved = unsafe { *errno };
     let at = core::ptr::without_provenance_mut(address & !(page - 1));
     // One thread at a time: a second one finds the page replaced, with the writes of the first.
     while IN_HANDLER.swap(true, Ordering::Acquire) {
@@ -194,7 +194,7 @@ fn map_zero_page(address: usize) -> bool {
     if page_mapped(at, page, errno) {
         IN_HANDLER.store(false, Ordering::Release);
         // SAFETY: as above.
-        unsafe { *errno = kept };
+        unsafe { *errno = saved };
         return true;
     }
     node.truncated.store(true, Ordering::Release);
@@ -205,6 +205,6 @@ fn map_zero_page(address: usize) -> bool {
     let got = unsafe { libc::mmap(at, page, access, flags, -1, 0) };
     IN_HANDLER.store(false, Ordering::Release);
     // SAFETY: as above.
-    unsafe { *errno = kept };
+    unsafe { *errno = saved };
     got != libc::MAP_FAILED
 }

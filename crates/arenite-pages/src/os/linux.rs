@@ -166,10 +166,10 @@ pub(crate) unsafe fn advise(start: NonNull<u8>, len: usize, advice: Advice) -> R
     // SAFETY: as above.
     let before = unsafe { errno.read() };
     // SAFETY: the caller's promises; other advice changes no contents.
-    let answered = check(unsafe { libc::madvise(start.as_ptr().cast(), len, number) }.into()).map(drop);
+    let result = check(unsafe { libc::madvise(start.as_ptr().cast(), len, number) }.into()).map(drop);
     // an allocator that purges memory must not change the `errno` of its caller SAFETY: as above.
     unsafe { errno.write(before) };
-    answered
+    result
 }
 
 /// Writes to the standard error file, without a lock.
@@ -226,7 +226,7 @@ pub(crate) unsafe fn mremap_to(from: NonNull<u8>, len: usize, to: NonNull<u8>) -
         // mapped for reading and writing, do not overlap, and only this call uses them.
         unsafe { core::ptr::copy_nonoverlapping(between.cast::<u8>(), from.cast::<u8>(), len) };
         // SAFETY: this call's own mapping, which no other code uses.
-        let _gone = unsafe { rustix::mm::munmap(between, len) };
+        let _released = unsafe { rustix::mm::munmap(between, len) };
     }
     let target = NonNull::new(to).ok_or(MoveError::Failed(errno))?;
     // SAFETY: nothing that is mapped is replaced.
@@ -381,7 +381,7 @@ pub(crate) fn ofd_lock_held(file: BorrowedFd<'_>, byte: u8) -> Result<bool, Errn
 
 /// Unlocks a byte that this open file description has locked.
 pub(crate) fn ofd_unlock(file: BorrowedFd<'_>, byte: u8) {
-    let _given_up: Result<_, Errno> = ofd_lock(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte);
+    let _unlocked: Result<_, Errno> = ofd_lock(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte);
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the constants are 0 to 2")]
@@ -414,7 +414,7 @@ pub(crate) fn map_double(len: usize) -> Result<NonNull<u8>, Errno> {
     if twin == libc::MAP_FAILED {
         let errno = last_error();
         // SAFETY: the rest of the mapping just made; no code uses it.
-        let _gone: Result<(), _> = unsafe { release(base, all) };
+        let _released: Result<(), _> = unsafe { release(base, all) };
         return Err(errno);
     }
     Ok(base)
@@ -429,7 +429,7 @@ pub(crate) fn map_double_file(file: BorrowedFd<'_>, offset: u64, len: usize) -> 
         // SAFETY: it replaces a half of the reservation just made, which no code uses.
         if let Err(errno) = unsafe { map_file_at(half, file, offset, len, Access::ReadWrite) } {
             // SAFETY: the reservation just made; no code uses it.
-            let _gone: Result<(), _> = unsafe { release(base, all) };
+            let _released: Result<(), _> = unsafe { release(base, all) };
             return Err(errno);
         }
     }

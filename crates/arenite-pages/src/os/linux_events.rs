@@ -88,7 +88,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     #[test]
-    fn u23_an_error_beside_what_is_waited_for_is_a_change_or_the_end() {
+    fn u23_error_beside_an_event_is_a_change_or_a_removal() {
         let (fired, changed) = (PollFlags::PRI, PollFlags::PRI | PollFlags::ERR);
         assert_eq!(
             (Interest::Exceptional.is_ready(fired), Interest::Exceptional.is_ready(changed)),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn u23_any_number_of_files_is_waited_for() {
+    fn u23_any_number_of_files_is_polled() {
         let soon = Some(Duration::ZERO);
         assert_eq!(wait_any(0, |_| unreachable!(), soon), Ok(None));
         let mut pairs: Vec<_> = (0..40).map(|_| UnixStream::pair().unwrap()).collect();

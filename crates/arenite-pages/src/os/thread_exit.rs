@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_is_made_once_for_each_thread_that_asked() {
+    fn exit_hook_runs_once_per_registered_thread() {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         static CALL: ThreadExitHook = ThreadExitHook::new(|| _ = COUNT.fetch_add(1, Ordering::Relaxed));
         for asks in [2, 1, 0] {

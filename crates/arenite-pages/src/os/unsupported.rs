@@ -139,7 +139,7 @@ mod tests {
     const NO: Errno = Errno::NOSYS;
 
     #[test]
-    fn every_call_answers_that_it_is_not_there() {
+    fn every_function_returns_enosys() {
         let (at, file) = (NonNull::<u8>::dangling(), tempfile::tempfile().unwrap());
         let (file, word, mut runs) = (file.as_fd(), AtomicU32::new(0), [Run::default()]);
         let scanned = Scan { any_of: 0, returned: 0, rearm: false };

@@ -100,11 +100,11 @@ impl Region {
         // memory is short when memory is offered: the list of 16 bytes per OS page is allocated
         // fallibly
         let list = |words: &mut Vec<(usize, u64)>, range: Range<usize>| {
-            let room = words.try_reserve(range.len() / page).is_ok();
-            if room {
+            let reserved = words.try_reserve(range.len() / page).is_ok();
+            if reserved {
                 words.extend(range.step_by(page).map(|page| (page - base, 0)));
             }
-            room
+            reserved
         };
         let mut listed = true;
         let scanned = page_runs(all.clone(), kind::PRESENT | kind::SWAPPED, |run| {
@@ -137,14 +137,14 @@ impl Region {
             }
             // the page is fresh and zero: the restored word is not part of its contents
             self.word_at(at).store(0, Relaxed);
-            let room = lost.try_reserve(1).is_ok();
+            let reserved = lost.try_reserve(1).is_ok();
             match lost.last_mut() {
-                Some(last) if last.end == at || !room => last.end = at + page_size(),
+                Some(last) if last.end == at || !reserved => last.end = at + page_size(),
                 _ => lost.push(at..at + page_size()),
             }
         }
-        let gone: usize = lost.iter().map(Range::len).sum();
-        Reclaimed { lost, kept: marks.range.len() - gone }
+        let lost_tag: usize = lost.iter().map(Range::len).sum();
+        Reclaimed { lost, kept: marks.range.len() - lost_tag }
     }
 
     /// Returns the first word of the committed OS page at `at`, which no other code uses.
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn n20_n21_reclaim_tells_each_page_that_was_dropped() {
+    fn n20_n21_reclaim_reports_each_dropped_page() {
         let page = page_size();
         let region = filled(64);
         // SAFETY: no code uses the range.
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn n20_what_is_not_in_memory_is_neither_taken_nor_lost() {
+    fn n20_absent_pages_are_neither_offered_nor_lost() {
         let region = Region::reserve(1 << 20, "idle").unwrap();
         region.commit(0, 1 << 20).unwrap();
         // SAFETY: no code uses the range.
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn n20_an_offer_that_is_dropped_while_it_is_locked_leaves_no_mark() {
+    fn n20_offer_dropped_while_locked_leaves_no_tag() {
         let region = filled(4);
         // SAFETY: no code uses the range.
         let offer = unsafe { region.offer(0, 4 * page_size()) }.unwrap();
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn n20_an_offer_that_is_dropped_gives_the_contents_up() {
+    fn n20_dropped_offer_discards_the_contents() {
         let region = filled(8);
         // SAFETY: no code uses the range.
         drop(unsafe { region.offer(0, 8 * page_size()) }.unwrap());

@@ -203,7 +203,7 @@ mod tests {
     use crate::{RegionErrorKind, page_size};
 
     #[test]
-    fn n19_every_page_is_there_whoever_fills_it() {
+    fn n19_every_page_is_populated_by_any_number_of_threads() {
         for (threads, nodes) in [(0, &[][..]), (3, &[]), (200_000, &[]), (2, &[0]), (4, &[0, 77])] {
             let len = 5 * CHUNK / 2 + page_size();
             let region = Region::reserve(len, "found").unwrap();
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn n19_what_is_not_committed_is_refused() {
+    fn n19_prefetch_fails_on_uncommitted_memory() {
         let region = Region::reserve(64 << 20, "holes").unwrap();
         region.commit(0, 1 << 20).unwrap();
         for threads in [1, 4] {
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn n19_shares_cover_the_range() {
+    fn n19_split_range_covers_the_range() {
         for (len, count) in [(1, 3), (64 << 20, 3), (7 << 20, 2), (4096, 1)] {
             let split_range = split_range(&(10..10 + len), count);
             assert_eq!(

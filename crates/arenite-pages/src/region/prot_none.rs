@@ -98,7 +98,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn n05_closed_ranges_equal_a_naive_set(steps in proptest::collection::vec((any::<bool>(), 0_usize..40, 1_usize..12), 0..30)) {
+        fn n05_protected_ranges_equal_a_naive_set(steps in proptest::collection::vec((any::<bool>(), 0_usize..40, 1_usize..12), 0..30)) {
             let (protected, mut model) = (ProtectedRanges::default(), [false; 60]);
             for (add, start, len) in steps {
                 let (change, range) = (protected.begin_change().unwrap(), start..start + len);

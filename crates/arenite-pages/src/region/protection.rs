@@ -58,7 +58,9 @@ impl fmt::Display for Protection {
 
 /// An unknown name of a protection.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("unknown protection `{name}`; use none, read, read-write or read-execute")]
+#[error(
+    "unknown protection `{name}`; use none, read, read-write or read-execute; memory is never writable and executable"
+)]
 pub struct ProtectionError {
     /// The requested name.
     pub name: String,

@@ -99,23 +99,13 @@ impl Region {
     }
 
     /// Rejects a range that is not committed from end to end.
-    pub(super) fn check_committed(
-        &self,
-        op: RegionOp,
-        offset: usize,
-        size: usize,
-    ) -> Result<(), RegionError> {
-        self.check_all(op, offset, size, |info| info.state == PageStatus::Committed)
+    pub(super) fn check_committed(&self, op: RegionOp, at: usize, size: usize) -> Result<(), RegionError> {
+        self.check_all(op, at, size, |info| info.state == PageStatus::Committed)
     }
 
     /// Rejects a range that is not readable and writable from end to end.
-    pub(super) fn check_accessible(
-        &self,
-        op: RegionOp,
-        offset: usize,
-        size: usize,
-    ) -> Result<(), RegionError> {
-        self.check_all(op, offset, size, |info| info.protection == Protection::ReadWrite)
+    pub(super) fn check_accessible(&self, op: RegionOp, at: usize, size: usize) -> Result<(), RegionError> {
+        self.check_all(op, at, size, |info| info.protection == Protection::ReadWrite)
     }
 
     fn check_all(

@@ -42,7 +42,7 @@ pub struct Region {
     guard: usize,
     label: Label,
     /// Whether a part of the range may belong to other code, so that nothing of it may be unmapped.
-    leaked: AtomicBool,
+    poisoned: AtomicBool,
 }
 
 // SAFETY: a region is an address range; its methods are calls to the kernel, which orders them, and
@@ -79,11 +79,11 @@ impl Region {
             label,
             guard,
             prot_none: ProtectedRanges::default(),
-            leaked: AtomicBool::new(false),
+            poisoned: AtomicBool::new(false),
         };
         if let Err(errno) = registry::register(base, rounded, label) {
             // SAFETY: the mapping just made, which no code uses.
-            let _gone: Result<(), _> = unsafe { region.unmap() };
+            let _released: Result<(), _> = unsafe { region.unmap() };
             let _unmapped = core::mem::ManuallyDrop::new(region);
             return Err(os_fail(errno));
         }
@@ -117,13 +117,13 @@ impl Region {
     /// never unmaps its addresses; ranges that were no target of the move are unchanged.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
-        self.leaked.load(Relaxed)
+        self.poisoned.load(Relaxed)
     }
 
     /// Marks the region as poisoned: the kernel failed half-way, and a part of it may belong to
     /// other code.
     pub(super) fn poison(&self) {
-        self.leaked.store(true, Relaxed);
+        self.poisoned.store(true, Relaxed);
     }
 
     /// Unmaps the region and its guards.
@@ -131,7 +131,7 @@ impl Region {
     /// # Safety
     /// No code uses the region afterwards.
     unsafe fn unmap(&self) -> Result<(), Errno> {
-        if self.leaked.load(Relaxed) {
+        if self.poisoned.load(Relaxed) {
             return Ok(());
         }
         let start = NonNull::new(self.base.as_ptr().wrapping_sub(self.guard)).unwrap_or(self.base);
@@ -316,14 +316,8 @@ impl Region {
         Ok(offset(self.base, at))
     }
 
-    pub(crate) fn error(
-        &self,
-        op: RegionOp,
-        offset: usize,
-        size: usize,
-        kind: RegionErrorKind,
-    ) -> RegionError {
-        RegionError { op, kind, offset, size, region: self.len, label: self.label }
+    pub(crate) fn error(&self, op: RegionOp, at: usize, size: usize, kind: RegionErrorKind) -> RegionError {
+        RegionError { op, kind, offset: at, size, region: self.len, label: self.label }
     }
 
     #[cold]
@@ -444,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn n01_a_region_begins_where_it_is_asked_to() {
+    fn n01_region_starts_at_the_requested_alignment() {
         for align in [1, 4096, 2 << 20, 256 << 20] {
             let region = RegionOptions::new().with_alignment(align).with_guard(4096).reserve(5000).unwrap();
             assert!(region.as_ptr().addr().get().is_multiple_of(align.max(HUGE_PAGE)), "{align}");
@@ -460,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn n03_release_gives_the_addresses_back() {
+    fn n03_release_unmaps_the_addresses() {
         let region = Region::reserve(1 << 20, "short").unwrap();
         region.commit(0, 4096).unwrap();
         let (base, mut byte) = (region.as_ptr().addr().get(), [0]);
@@ -470,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_ranges_that_cannot_be_are_refused() {
+    fn invalid_sizes_and_ranges_fail() {
         let kind = |result: Result<(), RegionError>| result.unwrap_err().kind;
         assert_eq!(kind(Region::reserve(0, "").map(drop)), RegionErrorKind::BadSize);
         assert_eq!(kind(Region::reserve(usize::MAX, "").map(drop)), RegionErrorKind::BadSize);

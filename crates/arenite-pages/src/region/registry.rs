@@ -192,10 +192,10 @@ impl Table {
         // are not the old ones.
         unsafe { core::ptr::copy_nonoverlapping(self.start.as_ptr(), grown.as_ptr(), self.len) };
         if self.capacity > 0 {
-            let whole = old.next_multiple_of(os::page_size());
+            let mapped = old.next_multiple_of(os::page_size());
             // SAFETY: the old pages, a full mapping of this value's own, whose entries were copied.
-            let released = unsafe { os::release(self.start.cast(), whole) };
-            debug_assert!(released.is_ok(), "whole mappings can be released");
+            let released = unsafe { os::release(self.start.cast(), mapped) };
+            debug_assert!(released.is_ok(), "mapped mappings can be released");
         }
         (self.start, self.capacity) = (grown, bytes / size_of::<RegionEntry>());
         Ok(())

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn remap_over_moves_what_is_there_or_leaves_it() {
+    fn remap_replacing_moves_or_leaves_the_contents() {
         let (page, mut a) = (page_size(), Region::reserve(1 << 20, "a").unwrap());
         let mut b = Region::reserve(1 << 20, "b").unwrap();
         a.commit(0, 8 * page).unwrap();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn remap_refuses_what_cannot_be_moved() {
+    fn remap_fails_on_invalid_ranges() {
         let (page, a) = (page_size(), Region::reserve(1 << 20, "a").unwrap());
         a.commit(0, 4 * page).unwrap();
         // SAFETY: no code uses either range.

@@ -108,9 +108,9 @@ impl WatchState {
                 os::scan(self.pagemap.as_fd(), (at, end), scan, &mut found).map_err(error)?;
             for run in &found[..count] {
                 let run = run.start - base..run.end - base;
-                let room = written.try_reserve(1).is_ok();
+                let reserved = written.try_reserve(1).is_ok();
                 match written.last_mut() {
-                    Some(last) if last.end == run.start || !room => last.end = run.end,
+                    Some(last) if last.end == run.start || !reserved => last.end = run.end,
                     _ => written.push(run),
                 }
             }
@@ -129,7 +129,7 @@ mod tests {
     use crate::page_size;
 
     #[test]
-    fn write_watch_sees_each_page_written_and_no_other() {
+    fn write_watch_reports_exactly_the_written_pages() {
         let page = page_size();
         let mut region = Region::reserve(64 * page, "watched").unwrap();
         region.commit(0, 64 * page).unwrap();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn write_watch_refuses_what_is_not_there() {
+    fn write_watch_fails_on_invalid_ranges() {
         let region = Region::reserve(4 * page_size(), "watched").unwrap();
         let kind = |range| WriteWatch::new(range, &region).map(drop).unwrap_err().kind;
         assert_eq!(kind(0..5 * page_size()), RegionErrorKind::OutOfRange);

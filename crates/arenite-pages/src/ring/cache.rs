@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn n24_what_is_kept_is_bounded_and_the_youngest_comes_back() {
+    fn n24_ring_cache_is_bounded_and_pops_the_youngest() {
         let mut rings = Rings { mappings: Vec::new() };
         let bases: Vec<_> = (0..3)
             .map(|_| {

@@ -123,8 +123,8 @@ impl<T> Consumer<T> {
     #[inline(always)]
     fn refresh_tail(&mut self, count: usize) -> bool {
         self.tail = self.load_tail();
-        let plenty = count.saturating_mul(2).max(BATCH_BYTES / size_of::<T>());
-        self.tail.wrapping_sub(self.head) >= plenty || self.refresh_tail_slow(count)
+        let batch = count.saturating_mul(2).max(BATCH_BYTES / size_of::<T>());
+        self.tail.wrapping_sub(self.head) >= batch || self.refresh_tail_slow(count)
     }
 
     /// Handles a load of the index that found few elements.
@@ -223,12 +223,12 @@ impl<T> Consumer<T> {
     #[inline]
     pub fn release(&mut self, count: usize) -> usize {
         let count = if self.has_at_least(count) { count } else { self.tail.wrapping_sub(self.head) };
-        let gone = core::ptr::slice_from_raw_parts_mut(self.slot(), count);
+        let released = core::ptr::slice_from_raw_parts_mut(self.slot(), count);
         let back = ReleaseOnDrop { consumer: self, count };
         if core::mem::needs_drop::<T>() {
             // SAFETY: the elements were published and are this end's own; `back` advances the index
             // beyond them afterwards, also if a destructor panics, so they are dropped once.
-            unsafe { core::ptr::drop_in_place(gone) };
+            unsafe { core::ptr::drop_in_place(released) };
         }
         drop(back);
         count
@@ -323,7 +323,7 @@ mod tests {
     use crate::ring_buffer;
 
     #[test]
-    fn one_element_at_a_time_is_never_held_up() {
+    fn single_elements_are_never_delayed() {
         let (mut producer, mut consumer) = ring_buffer::<u64>(512).unwrap();
         for number in 0..1000 {
             producer.push(number).unwrap();
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn bursts_are_soon_no_longer_waited_for() {
+    fn consumer_stops_waiting_for_bursts() {
         let (mut producer, mut consumer) = ring_buffer::<u64>(512).unwrap();
         let mut waits = 0;
         for _ in 0..3000 {
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_from_another_thread_comes_whole_and_in_order() {
+    fn stream_from_another_thread_is_complete_and_ordered() {
         for size in [1, 7, 64, 200] {
             let (mut producer, mut consumer) = ring_buffer::<u32>(1024).unwrap();
             let all = 200_000 / size * size;

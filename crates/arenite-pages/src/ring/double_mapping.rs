@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn n25_what_is_written_past_the_end_appears_at_the_start() {
+    fn n25_a_write_beyond_the_end_appears_at_the_start() {
         let ring = DoubleMapping::anonymous(crate::page_size()).unwrap();
         let last = ring.as_ptr().as_ptr().wrapping_add(ring.len() - 1);
         // SAFETY: two bytes across the boundary of the views; the mapping is this test's own.
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn n24_more_than_there_are_addresses_is_refused() {
+    fn n24_double_mapping_fails_beyond_the_addresses() {
         assert_eq!(DoubleMapping::anonymous(1 << 62).map(drop), Err(Errno::NOMEM));
         assert_eq!(DoubleMapping::anonymous(1 << 63).map(drop), Err(Errno::NOMEM));
     }

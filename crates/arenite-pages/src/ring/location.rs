@@ -12,6 +12,15 @@ pub(crate) enum Side {
     Consumer,
 }
 
+impl Side {
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Producer => Self::Consumer,
+            Self::Consumer => Self::Producer,
+        }
+    }
+}
+
 /// Location of a ring.
 #[derive(Debug)]
 pub(crate) enum Location {

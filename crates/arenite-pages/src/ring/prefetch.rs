@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn elements_of_any_size_have_a_distance_that_leaves_room() {
+    fn prefetch_distance_leaves_free_slots() {
         for (size, capacity) in
             [(1, 4096), (8, 512), (8, 8192), (24, 2048), (4096, 16), (8192, 16), (1 << 20, 4)]
         {

@@ -170,8 +170,8 @@ impl<T> Producer<T> {
     /// consumer a system call for each wake-up.
     ///
     /// # Errors
-    /// [`WaitError`] after the timeout, if the consumer is closed or dead, or if `count` exceeds the
-    /// capacity.
+    /// [`WaitError`] after the timeout, if the consumer is closed or dead, or if `count` exceeds
+    /// the capacity.
     pub fn wait_free(&mut self, count: usize, timeout: Option<Duration>) -> Result<(), WaitError> {
         let capacity = self.capacity();
         if count > capacity {

@@ -88,10 +88,10 @@ impl RingFile {
     pub fn create<T: Pod>(path: &Path, capacity: usize) -> Result<Self, RingError> {
         let (header, bytes) = layout::<T>(capacity)?;
         let fail = |source| RingError::Open { path: path.to_path_buf(), source };
-        let newborn = UnfinishedFile::new(path, 0o600).map_err(fail)?;
-        init_file(newborn.file(), &header, bytes)?;
-        newborn.persist().map_err(fail)?;
-        Ok(Self { file: newborn.file().try_clone().map_err(fail)? })
+        let unfinished = UnfinishedFile::new(path, 0o600).map_err(fail)?;
+        init_file(unfinished.file(), &header, bytes)?;
+        unfinished.persist().map_err(fail)?;
+        Ok(Self { file: unfinished.file().try_clone().map_err(fail)? })
     }
 
     /// Opens the ring in the file at `path`.

@@ -28,8 +28,8 @@ pub(crate) fn rounded<T>(capacity: usize) -> Result<usize, RingError> {
         return Err(bad());
     }
     // the power of two in the element's size covers that part of a page
-    let least = page / page.min(1 << size.trailing_zeros());
-    let count = capacity.max(least).checked_next_power_of_two().ok_or_else(bad)?;
+    let min_count = page / page.min(1 << size.trailing_zeros());
+    let count = capacity.max(min_count).checked_next_power_of_two().ok_or_else(bad)?;
     let bytes = count.checked_mul(size).filter(|&bytes| bytes <= isize::MAX.unsigned_abs() / 4);
     bytes.map(|_| count).ok_or_else(bad)
 }
@@ -118,7 +118,7 @@ impl<T> Shared<T> {
     /// Closes `end`, and wakes the other.
     pub(crate) fn close(&self, end: Side) {
         self.end_state(end).set_state(EndState::CLOSED);
-        let other = if end == Side::Producer { Side::Consumer } else { Side::Producer };
+        let other = end.other();
         // a waiter that sets its flag after this checks the state before it sleeps; one that did so
         // before is woken
         crate::util::sync::fence(crate::util::sync::Ordering::SeqCst);
@@ -135,7 +135,7 @@ impl<T> Shared<T> {
         timeout: Option<Duration>,
         mut ready: impl FnMut() -> bool,
     ) -> Result<(), WaitError> {
-        let other = if own == Side::Producer { Side::Consumer } else { Side::Producer };
+        let other = own.other();
         let shared = self.location.is_file();
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let end_state = self.end_state(own);
@@ -143,28 +143,28 @@ impl<T> Shared<T> {
             if ready() {
                 return Ok(());
             }
-            let certain = prepare_wait(end_state, shared);
+            let has_barrier = prepare_wait(end_state, shared);
             let over = self.peer_closed(other);
             // once more, now that the other end sees the flag
             if ready() {
                 cancel_wait(end_state);
                 return Ok(());
             }
-            if let Some(news) = over {
+            if let Some(error) = over {
                 cancel_wait(end_state);
-                return Err(news);
+                return Err(error);
             }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 cancel_wait(end_state);
                 return Err(WaitError::TimedOut);
             }
-            let nap = if !certain { Some(RETRY_PERIOD) } else { shared.then_some(LIVENESS_PERIOD) };
-            let nap = nap.into_iter().chain(left).min();
+            let sleep = if !has_barrier { Some(RETRY_PERIOD) } else { shared.then_some(LIVENESS_PERIOD) };
+            let sleep = sleep.into_iter().chain(left).min();
             #[cfg(not(loom))]
-            os::wait_while(&end_state.waiting, 1, nap, shared);
+            os::wait_while(&end_state.waiting, 1, sleep, shared);
             #[cfg(loom)]
-            let _ = (nap, os::wait_while);
+            let _ = (sleep, os::wait_while);
         }
     }
 

@@ -177,7 +177,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     #[test]
-    fn one_at_a_time_also_where_they_must_sleep() {
+    fn mutex_excludes_threads_that_sleep() {
         static SUM: ForkSafeMutex<(u64, u64)> = ForkSafeMutex::new((0, 0));
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_waits_for_its_guard() {
+    fn lock_raw_waits_for_its_guard() {
         static LOCK: ForkSafeMutex<u32> = ForkSafeMutex::new(0);
         static TAKEN: AtomicBool = AtomicBool::new(false);
         LOCK.lock_raw();

@@ -47,7 +47,7 @@ mod tests {
     use crate::{Region, RegionErrorKind};
 
     #[test]
-    fn n07_more_than_is_copied_at_once_is_copied_up_to_the_first_byte_that_is_not_there() {
+    fn n07_copy_in_parts_stops_at_the_first_inaccessible_byte() {
         let len = 3 * MAX_COPY + 4096;
         let mut region = Region::reserve(2 * len, "long").unwrap();
         region.commit(0, len).unwrap();

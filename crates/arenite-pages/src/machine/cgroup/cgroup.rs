@@ -123,7 +123,7 @@ impl Cgroup {
         self.levels.iter().filter_map(CgroupLevel::headroom).min()
     }
 
-    pub(in crate::machine) fn from_root(root: SysRoot<'_>) -> Option<Self> {
+    pub(crate) fn from_root(root: SysRoot<'_>) -> Option<Self> {
         let mut levels = Vec::new();
         let version = for_each_level(root, |dir, figures| {
             let LevelLimits { limit, high, usage, reclaimable, swap_limit } = figures;
@@ -135,7 +135,7 @@ impl Cgroup {
 
 /// Values in the files of a level.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::machine) struct LevelLimits {
+pub(crate) struct LevelLimits {
     limit: Option<u64>,
     high: Option<u64>,
     usage: Option<u64>,
@@ -145,19 +145,19 @@ pub(in crate::machine) struct LevelLimits {
 
 impl LevelLimits {
     /// Returns the lower of its limits.
-    pub(in crate::machine) fn limit(&self) -> Option<u64> {
+    pub(crate) fn limit(&self) -> Option<u64> {
         self.limit.into_iter().chain(self.high).min()
     }
 
     /// Returns the bytes available on this level.
-    pub(in crate::machine) fn headroom(&self) -> Option<u64> {
+    pub(crate) fn headroom(&self) -> Option<u64> {
         Some(self.limit()?.saturating_sub(self.usage?.saturating_sub(self.reclaimable)))
     }
 }
 
 /// Calls `found` with the version, the mount and the directory of this process's group. Needs no
 /// heap memory, unless the list of groups exceeds 4 KiB or is no UTF-8.
-pub(in crate::machine) fn with_cgroup<A>(
+pub(crate) fn with_cgroup<A>(
     root: SysRoot<'_>,
     found: impl FnOnce(CgroupVersion, &Path, &Path) -> Option<A>,
 ) -> Option<A> {
@@ -180,7 +180,7 @@ fn find_mount(root: SysRoot<'_>, mount: &mut FixedPath, dir: &mut FixedPath) -> 
 }
 
 /// Returns the existing directories of a group and its parents, its own first.
-pub(in crate::machine) fn level_paths<'a>(
+pub(crate) fn level_paths<'a>(
     root: SysRoot<'a>,
     mount: &'a Path,
     dir: &'a Path,
@@ -191,7 +191,7 @@ pub(in crate::machine) fn level_paths<'a>(
 
 /// Calls `visit` with each level, this process's own group first. Returns `None` if there is none.
 /// Needs no heap memory.
-pub(in crate::machine) fn for_each_level(
+pub(crate) fn for_each_level(
     root: SysRoot<'_>,
     mut visit: impl FnMut(&Path, LevelLimits),
 ) -> Option<CgroupVersion> {

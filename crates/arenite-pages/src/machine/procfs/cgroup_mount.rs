@@ -17,7 +17,7 @@ pub enum CgroupVersion {
 
 /// Returns the group of the memory controller: in its own tree of version 1 if there is one, else
 /// in the tree of version 2.
-pub(in crate::machine) fn own_group(text: &str) -> Option<(CgroupVersion, &str)> {
+pub(crate) fn own_group(text: &str) -> Option<(CgroupVersion, &str)> {
     let parts = |line| {
         let (tree, rest) = str::split_once(line, ':')?;
         let (controllers, group) = rest.split_once(':')?;
@@ -33,7 +33,7 @@ pub(in crate::machine) fn own_group(text: &str) -> Option<(CgroupVersion, &str)>
 /// Sets `mount` to the tree's mount and `dir` to the group's directory below, if this line of
 /// `mountinfo` is the mount. If the group lies outside of the mounted part (a container that sees
 /// its own group as the mount), the mount is the nearest readable level.
-pub(in crate::machine) fn mounted(
+pub(crate) fn mounted(
     line: &str,
     version: CgroupVersion,
     group: &str,

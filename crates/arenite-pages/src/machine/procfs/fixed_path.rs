@@ -12,21 +12,21 @@ use std::path::Path;
 const PATH_MAX: usize = 4096;
 
 /// A path. Longer ones are invalid for the kernel, and `None` here.
-pub(in crate::machine) struct FixedPath {
+pub(crate) struct FixedPath {
     /// Zeroes from `len` on.
-    room: [u8; PATH_MAX],
+    bytes: [u8; PATH_MAX],
     len: usize,
 }
 
 impl FixedPath {
     /// Makes an empty path.
-    pub(in crate::machine) const fn new() -> Self {
-        Self { room: [0; PATH_MAX], len: 0 }
+    pub(crate) const fn new() -> Self {
+        Self { bytes: [0; PATH_MAX], len: 0 }
     }
 
     /// Sets the path from its form in `mountinfo`: a space is `\040`, likewise tab, line feed and
     /// backslash.
-    pub(in crate::machine) fn set_escaped(&mut self, text: &str) -> Option<()> {
+    pub(crate) fn set_escaped(&mut self, text: &str) -> Option<()> {
         self.clear();
         let mut rest = text;
         while let Some((before, escape)) = rest.split_once('\\') {
@@ -45,22 +45,22 @@ impl FixedPath {
     }
 
     /// Sets the path.
-    pub(in crate::machine) fn set(&mut self, path: &Path) -> Option<()> {
+    pub(crate) fn set(&mut self, path: &Path) -> Option<()> {
         self.clear();
         self.add(path.as_os_str().as_bytes())
     }
 
     fn clear(&mut self) {
-        self.room[..self.len].fill(0);
+        self.bytes[..self.len].fill(0);
         self.len = 0;
     }
 
     /// Appends a component, or nothing if `name` is empty.
-    pub(in crate::machine) fn push(&mut self, name: &OsStr) -> Option<()> {
+    pub(crate) fn push(&mut self, name: &OsStr) -> Option<()> {
         if name.is_empty() {
             return Some(());
         }
-        if self.len > 0 && self.room[self.len - 1] != b'/' {
+        if self.len > 0 && self.bytes[self.len - 1] != b'/' {
             self.add(b"/")?;
         }
         self.add(name.as_bytes())
@@ -71,13 +71,13 @@ impl FixedPath {
         if bytes.contains(&0) {
             return None;
         }
-        self.room[self.len..end].copy_from_slice(bytes);
+        self.bytes[self.len..end].copy_from_slice(bytes);
         self.len = end;
         Some(())
     }
 
-    pub(in crate::machine) fn as_c_str(&self) -> Option<&CStr> {
-        CStr::from_bytes_until_nul(&self.room).ok()
+    pub(crate) fn as_c_str(&self) -> Option<&CStr> {
+        CStr::from_bytes_until_nul(&self.bytes).ok()
     }
 }
 
@@ -85,7 +85,7 @@ impl Deref for FixedPath {
     type Target = Path;
 
     fn deref(&self) -> &Path {
-        Path::new(OsStr::from_bytes(&self.room[..self.len]))
+        Path::new(OsStr::from_bytes(&self.bytes[..self.len]))
     }
 }
 
@@ -101,38 +101,38 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn n16_a_place_is_a_path_and_none_where_it_is_too_long() {
-        let mut place = FixedPath::new();
+    fn n16_fixed_path_is_none_when_too_long() {
+        let mut path = FixedPath::new();
         for name in ["/", "sys", "", "fs"] {
-            place.push(OsStr::new(name)).unwrap();
+            path.push(OsStr::new(name)).unwrap();
         }
-        assert_eq!((&*place, place.as_c_str()), (Path::new("/sys/fs"), Some(c"/sys/fs")));
+        assert_eq!((&*path, path.as_c_str()), (Path::new("/sys/fs"), Some(c"/sys/fs")));
         let long = "x".repeat(4088);
-        assert_eq!(place.push(OsStr::new(&long)), None, "no room for the zero");
-        place.set(Path::new("/sys/fs")).unwrap();
-        place.push(OsStr::new(&long[1..])).unwrap();
-        assert_eq!((place.as_os_str().len(), place.as_c_str().map(CStr::count_bytes)), (4095, Some(4095)));
-        assert!(place.set(Path::new("a\0b")).is_none());
-        place.set_escaped("/a\\040b\\134\\011\\x\\").unwrap();
-        assert_eq!((&*place, place.as_c_str()), (Path::new("/a b\\\t\\x\\"), Some(c"/a b\\\t\\x\\")));
+        assert_eq!(path.push(OsStr::new(&long)), None, "no capacity for the zero");
+        path.set(Path::new("/sys/fs")).unwrap();
+        path.push(OsStr::new(&long[1..])).unwrap();
+        assert_eq!((path.as_os_str().len(), path.as_c_str().map(CStr::count_bytes)), (4095, Some(4095)));
+        assert!(path.set(Path::new("a\0b")).is_none());
+        path.set_escaped("/a\\040b\\134\\011\\x\\").unwrap();
+        assert_eq!((&*path, path.as_c_str()), (Path::new("/a b\\\t\\x\\"), Some(c"/a b\\\t\\x\\")));
     }
 
     proptest! {
         #[test]
-        fn n16_any_text_is_a_place_or_none(text in any::<String>(), name in "[a-z\\\\01é]{0,8}") {
-            let mut place = FixedPath::new();
+        fn n16_any_text_is_a_path_or_none(text in any::<String>(), name in "[a-z\\\\01é]{0,8}") {
+            let mut path = FixedPath::new();
             for text in [&text, &name] {
                 let whole = text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n");
-                prop_assert_eq!(place.set_escaped(text).is_none(), text.contains('\0'));
+                prop_assert_eq!(path.set_escaped(text).is_none(), text.contains('\0'));
                 if !text.contains("\\134") && !text.contains('\0') {
-                    prop_assert_eq!(place.as_os_str(), OsStr::new(&whole));
+                    prop_assert_eq!(path.as_os_str(), OsStr::new(&whole));
                 }
             }
-            if place.set(Path::new(&text)).is_some() {
-                place.push(OsStr::new(&name)).unwrap();
+            if path.set(Path::new(&text)).is_some() {
+                path.push(OsStr::new(&name)).unwrap();
                 let joined = Path::new(&text).join(&name);
                 let joined = if name.is_empty() { Path::new(&text) } else { &joined };
-                prop_assert_eq!(place.as_os_str(), joined.as_os_str());
+                prop_assert_eq!(path.as_os_str(), joined.as_os_str());
             }
         }
     }

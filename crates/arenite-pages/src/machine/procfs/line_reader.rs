@@ -67,7 +67,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_list_is_seen_whole_in_any_pieces(
+        fn lines_are_complete_in_any_chunks(
             lengths in prop::collection::vec(0_usize..9000, 0..8),
             piece in 1_usize..5000,
             stop in 0_usize..10,

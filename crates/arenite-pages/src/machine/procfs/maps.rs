@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn n05_no_address_is_told_of_twice_where_mappings_became_one_between_two_readings() {
+    fn n05_mappings_that_merge_between_reads_are_visited_once() {
         let list = b"1000-3000 rw-p 0 0:0 0 \n1000-5000 r--p 0 0:0 0 \n1000-4000 rw-p 0 0:0 0 \n";
         let ranges: Vec<_> = seen(&list[..], 0..usize::MAX).into_iter().map(|(range, ..)| range).collect();
         assert_eq!(ranges, [0x1000..0x3000, 0x3000..0x5000]);

@@ -9,7 +9,7 @@
 const MAX_CPU: usize = 65_535;
 
 /// Parses `0-3,8,10-11` to ascending unique numbers. An empty list is valid.
-pub(in crate::machine) fn parse_cpu_list(text: &str) -> Option<Vec<usize>> {
+pub(crate) fn parse_cpu_list(text: &str) -> Option<Vec<usize>> {
     let mut numbers = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -28,7 +28,7 @@ pub(in crate::machine) fn parse_cpu_list(text: &str) -> Option<Vec<usize>> {
 }
 
 /// Parses `48K`, `32M`, `1G` or plain bytes to bytes.
-pub(in crate::machine) fn parse_size(text: &str) -> Option<u64> {
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let (digits, unit) = match text.char_indices().last()? {
         (at, 'K' | 'k') => (&text[..at], 1 << 10),
@@ -40,7 +40,7 @@ pub(in crate::machine) fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// Returns the option in brackets: `madvise` of `always [madvise] never`.
-pub(in crate::machine) fn selected_option(text: &str) -> Option<&str> {
+pub(crate) fn selected_option(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once('[')?;
     let (word, _) = rest.split_once(']')?;
     (!word.is_empty()).then_some(word)
@@ -48,7 +48,7 @@ pub(in crate::machine) fn selected_option(text: &str) -> Option<&str> {
 
 /// Returns the rest of the line after `name:`, trimmed. Text before the name on the line is skipped
 /// (`Node 0 MemTotal:`).
-pub(in crate::machine) fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+pub(crate) fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
         (key.split_whitespace().next_back()? == name).then_some(value.trim())
@@ -56,17 +56,17 @@ pub(in crate::machine) fn field<'t>(text: &'t str, name: &str) -> Option<&'t str
 }
 
 /// Returns a field in kibibytes (`MemTotal: 5073108 kB`), in bytes.
-pub(in crate::machine) fn kib_field(text: &str, name: &str) -> Option<u64> {
+pub(crate) fn kib_field(text: &str, name: &str) -> Option<u64> {
     field(text, name)?.strip_suffix("kB")?.trim_end().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Returns a field with a plain number (`HugePages_Total: 4`).
-pub(in crate::machine) fn number_field(text: &str, name: &str) -> Option<u64> {
+pub(crate) fn number_field(text: &str, name: &str) -> Option<u64> {
     field(text, name)?.parse().ok()
 }
 
 /// Returns the value of a line `key value`, as in `memory.stat`.
-pub(in crate::machine) fn key_value(text: &str, key: &str) -> Option<u64> {
+pub(crate) fn key_value(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let mut words = line.split_whitespace();
         (words.next()? == key).then(|| words.next()?.parse().ok())?
@@ -123,12 +123,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn n16_every_notation_answers_any_text(text in any::<String>(), name in "[A-Za-z_]{0,8}") {
+        fn n16_parsers_accept_any_text(text in any::<String>(), name in "[A-Za-z_]{0,8}") {
             prop_assert!(answers(&text, &name));
         }
 
         #[test]
-        fn n16_every_notation_answers_text_of_its_own_letters(text in "[0-9,:\\-KMG \\[\\]kB\n]{0,64}") {
+        fn n16_parsers_accept_text_of_their_letters(text in "[0-9,:\\-KMG \\[\\]kB\n]{0,64}") {
             prop_assert!(answers(&text, "") && answers(&text, "1"));
         }
 

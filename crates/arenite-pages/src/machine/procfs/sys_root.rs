@@ -59,22 +59,22 @@ fn append(bytes: &mut Vec<u8>, more: &[u8]) -> io::Result<()> {
 
 /// A directory that stands for `/`.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::machine) struct SysRoot<'a>(&'a Path);
+pub(crate) struct SysRoot<'a>(&'a Path);
 
 impl<'a> SysRoot<'a> {
     /// Returns the root of this machine.
-    pub(in crate::machine) fn real() -> SysRoot<'static> {
+    pub(crate) fn real() -> SysRoot<'static> {
         SysRoot(Path::new("/"))
     }
 
     /// Makes `dir` the root.
-    pub(in crate::machine) fn at(dir: &'a Path) -> Self {
+    pub(crate) fn at(dir: &'a Path) -> Self {
         SysRoot(dir)
     }
 
     /// Returns `path` below this root, without `..`, `.` and a leading `/`, or `None` if it exceeds
     /// the maximum length.
-    pub(in crate::machine) fn resolve(self, path: impl AsRef<Path>) -> Option<FixedPath> {
+    pub(crate) fn resolve(self, path: impl AsRef<Path>) -> Option<FixedPath> {
         let mut path_buf = FixedPath::new();
         self.push_to(&mut path_buf, path.as_ref())?;
         Some(path_buf)
@@ -98,12 +98,7 @@ impl<'a> SysRoot<'a> {
     /// Calls `make` with the text of the file `name` in `dir`; invalid UTF-8 is replaced. Returns
     /// `None` if it cannot be read, or exceeds the buffer and there is no memory for it.
     #[inline(never)] // the buffer leaves the stack on return
-    pub(in crate::machine) fn read<A>(
-        self,
-        dir: &Path,
-        name: &str,
-        make: impl FnOnce(&str) -> Option<A>,
-    ) -> Option<A> {
+    pub(crate) fn read<A>(self, dir: &Path, name: &str, make: impl FnOnce(&str) -> Option<A>) -> Option<A> {
         self.read_in(&mut [0; SHORT_FILE], dir, name, make)
     }
 
@@ -123,13 +118,13 @@ impl<'a> SysRoot<'a> {
     }
 
     /// Returns the text of a file, or `None` if it cannot be read.
-    pub(in crate::machine) fn read_text(self, path: impl AsRef<Path>) -> Option<String> {
+    pub(crate) fn read_text(self, path: impl AsRef<Path>) -> Option<String> {
         self.read(path.as_ref(), "", |text| Some(text.to_owned()))
     }
 
     /// Calls `visit` with each line of a file of any length, until it breaks. Skips lines of
     /// invalid UTF-8. Returns `None` if the file cannot be read that far.
-    pub(in crate::machine) fn for_each_line<A>(
+    pub(crate) fn for_each_line<A>(
         self,
         path: &str,
         mut visit: impl FnMut(&str) -> ControlFlow<A>,
@@ -140,41 +135,37 @@ impl<'a> SysRoot<'a> {
     }
 
     /// Returns the first `Some` that `find` returns for a line of a file.
-    pub(in crate::machine) fn find_line<A>(
-        self,
-        path: &str,
-        mut find: impl FnMut(&str) -> Option<A>,
-    ) -> Option<A> {
+    pub(crate) fn find_line<A>(self, path: &str, mut find: impl FnMut(&str) -> Option<A>) -> Option<A> {
         let found = |line: &str| find(line).map_or(ControlFlow::Continue(()), ControlFlow::Break);
         self.for_each_line(path, found)?.break_value()
     }
 
     /// Returns the only number of a file.
-    pub(in crate::machine) fn read_number(self, path: impl AsRef<Path>) -> Option<u64> {
+    pub(crate) fn read_number(self, path: impl AsRef<Path>) -> Option<u64> {
         self.read_number_in(path.as_ref(), "")
     }
 
     /// Returns the only number of the file `name` in `dir`.
-    pub(in crate::machine) fn read_number_in(self, dir: &Path, name: &str) -> Option<u64> {
+    pub(crate) fn read_number_in(self, dir: &Path, name: &str) -> Option<u64> {
         self.read_in(&mut [0; 64], dir, name, |text| text.trim().parse().ok())
     }
 
     /// Returns the only line of a file, trimmed, or `None` if it is empty.
-    pub(in crate::machine) fn read_line(self, path: impl AsRef<Path>) -> Option<String> {
+    pub(crate) fn read_line(self, path: impl AsRef<Path>) -> Option<String> {
         let text = self.read_text(path)?;
         let line = text.trim();
         (!line.is_empty()).then(|| line.to_owned())
     }
 
     /// Returns the names in a directory; none if it cannot be read.
-    pub(in crate::machine) fn dir_names(self, dir: impl AsRef<Path>) -> Vec<String> {
+    pub(crate) fn dir_names(self, dir: impl AsRef<Path>) -> Vec<String> {
         let entries = self.resolve(dir).map(|dir| fs::read_dir(&*dir));
         let Some(Ok(entries)) = entries else { return Vec::new() };
         entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 
     /// Returns the numbers `n` for which `dir` has an entry `<prefix>n`, ascending.
-    pub(in crate::machine) fn numbered_dirs(self, dir: impl AsRef<Path>, prefix: &str) -> Vec<usize> {
+    pub(crate) fn numbered_dirs(self, dir: impl AsRef<Path>, prefix: &str) -> Vec<usize> {
         let number = |name: &String| name.strip_prefix(prefix)?.parse().ok();
         let mut numbers: Vec<usize> = self.dir_names(dir).iter().filter_map(number).collect();
         numbers.sort_unstable();
@@ -183,7 +174,7 @@ impl<'a> SysRoot<'a> {
     }
 
     /// Returns whether the directory exists.
-    pub(in crate::machine) fn has_dir(self, dir: impl AsRef<Path>) -> bool {
+    pub(crate) fn has_dir(self, dir: impl AsRef<Path>) -> bool {
         let mut path_buf = FixedPath::new();
         let put = self.push_to(&mut path_buf, dir.as_ref());
         put.and_then(|()| path_buf.as_c_str()).is_some_and(os::is_dir)
