@@ -76,28 +76,7 @@ pub enum PressureError {
 #[derive(Debug)]
 pub struct PressureTrigger {
     file: File,
-    fires: EventSource,
-}
-
-/// The sign by which a trigger fires.
-#[derive(Clone, Copy, Debug)]
-enum EventSource {
-    /// An exceptional condition on the file.
-    Exceptionally,
-    /// Data in the file, which is then read.
-    Readably,
-    /// An exceptional condition on a file that changed since it was last read.
-    Changed,
-}
-
-impl EventSource {
-    const fn interest(self) -> Interest {
-        match self {
-            Self::Exceptionally => Interest::Exceptional,
-            Self::Changed => Interest::Changed,
-            Self::Readably => Interest::Readable,
-        }
-    }
+    interest: Interest,
 }
 
 /// Pressure levels of a control group of version 1.
@@ -167,7 +146,7 @@ impl PressureTrigger {
         };
         let line = format!("{} {} {level}", counter.as_raw_fd(), reported.as_raw_fd());
         std::fs::write(dir.join("cgroup.event_control"), line).map_err(unsupported)?;
-        Ok(Self { file: counter.into(), fires: EventSource::Readably })
+        Ok(Self { file: counter.into(), interest: Interest::Readable })
     }
 
     /// Makes triggers on the memory events of this process's control group (version 2) and of those
@@ -220,7 +199,7 @@ impl PressureTrigger {
     /// Makes a trigger on a kernel file that signals its changes.
     fn from_change_notifications(path: &Path) -> Result<Self, PressureError> {
         let unsupported = |source| PressureError::Unsupported { path: path.to_path_buf(), source };
-        let trigger = Self { file: File::open(path).map_err(unsupported)?, fires: EventSource::Changed };
+        let trigger = Self { file: File::open(path).map_err(unsupported)?, interest: Interest::Changed };
         // a change counts from the last read of the file
         trigger.read_event().map_err(unsupported)?;
         Ok(trigger)
@@ -258,7 +237,7 @@ impl PressureTrigger {
             let mut stream = UnixStream::connect(path).map_err(unsupported)?;
             stream.set_nonblocking(true).map_err(unsupported)?;
             stream.write_all(&bytes).map_err(unsupported)?;
-            return Ok(Self { file: OwnedFd::from(stream).into(), fires: EventSource::Readably });
+            return Ok(Self { file: OwnedFd::from(stream).into(), interest: Interest::Readable });
         }
         if kind.is_file() && bytes.is_empty() {
             let trigger = Self::from_change_notifications(path)?;
@@ -270,15 +249,15 @@ impl PressureTrigger {
             };
         }
         let mut options = OpenOptions::new();
-        let fires = if kind.is_fifo() {
+        let interest = if kind.is_fifo() {
             options.custom_flags(os::O_NONBLOCK);
-            EventSource::Readably
+            Interest::Readable
         } else {
-            EventSource::Exceptionally
+            Interest::Exceptional
         };
         let mut file = options.read(true).write(!bytes.is_empty()).open(path).map_err(unsupported)?;
         file.write_all(&bytes).map_err(unsupported)?;
-        Ok(Self { file, fires })
+        Ok(Self { file, interest })
     }
 
     /// Makes a trigger on a pressure file.
@@ -307,7 +286,7 @@ impl PressureTrigger {
             io::ErrorKind::InvalidInput => PressureError::InvalidWindow { stall, window },
             _ => unsupported(source),
         })?;
-        Ok(Self { file, fires: EventSource::Exceptionally })
+        Ok(Self { file, interest: Interest::Exceptional })
     }
 
     /// Waits until the trigger fires. Returns `false` after `timeout` or a signal.
@@ -338,13 +317,13 @@ impl PressureTrigger {
     /// # Errors
     /// As [`PressureTrigger::wait`].
     pub fn wait_any(triggers: &[Self], timeout: Option<Duration>) -> Result<Option<usize>, PressureError> {
-        let file = |at: usize| (triggers[at].file.as_fd(), triggers[at].fires.interest());
+        let file = |at: usize| (triggers[at].file.as_fd(), triggers[at].interest);
         let Some(at) = os::wait_any(triggers.len(), file, timeout).map_err(failed)? else { return Ok(None) };
         let Err(error) = triggers[at].consume() else { return Ok(Some(at)) };
         // a removed source must not hide another that fired
         let fired = |&other: &usize| {
             let trigger = &triggers[other];
-            let file = |_| (trigger.file.as_fd(), trigger.fires.interest());
+            let file = |_| (trigger.file.as_fd(), trigger.interest);
             os::wait_any(1, file, Some(Duration::ZERO)) == Ok(Some(0)) && trigger.consume().is_ok()
         };
         (at + 1..triggers.len()).find(fired).map(Some).ok_or(error)
@@ -352,10 +331,10 @@ impl PressureTrigger {
 
     /// Consumes the event, so that the next wait is for a new one.
     fn consume(&self) -> Result<(), PressureError> {
-        let consumed = match self.fires {
-            EventSource::Exceptionally => return Ok(()),
-            EventSource::Readably => (&self.file).read(&mut [0; 4096]),
-            EventSource::Changed => self.read_event(),
+        let consumed = match self.interest {
+            Interest::Exceptional => return Ok(()),
+            Interest::Readable => (&self.file).read(&mut [0; 4096]),
+            Interest::Changed => self.read_event(),
         };
         match consumed {
             Ok(0) => Err(PressureError::SourceRemoved),

@@ -71,7 +71,7 @@ fn min_limit(root: SysRoot<'_>) -> Option<u64> {
 /// Returns the bytes available under all levels of the control group.
 fn cgroup_headroom(root: SysRoot<'_>) -> Option<u64> {
     let mut headroom: Option<u64> = None;
-    for_each_level(root, |_, figures| headroom = headroom.into_iter().chain(figures.headroom()).min())?;
+    for_each_level(root, |_, level| headroom = headroom.into_iter().chain(level.headroom()).min())?;
     headroom
 }
 

@@ -79,8 +79,8 @@ impl PressureReading {
         };
         let own = machine.into_iter().chain(addresses).chain(data);
         let mut free = own.map(|(headroom, whole)| part(headroom, whole)).fold(1.0, f64::min);
-        for_each_level(root, |_, figures| {
-            if let (Some(headroom), Some(whole)) = (figures.headroom(), figures.limit()) {
+        for_each_level(root, |_, level| {
+            if let (Some(headroom), Some(whole)) = (level.headroom(), level.lowest_limit()) {
                 free = free.min(part(headroom, whole));
             }
         });

@@ -48,8 +48,12 @@ impl CgroupLevel {
     /// ```
     #[must_use]
     pub fn headroom(&self) -> Option<u64> {
-        let &Self { limit, high, usage, reclaimable, swap_limit, .. } = self;
-        LevelLimits { limit, high, usage, reclaimable, swap_limit }.headroom()
+        Some(self.lowest_limit()?.saturating_sub(self.usage?.saturating_sub(self.reclaimable)))
+    }
+
+    /// Returns the lower of its limits.
+    pub(crate) fn lowest_limit(&self) -> Option<u64> {
+        self.limit.into_iter().chain(self.high).min()
     }
 }
 
@@ -125,33 +129,9 @@ impl Cgroup {
 
     pub(crate) fn from_root(root: SysRoot<'_>) -> Option<Self> {
         let mut levels = Vec::new();
-        let version = for_each_level(root, |dir, figures| {
-            let LevelLimits { limit, high, usage, reclaimable, swap_limit } = figures;
-            levels.push(CgroupLevel { path: dir.to_path_buf(), limit, high, usage, reclaimable, swap_limit });
-        })?;
+        let version =
+            for_each_level(root, |dir, level| levels.push(CgroupLevel { path: dir.to_path_buf(), ..level }))?;
         Some(Self { version, levels })
-    }
-}
-
-/// Values in the files of a level.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LevelLimits {
-    limit: Option<u64>,
-    high: Option<u64>,
-    usage: Option<u64>,
-    reclaimable: u64,
-    swap_limit: Option<u64>,
-}
-
-impl LevelLimits {
-    /// Returns the lower of its limits.
-    pub(crate) fn limit(&self) -> Option<u64> {
-        self.limit.into_iter().chain(self.high).min()
-    }
-
-    /// Returns the bytes available on this level.
-    pub(crate) fn headroom(&self) -> Option<u64> {
-        Some(self.limit()?.saturating_sub(self.usage?.saturating_sub(self.reclaimable)))
     }
 }
 
@@ -189,11 +169,12 @@ pub(crate) fn level_paths<'a>(
     inside.filter(move |dir| root.has_dir(dir))
 }
 
-/// Calls `visit` with each level, this process's own group first. Returns `None` if there is none.
+/// Calls `visit` with the directory and values (without a path) of each level, this process's own
+/// group first. Returns `None` if there is none.
 /// Needs no heap memory.
 pub(crate) fn for_each_level(
     root: SysRoot<'_>,
-    mut visit: impl FnMut(&Path, LevelLimits),
+    mut visit: impl FnMut(&Path, CgroupLevel),
 ) -> Option<CgroupVersion> {
     with_cgroup(root, |version, mount, dir| {
         let read = match version {
@@ -209,13 +190,14 @@ pub(crate) fn for_each_level(
     })
 }
 
-fn read_v1_level(root: SysRoot<'_>, dir: &Path) -> LevelLimits {
+fn read_v1_level(root: SysRoot<'_>, dir: &Path) -> CgroupLevel {
     let limit = |file: &str| root.read_number_in(dir, file).filter(|&bytes| bytes < NO_LIMIT);
     let (memory, both) = (limit("memory.limit_in_bytes"), limit("memory.memsw.limit_in_bytes"));
     let inactive = root.read(dir, "memory.stat", |stat| {
         key_value(stat, "total_inactive_file").or_else(|| key_value(stat, "inactive_file"))
     });
-    LevelLimits {
+    CgroupLevel {
+        path: PathBuf::new(),
         limit: memory.into_iter().chain(both).min(),
         high: None,
         usage: root.read_number_in(dir, "memory.usage_in_bytes"),
@@ -224,11 +206,12 @@ fn read_v1_level(root: SysRoot<'_>, dir: &Path) -> LevelLimits {
     }
 }
 
-fn read_v2_level(root: SysRoot<'_>, dir: &Path) -> LevelLimits {
+fn read_v2_level(root: SysRoot<'_>, dir: &Path) -> CgroupLevel {
     // `max` is no number, and means no limit
     let number = |file: &str| root.read_number_in(dir, file);
     let inactive = root.read(dir, "memory.stat", |stat| key_value(stat, "inactive_file"));
-    LevelLimits {
+    CgroupLevel {
+        path: PathBuf::new(),
         limit: number("memory.max"),
         high: number("memory.high"),
         usage: number("memory.current"),
