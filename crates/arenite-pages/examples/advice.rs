@@ -37,10 +37,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             println!("written: {:?}", watch.written()?);
         }
-        Err(refused) => println!("{refused}"),
+        Err(error) => println!("{error}"),
     }
 
-    cache.lock(0, 1 << 16).unwrap_or_else(|refused| println!("{refused}"));
+    cache.lock(0, 1 << 16).unwrap_or_else(|error| println!("{error}"));
     let mut block = large_alloc(8 << 20)?;
     block.prefetch()?;
     println!("a large block: {:?}, {:?}", block.kind(), block.report()?);

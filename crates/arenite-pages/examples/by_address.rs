@@ -5,9 +5,9 @@
 use arenite_pages::{ScalarVec, memory};
 
 /// Prints the error of a call.
-fn refused<T>(done: Result<T, memory::MemoryError>) {
+fn print_error<T>(done: Result<T, memory::MemoryError>) {
     if let Err(error) = done {
-        println!("refused: {error}");
+        println!("failed: {error}");
     }
 }
 
@@ -20,12 +20,12 @@ fn main() -> Result<(), memory::MemoryError> {
     println!("{:?}", memory::typed_peek(region.addr + 8, "float32", 3)?);
 
     memory::protect(region.addr, 4096, "read")?;
-    refused(memory::poke(region.addr, &[0]));
-    refused(memory::protect(region.addr, 4096, "read-write-execute"));
+    print_error(memory::poke(region.addr, &[0]));
+    print_error(memory::protect(region.addr, 4096, "read-write-execute"));
     println!("{:?}", memory::query(region.addr)?);
 
     memory::offer(region.addr + 8192, 4096)?;
-    refused(memory::peek(region.addr + 8192, 1));
+    print_error(memory::peek(region.addr + 8192, 1));
     println!("{:?}", memory::reclaim(region.addr + 8192)?);
 
     let ring = memory::ring_buffer(65_536)?;
@@ -34,7 +34,7 @@ fn main() -> Result<(), memory::MemoryError> {
     memory::ring_buffer_free(ring.ring_id)?;
 
     memory::release(region.addr)?;
-    refused(memory::release(region.addr));
-    refused(memory::peek(region.addr, 1));
+    print_error(memory::release(region.addr));
+    print_error(memory::peek(region.addr, 1));
     Ok(())
 }

@@ -32,8 +32,8 @@ fn run(dir: &std::path::Path) -> Result<(), Box<dyn Error>> {
     // SAFETY: no code writes to the file while the slice lives.
     let mean = unsafe { prices.as_slice() }.iter().skip(1).step_by(2).take(1000).sum::<f64>() / 1000.0;
     println!("mean price {mean}");
-    if let Err(refused) = MappedArray::<f32>::open(&path, MapMode::ReadOnly) {
-        println!("as f32: {refused}");
+    if let Err(error) = MappedArray::<f32>::open(&path, MapMode::ReadOnly) {
+        println!("as f32: {error}");
     }
 
     // a truncation by another program: an error, not a dead process

@@ -45,8 +45,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(&last) = nodes.last() {
         println!("moved to {last}: {:?}", migrate_range(start, len, last)?);
     }
-    if let Err(refused) = numa_alloc(1 << 20, 1000) {
-        println!("refused: {refused}");
+    if let Err(error) = numa_alloc(1 << 20, 1000) {
+        println!("failed: {error}");
     }
     Ok(())
 }

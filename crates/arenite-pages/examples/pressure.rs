@@ -32,6 +32,6 @@ fn main() {
             Ok(fired) => println!("under pressure within 0.2 s: {fired}"),
             Err(error) => println!("{error}"),
         },
-        Err(refused) => println!("{refused}"),
+        Err(error) => println!("{error}"),
     }
 }

@@ -19,8 +19,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(stack.typed_peek::<f64>(2 * step, 1)?, [2.0]);
 
     // a read of uncommitted memory returns an error instead of a fault
-    if let Err(refused) = stack.peek(3 * step, 1) {
-        println!("refused: {refused}");
+    if let Err(error) = stack.peek(3 * step, 1) {
+        println!("failed: {error}");
     }
 
     // a larger region for the first two mebibytes, without copying a byte

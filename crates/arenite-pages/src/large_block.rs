@@ -46,7 +46,7 @@ pub struct LargeBlock {
 /// match block.kind() {
 ///     LargeKind::Explicit { page } => println!("on explicit pages of {page} bytes"),
 ///     LargeKind::Transparent => println!("{:?}", block.report()?),
-///     LargeKind::Ordinary => println!("this machine gives no huge pages"),
+///     LargeKind::Ordinary => println!("this machine has no huge pages"),
 /// }
 /// block[8 << 19] = 1;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

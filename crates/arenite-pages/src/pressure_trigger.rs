@@ -69,7 +69,7 @@ pub enum PressureError {
 /// let (stall, window) = (Duration::from_millis(150), Duration::from_secs(2));
 /// match PressureTrigger::new(StallKind::Some, stall, window) {
 ///     Ok(trigger) => println!("fired: {}", trigger.wait(Some(Duration::from_millis(1)))?),
-///     Err(refused) => println!("{refused}"),
+///     Err(error) => println!("{error}"),
 /// }
 /// # Ok::<(), arenite_pages::PressureError>(())
 /// ```
@@ -125,7 +125,7 @@ impl PressureTrigger {
     /// use arenite_pages::{CgroupV1Level, PressureTrigger};
     /// match PressureTrigger::for_cgroup_v1(CgroupV1Level::Low) {
     ///     Ok(trigger) => assert!(trigger.wait(Some(std::time::Duration::from_millis(1))).is_ok()),
-    ///     Err(refused) => println!("{refused}"),
+    ///     Err(error) => println!("{error}"),
     /// }
     /// ```
     ///
@@ -475,8 +475,8 @@ mod tests {
         assert_eq!(watched(&[&old, &old]).unwrap(), ["old/memory.events"]);
         assert_eq!(watched(&[&both, &broken, &both]).unwrap(), ["both/memory.events.local"; 2]);
         assert_eq!(watched(&[&none, &none]).unwrap(), [""; 0]);
-        let refused = watched(&[&broken, &both]).unwrap_err();
-        assert!(refused.to_string().contains("broken/memory.events.local"), "{refused}");
+        let error = watched(&[&broken, &both]).unwrap_err();
+        assert!(error.to_string().contains("broken/memory.events.local"), "{error}");
     }
 
     #[test]

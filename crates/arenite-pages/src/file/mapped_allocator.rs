@@ -436,8 +436,8 @@ impl Trim for MemoryMappedAllocator {
             return 0;
         }
         let freed = blocks.mapped - new_len;
-        // SAFETY: no live block lies beyond `new_len`, so no code uses that part of this value's own
-        // range.
+        // SAFETY: no live block lies beyond `new_len`, so no code uses that part of this value's
+        // own range.
         if unsafe { os::reserve_at(self.at(new_len), freed, true) }.is_err() {
             return 0;
         }

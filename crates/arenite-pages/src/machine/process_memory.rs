@@ -100,8 +100,8 @@ impl ProcessMemory {
     ///
     /// ```
     /// use arenite_pages::machine::ProcessMemory;
-    /// if let Err(refused) = ProcessMemory::reset_peak() {
-    ///     println!("{refused}");
+    /// if let Err(error) = ProcessMemory::reset_peak() {
+    ///     println!("{error}");
     /// }
     /// ```
     pub fn reset_peak() -> Result<(), PeakResetError> {
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(fixture.root().read_number("/proc/self/clear_refs"), Some(5));
         match ProcessMemory::reset_peak() {
             Ok(()) => assert!(ProcessMemory::read().is_ok_and(|memory| memory.peak_resident_bytes.is_some())),
-            Err(refused) => println!("not run on the real file: {refused}: {}", refused.source),
+            Err(error) => println!("not run on the real file: {error}: {}", error.source),
         }
     }
 

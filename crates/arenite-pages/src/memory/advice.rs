@@ -28,8 +28,8 @@ pub fn offer(addr: usize, size: usize) -> Result<(), MemoryError> {
     owned.offers.try_reserve(1).map_err(|_| RegionError::no_memory(RegionOp::Offer, size))?;
     // SAFETY: every call of this module rejects offered bytes, and no other code reaches this
     // region.
-    let marks = unsafe { owned.region.tag_pages(at, size) }?;
-    owned.offers.push(marks);
+    let offered = unsafe { owned.region.tag_pages(at, size) }?;
+    owned.offers.push(offered);
     Ok(())
 }
 
@@ -40,10 +40,10 @@ pub fn offer(addr: usize, size: usize) -> Result<(), MemoryError> {
 pub fn reclaim(addr: usize) -> Result<Reclaimed, MemoryError> {
     let mut table = table();
     let (owned, at, _) = os_pages(&mut table, RegionOp::Reclaim, addr, 1)?;
-    let found = owned.offers.iter().position(|marks| marks.range.start == at);
+    let found = owned.offers.iter().position(|offered| offered.range.start == at);
     let index = found.ok_or_else(|| invalid_pointer(RegionOp::Reclaim, addr, 0))?;
-    let marks = owned.offers.swap_remove(index);
-    Ok(owned.region.check_pages(marks))
+    let offered = owned.offers.swap_remove(index);
+    Ok(owned.region.check_pages(offered))
 }
 
 /// Drops the contents of `size` bytes at `addr`; they stay committed and read as zeroes.

@@ -140,7 +140,7 @@ impl OwnedRegion {
     ) -> Result<(), MemoryError> {
         let range = offset..offset.saturating_add(size);
         let offered =
-            self.offers.iter().any(|marks| marks.range.start < range.end && range.start < marks.range.end);
+            self.offers.iter().any(|offer| offer.range.start < range.end && range.start < offer.range.end);
         if offered {
             return Err(self.region.error(op, offset, size, RegionErrorKind::Offered).into());
         }

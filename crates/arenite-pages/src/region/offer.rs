@@ -25,7 +25,7 @@ const OFFER_MAGIC: u64 = 0x6f66_6665_7265_6421;
 #[derive(Debug)]
 pub struct Offer<'r> {
     region: &'r Region,
-    marks: Option<OfferedPages>,
+    offered: Option<OfferedPages>,
 }
 
 /// An offered range of a region, as offsets, and the saved first words of its resident pages.
@@ -83,8 +83,8 @@ impl Region {
     /// reclaimed.
     pub unsafe fn offer(&self, from: usize, size: usize) -> Result<Offer<'_>, RegionError> {
         // SAFETY: the caller's promise.
-        let marks = unsafe { self.tag_pages(from, size) }?;
-        Ok(Offer { region: self, marks: Some(marks) })
+        let offered = unsafe { self.tag_pages(from, size) }?;
+        Ok(Offer { region: self, offered: Some(offered) })
     }
 
     /// Tags the OS pages of a range and offers it.
@@ -94,7 +94,7 @@ impl Region {
     pub(crate) unsafe fn tag_pages(&self, from: usize, size: usize) -> Result<OfferedPages, RegionError> {
         let start = self.range(RegionOp::Offer, from, size)?;
         self.check_accessible(RegionOp::Offer, from, size)?;
-        let mut marks = OfferedPages { range: from..from + size, words: Vec::new(), lost: Vec::new() };
+        let mut offered = OfferedPages { range: from..from + size, words: Vec::new(), lost: Vec::new() };
         let base = self.base.addr().get();
         let (page, all) = (page_size(), base + from..base + from + size);
         // memory is short when memory is offered: the list of 16 bytes per OS page is allocated
@@ -108,30 +108,30 @@ impl Region {
         };
         let mut listed = true;
         let scanned = page_runs(all.clone(), kind::PRESENT | kind::SWAPPED, |run| {
-            listed = listed && (run.kinds & kind::ZERO != 0 || list(&mut marks.words, run.start..run.end));
+            listed = listed && (run.kinds & kind::ZERO != 0 || list(&mut offered.words, run.start..run.end));
         });
         if scanned.is_err() {
-            marks.words.clear();
-            listed = list(&mut marks.words, all);
+            offered.words.clear();
+            listed = list(&mut offered.words, all);
         }
-        if !listed || marks.lost.try_reserve_exact(1).is_err() {
+        if !listed || offered.lost.try_reserve_exact(1).is_err() {
             return Err(self.region_error(RegionOp::Offer, from, size, Errno::NOMEM));
         }
-        for (at, word) in &mut marks.words {
+        for (at, word) in &mut offered.words {
             *word = self.word_at(*at).swap(OFFER_MAGIC, Relaxed);
         }
         // SAFETY: `range` checked the range; its contents may be dropped, as the caller wants.
         if let Err(errno) = unsafe { os::advise(start, size, Advice::Free) } {
-            let _kept = self.check_pages(marks);
+            let _kept = self.check_pages(offered);
             return Err(self.region_error(RegionOp::Offer, from, size, errno));
         }
-        Ok(marks)
+        Ok(offered)
     }
 
     /// Restores every saved word, once. Returns the ranges that had lost their tag.
-    pub(crate) fn check_pages(&self, marks: OfferedPages) -> Reclaimed {
-        let mut lost = marks.lost;
-        for &(at, word) in &marks.words {
+    pub(crate) fn check_pages(&self, offered: OfferedPages) -> Reclaimed {
+        let mut lost = offered.lost;
+        for &(at, word) in &offered.words {
             if self.word_at(at).swap(word, Relaxed) == OFFER_MAGIC {
                 continue;
             }
@@ -144,7 +144,7 @@ impl Region {
             }
         }
         let lost_tag: usize = lost.iter().map(Range::len).sum();
-        Reclaimed { lost, kept: marks.range.len() - lost_tag }
+        Reclaimed { lost, kept: offered.range.len() - lost_tag }
     }
 
     /// Returns the first word of the committed OS page at `at`, which no other code uses.
@@ -161,15 +161,15 @@ impl Offer<'_> {
     /// Returns the range, as offsets in the region.
     #[must_use]
     pub fn range(&self) -> Range<usize> {
-        self.marks.as_ref().map_or(0..0, |marks| marks.range.clone())
+        self.offered.as_ref().map_or(0..0, |offered| offered.range.clone())
     }
 
     /// Reclaims the range, and returns for each OS page whether its contents were kept. O(resident
     /// pages).
     #[must_use]
     pub fn reclaim(mut self) -> Reclaimed {
-        match self.marks.take() {
-            Some(marks) => self.region.check_pages(marks),
+        match self.offered.take() {
+            Some(offered) => self.region.check_pages(offered),
             None => Reclaimed { lost: Vec::new(), kept: 0 },
         }
     }
@@ -177,13 +177,13 @@ impl Offer<'_> {
 
 impl Drop for Offer<'_> {
     fn drop(&mut self) {
-        if let Some(marks) = self.marks.take() {
-            let (start, size) = (marks.range.start, marks.range.len());
+        if let Some(offered) = self.offered.take() {
+            let (start, size) = (offered.range.start, offered.range.len());
             // SAFETY: the contents are not needed after the offer, and no code uses them.
             let dropped = unsafe { self.region.discard(start, size) };
             if dropped.is_err() {
                 // locked since: a page that cannot be dropped gets its first word back
-                let _kept = self.region.check_pages(marks);
+                let _kept = self.region.check_pages(offered);
             }
         }
     }

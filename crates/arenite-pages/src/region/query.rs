@@ -82,20 +82,20 @@ impl Region {
     /// # Errors
     /// [`RegionError`] if the kernel does not report them.
     pub fn query_all(&self) -> Result<Vec<RegionInfo>, RegionError> {
-        let mut stretches = Vec::new();
+        let mut ranges = Vec::new();
         let out_of_memory = RegionErrorKind::Os { errno: Errno::NOMEM.raw_os_error() };
         let all = self.for_each_range(RegionOp::Query, 0..self.len, |info| {
-            if stretches.try_reserve(1).is_err() {
+            if ranges.try_reserve(1).is_err() {
                 return ControlFlow::Break(());
             }
-            stretches.push(info);
+            ranges.push(info);
             ControlFlow::Continue(())
         })?;
         if all.is_break() {
             return Err(self.error(RegionOp::Query, 0, self.len, out_of_memory));
         }
-        stretches.iter_mut().try_for_each(|info| self.count_pages(info))?;
-        Ok(stretches)
+        ranges.iter_mut().try_for_each(|info| self.count_pages(info))?;
+        Ok(ranges)
     }
 
     /// Rejects a range that is not committed from end to end.
