@@ -62,7 +62,7 @@ impl CgroupLevel {
 /// ```
 /// use arenite_pages::machine::Cgroup;
 /// if let Some(cgroup) = Cgroup::read() {
-///     println!("{:?}: limit {:?}, headroom {:?}", cgroup.version, cgroup.limit(), cgroup.headroom());
+///     println!("limit {:?}, headroom {:?}", cgroup.limit(), cgroup.headroom());
 /// }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
