@@ -8,7 +8,7 @@ use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim}
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-use crate::tally::Tally;
+use crate::util::usage_counter::Tally;
 
 static TALLY: Tally = Tally::new();
 

@@ -4,27 +4,21 @@
 
 mod adaptor;
 mod arena;
-mod asked;
 mod budget;
 mod checked;
 mod containers;
 mod context;
-mod fibonacci;
 mod fit;
 mod front;
 mod global;
 mod heap;
-#[cfg(shuttle)]
-mod interleaved;
-mod linked;
-mod per_thread;
 mod pool;
 mod spill;
 mod strategy;
 mod stratified;
-mod sweep;
-mod sync;
-mod tally;
+mod util;
+
+pub(crate) use util::sync;
 
 pub use adaptor::{Aligned, Failing, Fallback, Limit, LoggingAllocator, Traced};
 pub use arena::{

@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::as_asked;
-use crate::tally::Tally;
+use crate::util::usage_counter::Tally;
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;

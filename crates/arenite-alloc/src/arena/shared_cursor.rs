@@ -9,7 +9,7 @@
 //! `freeze` changes the word's generation, so that an allocation that saw the old limit must look again.
 
 use super::RestoreError;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+use crate::util::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 
 /// How many segments can be open at once; the first is the arena's root.
 #[cfg(not(loom))]

@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::Budget;
-use crate::tally::Tally;
+use crate::util::usage_counter::Tally;
 use arenite_core::{AllocCause, AllocError, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;

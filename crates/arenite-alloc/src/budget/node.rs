@@ -8,7 +8,7 @@ mod relief;
 use self::relief::{EXPLAINING, Once};
 use super::guess::Place;
 use super::{BudgetError, Reservation};
-use crate::asked::{push_unlocked, try_extend, try_extend_of_locked, try_push};
+use crate::util::fallible_vec::{push_unlocked, try_extend, try_extend_of_locked, try_push};
 use arenite_core::{Bytes, Label};
 use arenite_pages::Lock;
 use core::fmt;

@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "gives back blocks that the ledger knows to be live")]
 
 use super::ledger::Ledger;
-use crate::tally::Tally;
+use crate::util::usage_counter::Tally;
 use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;

@@ -3,7 +3,7 @@
 //! Rests on `hashbrown`. Plain pointers come back from anywhere, so nothing may be read through them before they are known;
 //! a table beside the blocks is the only check that is always sound. It is cut into shards so that threads seldom meet.
 
-use crate::fibonacci::Fibonacci;
+use crate::util::fibonacci_hash::Fibonacci;
 use arenite_core::AllocCause;
 use core::alloc::Layout;
 use hashbrown::HashMap;

@@ -7,7 +7,7 @@
 use super::Checked;
 use super::checked_resource::through_the_door;
 use crate::global::counted;
-use crate::tally::Tally;
+use crate::util::usage_counter::Tally;
 use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;

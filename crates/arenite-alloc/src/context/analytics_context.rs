@@ -6,7 +6,7 @@
 use super::ContextSlice;
 use super::entries::{Entries, Entry, Kind};
 use crate::stratified::StratifiedMemoryPool;
-use crate::sweep;
+use crate::util::alternating_fill;
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
 use arenite_pages::Scalar;
 use core::alloc::Layout;
@@ -165,7 +165,7 @@ impl<'p> AnalyticsContext<'p> {
         let layout = self.layout::<T>(count)?;
         let (start, number) = self.take(layout, kind)?;
         // SAFETY: a fresh block of that size.
-        unsafe { sweep::fill(start, layout.size(), 0) };
+        unsafe { alternating_fill::fill(start, layout.size(), 0) };
         // SAFETY: as above; zeroes are a scalar's.
         Ok(unsafe { ContextSlice::new(start.cast(), count, number, self) })
     }

@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "makes layouts of sizes that were in one")]
 
 use super::analytics_context::ALIGN;
-use crate::asked::try_push;
+use crate::util::fallible_vec::try_push;
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;

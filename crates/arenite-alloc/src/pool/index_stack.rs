@@ -4,7 +4,7 @@
 //! stack ("Systems programming: coping with parallelism", IBM RJ 5118, 1986) with a tag against ABA; a slot's link says
 //! either which slot comes after it, or that it is lent and with what size.
 
-use crate::sync::{AtomicU64, AtomicUsize, Ordering};
+use crate::util::sync::{AtomicU64, AtomicUsize, Ordering};
 
 /// Set in the link of a lent slot; the rest is what it was lent as.
 const LENT: u64 = 1 << 63;

@@ -8,7 +8,7 @@ use super::ground::Ground;
 use super::index_stack::{IndexStack, Lent, MAX_SIZE, MAX_SLOTS, NotTaken, is_lent};
 use super::slots::Slots;
 use crate::Global;
-use crate::sync::AtomicU64;
+use crate::util::sync::AtomicU64;
 use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Owns, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::fmt;

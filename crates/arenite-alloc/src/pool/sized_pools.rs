@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::Pool;
-use crate::fibonacci::Fibonacci;
+use crate::util::fibonacci_hash::Fibonacci;
 use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};

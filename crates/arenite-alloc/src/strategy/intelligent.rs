@@ -5,10 +5,10 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait to one of three")]
 
 use super::{AllocationStrategy, CacheAwareStrategy};
-use crate::asked::try_boxed;
 use crate::checked::{Checked, System};
 use crate::fit::{MemoryPool, SharedMemoryPool};
 use crate::stratified::StratifiedMemoryPool;
+use crate::util::fallible_vec::try_boxed;
 use arenite_core::{AllocCause, AllocError, Bytes, Label, MemoryAllocator, Resource, ResourceState, Trim};
 use arenite_pages::{NumaAllocator, NumaPolicy};
 use core::alloc::Layout;

@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "lends a block's bytes and gives the block back")]
 
 use super::{SizeBucket, StratifiedMemoryPool};
-use crate::sweep;
+use crate::util::alternating_fill;
 use arenite_core::{AllocError, Label, Resource};
 use core::alloc::Layout;
 use core::fmt;
@@ -67,7 +67,7 @@ impl<'p, S: Resource> StratifiedBuffer<'p, S> {
     pub fn fill(self, byte: u8) -> StratifiedBuffer<'p, S, u8> {
         let this = ManuallyDrop::new(self);
         // SAFETY: the buffer's own bytes.
-        unsafe { sweep::fill(this.start, this.size, byte) };
+        unsafe { alternating_fill::fill(this.start, this.size, byte) };
         StratifiedBuffer { start: this.start, size: this.size, pool: this.pool, bytes: PhantomData }
     }
 

@@ -7,7 +7,7 @@ use super::buffer::{ALIGN, layout};
 use super::shelves::Shelves;
 use super::{SizeBucket, StratifiedBuffer, StratifiedPoolStats};
 use crate::Heap;
-use crate::tally::Tally;
+use crate::util::usage_counter::Tally;
 use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::cell::Cell;

@@ -3,7 +3,7 @@
 //! Rests on the tree of nodes. Reliefs run on the thread that asked, and no lock is held meanwhile.
 
 use super::{Budget, Relief};
-use crate::asked::{try_extend_of_locked, try_push};
+use crate::util::fallible_vec::{try_extend_of_locked, try_push};
 use core::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

@@ -5,8 +5,8 @@
 //! the part is the next thread's.
 #![expect(unsafe_code, reason = "follows pointers to values that live and to parts of theirs")]
 
-use crate::asked::try_boxed;
-use crate::linked::{Entry, Linked};
+use crate::util::fallible_vec::try_boxed;
+use crate::util::prealloc_list::{Entry, Linked};
 use arenite_pages::{AtThreadExit, Lock};
 use core::cell::Cell;
 use core::marker::PhantomData;

@@ -2,7 +2,7 @@
 //!
 //! Rests on boxes. While such a list is locked no allocator is called: a global allocator may be one that comes back to what the list is of.
 
-use crate::asked::try_boxed;
+use crate::util::fallible_vec::try_boxed;
 use core::iter::successors;
 use std::collections::TryReserveError;
 

@@ -6,14 +6,14 @@
 /// Atomics that may lie in memory that begins as zeroes, as all of a heap's do; no model of loom's has them.
 pub(crate) mod plain {
     #[cfg(shuttle)]
-    pub(crate) use crate::interleaved::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
+    pub(crate) use crate::util::shuttle_atomics::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
     pub(crate) use core::sync::atomic::Ordering;
     #[cfg(not(shuttle))]
     pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 }
 
 #[cfg(shuttle)]
-pub(crate) use crate::interleaved::AtomicU64;
+pub(crate) use crate::util::shuttle_atomics::AtomicU64;
 #[cfg(loom)]
 pub(crate) use loom::sync::{
     Mutex, MutexGuard,

@@ -1,0 +1,20 @@
+//! Building blocks of the crate that no user sees.
+//!
+//! - `fallible_vec`: vectors and boxes whose failed allocation is an error instead of an abort.
+//! - `prealloc_list`: a list whose nodes are allocated before its lock is taken.
+//! - `sharded`: a value with one shard for each thread.
+//! - `usage_counter`: bytes and blocks in use and their peak.
+//! - `alternating_fill`: a fill of large buffers that reuses cached lines.
+//! - `fibonacci_hash`: a hash of addresses and layouts.
+//! - `sync`: atomics and locks that loom or shuttle can replace.
+//! - `shuttle_atomics`: atomics with a scheduling point before each access.
+
+pub(crate) mod alternating_fill;
+pub(crate) mod fallible_vec;
+pub(crate) mod fibonacci_hash;
+pub(crate) mod prealloc_list;
+pub(crate) mod sharded;
+#[cfg(shuttle)]
+pub(crate) mod shuttle_atomics;
+pub(crate) mod sync;
+pub(crate) mod usage_counter;
