@@ -8,14 +8,13 @@ mod budget;
 mod checked;
 mod containers;
 mod context;
-mod fit;
-mod front;
 mod global;
 mod heap;
 mod pool;
 mod spill;
 mod strategy;
 mod stratified;
+mod tlsf;
 mod util;
 
 pub(crate) use util::sync;
@@ -29,9 +28,9 @@ pub use budget::{Budget, BudgetError, BudgetStats, Budgeted, Reservation};
 pub use checked::{Checked, Locked, System, SystemAllocator, ThreadSafeAllocator};
 pub use containers::{LocalHandle, SharedHandle};
 pub use context::{AnalyticsContext, AnalyticsContextBuilder, ContextSlice, ContextStats, TypeStats};
-pub use fit::{BoundedHeap, GpuUnsupported, MemoryPool, PoolPtr, SharedMemoryPool};
-pub use front::{Front, FrontCounts, Recycling};
-pub use global::Global;
+pub use tlsf::{BoundedHeap, GpuUnsupported, MemoryPool, PoolPtr, SharedMemoryPool};
+
+pub use global::{Front, FrontCounts, Global, Recycling};
 pub use heap::{Caller, ClassStats, Hardening, Heap, HeapStats, Misuse, MisuseReport, SizeClasses};
 pub use pool::{Pool, PoolAllocator, SharedPool, SizedPools};
 pub use spill::{Spill, SpillBuffer, SpillError, SpillRead, SpillStats, SpillWrite};

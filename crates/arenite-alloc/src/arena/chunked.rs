@@ -4,7 +4,7 @@
 //! reset, so that a step larger than one chunk asks its upstream for nothing the second time.
 #![expect(unsafe_code, reason = "gives chunks back to their upstream")]
 
-use super::store::{Chunk, Span, Store, sealed::Sealed};
+use super::chunk_source::{Chunk, Span, Store, sealed::Sealed};
 use arenite_core::{AllocCause, Label, Resource};
 use core::alloc::Layout;
 use core::ptr::NonNull;

@@ -8,8 +8,8 @@ mod freeing;
 mod resource;
 
 use super::adopted::AdoptedList;
+use super::chunk_source::{Chunk, Span, Store};
 use super::marks::Segment;
-use super::store::{Chunk, Span, Store};
 use super::{Chunked, DEFAULT_CHUNK, GRANULE, Reserved};
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
 use core::alloc::Layout;

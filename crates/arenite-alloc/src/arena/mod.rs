@@ -7,29 +7,29 @@
 mod adopted;
 mod arena_allocator;
 mod arena_box;
+mod chunk_source;
 mod chunked;
 mod local;
 mod marks;
 mod options;
-mod reserved;
+mod reserved_range;
 mod scope;
 mod shared;
 mod shared_chunked;
 mod shared_cursor;
-mod store;
 mod typed;
 
 pub use arena_allocator::ArenaAllocator;
 pub use arena_box::ArenaBox;
+pub use chunk_source::{Chunk, Span, Store};
 pub use chunked::Chunked;
 pub use local::Arena;
 pub use marks::{Mark, RestoreError};
 pub use options::ArenaOptions;
-pub use reserved::{HugePages, Reserved};
+pub use reserved_range::{HugePages, Reserved};
 pub use scope::{ArenaScope, ScopeGuard};
 pub use shared::SharedArena;
 pub use shared_chunked::SharedChunkedArena;
-pub use store::{Chunk, Span, Store};
 
 /// Positions are multiples of this many bytes, so that most typed blocks need no padding.
 pub(crate) const GRANULE: usize = 8;

@@ -2,7 +2,7 @@
 //!
 //! Rests on [`Reserved`]. A builder, because most arenas want none of it and `new` must stay one word.
 
-use super::reserved::{HugePages, Reserved};
+use super::reserved_range::{HugePages, Reserved};
 use super::{Arena, SharedArena};
 use arenite_core::Label;
 

@@ -5,8 +5,8 @@
 //! stays usable.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
+use super::chunk_source::Store;
 use super::marks::Segment;
-use super::store::Store;
 use super::{Arena, Reserved};
 use arenite_core::{AllocError, Resource, ResourceState};
 use core::alloc::Layout;

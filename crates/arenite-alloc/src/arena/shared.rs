@@ -5,11 +5,11 @@
 #![expect(unsafe_code, reason = "hands out and takes back raw blocks")]
 
 use super::adopted::{Adopted, AdoptedList};
+use super::chunk_source::Store;
 use super::local::{ARENAS, rounded};
 use super::marks::{Mark, RestoreError};
-use super::reserved::Reserved;
+use super::reserved_range::Reserved;
 use super::shared_cursor::{MAX_OFFSET, SharedCursor};
-use super::store::Store;
 use arenite_core::{AllocCause, AllocError, Label, Owns, Resource, ResourceState, Trim, relocate};
 use core::alloc::Layout;
 use core::fmt;

@@ -3,7 +3,7 @@
 //! Rests on [`Locked`] and on [`Arena`]: an upstream is asked under a lock in any case, and chunks that come and go leave
 //! nothing for a lock-free cursor to be free of. Over a range of its own, [`SharedArena`](crate::SharedArena) takes no lock.
 
-use super::store::Store;
+use super::chunk_source::Store;
 use super::{Arena, Chunked, Mark, RestoreError};
 use crate::checked::Locked;
 use arenite_core::{AllocError, Resource};

@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "writes values into fresh blocks")]
 
 use super::ArenaBox;
-use super::store::Store;
+use super::chunk_source::Store;
 use super::{Arena, ArenaScope, SharedArena};
 use crate::checked::Locked;
 use arenite_core::{AllocError, Resource};

@@ -5,9 +5,9 @@
 
 mod budgeted;
 mod error;
-mod guess;
 mod node;
 mod reservation;
+mod thread_usage_cache;
 
 pub use budgeted::Budgeted;
 pub use error::BudgetError;

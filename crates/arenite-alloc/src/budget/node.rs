@@ -3,10 +3,10 @@
 //! Rests on `Arc`, `guess`, and one exchange for each level. A charge is taken at the node and then at each above it, each only if its limit allows;
 //! what a level refuses is given back below. So no count passes its limit, not by a byte and not for a moment.
 
-mod relief;
+mod reclaimers;
 
-use self::relief::{EXPLAINING, Once};
-use super::guess::Place;
+use self::reclaimers::{EXPLAINING, Once};
+use super::thread_usage_cache::Place;
 use super::{BudgetError, Reservation};
 use crate::util::fallible_vec::{push_unlocked, try_extend, try_extend_of_locked, try_push};
 use arenite_core::{Bytes, Label};

@@ -4,7 +4,7 @@
 //! the fast door pays for no table.
 #![expect(unsafe_code, reason = "gives back blocks that the ledger knows to be live")]
 
-use super::ledger::Ledger;
+use super::live_block_table::Ledger;
 use crate::util::usage_counter::Tally;
 use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Resource, ResourceState, Trim};
 use core::alloc::Layout;

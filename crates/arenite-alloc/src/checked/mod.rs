@@ -1,10 +1,10 @@
 //! The checked door: any shared resource, safe to give back to.
 //!
-//! A [`Ledger`](ledger) knows the live blocks; [`Checked`] asks it before it asks its resource; [`SystemAllocator`] and
+//! A [`Ledger`](live_block_table) knows the live blocks; [`Checked`] asks it before it asks its resource; [`SystemAllocator`] and
 //! [`ThreadSafeAllocator`] are the two that documents name.
 
 mod checked_resource;
-mod ledger;
+mod live_block_table;
 mod locked;
 mod system_allocator;
 mod thread_safe_allocator;

@@ -5,7 +5,7 @@
 //! its user touches it; the last one freed waits in a field of its own, because it is the one wanted next.
 #![expect(unsafe_code, reason = "keeps its table in raw memory and hands out raw blocks")]
 
-use super::ground::Ground;
+use super::backing::Ground;
 use super::slots::Slots;
 use crate::Global;
 use arenite_core::{AllocCause, AllocError, Label, Owns, Resource, ResourceState, Trim};

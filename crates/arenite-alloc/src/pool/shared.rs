@@ -4,7 +4,7 @@
 //! giving back take no lock; growing does.
 #![expect(unsafe_code, reason = "keeps its table in raw memory and hands out raw blocks")]
 
-use super::ground::Ground;
+use super::backing::Ground;
 use super::index_stack::{IndexStack, Lent, MAX_SIZE, MAX_SLOTS, NotTaken, is_lent};
 use super::slots::Slots;
 use crate::Global;

@@ -5,7 +5,7 @@
 
 mod buffer;
 mod error;
-mod gaps;
+mod free_extents;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod spill;
 

@@ -5,7 +5,7 @@
 
 use super::buffer::SpillBuffer;
 use super::error::SpillError;
-use super::gaps::Gaps;
+use super::free_extents::Gaps;
 use crate::Heap;
 use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim};
 use arenite_pages::Scalar;

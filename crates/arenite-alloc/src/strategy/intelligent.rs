@@ -6,8 +6,8 @@
 
 use super::{AllocationStrategy, CacheAwareStrategy};
 use crate::checked::{Checked, System};
-use crate::fit::{MemoryPool, SharedMemoryPool};
 use crate::stratified::StratifiedMemoryPool;
+use crate::tlsf::{MemoryPool, SharedMemoryPool};
 use crate::util::fallible_vec::try_boxed;
 use arenite_core::{AllocCause, AllocError, Bytes, Label, MemoryAllocator, Resource, ResourceState, Trim};
 use arenite_pages::{NumaAllocator, NumaPolicy};

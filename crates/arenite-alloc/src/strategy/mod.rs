@@ -5,16 +5,20 @@
 
 mod allocation_strategy;
 mod cache_aware;
+mod cache_line;
 mod cache_optimized;
+mod control_block;
 mod intelligent;
-mod lines;
 mod numa_aware;
 mod specialized;
+mod telemetry;
 
 pub use allocation_strategy::AllocationStrategy;
 pub use cache_aware::CacheAwareStrategy;
+pub use cache_line::CacheLineAligned;
 pub use cache_optimized::CacheOptimizedAllocator;
+pub use control_block::ControlBlock;
 pub use intelligent::IntelligentAllocationStrategy;
-pub use lines::{CacheLineAligned, ControlBlock, TelemetryBuffer};
 pub use numa_aware::NumaAwareStrategy;
 pub use specialized::SpecializedAllocator;
+pub use telemetry::TelemetryBuffer;

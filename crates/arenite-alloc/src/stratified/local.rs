@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "lends blocks of its upstream")]
 
 use super::buffer::{ALIGN, layout};
-use super::shelves::Shelves;
+use super::magazines::Shelves;
 use super::{SizeBucket, StratifiedBuffer, StratifiedPoolStats};
 use crate::Heap;
 use crate::util::usage_counter::Tally;

@@ -7,8 +7,8 @@
 mod bucket;
 mod buffer;
 mod local;
+mod magazines;
 mod shared;
-mod shelves;
 mod stats;
 
 pub use bucket::SizeBucket;

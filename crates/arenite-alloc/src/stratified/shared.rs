@@ -8,7 +8,7 @@
 
 use super::buffer::layout;
 use super::local::resize;
-use super::shelves::{Chain, Shelf, Shelves};
+use super::magazines::{Chain, Shelf, Shelves};
 use super::{SizeBucket, StratifiedBuffer, StratifiedPoolStats};
 use crate::Heap;
 use crate::util::sharded::{Divided, PerThread};

@@ -6,9 +6,9 @@
 
 use super::{Arena, rounded};
 use crate::arena::adopted::Adopted;
+use crate::arena::chunk_source::Store;
 use crate::arena::marks::{Mark, RestoreError, Segment};
 use crate::arena::scope::{ArenaScope, ScopeGuard};
-use crate::arena::store::Store;
 use arenite_core::{AllocCause, AllocError, Resource};
 use core::alloc::Layout;
 

@@ -4,8 +4,8 @@
 #![expect(unsafe_code, reason = "implements an unsafe trait over raw blocks")]
 
 use super::{Arena, rounded};
+use crate::arena::chunk_source::{Span, Store};
 use crate::arena::marks::Segment;
-use crate::arena::store::{Span, Store};
 use arenite_core::{AllocError, Owns, Resource, ResourceState, Trim, relocate};
 use core::alloc::Layout;
 use core::ptr::NonNull;

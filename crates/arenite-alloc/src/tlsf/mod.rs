@@ -5,6 +5,7 @@
 mod bounded_heap;
 mod memory_pool;
 mod pool_ptr;
+#[expect(clippy::module_inception, reason = "a file is named for its main type")]
 mod tlsf;
 
 pub use bounded_heap::BoundedHeap;

@@ -4,7 +4,7 @@
 //! mark is an offset, and nothing is ever searched.
 #![expect(unsafe_code, reason = "decommits what lies above the arena's position")]
 
-use super::store::{Chunk, Span, Store, sealed::Sealed};
+use super::chunk_source::{Chunk, Span, Store, sealed::Sealed};
 use arenite_core::{AllocCause, Bytes, Label};
 use arenite_pages::{HUGE_PAGE, HugeReport, Region, page_size};
 use core::alloc::Layout;
