@@ -4,7 +4,7 @@
 //! blanket implementation would be another crate's to write.
 #![expect(unsafe_code, reason = "implements an unsafe trait by another with the same contract")]
 
-use allocator_api2::alloc::{AllocError as Refused, Allocator};
+use allocator_api2::alloc::{AllocError as ApiAllocError, Allocator};
 use arenite_core::{AllocError, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -18,12 +18,12 @@ macro_rules! container_allocator {
         // methods from running, and clones of a handle are handles of the same resource.
         unsafe impl<$($generics)*> Allocator for $type {
             #[inline]
-            fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
-                Resource::allocate(self, layout).map_err(|_| Refused)
+            fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, ApiAllocError> {
+                Resource::allocate(self, layout).map_err(|_| ApiAllocError)
             }
             #[inline]
-            fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, Refused> {
-                Resource::allocate_zeroed(self, layout).map_err(|_| Refused)
+            fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, ApiAllocError> {
+                Resource::allocate_zeroed(self, layout).map_err(|_| ApiAllocError)
             }
             #[inline]
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
@@ -31,14 +31,14 @@ macro_rules! container_allocator {
                 unsafe { Resource::deallocate(self, block, layout) }
             }
             #[inline]
-            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, Refused> {
+            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, ApiAllocError> {
                 // SAFETY: the caller's promises are the same.
-                unsafe { Resource::grow(self, block, old, new) }.map_err(|_| Refused)
+                unsafe { Resource::grow(self, block, old, new) }.map_err(|_| ApiAllocError)
             }
             #[inline]
-            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, Refused> {
+            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, ApiAllocError> {
                 // SAFETY: the caller's promises are the same.
-                unsafe { Resource::shrink(self, block, old, new) }.map_err(|_| Refused)
+                unsafe { Resource::shrink(self, block, old, new) }.map_err(|_| ApiAllocError)
             }
         }
     )*};
@@ -153,13 +153,13 @@ handle!(SharedHandle, Arc);
 
 container_allocator! {
     [] crate::Global,
-    [] crate::System,
-    [S: crate::Store] crate::Arena<S>,
-    [S: crate::Store] crate::ArenaScope<'_, S>,
+    [] crate::CountedGlobal,
+    [S: crate::ChunkSource] crate::Arena<S>,
+    [S: crate::ChunkSource] crate::ArenaScope<'_, S>,
     [] crate::SharedArena,
     [R: Resource] crate::Pool<R>,
     [R: Resource] crate::SharedPool<R>,
-    [] crate::SizedPools,
+    [] crate::BinnedPools,
     [R: Resource] crate::Aligned<R>,
     [R: Resource] crate::Limit<R>,
     [A: arenite_core::Owns, B: Resource] crate::Fallback<A, B>,

@@ -21,18 +21,18 @@ pub(crate) use util::sync;
 
 pub use adaptor::{Aligned, Failing, Fallback, Limit, LoggingAllocator, Traced};
 pub use arena::{
-    Arena, ArenaAllocator, ArenaBox, ArenaOptions, ArenaScope, Chunk, Chunked, HugePages, Mark, Reserved,
-    RestoreError, ScopeGuard, SharedArena, SharedChunkedArena, Span, Store,
+    Arena, ArenaAllocator, ArenaBox, ArenaOptions, ArenaScope, BumpRange, Chunk, ChunkSource, Chunked,
+    HugePages, Mark, ReservedRange, RestoreError, ScopeGuard, SharedArena, SharedChunkedArena,
 };
 pub use budget::{Budget, BudgetError, BudgetStats, Budgeted, Reservation};
-pub use checked::{Checked, Locked, System, SystemAllocator, ThreadSafeAllocator};
+pub use checked::{Checked, Locked, SystemAllocator, ThreadSafeAllocator};
 pub use containers::{LocalHandle, SharedHandle};
 pub use context::{AnalyticsContext, AnalyticsContextBuilder, ContextSlice, ContextStats, TypeStats};
 pub use tlsf::{BoundedHeap, GpuUnsupported, MemoryPool, PoolPtr, SharedMemoryPool};
 
-pub use global::{Front, FrontCounts, Global, Recycling};
+pub use global::{AllocCounts, CountedGlobal, Global, RecycleGuard, StatsAllocator};
 pub use heap::{Caller, ClassStats, Hardening, Heap, HeapStats, Misuse, MisuseReport, SizeClasses};
-pub use pool::{Pool, PoolAllocator, SharedPool, SizedPools};
+pub use pool::{BinnedPools, Pool, PoolAllocator, SharedPool};
 pub use spill::{Spill, SpillBuffer, SpillError, SpillRead, SpillStats, SpillWrite};
 pub use strategy::{
     AllocationStrategy, CacheAwareStrategy, CacheLineAligned, CacheOptimizedAllocator, ControlBlock,

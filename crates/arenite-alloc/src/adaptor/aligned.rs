@@ -8,7 +8,7 @@ use arenite_core::{Alignment, AllocError, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// Gives every block at least one alignment.
+/// Gives every block at min_alignment one alignment.
 ///
 /// ```
 /// use arenite_alloc::{Aligned, Global};
@@ -21,17 +21,17 @@ use core::ptr::NonNull;
 #[derive(Clone, Copy, Debug)]
 pub struct Aligned<R> {
     upstream: R,
-    least: Alignment,
+    min_alignment: Alignment,
 }
 
 impl<R: Resource> Aligned<R> {
-    /// Blocks of `upstream`, aligned to `least` or more.
-    pub const fn new(upstream: R, least: Alignment) -> Self {
-        Self { upstream, least }
+    /// Blocks of `upstream`, aligned to `min_alignment` or more.
+    pub const fn new(upstream: R, min_alignment: Alignment) -> Self {
+        Self { upstream, min_alignment }
     }
 
-    fn raise(&self, layout: Layout) -> Result<Layout, AllocError> {
-        layout.align_to(self.least.get()).map_err(|_| {
+    fn raise_layout(&self, layout: Layout) -> Result<Layout, AllocError> {
+        layout.align_to(self.min_alignment.get()).map_err(|_| {
             AllocError::bad_layout(
                 layout.size(),
                 layout.align(),
@@ -43,13 +43,13 @@ impl<R: Resource> Aligned<R> {
 
     /// An error of the upstream, with the layout that was asked here.
     #[cold]
-    fn as_asked(error: AllocError, layout: Layout) -> AllocError {
+    fn with_layout(error: AllocError, layout: Layout) -> AllocError {
         AllocError { size: layout.size(), align: layout.align(), ..error }
     }
 
     /// The raised layout of a live block, which was raised when it was allocated.
     fn raised(&self, layout: Layout) -> Layout {
-        layout.align_to(self.least.get()).unwrap_or(layout)
+        layout.align_to(self.min_alignment.get()).unwrap_or(layout)
     }
 }
 
@@ -57,12 +57,14 @@ impl<R: Resource> Aligned<R> {
 unsafe impl<R: Resource> Resource for Aligned<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.upstream.allocate(self.raise(layout)?).map_err(|error| Self::as_asked(error, layout))
+        self.upstream.allocate(self.raise_layout(layout)?).map_err(|error| Self::with_layout(error, layout))
     }
 
     #[inline]
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.upstream.allocate_zeroed(self.raise(layout)?).map_err(|error| Self::as_asked(error, layout))
+        self.upstream
+            .allocate_zeroed(self.raise_layout(layout)?)
+            .map_err(|error| Self::with_layout(error, layout))
     }
 
     #[inline]
@@ -72,10 +74,10 @@ unsafe impl<R: Resource> Resource for Aligned<R> {
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let raised = self.raise(new)?;
+        let raised = self.raise_layout(new)?;
         // SAFETY: as for `deallocate`.
         unsafe { self.upstream.grow(block, self.raised(old), raised) }
-            .map_err(|error| Self::as_asked(error, new))
+            .map_err(|error| Self::with_layout(error, new))
     }
 
     unsafe fn shrink(
@@ -84,10 +86,10 @@ unsafe impl<R: Resource> Resource for Aligned<R> {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        let raised = self.raise(new)?;
+        let raised = self.raise_layout(new)?;
         // SAFETY: as for `deallocate`.
         unsafe { self.upstream.shrink(block, self.raised(old), raised) }
-            .map_err(|error| Self::as_asked(error, new))
+            .map_err(|error| Self::with_layout(error, new))
     }
 
     fn state(&self) -> ResourceState {

@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// ```
 /// use arenite_alloc::{Failing, Global};
 /// use arenite_core::{AllocCause, AllocError, Block};
-/// let failing = Failing::at(Global, 1);
+/// let failing = Failing::fail_nth(Global, 1);
 /// let layout = AllocError::layout(8, 8)?;
 /// assert!(Block::new_in(layout, &failing).is_ok());
 /// assert_eq!(Block::new_in(layout, &failing).unwrap_err().cause, AllocCause::Injected);
@@ -32,17 +32,17 @@ pub struct Failing<R> {
 
 impl<R: Resource> Failing<R> {
     /// Refuses the allocation (or change of size) number `attempt`, counted from 0, and no other.
-    pub const fn at(upstream: R, attempt: usize) -> Self {
+    pub const fn fail_nth(upstream: R, attempt: usize) -> Self {
         Self { upstream, first: attempt, last: attempt, attempts: AtomicUsize::new(0) }
     }
 
     /// Refuses every allocation (or change of size) from number `attempt` on.
-    pub const fn from(upstream: R, attempt: usize) -> Self {
+    pub const fn fail_from(upstream: R, attempt: usize) -> Self {
         Self { upstream, first: attempt, last: usize::MAX, attempts: AtomicUsize::new(0) }
     }
 
     /// Refuses nothing, and counts.
-    pub const fn never(upstream: R) -> Self {
+    pub const fn pass_through(upstream: R) -> Self {
         Self { upstream, first: usize::MAX, last: 0, attempts: AtomicUsize::new(0) }
     }
 

@@ -4,8 +4,8 @@
 //! passed, not by one byte and not by two threads at once.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
-use super::as_asked;
-use crate::util::usage_counter::Tally;
+use super::with_requested_size;
+use crate::util::usage_counter::UsageCounter;
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -15,7 +15,7 @@ use core::ptr::NonNull;
 /// ```
 /// use arenite_alloc::{Global, Limit};
 /// use arenite_core::{AllocCause, AllocError, Block};
-/// let limit = Limit::new(Global, 1024).labelled("cache");
+/// let limit = Limit::new(Global, 1024).with_label("cache");
 /// let _block = Block::new_in(AllocError::layout(1000, 8)?, &limit)?;
 /// let error = Block::new_in(AllocError::layout(100, 8)?, &limit).unwrap_err();
 /// assert_eq!(error.cause, AllocCause::LimitReached);
@@ -26,19 +26,19 @@ use core::ptr::NonNull;
 pub struct Limit<R> {
     upstream: R,
     limit: usize,
-    charged: Tally,
+    charged: UsageCounter,
     label: Label,
 }
 
 impl<R: Resource> Limit<R> {
     /// At most `limit` bytes of `upstream` in use through this adaptor, by the sizes asked.
     pub const fn new(upstream: R, limit: usize) -> Self {
-        Self { upstream, limit, charged: Tally::new(), label: Label::new("limit") }
+        Self { upstream, limit, charged: UsageCounter::new(), label: Label::new("limit") }
     }
 
     /// The same under another name in errors.
     #[must_use]
-    pub fn labelled(mut self, label: impl Into<Label>) -> Self {
+    pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
@@ -49,21 +49,21 @@ impl<R: Resource> Limit<R> {
     }
 
     #[cold]
-    fn refuse(&self, layout: Layout) -> AllocError {
+    fn alloc_error(&self, layout: Layout) -> AllocError {
         AllocError::new(AllocCause::LimitReached, layout, self.state(), self.label)
     }
 
-    fn take(
+    fn allocate_charged(
         &self,
         layout: Layout,
         allocate: impl FnOnce() -> Result<NonNull<[u8]>, AllocError>,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        if !self.charged.charge(layout.size(), self.limit) {
-            return Err(self.refuse(layout));
+        if !self.charged.try_charge(layout.size(), self.limit) {
+            return Err(self.alloc_error(layout));
         }
-        let block = allocate().inspect_err(|_| self.charged.refund(layout.size()))?;
-        self.charged.settle(1);
-        Ok(as_asked(block, layout))
+        let block = allocate().inspect_err(|_| self.charged.uncharge(layout.size()))?;
+        self.charged.confirm_charge(1);
+        Ok(with_requested_size(block, layout))
     }
 }
 
@@ -71,32 +71,32 @@ impl<R: Resource> Limit<R> {
 unsafe impl<R: Resource> Resource for Limit<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.take(layout, || self.upstream.allocate(layout))
+        self.allocate_charged(layout, || self.upstream.allocate(layout))
     }
 
     #[inline]
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.take(layout, || self.upstream.allocate_zeroed(layout))
+        self.allocate_charged(layout, || self.upstream.allocate_zeroed(layout))
     }
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promise.
         unsafe { self.upstream.deallocate(block, layout) };
-        self.charged.remove(layout.size());
+        self.charged.record_free(layout.size());
     }
 
     /// Charges the difference only.
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let more = new.size() - old.size();
-        if !self.charged.charge(more, self.limit) {
-            return Err(self.refuse(new));
+        if !self.charged.try_charge(more, self.limit) {
+            return Err(self.alloc_error(new));
         }
         // SAFETY: the caller's promise.
         let grown =
-            unsafe { self.upstream.grow(block, old, new) }.inspect_err(|_| self.charged.refund(more))?;
-        self.charged.settle(0);
-        Ok(as_asked(grown, new))
+            unsafe { self.upstream.grow(block, old, new) }.inspect_err(|_| self.charged.uncharge(more))?;
+        self.charged.confirm_charge(0);
+        Ok(with_requested_size(grown, new))
     }
 
     unsafe fn shrink(
@@ -108,7 +108,7 @@ unsafe impl<R: Resource> Resource for Limit<R> {
         // SAFETY: the caller's promise.
         let shrunk = unsafe { self.upstream.shrink(block, old, new) }?;
         self.charged.resize(old.size(), new.size());
-        Ok(as_asked(shrunk, new))
+        Ok(with_requested_size(shrunk, new))
     }
 
     fn state(&self) -> ResourceState {

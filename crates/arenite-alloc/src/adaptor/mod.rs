@@ -22,6 +22,6 @@ pub use traced::Traced;
 
 /// The block, as long as was asked. An adaptor that counts by size must see the same size when the block comes back, and its
 /// owner may give it back with any size up to the length it was told.
-fn as_asked(block: NonNull<[u8]>, layout: Layout) -> NonNull<[u8]> {
+fn with_requested_size(block: NonNull<[u8]>, layout: Layout) -> NonNull<[u8]> {
     NonNull::slice_from_raw_parts(block.cast(), layout.size())
 }

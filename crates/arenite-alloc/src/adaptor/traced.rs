@@ -4,7 +4,7 @@
 //! pays nothing.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
-use super::as_asked;
+use super::with_requested_size;
 use arenite_core::{AllocError, Event, EventKind, Label, Resource, ResourceState, Sink, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -55,10 +55,10 @@ impl<R: Resource, S: Sink> Traced<R, S> {
 
     /// Tells the sink of something that the trait does not cover, such as a restore of `size` bytes.
     pub fn note(&self, kind: EventKind, size: usize) {
-        self.tell(kind, 0, size, 1);
+        self.emit(kind, 0, size, 1);
     }
 
-    fn tell(&self, kind: EventKind, address: usize, size: usize, align: usize) {
+    fn emit(&self, kind: EventKind, address: usize, size: usize, align: usize) {
         let state = self.upstream.state();
         let label = self.label;
         let event = Event { kind, address, size, align, label, in_use: state.in_use, held: state.held };
@@ -70,40 +70,40 @@ impl<R: Resource, S: Sink> Traced<R, S> {
         }
     }
 
-    fn told(
+    fn record_result(
         &self,
         result: Result<NonNull<[u8]>, AllocError>,
         kind: EventKind,
         layout: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         match &result {
-            Ok(block) => self.tell(kind, block.cast::<u8>().addr().get(), layout.size(), layout.align()),
-            Err(_) => self.tell(EventKind::Refuse, 0, layout.size(), layout.align()),
+            Ok(block) => self.emit(kind, block.cast::<u8>().addr().get(), layout.size(), layout.align()),
+            Err(_) => self.emit(EventKind::Refuse, 0, layout.size(), layout.align()),
         }
-        result.map(|block| as_asked(block, layout))
+        result.map(|block| with_requested_size(block, layout))
     }
 }
 
 // SAFETY: forwards every call to the upstream, which keeps the laws.
 unsafe impl<R: Resource, S: Sink> Resource for Traced<R, S> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.told(self.upstream.allocate(layout), EventKind::Allocate, layout)
+        self.record_result(self.upstream.allocate(layout), EventKind::Allocate, layout)
     }
 
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.told(self.upstream.allocate_zeroed(layout), EventKind::Allocate, layout)
+        self.record_result(self.upstream.allocate_zeroed(layout), EventKind::Allocate, layout)
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promise.
         unsafe { self.upstream.deallocate(block, layout) };
-        self.tell(EventKind::Deallocate, block.addr().get(), layout.size(), layout.align());
+        self.emit(EventKind::Deallocate, block.addr().get(), layout.size(), layout.align());
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let kind = EventKind::Resize { old_address: block.addr().get(), old_size: old.size() };
         // SAFETY: the caller's promise.
-        self.told(unsafe { self.upstream.grow(block, old, new) }, kind, new)
+        self.record_result(unsafe { self.upstream.grow(block, old, new) }, kind, new)
     }
 
     unsafe fn shrink(
@@ -114,7 +114,7 @@ unsafe impl<R: Resource, S: Sink> Resource for Traced<R, S> {
     ) -> Result<NonNull<[u8]>, AllocError> {
         let kind = EventKind::Resize { old_address: block.addr().get(), old_size: old.size() };
         // SAFETY: the caller's promise.
-        self.told(unsafe { self.upstream.shrink(block, old, new) }, kind, new)
+        self.record_result(unsafe { self.upstream.shrink(block, old, new) }, kind, new)
     }
 
     fn state(&self) -> ResourceState {

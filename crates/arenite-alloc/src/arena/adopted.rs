@@ -30,7 +30,7 @@ pub(crate) struct AdoptedList {
     newest: Cell<Option<NonNull<Header>>>,
 }
 
-// SAFETY: the values are `Send` by the bound of every `adopt`, and the list is their only owner.
+// SAFETY: the values are `Send` by the bound of every `alloc_with_drop`, and the list is their only owner.
 unsafe impl Send for AdoptedList {}
 
 impl AdoptedList {
@@ -79,7 +79,7 @@ impl AdoptedList {
             if at < position {
                 break;
             }
-            // Taken off first: if the destructor panics, it does not run again.
+            // ChunkHeader off first: if the destructor panics, it does not run again.
             self.newest.set(older);
             // SAFETY: the header is that of a live value of the type that `destroy` was made for, dropped once.
             unsafe { destroy(header) };

@@ -1,10 +1,10 @@
-//! An arena behind the checked door.
+//! An arena behind the checked checked.
 //!
 //! Rests on [`SharedArena`] and [`Checked`]. It has a name of its own because a document gives it one.
 
 use super::SharedArena;
 use crate::checked::Checked;
-use crate::checked::through_the_door;
+use crate::checked::impl_memory_allocator;
 
 /// A bounded arena that takes and gives plain pointers, checked. Shared between threads.
 ///
@@ -22,30 +22,30 @@ use crate::checked::through_the_door;
 /// ```
 #[derive(Debug)]
 pub struct ArenaAllocator {
-    door: Checked<SharedArena>,
+    checked: Checked<SharedArena>,
 }
 
 impl ArenaAllocator {
     /// An arena of at most `bytes`; the addresses are reserved when it is first used.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        Self { door: Checked::new(SharedArena::with_capacity(bytes)).labelled("arena") }
+        Self { checked: Checked::new(SharedArena::with_capacity(bytes)).with_label("arena") }
     }
 
     /// Frees everything and keeps the memory. O(live blocks), for the check's sake.
     pub fn reset(&mut self) {
-        self.door.forget_all(|arena, block| {
+        self.checked.take_all_live(|arena, block| {
             if block.is_none() {
                 arena.reset();
             }
         });
     }
 
-    /// The arena behind the door, for containers: what is allocated there is not the door's.
+    /// The arena behind the checked, for containers: what is allocated there is not the checked's.
     #[must_use]
     pub const fn arena(&self) -> &SharedArena {
-        self.door.resource()
+        self.checked.resource()
     }
 }
 
-through_the_door!(ArenaAllocator, door);
+impl_memory_allocator!(ArenaAllocator, checked);

@@ -1,13 +1,13 @@
 //! What an arena grows on: one reserved range, or chunks from any upstream.
 //!
-//! Rests on nothing of the arena: a store knows spans of memory and their order, the arena knows what is in them.
+//! Rests on nothing of the arena: a source knows ranges of memory and their order, the arena knows what is in them.
 
 use arenite_core::{AllocCause, Label};
 use core::alloc::Layout;
 
 /// The part of memory in which an arena bumps: from `floor` up to `limit`, both multiples of the granule.
 #[derive(Clone, Copy, Debug)]
-pub struct Span {
+pub struct BumpRange {
     /// The first address of the chunk.
     pub floor: *mut u8,
     /// One past the last usable address.
@@ -16,8 +16,8 @@ pub struct Span {
     pub before: usize,
 }
 
-impl Span {
-    /// The span of an arena that has not grown yet.
+impl BumpRange {
+    /// The range of an arena that has not grown yet.
     pub(crate) const EMPTY: Self =
         Self { floor: core::ptr::null_mut(), limit: core::ptr::null_mut(), before: 0 };
 }
@@ -33,24 +33,24 @@ pub struct Chunk {
     pub used: usize,
 }
 
-/// A source of spans. Sealed: [`Reserved`](crate::Reserved) and [`Chunked`](crate::Chunked).
-pub trait Store: sealed::Sealed {
-    /// Makes room for `layout` at or above `cursor`, which lies in the current span: either raises the current span's
+/// A source of ranges. Sealed: [`ReservedRange`](crate::ReservedRange) and [`Chunked`](crate::Chunked).
+pub trait ChunkSource: sealed::Sealed {
+    /// Makes room for `layout` at or above `cursor`, which lies in the current range: either raises the current range's
     /// limit or moves to a next chunk. On failure nothing changes.
     ///
     /// # Errors
     /// Why there is no room.
-    fn grow(&mut self, cursor: *mut u8, layout: Layout, label: Label) -> Result<Span, AllocCause>;
+    fn grow(&mut self, cursor: *mut u8, layout: Layout, label: Label) -> Result<BumpRange, AllocCause>;
 
     /// The index of the current chunk; 0 where there is but one.
     fn current(&self) -> usize;
 
     /// Makes chunk `index` the current one again, keeping those after it for later growth.
-    fn rewind(&mut self, index: usize) -> Span;
+    fn rewind(&mut self, index: usize) -> BumpRange;
 
     /// How many bytes were used below `address`, which lies in a chunk below the current one; `None` where it lies in none.
     /// O(1) for one range, O(chunks) else.
-    fn used_below(&self, address: *const u8) -> Option<usize>;
+    fn position_in_earlier_chunk(&self, address: *const u8) -> Option<usize>;
 
     /// Bytes taken from upstream (committed, for a range).
     fn held(&self) -> usize;
@@ -58,9 +58,9 @@ pub trait Store: sealed::Sealed {
     /// The largest number of bytes it will hold, where it knows.
     fn capacity(&self) -> Option<usize>;
 
-    /// Gives back what lies above `cursor` until `target_held` is reached; returns the bytes given back and the span that
+    /// Gives back what lies above `cursor` until `target_held` is reached; returns the bytes given back and the range that
     /// remains.
-    fn trim(&mut self, cursor: *mut u8, target_held: usize) -> (usize, Span);
+    fn trim(&mut self, cursor: *mut u8, target_held: usize) -> (usize, BumpRange);
 
     /// The chunks in order, `cursor` lying in the current one.
     fn chunks(&self, cursor: *mut u8, visit: &mut dyn FnMut(Chunk));

@@ -1,10 +1,10 @@
-//! The store of chunks: what an arena takes, one after the other, from any upstream.
+//! The source of chunks: what an arena takes, one after the other, from any upstream.
 //!
 //! Rests on any [`Resource`]. Chunks stay in the order in which the arena passed through them, and are kept on restore and
 //! reset, so that a step larger than one chunk asks its upstream for nothing the second time.
 #![expect(unsafe_code, reason = "gives chunks back to their upstream")]
 
-use super::chunk_source::{Chunk, Span, Store, sealed::Sealed};
+use super::chunk_source::{BumpRange, Chunk, ChunkSource, sealed::Sealed};
 use arenite_core::{AllocCause, Label, Resource};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -15,24 +15,24 @@ use std::vec::Vec;
 pub struct Chunked<R: Resource> {
     upstream: R,
     chunk_size: usize,
-    chunks: Vec<Taken>,
+    chunks: Vec<ChunkHeader>,
     current: usize,
     held: usize,
 }
 
 /// A chunk taken from upstream.
 #[derive(Clone, Copy, Debug)]
-struct Taken {
+struct ChunkHeader {
     start: NonNull<u8>,
     layout: Layout,
     /// Bytes used in the chunks before this one, known while the arena is at or above this chunk.
     before: usize,
 }
 
-// SAFETY: chunks are plain bytes that this store alone owns; sending it sends the upstream, which is `Send`.
+// SAFETY: chunks are plain bytes that this source alone owns; sending it sends the upstream, which is `Send`.
 unsafe impl<R: Resource + Send> Send for Chunked<R> {}
 
-impl Taken {
+impl ChunkHeader {
     const fn size(&self) -> usize {
         self.layout.size()
     }
@@ -41,9 +41,9 @@ impl Taken {
         address.addr().wrapping_sub(self.start.addr().get()) < self.size()
     }
 
-    fn span(&self) -> Span {
+    fn range(&self) -> BumpRange {
         let floor = self.start.as_ptr();
-        Span { floor, limit: floor.wrapping_add(self.size()), before: self.before }
+        BumpRange { floor, limit: floor.wrapping_add(self.size()), before: self.before }
     }
 
     /// Whether `layout` fits from the chunk's start.
@@ -65,20 +65,20 @@ impl<R: Resource> Chunked<R> {
     }
 
     /// A chunk that `layout` fits into, from upstream, put at `index`.
-    fn take(&mut self, layout: Layout, index: usize) -> Result<(), AllocCause> {
+    fn allocate_chunk(&mut self, layout: Layout, index: usize) -> Result<(), AllocCause> {
         let align = layout.align().max(64);
         let size = self.chunk_size.max(layout.size()).max(super::GRANULE);
         let size = size.checked_next_multiple_of(super::GRANULE).ok_or(AllocCause::BadLayout)?;
         let chunk = Layout::from_size_align(size, align).map_err(|_| AllocCause::BadLayout)?;
         self.chunks.try_reserve(1).map_err(|_| AllocCause::Exhausted { errno: 0 })?;
         let start = self.upstream.allocate(chunk).map_err(|error| error.cause)?.cast();
-        self.chunks.insert(index, Taken { start, layout: chunk, before: 0 });
+        self.chunks.insert(index, ChunkHeader { start, layout: chunk, before: 0 });
         self.held += size;
         Ok(())
     }
 
     /// Gives chunk `index` back upstream and returns its size.
-    fn give_back(&mut self, index: usize) -> usize {
+    fn release_chunk(&mut self, index: usize) -> usize {
         let chunk = self.chunks.remove(index);
         // SAFETY: the chunk came from this upstream with this layout, is live, and leaves the list: no block is in it.
         unsafe { self.upstream.deallocate(chunk.start, chunk.layout) };
@@ -89,8 +89,8 @@ impl<R: Resource> Chunked<R> {
 
 impl<R: Resource> Sealed for Chunked<R> {}
 
-impl<R: Resource> Store for Chunked<R> {
-    fn grow(&mut self, cursor: *mut u8, layout: Layout, _label: Label) -> Result<Span, AllocCause> {
+impl<R: Resource> ChunkSource for Chunked<R> {
+    fn grow(&mut self, cursor: *mut u8, layout: Layout, _label: Label) -> Result<BumpRange, AllocCause> {
         let (next, before) = match self.chunks.get(self.current) {
             Some(now) if !cursor.is_null() => {
                 (self.current + 1, now.before + (cursor.addr() - now.start.addr().get()))
@@ -101,23 +101,23 @@ impl<R: Resource> Store for Chunked<R> {
             Some(0) => {}
             // A kept chunk further on fits: bring it here, the others keep their order behind it.
             Some(ahead) => self.chunks[next..=next + ahead].rotate_right(1),
-            None => self.take(layout, next)?,
+            None => self.allocate_chunk(layout, next)?,
         }
         self.chunks[next].before = before;
         self.current = next;
-        Ok(self.chunks[next].span())
+        Ok(self.chunks[next].range())
     }
 
     fn current(&self) -> usize {
         self.current
     }
 
-    fn rewind(&mut self, index: usize) -> Span {
+    fn rewind(&mut self, index: usize) -> BumpRange {
         self.current = index;
-        self.chunks.get(index).map_or(Span::EMPTY, Taken::span)
+        self.chunks.get(index).map_or(BumpRange::EMPTY, ChunkHeader::range)
     }
 
-    fn used_below(&self, address: *const u8) -> Option<usize> {
+    fn position_in_earlier_chunk(&self, address: *const u8) -> Option<usize> {
         let below = self.chunks.get(..self.current)?;
         let chunk = below.iter().rev().find(|chunk| chunk.contains(address))?;
         Some(chunk.before + (address.addr() - chunk.start.addr().get()))
@@ -131,16 +131,16 @@ impl<R: Resource> Store for Chunked<R> {
         None
     }
 
-    fn trim(&mut self, cursor: *mut u8, target_held: usize) -> (usize, Span) {
+    fn trim(&mut self, cursor: *mut u8, target_held: usize) -> (usize, BumpRange) {
         if cursor.is_null() {
             self.current = 0;
         }
         let keep = if cursor.is_null() { 0 } else { self.current + 1 };
         let mut gone = 0;
         while self.held > target_held && self.chunks.len() > keep {
-            gone += self.give_back(self.chunks.len() - 1);
+            gone += self.release_chunk(self.chunks.len() - 1);
         }
-        (gone, if cursor.is_null() { Span::EMPTY } else { self.rewind(self.current) })
+        (gone, if cursor.is_null() { BumpRange::EMPTY } else { self.rewind(self.current) })
     }
 
     fn chunks(&self, cursor: *mut u8, visit: &mut dyn FnMut(Chunk)) {
@@ -158,7 +158,7 @@ impl<R: Resource> Store for Chunked<R> {
 impl<R: Resource> Drop for Chunked<R> {
     fn drop(&mut self) {
         while !self.chunks.is_empty() {
-            self.give_back(self.chunks.len() - 1);
+            self.release_chunk(self.chunks.len() - 1);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The arena of one thread: a bump, a limit, and counts.
 //!
-//! Rests on a [`Store`] for its memory. The fast path touches three words of this struct and nothing else; marks, chunks and
+//! Rests on a [`ChunkSource`] for its memory. The fast path touches three words of this struct and nothing else; marks, chunks and
 //! labels lie behind a cell that only the slow paths open.
 #![expect(unsafe_code, reason = "hands out and takes back raw blocks")]
 
@@ -8,9 +8,9 @@ mod freeing;
 mod resource;
 
 use super::adopted::AdoptedList;
-use super::chunk_source::{Chunk, Span, Store};
-use super::marks::Segment;
-use super::{Chunked, DEFAULT_CHUNK, GRANULE, Reserved};
+use super::chunk_source::{BumpRange, Chunk, ChunkSource};
+use super::marks::MarkFrame;
+use super::{Chunked, DEFAULT_CHUNK, GRANULE, ReservedRange};
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
@@ -20,13 +20,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::vec::Vec;
 
 /// Numbers for arenas, so that a mark knows its own.
-pub(crate) static ARENAS: AtomicU64 = AtomicU64::new(0);
+pub(crate) static NEXT_ARENA_ID: AtomicU64 = AtomicU64::new(0);
 
 /// An arena of one thread: blocks are bumped off one after the other and freed all at once.
 ///
 /// [`Arena::new`] reserves addresses once and commits memory as it grows, so nothing moves; [`Arena::chunked`] takes chunks
 /// from any upstream. `allocate` is O(1); `reset` and restoring a mark are O(1) whatever lies above (plus one call for each
-/// value that was [adopted](Arena::adopt)), keep the memory, and cause no page fault in the next round;
+/// value that was [adopted](Arena::alloc_with_drop)), keep the memory, and cause no page fault in the next round;
 /// [`Trim::trim`](arenite_core::Trim::trim) gives memory back.
 ///
 /// # Freeing
@@ -40,7 +40,7 @@ pub(crate) static ARENAS: AtomicU64 = AtomicU64::new(0);
 ///
 /// # What runs `Drop`
 /// An [`ArenaBox`](crate::ArenaBox) runs its value's destructor when it goes out of scope, like any box. A value given to
-/// [`adopt`](Arena::adopt) is dropped by the arena when its memory is freed, newest first. A reference got by
+/// [`alloc_with_drop`](Arena::alloc_with_drop) is dropped by the arena when its memory is freed, newest first. A reference got by
 /// [`ArenaBox::leak`](crate::ArenaBox::leak) runs nothing. Containers (`Vec<T, &Arena>`) drop their elements themselves.
 ///
 /// ```
@@ -57,12 +57,12 @@ pub(crate) static ARENAS: AtomicU64 = AtomicU64::new(0);
 /// assert_eq!(weights, &[0.5, 0.25]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Arena<S: Store = Reserved> {
+pub struct Arena<S: ChunkSource = ReservedRange> {
     cursor: Cell<*mut u8>,
     limit: Cell<*mut u8>,
-    /// Live blocks of the top segment.
+    /// Live blocks of the top frame.
     live: Cell<usize>,
-    /// Where the top segment starts, in bytes in use.
+    /// Where the top frame starts, in bytes in use.
     top: Cell<usize>,
     floor: Cell<*mut u8>,
     before: Cell<usize>,
@@ -70,31 +70,31 @@ pub struct Arena<S: Store = Reserved> {
     high: Cell<usize>,
     /// The highest address that the cursor came back from in the current chunk; 0 where it did not.
     highest: Cell<usize>,
-    /// The top segment, but for its count.
-    segment: Cell<Segment>,
-    /// How many segments lie below the top one.
+    /// The top frame, but for its count.
+    frame: Cell<MarkFrame>,
+    /// How many frames lie below the top one.
     depth: Cell<usize>,
     chunk: Cell<usize>,
     adopted: AdoptedList,
-    number: u64,
+    id: u64,
     label: Label,
-    cold: RefCell<Cold<S>>,
+    cold: RefCell<ColdState<S>>,
 }
 
 /// What only slow paths need.
 #[derive(Debug)]
-struct Cold<S> {
-    store: S,
-    /// The segments below the top one.
-    below: Vec<Segment>,
+struct ColdState<S> {
+    source: S,
+    /// The frames below the top one.
+    below: Vec<MarkFrame>,
     serials: u64,
 }
 
-// SAFETY: 1. the pointers are into memory that the store owns, which is `Send`. 2. adopted values are `Send` by the bound of
-// `adopt`. 3. an arena can only be sent while nothing borrows it, and handles that keep no borrow (`Rc`) are not `Send`.
-unsafe impl<S: Store + Send> Send for Arena<S> {}
+// SAFETY: 1. the pointers are into memory that the source owns, which is `Send`. 2. adopted values are `Send` by the bound of
+// `alloc_with_drop`. 3. an arena can only be sent while nothing borrows it, and handles that keep no borrow (`Rc`) are not `Send`.
+unsafe impl<S: ChunkSource + Send> Send for Arena<S> {}
 
-impl Arena<Reserved> {
+impl Arena<ReservedRange> {
     /// An arena over one range of addresses, reserved when it is first used: 64 GiB, or as much as the process may map.
     #[must_use]
     pub fn new() -> Self {
@@ -104,7 +104,7 @@ impl Arena<Reserved> {
     /// An arena that holds at most `bytes`.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        crate::ArenaOptions::new().capacity(bytes).build()
+        crate::ArenaOptions::new().with_capacity(bytes).build()
     }
 
     /// How much of the arena is in memory, and how much of that on huge pages, read from the kernel.
@@ -112,11 +112,11 @@ impl Arena<Reserved> {
     /// # Errors
     /// [`std::io::Error`] if the kernel does not tell.
     pub fn huge_report(&self) -> std::io::Result<arenite_pages::HugeReport> {
-        self.cold.borrow().store.huge_report()
+        self.cold.borrow().source.huge_report()
     }
 }
 
-impl Default for Arena<Reserved> {
+impl Default for Arena<ReservedRange> {
     fn default() -> Self {
         Self::new()
     }
@@ -126,45 +126,45 @@ impl<R: Resource> Arena<Chunked<R>> {
     /// An arena that takes chunks of 64 MiB from `upstream`, larger ones for larger blocks.
     #[must_use]
     pub fn chunked(upstream: R) -> Self {
-        Self::chunked_by(upstream, DEFAULT_CHUNK)
+        Self::with_chunk_size(upstream, DEFAULT_CHUNK)
     }
 
     /// An arena that takes chunks of `chunk_size` bytes from `upstream`, larger ones for larger blocks.
     #[must_use]
-    pub fn chunked_by(upstream: R, chunk_size: usize) -> Self {
-        Self::over(Chunked::new(upstream, chunk_size), Label::new("arena"))
+    pub fn with_chunk_size(upstream: R, chunk_size: usize) -> Self {
+        Self::from_source(Chunked::new(upstream, chunk_size), Label::new("arena"))
     }
 
     /// What the state of the upstream is.
     pub fn upstream_state(&self) -> ResourceState {
-        self.cold.borrow().store.upstream().state()
+        self.cold.borrow().source.upstream().state()
     }
 }
 
-impl<S: Store> Arena<S> {
-    pub(crate) fn over(store: S, label: Label) -> Self {
+impl<S: ChunkSource> Arena<S> {
+    pub(crate) fn from_source(source: S, label: Label) -> Self {
         Self {
-            cursor: Cell::new(Span::EMPTY.floor),
-            limit: Cell::new(Span::EMPTY.limit),
+            cursor: Cell::new(BumpRange::EMPTY.floor),
+            limit: Cell::new(BumpRange::EMPTY.limit),
             live: Cell::new(0),
             top: Cell::new(0),
-            floor: Cell::new(Span::EMPTY.floor),
+            floor: Cell::new(BumpRange::EMPTY.floor),
             before: Cell::new(0),
             high: Cell::new(0),
             highest: Cell::new(0),
-            segment: Cell::new(Segment::root(0)),
+            frame: Cell::new(MarkFrame::root(0)),
             depth: Cell::new(0),
             chunk: Cell::new(0),
             adopted: AdoptedList::new(),
-            number: ARENAS.fetch_add(1, Relaxed),
+            id: NEXT_ARENA_ID.fetch_add(1, Relaxed),
             label,
-            cold: RefCell::new(Cold { store, below: Vec::new(), serials: 1 }),
+            cold: RefCell::new(ColdState { source, below: Vec::new(), serials: 1 }),
         }
     }
 
     /// The same arena under another name in errors and reports.
     #[must_use]
-    pub fn labelled(mut self, label: impl Into<Label>) -> Self {
+    pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
@@ -183,7 +183,7 @@ impl<S: Store> Arena<S> {
     /// The chunks in the order in which the arena passes through them; one for a reserved range.
     pub fn chunks(&self) -> Vec<Chunk> {
         let mut chunks = Vec::new();
-        self.cold.borrow().store.chunks(self.cursor.get(), &mut |chunk| chunks.push(chunk));
+        self.cold.borrow().source.chunks(self.cursor.get(), &mut |chunk| chunks.push(chunk));
         chunks
     }
 
@@ -206,49 +206,49 @@ impl<S: Store> Arena<S> {
         let (start, end) = self.fit(layout)?;
         self.cursor.set(end);
         self.live.set(self.live.get() + 1);
-        // SAFETY: `start` lies below `limit`, in memory of the store's: not null.
+        // SAFETY: `start` lies below `limit`, in memory of the source's: not null.
         Some(unsafe { NonNull::new_unchecked(start) })
     }
 
-    /// Allocates after asking the store for room.
+    /// Allocates after asking the source for room.
     #[cold]
     #[inline(never)]
     fn grow_and_bump(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        // While the store is at work, the fast path is closed: an upstream that calls back finds no room here.
+        // While the source is at work, the fast path is closed: an upstream that calls back finds no room here.
         let limit = self.limit.replace(self.cursor.get());
         let grown = match self.cold.try_borrow_mut() {
             Ok(mut cold) => cold
-                .store
+                .source
                 .grow(self.cursor.get(), layout, self.label)
-                .map(|span| (span, cold.store.current())),
+                .map(|range| (range, cold.source.current())),
             Err(_) => Err(AllocCause::Exhausted { errno: 0 }),
         };
         self.limit.set(limit);
-        let (span, chunk) = grown.map_err(|cause| self.refuse(cause, layout))?;
+        let (range, chunk) = grown.map_err(|cause| self.alloc_error(cause, layout))?;
         self.chunk.set(chunk);
-        self.enter_span(span);
-        self.bump(layout).ok_or_else(|| self.refuse(AllocCause::CapacityReached, layout))
+        self.set_bump_range(range);
+        self.bump(layout).ok_or_else(|| self.alloc_error(AllocCause::CapacityReached, layout))
     }
 
     #[cold]
-    fn refuse(&self, cause: AllocCause, layout: Layout) -> AllocError {
+    fn alloc_error(&self, cause: AllocCause, layout: Layout) -> AllocError {
         AllocError::new(cause, layout, self.state(), self.label)
     }
 
-    /// Goes on in `span`: at the cursor where that lies in it, at its floor else.
-    fn enter_span(&self, span: Span) {
-        if span.floor != self.floor.get() || self.cursor.get().is_null() {
-            self.settle_peak();
-            self.cursor.set(span.floor);
-            self.floor.set(span.floor);
-            self.before.set(span.before);
+    /// Goes on in `range`: at the cursor where that lies in it, at its floor else.
+    fn set_bump_range(&self, range: BumpRange) {
+        if range.floor != self.floor.get() || self.cursor.get().is_null() {
+            self.update_peak();
+            self.cursor.set(range.floor);
+            self.floor.set(range.floor);
+            self.before.set(range.before);
         }
-        self.limit.set(span.limit);
+        self.limit.set(range.limit);
     }
 
     /// Remembers how high the cursor stands, before it goes down.
     #[inline]
-    fn note_peak(&self) {
+    fn record_high(&self) {
         let cursor = self.cursor.get().addr();
         if cursor > self.highest.get() {
             self.highest.set(cursor);
@@ -262,7 +262,7 @@ impl<S: Store> Arena<S> {
     }
 
     /// Keeps the peak, before the current chunk becomes another.
-    fn settle_peak(&self) {
+    fn update_peak(&self) {
         self.high.set(self.peak());
         self.highest.set(0);
     }
@@ -275,35 +275,35 @@ impl<S: Store> Arena<S> {
         (offset < self.cursor.get().addr() - floor).then_some(offset)
     }
 
-    /// Whether `block`, of `size` bytes, ends at the cursor, in the current chunk and the top segment.
+    /// Whether `block`, of `size` bytes, ends at the cursor, in the current chunk and the top frame.
     #[inline]
     fn is_last(&self, block: NonNull<u8>, size: usize) -> bool {
         block.addr().get().wrapping_add(rounded(size)) == self.cursor.get().addr()
             && self.offset_in_chunk(block).is_some_and(|offset| self.before.get() + offset >= self.top.get())
     }
 
-    /// The address `address` of the current chunk, as a pointer of the store's: a caller's pointer may be good for less.
+    /// The address `address` of the current chunk, as a pointer of the source's: a caller's pointer may be good for less.
     #[inline]
-    fn in_chunk(&self, address: usize) -> *mut u8 {
+    fn ptr_in_chunk(&self, address: usize) -> *mut u8 {
         self.cursor.get().with_addr(address)
     }
 
-    /// `block`, of the current chunk, as a pointer of the store's.
+    /// `block`, of the current chunk, as a pointer of the source's.
     #[inline]
-    fn own(&self, block: NonNull<u8>) -> NonNull<u8> {
-        NonNull::new(self.in_chunk(block.addr().get())).unwrap_or(block)
+    fn with_own_provenance(&self, block: NonNull<u8>) -> NonNull<u8> {
+        NonNull::new(self.ptr_in_chunk(block.addr().get())).unwrap_or(block)
     }
 
-    /// The bytes in use below `block`; `None` where that cannot be told, because the store is at work.
+    /// The bytes in use below `block`; `None` where that cannot be told, because the source is at work.
     #[inline]
     fn position_of(&self, block: NonNull<u8>) -> Option<usize> {
         match self.offset_in_chunk(block) {
             Some(offset) => Some(self.before.get() + offset),
-            None => self.cold.try_borrow().ok()?.store.used_below(block.as_ptr()),
+            None => self.cold.try_borrow().ok()?.source.position_in_earlier_chunk(block.as_ptr()),
         }
     }
 
-    /// Takes a block off the count of a segment below the top one. A block that cannot be found stays counted.
+    /// Takes a block off the count of a frame below the top one. A block that cannot be found stays counted.
     #[cold]
     fn deallocate_below(&self, block: NonNull<u8>) {
         let Some(position) = self.position_of(block) else { return };
@@ -312,16 +312,16 @@ impl<S: Store> Arena<S> {
             self.live.set(self.live.get() - 1);
             return;
         }
-        let index = cold.below.partition_point(|segment| segment.position <= position);
-        if let Some(segment) = index.checked_sub(1).and_then(|index| cold.below.get_mut(index)) {
-            debug_assert!(segment.live > 0, "more blocks given back than lent");
-            segment.live -= 1;
+        let index = cold.below.partition_point(|frame| frame.position <= position);
+        if let Some(frame) = index.checked_sub(1).and_then(|index| cold.below.get_mut(index)) {
+            debug_assert!(frame.live > 0, "more blocks given back than lent");
+            frame.live -= 1;
         }
     }
 
     pub(crate) fn live_blocks(&self) -> usize {
         let below: usize =
-            self.cold.try_borrow().map_or(0, |cold| cold.below.iter().map(|segment| segment.live).sum());
+            self.cold.try_borrow().map_or(0, |cold| cold.below.iter().map(|frame| frame.live).sum());
         below + self.live.get()
     }
 }
@@ -333,13 +333,13 @@ pub(crate) const fn rounded(size: usize) -> usize {
     (size + (GRANULE - 1)) & !(GRANULE - 1)
 }
 
-impl<S: Store> Drop for Arena<S> {
+impl<S: ChunkSource> Drop for Arena<S> {
     fn drop(&mut self) {
         self.adopted.drop_down_to(0);
     }
 }
 
-impl<S: Store> fmt::Debug for Arena<S> {
+impl<S: ChunkSource> fmt::Debug for Arena<S> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Arena")
             .field("label", &self.label)

@@ -1,7 +1,7 @@
 //! Marks: positions in an arena to which it can be freed, and the count of what lives above each.
 //!
-//! Rests on nothing. Between two marks lies a segment; each segment counts its live blocks. That count is what lets
-//! `restore` refuse instead of leaving a block dangling, without keeping a list of blocks.
+//! Rests on nothing. Between two marks lies a frame; each frame counts its live blocks. That count is what lets
+//! `restore` alloc_error instead of leaving a block dangling, without keeping a list of blocks.
 
 use core::fmt;
 
@@ -10,15 +10,15 @@ use core::fmt;
 pub struct Mark {
     /// The arena's number.
     pub(crate) arena: u64,
-    /// The index of the segment that starts here.
+    /// The index of the frame that starts here.
     pub(crate) depth: usize,
-    /// The segment's number: indices are used again, numbers are not.
+    /// The frame's number: indices are used again, numbers are not.
     pub(crate) serial: u64,
 }
 
 /// What lies between two marks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Segment {
+pub(crate) struct MarkFrame {
     /// Bytes in use below it.
     pub(crate) position: usize,
     /// The chunk in which it starts.
@@ -31,8 +31,8 @@ pub(crate) struct Segment {
     pub(crate) serial: u64,
 }
 
-impl Segment {
-    /// The first segment of an arena.
+impl MarkFrame {
+    /// The first frame of an arena.
     pub(crate) const fn root(serial: u64) -> Self {
         Self { position: 0, chunk: 0, cursor: core::ptr::null_mut(), live: 0, serial }
     }

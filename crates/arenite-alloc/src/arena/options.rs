@@ -1,8 +1,8 @@
 //! How an arena over one range is made.
 //!
-//! Rests on [`Reserved`]. A builder, because most arenas want none of it and `new` must stay one word.
+//! Rests on [`ReservedRange`]. A builder, because most arenas want none of it and `new` must stay one word.
 
-use super::reserved_range::{HugePages, Reserved};
+use super::reserved_range::{HugePages, ReservedRange};
 use super::{Arena, SharedArena};
 use arenite_core::Label;
 
@@ -10,7 +10,7 @@ use arenite_core::Label;
 ///
 /// ```
 /// use arenite_alloc::{ArenaOptions, HugePages};
-/// let arena = ArenaOptions::new().capacity(1 << 20).huge_pages(HugePages::Never).label("step").build();
+/// let arena = ArenaOptions::new().with_capacity(1 << 20).with_huge_pages(HugePages::Never).with_label("step").build();
 /// assert!(arena.alloc_slice_copy(&[0u8; 2 << 20]).is_err());
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,21 +29,21 @@ impl ArenaOptions {
 
     /// At most `bytes` in use.
     #[must_use]
-    pub const fn capacity(mut self, bytes: usize) -> Self {
+    pub const fn with_capacity(mut self, bytes: usize) -> Self {
         self.capacity = Some(bytes);
         self
     }
 
     /// Whether to ask for huge pages.
     #[must_use]
-    pub const fn huge_pages(mut self, huge: HugePages) -> Self {
+    pub const fn with_huge_pages(mut self, huge: HugePages) -> Self {
         self.huge = huge;
         self
     }
 
     /// The arena's name in errors and reports.
     #[must_use]
-    pub fn label(mut self, label: impl Into<Label>) -> Self {
+    pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = Some(label.into());
         self
     }
@@ -52,17 +52,17 @@ impl ArenaOptions {
         self.label.unwrap_or(Label::new("arena"))
     }
 
-    fn store(&self) -> Reserved {
+    fn source(&self) -> ReservedRange {
         match self.capacity {
-            Some(capacity) => Reserved::bounded(capacity, self.huge),
-            None => Reserved::unbounded(self.huge),
+            Some(capacity) => ReservedRange::bounded(capacity, self.huge),
+            None => ReservedRange::unbounded(self.huge),
         }
     }
 
     /// The arena of one thread.
     #[must_use]
     pub fn build(self) -> Arena {
-        Arena::over(self.store(), self.name())
+        Arena::from_source(self.source(), self.name())
     }
 
     /// The arena that threads share; its capacity is 4 TiB at most.
@@ -70,6 +70,6 @@ impl ArenaOptions {
     pub fn build_shared(self) -> SharedArena {
         let most = super::shared_cursor::MAX_OFFSET & !(super::GRANULE - 1);
         let bounded = Self { capacity: self.capacity.map(|capacity| capacity.min(most)), ..self };
-        SharedArena::over(bounded.store(), bounded.name())
+        SharedArena::from_source(bounded.source(), bounded.name())
     }
 }

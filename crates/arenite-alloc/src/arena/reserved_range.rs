@@ -1,10 +1,10 @@
-//! The store of one reserved range: committed as the arena grows.
+//! The source of one reserved range: committed as the arena grows.
 //!
 //! Rests on `arenite_pages::Region`. Because the range never moves and has no gaps, a position in it is one address, a
 //! mark is an offset, and nothing is ever searched.
 #![expect(unsafe_code, reason = "decommits what lies above the arena's position")]
 
-use super::chunk_source::{Chunk, Span, Store, sealed::Sealed};
+use super::chunk_source::{BumpRange, Chunk, ChunkSource, sealed::Sealed};
 use arenite_core::{AllocCause, Bytes, Label};
 use arenite_pages::{HUGE_PAGE, HugeReport, Region, page_size};
 use core::alloc::Layout;
@@ -23,7 +23,7 @@ pub enum HugePages {
 
 /// One range of address space, reserved when the arena first grows and committed piece by piece.
 #[derive(Debug)]
-pub struct Reserved {
+pub struct ReservedRange {
     region: Option<Region>,
     committed: usize,
     capacity: usize,
@@ -34,11 +34,11 @@ pub struct Reserved {
 /// The address space of an arena without a capacity of its own.
 const DEFAULT_RESERVE: Bytes = Bytes::gib(64);
 /// The smallest address space that such an arena makes do with.
-const LEAST_RESERVE: Bytes = Bytes::mib(64);
+const MIN_RESERVE: Bytes = Bytes::mib(64);
 /// The least that is committed at once.
-const LEAST_COMMIT: usize = 256 << 10;
+const MIN_COMMIT_BYTES: usize = 256 << 10;
 
-impl Reserved {
+impl ReservedRange {
     /// A range of as many addresses as the process may have, 64 GiB at most.
     pub(crate) const fn unbounded(huge: HugePages) -> Self {
         Self { region: None, committed: 0, capacity: DEFAULT_RESERVE.0, exact: false, huge }
@@ -61,7 +61,7 @@ impl Reserved {
             let region = loop {
                 match Region::reserve(size.max(1), label) {
                     Ok(region) => break region,
-                    Err(_) if !self.exact && size / 2 >= need.max(LEAST_RESERVE.0) => size /= 2,
+                    Err(_) if !self.exact && size / 2 >= need.max(MIN_RESERVE.0) => size /= 2,
                     Err(error) => return Err(error.alloc_cause()),
                 }
             };
@@ -87,7 +87,7 @@ impl Reserved {
     /// How far to commit so that `end` bytes are backed: at least a quarter of a mebibyte, then an eighth of what there is,
     /// in whole huge pages where those are asked for.
     fn commit_target(&self, end: usize, region_len: usize) -> usize {
-        let step = LEAST_COMMIT.max(self.committed / 8);
+        let step = MIN_COMMIT_BYTES.max(self.committed / 8);
         let wish = end.max(self.committed.saturating_add(step));
         let huge = match self.huge {
             HugePages::Auto => wish > HUGE_PAGE,
@@ -98,22 +98,22 @@ impl Reserved {
         wish.checked_next_multiple_of(granule).map_or(region_len, |wish| wish.min(region_len))
     }
 
-    fn span(&self) -> Span {
+    fn range(&self) -> BumpRange {
         match &self.region {
             Some(region) => {
                 let floor = region.as_ptr().as_ptr();
                 let usable = self.committed.min(self.capacity) & !(super::GRANULE - 1);
-                Span { floor, limit: floor.wrapping_add(usable), before: 0 }
+                BumpRange { floor, limit: floor.wrapping_add(usable), before: 0 }
             }
-            None => Span::EMPTY,
+            None => BumpRange::EMPTY,
         }
     }
 }
 
-impl Sealed for Reserved {}
+impl Sealed for ReservedRange {}
 
-impl Store for Reserved {
-    fn grow(&mut self, cursor: *mut u8, layout: Layout, label: Label) -> Result<Span, AllocCause> {
+impl ChunkSource for ReservedRange {
+    fn grow(&mut self, cursor: *mut u8, layout: Layout, label: Label) -> Result<BumpRange, AllocCause> {
         let capacity = self.capacity;
         let need = layout.size().saturating_add(layout.align()).saturating_add(super::GRANULE);
         if self.exact && layout.size() > capacity {
@@ -142,18 +142,18 @@ impl Store for Reserved {
             };
             self.committed = got;
         }
-        Ok(self.span())
+        Ok(self.range())
     }
 
     fn current(&self) -> usize {
         0
     }
 
-    fn rewind(&mut self, _index: usize) -> Span {
-        self.span()
+    fn rewind(&mut self, _index: usize) -> BumpRange {
+        self.range()
     }
 
-    fn used_below(&self, _address: *const u8) -> Option<usize> {
+    fn position_in_earlier_chunk(&self, _address: *const u8) -> Option<usize> {
         None
     }
 
@@ -165,22 +165,22 @@ impl Store for Reserved {
         Some(self.capacity)
     }
 
-    fn trim(&mut self, cursor: *mut u8, target_held: usize) -> (usize, Span) {
-        let Some(region) = &self.region else { return (0, Span::EMPTY) };
+    fn trim(&mut self, cursor: *mut u8, target_held: usize) -> (usize, BumpRange) {
+        let Some(region) = &self.region else { return (0, BumpRange::EMPTY) };
         let used = if cursor.is_null() { 0 } else { cursor.addr() - region.as_ptr().as_ptr().addr() };
         let keep = used.max(target_held).checked_next_multiple_of(page_size()).unwrap_or(self.committed);
         if keep >= self.committed {
-            return (0, self.span());
+            return (0, self.range());
         }
         let gone = self.committed - keep;
         // SAFETY: everything from `keep` on lies above the arena's position: no block is there, and the arena commits
-        // before it hands out bytes above its span's limit.
+        // before it hands out bytes above its range's limit.
         match unsafe { region.decommit(keep, gone) } {
             Ok(()) => {
                 self.committed = keep;
-                (gone, self.span())
+                (gone, self.range())
             }
-            Err(_) => (0, self.span()),
+            Err(_) => (0, self.range()),
         }
     }
 

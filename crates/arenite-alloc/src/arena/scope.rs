@@ -5,9 +5,9 @@
 //! stays usable.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
-use super::chunk_source::Store;
-use super::marks::Segment;
-use super::{Arena, Reserved};
+use super::chunk_source::ChunkSource;
+use super::marks::MarkFrame;
+use super::{Arena, ReservedRange};
 use arenite_core::{AllocError, Resource, ResourceState};
 use core::alloc::Layout;
 use core::marker::PhantomData;
@@ -18,7 +18,7 @@ use core::ptr::NonNull;
 /// What it allocates has the life time `'s`, not that of a borrow of the scope, so it stays usable while an inner scope is
 /// open. It is a resource, for containers that hold `&ArenaScope`.
 #[derive(Debug)]
-pub struct ArenaScope<'s, S: Store = Reserved> {
+pub struct ArenaScope<'s, S: ChunkSource = ReservedRange> {
     pub(super) arena: &'s Arena<S>,
     /// Invariant: a scope must not pass for one that ends earlier or later.
     invariant: PhantomData<fn(&'s ()) -> &'s ()>,
@@ -39,12 +39,12 @@ pub struct ArenaScope<'s, S: Store = Reserved> {
 /// # Ok::<(), arenite_core::AllocError>(())
 /// ```
 #[derive(Debug)]
-pub struct ScopeGuard<'a, S: Store = Reserved> {
+pub struct ScopeGuard<'a, S: ChunkSource = ReservedRange> {
     arena: &'a Arena<S>,
-    start: Segment,
+    start: MarkFrame,
 }
 
-impl<'a, S: Store> ScopeGuard<'a, S> {
+impl<'a, S: ChunkSource> ScopeGuard<'a, S> {
     #[inline]
     pub(super) fn enter(arena: &'a mut Arena<S>) -> Self {
         let arena = &*arena;
@@ -58,14 +58,14 @@ impl<'a, S: Store> ScopeGuard<'a, S> {
     }
 }
 
-impl<S: Store> Drop for ScopeGuard<'_, S> {
+impl<S: ChunkSource> Drop for ScopeGuard<'_, S> {
     #[inline]
     fn drop(&mut self) {
-        self.arena.leave(self.start);
+        self.arena.leave_scope(self.start);
     }
 }
 
-impl<'s, S: Store> ArenaScope<'s, S> {
+impl<'s, S: ChunkSource> ArenaScope<'s, S> {
     /// Runs `body` with an inner scope; see [`Arena::scope`].
     #[inline]
     pub fn scope<T>(&mut self, body: impl for<'i> FnOnce(&mut ArenaScope<'i, S>) -> T) -> T {
@@ -84,17 +84,17 @@ impl<'s, S: Store> ArenaScope<'s, S> {
         self.arena.in_use()
     }
 
-    /// Moves `value` into the arena, which drops it at the end of this scope; see [`Arena::adopt`].
+    /// Moves `value` into the arena, which drops it at the end of this scope; see [`Arena::alloc_with_drop`].
     ///
     /// # Errors
     /// [`AllocError`]; the value is then dropped.
-    pub fn adopt<T: Send + 'static>(&self, value: T) -> Result<&'s mut T, AllocError> {
-        self.arena.adopt(value)
+    pub fn alloc_with_drop<T: Send + 'static>(&self, value: T) -> Result<&'s mut T, AllocError> {
+        self.arena.alloc_with_drop(value)
     }
 }
 
 // SAFETY: forwards to the arena, which keeps the laws; a block stays until `'s` ends, and the scope cannot outlive that.
-unsafe impl<S: Store> Resource for ArenaScope<'_, S> {
+unsafe impl<S: ChunkSource> Resource for ArenaScope<'_, S> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.arena.allocate(layout)

@@ -5,10 +5,10 @@
 #![expect(unsafe_code, reason = "hands out and takes back raw blocks")]
 
 use super::adopted::{Adopted, AdoptedList};
-use super::chunk_source::Store;
-use super::local::{ARENAS, rounded};
+use super::chunk_source::ChunkSource;
+use super::local::{NEXT_ARENA_ID, rounded};
 use super::marks::{Mark, RestoreError};
-use super::reserved_range::Reserved;
+use super::reserved_range::ReservedRange;
 use super::shared_cursor::{MAX_OFFSET, SharedCursor};
 use arenite_core::{AllocCause, AllocError, Label, Owns, Resource, ResourceState, Trim, relocate};
 use core::alloc::Layout;
@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// An arena that many threads allocate from at once: the twin of [`Arena`](crate::Arena).
 ///
 /// `allocate` and `deallocate` are lock-free and O(1). A block given back by another thread is counted where it belongs.
-/// At most 63 marks are open at once. [`SharedArena::restore`] may refuse while another thread is in the middle of an
+/// At most 63 marks are open at once. [`SharedArena::restore`] may alloc_error while another thread is in the middle of an
 /// allocation that then fails or lands below: try again.
 ///
 /// ```
@@ -37,9 +37,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub struct SharedArena {
     cursor: SharedCursor,
     base: AtomicPtr<u8>,
-    store: Mutex<Reserved>,
+    source: Mutex<ReservedRange>,
     adopted: Mutex<AdoptedList>,
-    number: u64,
+    id: u64,
     label: Label,
 }
 
@@ -59,23 +59,23 @@ impl SharedArena {
     /// An arena that holds at most `bytes`.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        crate::ArenaOptions::new().capacity(bytes).build_shared()
+        crate::ArenaOptions::new().with_capacity(bytes).build_shared()
     }
 
-    pub(crate) fn over(store: Reserved, label: Label) -> Self {
+    pub(crate) fn from_source(source: ReservedRange, label: Label) -> Self {
         Self {
             cursor: SharedCursor::new(),
             base: AtomicPtr::new(core::ptr::null_mut()),
-            store: Mutex::new(store),
+            source: Mutex::new(source),
             adopted: Mutex::new(AdoptedList::new()),
-            number: ARENAS.fetch_add(1, Ordering::Relaxed),
+            id: NEXT_ARENA_ID.fetch_add(1, Ordering::Relaxed),
             label,
         }
     }
 
     /// The same arena under another name in errors and reports.
     #[must_use]
-    pub fn labelled(mut self, label: impl Into<Label>) -> Self {
+    pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
@@ -85,8 +85,8 @@ impl SharedArena {
         self.cursor.offset()
     }
 
-    fn store(&self) -> MutexGuard<'_, Reserved> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    fn source(&self) -> MutexGuard<'_, ReservedRange> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn adopted(&self) -> MutexGuard<'_, AdoptedList> {
@@ -107,26 +107,26 @@ impl SharedArena {
         if base.is_null() {
             return None;
         }
-        let start = self.cursor.take(|offset| Self::fit(base, layout, offset))?;
+        let start = self.cursor.bump(|offset| Self::fit(base, layout, offset))?;
         NonNull::new(base.wrapping_add(start))
     }
 
-    /// Allocates after asking the store for room, as often as other threads are quicker to use it.
+    /// Allocates after asking the source for room, as often as other threads are quicker to use it.
     #[cold]
     #[inline(never)]
     fn grow_and_bump(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         loop {
             let grown = {
-                let mut store = self.store();
+                let mut source = self.source();
                 let base = self.base.load(Ordering::Relaxed);
                 let cursor = if base.is_null() { base } else { base.wrapping_add(self.cursor.offset()) };
-                store.grow(cursor, layout, self.label).map(|span| {
-                    self.base.store(span.floor, Ordering::Release);
-                    let room = span.limit.addr() - span.floor.addr();
+                source.grow(cursor, layout, self.label).map(|range| {
+                    self.base.store(range.floor, Ordering::Release);
+                    let room = range.limit.addr() - range.floor.addr();
                     self.cursor.set_limit(room.min(MAX_OFFSET));
                 })
             };
-            grown.map_err(|cause| self.refuse(cause, layout))?;
+            grown.map_err(|cause| self.alloc_error(cause, layout))?;
             if let Some(start) = self.bump(layout) {
                 return Ok(start);
             }
@@ -134,7 +134,7 @@ impl SharedArena {
     }
 
     #[cold]
-    fn refuse(&self, cause: AllocCause, layout: Layout) -> AllocError {
+    fn alloc_error(&self, cause: AllocCause, layout: Layout) -> AllocError {
         AllocError::new(cause, layout, self.state(), self.label)
     }
 
@@ -148,9 +148,9 @@ impl SharedArena {
     /// [`AllocCause::TooManyMarks`] if 63 are open.
     pub fn mark(&self) -> Result<Mark, AllocError> {
         let Some((depth, serial)) = self.cursor.mark() else {
-            return Err(self.refuse(AllocCause::TooManyMarks, Layout::new::<()>()));
+            return Err(self.alloc_error(AllocCause::TooManyMarks, Layout::new::<()>()));
         };
-        Ok(Mark { arena: self.number, depth, serial })
+        Ok(Mark { arena: self.id, depth, serial })
     }
 
     /// Frees everything allocated after `mark`, if nothing of it is alive; see [`Arena::restore`](crate::Arena::restore).
@@ -158,7 +158,7 @@ impl SharedArena {
     /// # Errors
     /// [`RestoreError`]; the arena is as it was.
     pub fn restore(&self, mark: Mark) -> Result<(), RestoreError> {
-        self.own(mark)?;
+        self.check_owner(mark)?;
         self.cursor.restore(mark.depth, mark.serial)
     }
 
@@ -170,15 +170,15 @@ impl SharedArena {
     /// # Panics
     /// If the destructor of an adopted value does.
     pub fn restore_mut(&mut self, mark: Mark) -> Result<(), RestoreError> {
-        self.own(mark)?;
+        self.check_owner(mark)?;
         let start = self.cursor.start_of(mark.depth, mark.serial)?;
         self.adopted().drop_down_to(start);
-        self.cursor.force(start, mark.depth, 0);
+        self.cursor.reset_to(start, mark.depth, 0);
         Ok(())
     }
 
-    fn own(&self, mark: Mark) -> Result<(), RestoreError> {
-        if mark.arena == self.number { Ok(()) } else { Err(RestoreError::ForeignMark) }
+    fn check_owner(&self, mark: Mark) -> Result<(), RestoreError> {
+        if mark.arena == self.id { Ok(()) } else { Err(RestoreError::ForeignMark) }
     }
 
     /// Frees everything and keeps the memory; see [`Arena::reset`](crate::Arena::reset).
@@ -202,16 +202,16 @@ impl SharedArena {
         let (depth, live) = self.cursor.top();
         let offset = self.cursor.offset();
         self.cursor.seal(depth + 1);
-        let leave = Leave { arena: self, offset, depth, live };
+        let leave = RestoreOnDrop { arena: self, offset, depth, live };
         body(leave.arena)
     }
 
-    /// Moves `value` into the arena, which drops it when its memory is freed; see [`Arena::adopt`](crate::Arena::adopt).
+    /// Moves `value` into the arena, which drops it when its memory is freed; see [`Arena::alloc_with_drop`](crate::Arena::alloc_with_drop).
     ///
     /// # Errors
     /// [`AllocError`]; the value is then dropped.
     #[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
-    pub fn adopt<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
+    pub fn alloc_with_drop<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
         // Held over both steps, so that the list is in the order of positions.
         let adopted = self.adopted();
         let block = self.allocate(Layout::new::<Adopted<T>>())?.cast::<Adopted<T>>();
@@ -223,23 +223,23 @@ impl SharedArena {
 }
 
 /// Ends a scope of a shared arena, also when its body panics.
-struct Leave<'a> {
+struct RestoreOnDrop<'a> {
     arena: &'a mut SharedArena,
     offset: usize,
     depth: usize,
     live: usize,
 }
 
-impl Drop for Leave<'_> {
+impl Drop for RestoreOnDrop<'_> {
     fn drop(&mut self) {
         // First, so that a destructor that panics leaves no scope open.
         self.arena.cursor.seal(0);
         self.arena.adopted().drop_down_to(self.offset);
-        self.arena.cursor.force(self.offset, self.depth, self.live);
+        self.arena.cursor.reset_to(self.offset, self.depth, self.live);
     }
 }
 
-// SAFETY: 1. `fit` aligns the start; `take` keeps the end below the limit, which is committed (or frozen before it is
+// SAFETY: 1. `fit` aligns the start; `SharedCursor::bump` keeps the end below the limit, which is committed (or frozen before it is
 // decommitted). 2. the word moves up with every block, and down only in `restore`, when no block above is counted, and
 // through `&mut self`. 3. the range does not move with the arena. 4. `rounded` takes a granule at least.
 unsafe impl Resource for SharedArena {
@@ -254,7 +254,7 @@ unsafe impl Resource for SharedArena {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
-        self.cursor.give(self.offset_of(block));
+        self.cursor.release(self.offset_of(block));
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -284,15 +284,15 @@ unsafe impl Resource for SharedArena {
     }
 
     fn state(&self) -> ResourceState {
-        let store = self.store();
+        let source = self.source();
         let in_use = self.cursor.offset();
         ResourceState {
             in_use,
-            held: store.held().max(in_use),
+            held: source.held().max(in_use),
             peak: self.cursor.peak(),
             live_blocks: self.cursor.live(),
             largest_free: Some(self.cursor.limit().saturating_sub(in_use)),
-            limit: store.capacity(),
+            limit: source.capacity(),
         }
     }
 }
@@ -307,14 +307,14 @@ unsafe impl Owns for SharedArena {
 impl Trim for SharedArena {
     /// Gives back what lies above the position; allocations wait meanwhile.
     fn trim(&self, target_held: usize) -> usize {
-        let mut store = self.store();
+        let mut source = self.source();
         let base = self.base.load(Ordering::Acquire);
         if base.is_null() {
             return 0;
         }
         let position = self.cursor.freeze();
-        let (gone, span) = store.trim(base.wrapping_add(position), target_held);
-        self.cursor.set_limit((span.limit.addr() - span.floor.addr()).min(MAX_OFFSET));
+        let (gone, range) = source.trim(base.wrapping_add(position), target_held);
+        self.cursor.set_limit((range.limit.addr() - range.floor.addr()).min(MAX_OFFSET));
         gone
     }
 }

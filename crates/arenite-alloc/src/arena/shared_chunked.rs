@@ -3,7 +3,7 @@
 //! Rests on [`Locked`] and on [`Arena`]: an upstream is asked under a lock in any case, and chunks that come and go leave
 //! nothing for a lock-free cursor to be free of. Over a range of its own, [`SharedArena`](crate::SharedArena) takes no lock.
 
-use super::chunk_source::Store;
+use super::chunk_source::ChunkSource;
 use super::{Arena, Chunked, Mark, RestoreError};
 use crate::checked::Locked;
 use arenite_core::{AllocError, Resource};
@@ -13,7 +13,7 @@ use arenite_core::{AllocError, Resource};
 /// ```
 /// use arenite_alloc::SharedChunkedArena;
 /// use arenite_pages::Pages;
-/// let arena = SharedChunkedArena::chunked_by(Pages::new(), 1 << 20);
+/// let arena = SharedChunkedArena::with_chunk_size(Pages::new(), 1 << 20);
 /// let kept = arena.mark()?;
 /// std::thread::scope(|threads| {
 ///     for id in 0..2u64 {
@@ -36,18 +36,18 @@ impl<R: Resource> Locked<Arena<Chunked<R>>> {
     }
 
     /// A shared arena that takes chunks of `chunk_size` bytes from `upstream`, larger ones for larger blocks.
-    pub fn chunked_by(upstream: R, chunk_size: usize) -> Self {
-        Self::new(Arena::chunked_by(upstream, chunk_size))
+    pub fn with_chunk_size(upstream: R, chunk_size: usize) -> Self {
+        Self::new(Arena::with_chunk_size(upstream, chunk_size))
     }
 }
 
-impl<S: Store> Locked<Arena<S>> {
+impl<S: ChunkSource> Locked<Arena<S>> {
     /// Takes a mark at the position; see [`Arena::mark`].
     ///
     /// # Errors
     /// As [`Arena::mark`].
     pub fn mark(&self) -> Result<Mark, AllocError> {
-        self.with(Arena::mark)
+        self.with_lock(Arena::mark)
     }
 
     /// Frees everything allocated after `mark`, if nothing of it is alive; see [`Arena::restore`].
@@ -55,7 +55,7 @@ impl<S: Store> Locked<Arena<S>> {
     /// # Errors
     /// As [`Arena::restore`].
     pub fn restore(&self, mark: Mark) -> Result<(), RestoreError> {
-        self.with(|arena| arena.restore(mark))
+        self.with_lock(|arena| arena.restore(mark))
     }
 
     /// Frees everything allocated after `mark`; see [`Arena::restore_mut`].
@@ -79,7 +79,7 @@ impl<S: Store> Locked<Arena<S>> {
 
     /// Bytes below the position, padding included.
     pub fn in_use(&self) -> usize {
-        self.with(Arena::in_use)
+        self.with_lock(Arena::in_use)
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a12_threads_share_chunks_that_are_kept_on_restore_and_given_back_on_trim() {
-        let mut arena = SharedChunkedArena::chunked_by(Pages::new(), 64 << 10);
+        let mut arena = SharedChunkedArena::with_chunk_size(Pages::new(), 64 << 10);
         let start = arena.mark().unwrap();
         let round = |arena: &SharedChunkedArena<Pages>| {
             std::thread::scope(|threads| {

@@ -1,8 +1,8 @@
-//! The cursor of a shared arena: position and open segment in one word, a count of live blocks per segment.
+//! The cursor of a shared arena: position and open frame in one word, a count of live blocks per frame.
 //!
 //! Rests on atomics alone and knows offsets, not memory, so that `loom` can check every interleaving of it.
 //!
-//! Why it is right, in short. An allocation counts itself in the segment that the word names and then moves the word; if
+//! Why it is right, in short. An allocation counts itself in the frame that the word names and then moves the word; if
 //! the word changed meanwhile it takes the count back and tries again. A restore holds the lock, reads the word, then the
 //! counts, and moves the word back only if the word is still the one it read: an allocation that it did not see counted
 //! would have moved the word. Between its two steps the word can only grow, as everything that lowers it holds the lock.
@@ -11,11 +11,11 @@
 use super::RestoreError;
 use crate::util::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 
-/// How many segments can be open at once; the first is the arena's root.
+/// How many frames can be open at once; the first is the arena's root.
 #[cfg(not(loom))]
-pub(crate) const SEGMENTS: usize = 64;
+pub(crate) const MAX_FRAMES: usize = 64;
 #[cfg(loom)]
-pub(crate) const SEGMENTS: usize = 3;
+pub(crate) const MAX_FRAMES: usize = 3;
 
 const OFFSET_BITS: u32 = 42;
 const DEPTH_BITS: u32 = 6;
@@ -26,7 +26,7 @@ const GENERATION: u64 = 1 << (OFFSET_BITS + DEPTH_BITS);
 /// The largest offset that the word can carry: 4 TiB.
 pub(crate) const MAX_OFFSET: usize = (1 << OFFSET_BITS) - 1;
 
-/// Position, open segment and generation, unpacked.
+/// Position, open frame and generation, unpacked.
 #[derive(Clone, Copy)]
 struct Word(u64);
 
@@ -50,15 +50,15 @@ impl Word {
 }
 
 #[derive(Debug)]
-struct Segment {
+struct MarkFrame {
     start: AtomicUsize,
     live: AtomicUsize,
 }
 
-/// Serial numbers of the open segments, guarded by the lock that every lowering of the word holds.
+/// Serial numbers of the open frames, guarded by the lock that every lowering of the word holds.
 #[derive(Debug)]
 pub(crate) struct Serials {
-    open: [u64; SEGMENTS],
+    open: [u64; MAX_FRAMES],
     next: u64,
 }
 
@@ -67,9 +67,9 @@ pub(crate) struct Serials {
 pub(crate) struct SharedCursor {
     word: AtomicU64,
     limit: AtomicUsize,
-    segments: [Segment; SEGMENTS],
+    frames: [MarkFrame; MAX_FRAMES],
     serials: Mutex<Serials>,
-    /// The lowest segment to which may be restored: while a scope is open, those below belong to its outside.
+    /// The lowest frame to which may be restored: while a scope is open, those below belong to its outside.
     inside: AtomicUsize,
     high: AtomicUsize,
 }
@@ -79,17 +79,17 @@ impl SharedCursor {
         Self {
             word: AtomicU64::new(0),
             limit: AtomicUsize::new(0),
-            segments: core::array::from_fn(|_| Segment {
+            frames: core::array::from_fn(|_| MarkFrame {
                 start: AtomicUsize::new(0),
                 live: AtomicUsize::new(0),
             }),
-            serials: Mutex::new(Serials { open: [0; SEGMENTS], next: 1 }),
+            serials: Mutex::new(Serials { open: [0; MAX_FRAMES], next: 1 }),
             inside: AtomicUsize::new(0),
             high: AtomicUsize::new(0),
         }
     }
 
-    /// From now on only segments from `depth` on may be restored to; 0 ends that.
+    /// From now on only frames from `depth` on may be restored to; 0 ends that.
     pub(crate) fn seal(&mut self, depth: usize) {
         self.inside.store(depth, Ordering::Relaxed);
     }
@@ -130,7 +130,7 @@ impl SharedCursor {
 
     /// Takes the bytes that `fit` finds at or above an offset; returns their start, or `None` where they pass the limit.
     #[inline]
-    pub(crate) fn take(&self, fit: impl Fn(usize) -> Option<(usize, usize)>) -> Option<usize> {
+    pub(crate) fn bump(&self, fit: impl Fn(usize) -> Option<(usize, usize)>) -> Option<usize> {
         loop {
             let word = self.load();
             let (start, end) = fit(word.offset())?;
@@ -138,7 +138,7 @@ impl SharedCursor {
             if end > self.limit() {
                 return None;
             }
-            let live = &self.segments[word.depth()].live;
+            let live = &self.frames[word.depth()].live;
             live.fetch_add(1, Ordering::AcqRel);
             if self.swap(word, word.at(end, word.depth())) {
                 return Some(start);
@@ -149,21 +149,21 @@ impl SharedCursor {
 
     /// Gives back a block that starts at `offset`.
     #[inline]
-    pub(crate) fn give(&self, offset: usize) {
+    pub(crate) fn release(&self, offset: usize) {
         let mut depth = self.load().depth();
-        // The block's own segment cannot end while it lives, and every segment above it starts above it: the first start
+        // The block's own frame cannot end while it lives, and every frame above it starts above it: the first start
         // at or below it is its own.
-        while depth > 0 && self.segments[depth].start.load(Ordering::Relaxed) > offset {
+        while depth > 0 && self.frames[depth].start.load(Ordering::Relaxed) > offset {
             depth -= 1;
         }
-        let before = self.segments[depth].live.fetch_sub(1, Ordering::Release);
+        let before = self.frames[depth].live.fetch_sub(1, Ordering::Release);
         debug_assert!(before > 0, "more blocks given back than lent");
     }
 
-    /// Moves the end of the block `[start, end)` to `new_end`, if it is the last one and of the top segment.
+    /// Moves the end of the block `[start, end)` to `new_end`, if it is the last one and of the top frame.
     pub(crate) fn extend(&self, start: usize, end: usize, new_end: usize) -> bool {
         let word = self.load();
-        let top = self.segments[word.depth()].start.load(Ordering::Relaxed);
+        let top = self.frames[word.depth()].start.load(Ordering::Relaxed);
         word.offset() == end
             && start >= top
             && new_end <= self.limit()
@@ -178,20 +178,20 @@ impl SharedCursor {
                 .is_ok()
     }
 
-    /// Opens a segment at the position; its depth and serial, or `None` where too many are open.
+    /// Opens a frame at the position; its depth and serial, or `None` where too many are open.
     pub(crate) fn mark(&self) -> Option<(usize, u64)> {
         let mut serials = lock(&self.serials);
         loop {
             let word = self.load();
-            let top = &self.segments[word.depth()];
+            let top = &self.frames[word.depth()];
             let inside = word.depth() >= self.inside.load(Ordering::Relaxed);
             let empty = top.live.load(Ordering::Acquire) == 0;
             if inside && empty && top.start.load(Ordering::Relaxed) == word.offset() {
                 return Some((word.depth(), serials.open[word.depth()]));
             }
             let depth = word.depth() + 1;
-            let segment = self.segments.get(depth)?;
-            segment.start.store(word.offset(), Ordering::Relaxed);
+            let frame = self.frames.get(depth)?;
+            frame.start.store(word.offset(), Ordering::Relaxed);
             if self.swap(word, word.at(word.offset(), depth)) {
                 serials.open[depth] = serials.next;
                 serials.next += 1;
@@ -200,7 +200,7 @@ impl SharedCursor {
         }
     }
 
-    /// Moves back to the start of segment `depth`, if it is still segment `serial` and nothing in or above it is alive.
+    /// Moves back to the start of frame `depth`, if it is still frame `serial` and nothing in or above it is alive.
     pub(crate) fn restore(&self, depth: usize, serial: u64) -> Result<(), RestoreError> {
         let serials = lock(&self.serials);
         loop {
@@ -211,8 +211,8 @@ impl SharedCursor {
             if depth < self.inside.load(Ordering::Relaxed) {
                 return Err(RestoreError::OutsideScope);
             }
-            let open = &self.segments[depth..=word.depth()];
-            let count: usize = open.iter().map(|segment| segment.live.load(Ordering::Acquire)).sum();
+            let open = &self.frames[depth..=word.depth()];
+            let count: usize = open.iter().map(|frame| frame.live.load(Ordering::Acquire)).sum();
             if count > 0 {
                 return Err(RestoreError::BlocksAlive { count });
             }
@@ -224,43 +224,43 @@ impl SharedCursor {
         }
     }
 
-    /// Where segment `depth` starts, if it is still segment `serial`.
+    /// Where frame `depth` starts, if it is still frame `serial`.
     pub(crate) fn start_of(&self, depth: usize, serial: u64) -> Result<usize, RestoreError> {
         let serials = lock(&self.serials);
         if depth > self.load().depth() || serials.open[depth] != serial {
             return Err(RestoreError::StaleMark);
         }
-        Ok(self.segments[depth].start.load(Ordering::Relaxed))
+        Ok(self.frames[depth].start.load(Ordering::Relaxed))
     }
 
-    /// Moves back to `offset` in segment `depth` with `live` blocks, whatever lived above: nobody borrows it.
-    pub(crate) fn force(&mut self, offset: usize, depth: usize, live: usize) {
+    /// Moves back to `offset` in frame `depth` with `live` blocks, whatever lived above: nobody borrows it.
+    pub(crate) fn reset_to(&mut self, offset: usize, depth: usize, live: usize) {
         let word = self.load();
         self.high.fetch_max(word.offset(), Ordering::Relaxed);
-        for segment in &self.segments[depth + 1..] {
-            segment.live.store(0, Ordering::Relaxed);
+        for frame in &self.frames[depth + 1..] {
+            frame.live.store(0, Ordering::Relaxed);
         }
-        self.segments[depth].live.store(live, Ordering::Relaxed);
+        self.frames[depth].live.store(live, Ordering::Relaxed);
         self.word.store(word.at(offset, depth).0, Ordering::Release);
     }
 
     /// Makes every mark stale and the cursor empty.
     pub(crate) fn reset(&mut self) {
-        self.force(0, 0, 0);
+        self.reset_to(0, 0, 0);
         let mut serials = lock(&self.serials);
         serials.open[0] = serials.next;
         serials.next += 1;
     }
 
-    /// The depth of the top segment and its live blocks.
+    /// The depth of the top frame and its live blocks.
     pub(crate) fn top(&self) -> (usize, usize) {
         let depth = self.load().depth();
-        (depth, self.segments[depth].live.load(Ordering::Acquire))
+        (depth, self.frames[depth].live.load(Ordering::Acquire))
     }
 
     pub(crate) fn live(&self) -> usize {
         let depth = self.load().depth();
-        self.segments[..=depth].iter().map(|segment| segment.live.load(Ordering::Relaxed)).sum()
+        self.frames[..=depth].iter().map(|frame| frame.live.load(Ordering::Relaxed)).sum()
     }
 
     pub(crate) fn peak(&self) -> usize {
@@ -284,8 +284,8 @@ mod loom_models {
             let cursor = Arc::new(SharedCursor::new());
             cursor.set_limit(64);
             let other = Arc::clone(&cursor);
-            let handle = thread::spawn(move || other.take(eight));
-            let mine = cursor.take(eight);
+            let handle = thread::spawn(move || other.bump(eight));
+            let mine = cursor.bump(eight);
             let theirs = handle.join().unwrap();
             assert!(mine.is_some() && theirs.is_some() && mine != theirs);
             assert_eq!((cursor.offset(), cursor.live()), (16, 2));
@@ -297,17 +297,17 @@ mod loom_models {
         loom::model(|| {
             let cursor = Arc::new(SharedCursor::new());
             cursor.set_limit(64);
-            let kept = cursor.take(eight).unwrap();
+            let kept = cursor.bump(eight).unwrap();
             let (depth, serial) = cursor.mark().unwrap();
             let other = Arc::clone(&cursor);
-            let handle = thread::spawn(move || other.take(eight).unwrap());
+            let handle = thread::spawn(move || other.bump(eight).unwrap());
             let restored = cursor.restore(depth, serial);
             let theirs = handle.join().unwrap();
             // Whatever the restore answered, the other thread's block is above the mark, alive and below the position.
             assert!(theirs >= kept + 8 && cursor.offset() >= theirs + 8);
             assert!(matches!(restored, Ok(()) | Err(RestoreError::BlocksAlive { count: 1 })));
             assert_eq!(cursor.restore(depth, serial), Err(RestoreError::BlocksAlive { count: 1 }));
-            cursor.give(theirs);
+            cursor.release(theirs);
             assert_eq!(cursor.restore(depth, serial), Ok(()));
             assert_eq!((cursor.offset(), cursor.live()), (8, 1));
         });
@@ -318,12 +318,12 @@ mod loom_models {
         loom::model(|| {
             let cursor = Arc::new(SharedCursor::new());
             cursor.set_limit(64);
-            let below = cursor.take(eight).unwrap();
+            let below = cursor.bump(eight).unwrap();
             let other = Arc::clone(&cursor);
-            let handle = thread::spawn(move || other.give(below));
+            let handle = thread::spawn(move || other.release(below));
             let (depth, serial) = cursor.mark().unwrap();
-            let above = cursor.take(eight).unwrap();
-            cursor.give(above);
+            let above = cursor.bump(eight).unwrap();
+            cursor.release(above);
             assert_eq!(cursor.restore(depth, serial), Ok(()));
             handle.join().unwrap();
             assert_eq!(cursor.live(), 0);
@@ -336,7 +336,7 @@ mod loom_models {
             let cursor = Arc::new(SharedCursor::new());
             cursor.set_limit(16);
             let other = Arc::clone(&cursor);
-            let handle = thread::spawn(move || other.take(eight));
+            let handle = thread::spawn(move || other.bump(eight));
             let position = cursor.freeze();
             // What a trim does: everything above `position` is no longer backed.
             cursor.set_limit(position);

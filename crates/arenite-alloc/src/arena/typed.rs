@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "writes values into fresh blocks")]
 
 use super::ArenaBox;
-use super::chunk_source::Store;
+use super::chunk_source::ChunkSource;
 use super::{Arena, ArenaScope, SharedArena};
 use crate::checked::Locked;
 use arenite_core::{AllocError, Resource};
@@ -15,7 +15,7 @@ use core::ptr::NonNull;
 
 /// A fresh block for `len` values of `T`.
 #[inline]
-fn room<T>(resource: &impl Resource, len: usize) -> Result<NonNull<T>, AllocError> {
+fn allocate_array<T>(resource: &impl Resource, len: usize) -> Result<NonNull<T>, AllocError> {
     let Ok(layout) = Layout::array::<T>(len) else {
         return Err(AllocError::bad_layout(
             len.saturating_mul(size_of::<T>()),
@@ -29,20 +29,23 @@ fn room<T>(resource: &impl Resource, len: usize) -> Result<NonNull<T>, AllocErro
 
 /// `len` undefined values of `T`.
 #[inline]
-fn uninit<'a, T>(resource: &impl Resource, len: usize) -> Result<&'a mut [MaybeUninit<T>], AllocError> {
-    let start = room::<MaybeUninit<T>>(resource, len)?;
+fn allocate_uninit<'a, T>(
+    resource: &impl Resource,
+    len: usize,
+) -> Result<&'a mut [MaybeUninit<T>], AllocError> {
+    let start = allocate_array::<MaybeUninit<T>>(resource, len)?;
     // SAFETY: a fresh block for `len` values, aligned, nobody else's; `MaybeUninit` may be undefined. The callers tie `'a`
     // to the time for which the arena keeps the block.
     Ok(unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), len) })
 }
 
 /// Drops the values written so far if the next one panics.
-struct Filling<T> {
+struct PartialFill<T> {
     start: NonNull<T>,
     filled: usize,
 }
 
-impl<T> Drop for Filling<T> {
+impl<T> Drop for PartialFill<T> {
     fn drop(&mut self) {
         let filled = NonNull::slice_from_raw_parts(self.start, self.filled);
         // SAFETY: the first `filled` values are initialised and nobody's but this guard's.
@@ -60,16 +63,16 @@ unsafe fn fill_with<'a, T>(
     len: usize,
     mut value: impl FnMut(usize) -> T,
 ) -> ArenaBox<'a, [T]> {
-    let mut filling = Filling { start, filled: 0 };
-    while filling.filled < len {
-        let next = value(filling.filled);
+    let mut partial = PartialFill { start, filled: 0 };
+    while partial.filled < len {
+        let next = value(partial.filled);
         // SAFETY: below `len`, so inside the block.
-        let room = unsafe { start.add(filling.filled) };
+        let room = unsafe { start.add(partial.filled) };
         // SAFETY: inside the block, aligned, and not yet initialised.
         unsafe { room.write(next) };
-        filling.filled += 1;
+        partial.filled += 1;
     }
-    filling.filled = 0;
+    partial.filled = 0;
     // SAFETY: all `len` values are initialised, the guard gave them up, and the memory stays for `'a`.
     unsafe { ArenaBox::new(NonNull::slice_from_raw_parts(start, len)) }
 }
@@ -82,7 +85,7 @@ macro_rules! typed_methods {
         /// [`AllocError`]; the value is then dropped.
         #[inline]
         pub fn alloc<$($own,)? T>(&$($own)? self, value: T) -> Result<ArenaBox<$life, T>, AllocError> {
-            let start = room::<T>(self, 1)?;
+            let start = allocate_array::<T>(self, 1)?;
             // SAFETY: a fresh block of `T`'s layout.
             unsafe { start.write(value) };
             // SAFETY: just written, nobody else's, and kept for the life time of the box.
@@ -95,7 +98,7 @@ macro_rules! typed_methods {
         /// [`AllocError`].
         #[inline]
         pub fn alloc_slice_copy<$($own,)? T: Copy>(&$($own)? self, values: &[T]) -> Result<&$life mut [T], AllocError> {
-            let room = uninit::<T>(self, values.len())?;
+            let room = allocate_uninit::<T>(self, values.len())?;
             Ok(room.write_copy_of_slice(values))
         }
 
@@ -109,7 +112,7 @@ macro_rules! typed_methods {
             len: usize,
             value: impl FnMut(usize) -> T,
         ) -> Result<ArenaBox<$life, [T]>, AllocError> {
-            let start = room::<T>(self, len)?;
+            let start = allocate_array::<T>(self, len)?;
             // SAFETY: a fresh block for `len` values, kept for the life time of the box.
             Ok(unsafe { fill_with(start, len, value) })
         }
@@ -123,7 +126,7 @@ macro_rules! typed_methods {
             &$($own)? self,
             len: usize,
         ) -> Result<&$life mut [MaybeUninit<T>], AllocError> {
-            uninit(self, len)
+            allocate_uninit(self, len)
         }
 
         /// Copies `text` in.
@@ -155,11 +158,11 @@ macro_rules! typed_methods {
 }
 
 #[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
-impl<S: Store> Arena<S> {
+impl<S: ChunkSource> Arena<S> {
     typed_methods!('s, ['s]);
 }
 
-impl<'s, S: Store> ArenaScope<'s, S> {
+impl<'s, S: ChunkSource> ArenaScope<'s, S> {
     typed_methods!('s, []);
 }
 
@@ -169,6 +172,6 @@ impl SharedArena {
 }
 
 #[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
-impl<S: Store> Locked<Arena<S>> {
+impl<S: ChunkSource> Locked<Arena<S>> {
     typed_methods!('s, ['s]);
 }

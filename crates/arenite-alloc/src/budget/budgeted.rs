@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::Budget;
-use crate::util::usage_counter::Tally;
+use crate::util::usage_counter::UsageCounter;
 use arenite_core::{AllocCause, AllocError, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -17,8 +17,8 @@ use core::ptr::NonNull;
 /// let process = Budget::new("process", 1 << 20);
 /// let blocks = Budgeted::new(Global, process.child("join", usize::MAX));
 /// let _table = Block::new_in(AllocError::layout(1000 << 10, 64)?, &blocks)?;
-/// let refused = Block::new_in(AllocError::layout(100 << 10, 64)?, &blocks).unwrap_err();
-/// assert_eq!((refused.label.as_str(), refused.state.in_use), ("process", 1000 << 10));
+/// let alloc_error = Block::new_in(AllocError::layout(100 << 10, 64)?, &blocks).unwrap_err();
+/// assert_eq!((alloc_error.label.as_str(), alloc_error.state.in_use), ("process", 1000 << 10));
 /// assert_eq!(process.used(), 1000 << 10);
 /// # Ok::<(), AllocError>(())
 /// ```
@@ -26,13 +26,13 @@ use core::ptr::NonNull;
 pub struct Budgeted<R> {
     upstream: R,
     budget: Budget,
-    charged: Tally,
+    charged: UsageCounter,
 }
 
 impl<R: Resource> Budgeted<R> {
     /// The blocks of `upstream`, charged to `budget`.
     pub const fn new(upstream: R, budget: Budget) -> Self {
-        Self { upstream, budget, charged: Tally::new() }
+        Self { upstream, budget, charged: UsageCounter::new() }
     }
 
     /// The budget.
@@ -47,23 +47,23 @@ impl<R: Resource> Budgeted<R> {
 
     #[inline]
     fn charge(&self, bytes: usize, layout: Layout) -> Result<(), AllocError> {
-        self.budget.try_charge(bytes).map_err(|node| refused(node, layout))
+        self.budget.try_charge(bytes).map_err(|node| alloc_error(node, layout))
     }
 
-    fn take(
+    fn allocate_charged(
         &self,
         layout: Layout,
         allocate: impl FnOnce() -> Result<NonNull<[u8]>, AllocError>,
     ) -> Result<NonNull<[u8]>, AllocError> {
         self.charge(layout.size(), layout)?;
         let block = allocate().inspect_err(|_| self.budget.release(layout.size()))?;
-        self.charged.add(layout.size());
+        self.charged.record_alloc(layout.size());
         Ok(NonNull::slice_from_raw_parts(block.cast(), layout.size()))
     }
 }
 
 #[cold]
-fn refused(node: &Budget, layout: Layout) -> AllocError {
+fn alloc_error(node: &Budget, layout: Layout) -> AllocError {
     let used = node.used();
     let state = ResourceState {
         in_use: used,
@@ -79,19 +79,19 @@ fn refused(node: &Budget, layout: Layout) -> AllocError {
 unsafe impl<R: Resource> Resource for Budgeted<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.take(layout, || self.upstream.allocate(layout))
+        self.allocate_charged(layout, || self.upstream.allocate(layout))
     }
 
     #[inline]
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.take(layout, || self.upstream.allocate_zeroed(layout))
+        self.allocate_charged(layout, || self.upstream.allocate_zeroed(layout))
     }
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         // SAFETY: the caller's promise.
         unsafe { self.upstream.deallocate(block, layout) };
-        self.charged.remove(layout.size());
+        self.charged.record_free(layout.size());
         self.budget.release(layout.size());
     }
 

@@ -11,10 +11,10 @@ use core::fmt;
 pub struct BudgetError {
     /// The node whose limit would be passed.
     pub node: Label,
-    /// From the root to the node that asked, by their names. Empty where there was no memory for it.
+    /// From the root to the node that requested, by their names. Empty where there was no memory for it.
     pub path: String,
-    /// The bytes asked for.
-    pub asked: usize,
+    /// The bytes requested for.
+    pub requested: usize,
     /// The bytes that the refusing node has.
     pub used: usize,
     /// Its limit.
@@ -42,9 +42,9 @@ impl fmt::Display for BudgetError {
         let between = if self.path.is_empty() { "" } else { " " };
         write!(
             out,
-            "{}{between}asked {}: `{}` has {} of its {}",
+            "{}{between}requested {}: `{}` has {} of its {}",
             self.path,
-            Bytes(self.asked),
+            Bytes(self.requested),
             self.node,
             Bytes(self.used),
             Bytes(self.limit)

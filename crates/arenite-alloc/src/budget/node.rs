@@ -5,10 +5,10 @@
 
 mod reclaimers;
 
-use self::reclaimers::{EXPLAINING, Once};
-use super::thread_usage_cache::Place;
+use self::reclaimers::{DIAGNOSING, ReentrancyGuard};
+use super::thread_usage_cache::Slot;
 use super::{BudgetError, Reservation};
-use crate::util::fallible_vec::{push_unlocked, try_extend, try_extend_of_locked, try_push};
+use crate::util::fallible_vec::{push_outside_lock, try_extend, try_extend_outside_lock, try_push};
 use arenite_core::{Bytes, Label};
 use arenite_pages::Lock;
 use core::fmt;
@@ -16,7 +16,7 @@ use std::collections::TryReserveError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
-type Relief = Arc<dyn Fn(usize) -> usize + Send + Sync>;
+type Reclaimer = Arc<dyn Fn(usize) -> usize + Send + Sync>;
 
 /// A limit on bytes, for a process, a job or an operator of one; children share their parent's. Cloning gives another handle of
 /// the same node; a node goes with its last handle, child and charge.
@@ -33,7 +33,7 @@ type Relief = Arc<dyn Fn(usize) -> usize + Send + Sync>;
 /// let refused = join.reserve(200).unwrap_err();
 /// assert_eq!(
 ///     refused.to_string(),
-///     "process/job/join asked 200 B: `job` has 700 B of its 800 B; the most have `sort` 500 B, `join` 200 B; \
+///     "process/job/join requested 200 B: `job` has 700 B of its 800 B; the most have `sort` 500 B, `join` 200 B; \
 ///      free or spill some, or raise the limit"
 /// );
 /// drop(sorted);
@@ -48,12 +48,12 @@ struct Node {
     limit: AtomicUsize,
     used: AtomicUsize,
     peak: AtomicUsize,
-    place: Place,
+    slot: Slot,
     parent: Option<Budget>,
     children: Lock<Vec<Weak<Node>>>,
     /// What can free memory of this node's, and whether there is any.
-    reliefs: Lock<Vec<Relief>>,
-    relievable: AtomicBool,
+    reclaimers: Lock<Vec<Reclaimer>>,
+    has_reclaimer: AtomicBool,
 }
 
 /// A node's figures, in bytes.
@@ -84,11 +84,11 @@ impl Budget {
             limit: AtomicUsize::new(limit),
             used: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
-            place: Place::next(),
+            slot: Slot::next(),
             parent,
             children: Lock::new(Vec::new()),
-            reliefs: Lock::new(Vec::new()),
-            relievable: AtomicBool::new(false),
+            reclaimers: Lock::new(Vec::new()),
+            has_reclaimer: AtomicBool::new(false),
         }))
     }
 
@@ -97,7 +97,7 @@ impl Budget {
     pub fn child(&self, label: impl Into<Label>, limit: usize) -> Self {
         let child = Self::node(label.into(), limit, Some(self.clone()));
         self.0.children.lock().retain(|child| child.strong_count() > 0);
-        push_unlocked(&self.0.children, Arc::downgrade(&child.0));
+        push_outside_lock(&self.0.children, Arc::downgrade(&child.0));
         child
     }
 
@@ -144,69 +144,71 @@ impl Budget {
     /// The bytes that could be charged now: what this node and each above it have left.
     #[must_use]
     pub fn available(&self) -> usize {
-        self.up()
+        self.ancestors()
             .map(|node| node.limit.load(Relaxed).saturating_sub(node.used.load(Relaxed)))
             .min()
             .unwrap_or(0)
     }
 
     /// This node and those above it.
-    fn up(&self) -> impl Iterator<Item = &Node> {
+    fn ancestors(&self) -> impl Iterator<Item = &Node> {
         core::iter::successors(Some(&*self.0), |node| node.parent.as_ref().map(|parent| &*parent.0))
     }
 
-    /// Has `relief` called when this node, or one above it, would refuse a charge: with the bytes that lack; it shrinks or spills
-    /// something, gives those bytes back to their budgets, and returns how many they were. It runs on the thread that asked, with
-    /// no lock held; charges of its own call no relief. Where the global allocator has no memory for a list of reliefs, those of the
-    /// nodes that refuse are called, and none of nodes below them.
-    pub fn on_refusal(&self, relief: impl Fn(usize) -> usize + Send + Sync + 'static) {
-        let relief: Relief = Arc::new(relief);
-        push_unlocked(&self.0.reliefs, relief);
-        for node in self.up() {
-            node.relievable.store(true, Relaxed);
+    /// Has `reclaimer` called when this node, or one above it, would alloc_error a charge: with the bytes that lack; it shrinks or spills
+    /// something, gives those bytes back to their budgets, and returns how many they were. It runs on the thread that requested, with
+    /// no lock held; charges of its own call no reclaimer. Where the global allocator has no memory for a list of reclaimers, those of the
+    /// nodes that alloc_error are called, and none of nodes below them.
+    pub fn on_exhausted(&self, reclaimer: impl Fn(usize) -> usize + Send + Sync + 'static) {
+        let reclaimer: Reclaimer = Arc::new(reclaimer);
+        push_outside_lock(&self.0.reclaimers, reclaimer);
+        for node in self.ancestors() {
+            node.has_reclaimer.store(true, Relaxed);
         }
     }
 
     /// Charges bytes, which [`Budget::release`] gives back; [`Budget::reserve`] does so by itself.
     ///
     /// # Errors
-    /// [`BudgetError`] where this node or one above it may not have them, after its reliefs did what they could.
+    /// [`BudgetError`] where this node or one above it may not have them, after its reclaimers did what they could.
     #[inline]
     pub fn charge(&self, bytes: usize) -> Result<(), BudgetError> {
-        if self.0.take_at_once(bytes) { Ok(()) } else { self.charge_or_explain(bytes) }
+        if self.0.charge_speculative(bytes) { Ok(()) } else { self.charge_or_report(bytes) }
     }
 
     #[inline(never)]
-    fn charge_or_explain(&self, bytes: usize) -> Result<(), BudgetError> {
-        self.take(bytes).or_else(|_| self.charge_slowly(bytes)).map_err(|node| self.explain(node, bytes))
+    fn charge_or_report(&self, bytes: usize) -> Result<(), BudgetError> {
+        self.charge_path(bytes)
+            .or_else(|_| self.charge_with_reclaim(bytes))
+            .map_err(|node| self.diagnose(node, bytes))
     }
 
     /// The same without the words: the node that refused.
     #[inline]
     pub(super) fn try_charge(&self, bytes: usize) -> Result<(), &Self> {
-        if self.0.take_at_once(bytes) {
+        if self.0.charge_speculative(bytes) {
             return Ok(());
         }
-        self.take(bytes).or_else(|_| self.charge_slowly(bytes))
+        self.charge_path(bytes).or_else(|_| self.charge_with_reclaim(bytes))
     }
 
     /// Takes bytes at this node and at each above it.
-    fn take(&self, bytes: usize) -> Result<(), &Self> {
+    fn charge_path(&self, bytes: usize) -> Result<(), &Self> {
         if self.0.parent.is_none() {
-            let used = self.0.change_and_note(|used| self.0.sum(used, bytes)).ok_or(self)?;
-            self.0.reached(used);
+            let used = self.0.update_and_cache(|used| self.0.checked_add(used, bytes)).ok_or(self)?;
+            self.0.update_peak(used);
             return Ok(());
         }
         let mut at = self;
         loop {
-            let Some(used) = at.0.change(|used| at.0.sum(used, bytes)) else {
-                self.give_below(at, bytes);
+            let Some(used) = at.0.update_used(|used| at.0.checked_add(used, bytes)) else {
+                self.uncharge_below(at, bytes);
                 return Err(at);
             };
             match &at.0.parent {
                 Some(parent) => at = parent,
                 None => {
-                    at.0.reached(used);
+                    at.0.update_peak(used);
                     break;
                 }
             }
@@ -215,7 +217,7 @@ impl Budget {
         let top = at;
         at = self;
         while !core::ptr::eq(at, top) {
-            at.0.reached(at.0.used.load(Relaxed));
+            at.0.update_peak(at.0.used.load(Relaxed));
             let Some(parent) = &at.0.parent else { break };
             at = parent;
         }
@@ -224,7 +226,7 @@ impl Budget {
 
     /// Gives back what the nodes below `end` took.
     #[cold]
-    fn give_below(&self, end: &Self, bytes: usize) {
+    fn uncharge_below(&self, end: &Self, bytes: usize) {
         let mut at = self;
         while !Arc::ptr_eq(&at.0, &end.0) {
             at.0.used.fetch_sub(bytes, Relaxed);
@@ -235,7 +237,7 @@ impl Budget {
 
     /// This node and those below it, parents first and the largest child next, with how deep each is. An error: there was no memory for
     /// the lists that this takes, and not all were visited.
-    fn down(&self, mut visit: impl FnMut(&Self, usize)) -> Result<(), TryReserveError> {
+    fn descendants(&self, mut visit: impl FnMut(&Self, usize)) -> Result<(), TryReserveError> {
         visit(self, 0);
         let mut rest = Vec::new();
         let below = |rest: &mut Vec<(Self, usize)>, node: &Self, depth: usize| {
@@ -254,26 +256,26 @@ impl Budget {
     fn children_by_size(&self) -> Result<Vec<(usize, Self)>, TryReserveError> {
         let mut children = Vec::new();
         let sized = |child| (0, Self(child));
-        try_extend_of_locked(&mut children, &self.0.children, |child| child.upgrade().map(sized))?;
+        try_extend_outside_lock(&mut children, &self.0.children, |child| child.upgrade().map(sized))?;
         // what they have changes while they are put in order
         children.iter_mut().for_each(|(used, child)| *used = child.used());
-        // in place: a stable sort asks for memory
+        // in slot: a stable sort asks for memory
         children.sort_unstable_by_key(|&(used, _)| core::cmp::Reverse(used));
         Ok(children)
     }
 
     #[cold]
-    fn explain(&self, node: &Self, asked: usize) -> BudgetError {
+    fn diagnose(&self, node: &Self, requested: usize) -> BudgetError {
         let bare = BudgetError {
             node: node.label(),
             path: String::new(),
-            asked,
+            requested,
             used: node.used(),
             limit: node.limit(),
             largest: Vec::new(),
         };
         // the global allocator may charge this budget: what it is refused for an explanation is not explained in turn
-        let Some(_explaining) = Once::begin(&EXPLAINING) else { return bare };
+        let Some(_explaining) = ReentrancyGuard::begin(&DIAGNOSING) else { return bare };
         let children = node.children_by_size().unwrap_or_default();
         let sized = children.iter().map(|(used, child)| (child.label(), *used)).filter(|&(_, used)| used > 0);
         let mut largest = Vec::new();
@@ -284,14 +286,14 @@ impl Budget {
     /// The names from the root to here; none where there is no memory for them.
     fn path(&self) -> String {
         let (mut path, mut len) = (Vec::new(), 0);
-        self.up().for_each(|node| len += node.label.as_str().len() + 1);
+        self.ancestors().for_each(|node| len += node.label.as_str().len() + 1);
         if path.try_reserve(len).is_err() {
             return String::new();
         }
         path.resize(len, b'/');
         // from the end: the way leads up
         let mut end = len;
-        for node in self.up() {
+        for node in self.ancestors() {
             let name = node.label.as_str().as_bytes();
             let begin = end - name.len();
             path[begin..end].copy_from_slice(name);
@@ -305,20 +307,20 @@ impl Budget {
     /// Gives charged bytes back. More than were charged is a mistake of the caller's, which leaves the node at nothing.
     #[inline]
     pub fn release(&self, bytes: usize) {
-        if self.0.at_once(|used| used.checked_sub(bytes)).is_none() {
-            self.give(bytes);
+        if self.0.update_speculative(|used| used.checked_sub(bytes)).is_none() {
+            self.uncharge(bytes);
         }
     }
 
     #[inline(never)]
-    fn give(&self, bytes: usize) {
+    fn uncharge(&self, bytes: usize) {
         let less = |used: usize| Some(used.saturating_sub(bytes));
         if self.0.parent.is_none() {
-            let _left: Option<usize> = self.0.change_and_note(less);
+            let _left: Option<usize> = self.0.update_and_cache(less);
             return;
         }
-        for node in self.up() {
-            let _left: Option<usize> = node.change(less);
+        for node in self.ancestors() {
+            let _left: Option<usize> = node.update_used(less);
         }
     }
 
@@ -328,14 +330,14 @@ impl Budget {
     /// As [`Budget::charge`].
     pub fn reserve(&self, bytes: usize) -> Result<Reservation, BudgetError> {
         self.charge(bytes)?;
-        Ok(Reservation::of(self.clone(), bytes))
+        Ok(Reservation::new(self.clone(), bytes))
     }
 
     /// This node's figures and those of all below it, parents first; fewer where there is no memory for all.
     #[must_use]
     pub fn stats(&self) -> Vec<BudgetStats> {
         let mut all = Vec::new();
-        let _less: Result<(), _> = self.down(|node, depth| {
+        let _less: Result<(), _> = self.descendants(|node, depth| {
             let (label, used, peak, limit) = (node.label(), node.used(), node.peak(), node.limit());
             let _less: Result<(), _> = try_push(&mut all, BudgetStats { label, used, peak, limit, depth });
         });
@@ -346,16 +348,16 @@ impl Budget {
 impl Node {
     /// What is used with so many bytes more, if the limit allows.
     #[inline(always)]
-    fn sum(&self, used: usize, bytes: usize) -> Option<usize> {
-        used.checked_add(bytes).filter(|&sum| sum <= self.limit.load(Relaxed))
+    fn checked_add(&self, used: usize, bytes: usize) -> Option<usize> {
+        used.checked_add(bytes).filter(|&total| total <= self.limit.load(Relaxed))
     }
 
     /// Takes bytes at a root by one exchange, where this thread believes to know what is used and the limit allows it.
     #[inline(always)]
-    fn take_at_once(&self, bytes: usize) -> bool {
-        match self.at_once(|used| self.sum(used, bytes)) {
+    fn charge_speculative(&self, bytes: usize) -> bool {
+        match self.update_speculative(|used| self.checked_add(used, bytes)) {
             Some(used) => {
-                self.reached(used);
+                self.update_peak(used);
                 true
             }
             None => false,
@@ -366,17 +368,17 @@ impl Node {
     /// nothing else comes between two exchanges, as at a root; where there are several counters to change, the loads of one are done
     /// while another is exchanged.
     #[inline(always)]
-    fn at_once(&self, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
+    fn update_speculative(&self, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
         if self.parent.is_some() {
             return None;
         }
         let node = core::ptr::from_ref(self).addr();
-        self.place.guessed(node, |used| {
-            let sum = to(used)?;
-            match self.used.compare_exchange(used, sum, Relaxed, Relaxed) {
-                Ok(_) => Some(sum),
+        self.slot.try_speculative(node, |used| {
+            let total = to(used)?;
+            match self.used.compare_exchange(used, total, Relaxed, Relaxed) {
+                Ok(_) => Some(total),
                 Err(_) => {
-                    self.place.wrong(node);
+                    self.slot.note_miss(node);
                     None
                 }
             }
@@ -385,26 +387,26 @@ impl Node {
 
     /// Changes what is used; what it is then. `None`: `to` had no answer to it.
     #[inline(always)]
-    fn change(&self, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
+    fn update_used(&self, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
         let mut used = self.used.load(Relaxed);
         loop {
-            let sum = to(used)?;
-            match self.used.compare_exchange_weak(used, sum, Relaxed, Relaxed) {
-                Ok(_) => return Some(sum),
+            let total = to(used)?;
+            match self.used.compare_exchange_weak(used, total, Relaxed, Relaxed) {
+                Ok(_) => return Some(total),
                 Err(now) => used = now,
             }
         }
     }
 
     /// The same at a root, whose figure this thread knows then.
-    fn change_and_note(&self, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
-        let sum = self.change(to)?;
-        self.place.left(core::ptr::from_ref(self).addr(), sum);
-        Some(sum)
+    fn update_and_cache(&self, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
+        let total = self.update_used(to)?;
+        self.slot.record(core::ptr::from_ref(self).addr(), total);
+        Some(total)
     }
 
     #[inline(always)]
-    fn reached(&self, used: usize) {
+    fn update_peak(&self, used: usize) {
         if used > self.peak.load(Relaxed) {
             self.peak.fetch_max(used, Relaxed);
         }
@@ -488,19 +490,19 @@ mod tests {
         let process = Budget::new("process", 1000);
         let (cache, scratch) = (process.child("cache", usize::MAX), process.child("scratch", usize::MAX));
         let kept = Arc::new(Lock::new(vec![cache.reserve(300).unwrap(), cache.reserve(300).unwrap()]));
-        let (cached, asked) = (Arc::clone(&kept), Arc::new(AtomicUsize::new(0)));
-        let said = Arc::clone(&asked);
-        cache.on_refusal(move |lacking| {
+        let (cached, requested) = (Arc::clone(&kept), Arc::new(AtomicUsize::new(0)));
+        let said = Arc::clone(&requested);
+        cache.on_exhausted(move |lacking| {
             said.store(lacking, Relaxed);
             cached.lock().pop().map_or(0, |gone| gone.bytes())
         });
-        scratch.on_refusal(|_| panic!("the cache has enough"));
+        scratch.on_exhausted(|_| panic!("the cache has enough"));
         let block = scratch.reserve(600).unwrap();
-        assert_eq!((asked.load(Relaxed), kept.lock().len(), process.used()), (200, 1, 900));
-        // what a relief charges calls none
+        assert_eq!((requested.load(Relaxed), kept.lock().len(), process.used()), (200, 1, 900));
+        // what a reclaimer charges calls none
         let inner = process.clone();
         let process_wide = process.child("inner", 0);
-        process_wide.on_refusal(move |_| usize::from(inner.charge(5000).is_ok()));
+        process_wide.on_exhausted(move |_| usize::from(inner.charge(5000).is_ok()));
         assert!(process_wide.charge(1).is_err());
         drop(block);
         assert_eq!(process.used(), 300);
@@ -512,8 +514,8 @@ mod tests {
         let (cache, job) = (process.child("cache", usize::MAX), process.child("job", 500));
         let kept = Arc::new(Lock::new((cache.reserve(800).ok(), job.reserve(200).ok())));
         let (one, two) = (Arc::clone(&kept), Arc::clone(&kept));
-        cache.on_refusal(move |_| one.lock().0.take().map_or(0, |gone| gone.bytes()));
-        job.on_refusal(move |_| two.lock().1.take().map_or(0, |gone| gone.bytes()));
+        cache.on_exhausted(move |_| one.lock().0.take().map_or(0, |gone| gone.bytes()));
+        job.on_exhausted(move |_| two.lock().1.take().map_or(0, |gone| gone.bytes()));
         assert_eq!(job.reserve(400).map(|had| had.bytes()), Ok(400));
         assert_eq!((cache.peak(), job.peak(), process.peak()), (800, 400, 1000));
         // what was refused above is no peak below, and what was not charged cannot be given back

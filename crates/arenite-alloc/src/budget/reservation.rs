@@ -25,7 +25,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    pub(super) const fn of(budget: Budget, bytes: usize) -> Self {
+    pub(super) const fn new(budget: Budget, bytes: usize) -> Self {
         Self { budget, bytes }
     }
 

@@ -1,11 +1,11 @@
-//! Any shared resource behind the checked door.
+//! Any shared resource behind the checked checked.
 //!
-//! Rests on a [`Ledger`] of live blocks and a tally. It is an adaptor rather than a part of every resource, so that who uses
-//! the fast door pays for no table.
-#![expect(unsafe_code, reason = "gives back blocks that the ledger knows to be live")]
+//! Rests on a [`LiveBlockTable`] of live blocks and a usage. It is an adaptor rather than a part of every resource, so that who uses
+//! the fast checked pays for no table.
+#![expect(unsafe_code, reason = "gives back blocks that the live_blocks knows to be live")]
 
-use super::live_block_table::Ledger;
-use crate::util::usage_counter::Tally;
+use super::live_block_table::LiveBlockTable;
+use crate::util::usage_counter::UsageCounter;
 use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -27,78 +27,83 @@ use core::ptr::NonNull;
 /// ```
 #[derive(Debug)]
 pub struct Checked<R: Resource> {
-    ledger: Ledger,
-    tally: Tally,
+    live_blocks: LiveBlockTable,
+    usage: UsageCounter,
     label: Label,
     resource: R,
 }
 
 impl<R: Resource> Checked<R> {
-    /// Puts the checked door before `resource`.
+    /// Puts the checked checked before `resource`.
     pub fn new(resource: R) -> Self {
-        Self { ledger: Ledger::default(), tally: Tally::new(), label: Label::new("checked"), resource }
+        Self {
+            live_blocks: LiveBlockTable::default(),
+            usage: UsageCounter::new(),
+            label: Label::new("checked"),
+            resource,
+        }
     }
 
     /// The same under another name in errors.
     #[must_use]
-    pub fn labelled(mut self, label: impl Into<Label>) -> Self {
+    pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// The resource behind the door.
+    /// The resource behind the checked.
     pub const fn resource(&self) -> &R {
         &self.resource
     }
 
-    /// Takes back everything that is lent through the door and lets `each` end it in the resource.
-    pub(crate) fn forget_all(&mut self, mut each: impl FnMut(&mut R, Option<(NonNull<u8>, Layout)>)) {
-        let Self { ledger, tally, resource, .. } = self;
-        ledger.drain(|address, layout| {
-            tally.remove(layout.size());
-            each(resource, own(address).map(|block| (block, taken(layout))));
+    /// Takes back everything that is lent through the checked and lets `each` end it in the resource.
+    pub(crate) fn take_all_live(&mut self, mut each: impl FnMut(&mut R, Option<(NonNull<u8>, Layout)>)) {
+        let Self { live_blocks, usage, resource, .. } = self;
+        live_blocks.drain(|address, layout| {
+            usage.record_free(layout.size());
+            each(resource, own_pointer(address).map(|block| (block, upstream_layout(layout))));
         });
         each(resource, None);
     }
 
-    fn refuse(&self, cause: AllocCause, size: usize, align: usize) -> AllocError {
-        AllocError { cause, size, align, state: self.door_state(), label: self.label }
+    fn alloc_error(&self, cause: AllocCause, size: usize, align: usize) -> AllocError {
+        AllocError { cause, size, align, state: self.checked_state(), label: self.label }
     }
 
-    /// The resource's state, with what is lent through this door.
-    fn door_state(&self) -> ResourceState {
-        ResourceState { in_use: self.tally.in_use(), peak: self.tally.peak(), ..self.resource.state() }
+    /// The resource's state, with what is lent through this checked.
+    fn checked_state(&self) -> ResourceState {
+        ResourceState { in_use: self.usage.in_use(), peak: self.usage.peak(), ..self.resource.state() }
     }
 
     fn layout(&self, size: usize, align: usize) -> Result<Layout, AllocError> {
-        AllocError::layout(size, align).map_err(|error| error.of(self.door_state(), self.label))
+        AllocError::layout(size, align).map_err(|error| error.of(self.checked_state(), self.label))
     }
 
-    fn lend(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        let block = self.resource.allocate(taken(layout))?.cast::<u8>();
-        self.list(block, layout)?;
+    fn allocate_tracked(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        let block = self.resource.allocate(upstream_layout(layout))?.cast::<u8>();
+        self.insert_live(block, layout)?;
         Ok(block)
     }
 
     /// Enters a block that was just allocated; where there is no memory for that, it goes back.
-    fn list(&self, block: NonNull<u8>, layout: Layout) -> Result<(), AllocError> {
-        if !self.ledger.enter(block.as_ptr().expose_provenance(), layout) {
+    fn insert_live(&self, block: NonNull<u8>, layout: Layout) -> Result<(), AllocError> {
+        if !self.live_blocks.insert(block.as_ptr().expose_provenance(), layout) {
             // SAFETY: the block just allocated; nobody else has it.
-            unsafe { self.resource.deallocate(block, taken(layout)) };
-            return Err(self.refuse(AllocCause::Exhausted { errno: 0 }, layout.size(), layout.align()));
+            unsafe { self.resource.deallocate(block, upstream_layout(layout)) };
+            return Err(self.alloc_error(AllocCause::Exhausted { errno: 0 }, layout.size(), layout.align()));
         }
-        self.tally.add(layout.size());
+        self.usage.record_alloc(layout.size());
         Ok(())
     }
 }
 
-/// What is asked of the resource for `layout`: a byte at least, so that every live block has an address of its own.
-fn taken(layout: Layout) -> Layout {
+/// What is asked of the resource for `layout`: a byte at least, so that every live block has an address of its own_pointer.
+fn upstream_layout(layout: Layout) -> Layout {
     Layout::from_size_align(layout.size().max(1), layout.align()).unwrap_or(layout)
 }
 
-/// The resource's own pointer to the live block at `address`; a caller's may be good for less.
-fn own(address: usize) -> Option<NonNull<u8>> {
+/// The resource's own_pointer pointer to the live block at `address`; a caller's may be good for less.
+fn own_pointer(address: usize) -> Option<NonNull<u8>> {
     NonNull::new(core::ptr::with_exposed_provenance_mut(address))
 }
 
@@ -106,23 +111,23 @@ impl<R: Resource + Send + Sync> MemoryAllocator for Checked<R> {
     type Error = AllocError;
 
     fn allocate(&self, size: usize, alignment: usize) -> Result<*mut u8, AllocError> {
-        self.lend(self.layout(size, alignment)?).map(NonNull::as_ptr)
+        self.allocate_tracked(self.layout(size, alignment)?).map(NonNull::as_ptr)
     }
 
     fn deallocate(&self, ptr: *mut u8, size: usize, alignment: usize) -> Result<(), AllocError> {
         let layout = self.layout(size, alignment)?;
-        let struck = self.ledger.strike(ptr.addr(), layout);
-        struck.map_err(|cause| self.refuse(cause, size, alignment))?;
-        self.tally.remove(size);
-        if let Some(block) = own(ptr.addr()) {
-            // SAFETY: the ledger had it: a live block of this resource and layout, struck out by this call alone. Using it
-            // afterwards is its user's own unsafe code.
-            unsafe { self.resource.deallocate(block, taken(layout)) };
+        let removed = self.live_blocks.remove(ptr.addr(), layout);
+        removed.map_err(|cause| self.alloc_error(cause, size, alignment))?;
+        self.usage.record_free(size);
+        if let Some(block) = own_pointer(ptr.addr()) {
+            // SAFETY: the live_blocks had it: a live block of this resource and layout, removed out by this call alone. Using it
+            // afterwards is its user's own_pointer unsafe code.
+            unsafe { self.resource.deallocate(block, upstream_layout(layout)) };
         }
         Ok(())
     }
 
-    /// Always moves: the new block must be in the ledger before the old one goes, so that neither is lost.
+    /// Always moves: the new block must be in the live_blocks before the old one goes, so that neither is lost.
     fn reallocate(
         &self,
         ptr: *mut u8,
@@ -132,38 +137,38 @@ impl<R: Resource + Send + Sync> MemoryAllocator for Checked<R> {
     ) -> Result<*mut u8, AllocError> {
         let old = self.layout(old_size, alignment)?;
         let new = self.layout(new_size, alignment)?;
-        let claimed = self.ledger.claim(ptr.addr(), old);
-        claimed.map_err(|cause| self.refuse(cause, old_size, alignment))?;
-        let stays = |_: &AllocError| self.ledger.settle(ptr.addr(), false);
-        // not in the ledger before its bytes are there: until then nobody can give it back
-        let moved = self.resource.allocate(taken(new)).inspect_err(stays)?.cast::<u8>();
-        if let Some(block) = own(ptr.addr()) {
-            // SAFETY: 1. both blocks are live and at least as long: the old one is claimed by this call, the new one known to it
+        let moving = self.live_blocks.begin_move(ptr.addr(), old);
+        moving.map_err(|cause| self.alloc_error(cause, old_size, alignment))?;
+        let stays = |_: &AllocError| self.live_blocks.end_move(ptr.addr(), false);
+        // not in the live_blocks before its bytes are there: until then nobody can give it back
+        let moved = self.resource.allocate(upstream_layout(new)).inspect_err(stays)?.cast::<u8>();
+        if let Some(block) = own_pointer(ptr.addr()) {
+            // SAFETY: 1. both blocks are live and at least as long: the old one is moving by this call, the new one known to it
             // alone. 2. live blocks do not overlap.
             unsafe { moved.copy_from_nonoverlapping(block, old_size.min(new_size)) };
-            self.list(moved, new).inspect_err(stays)?;
-            self.ledger.settle(ptr.addr(), true);
-            self.tally.remove(old_size);
-            // SAFETY: a live block of this resource and layout, taken out of the ledger by this call alone.
-            unsafe { self.resource.deallocate(block, taken(old)) };
+            self.insert_live(moved, new).inspect_err(stays)?;
+            self.live_blocks.end_move(ptr.addr(), true);
+            self.usage.record_free(old_size);
+            // SAFETY: a live block of this resource and layout, upstream_layout out of the live_blocks by this call alone.
+            unsafe { self.resource.deallocate(block, upstream_layout(old)) };
         }
         Ok(moved.as_ptr())
     }
 
     fn allocated_size(&self) -> usize {
-        self.tally.in_use()
+        self.usage.in_use()
     }
 
     fn peak_allocated(&self) -> usize {
-        self.tally.peak()
+        self.usage.peak()
     }
 
     fn reset_peak(&self) {
-        self.tally.reset_peak();
+        self.usage.reset_peak();
     }
 }
 
-// SAFETY: forwards to the resource, which keeps the laws. Blocks lent here are not in the ledger, so the checked door
+// SAFETY: forwards to the resource, which keeps the laws. Blocks lent here are not in the live_blocks, so the checked checked
 // refuses them.
 unsafe impl<R: Resource> Resource for Checked<R> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -207,7 +212,7 @@ impl<R: Resource + Trim> Trim for Checked<R> {
 
 impl<R: Resource> Drop for Checked<R> {
     fn drop(&mut self) {
-        self.forget_all(|resource, block| {
+        self.take_all_live(|resource, block| {
             if let Some((block, layout)) = block {
                 // SAFETY: a live block of this resource and layout; whoever still has its pointer may not use it: the
                 // allocator is gone.
@@ -217,8 +222,8 @@ impl<R: Resource> Drop for Checked<R> {
     }
 }
 
-/// Implements the checked door, the fast door and `Trim` for a type by its one field.
-macro_rules! through_the_door {
+/// Implements the checked checked, the fast checked and `Trim` for a type by its one field.
+macro_rules! impl_memory_allocator {
     ($type:ty, $field:ident $(, $generic:ident: $bound:path)*) => {
         impl$(<$generic: $bound + Send>)* arenite_core::MemoryAllocator for $type {
             type Error = arenite_core::AllocError;
@@ -249,4 +254,4 @@ macro_rules! through_the_door {
         }
     };
 }
-pub(crate) use through_the_door;
+pub(crate) use impl_memory_allocator;

@@ -1,9 +1,9 @@
-//! A ledger of live blocks: address, size and alignment of each.
+//! A live_blocks of live blocks: address, size and alignment of each.
 //!
 //! Rests on `hashbrown`. Plain pointers come back from anywhere, so nothing may be read through them before they are known;
 //! a table beside the blocks is the only check that is always sound. It is cut into shards so that threads seldom meet.
 
-use crate::util::fibonacci_hash::Fibonacci;
+use crate::util::fibonacci_hash::FibonacciBuildHasher;
 use arenite_core::AllocCause;
 use core::alloc::Layout;
 use hashbrown::HashMap;
@@ -17,32 +17,32 @@ const SHARDS: usize = 16;
 struct Live {
     layout: Layout,
     /// Somebody is moving it.
-    claimed: bool,
+    moving: bool,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
-    shards: [Mutex<HashMap<usize, Live, Fibonacci>>; SHARDS],
+pub(crate) struct LiveBlockTable {
+    shards: [Mutex<HashMap<usize, Live, FibonacciBuildHasher>>; SHARDS],
 }
 
-impl Ledger {
-    fn shard(&self, address: usize) -> MutexGuard<'_, HashMap<usize, Live, Fibonacci>> {
+impl LiveBlockTable {
+    fn shard(&self, address: usize) -> MutexGuard<'_, HashMap<usize, Live, FibonacciBuildHasher>> {
         let index = (address >> 6 ^ address >> 12) % SHARDS;
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Enters a block; `false` where there is no memory for the entry.
-    pub(crate) fn enter(&self, address: usize, layout: Layout) -> bool {
+    pub(crate) fn insert(&self, address: usize, layout: Layout) -> bool {
         let mut shard = self.shard(address);
         if shard.try_reserve(1).is_err() {
             return false;
         }
-        shard.insert(address, Live { layout, claimed: false });
+        shard.insert(address, Live { layout, moving: false });
         true
     }
 
     /// Strikes a block out, if it is live and of `layout`.
-    pub(crate) fn strike(&self, address: usize, layout: Layout) -> Result<(), AllocCause> {
+    pub(crate) fn remove(&self, address: usize, layout: Layout) -> Result<(), AllocCause> {
         match self.shard(address).entry(address) {
             Entry::Occupied(entry) => {
                 entry.get().check(layout)?;
@@ -54,21 +54,21 @@ impl Ledger {
     }
 
     /// Claims a block for moving, if it is live and of `layout`.
-    pub(crate) fn claim(&self, address: usize, layout: Layout) -> Result<(), AllocCause> {
+    pub(crate) fn begin_move(&self, address: usize, layout: Layout) -> Result<(), AllocCause> {
         let mut shard = self.shard(address);
         let live = shard.get_mut(&address).ok_or(AllocCause::Foreign)?;
         live.check(layout)?;
-        live.claimed = true;
+        live.moving = true;
         Ok(())
     }
 
     /// Gives a claim up: the block stays (`false`) or is gone (`true`).
-    pub(crate) fn settle(&self, address: usize, gone: bool) {
+    pub(crate) fn end_move(&self, address: usize, gone: bool) {
         let mut shard = self.shard(address);
         if gone {
             shard.remove(&address);
         } else if let Some(live) = shard.get_mut(&address) {
-            live.claimed = false;
+            live.moving = false;
         }
     }
 
@@ -84,7 +84,7 @@ impl Ledger {
 
 impl Live {
     fn check(self, layout: Layout) -> Result<(), AllocCause> {
-        if self.claimed {
+        if self.moving {
             return Err(AllocCause::NotLive);
         }
         if self.layout != layout {

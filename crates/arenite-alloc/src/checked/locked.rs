@@ -35,7 +35,7 @@ impl<R> Locked<R> {
     /// this resource from `body` would wait for ever.
     ///
     /// The resource comes by shared reference: blocks are lent from it, so nothing that needs exclusive access may run.
-    pub fn with<T>(&self, body: impl FnOnce(&R) -> T) -> T {
+    pub fn with_lock<T>(&self, body: impl FnOnce(&R) -> T) -> T {
         body(&self.lock())
     }
 

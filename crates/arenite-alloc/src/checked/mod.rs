@@ -1,6 +1,6 @@
-//! The checked door: any shared resource, safe to give back to.
+//! The checked checked: any shared resource, safe to give back to.
 //!
-//! A [`Ledger`](live_block_table) knows the live blocks; [`Checked`] asks it before it asks its resource; [`SystemAllocator`] and
+//! A [`LiveBlockTable`](live_block_table) knows the live blocks; [`Checked`] asks it before it asks its resource; [`SystemAllocator`] and
 //! [`ThreadSafeAllocator`] are the two that documents name.
 
 mod checked_resource;
@@ -10,7 +10,7 @@ mod system_allocator;
 mod thread_safe_allocator;
 
 pub use checked_resource::Checked;
-pub(crate) use checked_resource::through_the_door;
+pub(crate) use checked_resource::impl_memory_allocator;
 pub use locked::Locked;
-pub use system_allocator::{System, SystemAllocator};
+pub use system_allocator::SystemAllocator;
 pub use thread_safe_allocator::ThreadSafeAllocator;

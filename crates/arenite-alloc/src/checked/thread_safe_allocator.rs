@@ -1,12 +1,13 @@
 //! Any resource, shared between threads and checked.
 //!
-//! Rests on [`Locked`] and [`Checked`]. It has a name of its own because a document gives it one.
+//! Rests on [`Locked`] and [`Checked`]. It has a name of its own_pointer because a document gives it one.
 
-use super::checked_resource::through_the_door;
-use super::{Checked, Locked, System};
+use super::checked_resource::impl_memory_allocator;
+use super::{Checked, Locked};
+use crate::global::CountedGlobal;
 use arenite_core::Resource;
 
-/// A resource of one thread made safe for many: a lock, and the checked door before it.
+/// A resource of one thread made safe for many: a lock, and the checked checked before it.
 ///
 /// ```
 /// use arenite_alloc::ThreadSafeAllocator;
@@ -33,15 +34,15 @@ use arenite_core::Resource;
 /// # Ok::<(), AllocError>(())
 /// ```
 #[derive(Debug)]
-pub struct ThreadSafeAllocator<R: Resource = System> {
-    door: Checked<Locked<R>>,
+pub struct ThreadSafeAllocator<R: Resource = CountedGlobal> {
+    checked: Checked<Locked<R>>,
 }
 
 impl ThreadSafeAllocator {
     /// Over the program's global allocator.
     #[must_use]
     pub fn new() -> Self {
-        Self::over(System::new())
+        Self::with_upstream(CountedGlobal::new())
     }
 }
 
@@ -53,9 +54,9 @@ impl Default for ThreadSafeAllocator {
 
 impl<R: Resource> ThreadSafeAllocator<R> {
     /// Over any resource.
-    pub fn over(resource: R) -> Self {
-        Self { door: Checked::new(Locked::new(resource)).labelled("thread-safe") }
+    pub fn with_upstream(resource: R) -> Self {
+        Self { checked: Checked::new(Locked::new(resource)).with_label("thread-safe") }
     }
 }
 
-through_the_door!(ThreadSafeAllocator<R>, door, R: Resource);
+impl_memory_allocator!(ThreadSafeAllocator<R>, checked, R: Resource);

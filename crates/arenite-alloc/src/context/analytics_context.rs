@@ -20,7 +20,7 @@ pub(super) const ALIGN: usize = 64;
 
 /// The pool of contexts that were given none.
 #[inline]
-pub(super) fn pool_of_program() -> &'static StratifiedMemoryPool {
+pub(super) fn global_pool() -> &'static StratifiedMemoryPool {
     static POOL: OnceLock<StratifiedMemoryPool> = OnceLock::new();
     POOL.get_or_init(|| StratifiedMemoryPool::new("contexts"))
 }
@@ -51,7 +51,7 @@ pub struct AnalyticsContext<'p> {
     /// As far as it was looked at, which is before `current` falls.
     peak: Cell<usize>,
     /// Buffers that sub-contexts were asked for.
-    inner: Cell<u64>,
+    sub_allocations: Cell<u64>,
     typed: Cell<u64>,
     label: Label,
 }
@@ -84,7 +84,7 @@ impl AnalyticsContext<'static> {
     /// An empty context over the pool of the program.
     #[inline]
     pub fn new(name: impl Into<Label>) -> Self {
-        Self::with_pool(name, pool_of_program())
+        Self::with_pool(name, global_pool())
     }
 }
 
@@ -92,11 +92,11 @@ impl<'p> AnalyticsContext<'p> {
     /// An empty context over a pool.
     #[inline]
     pub fn with_pool(name: impl Into<Label>, pool: &'p StratifiedMemoryPool) -> Self {
-        Self::inside(name.into(), pool, None)
+        Self::new_in_parent(name.into(), pool, None)
     }
 
     #[inline(always)]
-    fn inside(
+    fn new_in_parent(
         label: Label,
         pool: &'p StratifiedMemoryPool,
         parent: Option<&'p AnalyticsContext<'p>>,
@@ -107,7 +107,7 @@ impl<'p> AnalyticsContext<'p> {
             entries: Entries::new(),
             current: Cell::new(0),
             peak: Cell::new(0),
-            inner: Cell::new(0),
+            sub_allocations: Cell::new(0),
             typed: Cell::new(0),
             label,
         }
@@ -127,23 +127,23 @@ impl<'p> AnalyticsContext<'p> {
     /// # Ok::<(), arenite_core::AllocError>(())
     /// ```
     pub fn sub_context<'s>(&'s self, name: impl Into<Label>) -> AnalyticsContext<'s> {
-        AnalyticsContext::inside(name.into(), self.pool, Some(self))
+        AnalyticsContext::new_in_parent(name.into(), self.pool, Some(self))
     }
 
-    /// `size` zeroes.
+    /// `size` allocate_zeroed.
     ///
     /// # Errors
     /// What the pool refuses.
     pub fn allocate(&self, size: usize) -> Result<ContextSlice<'_, u8>, AllocError> {
-        self.zeroes(size, None)
+        self.allocate_zeroed(size, None)
     }
 
-    /// `count` zeroes of a type.
+    /// `count` allocate_zeroed of a type.
     ///
     /// # Errors
     /// What the pool refuses.
     pub fn allocate_typed<T: Scalar>(&self, count: usize) -> Result<ContextSlice<'_, T>, AllocError> {
-        self.zeroes(count, Some(core::any::type_name::<T>))
+        self.allocate_zeroed(count, Some(core::any::type_name::<T>))
     }
 
     /// `count` values of a type that are yet to be written.
@@ -155,19 +155,23 @@ impl<'p> AnalyticsContext<'p> {
         &self,
         count: usize,
     ) -> Result<ContextSlice<'_, MaybeUninit<T>>, AllocError> {
-        let (start, number) = self.take(self.layout::<T>(count)?, Some(core::any::type_name::<T>))?;
+        let (start, id) = self.allocate_block(self.layout::<T>(count)?, Some(core::any::type_name::<T>))?;
         // SAFETY: a fresh block for them; such values are never unwritten.
-        Ok(unsafe { ContextSlice::new(start.cast(), count, number, self) })
+        Ok(unsafe { ContextSlice::new(start.cast(), count, id, self) })
     }
 
     #[inline]
-    fn zeroes<T: Scalar>(&self, count: usize, kind: Option<Kind>) -> Result<ContextSlice<'_, T>, AllocError> {
+    fn allocate_zeroed<T: Scalar>(
+        &self,
+        count: usize,
+        kind: Option<Kind>,
+    ) -> Result<ContextSlice<'_, T>, AllocError> {
         let layout = self.layout::<T>(count)?;
-        let (start, number) = self.take(layout, kind)?;
+        let (start, id) = self.allocate_block(layout, kind)?;
         // SAFETY: a fresh block of that size.
         unsafe { alternating_fill::fill(start, layout.size(), 0) };
-        // SAFETY: as above; zeroes are a scalar's.
-        Ok(unsafe { ContextSlice::new(start.cast(), count, number, self) })
+        // SAFETY: as above; allocate_zeroed are a scalar's.
+        Ok(unsafe { ContextSlice::new(start.cast(), count, id, self) })
     }
 
     #[inline]
@@ -180,78 +184,78 @@ impl<'p> AnalyticsContext<'p> {
 
     /// Where nothing lies ready, one that the calling thread has on its shelf: what most calls are.
     #[inline(always)]
-    fn take(&self, layout: Layout, kind: Option<Kind>) -> Result<(NonNull<u8>, usize), AllocError> {
-        let kept = if self.entries.any_ready() { None } else { self.pool.take_kept(layout) };
+    fn allocate_block(&self, layout: Layout, kind: Option<Kind>) -> Result<(NonNull<u8>, usize), AllocError> {
+        let kept = if self.entries.has_prepared() { None } else { self.pool.try_cached(layout) };
         match kept {
-            Some(start) => self.enter(start, layout, kind),
-            None => self.take_slowly(layout, kind),
+            Some(start) => self.insert(start, layout, kind),
+            None => self.allocate_slow(layout, kind),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn take_slowly(&self, layout: Layout, kind: Option<Kind>) -> Result<(NonNull<u8>, usize), AllocError> {
-        if let Some(ready) = self.entries.ask(layout, kind) {
-            self.note(layout.size(), kind.is_some());
+    fn allocate_slow(&self, layout: Layout, kind: Option<Kind>) -> Result<(NonNull<u8>, usize), AllocError> {
+        if let Some(ready) = self.entries.request(layout, kind) {
+            self.record_usage(layout.size(), kind.is_some());
             return Ok(ready);
         }
         let start =
-            Resource::allocate(self.pool, layout).map_err(|error| self.refused(error, layout))?.cast();
-        self.enter(start, layout, kind)
+            Resource::allocate(self.pool, layout).map_err(|error| self.with_context(error, layout))?.cast();
+        self.insert(start, layout, kind)
     }
 
-    /// Remembers a buffer, and counts it here and in the contexts around this one; the buffer and its number.
+    /// Remembers a buffer, and counts it here and in the contexts around this one; the buffer and its id.
     #[inline(always)]
-    fn enter(
+    fn insert(
         &self,
         start: NonNull<u8>,
         layout: Layout,
         kind: Option<Kind>,
     ) -> Result<(NonNull<u8>, usize), AllocError> {
-        let Some(number) = self.entries.push(Entry { start, layout, kind }) else {
-            return Err(self.unlisted(start, layout));
+        let Some(id) = self.entries.push(Entry { start, layout, kind }) else {
+            return Err(self.no_list_memory(start, layout));
         };
-        self.note(layout.size(), kind.is_some());
-        Ok((start, number))
+        self.record_usage(layout.size(), kind.is_some());
+        Ok((start, id))
     }
 
     /// Counts a buffer here and in the contexts around this one.
     #[inline(always)]
-    fn note(&self, bytes: usize, typed: bool) {
-        self.count(bytes, typed);
+    fn record_usage(&self, bytes: usize, typed: bool) {
+        self.record(bytes, typed);
         if let Some(parent) = self.parent {
-            parent.count_inner(bytes, typed);
+            parent.record_in_ancestors(bytes, typed);
         }
     }
 
     /// There is no memory to remember a buffer in.
     #[cold]
     #[inline(never)]
-    fn unlisted(&self, start: NonNull<u8>, layout: Layout) -> AllocError {
+    fn no_list_memory(&self, start: NonNull<u8>, layout: Layout) -> AllocError {
         // SAFETY: came from the pool with this layout, and nobody has it.
         unsafe { self.pool.deallocate(start, layout) };
         AllocError::new(AllocCause::Exhausted { errno: 0 }, layout, self.pool.state(), self.label)
     }
 
     #[inline(always)]
-    fn count(&self, bytes: usize, typed: bool) {
+    fn record(&self, bytes: usize, typed: bool) {
         self.current.set(self.current.get() + bytes);
         self.typed.set(self.typed.get() + u64::from(typed));
     }
 
     #[inline(never)]
-    fn count_inner(&self, bytes: usize, typed: bool) {
+    fn record_in_ancestors(&self, bytes: usize, typed: bool) {
         let mut at = Some(self);
         while let Some(context) = at {
-            context.count(bytes, typed);
-            context.inner.set(context.inner.get() + 1);
+            context.record(bytes, typed);
+            context.sub_allocations.set(context.sub_allocations.get() + 1);
             at = context.parent;
         }
     }
 
-    /// What the pool refused, as this context tells it.
+    /// What the pool with_context, as this context tells it.
     #[cold]
-    fn refused(&self, error: AllocError, layout: Layout) -> AllocError {
+    fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
         AllocError { size: layout.size(), align: layout.align(), label: self.label, ..error }
     }
 
@@ -259,30 +263,30 @@ impl<'p> AnalyticsContext<'p> {
     pub(super) fn prepare(&self, size: usize) -> Result<(), AllocError> {
         let layout = self.layout::<u8>(size)?;
         let start =
-            Resource::allocate(self.pool, layout).map_err(|error| self.refused(error, layout))?.cast();
-        self.entries.prepare(start, layout).ok_or_else(|| self.unlisted(start, layout))
+            Resource::allocate(self.pool, layout).map_err(|error| self.with_context(error, layout))?.cast();
+        self.entries.prepare(start, layout).ok_or_else(|| self.no_list_memory(start, layout))
     }
 
-    pub(super) fn expect(&self, count: usize, prepared: usize) {
-        self.entries.expect(count, prepared);
+    pub(super) fn reserve_for(&self, count: usize, prepared: usize) {
+        self.entries.reserve_for(count, prepared);
     }
 
     /// How many bytes lie ready that nobody asked for yet.
     #[must_use]
-    pub fn prepared_bytes(&self) -> usize {
-        self.entries.ready_bytes()
+    pub fn preallocated_bytes(&self) -> usize {
+        self.entries.prepared_bytes()
     }
 
-    pub(super) fn release(&self, number: usize) {
-        let entry = self.entries.take(number);
+    pub(super) fn release(&self, id: usize) {
+        let entry = self.entries.take(id);
         if let Some(entry) = entry {
-            self.gave(entry.layout.size());
+            self.on_released(entry.layout.size());
             // SAFETY: came from the pool with this layout; its only slice was given up.
             unsafe { self.pool.deallocate(entry.start, entry.layout) };
         }
     }
 
-    fn gave(&self, bytes: usize) {
+    fn on_released(&self, bytes: usize) {
         let mut at = Some(self);
         while let Some(context) = at {
             let current = context.current.get();
@@ -298,17 +302,17 @@ impl<'p> AnalyticsContext<'p> {
         ContextStats {
             current_bytes: self.current.get(),
             peak_bytes: self.peak.get().max(self.current.get()),
-            allocation_count: self.entries.count() as u64 + self.inner.get(),
+            allocation_count: self.entries.count() as u64 + self.sub_allocations.get(),
             typed_allocations: self.typed.get(),
         }
     }
 
     /// The buffers of each type that the context has now, the largest sum first; `u8` are those asked in bytes. Those of sub-contexts
-    /// are theirs. O(buffers × types).
+    /// are theirs. O(buffers × stats_by_type).
     #[must_use]
-    pub fn types(&self) -> Vec<TypeStats> {
+    pub fn stats_by_type(&self) -> Vec<TypeStats> {
         let mut types = Vec::<TypeStats>::new();
-        self.entries.each(|entry| {
+        self.entries.for_each(|entry| {
             let (name, bytes) = (entry.kind.map_or("u8", |kind| kind()), entry.layout.size());
             match types.iter_mut().find(|stats| stats.name == name) {
                 Some(stats) => {
@@ -339,13 +343,13 @@ impl Drop for AnalyticsContext<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(parent) = self.parent {
-            parent.gave(self.current.get());
+            parent.on_released(self.current.get());
         }
-        let back = self.pool.returning();
-        self.entries.give(|start, layout| {
+        let back = self.pool.return_handle();
+        self.entries.release_all(|start, layout| {
             // SAFETY: came from the pool with this layout; slices borrow the context, which goes. `back` was made in this call, in which
             // the thread does not begin to end.
-            unsafe { back.give(start, layout) };
+            unsafe { back.push(start, layout) };
         });
     }
 }

@@ -3,7 +3,7 @@
 //! Rests on [`AnalyticsContext`].
 
 use super::AnalyticsContext;
-use super::analytics_context::pool_of_program;
+use super::analytics_context::global_pool;
 use crate::stratified::StratifiedMemoryPool;
 use arenite_core::{AllocError, Label};
 
@@ -18,9 +18,9 @@ use arenite_core::{AllocError, Label};
 ///     .with_preallocation(num_nodes * 4) // the ranks before
 ///     .with_preallocation(num_edges * 8) // weights
 ///     .build()?;
-/// assert_eq!(context.prepared_bytes(), 48_000);
+/// assert_eq!(context.preallocated_bytes(), 48_000);
 /// let ranks = context.allocate_typed::<f32>(num_nodes)?; // one of the first two
-/// assert_eq!((context.prepared_bytes(), ranks.len()), (44_000, num_nodes));
+/// assert_eq!((context.preallocated_bytes(), ranks.len()), (44_000, num_nodes));
 /// # Ok::<(), arenite_core::AllocError>(())
 /// ```
 #[derive(Debug)]
@@ -61,8 +61,8 @@ impl<'p> AnalyticsContextBuilder<'p> {
     /// # Errors
     /// What the pool refuses; nothing is kept then.
     pub fn build(self) -> Result<AnalyticsContext<'p>, AllocError> {
-        let context = AnalyticsContext::with_pool(self.label, self.pool.unwrap_or_else(|| pool_of_program()));
-        context.expect(self.expected, self.sizes.len());
+        let context = AnalyticsContext::with_pool(self.label, self.pool.unwrap_or_else(|| global_pool()));
+        context.reserve_for(self.expected, self.sizes.len());
         for size in self.sizes {
             context.prepare(size)?;
         }

@@ -26,27 +26,27 @@ use core::ptr::NonNull;
 pub struct ContextSlice<'c, T> {
     start: NonNull<T>,
     count: usize,
-    number: usize,
+    id: usize,
     context: &'c AnalyticsContext<'c>,
     owns: PhantomData<T>,
 }
 
 impl<'c, T> ContextSlice<'c, T> {
     /// # Safety
-    /// `start` is the block `number` of the context, of `count` written values, and nobody else's.
+    /// `start` is the block `id` of the context, of `count` written values, and nobody else's.
     #[inline]
     pub(super) const unsafe fn new(
         start: NonNull<T>,
         count: usize,
-        number: usize,
+        id: usize,
         context: &'c AnalyticsContext<'c>,
     ) -> Self {
-        Self { start, count, number, context, owns: PhantomData }
+        Self { start, count, id, context, owns: PhantomData }
     }
 
     /// Gives the values back to the pool now.
     pub fn release(self) {
-        self.context.release(self.number);
+        self.context.release(self.id);
     }
 }
 
@@ -61,7 +61,7 @@ impl<'c, T> ContextSlice<'c, MaybeUninit<T>> {
             room.write(value(index));
         }
         // SAFETY: all written, and the same block, which this gives up.
-        unsafe { ContextSlice::new(self.start.cast(), self.count, self.number, self.context) }
+        unsafe { ContextSlice::new(self.start.cast(), self.count, self.id, self.context) }
     }
 }
 

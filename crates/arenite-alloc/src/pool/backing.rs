@@ -2,7 +2,7 @@
 //!
 //! Rests on a region (committed as the pool grows) or on one chunk of any upstream. Blocks and table are one allocation, so
 //! that a pool in somebody's memory is wholly there.
-#![expect(unsafe_code, reason = "gives its chunk back")]
+#![expect(unsafe_code, reason = "gives its chunk commit_to")]
 
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
 use arenite_pages::{HUGE_PAGE, Region, page_size};
@@ -10,7 +10,7 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 /// The least that is committed at once.
-const LEAST_COMMIT: usize = 64 << 10;
+const MIN_COMMIT_BYTES: usize = 64 << 10;
 
 /// Where a pool's bytes come from.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ enum Source<R> {
     },
 }
 
-/// `blocks` bytes for blocks, then `table` bytes, zeroed and always backed.
+/// `blocks` bytes for blocks, then `table` bytes, zeroed and always committed.
 #[derive(Debug)]
-pub(crate) struct Ground<R: Resource> {
+pub(crate) struct Backing<R: Resource> {
     base: NonNull<u8>,
     blocks: usize,
     table: usize,
@@ -37,39 +37,40 @@ pub(crate) struct Ground<R: Resource> {
 }
 
 // SAFETY: the bytes are owned by this value alone; sending it sends the upstream, which is `Send`.
-unsafe impl<R: Resource + Send> Send for Ground<R> {}
+unsafe impl<R: Resource + Send> Send for Backing<R> {}
 
-impl<R: Resource> Ground<R> {
+impl<R: Resource> Backing<R> {
     /// One reserved range; blocks are committed as they are asked for.
-    pub(crate) fn reserved(
+    pub(crate) fn reserve(
         blocks: usize,
         table: usize,
         align: usize,
         label: Label,
     ) -> Result<Self, AllocError> {
-        let refuse = |cause| AllocError {
+        let alloc_error = |cause| AllocError {
             cause,
             size: blocks.saturating_add(table),
             align,
             state: ResourceState::default(),
             label,
         };
-        let blocks = blocks.checked_next_multiple_of(page_size()).ok_or(refuse(AllocCause::BadLayout))?;
-        let table = table.checked_next_multiple_of(page_size()).ok_or(refuse(AllocCause::BadLayout))?;
+        let blocks =
+            blocks.checked_next_multiple_of(page_size()).ok_or(alloc_error(AllocCause::BadLayout))?;
+        let table = table.checked_next_multiple_of(page_size()).ok_or(alloc_error(AllocCause::BadLayout))?;
         // A region starts on 2 MiB; for more than that, the blocks start somewhat later.
         let slack = if align > HUGE_PAGE { align } else { 0 };
         let all = blocks.checked_add(table).and_then(|all| all.checked_add(slack));
-        let all = all.ok_or(refuse(AllocCause::BadLayout))?;
-        let region = Region::reserve(all, label).map_err(|error| refuse(error.alloc_cause()))?;
+        let all = all.ok_or(alloc_error(AllocCause::BadLayout))?;
+        let region = Region::reserve(all, label).map_err(|error| alloc_error(error.alloc_cause()))?;
         let lead = region.as_ptr().addr().get().wrapping_neg() & (align - 1);
-        region.commit(lead + blocks, table).map_err(|error| refuse(error.alloc_cause()))?;
+        region.commit(lead + blocks, table).map_err(|error| alloc_error(error.alloc_cause()))?;
         // SAFETY: `lead` is below `slack`, so inside the region.
         let base = unsafe { region.as_ptr().add(lead) };
         Ok(Self { base, blocks, table, source: Source::Region { region, lead, committed: 0 } })
     }
 
     /// One chunk of `upstream`.
-    pub(crate) fn chunk(
+    pub(crate) fn allocate_from(
         upstream: R,
         blocks: usize,
         table: usize,
@@ -96,38 +97,38 @@ impl<R: Resource> Ground<R> {
     }
 
     /// The first byte of the table.
-    pub(crate) fn table(&self) -> NonNull<u8> {
+    pub(crate) fn slot_table(&self) -> NonNull<u8> {
         // SAFETY: inside the allocation, which ends `table` bytes later.
         unsafe { self.base.add(self.blocks) }
     }
 
-    /// How many bytes of blocks are backed.
-    pub(crate) const fn backed(&self) -> usize {
+    /// How many bytes of blocks are committed.
+    pub(crate) const fn committed(&self) -> usize {
         match &self.source {
             Source::Region { committed, .. } => *committed,
             Source::Upstream { .. } => self.blocks,
         }
     }
 
-    /// Backs the blocks' first `end` bytes, and some more where there is more; returns how many are backed.
-    pub(crate) fn back(&mut self, end: usize) -> Result<usize, AllocCause> {
+    /// Backs the blocks' first `end` bytes, and some more where there is more; returns how many are committed.
+    pub(crate) fn commit_to(&mut self, end: usize) -> Result<usize, AllocCause> {
         let blocks = self.blocks;
         if let Source::Region { region, lead, committed } = &mut self.source
             && end > *committed
         {
-            let wish = end.max(*committed + LEAST_COMMIT.max(*committed / 8));
+            let wish = end.max(*committed + MIN_COMMIT_BYTES.max(*committed / 8));
             let wish = wish.checked_next_multiple_of(page_size()).map_or(blocks, |wish| wish.min(blocks));
             region.commit(*lead + *committed, wish - *committed).map_err(|error| error.alloc_cause())?;
             *committed = wish;
         }
-        Ok(self.backed())
+        Ok(self.committed())
     }
 
-    /// Stops backing the blocks from `keep` on; returns the bytes given back.
+    /// Stops backing the blocks from `keep` on; returns the bytes given commit_to.
     ///
     /// # Safety
-    /// No block at or after `keep` is live, and none is handed out before [`Ground::back`] was asked for it.
-    pub(crate) unsafe fn unback(&mut self, keep: usize) -> usize {
+    /// No block at or after `keep` is live, and none is handed out before [`Backing::commit_to`] was asked for it.
+    pub(crate) unsafe fn decommit_from(&mut self, keep: usize) -> usize {
         let Source::Region { region, lead, committed } = &mut self.source else { return 0 };
         let keep = keep.checked_next_multiple_of(page_size()).unwrap_or(*committed);
         if keep >= *committed {
@@ -142,7 +143,7 @@ impl<R: Resource> Ground<R> {
         gone
     }
 
-    /// What was taken: backed bytes of a region, a whole chunk else.
+    /// What was taken: committed bytes of a region, a whole chunk else.
     pub(crate) const fn held(&self) -> usize {
         match &self.source {
             Source::Region { committed, .. } => *committed + self.table,
@@ -151,7 +152,7 @@ impl<R: Resource> Ground<R> {
     }
 }
 
-impl<R: Resource> Drop for Ground<R> {
+impl<R: Resource> Drop for Backing<R> {
     fn drop(&mut self) {
         if let Source::Upstream { upstream, layout } = &self.source {
             // SAFETY: the chunk came from this upstream with this layout, and its only owner goes.

@@ -1,11 +1,11 @@
 //! One pool per block size.
 //!
-//! Rests on [`Pool`]. A program whose every step asks for the same sizes (training, simulation) needs no more than this: each
+//! Rests on [`Pool`]. A program whose every step asks for the same bin_count (training, simulation) needs no more than this: each
 //! size is served by its own pool, made when the size is first seen. Sizes are exact, so nothing is wasted to classes.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::Pool;
-use crate::util::fibonacci_hash::Fibonacci;
+use crate::util::fibonacci_hash::FibonacciBuildHasher;
 use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 /// The address space that the pool of one size reserves.
 const RESERVE: Bytes = Bytes::gib(4);
 /// The most blocks that the pool of one size has.
-const MOST_BLOCKS: usize = 1 << 16;
+const MAX_BLOCKS: usize = 1 << 16;
 
 /// A resource of one thread that keeps a pool per block size (rounded up to 64 bytes, or to the alignment). O(1).
 ///
@@ -24,20 +24,20 @@ const MOST_BLOCKS: usize = 1 << 16;
 /// are first used, and kept for reuse until [`Trim::trim`].
 ///
 /// ```
-/// use arenite_alloc::SizedPools;
+/// use arenite_alloc::BinnedPools;
 /// use arenite_core::{AllocError, Block, Resource};
-/// let pools = SizedPools::new();
+/// let pools = BinnedPools::new();
 /// for _ in 0..10 {
 ///     let _a = Block::new_in(AllocError::layout(4096, 64)?, &pools)?;
 ///     let _b = Block::new_in(AllocError::layout(1 << 20, 64)?, &pools)?;
 /// }
-/// assert_eq!(pools.sizes(), 2);
+/// assert_eq!(pools.bin_count(), 2);
 /// assert_eq!(pools.state().live_blocks, 0);
 /// # Ok::<(), AllocError>(())
 /// ```
 #[derive(Debug, Default)]
-pub struct SizedPools {
-    pools: RefCell<HashMap<Layout, Pool, Fibonacci>>,
+pub struct BinnedPools {
+    pools: RefCell<HashMap<Layout, Pool, FibonacciBuildHasher>>,
     in_use: Cell<usize>,
     peak: Cell<usize>,
     live: Cell<usize>,
@@ -45,15 +45,15 @@ pub struct SizedPools {
 
 const LABEL: Label = Label::new("sized pools");
 
-impl SizedPools {
+impl BinnedPools {
     /// No pool yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many sizes have been seen.
-    pub fn sizes(&self) -> usize {
+    /// How many bin_count have been seen.
+    pub fn bin_count(&self) -> usize {
         self.pools.borrow().len()
     }
 
@@ -61,16 +61,16 @@ impl SizedPools {
     fn class(&self, layout: Layout) -> Result<Layout, AllocError> {
         let align = layout.align().max(64);
         let class = Layout::from_size_align(layout.size().max(1), align).map(|class| class.pad_to_align());
-        class.map_err(|_| self.refuse(AllocCause::BadLayout, layout))
+        class.map_err(|_| self.alloc_error(AllocCause::BadLayout, layout))
     }
 
-    fn refuse(&self, cause: AllocCause, layout: Layout) -> AllocError {
+    fn alloc_error(&self, cause: AllocCause, layout: Layout) -> AllocError {
         AllocError::new(cause, layout, self.state(), LABEL)
     }
 
     /// A pool for `class`, of as many addresses as are wished or else of half as many, down to one block.
     fn pool(class: Layout) -> Result<Pool, AllocError> {
-        let mut count = (RESERVE.0 / class.size()).clamp(1, MOST_BLOCKS);
+        let mut count = (RESERVE.0 / class.size()).clamp(1, MAX_BLOCKS);
         loop {
             match Pool::with_alignment(class.size(), class.align(), count) {
                 Err(_) if count > 1 => count /= 2,
@@ -96,7 +96,7 @@ impl SizedPools {
                     LABEL,
                 )),
             };
-            pools.insert(class, made?.labelled(LABEL));
+            pools.insert(class, made?.with_label(LABEL));
         }
         match pools.get(&class) {
             Some(pool) => body(pool),
@@ -112,11 +112,12 @@ impl SizedPools {
 
 // SAFETY: 1 and 2. each block is one of the pool of its class, whose blocks are as large and as aligned as the layout; pools
 // do not overlap. 3. pools keep their blocks in place, also when the map moves them. 4. the smallest class is 64 bytes.
-unsafe impl Resource for SizedPools {
+unsafe impl Resource for BinnedPools {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let class = self.class(layout)?;
-        let block =
-            self.with_pool(class, Pool::allocate_block).map_err(|error| self.refuse(error.cause, layout))?;
+        let block = self
+            .with_pool(class, Pool::allocate_block)
+            .map_err(|error| self.alloc_error(error.cause, layout))?;
         self.live.set(self.live.get() + 1);
         self.in_use.set(self.in_use.get() + class.size());
         self.peak.set(self.peak.get().max(self.in_use.get()));
@@ -150,7 +151,7 @@ unsafe impl Resource for SizedPools {
     }
 }
 
-impl Trim for SizedPools {
+impl Trim for BinnedPools {
     /// Trims every pool, and drops those without a live block.
     fn trim(&self, target_held: usize) -> usize {
         let before = self.state().held;

@@ -1,56 +1,56 @@
-//! A lock-free stack of slots, which is also the register of which slots are lent.
+//! A lock-free stack of slots, which is also the register of which slots are state.
 //!
 //! Rests on atomics alone and knows slots, not memory, so that `loom` can check every interleaving of it. It is Treiber's
 //! stack ("Systems programming: coping with parallelism", IBM RJ 5118, 1986) with a tag against ABA; a slot's link says
-//! either which slot comes after it, or that it is lent and with what size.
+//! either which slot comes after it, or that it is state and with what size.
 
 use crate::util::sync::{AtomicU64, AtomicUsize, Ordering};
 
-/// Set in the link of a lent slot; the rest is what it was lent as.
-const LENT: u64 = 1 << 63;
-/// Set with it where the slot was lent through the fast door.
-const OWNED: u64 = 1 << 62;
-/// Where in a lent slot's link the logarithm of its alignment stands; below it stands its size.
+/// Set in the link of a state slot; the rest is what it was state as.
+const ALLOCATED_BIT: u64 = 1 << 63;
+/// Set with it where the slot was state through the fast door.
+const OWNED_BIT: u64 = 1 << 62;
+/// Where in a state slot's link the logarithm of its alignment stands; below it stands its size.
 const ALIGN_SHIFT: u32 = 56;
 /// The link of a slot that is on its way onto the stack: no slot has this number.
-const MOVING: u64 = LENT - 1;
+const MOVING: u64 = ALLOCATED_BIT - 1;
 /// The largest size that a link can carry.
 pub(crate) const MAX_SIZE: usize = (1 << ALIGN_SHIFT) - 1;
 /// The most slots that a stack can carry.
 pub(crate) const MAX_SLOTS: usize = (u32::MAX - 1) as usize;
 
-/// What a slot is lent as.
+/// What a slot is state as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lent {
+pub(crate) struct SlotState {
     /// Through the fast door, to an owner that gives it back there.
     pub(crate) owned: bool,
     pub(crate) size: usize,
     pub(crate) align: usize,
 }
 
-impl Lent {
+impl SlotState {
     fn link(self) -> u64 {
-        let owned = if self.owned { OWNED } else { 0 };
-        LENT | owned | u64::from(self.align.trailing_zeros() & 63) << ALIGN_SHIFT | self.size as u64
+        let owned = if self.owned { OWNED_BIT } else { 0 };
+        ALLOCATED_BIT | owned | u64::from(self.align.trailing_zeros() & 63) << ALIGN_SHIFT | self.size as u64
     }
 
-    /// Reads the link of a lent slot.
-    fn of(link: u64) -> Option<Self> {
-        if link & LENT == 0 {
+    /// Reads the link of a state slot.
+    fn from_link(link: u64) -> Option<Self> {
+        if link & ALLOCATED_BIT == 0 {
             return None;
         }
         let size = usize::try_from(link & ((1 << ALIGN_SHIFT) - 1)).unwrap_or(usize::MAX);
-        Some(Self { owned: link & OWNED != 0, size, align: 1 << ((link >> ALIGN_SHIFT) & 63) })
+        Some(Self { owned: link & OWNED_BIT != 0, size, align: 1 << ((link >> ALIGN_SHIFT) & 63) })
     }
 }
 
 /// Why a slot was not taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotTaken {
-    /// It is not lent, or not through this door.
+pub(crate) enum StackError {
+    /// It is not state, or not through this door.
     NotLive,
-    /// It was lent as this.
-    Differs(Lent),
+    /// It was state as this.
+    Differs(SlotState),
 }
 
 #[derive(Debug)]
@@ -60,25 +60,25 @@ pub(crate) struct IndexStack {
     free: AtomicUsize,
 }
 
-fn unpack(head: u64) -> (u32, Option<usize>) {
+fn unpack_head(head: u64) -> (u32, Option<usize>) {
     let [a, b, c, d, e, f, g, h] = head.to_le_bytes();
     let top = u32::from_le_bytes([a, b, c, d]);
     let tag = u32::from_le_bytes([e, f, g, h]);
     (tag, top.checked_sub(1).and_then(|slot| usize::try_from(slot).ok()))
 }
 
-fn pack(tag: u32, next: u64) -> u64 {
+fn pack_head(tag: u32, next: u64) -> u64 {
     u64::from(tag) << 32 | next & u64::from(u32::MAX)
 }
 
 /// The link that names `slot`.
-fn name(slot: usize) -> u64 {
+fn slot_id(slot: usize) -> u64 {
     slot as u64 + 1
 }
 
-/// Whether the slot of `link` is lent.
-pub(crate) fn is_lent(link: &AtomicU64) -> bool {
-    link.load(Ordering::Relaxed) & LENT != 0
+/// Whether the slot of `link` is state.
+pub(crate) fn is_allocated(link: &AtomicU64) -> bool {
+    link.load(Ordering::Relaxed) & ALLOCATED_BIT != 0
 }
 
 impl IndexStack {
@@ -91,20 +91,20 @@ impl IndexStack {
         self.free.load(Ordering::Relaxed)
     }
 
-    /// Takes the newest slot off and registers what it is lent as.
+    /// Takes the newest slot off and registers what it is state as.
     #[inline]
-    pub(crate) fn pop(&self, links: &[AtomicU64], lent: Lent) -> Option<usize> {
+    pub(crate) fn pop(&self, links: &[AtomicU64], state: SlotState) -> Option<usize> {
         let mut head = self.head.load(Ordering::Acquire);
         loop {
-            let (tag, top) = unpack(head);
+            let (tag, top) = unpack_head(head);
             let slot = top?;
             // If another thread takes this slot meanwhile, the link read here is of no use, and the tag has moved on.
             let next = links[slot].load(Ordering::Relaxed);
-            let new = pack(tag.wrapping_add(1), next);
+            let new = pack_head(tag.wrapping_add(1), next);
             match self.head.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => {
                     self.free.fetch_sub(1, Ordering::Relaxed);
-                    links[slot].store(lent.link(), Ordering::Relaxed);
+                    links[slot].store(state.link(), Ordering::Relaxed);
                     return Some(slot);
                 }
                 Err(now) => head = now,
@@ -112,32 +112,32 @@ impl IndexStack {
         }
     }
 
-    /// Registers what a slot that was never on the stack is lent as.
+    /// Registers what a slot that was never on the stack is state as.
     #[inline]
-    pub(crate) fn enter(&self, links: &[AtomicU64], slot: usize, lent: Lent) {
-        links[slot].store(lent.link(), Ordering::Relaxed);
+    pub(crate) fn init_link(&self, links: &[AtomicU64], slot: usize, state: SlotState) {
+        links[slot].store(state.link(), Ordering::Relaxed);
     }
 
-    /// Takes a slot back, if `accept` agrees to what it is lent as.
+    /// Takes a slot back, if `accept` agrees to what it is state as.
     #[inline]
     pub(crate) fn push(
         &self,
         links: &[AtomicU64],
         slot: usize,
-        accept: impl FnOnce(Lent) -> Result<(), NotTaken>,
-    ) -> Result<(), NotTaken> {
+        accept: impl FnOnce(SlotState) -> Result<(), StackError>,
+    ) -> Result<(), StackError> {
         let link = links[slot].load(Ordering::Relaxed);
-        accept(Lent::of(link).ok_or(NotTaken::NotLive)?)?;
+        accept(SlotState::from_link(link).ok_or(StackError::NotLive)?)?;
         // Of two threads that give the same slot back, one wins here.
         if links[slot].compare_exchange(link, MOVING, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            return Err(NotTaken::NotLive);
+            return Err(StackError::NotLive);
         }
         self.free.fetch_add(1, Ordering::Relaxed);
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
-            let (tag, top) = unpack(head);
-            links[slot].store(top.map_or(0, name), Ordering::Relaxed);
-            let new = pack(tag.wrapping_add(1), name(slot));
+            let (tag, top) = unpack_head(head);
+            links[slot].store(top.map_or(0, slot_id), Ordering::Relaxed);
+            let new = pack_head(tag.wrapping_add(1), slot_id(slot));
             // Release: whoever pops the slot sees its link, and what its last user wrote.
             match self.head.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
@@ -146,20 +146,20 @@ impl IndexStack {
         }
     }
 
-    /// Registers another size for a slot that is lent as `old`.
+    /// Registers another size for a slot that is state as `old`.
     pub(crate) fn resize(
         &self,
         links: &[AtomicU64],
         slot: usize,
-        old: Lent,
+        old: SlotState,
         size: usize,
-    ) -> Result<(), NotTaken> {
-        let new = Lent { size, ..old };
+    ) -> Result<(), StackError> {
+        let new = SlotState { size, ..old };
         let swap = links[slot].compare_exchange(old.link(), new.link(), Ordering::Relaxed, Ordering::Relaxed);
-        match swap.map_err(Lent::of) {
+        match swap.map_err(SlotState::from_link) {
             Ok(_) => Ok(()),
-            Err(Some(lent)) if !lent.owned => Err(NotTaken::Differs(lent)),
-            Err(_) => Err(NotTaken::NotLive),
+            Err(Some(state)) if !state.owned => Err(StackError::Differs(state)),
+            Err(_) => Err(StackError::NotLive),
         }
     }
 }
@@ -170,16 +170,16 @@ mod loom_models {
     use loom::sync::Arc;
     use loom::thread;
 
-    const AS: Lent = Lent { owned: false, size: 8, align: 8 };
+    const STATE: SlotState = SlotState { owned: false, size: 8, align: 8 };
 
-    fn any(_: Lent) -> Result<(), NotTaken> {
+    fn any(_: SlotState) -> Result<(), StackError> {
         Ok(())
     }
 
     fn two() -> Arc<(IndexStack, [AtomicU64; 2])> {
         let pair = Arc::new((IndexStack::new(), [AtomicU64::new(0), AtomicU64::new(0)]));
-        pair.0.enter(&pair.1, 0, AS);
-        pair.0.enter(&pair.1, 1, AS);
+        pair.0.init_link(&pair.1, 0, STATE);
+        pair.0.init_link(&pair.1, 1, STATE);
         pair
     }
 
@@ -190,11 +190,11 @@ mod loom_models {
             assert_eq!(pair.0.push(&pair.1, 0, any), Ok(()));
             assert_eq!(pair.0.push(&pair.1, 1, any), Ok(()));
             let other = Arc::clone(&pair);
-            let handle = thread::spawn(move || other.0.pop(&other.1, AS));
-            let mine = pair.0.pop(&pair.1, AS);
+            let handle = thread::spawn(move || other.0.pop(&other.1, STATE));
+            let mine = pair.0.pop(&pair.1, STATE);
             let theirs = handle.join().unwrap();
             assert!(mine.is_some() && theirs.is_some() && mine != theirs);
-            assert_eq!(pair.0.pop(&pair.1, AS), None);
+            assert_eq!(pair.0.pop(&pair.1, STATE), None);
         });
     }
 
@@ -218,13 +218,13 @@ mod loom_models {
             assert_eq!(pair.0.push(&pair.1, 0, any), Ok(()));
             let other = Arc::clone(&pair);
             let handle = thread::spawn(move || {
-                let slot = other.0.pop(&other.1, AS)?;
+                let slot = other.0.pop(&other.1, STATE)?;
                 other.0.push(&other.1, slot, any).ok()
             });
-            let mine = pair.0.pop(&pair.1, AS);
+            let mine = pair.0.pop(&pair.1, STATE);
             let cycled = handle.join().unwrap();
             assert!(mine.is_some() || cycled.is_some());
-            let left = pair.0.pop(&pair.1, AS);
+            let left = pair.0.pop(&pair.1, STATE);
             assert!(mine.is_none() || left.is_none(), "one slot, two owners");
         });
     }

@@ -1,11 +1,11 @@
 //! The pool of one thread: a stack of free blocks and a live flag per block.
 //!
-//! Rests on [`Slots`] for the geometry and on [`Ground`] for the memory. The free blocks' addresses lie on a stack beside the
+//! Rests on [`Slots`] for the geometry and on [`Backing`] for the memory. The free blocks' addresses lie on a stack beside the
 //! blocks, not in them, so a program that writes to a freed block cannot break the pool, and a block is not touched before
 //! its user touches it; the last one freed waits in a field of its own, because it is the one wanted next.
 #![expect(unsafe_code, reason = "keeps its table in raw memory and hands out raw blocks")]
 
-use super::backing::Ground;
+use super::backing::Backing;
 use super::slots::Slots;
 use crate::Global;
 use arenite_core::{AllocCause, AllocError, Label, Owns, Resource, ResourceState, Trim};
@@ -42,16 +42,16 @@ pub struct Pool<R: Resource = Global> {
     slots: Slots,
     peak: Cell<usize>,
     label: Label,
-    ground: UnsafeCell<Ground<R>>,
+    backing: UnsafeCell<Backing<R>>,
 }
 
-const FREE: u8 = 0;
+const SLOT_FREE: u8 = 0;
 /// Lent by `allocate_block`: `deallocate_block` takes it back.
-const LIVE: u8 = 1;
-/// Lent by the fast door, to an owner that gives it back there: safe code must not free it from under that owner.
-const OWNED: u8 = 2;
+const SLOT_LIVE: u8 = 1;
+/// Lent by the fast owner, to an owner that gives it back there: safe code must not free it from under that owner.
+const SLOT_OWNED: u8 = 2;
 
-// SAFETY: the pointers are into the ground, which this value owns and which is `Send`; a pool can only be sent while nothing
+// SAFETY: the pointers are into the backing, which this value owns and which is `Send`; a pool can only be sent while nothing
 // borrows it.
 unsafe impl<R: Resource + Send> Send for Pool<R> {}
 
@@ -62,7 +62,7 @@ impl Pool {
     /// # Errors
     /// [`AllocError`] if `size` or `count` is zero, their product overflows, or there are no such addresses.
     pub fn new(size: usize, count: usize) -> Result<Self, AllocError> {
-        Self::reserved(Slots::new(size, None, count)?)
+        Self::reserve(Slots::new(size, None, count)?)
     }
 
     /// The same, at a given alignment.
@@ -70,17 +70,21 @@ impl Pool {
     /// # Errors
     /// As [`Pool::new`], and if `align` is no power of two.
     pub fn with_alignment(size: usize, align: usize, count: usize) -> Result<Self, AllocError> {
-        Self::reserved(Slots::new(size, Some(align), count)?)
+        Self::reserve(Slots::new(size, Some(align), count)?)
     }
 
-    fn reserved(slots: Slots) -> Result<Self, AllocError> {
+    fn reserve(slots: Slots) -> Result<Self, AllocError> {
         let label = Label::new("pool");
-        Ok(Self::over(Ground::reserved(slots.bytes(), table(slots.count), slots.align, label)?, slots, label))
+        Ok(Self::from_backing(
+            Backing::reserve(slots.bytes(), slot_table_bytes(slots.count), slots.align, label)?,
+            slots,
+            label,
+        ))
     }
 }
 
 /// The bytes of the table: an address and a flag per block.
-const fn table(count: usize) -> usize {
+const fn slot_table_bytes(count: usize) -> usize {
     count * (size_of::<*mut u8>() + 1)
 }
 
@@ -92,19 +96,19 @@ impl<R: Resource> Pool<R> {
     pub fn new_in(upstream: R, size: usize, count: usize) -> Result<Self, AllocError> {
         let slots = Slots::new(size, None, count)?;
         let label = Label::new("pool");
-        Ok(Self::over(
-            Ground::chunk(upstream, slots.bytes(), table(count), slots.align, label)?,
+        Ok(Self::from_backing(
+            Backing::allocate_from(upstream, slots.bytes(), slot_table_bytes(count), slots.align, label)?,
             slots,
             label,
         ))
     }
 
-    fn over(ground: Ground<R>, slots: Slots, label: Label) -> Self {
-        let base = ground.base().as_ptr();
-        let stack = ground.table();
+    fn from_backing(backing: Backing<R>, slots: Slots, label: Label) -> Self {
+        let base = backing.base().as_ptr();
+        let stack = backing.slot_table();
         // SAFETY: the table has `count` addresses and then `count` flags.
         let flags = unsafe { stack.add(slots.count * size_of::<*mut u8>()) };
-        let backed = base.wrapping_add(ground.backed().min(slots.bytes()));
+        let backed = base.wrapping_add(backing.committed().min(slots.bytes()));
         Self {
             hot: Cell::new(core::ptr::null_mut()),
             depth: Cell::new(0),
@@ -116,13 +120,13 @@ impl<R: Resource> Pool<R> {
             slots,
             peak: Cell::new(0),
             label,
-            ground: UnsafeCell::new(ground),
+            backing: UnsafeCell::new(backing),
         }
     }
 
     /// The same pool under another name in errors and reports.
     #[must_use]
-    pub fn labelled(mut self, label: impl Into<Label>) -> Self {
+    pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
@@ -168,16 +172,16 @@ impl<R: Resource> Pool<R> {
     /// [`AllocCause::CapacityReached`] if every block is lent, or the system gives no more memory.
     #[inline]
     pub fn allocate_block(&self) -> Result<NonNull<u8>, AllocError> {
-        self.lend(LIVE)
+        self.allocate_slot(SLOT_LIVE)
     }
 
     #[inline(always)]
-    fn lend(&self, door: u8) -> Result<NonNull<u8>, AllocError> {
+    fn allocate_slot(&self, owner: u8) -> Result<NonNull<u8>, AllocError> {
         let mut block = self.hot.get();
         if block.is_null() {
             block = match self.pop() {
                 Some(block) => block,
-                None => self.take_fresh()?,
+                None => self.allocate_fresh()?,
             };
         } else {
             self.hot.set(core::ptr::null_mut());
@@ -186,8 +190,8 @@ impl<R: Resource> Pool<R> {
         // SAFETY: `block` is one of this pool's.
         let flag = unsafe { self.flag(slot) };
         // SAFETY: an entry of the table, which this thread alone uses.
-        unsafe { flag.write(door) };
-        // SAFETY: blocks lie in the ground: not null.
+        unsafe { flag.write(owner) };
+        // SAFETY: blocks lie in the backing: not null.
         Ok(unsafe { NonNull::new_unchecked(block) })
     }
 
@@ -204,31 +208,31 @@ impl<R: Resource> Pool<R> {
 
     /// A block that was never handed out.
     #[inline]
-    fn take_fresh(&self) -> Result<*mut u8, AllocError> {
+    fn allocate_fresh(&self) -> Result<*mut u8, AllocError> {
         let block = self.fresh.get();
         if block.addr() + self.slots.stride > self.backed.get().addr() {
-            self.back_more()?;
+            self.commit_more()?;
         }
         self.fresh.set(block.wrapping_add(self.slots.stride));
         Ok(block)
     }
 
     #[cold]
-    fn back_more(&self) -> Result<(), AllocError> {
+    fn commit_more(&self) -> Result<(), AllocError> {
         let end = self.fresh.get().addr() - self.base.addr() + self.slots.stride;
         if end > self.slots.bytes() {
-            return Err(self.refuse(AllocCause::CapacityReached));
+            return Err(self.alloc_error(AllocCause::CapacityReached));
         }
         // SAFETY: the pool is of one thread, and nothing here calls back into it.
-        let ground = unsafe { &mut *self.ground.get() };
-        let backed = ground.back(end);
-        let backed = backed.map_err(|cause| self.refuse(cause))?;
+        let backing = unsafe { &mut *self.backing.get() };
+        let backed = backing.commit_to(end);
+        let backed = backed.map_err(|cause| self.alloc_error(cause))?;
         self.backed.set(self.base.wrapping_add(backed.min(self.slots.bytes())));
         Ok(())
     }
 
     #[cold]
-    fn refuse(&self, cause: AllocCause) -> AllocError {
+    fn alloc_error(&self, cause: AllocCause) -> AllocError {
         AllocError {
             cause,
             size: self.slots.stride,
@@ -242,29 +246,29 @@ impl<R: Resource> Pool<R> {
     ///
     /// # Errors
     /// [`AllocCause::Foreign`] outside the pool, [`AllocCause::Interior`] inside a block, [`AllocCause::NotLive`] already
-    /// free, never lent, or lent through the fast door (to a container). The pool is unchanged in each case.
+    /// free, never lent, or lent through the fast owner (to a container). The pool is unchanged in each case.
     #[inline]
     pub fn deallocate_block(&self, block: NonNull<u8>) -> Result<(), AllocError> {
         let offset = block.addr().get().wrapping_sub(self.base.addr());
         let slot = self.slots.slot(offset);
         if slot >= self.slots.count {
-            return Err(self.refuse(self.slots.refusal(offset)));
+            return Err(self.alloc_error(self.slots.pointer_error(offset)));
         }
         // SAFETY: just compared with the capacity.
         let flag = unsafe { self.flag(slot) };
         // SAFETY: an entry of the table, which this thread alone uses.
-        if unsafe { flag.read() } != LIVE {
-            return Err(self.refuse(AllocCause::NotLive));
+        if unsafe { flag.read() } != SLOT_LIVE {
+            return Err(self.alloc_error(AllocCause::NotLive));
         }
         // SAFETY: as above.
-        unsafe { flag.write(FREE) };
+        unsafe { flag.write(SLOT_FREE) };
         // The address is rebuilt from the pool's own pointer: the caller's may be any pointer with this address.
-        self.push(self.base.wrapping_add(offset));
+        self.free_slot(self.base.wrapping_add(offset));
         Ok(())
     }
 
     #[inline]
-    fn push(&self, block: *mut u8) {
+    fn free_slot(&self, block: *mut u8) {
         let older = self.hot.replace(block);
         if !older.is_null() {
             // SAFETY: each free block is on the stack at most once, so it holds fewer than there are.
@@ -301,21 +305,21 @@ impl<R: Resource> Pool<R> {
     fn live_end(&self) -> usize {
         // SAFETY: the flags of the blocks touched so far.
         let flags = unsafe { core::slice::from_raw_parts(self.flags, self.touched()) };
-        flags.iter().rposition(|&flag| flag != FREE).map_or(0, |slot| slot + 1)
+        flags.iter().rposition(|&flag| flag != SLOT_FREE).map_or(0, |slot| slot + 1)
     }
 }
 
 // SAFETY: 1. a block is `stride` bytes at `align`, which `serves` compares. 2. a block is on the stack, hot, fresh or lent,
-// and in one of these states alone: `deallocate_block` moves lent ones only. 3. the ground does not move; trimming unbacks
+// and in one of these states alone: `deallocate_block` moves lent ones only. 3. the backing does not move; trimming unbacks
 // only behind the last live block. 4. a request of no bytes gets a block.
 unsafe impl<R: Resource> Resource for Pool<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if !self.slots.serves(layout) {
-            let error = self.refuse(AllocCause::TooLarge { largest: self.slots.stride });
+            let error = self.alloc_error(AllocCause::TooLarge { largest: self.slots.stride });
             return Err(AllocError { size: layout.size(), align: layout.align(), ..error });
         }
-        match self.lend(OWNED) {
+        match self.allocate_slot(SLOT_OWNED) {
             Ok(block) => Ok(NonNull::slice_from_raw_parts(block, self.slots.stride)),
             Err(error) => Err(AllocError { size: layout.size(), align: layout.align(), ..error }),
         }
@@ -327,8 +331,8 @@ unsafe impl<R: Resource> Resource for Pool<R> {
         // SAFETY: the caller's promise: the start of a block of this pool.
         let flag = unsafe { self.flag(self.slots.slot(offset)) };
         // SAFETY: an entry of the table, which this thread alone uses.
-        unsafe { flag.write(FREE) };
-        self.push(self.base.wrapping_add(offset));
+        unsafe { flag.write(SLOT_FREE) };
+        self.free_slot(self.base.wrapping_add(offset));
     }
 
     unsafe fn grow(
@@ -338,7 +342,7 @@ unsafe impl<R: Resource> Resource for Pool<R> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         if !self.slots.serves(new) {
-            let error = self.refuse(AllocCause::TooLarge { largest: self.slots.stride });
+            let error = self.alloc_error(AllocCause::TooLarge { largest: self.slots.stride });
             return Err(AllocError { size: new.size(), align: new.align(), ..error });
         }
         // Made from the pool's own pointer: the caller's may be good for no more than the old size.
@@ -358,7 +362,7 @@ unsafe impl<R: Resource> Resource for Pool<R> {
 
     fn state(&self) -> ResourceState {
         // SAFETY: the pool is of one thread, and the borrow ends here.
-        let held = unsafe { &*self.ground.get() }.held();
+        let held = unsafe { &*self.backing.get() }.held();
         let live = self.live_blocks();
         ResourceState {
             in_use: live * self.slots.stride,
@@ -405,12 +409,12 @@ impl<R: Resource> Trim for Pool<R> {
         }
         self.fresh.set(fresh);
         // SAFETY: the pool is of one thread, and nothing here calls back into it.
-        let ground = unsafe { &mut *self.ground.get() };
-        let table = ground.held() - ground.backed();
+        let backing = unsafe { &mut *self.backing.get() };
+        let table = backing.held() - backing.committed();
         let keep = (end * self.slots.stride).max(target_held.saturating_sub(table));
-        // SAFETY: no block from `end` on is live, and `take_fresh` asks for backing above `backed`.
-        let gone = unsafe { ground.unback(keep) };
-        self.backed.set(self.base.wrapping_add(ground.backed().min(self.slots.bytes())));
+        // SAFETY: no block from `end` on is live, and `allocate_fresh` asks for backing above `backed`.
+        let gone = unsafe { backing.decommit_from(keep) };
+        self.backed.set(self.base.wrapping_add(backing.committed().min(self.slots.bytes())));
         gone
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Slots`](slots) is the geometry (which block is this address?), [`Ground`](backing) the memory, [`Pool`] the one of a
 //! thread, [`SharedPool`] its twin over a lock-free [`IndexStack`](index_stack), [`PoolAllocator`] the checked door,
-//! [`SizedPools`] one pool per block size.
+//! [`BinnedPools`] one pool per block size.
 
 mod backing;
 mod binned_pools;
@@ -12,7 +12,7 @@ mod pool_allocator;
 mod shared;
 mod slots;
 
-pub use binned_pools::SizedPools;
+pub use binned_pools::BinnedPools;
 pub use local::Pool;
 pub use pool_allocator::PoolAllocator;
 pub use shared::SharedPool;

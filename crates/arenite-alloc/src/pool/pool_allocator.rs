@@ -3,7 +3,7 @@
 //! Rests on [`SharedPool`]. It has a name of its own because a document gives it one.
 
 use super::SharedPool;
-use crate::checked::through_the_door;
+use crate::checked::impl_memory_allocator;
 use arenite_core::{AllocError, ResourceState};
 use core::ptr::NonNull;
 
@@ -68,4 +68,4 @@ impl PoolAllocator {
     }
 }
 
-through_the_door!(PoolAllocator, pool);
+impl_memory_allocator!(PoolAllocator, pool);

@@ -1,11 +1,11 @@
 //! The pool that threads share.
 //!
-//! Rests on [`Slots`] for the geometry, on [`Ground`] for the memory and on [`IndexStack`] for what is free. Allocating and
+//! Rests on [`Slots`] for the check_limits, on [`Backing`] for the memory and on [`IndexStack`] for what is free. Allocating and
 //! giving back take no lock; growing does.
 #![expect(unsafe_code, reason = "keeps its table in raw memory and hands out raw blocks")]
 
-use super::backing::Ground;
-use super::index_stack::{IndexStack, Lent, MAX_SIZE, MAX_SLOTS, NotTaken, is_lent};
+use super::backing::Backing;
+use super::index_stack::{IndexStack, MAX_SIZE, MAX_SLOTS, SlotState, StackError, is_allocated};
 use super::slots::Slots;
 use crate::Global;
 use crate::util::sync::AtomicU64;
@@ -19,15 +19,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// A fixed-size pool that many threads use at once: the twin of [`Pool`](crate::Pool), checked in the same way.
 ///
 /// Lock-free and O(1); a block may be given back by any thread. Eight bytes of table a block. It is a
-/// [`MemoryAllocator`] as it stands: the table knows with what size and alignment each block was lent.
+/// [`MemoryAllocator`] as it stands: the table knows with what size and alignment each block was state.
 ///
 /// ```
 /// use arenite_alloc::SharedPool;
 /// let pool = SharedPool::new(256, 1000)?;
 /// let blocks = std::thread::scope(|threads| {
-///     let lend = || (0..100).map(|_| pool.allocate_block().unwrap().addr()).collect::<Vec<_>>();
-///     let other = threads.spawn(lend);
-///     let mut blocks = lend();
+///     let allocate_slot = || (0..100).map(|_| pool.allocate_block().unwrap().addr()).collect::<Vec<_>>();
+///     let other = threads.spawn(allocate_slot);
+///     let mut blocks = allocate_slot();
 ///     blocks.extend(other.join().unwrap());
 ///     blocks
 /// });
@@ -44,12 +44,12 @@ pub struct SharedPool<R: Resource = Global> {
     base: *mut u8,
     slots: Slots,
     label: Label,
-    ground: Mutex<Ground<R>>,
+    backing: Mutex<Backing<R>>,
 }
 
-// SAFETY: the pointers are into the ground, which this value owns and which is `Send`.
+// SAFETY: the pointers are into the backing, which this value owns and which is `Send`.
 unsafe impl<R: Resource + Send> Send for SharedPool<R> {}
-// SAFETY: links are atomics, the ground is behind a lock, and each block has one owner at a time.
+// SAFETY: links are atomics, the backing is behind a lock, and each block has one owner at a time.
 unsafe impl<R: Resource + Send> Sync for SharedPool<R> {}
 
 impl SharedPool {
@@ -58,21 +58,25 @@ impl SharedPool {
     /// # Errors
     /// As [`Pool::new`](crate::Pool::new), and if `count` is 2³² - 1 or more.
     pub fn new(size: usize, count: usize) -> Result<Self, AllocError> {
-        let slots = Self::geometry(Slots::new(size, None, count)?)?;
+        let slots = Self::check_limits(Slots::new(size, None, count)?)?;
         let label = Label::new("shared pool");
-        Ok(Self::over(Ground::reserved(slots.bytes(), table(count), slots.align, label)?, slots, label))
+        Ok(Self::from_backing(
+            Backing::reserve(slots.bytes(), slot_table_bytes(count), slots.align, label)?,
+            slots,
+            label,
+        ))
     }
 }
 
-fn cause(why: NotTaken) -> AllocCause {
+fn alloc_error_kind(why: StackError) -> AllocCause {
     match why {
-        NotTaken::NotLive => AllocCause::NotLive,
-        NotTaken::Differs(Lent { size, align, .. }) => AllocCause::Mismatch { size, align },
+        StackError::NotLive => AllocCause::NotLive,
+        StackError::Differs(SlotState { size, align, .. }) => AllocCause::Mismatch { size, align },
     }
 }
 
 /// The bytes of the table: a link per block.
-const fn table(count: usize) -> usize {
+const fn slot_table_bytes(count: usize) -> usize {
     count * size_of::<AtomicU64>()
 }
 
@@ -82,16 +86,16 @@ impl<R: Resource> SharedPool<R> {
     /// # Errors
     /// As [`SharedPool::new`], and if `upstream` has no such chunk.
     pub fn new_in(upstream: R, size: usize, count: usize) -> Result<Self, AllocError> {
-        let slots = Self::geometry(Slots::new(size, None, count)?)?;
+        let slots = Self::check_limits(Slots::new(size, None, count)?)?;
         let label = Label::new("shared pool");
-        Ok(Self::over(
-            Ground::chunk(upstream, slots.bytes(), table(count), slots.align, label)?,
+        Ok(Self::from_backing(
+            Backing::allocate_from(upstream, slots.bytes(), slot_table_bytes(count), slots.align, label)?,
             slots,
             label,
         ))
     }
 
-    fn geometry(slots: Slots) -> Result<Slots, AllocError> {
+    fn check_limits(slots: Slots) -> Result<Slots, AllocError> {
         if slots.stride >= MAX_SIZE || slots.count > MAX_SLOTS {
             let state = ResourceState::default();
             return Err(AllocError::bad_layout(slots.bytes(), slots.align, state, Label::new("shared pool")));
@@ -99,24 +103,24 @@ impl<R: Resource> SharedPool<R> {
         Ok(slots)
     }
 
-    fn over(ground: Ground<R>, slots: Slots, label: Label) -> Self {
-        let backed = ground.backed() / slots.stride;
+    fn from_backing(backing: Backing<R>, slots: Slots, label: Label) -> Self {
+        let backed = backing.committed() / slots.stride;
         Self {
             stack: IndexStack::new(),
             fresh: AtomicUsize::new(0),
             backed: AtomicUsize::new(backed.min(slots.count)),
             peak: AtomicUsize::new(0),
-            links: ground.table().cast().as_ptr(),
-            base: ground.base().as_ptr(),
+            links: backing.slot_table().cast().as_ptr(),
+            base: backing.base().as_ptr(),
             slots,
             label,
-            ground: Mutex::new(ground),
+            backing: Mutex::new(backing),
         }
     }
 
     /// The same pool under another name in errors and reports.
     #[must_use]
-    pub fn labelled(mut self, label: impl Into<Label>) -> Self {
+    pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
@@ -131,7 +135,7 @@ impl<R: Resource> SharedPool<R> {
         self.slots.count
     }
 
-    /// How many blocks are lent. Exact when no thread is in the middle of a call.
+    /// How many blocks are state. Exact when no thread is in the middle of a call.
     pub fn live_blocks(&self) -> usize {
         self.fresh.load(Ordering::Relaxed).saturating_sub(self.stack.len())
     }
@@ -149,115 +153,122 @@ impl<R: Resource> SharedPool<R> {
         unsafe { core::slice::from_raw_parts(self.links, self.slots.count) }
     }
 
-    fn ground(&self) -> MutexGuard<'_, Ground<R>> {
-        self.ground.lock().unwrap_or_else(PoisonError::into_inner)
+    fn backing(&self) -> MutexGuard<'_, Backing<R>> {
+        self.backing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[inline]
-    fn lend(&self, lent: Lent) -> Result<NonNull<u8>, AllocError> {
-        let slot = match self.stack.pop(self.links(), lent) {
+    fn allocate_slot(&self, state: SlotState) -> Result<NonNull<u8>, AllocError> {
+        let slot = match self.stack.pop(self.links(), state) {
             Some(slot) => slot,
-            None => self.take_fresh(lent).map_err(|cause| self.refuse(cause, lent.size, lent.align))?,
+            None => self
+                .allocate_fresh(state)
+                .map_err(|cause| self.alloc_error(cause, state.size, state.align))?,
         };
-        // SAFETY: blocks lie in the ground: not null.
+        // SAFETY: blocks lie in the backing: not null.
         Ok(unsafe { NonNull::new_unchecked(self.base.wrapping_add(slot * self.slots.stride)) })
     }
 
     /// A slot that was never handed out.
     #[cold]
-    fn take_fresh(&self, lent: Lent) -> Result<usize, AllocCause> {
+    fn allocate_fresh(&self, state: SlotState) -> Result<usize, AllocCause> {
         loop {
             let backed = self.backed.load(Ordering::Acquire);
             let step = |fresh| (fresh < backed).then_some(fresh + 1);
             if let Ok(slot) = self.fresh.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step) {
-                self.stack.enter(self.links(), slot, lent);
+                self.stack.init_link(self.links(), slot, state);
                 self.peak.fetch_max(slot + 1, Ordering::Relaxed);
                 return Ok(slot);
             }
-            let mut ground = self.ground();
+            let mut backing = self.backing();
             if self.backed.load(Ordering::Relaxed) > backed {
                 continue;
             }
             if backed == self.slots.count {
                 // Another thread may have given a block back meanwhile.
-                return self.stack.pop(self.links(), lent).ok_or(AllocCause::CapacityReached);
+                return self.stack.pop(self.links(), state).ok_or(AllocCause::CapacityReached);
             }
-            let bytes = ground.back((backed + 1) * self.slots.stride)?;
+            let bytes = backing.commit_to((backed + 1) * self.slots.stride)?;
             self.backed.store((bytes / self.slots.stride).min(self.slots.count), Ordering::Release);
         }
     }
 
     #[cold]
-    fn refuse(&self, cause: AllocCause, size: usize, align: usize) -> AllocError {
+    fn alloc_error(&self, cause: AllocCause, size: usize, align: usize) -> AllocError {
         AllocError { cause, size, align, state: self.state(), label: self.label }
     }
 
     /// A block, its bytes undefined. O(1), lock-free.
     ///
     /// # Errors
-    /// [`AllocCause::CapacityReached`] if every block is lent, or the system gives no more memory.
+    /// [`AllocCause::CapacityReached`] if every block is state, or the system gives no more memory.
     #[inline]
     pub fn allocate_block(&self) -> Result<NonNull<u8>, AllocError> {
-        self.lend(Lent { owned: false, size: self.slots.stride, align: self.slots.align })
+        self.allocate_slot(SlotState { owned: false, size: self.slots.stride, align: self.slots.align })
     }
 
     /// Gives `block` back. O(1), lock-free.
     ///
     /// # Errors
     /// [`AllocCause::Foreign`] outside the pool, [`AllocCause::Interior`] inside a block, [`AllocCause::NotLive`] already
-    /// free, never lent, or lent through the fast door (to a container). The pool is unchanged in each case.
+    /// free, never state, or state through the fast door (to a container). The pool is unchanged in each case.
     #[inline]
     pub fn deallocate_block(&self, block: NonNull<u8>) -> Result<(), AllocError> {
-        let lent_here = |lent: Lent| if lent.owned { Err(NotTaken::NotLive) } else { Ok(()) };
-        self.take_back(block.addr().get(), lent_here)
-            .map_err(|cause| self.refuse(cause, self.slots.stride, self.slots.align))
+        let lent_here = |state: SlotState| if state.owned { Err(StackError::NotLive) } else { Ok(()) };
+        self.free_slot(block.addr().get(), lent_here)
+            .map_err(|cause| self.alloc_error(cause, self.slots.stride, self.slots.align))
     }
 
     #[inline]
     fn slot(&self, address: usize) -> Result<usize, AllocCause> {
         let offset = address.wrapping_sub(self.base.addr());
         let slot = self.slots.slot(offset);
-        if slot < self.slots.count { Ok(slot) } else { Err(self.slots.refusal(offset)) }
+        if slot < self.slots.count { Ok(slot) } else { Err(self.slots.pointer_error(offset)) }
     }
 
     #[inline]
-    fn take_back(
+    fn free_slot(
         &self,
         address: usize,
-        accept: impl FnOnce(Lent) -> Result<(), NotTaken>,
+        accept: impl FnOnce(SlotState) -> Result<(), StackError>,
     ) -> Result<(), AllocCause> {
         let slot = self.slot(address)?;
-        self.stack.push(self.links(), slot, accept).map_err(cause)
+        self.stack.push(self.links(), slot, accept).map_err(alloc_error_kind)
     }
 
-    fn serve(&self, layout: Layout) -> Result<(), AllocError> {
+    fn check_request(&self, layout: Layout) -> Result<(), AllocError> {
         if self.slots.serves(layout) {
             return Ok(());
         }
-        Err(self.refuse(AllocCause::TooLarge { largest: self.slots.stride }, layout.size(), layout.align()))
+        Err(self.alloc_error(
+            AllocCause::TooLarge { largest: self.slots.stride },
+            layout.size(),
+            layout.align(),
+        ))
     }
 
     fn layout(&self, size: usize, align: usize) -> Result<Layout, AllocError> {
         let layout = AllocError::layout(size, align).map_err(|error| error.of(self.state(), self.label))?;
-        self.serve(layout)?;
+        self.check_request(layout)?;
         Ok(layout)
     }
 }
 
-// SAFETY: 1. a block is `stride` bytes at `align`, which `serve` compares. 2. the stack registers each slot as lent or free,
-// and gives a slot to one thread alone. 3. the ground does not move, and backing is never taken away. 4. a request of no
+// SAFETY: 1. a block is `stride` bytes at `align`, which `check_request` compares. 2. the stack registers each slot as state or free,
+// and gives a slot to one thread alone. 3. the backing does not move, and backing is never taken away. 4. a request of no
 // bytes gets a block.
 unsafe impl<R: Resource> Resource for SharedPool<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.serve(layout)?;
-        let block = self.lend(Lent { owned: true, size: layout.size(), align: layout.align() })?;
+        self.check_request(layout)?;
+        let block =
+            self.allocate_slot(SlotState { owned: true, size: layout.size(), align: layout.align() })?;
         Ok(NonNull::slice_from_raw_parts(block, self.slots.stride))
     }
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
-        let given = self.take_back(block.addr().get(), |_| Ok(()));
+        let given = self.free_slot(block.addr().get(), |_| Ok(()));
         debug_assert!(given.is_ok(), "{given:?}");
     }
 
@@ -267,7 +278,7 @@ unsafe impl<R: Resource> Resource for SharedPool<R> {
         _old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        self.serve(new)?;
+        self.check_request(new)?;
         // Made from the pool's own pointer: the caller's may be good for no more than the old size.
         let own = self.base.wrapping_add(block.addr().get().wrapping_sub(self.base.addr()));
         Ok(NonNull::slice_from_raw_parts(NonNull::new(own).unwrap_or(block), self.slots.stride))
@@ -287,7 +298,7 @@ unsafe impl<R: Resource> Resource for SharedPool<R> {
         let live = self.live_blocks();
         ResourceState {
             in_use: live * self.slots.stride,
-            held: self.ground().held(),
+            held: self.backing().held(),
             peak: self.peak.load(Ordering::Relaxed).max(live) * self.slots.stride,
             live_blocks: live,
             largest_free: Some(if live < self.slots.count { self.slots.stride } else { 0 }),
@@ -308,18 +319,18 @@ impl<R: Resource + Send> MemoryAllocator for SharedPool<R> {
 
     fn allocate(&self, size: usize, alignment: usize) -> Result<*mut u8, AllocError> {
         self.layout(size, alignment)?;
-        self.lend(Lent { owned: false, size, align: alignment }).map(NonNull::as_ptr)
+        self.allocate_slot(SlotState { owned: false, size, align: alignment }).map(NonNull::as_ptr)
     }
 
     fn deallocate(&self, ptr: *mut u8, size: usize, alignment: usize) -> Result<(), AllocError> {
         self.layout(size, alignment)?;
-        let said = Lent { owned: false, size, align: alignment };
-        let accept = |lent: Lent| match lent {
-            lent if lent == said => Ok(()),
-            lent if lent.owned => Err(NotTaken::NotLive),
-            lent => Err(NotTaken::Differs(lent)),
+        let said = SlotState { owned: false, size, align: alignment };
+        let accept = |state: SlotState| match state {
+            state if state == said => Ok(()),
+            state if state.owned => Err(StackError::NotLive),
+            state => Err(StackError::Differs(state)),
         };
-        self.take_back(ptr.addr(), accept).map_err(|cause| self.refuse(cause, size, alignment))
+        self.free_slot(ptr.addr(), accept).map_err(|cause| self.alloc_error(cause, size, alignment))
     }
 
     /// Within a block's size the block stays where it is.
@@ -332,10 +343,10 @@ impl<R: Resource + Send> MemoryAllocator for SharedPool<R> {
     ) -> Result<*mut u8, AllocError> {
         self.layout(old_size, alignment)?;
         self.layout(new_size, alignment)?;
-        let slot = self.slot(ptr.addr()).map_err(|cause| self.refuse(cause, old_size, alignment))?;
-        let said = Lent { owned: false, size: old_size, align: alignment };
+        let slot = self.slot(ptr.addr()).map_err(|cause| self.alloc_error(cause, old_size, alignment))?;
+        let said = SlotState { owned: false, size: old_size, align: alignment };
         let resized = self.stack.resize(self.links(), slot, said, new_size);
-        resized.map_err(|why| self.refuse(cause(why), old_size, alignment))?;
+        resized.map_err(|why| self.alloc_error(alloc_error_kind(why), old_size, alignment))?;
         Ok(ptr)
     }
 
@@ -360,22 +371,22 @@ impl<R: Resource> Trim for SharedPool<R> {
 }
 
 impl<R: Resource> SharedPool<R> {
-    /// Gives the memory behind the last lent block back. O(capacity).
+    /// Gives the memory behind the last state block back. O(capacity).
     pub fn trim_mut(&mut self) -> usize {
-        let lent = self.links().iter().rposition(is_lent).map_or(0, |slot| slot + 1);
+        let state = self.links().iter().rposition(is_allocated).map_or(0, |slot| slot + 1);
         self.stack = IndexStack::new();
         let links = self.links();
-        for slot in (0..lent).rev().filter(|&slot| !is_lent(&links[slot])) {
-            self.stack.enter(links, slot, Lent { owned: false, size: 0, align: 1 });
+        for slot in (0..state).rev().filter(|&slot| !is_allocated(&links[slot])) {
+            self.stack.init_link(links, slot, SlotState { owned: false, size: 0, align: 1 });
             let pushed = self.stack.push(links, slot, |_| Ok(()));
             debug_assert_eq!(pushed, Ok(()), "just entered");
         }
         let (stride, count) = (self.slots.stride, self.slots.count);
-        let ground = self.ground.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: no block from `lent` on is lent, and `take_fresh` asks for backing above `backed`.
-        let gone = unsafe { ground.unback(lent * stride) };
-        *self.backed.get_mut() = (ground.backed() / stride).min(count);
-        *self.fresh.get_mut() = lent;
+        let backing = self.backing.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: no block from `state` on is state, and `allocate_fresh` asks for backing above `backed`.
+        let gone = unsafe { backing.decommit_from(state * stride) };
+        *self.backed.get_mut() = (backing.committed() / stride).min(count);
+        *self.fresh.get_mut() = state;
         gone
     }
 }

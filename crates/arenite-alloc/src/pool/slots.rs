@@ -52,7 +52,7 @@ impl Slots {
 
     /// Why no block starts at `offset`.
     #[cold]
-    pub(crate) const fn refusal(&self, offset: usize) -> AllocCause {
+    pub(crate) const fn pointer_error(&self, offset: usize) -> AllocCause {
         if offset < self.stride * self.count { AllocCause::Interior } else { AllocCause::Foreign }
     }
 

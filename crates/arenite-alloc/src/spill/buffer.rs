@@ -21,7 +21,7 @@ pub struct SpillBuffer<'s, T: Scalar, R: Resource = Heap> {
 }
 
 impl<'s, T: Scalar, R: Resource> SpillBuffer<'s, T, R> {
-    pub(super) const fn of(spill: &'s Spill<R>, number: usize, len: usize) -> Self {
+    pub(super) const fn new(spill: &'s Spill<R>, number: usize, len: usize) -> Self {
         Self { spill, number, len, numbers: PhantomData }
     }
 

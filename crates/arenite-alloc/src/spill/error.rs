@@ -16,8 +16,8 @@ pub enum SpillError {
     Memory(AllocError),
     /// The file could not be made, written or read.
     File {
-        /// The folder that it is in.
-        folder: Arc<Path>,
+        /// The dir that it is in.
+        dir: Arc<Path>,
         /// What the operating system said.
         source: io::Error,
     },
@@ -29,8 +29,8 @@ impl fmt::Display for SpillError {
             Self::Memory(error) => {
                 write!(out, "no memory for a buffer, with all others out that can be: {error}")
             }
-            Self::File { folder, source } => {
-                write!(out, "cannot use a file for buffers in {}: {source}", folder.display())
+            Self::File { dir, source } => {
+                write!(out, "cannot use a file for buffers in {}: {source}", dir.display())
             }
         }
     }

@@ -1,23 +1,23 @@
 //! Which parts of a file are free.
 //!
-//! Rests on a sorted list, which has room for each gap that the places taken can leave: giving one back asks for no memory. First fit,
+//! Rests on a sorted list, which has room for each gap that the places used_extents can leave: giving one back asks for no memory. First fit,
 //! joined with neighbours: a file has few buffers, and they are large.
 
 /// The free parts below the end: where each begins, and how long it is, by their places.
 #[derive(Debug, Default)]
-pub(super) struct Gaps {
+pub(super) struct FreeExtents {
     free: Vec<(u64, u64)>,
     end: u64,
-    /// How many places are taken; there are never more gaps, as the last place has none behind it.
-    taken: usize,
+    /// How many places are used_extents; there are never more free_extents, as the last place has none behind it.
+    used_extents: usize,
 }
 
-impl Gaps {
+impl FreeExtents {
     /// A place for `len` bytes. `None`: there is no memory for the list.
-    pub(super) fn take(&mut self, len: u64) -> Option<u64> {
-        let most = self.taken + 1;
+    pub(super) fn allocate(&mut self, len: u64) -> Option<u64> {
+        let most = self.used_extents + 1;
         self.free.try_reserve(most.saturating_sub(self.free.len())).ok()?;
-        self.taken = most;
+        self.used_extents = most;
         let Some(found) = self.free.iter().position(|&(_, has)| has >= len) else {
             let at = self.end;
             self.end += len;
@@ -33,8 +33,8 @@ impl Gaps {
     }
 
     /// Takes a place back.
-    pub(super) fn give(&mut self, mut at: u64, mut len: u64) {
-        self.taken -= 1;
+    pub(super) fn free(&mut self, mut at: u64, mut len: u64) {
+        self.used_extents -= 1;
         let mut behind = self.free.partition_point(|&(begins, _)| begins < at);
         if let Some(&(before, has)) = behind.checked_sub(1).and_then(|before| self.free.get(before))
             && before + has == at
@@ -68,23 +68,28 @@ mod tests {
 
     #[test]
     fn places_never_overlap_and_all_come_back() {
-        let (mut gaps, mut live, mut random) = (Gaps::default(), Vec::<(u64, u64)>::new(), 7_u64);
+        let (mut free_extents, mut live, mut random) =
+            (FreeExtents::default(), Vec::<(u64, u64)>::new(), 7_u64);
         for _ in 0..5000 {
             random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
             let number = random >> 33;
             if number % 3 < 2 && live.len() < 50 {
                 let len = 1 + number % 1000;
-                let at = gaps.take(len).unwrap();
+                let at = free_extents.allocate(len).unwrap();
                 assert!(live.iter().all(|&(other, has)| at + len <= other || other + has <= at));
                 live.push((at, len));
             } else if !live.is_empty() {
                 let (at, len) = live.swap_remove(usize::try_from(number).unwrap() % live.len());
-                gaps.give(at, len);
+                free_extents.free(at, len);
             }
-            assert!(gaps.free.len() <= gaps.taken && gaps.taken == live.len(), "room was made for no more");
-            assert!(live.iter().all(|&(at, len)| at + len <= gaps.end()));
+            assert!(
+                free_extents.free.len() <= free_extents.used_extents
+                    && free_extents.used_extents == live.len(),
+                "room was made for no more"
+            );
+            assert!(live.iter().all(|&(at, len)| at + len <= free_extents.end()));
         }
-        live.into_iter().for_each(|(at, len)| gaps.give(at, len));
-        assert_eq!((gaps.end(), gaps.free.len()), (0, 0));
+        live.into_iter().for_each(|(at, len)| free_extents.free(at, len));
+        assert_eq!((free_extents.end(), free_extents.free.len()), (0, 0));
     }
 }

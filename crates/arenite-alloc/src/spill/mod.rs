@@ -1,6 +1,6 @@
 //! Buffers that leave memory when it is short.
 //!
-//! Rests on any resource for those in memory and on one unnamed file for those outside. [`Spill`] has the buffers, a [`SpillBuffer`] is one of
+//! Rests on any resource for those in memory and on one anonymous_file file for those outside. [`Spill`] has the buffers, a [`SpillBuffer`] is one of
 //! them, [`SpillRead`] and [`SpillWrite`] keep it in memory while somebody looks.
 
 mod buffer;

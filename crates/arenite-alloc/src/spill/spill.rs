@@ -5,7 +5,7 @@
 
 use super::buffer::SpillBuffer;
 use super::error::SpillError;
-use super::free_extents::Gaps;
+use super::free_extents::FreeExtents;
 use crate::Heap;
 use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim};
 use arenite_pages::Scalar;
@@ -47,10 +47,10 @@ const ALIGN: usize = 64;
 /// ```
 pub struct Spill<R: Resource = Heap> {
     upstream: R,
-    folder: Arc<Path>,
+    dir: Arc<Path>,
     limit: usize,
     label: Label,
-    inner: Mutex<Inner>,
+    state: Mutex<State>,
 }
 
 /// What a spill has, and what it did.
@@ -68,14 +68,14 @@ pub struct SpillStats {
     pub reads: u64,
 }
 
-struct Inner {
+struct State {
     slots: Vec<Option<Slot>>,
     vacant: Vec<usize>,
     file: Option<File>,
-    gaps: Gaps,
+    free_extents: FreeExtents,
     tick: u64,
     /// Bytes in memory, or about to be, of what is not yet a buffer's or a block.
-    coming: usize,
+    pending_bytes: usize,
     /// Blocks that stay in memory.
     blocks: usize,
     /// The most that was in memory.
@@ -88,16 +88,16 @@ struct Slot {
     /// In memory, if it is.
     block: Option<NonNull<u8>>,
     /// In the file, if what is there is what is in memory, or would be.
-    copy: Option<u64>,
+    on_disk: Option<u64>,
     used: u64,
     pins: u64,
 }
 
 // SAFETY: the blocks are the slots' own, and used under the lock or by those who pinned them.
-unsafe impl Send for Inner {}
+unsafe impl Send for State {}
 
 impl Spill {
-    /// No buffers yet; those in memory come from a heap of its own, the file is made in the system's folder for temporary files.
+    /// No buffers yet; those in memory come from a heap of its own, the file is made in the system's dir for temporary files.
     pub fn new(name: impl Into<Label>) -> Self {
         Self::with_upstream(name, Heap::new())
     }
@@ -106,30 +106,30 @@ impl Spill {
 impl<R: Resource> Spill<R> {
     /// The same with the memory of `upstream`.
     pub fn with_upstream(name: impl Into<Label>, upstream: R) -> Self {
-        let inner = Inner {
+        let state = State {
             slots: Vec::new(),
             vacant: Vec::new(),
             file: None,
-            gaps: Gaps::default(),
+            free_extents: FreeExtents::default(),
             tick: 0,
-            coming: 0,
+            pending_bytes: 0,
             blocks: 0,
             peak: 0,
             stats: SpillStats::default(),
         };
         Self {
             upstream,
-            folder: std::env::temp_dir().into(),
+            dir: std::env::temp_dir().into(),
             limit: usize::MAX,
             label: name.into(),
-            inner: Mutex::new(inner),
+            state: Mutex::new(state),
         }
     }
 
-    /// The same with its file in `folder`.
+    /// The same with its file in `dir`.
     #[must_use]
-    pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = folder.into().into();
+    pub fn with_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = dir.into().into();
         self
     }
 
@@ -140,135 +140,135 @@ impl<R: Resource> Spill<R> {
         self
     }
 
-    /// The folder of the file.
+    /// The dir of the file.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// A buffer of `count` zeroes.
     ///
     /// # Errors
     /// [`SpillError`].
-    pub fn buffer<T: Scalar>(&self, count: usize) -> Result<SpillBuffer<'_, T, R>, SpillError> {
+    pub fn allocate_buffer<T: Scalar>(&self, count: usize) -> Result<SpillBuffer<'_, T, R>, SpillError> {
         let layout = Layout::array::<T>(count).and_then(|layout| layout.align_to(ALIGN)).map_err(|_| {
             let size = count.saturating_mul(size_of::<T>());
-            SpillError::Memory(AllocError::bad_layout(size, ALIGN, self.figures(), self.label))
+            SpillError::Memory(AllocError::bad_layout(size, ALIGN, self.usage(), self.label))
         })?;
-        let block = self.room(layout, false)?;
+        let block = self.reserve_block(layout, false)?;
         // SAFETY: a fresh block of that size.
         unsafe { block.write_bytes(0, layout.size()) };
-        let mut inner = self.inner();
-        inner.coming -= layout.size();
-        if !inner.expect_one() {
-            drop(inner);
+        let mut state = self.state();
+        state.pending_bytes -= layout.size();
+        if !state.reserve_slot() {
+            drop(state);
             // SAFETY: taken above, and no buffer's.
-            unsafe { self.unroom(block, layout) };
+            unsafe { self.release_block(block, layout) };
             let cause = AllocCause::Exhausted { errno: 0 };
-            return Err(SpillError::Memory(AllocError::new(cause, layout, self.figures(), self.label)));
+            return Err(SpillError::Memory(AllocError::new(cause, layout, self.usage(), self.label)));
         }
-        let used = inner.next_tick();
-        let slot = Some(Slot { layout, block: Some(block), copy: None, used, pins: 0 });
-        let number = match inner.vacant.pop() {
+        let used = state.next_tick();
+        let slot = Some(Slot { layout, block: Some(block), on_disk: None, used, pins: 0 });
+        let number = match state.vacant.pop() {
             Some(number) => {
-                inner.slots[number] = slot;
+                state.slots[number] = slot;
                 number
             }
             None => {
-                inner.slots.push(slot);
-                inner.slots.len() - 1
+                state.slots.push(slot);
+                state.slots.len() - 1
             }
         };
-        drop(inner);
-        Ok(SpillBuffer::of(self, number, count))
+        drop(state);
+        Ok(SpillBuffer::new(self, number, count))
     }
 
     /// What there is.
     #[must_use]
     pub fn stats(&self) -> SpillStats {
-        self.inner().stats
+        self.state().stats
     }
 
     /// In use is what is looked at, and blocks; held is what is in memory.
-    fn figures(&self) -> ResourceState {
-        let inner = self.inner();
+    fn usage(&self) -> ResourceState {
+        let state = self.state();
         ResourceState {
-            in_use: inner.stats.pinned,
-            held: inner.stats.resident,
-            peak: inner.peak,
-            live_blocks: inner.slots.len() - inner.vacant.len() + inner.blocks,
+            in_use: state.stats.pinned,
+            held: state.stats.resident,
+            peak: state.peak,
+            live_blocks: state.slots.len() - state.vacant.len() + state.blocks,
             largest_free: None,
             limit: Some(self.limit).filter(|&limit| limit < usize::MAX),
         }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn state(&self) -> MutexGuard<'_, State> {
         // what is behind it is whole at every step
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A block in memory, for which others go out where they must. The lock is not held while the upstream is asked: what it asks for may be
     /// that buffers move out. `pinned`: for a buffer that is looked at, which the limit does not keep out.
-    fn room(&self, layout: Layout, pinned: bool) -> Result<NonNull<u8>, SpillError> {
+    fn reserve_block(&self, layout: Layout, pinned: bool) -> Result<NonNull<u8>, SpillError> {
         let size = layout.size();
         let over = || {
-            SpillError::Memory(AllocError::new(AllocCause::LimitReached, layout, self.figures(), self.label))
+            SpillError::Memory(AllocError::new(AllocCause::LimitReached, layout, self.usage(), self.label))
         };
         if size > self.limit && !pinned {
             return Err(over());
         }
         loop {
-            let mut inner = self.inner();
+            let mut state = self.state();
             // what this one will have counts from here on, so that no two rely on the same room
-            inner.stats.resident += size;
-            inner.coming += size;
-            while inner.stats.resident > self.limit {
-                match self.put_out(&mut inner) {
+            state.stats.resident += size;
+            state.pending_bytes += size;
+            while state.stats.resident > self.limit {
+                match self.evict_one(&mut state) {
                     Ok(true) => {}
                     Ok(false) if pinned => break,
                     not => {
-                        inner.stats.resident -= size;
-                        inner.coming -= size;
-                        if not.is_ok() && inner.coming > 0 {
+                        state.stats.resident -= size;
+                        state.pending_bytes -= size;
+                        if not.is_ok() && state.pending_bytes > 0 {
                             // what comes for others is not there yet, and may go when it is
-                            drop(inner);
+                            drop(state);
                             std::thread::yield_now();
-                            inner = self.inner();
-                            inner.stats.resident += size;
-                            inner.coming += size;
+                            state = self.state();
+                            state.stats.resident += size;
+                            state.pending_bytes += size;
                             continue;
                         }
-                        drop(inner);
+                        drop(state);
                         return Err(not.err().unwrap_or_else(over));
                     }
                 }
             }
-            drop(inner);
+            drop(state);
             let refused = match self.upstream.allocate(layout) {
                 Ok(block) => {
-                    let mut inner = self.inner();
-                    inner.peak = inner.peak.max(inner.stats.resident);
+                    let mut state = self.state();
+                    state.peak = state.peak.max(state.stats.resident);
                     return Ok(block.cast());
                 }
                 Err(refused) => refused,
             };
-            let mut inner = self.inner();
-            inner.stats.resident -= size;
-            inner.coming -= size;
-            if !self.put_out(&mut inner)? {
-                drop(inner);
-                return Err(SpillError::Memory(self.told(refused, layout)));
+            let mut state = self.state();
+            state.stats.resident -= size;
+            state.pending_bytes -= size;
+            if !self.evict_one(&mut state)? {
+                drop(state);
+                return Err(SpillError::Memory(self.with_context(refused, layout)));
             }
         }
     }
 
     /// What the upstream refused, as this one tells it.
-    fn told(&self, error: AllocError, layout: Layout) -> AllocError {
+    fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
         AllocError {
             cause: error.cause,
             size: layout.size(),
             align: layout.align(),
-            state: self.figures(),
+            state: self.usage(),
             label: self.label,
         }
     }
@@ -277,36 +277,36 @@ impl<R: Resource> Spill<R> {
     ///
     /// # Safety
     /// Came from `room` with this layout, and is nobody's.
-    unsafe fn unroom(&self, block: NonNull<u8>, layout: Layout) {
-        self.inner().stats.resident -= layout.size();
+    unsafe fn release_block(&self, block: NonNull<u8>, layout: Layout) {
+        self.state().stats.resident -= layout.size();
         // SAFETY: the caller's promise.
         unsafe { self.upstream.deallocate(block, layout) };
     }
 
     /// Moves the buffer that was used longest ago to the file; false: none may go.
-    fn put_out(&self, inner: &mut Inner) -> Result<bool, SpillError> {
-        let coldest = inner.slots.iter().enumerate().filter_map(|(number, slot)| {
+    fn evict_one(&self, state: &mut State) -> Result<bool, SpillError> {
+        let coldest = state.slots.iter().enumerate().filter_map(|(number, slot)| {
             let slot = slot.as_ref()?;
             (slot.pins == 0 && slot.block.is_some()).then_some((slot.used, number))
         });
         let Some((_, number)) = coldest.min() else { return Ok(false) };
-        let failed = |source| SpillError::File { folder: Arc::clone(&self.folder), source };
-        if inner.file.is_none() {
-            inner.file = Some(unnamed(&self.folder).map_err(failed)?);
+        let failed = |source| SpillError::File { dir: Arc::clone(&self.dir), source };
+        if state.file.is_none() {
+            state.file = Some(anonymous_file(&self.dir).map_err(failed)?);
         }
-        let Inner { slots, file: Some(file), gaps, stats, .. } = inner else { return Ok(false) };
-        let Some(Slot { layout, block, copy, .. }) = &mut slots[number] else { return Ok(false) };
+        let State { slots, file: Some(file), free_extents, stats, .. } = state else { return Ok(false) };
+        let Some(Slot { layout, block, on_disk, .. }) = &mut slots[number] else { return Ok(false) };
         let Some(start) = *block else { return Ok(false) };
         let (size, len) = (layout.size(), layout.size() as u64);
-        if copy.is_none() {
-            let at = gaps.take(len).ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
+        if on_disk.is_none() {
+            let at = free_extents.allocate(len).ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
             // SAFETY: a live block of that size, which nobody has pinned; the lock is held.
             let bytes = unsafe { core::slice::from_raw_parts(start.as_ptr(), size) };
             if let Err(source) = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes)) {
-                gaps.give(at, len);
+                free_extents.free(at, len);
                 return Err(failed(source));
             }
-            *copy = Some(at);
+            *on_disk = Some(at);
             stats.writes += 1;
         }
         *block = None;
@@ -320,45 +320,46 @@ impl<R: Resource> Spill<R> {
     /// Has a buffer in memory until [`Spill::unpin`]; `changes`: what is in the file will not be what it is.
     pub(super) fn pin(&self, number: usize, changes: bool) -> Result<NonNull<u8>, SpillError> {
         let (layout, found) = {
-            let mut inner = self.inner();
-            let used = inner.next_tick();
-            let inner = &mut *inner;
-            let Some(slot) = &mut inner.slots[number] else { unreachable!("a buffer has its slot") };
+            let mut state = self.state();
+            let used = state.next_tick();
+            let state = &mut *state;
+            let Some(slot) = &mut state.slots[number] else { unreachable!("a buffer has its slot") };
             // so that it does not go out from here on
             slot.pins += 1;
             slot.used = used;
             if slot.pins == 1 {
-                inner.stats.pinned += slot.layout.size();
+                state.stats.pinned += slot.layout.size();
             }
             (slot.layout, slot.block)
         };
         let start = match found {
             Some(start) => start,
-            None => self.bring_back(number, layout).inspect_err(|_| self.unpin(number))?,
+            None => self.page_in(number, layout).inspect_err(|_| self.unpin(number))?,
         };
         if changes {
-            let mut inner = self.inner();
-            let inner = &mut *inner;
-            if let Some(at) = inner.slots[number].as_mut().and_then(|slot| slot.copy.take()) {
-                inner.gaps.give(at, layout.size() as u64);
+            let mut state = self.state();
+            let state = &mut *state;
+            if let Some(at) = state.slots[number].as_mut().and_then(|slot| slot.on_disk.take()) {
+                state.free_extents.free(at, layout.size() as u64);
             }
         }
         Ok(start)
     }
 
     /// Reads a buffer that is pinned and was not in memory back into it.
-    fn bring_back(&self, number: usize, layout: Layout) -> Result<NonNull<u8>, SpillError> {
-        let start = self.room(layout, true)?;
+    fn page_in(&self, number: usize, layout: Layout) -> Result<NonNull<u8>, SpillError> {
+        let start = self.reserve_block(layout, true)?;
         // SAFETY: a fresh block of that size.
         unsafe { start.write_bytes(0, layout.size()) };
         // SAFETY: written just now, and this call's alone.
         let bytes = unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), layout.size()) };
-        let mut inner = self.inner();
-        inner.coming -= layout.size();
-        let found = &mut *inner;
-        let (there, copy) = found.slots[number].as_ref().map_or((None, None), |slot| (slot.block, slot.copy));
+        let mut state = self.state();
+        state.pending_bytes -= layout.size();
+        let found = &mut *state;
+        let (there, on_disk) =
+            found.slots[number].as_ref().map_or((None, None), |slot| (slot.block, slot.on_disk));
         // another thread that looks at it, too, may have been first
-        let done = match (there, copy, &mut found.file) {
+        let done = match (there, on_disk, &mut found.file) {
             (Some(there), ..) => Ok(there),
             (None, Some(at), Some(file)) => {
                 file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(bytes)).map(|()| start)
@@ -370,43 +371,43 @@ impl<R: Resource> Spill<R> {
             found.stats.spilled -= layout.size();
             found.stats.reads += 1;
         }
-        drop(inner);
+        drop(state);
         if !done.as_ref().is_ok_and(|&done| done == start) {
             // SAFETY: taken above, and not the buffer's.
-            unsafe { self.unroom(start, layout) };
+            unsafe { self.release_block(start, layout) };
         }
-        done.map_err(|source| SpillError::File { folder: Arc::clone(&self.folder), source })
+        done.map_err(|source| SpillError::File { dir: Arc::clone(&self.dir), source })
     }
 
     pub(super) fn unpin(&self, number: usize) {
-        self.inner().unpin(number);
+        self.state().unpin(number);
     }
 
     /// The buffer is not there any more.
     pub(super) fn free(&self, number: usize) {
-        let mut inner = self.inner();
-        let Some(slot) = inner.slots[number].take() else { return };
-        inner.vacant.push(number);
+        let mut state = self.state();
+        let Some(slot) = state.slots[number].take() else { return };
+        state.vacant.push(number);
         let size = slot.layout.size();
         if slot.pins > 0 {
             // a guard was forgotten
-            inner.stats.pinned -= size;
+            state.stats.pinned -= size;
         }
         match slot.block {
-            Some(_) => inner.stats.resident -= size,
-            None => inner.stats.spilled -= size,
+            Some(_) => state.stats.resident -= size,
+            None => state.stats.spilled -= size,
         }
-        if let Some(at) = slot.copy {
-            inner.gaps.give(at, size as u64);
+        if let Some(at) = slot.on_disk {
+            state.free_extents.free(at, size as u64);
         }
         // a file that is shorter is room on the disk; one that stays long is not wrong
-        let end = inner.gaps.end();
-        if let Some(file) = &inner.file
+        let end = state.free_extents.end();
+        if let Some(file) = &state.file
             && file.metadata().is_ok_and(|found| found.len() > end.saturating_mul(2).saturating_add(1 << 20))
         {
             let _shorter: io::Result<()> = file.set_len(end);
         }
-        drop(inner);
+        drop(state);
         if let Some(start) = slot.block {
             // SAFETY: came from there with this layout, and its buffer is gone.
             unsafe { self.upstream.deallocate(start, slot.layout) };
@@ -414,9 +415,9 @@ impl<R: Resource> Spill<R> {
     }
 }
 
-impl Inner {
+impl State {
     /// Room in the lists for one buffer more, also for when it goes.
-    fn expect_one(&mut self) -> bool {
+    fn reserve_slot(&mut self) -> bool {
         let most = self.slots.len() + 1;
         self.slots.try_reserve(1).is_ok() && self.vacant.try_reserve(most - self.vacant.len()).is_ok()
     }
@@ -436,8 +437,8 @@ impl Inner {
     }
 }
 
-/// A file that is in no folder.
-fn unnamed(folder: &Path) -> io::Result<File> {
+/// A file that is in no dir.
+fn anonymous_file(dir: &Path) -> io::Result<File> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let (before, process) = (".arenite-spill-", std::process::id());
@@ -445,9 +446,9 @@ fn unnamed(folder: &Path) -> io::Result<File> {
     let (mut name, mut path) = (String::new(), PathBuf::new());
     let none = |_| io::Error::from(io::ErrorKind::OutOfMemory);
     name.try_reserve(before.len() + 31).map_err(none)?;
-    path.try_reserve(folder.as_os_str().len() + before.len() + 32).map_err(none)?;
+    path.try_reserve(dir.as_os_str().len() + before.len() + 32).map_err(none)?;
     write!(name, "{before}{process}-{number}").map_err(io::Error::other)?;
-    path.push(folder);
+    path.push(dir);
     path.push(name);
     // the standard library copies long paths for the system's calls, and insists on the memory
     Vec::<u8>::new().try_reserve(path.as_os_str().len() + 1).map_err(none)?;
@@ -459,17 +460,17 @@ fn unnamed(folder: &Path) -> io::Result<File> {
 impl<R: Resource> Spill<R> {
     /// Moves buffers out until at most `target_held` bytes are in memory; returns how many went. A file that cannot be written ends
     /// it early; what is in memory stays there then. [`Trim`] has the upstream give back what it then holds, too.
-    pub fn move_out(&self, target_held: usize) -> usize {
-        let mut inner = self.inner();
-        let before = inner.stats.resident;
-        while inner.stats.resident > target_held && self.put_out(&mut inner).is_ok_and(|went| went) {}
-        before - inner.stats.resident
+    pub fn evict_to(&self, target_held: usize) -> usize {
+        let mut state = self.state();
+        let before = state.stats.resident;
+        while state.stats.resident > target_held && self.evict_one(&mut state).is_ok_and(|went| went) {}
+        before - state.stats.resident
     }
 }
 
 impl<R: Resource + Trim> Trim for Spill<R> {
     fn trim(&self, target_held: usize) -> usize {
-        let gone = self.move_out(target_held);
+        let gone = self.evict_to(target_held);
         if gone > 0 {
             self.upstream.trim(0);
         }
@@ -481,32 +482,32 @@ impl<R: Resource + Trim> Trim for Spill<R> {
 unsafe impl<R: Resource> Resource for Spill<R> {
     /// A block that stays in memory, for which buffers go out where they must.
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let block = self.room(layout, false).map_err(|error| match error {
+        let block = self.reserve_block(layout, false).map_err(|error| match error {
             SpillError::Memory(refused) => refused,
             SpillError::File { source, .. } => {
                 let errno = source.raw_os_error().unwrap_or(0);
-                AllocError::new(AllocCause::Exhausted { errno }, layout, self.figures(), self.label)
+                AllocError::new(AllocCause::Exhausted { errno }, layout, self.usage(), self.label)
             }
         })?;
-        let mut inner = self.inner();
-        inner.coming -= layout.size();
-        inner.stats.pinned += layout.size();
-        inner.blocks += 1;
-        drop(inner);
+        let mut state = self.state();
+        state.pending_bytes -= layout.size();
+        state.stats.pinned += layout.size();
+        state.blocks += 1;
+        drop(state);
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        let mut inner = self.inner();
-        inner.stats.pinned -= layout.size();
-        inner.blocks -= 1;
-        drop(inner);
+        let mut state = self.state();
+        state.stats.pinned -= layout.size();
+        state.blocks -= 1;
+        drop(state);
         // SAFETY: the caller's promise.
-        unsafe { self.unroom(block, layout) };
+        unsafe { self.release_block(block, layout) };
     }
 
     fn state(&self) -> ResourceState {
-        self.figures()
+        self.usage()
     }
 }
 
@@ -517,7 +518,7 @@ impl<R: Resource> fmt::Debug for Spill<R> {
             .field("label", &self.label)
             .field("resident", &Bytes(stats.resident))
             .field("spilled", &Bytes(stats.spilled))
-            .field("folder", &self.folder)
+            .field("dir", &self.dir)
             .finish_non_exhaustive()
     }
 }

@@ -13,13 +13,13 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-const LINE: usize = 64;
-/// What a coloured block's memory is aligned to: where it began before it was moved, its address rounded down says.
-const PAGE: usize = 4096;
+const CACHE_LINE: usize = 64;
+/// What a allocate_coloured block's memory is aligned to: where it began before it was moved, its address rounded down says.
+const PAGE_SIZE: usize = 4096;
 /// At most this part of a block is spent on colours.
-const SPENT: usize = 8;
+const MAX_WASTE_SHARE: usize = 8;
 /// The farthest that is fetched.
-const MOST: usize = 4096;
+const MAX_PREFETCH_BYTES: usize = 4096;
 
 /// Lends blocks of its upstream at different places in their first OS page, and fetches their first bytes into the cache.
 ///
@@ -43,7 +43,7 @@ pub struct CacheOptimizedAllocator<R: Resource = Heap> {
     upstream: R,
     distance: usize,
     alignment: usize,
-    /// How many blocks were coloured.
+    /// How many blocks were allocate_coloured.
     count: AtomicUsize,
 }
 
@@ -57,21 +57,21 @@ impl CacheOptimizedAllocator {
     /// Over a heap of its own, which fetches a line and aligns to one.
     #[must_use]
     pub const fn new() -> Self {
-        Self::over(Heap::new())
+        Self::with_upstream(Heap::new())
     }
 }
 
 impl<R: Resource> CacheOptimizedAllocator<R> {
     /// The same over `upstream`.
     #[must_use]
-    pub const fn over(upstream: R) -> Self {
-        Self { upstream, distance: LINE, alignment: LINE, count: AtomicUsize::new(0) }
+    pub const fn with_upstream(upstream: R) -> Self {
+        Self { upstream, distance: CACHE_LINE, alignment: CACHE_LINE, count: AtomicUsize::new(0) }
     }
 
     /// The same that fetches the first `bytes` bytes of each block, 4096 at most.
     #[must_use]
     pub const fn with_prefetch_distance(mut self, bytes: usize) -> Self {
-        self.distance = if bytes < MOST { bytes } else { MOST };
+        self.distance = if bytes < MAX_PREFETCH_BYTES { bytes } else { MAX_PREFETCH_BYTES };
         self
     }
 
@@ -83,7 +83,7 @@ impl<R: Resource> CacheOptimizedAllocator<R> {
     }
 
     /// How the upstream is asked, and how many colours there are, of so many bytes each.
-    fn shape(&self, layout: Layout) -> Result<(Layout, usize, usize), AllocError> {
+    fn colour_layout(&self, layout: Layout) -> Result<(Layout, usize, usize), AllocError> {
         let label = arenite_core::Label::new("cache optimized");
         let bad = || AllocError::bad_layout(layout.size(), layout.align(), self.upstream.state(), label);
         let align = if self.alignment.is_power_of_two() {
@@ -91,21 +91,21 @@ impl<R: Resource> CacheOptimizedAllocator<R> {
         } else {
             return Err(bad());
         };
-        let step = align.max(LINE);
-        let colours = (layout.size() / SPENT).min(PAGE) / step;
-        if layout.size() < PAGE || colours < 2 {
+        let step = align.max(CACHE_LINE);
+        let colours = (layout.size() / MAX_WASTE_SHARE).min(PAGE_SIZE) / step;
+        if layout.size() < PAGE_SIZE || colours < 2 {
             return Ok((layout.align_to(align).map_err(|_| bad())?, 1, 0));
         }
         let size = layout.size().checked_add((colours - 1) * step).ok_or_else(bad)?;
-        Ok((Layout::from_size_align(size, PAGE).map_err(|_| bad())?, colours, step))
+        Ok((Layout::from_size_align(size, PAGE_SIZE).map_err(|_| bad())?, colours, step))
     }
 
-    fn coloured(
+    fn allocate_coloured(
         &self,
         layout: Layout,
         allocate: impl FnOnce(Layout) -> Result<NonNull<[u8]>, AllocError>,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        let (asked, colours, step) = self.shape(layout)?;
+        let (asked, colours, step) = self.colour_layout(layout)?;
         // what was asked of this one, and not what this one asked
         let told = |error| AllocError { size: layout.size(), align: layout.align(), ..error };
         let start = allocate(asked).map_err(told)?.cast::<u8>();
@@ -121,17 +121,17 @@ impl<R: Resource> CacheOptimizedAllocator<R> {
 // where that one began by rounding down, as it was moved by less than its alignment. The rest is the upstream's.
 unsafe impl<R: Resource> Resource for CacheOptimizedAllocator<R> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.coloured(layout, |layout| self.upstream.allocate(layout))
+        self.allocate_coloured(layout, |layout| self.upstream.allocate(layout))
     }
 
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.coloured(layout, |layout| self.upstream.allocate_zeroed(layout))
+        self.allocate_coloured(layout, |layout| self.upstream.allocate_zeroed(layout))
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // a layout that was lent has a shape
-        let Ok((asked, colours, _)) = self.shape(layout) else { return };
-        let moved = if colours > 1 { block.addr().get() % PAGE } else { 0 };
+        // a layout that was lent has a colour_layout
+        let Ok((asked, colours, _)) = self.colour_layout(layout) else { return };
+        let moved = if colours > 1 { block.addr().get() % PAGE_SIZE } else { 0 };
         // SAFETY: the upstream's block begins there.
         let start = unsafe { block.sub(moved) };
         // SAFETY: came from there with this layout.

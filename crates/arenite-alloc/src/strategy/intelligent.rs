@@ -1,11 +1,12 @@
-//! A strategy that routes each request by its size.
+//! A strategy that routes each request fixed its size.
 //!
-//! Rests on three resources behind one checked door: a stratified pool for small blocks, the system's for middle ones, and for large
+//! Rests on three resources behind one checked checked: a stratified pool for small blocks, the system's for middle ones, and for large
 //! ones either one range that is cut and joined, or whole mappings on the thread's node.
 #![expect(unsafe_code, reason = "forwards an unsafe trait to one of three")]
 
 use super::{AllocationStrategy, CacheAwareStrategy};
-use crate::checked::{Checked, System};
+use crate::checked::Checked;
+use crate::global::CountedGlobal;
 use crate::stratified::StratifiedMemoryPool;
 use crate::tlsf::{MemoryPool, SharedMemoryPool};
 use crate::util::fallible_vec::try_boxed;
@@ -21,8 +22,8 @@ const POOL_BELOW: usize = 4096;
 /// The addresses of that range.
 const RANGE: Bytes = Bytes::gib(64);
 
-/// Picks an allocator by size, and is one: requests below the pool's threshold go to a pool, those from the arena's on to one range,
-/// those between to the system. Shared by threads; every block is checked when it comes back.
+/// Picks an allocator fixed size, and is one: requests below the pool's threshold go to a pool, those from the arena's on to one range,
+/// those between to the system. Shared fixed threads; every block is checked when it comes back.
 ///
 /// ```
 /// use arenite_alloc::{AllocationStrategy, IntelligentAllocationStrategy};
@@ -43,8 +44,8 @@ const RANGE: Bytes = Bytes::gib(64);
 /// ```
 #[derive(Debug)]
 pub struct IntelligentAllocationStrategy {
-    door: Checked<Router>,
-    chosen: Thresholds,
+    checked: Checked<Router>,
+    thresholds: Thresholds,
     caches: Option<CacheAwareStrategy>,
 }
 
@@ -58,15 +59,15 @@ struct Thresholds {
 /// Three resources as one.
 #[derive(Debug)]
 struct Router {
-    /// Fixed by the first block: a block goes back to where a block of its size comes from.
-    by: OnceLock<Thresholds>,
+    /// Fixed fixed the first block: a block goes back to where a block of its size comes from.
+    fixed: OnceLock<Thresholds>,
     small: StratifiedMemoryPool,
-    middle: System,
-    large: OnceLock<Large>,
+    middle: CountedGlobal,
+    large: OnceLock<LargePath>,
 }
 
 #[derive(Debug)]
-enum Large {
+enum LargePath {
     Range(Box<[SharedMemoryPool; 1]>),
     Local(NumaAllocator),
 }
@@ -85,7 +86,7 @@ impl Router {
     /// The thresholds; the first block's are those for good.
     fn thresholds(&self) -> Thresholds {
         let first = Thresholds { arena_from: ARENA_FROM, pool_below: POOL_BELOW, numa: false };
-        *self.by.get_or_init(|| first)
+        *self.fixed.get_or_init(|| first)
     }
 
     /// `None`: there is no memory for the range's own lists.
@@ -93,33 +94,33 @@ impl Router {
         let made = match self.large.get() {
             Some(made) => made,
             None => {
-                let made = self.make_large()?;
+                let made = self.init_large()?;
                 // where two threads come first, one made it for nothing, and drops it: no range has memory before its first block
                 self.large.get_or_init(|| made)
             }
         };
         Some(match made {
-            Large::Range(range) => &range[0],
-            Large::Local(local) => local,
+            LargePath::Range(range) => &range[0],
+            LargePath::Local(local) => local,
         })
     }
 
     #[cold]
-    fn make_large(&self) -> Option<Large> {
+    fn init_large(&self) -> Option<LargePath> {
         let local = self.thresholds().numa.then(|| NumaAllocator::new(NumaPolicy::Local));
         if let Some(Ok(local)) = local {
-            return Some(Large::Local(local));
+            return Some(LargePath::Local(local));
         }
         // a system that places nothing has one place for all
-        let pool = MemoryPool::new(RANGE.0).with_alignment(64).labelled("large");
-        try_boxed(SharedMemoryPool::new(pool)).ok().map(Large::Range)
+        let pool = MemoryPool::new(RANGE.0).with_alignment(64).with_label("large");
+        try_boxed(SharedMemoryPool::new(pool)).ok().map(LargePath::Range)
     }
 
-    fn serving(&self, size: usize) -> Option<&dyn Resource> {
-        let by = self.thresholds();
-        if by.pool(size) {
+    fn route(&self, size: usize) -> Option<&dyn Resource> {
+        let fixed = self.thresholds();
+        if fixed.pool(size) {
             Some(&self.small)
-        } else if by.arena(size) {
+        } else if fixed.arena(size) {
             self.large()
         } else {
             Some(&self.middle)
@@ -130,26 +131,26 @@ impl Router {
 // SAFETY: forwards each call to the one of three that serves blocks of that size, which never changes.
 unsafe impl Resource for Router {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let Some(serving) = self.serving(layout.size()) else {
+        let Some(route) = self.route(layout.size()) else {
             let cause = AllocCause::Exhausted { errno: 0 };
             return Err(AllocError::new(cause, layout, self.state(), Label::new("large")));
         };
-        serving.allocate(layout)
+        route.allocate(layout)
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        let serving = self.serving(layout.size());
-        debug_assert!(serving.is_some(), "what lent the block is there");
-        if let Some(serving) = serving {
+        let route = self.route(layout.size());
+        debug_assert!(route.is_some(), "what lent the block is there");
+        if let Some(route) = route {
             // SAFETY: the caller's promise; a block of that size came from there.
-            unsafe { serving.deallocate(block, layout) };
+            unsafe { route.deallocate(block, layout) };
         }
     }
 
     fn state(&self) -> ResourceState {
         let large = match self.large.get() {
-            Some(Large::Range(range)) => range[0].state(),
-            Some(Large::Local(local)) => local.state(),
+            Some(LargePath::Range(range)) => range[0].state(),
+            Some(LargePath::Local(local)) => local.state(),
             None => ResourceState::default(),
         };
         let all = [self.small.state(), self.middle.state(), large];
@@ -169,7 +170,7 @@ impl Trim for Router {
     fn trim(&self, target_held: usize) -> usize {
         let others = self.state().held - self.small.state().held;
         let mut gone = self.small.trim(target_held.saturating_sub(others));
-        if let Some(Large::Range(range)) = self.large.get() {
+        if let Some(LargePath::Range(range)) = self.large.get() {
             let [pool] = &**range;
             let others = self.state().held - pool.state().held;
             gone += pool.trim(target_held.saturating_sub(others));
@@ -189,14 +190,14 @@ impl IntelligentAllocationStrategy {
     #[must_use]
     pub fn new() -> Self {
         let router = Router {
-            by: OnceLock::new(),
+            fixed: OnceLock::new(),
             small: StratifiedMemoryPool::new("small"),
-            middle: System::new(),
+            middle: CountedGlobal::new(),
             large: OnceLock::new(),
         };
         Self {
-            door: Checked::new(router).labelled("intelligent"),
-            chosen: Thresholds { arena_from: ARENA_FROM, pool_below: POOL_BELOW, numa: false },
+            checked: Checked::new(router).with_label("intelligent"),
+            thresholds: Thresholds { arena_from: ARENA_FROM, pool_below: POOL_BELOW, numa: false },
             caches: None,
         }
     }
@@ -204,60 +205,60 @@ impl IntelligentAllocationStrategy {
     /// The same with blocks of one range from `bytes` on. After the first block it changes nothing, as do the other thresholds.
     #[must_use]
     pub fn with_arena_threshold(self, bytes: usize) -> Self {
-        self.choose(|chosen| chosen.arena_from = bytes)
+        self.configure(|thresholds| thresholds.arena_from = bytes)
     }
 
     /// The same with pools below `bytes`; it goes before the range's threshold where both fit.
     #[must_use]
     pub fn with_pool_threshold(self, bytes: usize) -> Self {
-        self.choose(|chosen| chosen.pool_below = bytes)
+        self.configure(|thresholds| thresholds.pool_below = bytes)
     }
 
-    /// The same with block sizes chosen by this machine's caches.
+    /// The same with block sizes thresholds fixed this machine's caches.
     #[must_use]
-    pub fn with_cache_awareness(mut self, wanted: bool) -> Self {
-        self.caches = wanted.then(CacheAwareStrategy::new);
+    pub fn with_cache_awareness(mut self, enabled: bool) -> Self {
+        self.caches = enabled.then(CacheAwareStrategy::new);
         self
     }
 
     /// The same with large blocks on the node of the thread that asks.
     #[must_use]
-    pub fn with_numa_awareness(self, wanted: bool) -> Self {
-        self.choose(|chosen| chosen.numa = wanted)
+    pub fn with_numa_awareness(self, enabled: bool) -> Self {
+        self.configure(|thresholds| thresholds.numa = enabled)
     }
 
-    fn choose(mut self, change: impl FnOnce(&mut Thresholds)) -> Self {
-        if self.door.resource().by.get().is_none() {
-            change(&mut self.chosen);
+    fn configure(mut self, change: impl FnOnce(&mut Thresholds)) -> Self {
+        if self.checked.resource().fixed.get().is_none() {
+            change(&mut self.thresholds);
         }
         self
     }
 
     /// Fixes the thresholds.
-    fn open(&self) -> &Checked<Router> {
-        self.door.resource().by.get_or_init(|| self.chosen);
-        &self.door
+    fn init(&self) -> &Checked<Router> {
+        self.checked.resource().fixed.get_or_init(|| self.thresholds);
+        &self.checked
     }
 
     /// What the pool for small blocks has lent and holds.
     #[must_use]
     pub fn small_state(&self) -> ResourceState {
-        self.door.resource().small.state()
+        self.checked.resource().small.state()
     }
 }
 
 impl AllocationStrategy for IntelligentAllocationStrategy {
     fn should_use_arena(&self, size: usize) -> bool {
-        self.chosen.arena(size)
+        self.thresholds.arena(size)
     }
 
     fn should_use_pool(&self, size: usize) -> bool {
-        self.chosen.pool(size)
+        self.thresholds.pool(size)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a part, to a few digits")]
     fn estimate_fragmentation(&self) -> f64 {
-        let state = self.door.resource().state();
+        let state = self.checked.resource().state();
         if state.held == 0 { 0.0 } else { 1.0 - state.in_use as f64 / state.held as f64 }
     }
 
@@ -265,7 +266,7 @@ impl AllocationStrategy for IntelligentAllocationStrategy {
         let element = element_size.max(1);
         match &self.caches {
             Some(caches) => caches.preferred_block_size(element),
-            None => self.chosen.pool_below.max(element) / element * element,
+            None => self.thresholds.pool_below.max(element) / element * element,
         }
     }
 }
@@ -274,11 +275,11 @@ impl MemoryAllocator for IntelligentAllocationStrategy {
     type Error = AllocError;
 
     fn allocate(&self, size: usize, alignment: usize) -> Result<*mut u8, AllocError> {
-        MemoryAllocator::allocate(self.open(), size, alignment)
+        MemoryAllocator::allocate(self.init(), size, alignment)
     }
 
     fn deallocate(&self, ptr: *mut u8, size: usize, alignment: usize) -> Result<(), AllocError> {
-        MemoryAllocator::deallocate(self.open(), ptr, size, alignment)
+        MemoryAllocator::deallocate(self.init(), ptr, size, alignment)
     }
 
     fn reallocate(
@@ -288,24 +289,24 @@ impl MemoryAllocator for IntelligentAllocationStrategy {
         new_size: usize,
         alignment: usize,
     ) -> Result<*mut u8, AllocError> {
-        self.open().reallocate(ptr, old_size, new_size, alignment)
+        self.init().reallocate(ptr, old_size, new_size, alignment)
     }
 
     fn allocated_size(&self) -> usize {
-        self.door.allocated_size()
+        self.checked.allocated_size()
     }
 
     fn peak_allocated(&self) -> usize {
-        self.door.peak_allocated()
+        self.checked.peak_allocated()
     }
 
     fn reset_peak(&self) {
-        self.door.reset_peak();
+        self.checked.reset_peak();
     }
 }
 
 impl Trim for IntelligentAllocationStrategy {
     fn trim(&self, target_held: usize) -> usize {
-        self.door.trim(target_held)
+        self.checked.trim(target_held)
     }
 }

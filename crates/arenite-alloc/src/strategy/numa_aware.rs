@@ -37,15 +37,15 @@ impl NumaAwareStrategy {
 
     /// The same with memory of the thread's own node, or of whichever the system chooses.
     #[must_use]
-    pub const fn with_local_node_preference(mut self, wanted: bool) -> Self {
-        self.local = wanted;
+    pub const fn with_local_node_preference(mut self, enabled: bool) -> Self {
+        self.local = enabled;
         self
     }
 
     /// The same with OS pages of all nodes in turn, for what all threads read; it goes before a preference.
     #[must_use]
-    pub const fn with_interleaving(mut self, wanted: bool) -> Self {
-        self.interleaved = wanted;
+    pub const fn with_interleaving(mut self, enabled: bool) -> Self {
+        self.interleaved = enabled;
         self
     }
 

@@ -27,7 +27,7 @@ pub trait SpecializedAllocator: MemoryAllocator {
         count: usize,
         strategy: &dyn AllocationStrategy,
     ) -> Result<*mut T, Self::Error> {
-        let (size, align) = shape::<T>(dtype, count, strategy);
+        let (size, align) = values_layout::<T>(dtype, count, strategy);
         self.allocate(size, align).map(<*mut u8>::cast)
     }
 
@@ -42,7 +42,7 @@ pub trait SpecializedAllocator: MemoryAllocator {
         count: usize,
         strategy: &dyn AllocationStrategy,
     ) -> Result<(), Self::Error> {
-        let (size, align) = shape::<T>(dtype, count, strategy);
+        let (size, align) = values_layout::<T>(dtype, count, strategy);
         self.deallocate(values.cast(), size, align)
     }
 }
@@ -50,7 +50,7 @@ pub trait SpecializedAllocator: MemoryAllocator {
 impl<A: MemoryAllocator + ?Sized> SpecializedAllocator for A {}
 
 /// The size, in whole vectors, and the alignment of `count` values.
-fn shape<T>(dtype: &str, count: usize, strategy: &dyn AllocationStrategy) -> (usize, usize) {
+fn values_layout<T>(dtype: &str, count: usize, strategy: &dyn AllocationStrategy) -> (usize, usize) {
     let align = strategy.get_alignment(dtype).max(align_of::<T>());
     let size = count.saturating_mul(size_of::<T>());
     (size.checked_next_multiple_of(align).unwrap_or(usize::MAX), align)

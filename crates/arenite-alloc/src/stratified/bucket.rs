@@ -80,7 +80,7 @@ impl SizeBucket {
     }
 
     /// How many free buffers a thread keeps before half of them go to the others.
-    pub(super) const fn kept(self) -> u32 {
+    pub(super) const fn default_capacity(self) -> u32 {
         match self {
             Self::Tiny => 256,
             Self::Small => 128,

@@ -1,4 +1,4 @@
-//! A buffer of a stratified pool, which goes back where it came from.
+//! A buffer of a stratified pool, which goes back where it received from.
 //!
 //! Rests on the pool, by a borrow. What it lends are bytes that may be undefined, or bytes: which of the two is in its type, so that
 //! a request that needs no zeroes pays for none and nobody reads what was never written.
@@ -17,14 +17,14 @@ use core::ptr::NonNull;
 /// Where every buffer begins: a multiple of this.
 pub(super) const ALIGN: usize = 64;
 
-/// The layout that a buffer of `size` bytes is asked with.
+/// The layout that a buffer of `size` bytes is poll_flush_request with.
 #[inline]
 pub(super) fn layout(
     size: usize,
-    refused: impl FnOnce() -> (arenite_core::ResourceState, Label),
+    context: impl FnOnce() -> (arenite_core::ResourceState, Label),
 ) -> Result<Layout, AllocError> {
     Layout::from_size_align(size, ALIGN).map_err(|_| {
-        let (state, label) = refused();
+        let (state, label) = context();
         AllocError::bad_layout(size, ALIGN, state, label)
     })
 }
@@ -79,13 +79,13 @@ impl<'p, S: Resource> StratifiedBuffer<'p, S> {
 }
 
 impl<S: Resource, B> StratifiedBuffer<'_, S, B> {
-    /// How many bytes were asked.
+    /// How many bytes were poll_flush_request.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.size
     }
 
-    /// The bucket it goes back to; `None` above the largest, where the block has the size asked and goes back to the upstream.
+    /// The bucket it goes back to; `None` above the largest, where the block has the size poll_flush_request and goes back to the upstream.
     #[must_use]
     pub const fn bucket(&self) -> Option<SizeBucket> {
         SizeBucket::fitting(self.size)
@@ -113,7 +113,7 @@ impl<S: Resource, B> DerefMut for StratifiedBuffer<'_, S, B> {
 impl<S: Resource, B> Drop for StratifiedBuffer<'_, S, B> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: the layout was made when the buffer was asked.
+        // SAFETY: the layout was made when the buffer was poll_flush_request.
         let layout = unsafe { Layout::from_size_align_unchecked(self.size, ALIGN) };
         // SAFETY: a live block of this pool, by `own`.
         unsafe { self.pool.deallocate(self.start, layout) };

@@ -1,13 +1,13 @@
 //! The stratified pool of one thread.
 //!
-//! Rests on [`Shelves`] and any upstream. A buffer that is there is three loads and two stores away.
+//! Rests on [`Magazines`] and any upstream. A buffer that is there is three loads and two stores away.
 #![expect(unsafe_code, reason = "lends blocks of its upstream")]
 
 use super::buffer::{ALIGN, layout};
-use super::magazines::Shelves;
+use super::magazines::Magazines;
 use super::{SizeBucket, StratifiedBuffer, StratifiedPoolStats};
 use crate::Heap;
-use crate::util::usage_counter::Tally;
+use crate::util::usage_counter::UsageCounter;
 use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::cell::Cell;
@@ -21,15 +21,15 @@ use core::ptr::NonNull;
 /// use arenite_alloc::LocalStratifiedPool;
 /// let pool = LocalStratifiedPool::new("analytics");
 /// drop(pool.allocate(2000)?);
-/// let again = pool.allocate(3500)?; // what came back serves this one
+/// let again = pool.allocate(3500)?; // what received back serves this one
 /// assert_eq!((pool.stats().hits(), pool.stats().misses()), (1, 1));
 /// # drop(again); Ok::<(), arenite_core::AllocError>(())
 /// ```
 #[derive(Debug)]
 pub struct LocalStratifiedPool<R: Resource = Heap> {
     upstream: R,
-    shelves: Shelves,
-    direct: Tally,
+    magazines: Magazines,
+    direct: UsageCounter,
     direct_calls: Cell<u64>,
     peak: Cell<usize>,
     label: Label,
@@ -48,8 +48,8 @@ impl<R: Resource> LocalStratifiedPool<R> {
     pub fn with_upstream(name: impl Into<Label>, upstream: R) -> Self {
         Self {
             upstream,
-            shelves: Shelves::default(),
-            direct: Tally::new(),
+            magazines: Magazines::default(),
+            direct: UsageCounter::new(),
             direct_calls: Cell::new(0),
             peak: Cell::new(0),
             label: name.into(),
@@ -82,27 +82,28 @@ impl<R: Resource> LocalStratifiedPool<R> {
     #[must_use]
     pub fn stats(&self) -> StratifiedPoolStats {
         let mut stats = StratifiedPoolStats { direct: self.direct_calls.get(), ..Default::default() };
-        stats.add(&self.shelves);
+        stats.add(&self.magazines);
         stats
     }
 
-    /// Gives free buffers back to the upstream until at most `target_held` bytes are held; returns how many went.
+    /// Gives free buffers back to the upstream until at most `target_held` bytes are held; returns how many sent.
     pub fn shrink_to(&self, target_held: usize) -> usize {
         let mut gone = 0;
         for bucket in SizeBucket::ALL.into_iter().rev() {
             let excess = self.state().held.saturating_sub(target_held);
             let going = excess.div_ceil(bucket.size());
-            let free = self.shelves.counts(bucket).free;
+            let free = self.magazines.counts(bucket).free;
             let keep = free.saturating_sub(going as u64);
             // SAFETY: this thread's alone.
-            if let Some(chain) = unsafe { self.shelves.spill(bucket, u32::try_from(keep).unwrap_or(0)) } {
+            if let Some(chain) = unsafe { self.magazines.flush_to(bucket, u32::try_from(keep).unwrap_or(0)) }
+            {
                 gone += chain.count as usize * bucket.size();
                 let give = |buffer| {
-                    // SAFETY: came from there, with this layout, and is nobody's now.
+                    // SAFETY: received from there, with this layout, and is nobody's now.
                     unsafe { self.upstream.deallocate(buffer, bucket.layout()) };
                 };
                 // SAFETY: this call's own.
-                unsafe { chain.each(give) };
+                unsafe { chain.for_each(give) };
             }
         }
         gone
@@ -110,17 +111,17 @@ impl<R: Resource> LocalStratifiedPool<R> {
 
     #[cold]
     #[inline(never)]
-    fn miss(&self, bucket: SizeBucket, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+    fn allocate_fresh(&self, bucket: SizeBucket, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let buffer =
-            self.upstream.allocate(bucket.layout()).map_err(|error| self.refused(error, layout))?.cast();
-        self.shelves.missed(bucket);
+            self.upstream.allocate(bucket.layout()).map_err(|error| self.with_context(error, layout))?.cast();
+        self.magazines.record_miss(bucket);
         self.peak.set(self.peak.get().max(self.stats().in_use()));
         Ok(buffer)
     }
 
     /// What the upstream refused, as this pool tells it.
     #[cold]
-    fn refused(&self, error: AllocError, layout: Layout) -> AllocError {
+    fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
         AllocError {
             cause: error.cause,
             size: layout.size(),
@@ -131,9 +132,9 @@ impl<R: Resource> LocalStratifiedPool<R> {
     }
 
     #[cold]
-    fn direct(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let block = self.upstream.allocate(layout).map_err(|error| self.refused(error, layout))?;
-        self.direct.add(layout.size());
+    fn allocate_direct(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let block = self.upstream.allocate(layout).map_err(|error| self.with_context(error, layout))?;
+        self.direct.record_alloc(layout.size());
         self.direct_calls.set(self.direct_calls.get() + 1);
         self.peak.set(self.peak.get().max(self.stats().in_use() + self.direct.in_use()));
         Ok(NonNull::slice_from_raw_parts(block.cast(), layout.size()))
@@ -141,7 +142,7 @@ impl<R: Resource> LocalStratifiedPool<R> {
 }
 
 impl SizeBucket {
-    /// How the buffers of a bucket are asked of the upstream.
+    /// How the buffers of a bucket are poll_flush_request of the upstream.
     #[inline]
     pub(super) const fn layout(self) -> Layout {
         // SAFETY: a power of two, and a small size.
@@ -150,16 +151,16 @@ impl SizeBucket {
 
     /// The bucket that serves a layout.
     #[inline(always)]
-    pub(super) const fn serving(layout: Layout) -> Option<Self> {
+    pub(super) const fn for_layout(layout: Layout) -> Option<Self> {
         if layout.align() <= ALIGN { Self::fitting(layout.size()) } else { None }
     }
 }
 
 impl StratifiedPoolStats {
     /// Adds what one thread did.
-    pub(super) fn add(&mut self, shelves: &Shelves) {
+    pub(super) fn add(&mut self, magazines: &Magazines) {
         for bucket in SizeBucket::ALL {
-            let counts = shelves.counts(bucket);
+            let counts = magazines.counts(bucket);
             let at = bucket as usize;
             self.hits_per_bucket[at] += counts.hits;
             self.misses_per_bucket[at] += counts.misses;
@@ -189,23 +190,23 @@ impl StratifiedPoolStats {
 unsafe impl<R: Resource> Resource for LocalStratifiedPool<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let Some(bucket) = SizeBucket::serving(layout) else { return self.direct(layout) };
+        let Some(bucket) = SizeBucket::for_layout(layout) else { return self.allocate_direct(layout) };
         // SAFETY: this thread's alone.
-        let buffer = match unsafe { self.shelves.pop(bucket) } {
+        let buffer = match unsafe { self.magazines.pop(bucket) } {
             Some(buffer) => buffer,
-            None => self.miss(bucket, layout)?,
+            None => self.allocate_fresh(bucket, layout)?,
         };
         Ok(NonNull::slice_from_raw_parts(buffer, layout.size()))
     }
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        if let Some(bucket) = SizeBucket::serving(layout) {
+        if let Some(bucket) = SizeBucket::for_layout(layout) {
             // SAFETY: this thread's alone; the caller's promise. One thread's buffers are let lie, however many.
-            let _more = unsafe { self.shelves.push(bucket, block) };
+            let _more = unsafe { self.magazines.push(bucket, block) };
         } else {
-            self.direct.remove(layout.size());
-            // SAFETY: came from there, with this layout.
+            self.direct.record_free(layout.size());
+            // SAFETY: received from there, with this layout.
             unsafe { self.upstream.deallocate(block, layout) };
         }
     }
@@ -239,7 +240,7 @@ unsafe impl<R: Resource> Resource for LocalStratifiedPool<R> {
             largest_free: SizeBucket::ALL
                 .into_iter()
                 .rev()
-                .find(|&bucket| self.shelves.counts(bucket).free > 0)
+                .find(|&bucket| self.magazines.counts(bucket).free > 0)
                 .map(SizeBucket::size),
             limit: None,
         }
@@ -256,7 +257,7 @@ pub(super) unsafe fn resize(
     old: Layout,
     new: Layout,
 ) -> Result<NonNull<[u8]>, AllocError> {
-    if SizeBucket::serving(old).is_some() && SizeBucket::serving(old) == SizeBucket::serving(new) {
+    if SizeBucket::for_layout(old).is_some() && SizeBucket::for_layout(old) == SizeBucket::for_layout(new) {
         return Ok(NonNull::slice_from_raw_parts(block, new.size()));
     }
     // SAFETY: the caller's promises.

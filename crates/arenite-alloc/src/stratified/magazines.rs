@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicI64, AtomicPtr, AtomicU64, Ordering::Relaxed};
 pub(super) struct Node {
     /// The next buffer of its chain. It comes first: most free buffers have no more of this than their first word.
     next: Cell<*mut Self>,
-    /// Of a chain's first buffer: the next chain on its shelf, and how many this one has.
+    /// Of a chain's first buffer: the next chain on its list, and how many this one has.
     next_chain: Cell<*mut Self>,
     count: Cell<u32>,
 }
@@ -32,17 +32,17 @@ const unsafe fn next<'a>(node: NonNull<Node>) -> &'a Cell<*mut Node> {
 
 /// Free buffers of one bucket, linked.
 #[derive(Debug)]
-pub(super) struct Chain {
+pub(super) struct BlockChain {
     pub(super) first: NonNull<Node>,
     pub(super) count: u32,
 }
 
-impl Chain {
+impl BlockChain {
     /// Each buffer of the chain.
     ///
     /// # Safety
     /// The chain is the caller's; `visit` may do with a buffer what it likes.
-    pub(super) unsafe fn each(self, mut visit: impl FnMut(NonNull<u8>)) {
+    pub(super) unsafe fn for_each(self, mut visit: impl FnMut(NonNull<u8>)) {
         let mut at = Some(self.first);
         while let Some(node) = at {
             // SAFETY: a free buffer of the chain, which is the caller's.
@@ -54,20 +54,20 @@ impl Chain {
 
 /// Chains of one bucket.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct DepotList {
     first: *mut Node,
     pub(super) buffers: usize,
 }
 
-// SAFETY: the chains are the shelf's own.
-unsafe impl Send for Shelf {}
+// SAFETY: the chains are the list's own.
+unsafe impl Send for DepotList {}
 
-impl Shelf {
+impl DepotList {
     pub(super) const EMPTY: Self = Self { first: null_mut(), buffers: 0 };
 
     /// # Safety
-    /// The chain is the caller's, and the shelf's afterwards.
-    pub(super) unsafe fn put(&mut self, chain: &Chain) {
+    /// The chain is the caller's, and the list's afterwards.
+    pub(super) unsafe fn push(&mut self, chain: &BlockChain) {
         // SAFETY: the first of the caller's free buffers.
         let after = unsafe { next(chain.first) }.get();
         let node =
@@ -79,13 +79,13 @@ impl Shelf {
     }
 
     /// One chain; it is the caller's.
-    pub(super) fn take(&mut self) -> Option<Chain> {
+    pub(super) fn pop(&mut self) -> Option<BlockChain> {
         let first = NonNull::new(self.first)?;
-        // SAFETY: the first buffer of a chain of this shelf.
+        // SAFETY: the first buffer of a chain of this list.
         let node = unsafe { first.as_ref() };
         self.first = node.next_chain.get();
         self.buffers -= node.count.get() as usize;
-        Some(Chain { first, count: node.count.get() })
+        Some(BlockChain { first, count: node.count.get() })
     }
 }
 
@@ -95,41 +95,41 @@ impl Shelf {
 /// for the one before.
 #[derive(Debug)]
 #[repr(align(64))]
-struct Stack {
+struct Magazine {
     first: AtomicPtr<Node>,
     /// Buffers that were taken from here, and put here.
     hits: AtomicU64,
     puts: AtomicU64,
-    /// How many more may be put than were taken before too many lie here; the least number where the thread is asked to keep nothing.
-    bound: AtomicI64,
+    /// How many more may be put than were taken before too many lie here; the least number where the thread is poll_flush_request to keep nothing.
+    max_cached: AtomicI64,
     misses: AtomicU64,
-    /// Buffers that came from, and went to, others by the chain.
-    came: AtomicU64,
-    went: AtomicU64,
+    /// Buffers that received from, and sent to, others by the chain.
+    received: AtomicU64,
+    sent: AtomicU64,
 }
 
 /// Five stacks.
 #[derive(Debug)]
 #[repr(align(128))]
-pub(super) struct Shelves([Stack; 5]);
+pub(super) struct Magazines([Magazine; 5]);
 
-impl Default for Shelves {
+impl Default for Magazines {
     fn default() -> Self {
-        Self(SizeBucket::ALL.map(|bucket| Stack {
+        Self(SizeBucket::ALL.map(|bucket| Magazine {
             first: AtomicPtr::new(null_mut()),
             hits: AtomicU64::new(0),
             puts: AtomicU64::new(0),
-            bound: AtomicI64::new(bucket.kept().into()),
+            max_cached: AtomicI64::new(bucket.default_capacity().into()),
             misses: AtomicU64::new(0),
-            came: AtomicU64::new(0),
-            went: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
         }))
     }
 }
 
 /// As one thread alone changes it; what it is then.
 #[inline(always)]
-fn add(count: &AtomicU64, more: u64) -> u64 {
+fn bump(count: &AtomicU64, more: u64) -> u64 {
     let sum = count.load(Relaxed).wrapping_add(more);
     count.store(sum, Relaxed);
     sum
@@ -144,126 +144,127 @@ pub(super) struct Counts {
     pub(super) free: u64,
 }
 
-impl Stack {
+impl Magazine {
     /// How many lie here. Exact when its thread is not using it: another may see a part of what a call changes.
     fn free(&self) -> u64 {
-        let came = self.puts.load(Relaxed).wrapping_add(self.came.load(Relaxed));
-        let went = self.hits.load(Relaxed).wrapping_add(self.went.load(Relaxed));
-        came.saturating_sub(went)
+        let received = self.puts.load(Relaxed).wrapping_add(self.received.load(Relaxed));
+        let sent = self.hits.load(Relaxed).wrapping_add(self.sent.load(Relaxed));
+        received.saturating_sub(sent)
     }
 
-    /// Has so many more, or fewer, lie here before it is too many; not where the thread was asked to keep nothing.
-    fn widen(&self, more: i64) {
-        let kept = |bound: i64| (bound != i64::MIN).then(|| bound + more);
-        let _before: Result<i64, i64> = self.bound.fetch_update(Relaxed, Relaxed, kept);
+    /// Has so many more, or fewer, lie here before it is too many; not where the thread was poll_flush_request to keep nothing.
+    fn adjust_limit(&self, more: i64) {
+        let kept = |max_cached: i64| (max_cached != i64::MIN).then(|| max_cached + more);
+        let _before: Result<i64, i64> = self.max_cached.fetch_update(Relaxed, Relaxed, kept);
     }
 }
 
-impl Shelves {
+impl Magazines {
     #[inline(always)]
-    const fn stack(&self, bucket: SizeBucket) -> &Stack {
+    const fn magazine(&self, bucket: SizeBucket) -> &Magazine {
         &self.0[bucket as usize]
     }
 
     /// A buffer, which is the caller's; counted as a hit.
     ///
     /// # Safety
-    /// No other thread changes these shelves now.
+    /// No other thread changes these magazines now.
     #[inline(always)]
     pub(super) unsafe fn pop(&self, bucket: SizeBucket) -> Option<NonNull<u8>> {
-        let stack = self.stack(bucket);
-        let first = NonNull::new(stack.first.load(Relaxed))?;
-        // SAFETY: a free buffer of this stack, which nobody else changes now.
+        let magazine = self.magazine(bucket);
+        let first = NonNull::new(magazine.first.load(Relaxed))?;
+        // SAFETY: a free buffer of this magazine, which nobody else changes now.
         let after = unsafe { next(first) }.get();
-        stack.first.store(after, Relaxed);
-        add(&stack.hits, 1);
+        magazine.first.store(after, Relaxed);
+        bump(&magazine.hits, 1);
         Some(first.cast())
     }
 
     /// Takes a buffer. True: more lie here now than should.
     ///
     /// # Safety
-    /// As [`Shelves::pop`]; the buffer is one of that bucket, aligned to 8, and nobody uses it afterwards.
+    /// As [`Magazines::pop`]; the buffer is one of that bucket, aligned to 8, and nobody uses it afterwards.
     #[inline(always)]
     pub(super) unsafe fn push(&self, bucket: SizeBucket, buffer: NonNull<u8>) -> bool {
-        let stack = self.stack(bucket);
+        let magazine = self.magazine(bucket);
         let node = buffer.cast::<Node>();
-        let next = Cell::new(stack.first.load(Relaxed));
+        let next = Cell::new(magazine.first.load(Relaxed));
         // SAFETY: the buffer's first word.
         unsafe { node.cast::<Cell<*mut Node>>().write(next) };
-        stack.first.store(node.as_ptr(), Relaxed);
-        let more = add(&stack.puts, 1).wrapping_sub(stack.hits.load(Relaxed));
-        more.cast_signed() > stack.bound.load(Relaxed)
+        magazine.first.store(node.as_ptr(), Relaxed);
+        let more = bump(&magazine.puts, 1).wrapping_sub(magazine.hits.load(Relaxed));
+        more.cast_signed() > magazine.max_cached.load(Relaxed)
     }
 
     /// A request that fresh memory served.
-    pub(super) fn missed(&self, bucket: SizeBucket) {
-        add(&self.stack(bucket).misses, 1);
+    pub(super) fn record_miss(&self, bucket: SizeBucket) {
+        bump(&self.magazine(bucket).misses, 1);
     }
 
-    /// Takes a chain onto an empty stack.
+    /// Takes a chain onto an empty magazine.
     ///
     /// # Safety
-    /// As [`Shelves::pop`]; the chain is the caller's, of that bucket.
-    pub(super) unsafe fn refill(&self, bucket: SizeBucket, chain: &Chain) {
-        let stack = self.stack(bucket);
-        debug_assert!(stack.first.load(Relaxed).is_null(), "refilled before it was empty");
-        stack.first.store(chain.first.as_ptr(), Relaxed);
-        stack.widen(-i64::from(chain.count));
-        add(&stack.came, u64::from(chain.count));
+    /// As [`Magazines::pop`]; the chain is the caller's, of that bucket.
+    pub(super) unsafe fn refill(&self, bucket: SizeBucket, chain: &BlockChain) {
+        let magazine = self.magazine(bucket);
+        debug_assert!(magazine.first.load(Relaxed).is_null(), "refilled before it was empty");
+        magazine.first.store(chain.first.as_ptr(), Relaxed);
+        magazine.adjust_limit(-i64::from(chain.count));
+        bump(&magazine.received, u64::from(chain.count));
     }
 
     /// All but `keep` buffers of a bucket, as a chain that is the caller's.
     ///
     /// # Safety
-    /// As [`Shelves::pop`].
-    pub(super) unsafe fn spill(&self, bucket: SizeBucket, keep: u32) -> Option<Chain> {
-        let stack = self.stack(bucket);
-        let first = NonNull::new(stack.first.load(Relaxed))?;
-        let going = stack.free().checked_sub(keep.into()).filter(|&going| going > 0)?;
-        // a shelf that nothing bounds may have more than a chain counts
+    /// As [`Magazines::pop`].
+    pub(super) unsafe fn flush_to(&self, bucket: SizeBucket, keep: u32) -> Option<BlockChain> {
+        let magazine = self.magazine(bucket);
+        let first = NonNull::new(magazine.first.load(Relaxed))?;
+        let going = magazine.free().checked_sub(keep.into()).filter(|&going| going > 0)?;
+        // a list that nothing bounds may have more than a chain counts
         let going = u32::try_from(going).unwrap_or(u32::MAX);
         let mut last = first;
         for _ in 1..going {
-            // SAFETY: a free buffer of this stack, which has at least `going`.
+            // SAFETY: a free buffer of this magazine, which has at least `going`.
             last = NonNull::new(unsafe { next(last) }.get())?;
         }
         // SAFETY: as above.
         let rest = unsafe { next(last) }.replace(null_mut());
-        stack.first.store(rest, Relaxed);
-        stack.widen(going.into());
-        add(&stack.went, u64::from(going));
-        Some(Chain { first, count: going })
+        magazine.first.store(rest, Relaxed);
+        magazine.adjust_limit(going.into());
+        bump(&magazine.sent, u64::from(going));
+        Some(BlockChain { first, count: going })
     }
 
-    /// Lets the thread find at its next return that it keeps too much. Any thread may ask.
-    pub(super) fn ask(&self) {
-        self.0.iter().for_each(|stack| stack.bound.store(i64::MIN, Relaxed));
+    /// Lets the thread find at its next return that it keeps too much. Any thread may request_flush.
+    pub(super) fn request_flush(&self) {
+        self.0.iter().for_each(|magazine| magazine.max_cached.store(i64::MIN, Relaxed));
     }
 
-    /// Whether it was asked to keep nothing; it may keep again afterwards.
-    pub(super) fn asked(&self) -> bool {
-        let asked = self.0.iter().any(|stack| stack.bound.load(Relaxed) == i64::MIN);
-        if asked {
+    /// Whether it was poll_flush_request to keep nothing; it may keep again afterwards.
+    pub(super) fn poll_flush_request(&self) -> bool {
+        let poll_flush_request = self.0.iter().any(|magazine| magazine.max_cached.load(Relaxed) == i64::MIN);
+        if poll_flush_request {
             for bucket in SizeBucket::ALL {
-                let stack = self.stack(bucket);
-                let moved = stack.went.load(Relaxed).wrapping_sub(stack.came.load(Relaxed)).cast_signed();
-                stack.bound.store(moved + i64::from(bucket.kept()), Relaxed);
+                let magazine = self.magazine(bucket);
+                let moved =
+                    magazine.sent.load(Relaxed).wrapping_sub(magazine.received.load(Relaxed)).cast_signed();
+                magazine.max_cached.store(moved + i64::from(bucket.default_capacity()), Relaxed);
             }
         }
-        asked
+        poll_flush_request
     }
 
     /// Whether nothing lies here, as far as another thread can see it.
-    pub(super) fn look_empty(&self) -> bool {
-        self.0.iter().all(|stack| stack.first.load(Relaxed).is_null())
+    pub(super) fn looks_empty(&self) -> bool {
+        self.0.iter().all(|magazine| magazine.first.load(Relaxed).is_null())
     }
 
     /// May be read from any thread; exact when its own is not using it.
     pub(super) fn counts(&self, bucket: SizeBucket) -> Counts {
-        let stack = self.stack(bucket);
-        let (hits, returns) = (stack.hits.load(Relaxed), stack.puts.load(Relaxed));
-        Counts { hits, misses: stack.misses.load(Relaxed), returns, free: stack.free() }
+        let magazine = self.magazine(bucket);
+        let (hits, returns) = (magazine.hits.load(Relaxed), magazine.puts.load(Relaxed));
+        Counts { hits, misses: magazine.misses.load(Relaxed), returns, free: magazine.free() }
     }
 }
 
@@ -273,9 +274,9 @@ mod tests {
 
     #[test]
     fn a_shelf_knows_how_many_lie_on_it_and_when_they_are_too_many() {
-        let shelves = Shelves::default();
+        let magazines = Magazines::default();
         let bucket = SizeBucket::Huge;
-        let most = bucket.kept() as usize;
+        let most = bucket.default_capacity() as usize;
         let mut buffers = vec![[0_u64; 32]; 4 * most];
         let mut buffers = buffers.iter_mut().map(|buffer| NonNull::from(buffer).cast::<u8>());
         let mut fill = |count: usize| {
@@ -283,31 +284,35 @@ mod tests {
             buffers
                 .by_ref()
                 .take(count)
-                .map(|buffer| unsafe { shelves.push(bucket, buffer) })
+                .map(|buffer| unsafe { magazines.push(bucket, buffer) })
                 .collect::<Vec<_>>()
         };
-        let free = || usize::try_from(shelves.counts(bucket).free).unwrap();
+        let free = || usize::try_from(magazines.counts(bucket).free).unwrap();
         assert!(fill(most).iter().all(|&too_many| !too_many));
         assert_eq!((fill(1), free()), (vec![true], most + 1));
         // SAFETY: one thread.
-        let half = unsafe { shelves.spill(bucket, bucket.kept() / 2) }.unwrap();
+        let half = unsafe { magazines.flush_to(bucket, bucket.default_capacity() / 2) }.unwrap();
         assert_eq!((half.count as usize, free()), (most / 2 + 1, most / 2));
         let filled = fill(most / 2 + 1);
         assert_eq!(filled.split_last(), Some((&true, vec![false; most / 2].as_slice())), "room as before");
         // SAFETY: one thread.
-        while unsafe { shelves.pop(bucket) }.is_some() {}
+        while unsafe { magazines.pop(bucket) }.is_some() {}
         assert_eq!(free(), 0);
         // SAFETY: one thread; the chain was taken off above.
-        unsafe { shelves.refill(bucket, &half) };
+        unsafe { magazines.refill(bucket, &half) };
         assert_eq!(free(), most / 2 + 1);
         assert_eq!((fill(most - free()), fill(1)), (vec![false; most / 2 - 1], vec![true]));
-        shelves.ask();
+        magazines.request_flush();
         // SAFETY: one thread.
-        unsafe { shelves.spill(bucket, 0) }.unwrap();
-        assert_eq!((fill(1), free()), (vec![true], 1), "asked to keep nothing, also after a spill");
-        assert!(shelves.asked() && !shelves.asked());
+        unsafe { magazines.flush_to(bucket, 0) }.unwrap();
+        assert_eq!(
+            (fill(1), free()),
+            (vec![true], 1),
+            "poll_flush_request to keep nothing, also after a spill"
+        );
+        assert!(magazines.poll_flush_request() && !magazines.poll_flush_request());
         assert_eq!((fill(most - 1), fill(1)), (vec![false; most - 1], vec![true]), "as at first");
-        let counts = shelves.counts(bucket);
+        let counts = magazines.counts(bucket);
         assert_eq!((counts.hits, counts.misses), (most as u64 + 1, 0));
     }
 }

@@ -1,6 +1,6 @@
 //! Buffers of five sizes, kept for whoever asks next.
 //!
-//! Rests on any resource for fresh buffers. [`SizeBucket`] says which size a request gets; a `Shelves` is what one thread keeps of each,
+//! Rests on any resource for fresh buffers. [`SizeBucket`] says which size a request gets; a `Magazines` is what one thread keeps of each,
 //! without a lock; [`LocalStratifiedPool`] is one of those, [`StratifiedMemoryPool`] one for each thread and a depot between them;
 //! [`StratifiedBuffer`] is what either lends.
 

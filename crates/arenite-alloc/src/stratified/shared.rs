@@ -1,18 +1,18 @@
 //! The stratified pool that threads share.
 //!
-//! Rests on [`PerThread`] shelves, a depot of chains between them, and any upstream. A thread takes from and gives to its own shelves
+//! Rests on [`Sharded`] magazines, a depot of chains between them, and any upstream. A thread takes from and gives to its own magazines
 //! without a lock and without an atomic exchange; a thread that frees more than it takes hands half of what it keeps to the depot at
 //! once, where a thread that takes more finds it (the magazines and depot of Bonwick and Adams, "Magazines and Vmem", 2001). Threads for
-//! whose shelves there is no memory share one set, under a lock.
+//! whose magazines there is no memory share one set, under a lock.
 #![expect(unsafe_code, reason = "lends blocks of its upstream")]
 
 use super::buffer::layout;
 use super::local::resize;
-use super::magazines::{Chain, Shelf, Shelves};
+use super::magazines::{BlockChain, DepotList, Magazines};
 use super::{SizeBucket, StratifiedBuffer, StratifiedPoolStats};
 use crate::Heap;
-use crate::util::sharded::{Divided, PerThread};
-use crate::util::usage_counter::Tally;
+use crate::util::sharded::{Sharded, ShardedState};
+use crate::util::usage_counter::UsageCounter;
 use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
 use arenite_pages::Lock;
 use core::alloc::Layout;
@@ -24,59 +24,59 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 #[derive(Debug)]
 struct Depot<R> {
     upstream: R,
-    shelves: [Lock<Shelf>; 5],
-    direct: Tally,
+    magazines: [Lock<DepotList>; 5],
+    direct: UsageCounter,
     direct_calls: AtomicU64,
     peak: AtomicUsize,
-    /// The shelves of threads for which there is no memory to have their own, one at a time under the lock. Under it the list of parts is
-    /// locked, and under that a shelf; nothing that is others' code is called under any of them, the global allocator included.
-    common: Shelves,
-    of_common: Lock<()>,
+    /// The magazines of threads for which there is no memory to have their own, one at a time under the lock. Under it the list of parts is
+    /// locked, and under that a list; nothing that is others' code is called under any of them, the global allocator included.
+    fallback: Magazines,
+    fallback_lock: Lock<()>,
     label: Label,
 }
 
 impl<R> Depot<R> {
-    const fn shelf(&self, bucket: SizeBucket) -> &Lock<Shelf> {
-        &self.shelves[bucket as usize]
+    const fn list(&self, bucket: SizeBucket) -> &Lock<DepotList> {
+        &self.magazines[bucket as usize]
     }
 
     /// # Safety
     /// The chain is the caller's, of that bucket.
-    unsafe fn put(&self, bucket: SizeBucket, chain: &Chain) {
+    unsafe fn push(&self, bucket: SizeBucket, chain: &BlockChain) {
         // SAFETY: the caller's promise.
-        unsafe { self.shelf(bucket).lock().put(chain) };
+        unsafe { self.list(bucket).lock().push(chain) };
     }
 
     fn free_bytes(&self) -> usize {
-        SizeBucket::ALL.iter().map(|&bucket| self.shelf(bucket).lock().buffers * bucket.size()).sum()
+        SizeBucket::ALL.iter().map(|&bucket| self.list(bucket).lock().buffers * bucket.size()).sum()
     }
 }
 
-impl<R: Sync> Divided for Depot<R> {
-    type Part = Shelves;
+impl<R: Sync> ShardedState for Depot<R> {
+    type Local = Magazines;
 }
 
 impl<R> Depot<R> {
-    /// Takes everything off some shelves.
+    /// Takes everything off some magazines.
     ///
     /// # Safety
     /// They are the calling thread's, or no thread comes to them now.
-    unsafe fn clear(&self, shelves: &Shelves) {
+    unsafe fn flush(&self, magazines: &Magazines) {
         for bucket in SizeBucket::ALL {
             // SAFETY: the caller's promise.
-            if let Some(chain) = unsafe { shelves.spill(bucket, 0) } {
+            if let Some(chain) = unsafe { magazines.flush_to(bucket, 0) } {
                 // SAFETY: taken just now.
-                unsafe { self.put(bucket, &chain) };
+                unsafe { self.push(bucket, &chain) };
             }
         }
     }
 }
 
 /// Buffers of five sizes (256 B, 1, 4, 16 and 64 KiB), kept when they come back and lent again, to any thread. What is larger than the
-/// largest is lent at the size asked, straight from the upstream.
+/// largest is lent at the size poll_flush_request, straight from the upstream.
 ///
 /// A thread keeps at most 1.2 MiB of free buffers; what it frees above that is the other threads'. Its first call asks the global allocator
-/// for its shelves; where there is no memory for them, it uses a set that all such threads share under a lock. [`Trim`] and
+/// for its magazines; where there is no memory for them, it uses a set that all such threads share under a lock. [`Trim`] and
 /// [`StratifiedMemoryPool::shrink_to`] give back what the depot and the calling thread keep, and have the other threads hand in
 /// theirs when they next free something.
 ///
@@ -96,7 +96,7 @@ impl<R> Depot<R> {
 /// ```
 #[derive(Debug)]
 pub struct StratifiedMemoryPool<R: Resource + Sync = Heap> {
-    threads: PerThread<Depot<R>>,
+    threads: Sharded<Depot<R>>,
 }
 
 impl StratifiedMemoryPool {
@@ -109,14 +109,14 @@ impl StratifiedMemoryPool {
 impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     /// An empty pool that takes its buffers from `upstream`.
     pub fn with_upstream(name: impl Into<Label>, upstream: R) -> Self {
-        let threads = PerThread::new(Depot {
+        let threads = Sharded::new(Depot {
             upstream,
-            shelves: [const { Lock::new(Shelf::EMPTY) }; 5],
-            direct: Tally::new(),
+            magazines: [const { Lock::new(DepotList::EMPTY) }; 5],
+            direct: UsageCounter::new(),
             direct_calls: AtomicU64::new(0),
             peak: AtomicUsize::new(0),
-            common: Shelves::default(),
-            of_common: Lock::new(()),
+            fallback: Magazines::default(),
+            fallback_lock: Lock::new(()),
             label: name.into(),
         });
         Self { threads }
@@ -150,7 +150,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     }
 
     const fn depot(&self) -> &Depot<R> {
-        self.threads.whole()
+        self.threads.shared()
     }
 
     /// What the pool has done. O(threads); exact once they have met.
@@ -159,111 +159,111 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         let depot = self.depot();
         let direct = depot.direct_calls.load(Relaxed);
         let mut stats = StratifiedPoolStats { direct, free_bytes: depot.free_bytes(), ..Default::default() };
-        stats.add(&depot.common);
-        self.threads.each(|shelves| stats.add(shelves));
+        stats.add(&depot.fallback);
+        self.threads.for_each(|magazines| stats.add(magazines));
         stats
     }
 
-    /// Gives free buffers back to the upstream until at most `target_held` bytes are held; returns how many went. What other
+    /// Gives free buffers back to the upstream until at most `target_held` bytes are held; returns how many sent. What other
     /// threads keep, they hand in when they next free a buffer.
     pub fn shrink_to(&self, target_held: usize) -> usize {
         let depot = self.depot();
-        if let Some(shelves) = self.threads.part() {
+        if let Some(magazines) = self.threads.local() {
             // SAFETY: the calling thread's.
-            unsafe { depot.clear(shelves) };
+            unsafe { depot.flush(magazines) };
         }
-        self.clear_common();
-        self.clear_left();
+        self.flush_fallback();
+        self.flush_orphans();
         let mut held = self.state().held;
         let mut gone = 0;
         for bucket in SizeBucket::ALL.into_iter().rev() {
             while held > target_held {
-                let Some(chain) = depot.shelf(bucket).lock().take() else { break };
+                let Some(chain) = depot.list(bucket).lock().pop() else { break };
                 let bytes = chain.count as usize * bucket.size();
                 held = held.saturating_sub(bytes);
                 gone += bytes;
                 // SAFETY: taken just now.
-                unsafe { self.release(bucket, chain) };
+                unsafe { self.release_chain(bucket, chain) };
             }
         }
         if held > target_held {
-            self.threads.each(Shelves::ask);
+            self.threads.for_each(Magazines::request_flush);
             // this one has nothing left
-            self.threads.part().map(Shelves::asked);
+            self.threads.local().map(Magazines::poll_flush_request);
         }
         gone
     }
 
     /// # Safety
     /// The chain is the caller's, of that bucket.
-    unsafe fn release(&self, bucket: SizeBucket, chain: Chain) {
+    unsafe fn release_chain(&self, bucket: SizeBucket, chain: BlockChain) {
         let upstream = &self.depot().upstream;
         let give = |buffer| {
-            // SAFETY: came from there, with this layout, and is nobody's now.
+            // SAFETY: received from there, with this layout, and is nobody's now.
             unsafe { upstream.deallocate(buffer, bucket.layout()) };
         };
         // SAFETY: the caller's promise.
-        unsafe { chain.each(give) };
+        unsafe { chain.for_each(give) };
     }
 
-    /// Takes everything off the shelves of threads that have ended.
-    fn clear_left(&self) {
-        self.threads.each_left(|shelves| {
+    /// Takes everything off the magazines of threads that have ended.
+    fn flush_orphans(&self) {
+        self.threads.for_each_orphan(|magazines| {
             // SAFETY: no thread comes to them while the list of them is looked at.
-            unsafe { self.depot().clear(shelves) };
+            unsafe { self.depot().flush(magazines) };
         });
     }
 
     /// A buffer for a layout that the calling thread keeps, if it does.
     #[inline(always)]
-    pub(crate) fn take_kept(&self, layout: Layout) -> Option<NonNull<u8>> {
-        self.take_kept_of(SizeBucket::serving(layout)?)
+    pub(crate) fn try_cached(&self, layout: Layout) -> Option<NonNull<u8>> {
+        self.try_cached_of(SizeBucket::for_layout(layout)?)
     }
 
     #[inline(always)]
-    fn take_kept_of(&self, bucket: SizeBucket) -> Option<NonNull<u8>> {
-        // SAFETY: the calling thread's shelves.
-        unsafe { self.threads.part()?.pop(bucket) }
+    fn try_cached_of(&self, bucket: SizeBucket) -> Option<NonNull<u8>> {
+        // SAFETY: the calling thread's magazines.
+        unsafe { self.threads.local()?.pop(bucket) }
     }
 
     /// Where the calling thread's buffers go: looked up once for several of them.
     #[inline(always)]
-    pub(crate) fn returning(&self) -> Returning<'_, R> {
-        Returning { pool: self, shelves: self.threads.part(), one_thread: PhantomData }
+    pub(crate) fn return_handle(&self) -> ReturnHandle<'_, R> {
+        ReturnHandle { pool: self, magazines: self.threads.local(), one_thread: PhantomData }
     }
 
-    /// Uses the shelves of all threads that have none of their own. The lock is held meanwhile.
-    fn in_common<A>(&self, work: impl FnOnce(&Shelves) -> A) -> A {
-        let _alone = self.depot().of_common.lock();
-        work(&self.depot().common)
+    /// Uses the magazines of all threads that have none of their own. The lock is held meanwhile.
+    fn with_fallback<A>(&self, work: impl FnOnce(&Magazines) -> A) -> A {
+        let _alone = self.depot().fallback_lock.lock();
+        work(&self.depot().fallback)
     }
 
     /// Takes everything off those, if there was anything.
-    fn clear_common(&self) -> bool {
-        if self.depot().common.look_empty() {
+    fn flush_fallback(&self) -> bool {
+        if self.depot().fallback.looks_empty() {
             return false;
         }
-        // SAFETY: the shelves of whoever has the lock.
-        self.in_common(|common| unsafe { self.depot().clear(common) });
+        // SAFETY: the magazines of whoever has the lock.
+        self.with_fallback(|fallback| unsafe { self.depot().flush(fallback) });
         true
     }
 
-    /// Gives a buffer back to some shelves, or to the upstream.
+    /// Gives a buffer back to some magazines, or to the upstream.
     ///
     /// # Safety
-    /// As [`Resource::deallocate`]; the shelves are the calling thread's.
+    /// As [`Resource::deallocate`]; the magazines are the calling thread's.
     #[inline(always)]
-    unsafe fn give(&self, shelves: &Shelves, block: NonNull<u8>, layout: Layout) {
-        match SizeBucket::serving(layout) {
+    unsafe fn push_block(&self, magazines: &Magazines, block: NonNull<u8>, layout: Layout) {
+        match SizeBucket::for_layout(layout) {
             Some(bucket) => {
-                // SAFETY: the calling thread's shelves; the caller's promise.
-                if unsafe { shelves.push(bucket, block) } {
-                    // SAFETY: the calling thread's shelves.
-                    unsafe { self.spill(shelves, bucket) };
+                // SAFETY: the calling thread's magazines; the caller's promise.
+                if unsafe { magazines.push(bucket, block) } {
+                    // SAFETY: the calling thread's magazines.
+                    unsafe { self.flush_half(magazines, bucket) };
                 }
             }
             // SAFETY: the caller's promise.
-            None => unsafe { self.give_direct(block, layout) },
+            None => unsafe { self.free_direct(block, layout) },
         }
     }
 
@@ -271,16 +271,16 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     /// As [`Resource::deallocate`].
     #[cold]
     #[inline(never)]
-    unsafe fn give_to_common(&self, block: NonNull<u8>, layout: Layout) {
-        let Some(bucket) = SizeBucket::serving(layout) else {
+    unsafe fn push_to_fallback(&self, block: NonNull<u8>, layout: Layout) {
+        let Some(bucket) = SizeBucket::for_layout(layout) else {
             // SAFETY: the caller's promise.
-            return unsafe { self.give_direct(block, layout) };
+            return unsafe { self.free_direct(block, layout) };
         };
-        self.in_common(|common| {
-            // SAFETY: the shelves of whoever has the lock; the caller's promise.
-            if unsafe { common.push(bucket, block) } {
-                // SAFETY: the shelves of whoever has the lock.
-                unsafe { self.spill(common, bucket) };
+        self.with_fallback(|fallback| {
+            // SAFETY: the magazines of whoever has the lock; the caller's promise.
+            if unsafe { fallback.push(bucket, block) } {
+                // SAFETY: the magazines of whoever has the lock.
+                unsafe { self.flush_half(fallback, bucket) };
             }
         });
     }
@@ -289,15 +289,15 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     /// As [`Resource::deallocate`], of a block larger than any bucket or more aligned.
     #[cold]
     #[inline(never)]
-    unsafe fn give_direct(&self, block: NonNull<u8>, layout: Layout) {
-        self.depot().direct.remove(layout.size());
-        // SAFETY: came from there, with this layout.
+    unsafe fn free_direct(&self, block: NonNull<u8>, layout: Layout) {
+        self.depot().direct.record_free(layout.size());
+        // SAFETY: received from there, with this layout.
         unsafe { self.depot().upstream.deallocate(block, layout) };
     }
 
     /// What an upstream refused, as this pool tells it.
     #[cold]
-    fn refused(&self, error: AllocError, layout: Layout) -> AllocError {
+    fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
         AllocError {
             cause: error.cause,
             size: layout.size(),
@@ -307,7 +307,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         }
     }
 
-    fn note_peak(&self) {
+    fn update_peak(&self) {
         let in_use = self.stats().in_use() + self.depot().direct.in_use();
         self.depot().peak.fetch_max(in_use, Relaxed);
     }
@@ -316,111 +316,111 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     #[cold]
     #[inline(never)]
     fn refill(&self, bucket: SizeBucket, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        let kept = match self.threads.part() {
-            Some(shelves) => {
-                // SAFETY: the calling thread's shelves.
-                let take = || unsafe { self.take_of_depot(shelves, bucket) };
-                // after it, what threads left on the common ones that had none of their own
-                take().or_else(|| if self.clear_common() { take() } else { None })
+        let kept = match self.threads.local() {
+            Some(magazines) => {
+                // SAFETY: the calling thread's magazines.
+                let take = || unsafe { self.pop_from_depot(magazines, bucket) };
+                // after it, what threads left on the fallback ones that had none of their own
+                take().or_else(|| if self.flush_fallback() { take() } else { None })
             }
-            // SAFETY: the shelves of whoever has the lock.
-            None => self.in_common(|common| unsafe { self.take_of_depot(common, bucket) }),
+            // SAFETY: the magazines of whoever has the lock.
+            None => self.with_fallback(|fallback| unsafe { self.pop_from_depot(fallback, bucket) }),
         };
         if let Some(buffer) = kept {
             return Ok(buffer);
         }
         let fresh = self.depot().upstream.allocate(bucket.layout());
-        let buffer = fresh.map_err(|error| self.refused(error, layout))?.cast();
-        match self.threads.part() {
-            Some(shelves) => shelves.missed(bucket),
-            None => self.in_common(|common| common.missed(bucket)),
+        let buffer = fresh.map_err(|error| self.with_context(error, layout))?.cast();
+        match self.threads.local() {
+            Some(magazines) => magazines.record_miss(bucket),
+            None => self.with_fallback(|fallback| fallback.record_miss(bucket)),
         }
-        self.note_peak();
+        self.update_peak();
         Ok(buffer)
     }
 
-    /// A buffer of some shelves, or of a chain of the depot's, whose others they keep then.
+    /// A buffer of some magazines, or of a chain of the depot's, whose others they keep then.
     ///
     /// # Safety
-    /// The shelves are the calling thread's, or the common ones, whose lock it has.
-    unsafe fn take_of_depot(&self, shelves: &Shelves, bucket: SizeBucket) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise. They may have some: the common ones, or those of a thread that ended.
-        if let Some(buffer) = unsafe { shelves.pop(bucket) } {
+    /// The magazines are the calling thread's, or the fallback ones, whose lock it has.
+    unsafe fn pop_from_depot(&self, magazines: &Magazines, bucket: SizeBucket) -> Option<NonNull<u8>> {
+        // SAFETY: the caller's promise. They may have some: the fallback ones, or those of a thread that ended.
+        if let Some(buffer) = unsafe { magazines.pop(bucket) } {
             return Some(buffer);
         }
-        let shelf = self.depot().shelf(bucket);
-        let chain = shelf.lock().take();
+        let list = self.depot().list(bucket);
+        let chain = list.lock().pop();
         let chain = chain.or_else(|| {
-            self.clear_left();
-            shelf.lock().take()
+            self.flush_orphans();
+            list.lock().pop()
         })?;
-        // SAFETY: the caller's promise; the stack of that bucket is empty.
-        unsafe { shelves.refill(bucket, &chain) };
+        // SAFETY: the caller's promise; the magazine of that bucket is empty.
+        unsafe { magazines.refill(bucket, &chain) };
         // SAFETY: the caller's promise.
-        unsafe { shelves.pop(bucket) }
+        unsafe { magazines.pop(bucket) }
     }
 
-    /// Some shelves keep too much, or were asked to keep nothing.
+    /// Some magazines keep too much, or were poll_flush_request to keep nothing.
     ///
     /// # Safety
-    /// As `take_of_depot`.
+    /// As `pop_from_depot`.
     #[cold]
     #[inline(never)]
-    unsafe fn spill(&self, shelves: &Shelves, bucket: SizeBucket) {
-        if shelves.asked() {
+    unsafe fn flush_half(&self, magazines: &Magazines, bucket: SizeBucket) {
+        if magazines.poll_flush_request() {
             // SAFETY: the caller's promise.
-            unsafe { self.depot().clear(shelves) };
+            unsafe { self.depot().flush(magazines) };
             return;
         }
         // SAFETY: the caller's promise.
-        if let Some(chain) = unsafe { shelves.spill(bucket, bucket.kept() / 2) } {
+        if let Some(chain) = unsafe { magazines.flush_to(bucket, bucket.default_capacity() / 2) } {
             // SAFETY: taken just now.
-            unsafe { self.depot().put(bucket, &chain) };
+            unsafe { self.depot().push(bucket, &chain) };
         }
     }
 
     #[cold]
-    fn direct(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_direct(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let depot = self.depot();
-        let block = depot.upstream.allocate(layout).map_err(|error| self.refused(error, layout))?;
-        depot.direct.add(layout.size());
+        let block = depot.upstream.allocate(layout).map_err(|error| self.with_context(error, layout))?;
+        depot.direct.record_alloc(layout.size());
         depot.direct_calls.fetch_add(1, Relaxed);
-        self.note_peak();
+        self.update_peak();
         Ok(NonNull::slice_from_raw_parts(block.cast(), layout.size()))
     }
 }
 
-/// The calling thread's way back into a pool. It stays on its thread, and is not kept: a thread that ends gives its shelves up.
-pub(crate) struct Returning<'p, R: Resource + Sync> {
+/// The calling thread's way back into a pool. It stays on its thread, and is not kept: a thread that ends gives its magazines up.
+pub(crate) struct ReturnHandle<'p, R: Resource + Sync> {
     pool: &'p StratifiedMemoryPool<R>,
     /// `None`: there was no memory for its own.
-    shelves: Option<&'p Shelves>,
+    magazines: Option<&'p Magazines>,
     one_thread: PhantomData<*const ()>,
 }
 
-impl<R: Resource + Sync> Returning<'_, R> {
+impl<R: Resource + Sync> ReturnHandle<'_, R> {
     /// Gives a buffer back.
     ///
     /// # Safety
     /// As [`Resource::deallocate`]; the thread did not begin to end since this was made.
     #[inline(always)]
-    pub(crate) unsafe fn give(&self, block: NonNull<u8>, layout: Layout) {
-        match self.shelves {
-            // SAFETY: the calling thread's shelves; the caller's promises.
-            Some(shelves) => unsafe { self.pool.give(shelves, block, layout) },
+    pub(crate) unsafe fn push(&self, block: NonNull<u8>, layout: Layout) {
+        match self.magazines {
+            // SAFETY: the calling thread's magazines; the caller's promises.
+            Some(magazines) => unsafe { self.pool.push_block(magazines, block, layout) },
             // SAFETY: the caller's promises.
-            None => unsafe { self.pool.give_to_common(block, layout) },
+            None => unsafe { self.pool.push_to_fallback(block, layout) },
         }
     }
 }
 
-// SAFETY: laws 1 to 3: a block is one of the upstream's, lent to one at a time: it lies on one thread's shelves or in one chain
+// SAFETY: laws 1 to 3: a block is one of the upstream's, lent to one at a time: it lies on one thread's magazines or in one chain
 // of the depot; law 4: no bytes get the smallest buffer.
 unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let Some(bucket) = SizeBucket::serving(layout) else { return self.direct(layout) };
-        let buffer = match self.take_kept_of(bucket) {
+        let Some(bucket) = SizeBucket::for_layout(layout) else { return self.allocate_direct(layout) };
+        let buffer = match self.try_cached_of(bucket) {
             Some(buffer) => buffer,
             None => self.refill(bucket, layout)?,
         };
@@ -429,11 +429,11 @@ unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        match self.threads.part() {
-            // SAFETY: the calling thread's shelves; the caller's promise.
-            Some(shelves) => unsafe { self.give(shelves, block, layout) },
+        match self.threads.local() {
+            // SAFETY: the calling thread's magazines; the caller's promise.
+            Some(magazines) => unsafe { self.push_block(magazines, block, layout) },
             // SAFETY: the caller's promise.
-            None => unsafe { self.give_to_common(block, layout) },
+            None => unsafe { self.push_to_fallback(block, layout) },
         }
     }
 
@@ -482,18 +482,18 @@ impl<R: Resource + Sync + Trim> Trim for StratifiedMemoryPool<R> {
 
 impl<R: Resource + Sync> Drop for StratifiedMemoryPool<R> {
     fn drop(&mut self) {
-        self.threads.each(|shelves| {
+        self.threads.for_each(|magazines| {
             // SAFETY: the pool is borrowed exclusively, so no thread uses it.
-            unsafe { self.depot().clear(shelves) };
+            unsafe { self.depot().flush(magazines) };
         });
         // SAFETY: as above.
-        unsafe { self.depot().clear(&self.depot().common) };
+        unsafe { self.depot().flush(&self.depot().fallback) };
         for bucket in SizeBucket::ALL {
             loop {
-                let chain = self.depot().shelf(bucket).lock().take();
+                let chain = self.depot().list(bucket).lock().pop();
                 let Some(chain) = chain else { break };
                 // SAFETY: taken just now.
-                unsafe { self.release(bucket, chain) };
+                unsafe { self.release_chain(bucket, chain) };
             }
         }
     }

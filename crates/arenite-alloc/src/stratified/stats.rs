@@ -10,9 +10,9 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// ```
 /// use arenite_alloc::AtomicPoolStats;
 /// let stats = AtomicPoolStats::new();
-/// stats.miss();
-/// stats.give_back();
-/// stats.hit();
+/// stats.record_miss();
+/// stats.record_return();
+/// stats.record_hit();
 /// assert_eq!((stats.hits(), stats.misses(), stats.returns(), stats.hit_rate()), (1, 1, 1, 0.5));
 /// ```
 #[derive(Debug, Default)]
@@ -30,17 +30,17 @@ impl AtomicPoolStats {
     }
 
     /// A request was served by what the pool had.
-    pub fn hit(&self) {
+    pub fn record_hit(&self) {
         self.hits.fetch_add(1, Relaxed);
     }
 
     /// A request needed fresh memory.
-    pub fn miss(&self) {
+    pub fn record_miss(&self) {
         self.misses.fetch_add(1, Relaxed);
     }
 
-    /// A buffer came back.
-    pub fn give_back(&self) {
+    /// A buffer received back.
+    pub fn record_return(&self) {
         self.returns.fetch_add(1, Relaxed);
     }
 
@@ -56,7 +56,7 @@ impl AtomicPoolStats {
         self.misses.load(Relaxed)
     }
 
-    /// Buffers that came back.
+    /// Buffers that received back.
     #[must_use]
     pub fn returns(&self) -> u64 {
         self.returns.load(Relaxed)
@@ -83,9 +83,9 @@ pub struct StratifiedPoolStats {
     pub hits_per_bucket: [u64; 5],
     /// Served by a fresh buffer, for each bucket.
     pub misses_per_bucket: [u64; 5],
-    /// Buffers that came back, for each bucket.
+    /// Buffers that received back, for each bucket.
     pub returns_per_bucket: [u64; 5],
-    /// Served past the buckets, with a block of the size asked.
+    /// Served past the buckets, with a block of the size poll_flush_request.
     pub direct: u64,
     /// Bytes of buffers that nobody has now.
     pub free_bytes: usize,
@@ -104,7 +104,7 @@ impl StratifiedPoolStats {
         self.misses_per_bucket.iter().sum::<u64>() + self.direct
     }
 
-    /// Buffers of buckets that came back.
+    /// Buffers of buckets that received back.
     #[must_use]
     pub fn returns(&self) -> u64 {
         self.returns_per_bucket.iter().sum()

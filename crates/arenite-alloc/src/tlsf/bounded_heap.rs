@@ -32,7 +32,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// ```
 #[derive(Debug)]
 pub struct BoundedHeap<'m> {
-    fit: Lock<Tlsf>,
+    tlsf: Lock<Tlsf>,
     peak: AtomicUsize,
     label: Label,
     memory: PhantomData<&'m mut [MaybeUninit<u8>]>,
@@ -43,7 +43,7 @@ impl<'m> BoundedHeap<'m> {
     pub fn new(memory: &'m mut [MaybeUninit<u8>]) -> Self {
         let start = NonNull::from(&mut *memory).cast();
         // SAFETY: the slice is borrowed exclusively as long as the heap lives.
-        unsafe { Self::over(start, memory.len()) }
+        unsafe { Self::from_raw_parts(start, memory.len()) }
     }
 
     /// A heap in a range of memory.
@@ -51,10 +51,10 @@ impl<'m> BoundedHeap<'m> {
     /// # Safety
     /// The range is valid for reads and writes as long as the heap and its blocks live, and nobody else uses it.
     #[must_use]
-    pub unsafe fn over(start: NonNull<u8>, len: usize) -> Self {
+    pub unsafe fn from_raw_parts(start: NonNull<u8>, len: usize) -> Self {
         Self {
             // SAFETY: the caller's promise.
-            fit: Lock::new(unsafe { Tlsf::new(start, len, 16) }),
+            tlsf: Lock::new(unsafe { Tlsf::new(start, len, 16) }),
             peak: AtomicUsize::new(0),
             label: Label::new("bounded heap"),
             memory: PhantomData,
@@ -63,13 +63,13 @@ impl<'m> BoundedHeap<'m> {
 
     /// The same under another name in errors.
     #[must_use]
-    pub fn labelled(mut self, label: impl Into<Label>) -> Self {
+    pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
 
     #[cold]
-    fn refuse(&self, layout: Layout) -> AllocError {
+    fn alloc_error(&self, layout: Layout) -> AllocError {
         AllocError::new(AllocCause::CapacityReached, layout, self.state(), self.label)
     }
 }
@@ -78,40 +78,40 @@ impl<'m> BoundedHeap<'m> {
 // bytes gets the smallest block; law 7: a resize keeps the smaller of both sizes.
 unsafe impl Resource for BoundedHeap<'_> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let mut fit = self.fit.lock();
-        let Some(block) = fit.allocate(layout.size(), layout.align()) else {
-            drop(fit);
-            return Err(self.refuse(layout));
+        let mut tlsf = self.tlsf.lock();
+        let Some(block) = tlsf.allocate(layout.size(), layout.align()) else {
+            drop(tlsf);
+            return Err(self.alloc_error(layout));
         };
-        self.peak.fetch_max(fit.in_use(), Ordering::Relaxed);
+        self.peak.fetch_max(tlsf.in_use(), Ordering::Relaxed);
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
-        let mut fit = self.fit.lock();
-        debug_assert!(fit.contains(block), "not a block of this heap");
+        let mut tlsf = self.tlsf.lock();
+        debug_assert!(tlsf.contains(block), "not a block of this heap");
         // SAFETY: the caller's promise.
-        unsafe { fit.free(block) };
+        unsafe { tlsf.free(block) };
     }
 
     fn state(&self) -> ResourceState {
-        let mut fit = self.fit.lock();
+        let mut tlsf = self.tlsf.lock();
         ResourceState {
-            in_use: fit.in_use(),
-            held: fit.len(),
+            in_use: tlsf.in_use(),
+            held: tlsf.len(),
             peak: self.peak.load(Ordering::Relaxed),
-            live_blocks: fit.live(),
-            largest_free: Some(fit.largest_free()),
-            limit: Some(fit.len()),
+            live_blocks: tlsf.live(),
+            largest_free: Some(tlsf.largest_free()),
+            limit: Some(tlsf.len()),
         }
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if block.addr().get().is_multiple_of(new.align()) {
-            let mut fit = self.fit.lock();
+            let mut tlsf = self.tlsf.lock();
             // SAFETY: a live block of this heap, the caller's alone.
-            if unsafe { fit.resize(block, new.size()) } {
-                self.peak.fetch_max(fit.in_use(), Ordering::Relaxed);
+            if unsafe { tlsf.resize(block, new.size()) } {
+                self.peak.fetch_max(tlsf.in_use(), Ordering::Relaxed);
                 return Ok(NonNull::slice_from_raw_parts(block, new.size()));
             }
         }
@@ -126,9 +126,9 @@ unsafe impl Resource for BoundedHeap<'_> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         if block.addr().get().is_multiple_of(new.align()) {
-            let mut fit = self.fit.lock();
+            let mut tlsf = self.tlsf.lock();
             // SAFETY: as above; what is given up is the caller's to give.
-            if unsafe { fit.resize(block, new.size()) } {
+            if unsafe { tlsf.resize(block, new.size()) } {
                 return Ok(NonNull::slice_from_raw_parts(block, new.size()));
             }
         }

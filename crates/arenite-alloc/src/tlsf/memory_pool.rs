@@ -17,14 +17,14 @@ use core::ptr::NonNull;
 /// The alignment of every block, unless the pool is given another.
 const DEFAULT_ALIGNMENT: usize = 16;
 /// The least that is committed at once.
-const LEAST_COMMIT: usize = 64 << 10;
+const MIN_COMMIT_BYTES: usize = 64 << 10;
 
 /// A pool of one region for tensors of any size, used by one thread; [`SharedMemoryPool`] is the one that threads share.
 ///
-/// Blocks are found by a two-level segregated fit and joined with their free neighbours at once (Masmano, Ripoll, Crespo and Real, "TLSF:
+/// Blocks are found by a two-level segregated tlsf and joined with their free neighbours at once (Masmano, Ripoll, Crespo and Real, "TLSF:
 /// a New Dynamic Memory Allocator for Real-Time Systems", 2004). A block costs 8 bytes and what its size, with those, lacks to a
 /// multiple of the pool's alignment. Memory is taken from the system as far as blocks lie, and [`Trim`] gives back what
-/// lies behind the last one and the whole OS pages inside free ones.
+/// lies behind the last one and the total OS pages inside free ones.
 ///
 /// ```
 /// use arenite_alloc::MemoryPool;
@@ -39,7 +39,7 @@ const LEAST_COMMIT: usize = 64 << 10;
 /// ```
 #[derive(Debug)]
 pub struct MemoryPool {
-    ground: RefCell<Ground>,
+    inner: RefCell<PoolState>,
     capacity: usize,
     alignment: usize,
     gpu: bool,
@@ -60,7 +60,7 @@ pub struct MemoryPool {
 pub type SharedMemoryPool = Locked<MemoryPool>;
 
 #[derive(Debug)]
-struct Ground {
+struct PoolState {
     region: Option<(Region, Tlsf)>,
     committed: usize,
     peak: usize,
@@ -79,11 +79,11 @@ impl fmt::Display for GpuUnsupported {
 impl core::error::Error for GpuUnsupported {}
 
 impl MemoryPool {
-    /// A pool of at most `bytes` bytes. Nothing is asked of the system before the first block.
+    /// A pool of at max_bytes `bytes` bytes. Nothing is asked of the system before the first block.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         Self {
-            ground: RefCell::new(Ground { region: None, committed: 0, peak: 0 }),
+            inner: RefCell::new(PoolState { region: None, committed: 0, peak: 0 }),
             capacity: bytes,
             alignment: DEFAULT_ALIGNMENT,
             gpu: false,
@@ -95,25 +95,25 @@ impl MemoryPool {
     /// two is refused with the first block. After the first block it changes nothing.
     #[must_use]
     pub fn with_alignment(mut self, alignment: usize) -> Self {
-        if self.ground.get_mut().region.is_none() {
+        if self.inner.get_mut().region.is_none() {
             self.alignment = alignment;
         }
         self
     }
 
-    /// The same that may grow to `most` bytes: that much address space is reserved instead. After the first block it changes nothing.
+    /// The same that may grow to `max_bytes` bytes: that much address space is reserved instead. After the first block it changes nothing.
     #[must_use]
-    pub fn with_growth(mut self, most: usize) -> Self {
-        if self.ground.get_mut().region.is_none() {
-            self.capacity = self.capacity.max(most);
+    pub fn with_growth(mut self, max_bytes: usize) -> Self {
+        if self.inner.get_mut().region.is_none() {
+            self.capacity = self.capacity.max(max_bytes);
         }
         self
     }
 
-    /// Asks for memory that a GPU can use as well; [`MemoryPool::gpu_support`] says what came of it. Blocks are lent in either case.
+    /// Asks for memory that a GPU can use as well; [`MemoryPool::is_gpu_mapped`] says what came of it. Blocks are lent in either case.
     #[must_use]
-    pub const fn with_gpu_support(mut self, wanted: bool) -> Self {
-        self.gpu = wanted;
+    pub const fn with_gpu_support(mut self, enabled: bool) -> Self {
+        self.gpu = enabled;
         self
     }
 
@@ -121,13 +121,13 @@ impl MemoryPool {
     ///
     /// # Errors
     /// [`GpuUnsupported`]: no device maps the memory of a region.
-    pub const fn gpu_support(&self) -> Result<Option<()>, GpuUnsupported> {
+    pub const fn is_gpu_mapped(&self) -> Result<Option<()>, GpuUnsupported> {
         if self.gpu { Err(GpuUnsupported) } else { Ok(None) }
     }
 
     /// The same under another name in errors.
     #[must_use]
-    pub fn labelled(mut self, label: impl Into<Label>) -> Self {
+    pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
@@ -138,7 +138,7 @@ impl MemoryPool {
         self.alignment
     }
 
-    /// The most bytes that blocks can have together, with 8 for each.
+    /// The max_bytes bytes that blocks can have together, with 8 for each.
     #[must_use]
     pub const fn capacity(&self) -> usize {
         self.capacity
@@ -164,39 +164,39 @@ impl MemoryPool {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a part, to a few digits")]
     pub fn fragmentation(&self) -> f64 {
-        let mut ground = self.ground.borrow_mut();
-        let Some((_, fit)) = &mut ground.region else { return 0.0 };
-        let free = fit.len() - fit.in_use() - fit.free_at_end();
-        let largest = fit.largest_free().min(free);
-        if free == 0 || fit.live() == 0 { 0.0 } else { 1.0 - largest as f64 / free as f64 }
+        let mut inner = self.inner.borrow_mut();
+        let Some((_, tlsf)) = &mut inner.region else { return 0.0 };
+        let free = tlsf.len() - tlsf.in_use() - tlsf.free_at_end();
+        let largest = tlsf.largest_free().min(free);
+        if free == 0 || tlsf.live() == 0 { 0.0 } else { 1.0 - largest as f64 / free as f64 }
     }
 
     #[cold]
-    fn refuse(&self, cause: AllocCause, layout: Layout) -> AllocError {
+    fn alloc_error(&self, cause: AllocCause, layout: Layout) -> AllocError {
         AllocError::new(cause, layout, self.state(), self.label)
     }
 
     #[cold]
     #[inline(never)]
     fn grow_and_allocate(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        let mut ground = self.ground.borrow_mut();
-        let grown = ground.grow(self, layout);
-        let block = grown.and_then(|()| ground.allocate(layout).ok_or(AllocCause::CapacityReached));
-        drop(ground);
-        block.map_err(|cause| self.refuse(cause, layout))
+        let mut inner = self.inner.borrow_mut();
+        let grown = inner.grow(self, layout);
+        let block = grown.and_then(|()| inner.allocate(layout).ok_or(AllocCause::CapacityReached));
+        drop(inner);
+        block.map_err(|cause| self.alloc_error(cause, layout))
     }
 }
 
-impl Ground {
+impl PoolState {
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
-        let (_, fit) = self.region.as_mut()?;
-        let block = fit.allocate(layout.size(), layout.align())?;
-        self.peak = self.peak.max(fit.in_use());
+        let (_, tlsf) = self.region.as_mut()?;
+        let block = tlsf.allocate(layout.size(), layout.align())?;
+        self.peak = self.peak.max(tlsf.in_use());
         Some(block)
     }
 
-    fn open(&mut self, pool: &MemoryPool) -> Result<(), AllocCause> {
+    fn reserve(&mut self, pool: &MemoryPool) -> Result<(), AllocCause> {
         if self.region.is_some() {
             return Ok(());
         }
@@ -205,49 +205,49 @@ impl Ground {
         }
         let granule = pool.alignment.max(DEFAULT_ALIGNMENT);
         let frame = granule.checked_mul(2).and_then(|frame| frame.checked_add(page_size()));
-        let whole = frame.and_then(|frame| frame.checked_add(pool.capacity)).ok_or(AllocCause::BadLayout)?;
-        let region = Region::reserve(whole, pool.label).map_err(|error| error.alloc_cause())?;
+        let total = frame.and_then(|frame| frame.checked_add(pool.capacity)).ok_or(AllocCause::BadLayout)?;
+        let region = Region::reserve(total, pool.label).map_err(|error| error.alloc_cause())?;
         if region.len() > HUGE_PAGE {
             // where the system takes no such advice, ordinary pages are as good
             let _advised: Result<(), _> = region.advise_huge(0, region.len(), true);
         }
         // SAFETY: of no bytes.
-        let fit = unsafe { Tlsf::new(region.as_ptr(), 0, granule) };
-        self.region = Some((region, fit));
+        let tlsf = unsafe { Tlsf::new(region.as_ptr(), 0, granule) };
+        self.region = Some((region, tlsf));
         Ok(())
     }
 
     /// Backs more of the region, so that a block of that layout fits at its end.
     fn grow(&mut self, pool: &MemoryPool, layout: Layout) -> Result<(), AllocCause> {
-        self.open(pool)?;
-        let Some((region, fit)) = self.region.as_mut() else { return Err(AllocCause::CapacityReached) };
-        let (least, need) = fit.len_for(layout.size(), layout.align()).ok_or(AllocCause::BadLayout)?;
+        self.reserve(pool)?;
+        let Some((region, tlsf)) = self.region.as_mut() else { return Err(AllocCause::CapacityReached) };
+        let (least, need) = tlsf.len_for(layout.size(), layout.align()).ok_or(AllocCause::BadLayout)?;
         if least > pool.capacity {
             return Err(AllocCause::CapacityReached);
         }
         // a little more at once, but never above the capacity
-        let len = need.max(fit.len() + LEAST_COMMIT.max(fit.len() / 32)).min(pool.capacity);
-        let end = len.checked_add(fit.frame()).and_then(|end| end.checked_next_multiple_of(page_size()));
+        let len = need.max(tlsf.len() + MIN_COMMIT_BYTES.max(tlsf.len() / 32)).min(pool.capacity);
+        let end = len.checked_add(tlsf.frame()).and_then(|end| end.checked_next_multiple_of(page_size()));
         let end = end.map_or(region.len(), |end| end.min(region.len()));
         if end > self.committed {
             region.commit(self.committed, end - self.committed).map_err(|error| error.alloc_cause())?;
             self.committed = end;
         }
         // what the last OS page has beyond what was asked is as good
-        let len = (self.committed - fit.frame()).min(pool.capacity);
+        let len = (self.committed - tlsf.frame()).min(pool.capacity);
         // SAFETY: committed with the frame, and the pool's own.
-        unsafe { fit.extend(len) };
+        unsafe { tlsf.extend(len) };
         Ok(())
     }
 
     fn trim(&mut self, target_held: usize) -> usize {
-        let Some((region, fit)) = self.region.as_mut() else { return 0 };
-        let held = self.committed - fit.dry_bytes();
+        let Some((region, tlsf)) = self.region.as_mut() else { return 0 };
+        let held = self.committed - tlsf.purged_bytes();
         if held <= target_held {
             return 0;
         }
-        let len = fit.cut_end(target_held);
-        let keep = (len + fit.frame()).next_multiple_of(page_size());
+        let len = tlsf.shrink_end(target_held);
+        let keep = (len + tlsf.frame()).next_multiple_of(page_size());
         if keep < self.committed {
             // SAFETY: behind the end of what blocks are cut from.
             if unsafe { region.decommit(keep, self.committed - keep) }.is_ok() {
@@ -255,14 +255,14 @@ impl Ground {
             }
         }
         let start = region.as_ptr().addr().get();
-        // what the end was cut to has a frame, in whole OS pages
-        let target = target_held.saturating_add(fit.frame() + page_size());
-        let excess = (self.committed - fit.dry_bytes()).saturating_sub(target);
-        fit.dry(page_size(), if target_held == 0 { usize::MAX } else { excess }, |pages| {
+        // what the end was cut to has a frame, in total OS pages
+        let target = target_held.saturating_add(tlsf.frame() + page_size());
+        let excess = (self.committed - tlsf.purged_bytes()).saturating_sub(target);
+        tlsf.purge(page_size(), if target_held == 0 { usize::MAX } else { excess }, |pages| {
             // SAFETY: inside of a free block, between its links and its last word.
             unsafe { region.discard(pages.start - start, pages.len()) }.is_ok()
         });
-        held.saturating_sub(self.committed - fit.dry_bytes())
+        held.saturating_sub(self.committed - tlsf.purged_bytes())
     }
 }
 
@@ -271,7 +271,7 @@ impl Ground {
 unsafe impl Resource for MemoryPool {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let block = self.ground.borrow_mut().allocate(layout);
+        let block = self.inner.borrow_mut().allocate(layout);
         let block = match block {
             Some(block) => block,
             None => self.grow_and_allocate(layout)?,
@@ -281,10 +281,10 @@ unsafe impl Resource for MemoryPool {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
-        if let Some((_, fit)) = &mut self.ground.borrow_mut().region {
-            debug_assert!(fit.contains(block), "not a block of this pool");
+        if let Some((_, tlsf)) = &mut self.inner.borrow_mut().region {
+            debug_assert!(tlsf.contains(block), "not a block of this pool");
             // SAFETY: the caller's promise.
-            unsafe { fit.free(block) };
+            unsafe { tlsf.free(block) };
         }
     }
 
@@ -312,16 +312,16 @@ unsafe impl Resource for MemoryPool {
     }
 
     fn state(&self) -> ResourceState {
-        let mut ground = self.ground.borrow_mut();
-        let Ground { region: Some((_, fit)), committed, peak } = &mut *ground else {
+        let mut inner = self.inner.borrow_mut();
+        let PoolState { region: Some((_, tlsf)), committed, peak } = &mut *inner else {
             return ResourceState { largest_free: Some(0), limit: Some(self.capacity), ..Default::default() };
         };
         ResourceState {
-            in_use: fit.in_use(),
-            held: *committed - fit.dry_bytes(),
+            in_use: tlsf.in_use(),
+            held: *committed - tlsf.purged_bytes(),
             peak: *peak,
-            live_blocks: fit.live(),
-            largest_free: Some(fit.largest_free()),
+            live_blocks: tlsf.live(),
+            largest_free: Some(tlsf.largest_free()),
             limit: Some(self.capacity),
         }
     }
@@ -331,18 +331,19 @@ impl MemoryPool {
     /// # Safety
     /// As [`Resource::grow`] and [`Resource::shrink`].
     unsafe fn resize(&self, block: NonNull<u8>, new: Layout) -> bool {
-        let mut ground = self.ground.borrow_mut();
-        let Ground { region: Some((_, fit)), peak, .. } = &mut *ground else { return false };
+        let mut inner = self.inner.borrow_mut();
+        let PoolState { region: Some((_, tlsf)), peak, .. } = &mut *inner else { return false };
         // SAFETY: a live block of this pool, the caller's alone.
-        let done = block.addr().get().is_multiple_of(new.align()) && unsafe { fit.resize(block, new.size()) };
-        *peak = (*peak).max(fit.in_use());
+        let done =
+            block.addr().get().is_multiple_of(new.align()) && unsafe { tlsf.resize(block, new.size()) };
+        *peak = (*peak).max(tlsf.in_use());
         done
     }
 }
 
 impl Trim for MemoryPool {
     fn trim(&self, target_held: usize) -> usize {
-        self.ground.borrow_mut().trim(target_held)
+        self.inner.borrow_mut().trim(target_held)
     }
 }
 

@@ -114,9 +114,9 @@ impl<T, R: Resource> DerefMut for PoolPtr<'_, T, R> {
 }
 
 /// Gives the block back also where a value's destructor panics.
-struct GiveBack<'p, R: Resource>(NonNull<u8>, Layout, &'p R);
+struct DeallocateOnDrop<'p, R: Resource>(NonNull<u8>, Layout, &'p R);
 
-impl<R: Resource> Drop for GiveBack<'_, R> {
+impl<R: Resource> Drop for DeallocateOnDrop<'_, R> {
     fn drop(&mut self) {
         // SAFETY: the block of the values that go, with its layout.
         unsafe { self.2.deallocate(self.0, self.1) };
@@ -129,7 +129,7 @@ impl<T, R: Resource> Drop for PoolPtr<'_, T, R> {
         let layout = unsafe {
             Layout::from_size_align_unchecked(self.count.wrapping_mul(size_of::<T>()), align_of::<T>())
         };
-        let _block = GiveBack(self.start.cast(), layout, self.pool);
+        let _block = DeallocateOnDrop(self.start.cast(), layout, self.pool);
         if core::mem::needs_drop::<T>() {
             let values = NonNull::slice_from_raw_parts(self.start, self.count);
             // SAFETY: all written, and their only owner goes.

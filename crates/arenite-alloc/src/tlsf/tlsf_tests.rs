@@ -15,8 +15,8 @@ fn over(memory: &mut [u128], skip: usize) -> Tlsf {
 fn e12_random_blocks_are_disjoint_and_all_comes_back_whole() {
     let mut memory = vec![0_u128; 1 << 14];
     for skip in [0, 1, 8, 15] {
-        let mut fit = over(&mut memory, skip);
-        let whole = fit.largest_free();
+        let mut tlsf = over(&mut memory, skip);
+        let total = tlsf.largest_free();
         let (mut live, mut random) = (Vec::<(NonNull<u8>, usize, u8)>::new(), 88_172_645_463_325_252_u64);
         for turn in 0..20_000_usize {
             random ^= random << 13;
@@ -26,8 +26,8 @@ fn e12_random_blocks_are_disjoint_and_all_comes_back_whole() {
             let (bytes, align) = (number % (1 << (number % 13)), 1 << (number >> 8 & 7));
             match number >> 16 & 3 {
                 0 | 1 => {
-                    if let Some(start) = fit.allocate(bytes, align) {
-                        assert!(start.addr().get().is_multiple_of(align) && fit.contains(start));
+                    if let Some(start) = tlsf.allocate(bytes, align) {
+                        assert!(start.addr().get().is_multiple_of(align) && tlsf.contains(start));
                         let seed = number.to_le_bytes()[0];
                         // SAFETY: a fresh block of that size.
                         unsafe { start.write_bytes(seed, bytes) };
@@ -40,13 +40,13 @@ fn e12_random_blocks_are_disjoint_and_all_comes_back_whole() {
                     let found = unsafe { core::slice::from_raw_parts(start.as_ptr(), bytes) };
                     assert!(found.iter().all(|&byte| byte == seed));
                     // SAFETY: a live block, not used again.
-                    unsafe { fit.free(start) };
+                    unsafe { tlsf.free(start) };
                 }
                 3 if !live.is_empty() => {
                     let at = number % live.len();
                     let (start, old, seed) = live[at];
                     // SAFETY: a live block, this test's.
-                    if unsafe { fit.resize(start, bytes) } {
+                    if unsafe { tlsf.resize(start, bytes) } {
                         // SAFETY: a live block of that size.
                         let kept = unsafe { core::slice::from_raw_parts(start.as_ptr(), bytes.min(old)) };
                         assert!(kept.iter().all(|&byte| byte == seed));
@@ -58,43 +58,43 @@ fn e12_random_blocks_are_disjoint_and_all_comes_back_whole() {
                 _ => {}
             }
             if turn % 50 == 0 {
-                fit.check();
+                tlsf.check();
             }
         }
         for (start, ..) in live {
             // SAFETY: a live block, not used again.
-            unsafe { fit.free(start) };
+            unsafe { tlsf.free(start) };
         }
-        fit.check();
-        assert_eq!((fit.in_use(), fit.live(), fit.largest_free()), (0, 0, whole));
+        tlsf.check();
+        assert_eq!((tlsf.in_use(), tlsf.live(), tlsf.largest_free()), (0, 0, total));
     }
 }
 
 #[test]
 fn e39_a_block_costs_a_word_and_its_rounding() {
     let mut memory = vec![0_u128; 1 << 12];
-    let mut fit = over(&mut memory, 0);
+    let mut tlsf = over(&mut memory, 0);
     for bytes in [24, 40, 56, 1000] {
-        let before = fit.in_use();
-        fit.allocate(bytes, 8).unwrap();
-        assert_eq!(fit.in_use() - before, bytes + 8);
+        let before = tlsf.in_use();
+        tlsf.allocate(bytes, 8).unwrap();
+        assert_eq!(tlsf.in_use() - before, bytes + 8);
     }
-    fit.check();
+    tlsf.check();
 }
 
 #[test]
 fn all_of_the_range_can_be_lent_and_no_more() {
     let mut memory = vec![0_u128; 64];
-    let mut fit = over(&mut memory, 0);
-    let most = fit.largest_free();
+    let mut tlsf = over(&mut memory, 0);
+    let most = tlsf.largest_free();
     assert!(most >= 1024 - 3 * 16, "{most}");
-    assert!(fit.allocate(most + 1, 8).is_none() && fit.allocate(usize::MAX, 8).is_none());
-    assert!(fit.allocate(usize::MAX - 100, 4096).is_none() && fit.allocate(1 << 50, 8).is_none());
-    let block = fit.allocate(most, 8).unwrap();
-    assert!(fit.allocate(1, 1).is_none());
+    assert!(tlsf.allocate(most + 1, 8).is_none() && tlsf.allocate(usize::MAX, 8).is_none());
+    assert!(tlsf.allocate(usize::MAX - 100, 4096).is_none() && tlsf.allocate(1 << 50, 8).is_none());
+    let block = tlsf.allocate(most, 8).unwrap();
+    assert!(tlsf.allocate(1, 1).is_none());
     // SAFETY: a live block, not used again.
-    unsafe { fit.free(block) };
-    fit.check();
+    unsafe { tlsf.free(block) };
+    tlsf.check();
     for len in 0..5 {
         let mut small = over(&mut memory[..len], 0);
         assert!(small.largest_free() <= len * 16 && small.allocate(200, 8).is_none());
@@ -107,19 +107,19 @@ fn e09_a_coarser_granule_aligns_every_block_without_padding() {
     for granule in [32, 64, 128] {
         let start = NonNull::from(memory.as_mut_slice()).cast::<u8>();
         // SAFETY: the slice is the test's, and outlives the value.
-        let mut fit = unsafe { Tlsf::new(start, 1 << 16, granule) };
+        let mut tlsf = unsafe { Tlsf::new(start, 1 << 16, granule) };
         let mut blocks = Vec::new();
-        while let Some(block) = fit.allocate(100 + blocks.len(), granule) {
+        while let Some(block) = tlsf.allocate(100 + blocks.len(), granule) {
             assert!(block.addr().get().is_multiple_of(granule));
             blocks.push(block);
         }
         assert!(blocks.len() > 150, "{}", blocks.len());
-        fit.check();
+        tlsf.check();
         for block in blocks {
             // SAFETY: a live block, not used again.
-            unsafe { fit.free(block) };
+            unsafe { tlsf.free(block) };
         }
-        fit.check();
+        tlsf.check();
     }
 }
 
@@ -128,65 +128,65 @@ fn a_range_grows_shrinks_and_dries() {
     let mut memory = vec![0_u128; 1 << 16];
     let start = NonNull::from(memory.as_mut_slice()).cast::<u8>();
     // SAFETY: the slice is the test's, and outlives the value; so is what the range grows into below.
-    let mut fit = unsafe { Tlsf::new(start, 16, 16) };
-    assert_eq!((fit.len(), fit.allocate(1, 1)), (0, None));
+    let mut tlsf = unsafe { Tlsf::new(start, 16, 16) };
+    assert_eq!((tlsf.len(), tlsf.allocate(1, 1)), (0, None));
     let mut live = Vec::new();
     for turn in 0..2000_usize {
         let bytes = 1 + turn * 7919 % 5000;
-        let block = fit.allocate(bytes, 16).or_else(|| {
-            let (_, len) = fit.len_for(bytes, 16).unwrap();
-            assert!(len + fit.frame() < 1 << 20);
-            // SAFETY: inside of the slice.
-            unsafe { fit.extend(len) };
-            fit.allocate(bytes, 16)
+        let block = tlsf.allocate(bytes, 16).or_else(|| {
+            let (_, len) = tlsf.len_for(bytes, 16).unwrap();
+            assert!(len + tlsf.frame() < 1 << 20);
+            // SAFETY: inner_pages of the slice.
+            unsafe { tlsf.extend(len) };
+            tlsf.allocate(bytes, 16)
         });
         live.push(block.unwrap());
         if live.len() > 40 {
             // SAFETY: a live block, not used again.
-            unsafe { fit.free(live.swap_remove(turn * 31 % live.len())) };
+            unsafe { tlsf.free(live.swap_remove(turn * 31 % live.len())) };
         }
         if turn % 100 == 0 {
             let mut given = 0;
-            let dried = fit.dry(4096, usize::MAX, |range| {
+            let dried = tlsf.purge(4096, usize::MAX, |range| {
                 assert!(range.start.is_multiple_of(4096) && range.end.is_multiple_of(4096));
                 given += range.len();
                 true
             });
             assert_eq!(dried, given);
-            assert_eq!(fit.dry(4096, usize::MAX, |_| panic!("dry already")), 0);
+            assert_eq!(tlsf.purge(4096, usize::MAX, |_| panic!("purge already")), 0);
         }
-        fit.check();
+        tlsf.check();
     }
-    assert!(fit.dry_bytes() < fit.len());
-    let half = fit.len() / 2;
-    assert!(fit.cut_end(half) >= half);
+    assert!(tlsf.purged_bytes() < tlsf.len());
+    let half = tlsf.len() / 2;
+    assert!(tlsf.shrink_end(half) >= half);
     for block in live {
         // SAFETY: a live block, not used again.
-        unsafe { fit.free(block) };
+        unsafe { tlsf.free(block) };
     }
-    fit.check();
-    assert_eq!((fit.cut_end(1000), fit.len(), fit.in_use()), (1008, 1008, 0));
-    fit.check();
-    assert_eq!((fit.cut_end(0), fit.free_at_end(), fit.dry_bytes()), (0, 0, 0));
-    fit.check();
+    tlsf.check();
+    assert_eq!((tlsf.shrink_end(1000), tlsf.len(), tlsf.in_use()), (1008, 1008, 0));
+    tlsf.check();
+    assert_eq!((tlsf.shrink_end(0), tlsf.free_at_end(), tlsf.purged_bytes()), (0, 0, 0));
+    tlsf.check();
 }
 
 #[test]
 fn what_is_said_to_be_the_largest_free_block_can_be_had() {
     let mut memory = vec![0_u128; 1 << 12];
-    let mut fit = over(&mut memory, 0);
-    let large = fit.allocate(1032, 16).unwrap();
-    let _kept = fit.allocate(8, 16);
-    let small: Vec<_> = (0..10).map(|_| (fit.allocate(1016, 16).unwrap(), fit.allocate(8, 16))).collect();
-    let rest = fit.largest_free();
-    fit.allocate(rest, 16).unwrap();
+    let mut tlsf = over(&mut memory, 0);
+    let large = tlsf.allocate(1032, 16).unwrap();
+    let _kept = tlsf.allocate(8, 16);
+    let small: Vec<_> = (0..10).map(|_| (tlsf.allocate(1016, 16).unwrap(), tlsf.allocate(8, 16))).collect();
+    let rest = tlsf.largest_free();
+    tlsf.allocate(rest, 16).unwrap();
     // SAFETY: live blocks, not used again. The large one is the last of its list.
-    unsafe { fit.free(large) };
+    unsafe { tlsf.free(large) };
     for (block, _) in small {
         // SAFETY: as above.
-        unsafe { fit.free(block) };
+        unsafe { tlsf.free(block) };
     }
-    let most = fit.largest_free();
-    assert!(most >= 1016 && fit.allocate(most, 16).is_some(), "{most}");
-    fit.check();
+    let most = tlsf.largest_free();
+    assert!(most >= 1016 && tlsf.allocate(most, 16).is_some(), "{most}");
+    tlsf.check();
 }

@@ -35,7 +35,7 @@ pub(crate) fn try_extend<T>(
 
 /// Adds a value to a list that is locked; insists on the memory for it. No allocator is called under the lock: a global allocator may be
 /// one that comes back to the list.
-pub(crate) fn push_unlocked<T>(locked: &Lock<Vec<T>>, value: T) {
+pub(crate) fn push_outside_lock<T>(locked: &Lock<Vec<T>>, value: T) {
     let mut longer = Vec::new();
     loop {
         let mut list = locked.lock();
@@ -56,7 +56,7 @@ pub(crate) fn push_unlocked<T>(locked: &Lock<Vec<T>>, value: T) {
 }
 
 /// Adds what `each` makes of a locked list's values to another list. No allocator is called under the lock.
-pub(crate) fn try_extend_of_locked<T, U>(
+pub(crate) fn try_extend_outside_lock<T, U>(
     list: &mut Vec<U>,
     locked: &Lock<Vec<T>>,
     mut each: impl FnMut(&T) -> Option<U>,
@@ -91,9 +91,9 @@ mod tests {
     #[test]
     fn what_is_locked_grows_and_is_copied() {
         let locked = Lock::new(Vec::new());
-        (0..100).for_each(|value| push_unlocked(&locked, value));
+        (0..100).for_each(|value| push_outside_lock(&locked, value));
         let mut even = vec![1000];
-        try_extend_of_locked(&mut even, &locked, |value| (value % 2 == 0).then_some(*value)).unwrap();
+        try_extend_outside_lock(&mut even, &locked, |value| (value % 2 == 0).then_some(*value)).unwrap();
         assert_eq!(even.len(), 51);
         assert!(even.iter().skip(1).eq((0..100).step_by(2).collect::<Vec<_>>().iter()));
         assert_eq!(*locked.lock(), (0..100).collect::<Vec<_>>());

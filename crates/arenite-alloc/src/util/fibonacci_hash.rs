@@ -1,19 +1,19 @@
 //! A hash of addresses and layouts: one multiplication a word.
 //!
-//! Rests on nothing. It is Fibonacci hashing (Knuth, The Art of Computer Programming vol. 3, section 6.4): what it hashes is
+//! Rests on nothing. It is FibonacciBuildHasher hashing (Knuth, The Art of Computer Programming vol. 3, section 6.4): what it hashes is
 //! made by allocators, not chosen by an adversary, and a lookup stands on allocation paths.
 
 use core::hash::{BuildHasher, Hasher};
 
 /// Makes [`FibonacciHasher`]s.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Fibonacci;
+pub(crate) struct FibonacciBuildHasher;
 
 /// The state of one hash.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FibonacciHasher(u64);
 
-impl BuildHasher for Fibonacci {
+impl BuildHasher for FibonacciBuildHasher {
     type Hasher = FibonacciHasher;
 
     fn build_hasher(&self) -> FibonacciHasher {

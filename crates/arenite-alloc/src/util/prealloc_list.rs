@@ -8,46 +8,46 @@ use std::collections::TryReserveError;
 
 /// The newest first.
 #[derive(Debug)]
-pub(crate) struct Linked<T> {
-    first: Option<Entry<T>>,
+pub(crate) struct PreallocList<T> {
+    first: Option<PreallocNode<T>>,
 }
 
 /// One of a list, or none's.
 #[derive(Debug)]
-pub(crate) struct Entry<T>(Box<[Node<T>; 1]>);
+pub(crate) struct PreallocNode<T>(Box<[NodeData<T>; 1]>);
 
 #[derive(Debug)]
-struct Node<T> {
+struct NodeData<T> {
     value: T,
-    next: Option<Entry<T>>,
+    next: Option<PreallocNode<T>>,
 }
 
-impl<T> Entry<T> {
+impl<T> PreallocNode<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(Box::new([Node { value, next: None }]))
+        Self(Box::new([NodeData { value, next: None }]))
     }
 
     pub(crate) fn try_new(value: T) -> Result<Self, TryReserveError> {
-        Ok(Self(try_boxed(Node { value, next: None })?))
+        Ok(Self(try_boxed(NodeData { value, next: None })?))
     }
 
-    const fn node(&self) -> &Node<T> {
+    const fn node(&self) -> &NodeData<T> {
         let [node] = &*self.0;
         node
     }
 
-    const fn node_mut(&mut self) -> &mut Node<T> {
+    const fn node_mut(&mut self) -> &mut NodeData<T> {
         let [node] = &mut *self.0;
         node
     }
 }
 
-impl<T> Linked<T> {
+impl<T> PreallocList<T> {
     pub(crate) const fn new() -> Self {
         Self { first: None }
     }
 
-    pub(crate) fn push(&mut self, mut entry: Entry<T>) {
+    pub(crate) fn push(&mut self, mut entry: PreallocNode<T>) {
         entry.node_mut().next = self.first.take();
         self.first = Some(entry);
     }
@@ -57,7 +57,7 @@ impl<T> Linked<T> {
     }
 
     /// Looks at each until `visit` says that it need see no more.
-    pub(crate) fn each_mut(&mut self, mut visit: impl FnMut(&mut T) -> bool) {
+    pub(crate) fn for_each_mut(&mut self, mut visit: impl FnMut(&mut T) -> bool) {
         let mut at = self.first.as_mut();
         while let Some(entry) = at {
             let node = entry.node_mut();
@@ -69,7 +69,7 @@ impl<T> Linked<T> {
     }
 
     /// Takes the newest out that `is`.
-    pub(crate) fn remove(&mut self, is: impl Fn(&T) -> bool) -> Option<Entry<T>> {
+    pub(crate) fn remove(&mut self, is: impl Fn(&T) -> bool) -> Option<PreallocNode<T>> {
         let mut at = &mut self.first;
         while at.as_ref().is_some_and(|entry| !is(&entry.node().value)) {
             at = &mut at.as_mut()?.node_mut().next;
@@ -80,7 +80,7 @@ impl<T> Linked<T> {
     }
 }
 
-impl<T> Drop for Linked<T> {
+impl<T> Drop for PreallocList<T> {
     fn drop(&mut self) {
         // one after the other: a long list dropped in one another would need a deep stack
         while let Some(mut entry) = self.first.take() {
@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn a_long_list_is_dropped_on_a_small_stack() {
-        let mut list = Linked::new();
-        (0..200_000).for_each(|number| list.push(Entry::new(number)));
+        let mut list = PreallocList::new();
+        (0..200_000).for_each(|number| list.push(PreallocNode::new(number)));
         std::thread::scope(|scope| {
             std::thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, || drop(list)).unwrap();
         });
@@ -106,10 +106,10 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_what_a_vector_is(steps in prop::collection::vec((any::<bool>(), 0_u8..10), 0..60)) {
-            let (mut list, mut model) = (Linked::new(), Vec::new());
+            let (mut list, mut model) = (PreallocList::new(), Vec::new());
             for (enter, value) in steps {
                 if enter {
-                    list.push(Entry::try_new(value).unwrap());
+                    list.push(PreallocNode::try_new(value).unwrap());
                     model.insert(0, value);
                 } else {
                     let found = list.remove(|&other| other == value).map(|entry| entry.node().value);
@@ -118,7 +118,7 @@ mod tests {
                 }
                 prop_assert_eq!(list.iter().copied().collect::<Vec<_>>(), model.clone());
                 let mut seen = 0;
-                list.each_mut(|_| {
+                list.for_each_mut(|_| {
                     seen += 1;
                     seen == 3
                 });

@@ -1,4 +1,4 @@
-//! A tally: bytes and blocks in use and the peak, counted by many threads.
+//! A counter: bytes and blocks in use and the peak, counted by many threads.
 //!
 //! Rests on relaxed atomics. The numbers are statistics: each is exact once the threads have met, and none guards memory.
 
@@ -7,19 +7,19 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Counts what is lent by a resource that keeps no numbers of its own.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct UsageCounter {
     in_use: AtomicUsize,
     peak: AtomicUsize,
     live: AtomicUsize,
 }
 
-impl Tally {
+impl UsageCounter {
     pub(crate) const fn new() -> Self {
         Self { in_use: AtomicUsize::new(0), peak: AtomicUsize::new(0), live: AtomicUsize::new(0) }
     }
 
     #[inline]
-    pub(crate) fn add(&self, size: usize) {
+    pub(crate) fn record_alloc(&self, size: usize) {
         self.live.fetch_add(1, Relaxed);
         let now = self.in_use.fetch_add(size, Relaxed) + size;
         if now > self.peak.load(Relaxed) {
@@ -27,21 +27,21 @@ impl Tally {
         }
     }
 
-    /// Charges bytes, unless that would bring them above `limit`. The peak is not touched before [`Tally::settle`].
+    /// Charges bytes, unless that would bring them above `limit`. The peak is not touched before [`UsageCounter::confirm_charge`].
     #[inline]
-    pub(crate) fn charge(&self, more: usize, limit: usize) -> bool {
+    pub(crate) fn try_charge(&self, more: usize, limit: usize) -> bool {
         let fits = |now: usize| now.checked_add(more).filter(|&sum| sum <= limit);
         self.in_use.fetch_update(Relaxed, Relaxed, fits).is_ok()
     }
 
     /// Takes a charge back.
-    pub(crate) fn refund(&self, more: usize) {
+    pub(crate) fn uncharge(&self, more: usize) {
         self.in_use.fetch_sub(more, Relaxed);
     }
 
     /// Makes a charge one for `blocks` more blocks.
     #[inline]
-    pub(crate) fn settle(&self, blocks: usize) {
+    pub(crate) fn confirm_charge(&self, blocks: usize) {
         self.live.fetch_add(blocks, Relaxed);
         let now = self.in_use.load(Relaxed);
         if now > self.peak.load(Relaxed) {
@@ -50,7 +50,7 @@ impl Tally {
     }
 
     #[inline]
-    pub(crate) fn remove(&self, size: usize) {
+    pub(crate) fn record_free(&self, size: usize) {
         self.in_use.fetch_sub(size, Relaxed);
         self.live.fetch_sub(1, Relaxed);
     }

@@ -6,13 +6,13 @@
 
 use super::{Arena, rounded};
 use crate::arena::adopted::Adopted;
-use crate::arena::chunk_source::Store;
-use crate::arena::marks::{Mark, RestoreError, Segment};
+use crate::arena::chunk_source::ChunkSource;
+use crate::arena::marks::{Mark, MarkFrame, RestoreError};
 use crate::arena::scope::{ArenaScope, ScopeGuard};
 use arenite_core::{AllocCause, AllocError, Resource};
 use core::alloc::Layout;
 
-impl<S: Store> Arena<S> {
+impl<S: ChunkSource> Arena<S> {
     /// Takes a mark at the position. O(1); marks at one position with nothing allocated between are one mark.
     ///
     /// # Errors
@@ -20,25 +20,25 @@ impl<S: Store> Arena<S> {
     #[inline]
     pub fn mark(&self) -> Result<Mark, AllocError> {
         if self.live.get() != 0 || self.top.get() != self.in_use() {
-            self.open_segment()?;
+            self.open_frame()?;
         }
-        Ok(Mark { arena: self.number, depth: self.depth.get(), serial: self.segment.get().serial })
+        Ok(Mark { arena: self.id, depth: self.depth.get(), serial: self.frame.get().serial })
     }
 
     #[inline(never)]
-    fn open_segment(&self) -> Result<(), AllocError> {
+    fn open_frame(&self) -> Result<(), AllocError> {
         let Ok(mut cold) = self.cold.try_borrow_mut() else {
-            return Err(self.refuse(AllocCause::TooManyMarks, Layout::new::<()>()));
+            return Err(self.alloc_error(AllocCause::TooManyMarks, Layout::new::<()>()));
         };
         if cold.below.try_reserve(1).is_err() {
             drop(cold);
-            return Err(self.refuse(AllocCause::TooManyMarks, Layout::new::<()>()));
+            return Err(self.alloc_error(AllocCause::TooManyMarks, Layout::new::<()>()));
         }
-        cold.below.push(Segment { live: self.live.get(), ..self.segment.get() });
+        cold.below.push(MarkFrame { live: self.live.get(), ..self.frame.get() });
         let serial = cold.serials;
         cold.serials += 1;
         self.depth.set(cold.below.len());
-        self.segment.set(Segment { serial, ..self.position() });
+        self.frame.set(MarkFrame { serial, ..self.position() });
         self.top.set(self.in_use());
         self.live.set(0);
         Ok(())
@@ -55,7 +55,7 @@ impl<S: Store> Arena<S> {
     #[inline]
     pub fn restore(&self, mark: Mark) -> Result<(), RestoreError> {
         if self.is_top(mark) && self.live.get() == 0 {
-            self.back_to_top();
+            self.empty_top_frame();
             return Ok(());
         }
         self.restore_counted(mark)
@@ -63,11 +63,11 @@ impl<S: Store> Arena<S> {
 
     #[inline(never)]
     fn restore_counted(&self, mark: Mark) -> Result<(), RestoreError> {
-        let (segment, alive) = self.find(mark)?;
+        let (frame, alive) = self.find(mark)?;
         if alive > 0 {
             return Err(RestoreError::BlocksAlive { count: alive });
         }
-        self.go_back(mark.depth, segment);
+        self.restore_frame(mark.depth, frame);
         Ok(())
     }
 
@@ -85,104 +85,99 @@ impl<S: Store> Arena<S> {
             return self.restore_lower(mark);
         }
         self.adopted.drop_down_to(self.top.get());
-        self.back_to_top();
+        self.empty_top_frame();
         Ok(())
     }
 
-    /// Whether `mark` is where the top segment starts.
+    /// Whether `mark` is where the top frame starts.
     #[inline]
     fn is_top(&self, mark: Mark) -> bool {
-        mark.arena == self.number
-            && mark.depth == self.depth.get()
-            && mark.serial == self.segment.get().serial
+        mark.arena == self.id && mark.depth == self.depth.get() && mark.serial == self.frame.get().serial
     }
 
-    /// Empties the top segment.
+    /// Empties the top frame.
     #[inline]
-    fn back_to_top(&self) {
-        self.rewind(self.segment.get());
+    fn empty_top_frame(&self) {
+        self.rewind(self.frame.get());
         self.live.set(0);
     }
 
-    /// Restores a mark below the top segment, or says why not.
+    /// Restores a mark below the top frame, or says why not.
     #[inline(never)]
     fn restore_lower(&mut self, mark: Mark) -> Result<(), RestoreError> {
-        if mark.arena != self.number {
+        if mark.arena != self.id {
             return Err(RestoreError::ForeignMark);
         }
-        let segment = *self.cold.get_mut().below.get(mark.depth).ok_or(RestoreError::StaleMark)?;
-        if segment.serial != mark.serial {
+        let frame = *self.cold.get_mut().below.get(mark.depth).ok_or(RestoreError::StaleMark)?;
+        if frame.serial != mark.serial {
             return Err(RestoreError::StaleMark);
         }
-        self.adopted.drop_down_to(segment.position);
-        self.rewind(segment);
+        self.adopted.drop_down_to(frame.position);
+        self.rewind(frame);
         self.live.set(0);
         self.cold.get_mut().below.truncate(mark.depth);
         self.depth.set(mark.depth);
-        self.segment.set(segment);
-        self.top.set(segment.position);
+        self.frame.set(frame);
+        self.top.set(frame.position);
         Ok(())
     }
 
-    /// The segment that starts at `mark`, and how many blocks at or above it are alive.
+    /// The frame that starts at `mark`, and how many blocks at or above it are alive.
     #[inline]
-    fn find(&self, mark: Mark) -> Result<(Segment, usize), RestoreError> {
-        if mark.arena != self.number {
+    fn find(&self, mark: Mark) -> Result<(MarkFrame, usize), RestoreError> {
+        if mark.arena != self.id {
             return Err(RestoreError::ForeignMark);
         }
-        let (segment, below) = if mark.depth == self.depth.get() {
-            (self.segment.get(), 0)
-        } else {
-            self.find_below(mark.depth)?
-        };
-        if segment.serial != mark.serial {
+        let (frame, below) =
+            if mark.depth == self.depth.get() { (self.frame.get(), 0) } else { self.find_below(mark.depth)? };
+        if frame.serial != mark.serial {
             return Err(RestoreError::StaleMark);
         }
-        Ok((segment, below + self.live.get()))
+        Ok((frame, below + self.live.get()))
     }
 
-    /// The segment at `depth`, and how many blocks from there to the top segment are alive.
+    /// The frame at `depth`, and how many blocks from there to the top frame are alive.
     #[cold]
-    fn find_below(&self, depth: usize) -> Result<(Segment, usize), RestoreError> {
+    fn find_below(&self, depth: usize) -> Result<(MarkFrame, usize), RestoreError> {
         let cold = self.cold.borrow();
         let open = cold.below.get(depth..).unwrap_or_default();
-        let segment = *open.first().ok_or(RestoreError::StaleMark)?;
-        Ok((segment, open.iter().map(|segment| segment.live).sum()))
+        let frame = *open.first().ok_or(RestoreError::StaleMark)?;
+        Ok((frame, open.iter().map(|frame| frame.live).sum()))
     }
 
-    /// Makes `segment`, at `depth`, the empty top segment.
+    /// Makes `frame`, at `depth`, the empty top frame.
     #[inline]
-    fn go_back(&self, depth: usize, segment: Segment) {
-        self.rewind(segment);
+    fn restore_frame(&self, depth: usize, frame: MarkFrame) {
+        self.rewind(frame);
         self.live.set(0);
-        if depth != self.depth.get() || segment.serial != self.segment.get().serial {
+        if depth != self.depth.get() || frame.serial != self.frame.get().serial {
             self.cold.borrow_mut().below.truncate(depth);
             self.depth.set(depth);
-            self.segment.set(segment);
-            self.top.set(segment.position);
+            self.frame.set(frame);
+            self.top.set(frame.position);
         }
     }
 
-    /// Moves the cursor back to where `segment` starts.
+    /// Moves the cursor back to where `frame` starts.
     #[inline]
-    fn rewind(&self, segment: Segment) {
-        self.note_peak();
-        if segment.chunk == self.chunk.get() && !segment.cursor.is_null() {
-            self.cursor.set(segment.cursor);
+    fn rewind(&self, frame: MarkFrame) {
+        self.record_high();
+        if frame.chunk == self.chunk.get() && !frame.cursor.is_null() {
+            self.cursor.set(frame.cursor);
         } else {
-            self.rewind_chunk(segment);
+            self.rewind_chunk(frame);
         }
     }
 
     #[cold]
-    fn rewind_chunk(&self, segment: Segment) {
-        let span = self.cold.borrow_mut().store.rewind(segment.chunk);
-        self.settle_peak();
-        self.floor.set(span.floor);
-        self.before.set(span.before);
-        self.limit.set(span.limit);
-        self.chunk.set(segment.chunk);
-        self.cursor.set(if segment.cursor.is_null() { span.floor } else { segment.cursor });
+    fn rewind_chunk(&self, frame: MarkFrame) {
+        let range = self.cold.borrow_mut().source.rewind(frame.chunk);
+        self.update_peak();
+        self.floor.set(range.floor);
+        self.before.set(range.before);
+        self.limit.set(range.limit);
+        self.chunk.set(frame.chunk);
+        self.cursor.set(if frame.cursor.is_null() { range.floor } else { frame.cursor });
     }
 
     /// Frees everything, dropping adopted values, newest first. Keeps the memory; every mark is stale afterwards. O(1) plus
@@ -195,9 +190,9 @@ impl<S: Store> Arena<S> {
         self.adopted.drop_down_to(0);
         let cold = self.cold.get_mut();
         let cursor = if self.chunk.get() == 0 { self.floor.get() } else { core::ptr::null_mut() };
-        let root = Segment { cursor, ..Segment::root(cold.serials) };
+        let root = MarkFrame { cursor, ..MarkFrame::root(cold.serials) };
         cold.serials += 1;
-        self.go_back(0, root);
+        self.restore_frame(0, root);
     }
 
     /// Runs `body` with a scope: what it allocates lives until it returns, what was allocated in an outer scope stays
@@ -241,8 +236,8 @@ impl<S: Store> Arena<S> {
 
     /// What a scope must put back.
     #[inline]
-    pub(crate) fn position(&self) -> Segment {
-        Segment {
+    pub(crate) fn position(&self) -> MarkFrame {
+        MarkFrame {
             position: self.in_use(),
             chunk: self.chunk.get(),
             cursor: self.cursor.get(),
@@ -253,7 +248,7 @@ impl<S: Store> Arena<S> {
 
     /// Ends a scope that began at `position`: nothing allocated since is borrowed any more.
     #[inline]
-    pub(crate) fn leave(&self, position: Segment) {
+    pub(crate) fn leave_scope(&self, position: MarkFrame) {
         self.adopted.drop_down_to(position.position);
         self.rewind(position);
         self.live.set(position.live);
@@ -267,7 +262,7 @@ impl<S: Store> Arena<S> {
     /// # Errors
     /// [`AllocError`]; the value is then dropped.
     #[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
-    pub fn adopt<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
+    pub fn alloc_with_drop<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
         let block = self.allocate(Layout::new::<Adopted<T>>())?.cast::<Adopted<T>>();
         let position = self.in_use() - rounded(size_of::<Adopted<T>>());
         // SAFETY: the block is fresh, of `Adopted<T>`'s layout, and stays until this list has dropped it: every way of

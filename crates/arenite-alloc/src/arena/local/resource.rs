@@ -4,18 +4,18 @@
 #![expect(unsafe_code, reason = "implements an unsafe trait over raw blocks")]
 
 use super::{Arena, rounded};
-use crate::arena::chunk_source::{Span, Store};
-use crate::arena::marks::Segment;
+use crate::arena::chunk_source::{BumpRange, ChunkSource};
+use crate::arena::marks::MarkFrame;
 use arenite_core::{AllocError, Owns, Resource, ResourceState, Trim, relocate};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-// SAFETY: 1. `fit` aligns the start and keeps `rounded(size)` bytes below the limit of memory that the store gave. 2. the
+// SAFETY: 1. `fit` aligns the start and keeps `rounded(size)` bytes below the limit of memory that the source gave. 2. the
 // cursor only moves up while blocks above it are live: it moves down in `deallocate` and `shrink` over the last block, in
 // `restore` when no block above is live, and through `&mut self`, which no container that holds a reference or counted
-// pointer to this arena permits. 3. the store's memory does not move with the arena. 4. `rounded` takes a granule at
+// pointer to this arena permits. 3. the source's memory does not move with the arena. 4. `rounded` takes a granule at
 // least. 6 and 7 are the provided methods, or in place.
-unsafe impl<S: Store> Resource for Arena<S> {
+unsafe impl<S: ChunkSource> Resource for Arena<S> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let start = match self.bump(layout) {
@@ -35,8 +35,8 @@ unsafe impl<S: Store> Resource for Arena<S> {
         debug_assert!(self.live.get() > 0, "more blocks given back than lent");
         self.live.set(self.live.get() - 1);
         if block.addr().get() + rounded(layout.size()) == self.cursor.get().addr() {
-            self.note_peak();
-            self.cursor.set(self.in_chunk(block.addr().get()));
+            self.record_high();
+            self.cursor.set(self.ptr_in_chunk(block.addr().get()));
         }
     }
 
@@ -45,8 +45,8 @@ unsafe impl<S: Store> Resource for Arena<S> {
         let start = block.addr().get();
         let fits = rounded(new.size()) <= self.limit.get().addr().wrapping_sub(start);
         if fits && start.is_multiple_of(new.align()) && self.is_last(block, old.size()) {
-            self.cursor.set(self.in_chunk(start + rounded(new.size())));
-            return Ok(NonNull::slice_from_raw_parts(self.own(block), new.size()));
+            self.cursor.set(self.ptr_in_chunk(start + rounded(new.size())));
+            return Ok(NonNull::slice_from_raw_parts(self.with_own_provenance(block), new.size()));
         }
         // SAFETY: the caller's promises, with `old.size()` the smaller size.
         unsafe { relocate(self, block, old, new, old.size()) }
@@ -65,16 +65,18 @@ unsafe impl<S: Store> Resource for Arena<S> {
             return unsafe { relocate(self, block, old, new, new.size()) };
         }
         if self.is_last(block, old.size()) {
-            self.note_peak();
-            self.cursor.set(self.in_chunk(start + rounded(new.size())));
+            self.record_high();
+            self.cursor.set(self.ptr_in_chunk(start + rounded(new.size())));
         }
         Ok(NonNull::slice_from_raw_parts(block, new.size()))
     }
 
     fn state(&self) -> ResourceState {
         let in_use = self.in_use();
-        let (held, limit) =
-            self.cold.try_borrow().map_or((in_use, None), |cold| (cold.store.held(), cold.store.capacity()));
+        let (held, limit) = self
+            .cold
+            .try_borrow()
+            .map_or((in_use, None), |cold| (cold.source.held(), cold.source.capacity()));
         ResourceState {
             in_use,
             held,
@@ -87,34 +89,34 @@ unsafe impl<S: Store> Resource for Arena<S> {
 }
 
 // SAFETY: every block lies in a chunk, and nobody else's does.
-unsafe impl<S: Store> Owns for Arena<S> {
+unsafe impl<S: ChunkSource> Owns for Arena<S> {
     fn owns(&self, block: NonNull<u8>) -> bool {
         self.position_of(block).is_some()
     }
 }
 
-impl<S: Store> Trim for Arena<S> {
+impl<S: ChunkSource> Trim for Arena<S> {
     /// Gives back what lies above the position.
     fn trim(&self, target_held: usize) -> usize {
         let Ok(mut cold) = self.cold.try_borrow_mut() else { return 0 };
         let empty = self.in_use() == 0 && cold.below.is_empty();
-        // While the store is at work, the fast path is closed: an upstream that calls back finds no room here.
+        // While the source is at work, the fast path is closed: an upstream that calls back finds no room here.
         if empty {
-            self.settle_peak();
+            self.update_peak();
             self.chunk.set(0);
             self.before.set(0);
-            self.cursor.set(Span::EMPTY.floor);
-            self.floor.set(Span::EMPTY.floor);
-            // The first chunk may be gone: whoever goes back to the start asks the store where that is.
-            self.segment.set(Segment { chunk: 0, cursor: core::ptr::null_mut(), ..self.segment.get() });
+            self.cursor.set(BumpRange::EMPTY.floor);
+            self.floor.set(BumpRange::EMPTY.floor);
+            // The first chunk may be gone: whoever goes back to the start asks the source where that is.
+            self.frame.set(MarkFrame { chunk: 0, cursor: core::ptr::null_mut(), ..self.frame.get() });
         }
         self.limit.set(self.cursor.get());
-        let (gone, span) = cold.store.trim(self.cursor.get(), target_held);
+        let (gone, range) = cold.source.trim(self.cursor.get(), target_held);
         if empty {
-            self.cursor.set(span.floor);
-            self.floor.set(span.floor);
+            self.cursor.set(range.floor);
+            self.floor.set(range.floor);
         }
-        self.limit.set(span.limit);
+        self.limit.set(range.limit);
         gone
     }
 }
