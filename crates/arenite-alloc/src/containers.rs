@@ -1,7 +1,7 @@
 //! Containers of `allocator-api2` in arenite's memory: `Vec`, `Box`, and `hashbrown`'s maps.
 //!
-//! Rests on `allocator-api2` 0.2, the version that those containers use. Every resource gets the same few lines, because a
-//! blanket implementation would be another crate's to write.
+//! `allocator-api2` 0.2 is the version that those containers use. A macro repeats the
+//! implementation for every resource: the orphan rule forbids a blanket one.
 #![expect(unsafe_code, reason = "implements an unsafe trait by another with the same contract")]
 
 use allocator_api2::alloc::{AllocError as ApiAllocError, Allocator};
@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 macro_rules! container_allocator {
     ($([$($generics:tt)*] $type:ty),* $(,)?) => {$(
-        // SAFETY: laws 1 to 3 and 7 of `Resource` are this trait's contract: a live block stays until it is deallocated or
-        // until a method proves that nobody holds it; a container holds this value or a handle of it, which keeps those
-        // methods from running, and clones of a handle are handles of the same resource.
+        // SAFETY: laws 1 to 3 and 7 of `Resource` are this trait's contract. A live block stays
+        // until it is deallocated or until a method proves that no container holds it. A container
+        // holds this value or a handle of it, which prevents those methods; clones of a handle are
+        // handles of the same resource.
         unsafe impl<$($generics)*> Allocator for $type {
             #[inline]
             fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, ApiAllocError> {
@@ -44,7 +45,8 @@ macro_rules! container_allocator {
     )*};
 }
 
-/// A counted handle of a resource for one thread: keeps it alive, borrows nothing.
+/// A counted handle of a resource for one thread. The handle keeps the resource alive and borrows
+/// nothing.
 ///
 /// ```
 /// use arenite_alloc::{Arena, LocalHandle};
@@ -60,7 +62,8 @@ macro_rules! container_allocator {
 #[derive(Debug, Default)]
 pub struct LocalHandle<R: ?Sized>(Rc<R>);
 
-/// A counted handle of a resource for many threads: keeps it alive, borrows nothing.
+/// A counted handle of a resource for many threads. The handle keeps the resource alive and borrows
+/// nothing.
 ///
 /// ```
 /// use arenite_alloc::{SharedArena, SharedHandle};
@@ -75,12 +78,12 @@ pub struct SharedHandle<R: ?Sized>(Arc<R>);
 macro_rules! handle {
     ($handle:ident, $counted:ident) => {
         impl<R> $handle<R> {
-            /// Takes the resource.
+            /// Wraps a resource in its first handle.
             pub fn new(resource: R) -> Self {
                 Self($counted::new(resource))
             }
 
-            /// The resource for exclusive use, if this is its only handle.
+            /// Returns the resource for exclusive use, or `None` if there are other handles.
             pub fn get_mut(&mut self) -> Option<&mut R> {
                 $counted::get_mut(&mut self.0)
             }
@@ -100,7 +103,7 @@ macro_rules! handle {
             }
         }
 
-        // SAFETY: forwarded to the one resource behind the handle, which keeps the laws.
+        // SAFETY: forwards to the one resource behind the handle, which keeps the laws.
         unsafe impl<R: Resource + ?Sized> Resource for $handle<R> {
             #[inline]
             fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {

@@ -1,6 +1,6 @@
-//! Blocks: allocators for every pattern of use, one trait over them all.
+//! Memory blocks: allocators for every pattern of use, with one trait for all of them.
 //!
-//! Rests on `arenite-pages` for its bytes and on `allocator-api2` for the containers that live in its blocks.
+//! The bytes come from `arenite-pages`; `allocator-api2` provides the containers.
 
 mod adaptor;
 mod arena;

@@ -4,6 +4,7 @@
 //! this between.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
+use crate::util::with_layout;
 use arenite_core::{Alignment, AllocError, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -41,12 +42,6 @@ impl<R: Resource> Aligned<R> {
         })
     }
 
-    /// An error of the upstream, with the layout that was asked here.
-    #[cold]
-    fn with_layout(error: AllocError, layout: Layout) -> AllocError {
-        AllocError { size: layout.size(), align: layout.align(), ..error }
-    }
-
     /// The raised layout of a live block, which was raised when it was allocated.
     fn raised(&self, layout: Layout) -> Layout {
         layout.align_to(self.min_alignment.get()).unwrap_or(layout)
@@ -57,14 +52,12 @@ impl<R: Resource> Aligned<R> {
 unsafe impl<R: Resource> Resource for Aligned<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.upstream.allocate(self.raise_layout(layout)?).map_err(|error| Self::with_layout(error, layout))
+        self.upstream.allocate(self.raise_layout(layout)?).map_err(|error| with_layout(error, layout))
     }
 
     #[inline]
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.upstream
-            .allocate_zeroed(self.raise_layout(layout)?)
-            .map_err(|error| Self::with_layout(error, layout))
+        self.upstream.allocate_zeroed(self.raise_layout(layout)?).map_err(|error| with_layout(error, layout))
     }
 
     #[inline]
@@ -77,7 +70,7 @@ unsafe impl<R: Resource> Resource for Aligned<R> {
         let raised = self.raise_layout(new)?;
         // SAFETY: as for `deallocate`.
         unsafe { self.upstream.grow(block, self.raised(old), raised) }
-            .map_err(|error| Self::with_layout(error, new))
+            .map_err(|error| with_layout(error, new))
     }
 
     unsafe fn shrink(
@@ -89,7 +82,7 @@ unsafe impl<R: Resource> Resource for Aligned<R> {
         let raised = self.raise_layout(new)?;
         // SAFETY: as for `deallocate`.
         unsafe { self.upstream.shrink(block, self.raised(old), raised) }
-            .map_err(|error| Self::with_layout(error, new))
+            .map_err(|error| with_layout(error, new))
     }
 
     fn state(&self) -> ResourceState {

@@ -4,7 +4,7 @@
 //! passed, not by one byte and not by two threads at once.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
-use super::with_requested_size;
+use super::charged::impl_charged_resource;
 use crate::util::usage_counter::UsageCounter;
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
@@ -26,14 +26,14 @@ use core::ptr::NonNull;
 pub struct Limit<R> {
     upstream: R,
     limit: usize,
-    charged: UsageCounter,
+    usage: UsageCounter,
     label: Label,
 }
 
 impl<R: Resource> Limit<R> {
     /// At most `limit` bytes of `upstream` in use through this adaptor, by the sizes asked.
     pub const fn new(upstream: R, limit: usize) -> Self {
-        Self { upstream, limit, charged: UsageCounter::new(), label: Label::new("limit") }
+        Self { upstream, limit, usage: UsageCounter::new(), label: Label::new("limit") }
     }
 
     /// The same under another name in errors.
@@ -53,79 +53,26 @@ impl<R: Resource> Limit<R> {
         AllocError::new(AllocCause::LimitReached, layout, self.state(), self.label)
     }
 
-    fn allocate_charged(
-        &self,
-        layout: Layout,
-        allocate: impl FnOnce() -> Result<NonNull<[u8]>, AllocError>,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        if !self.charged.try_charge(layout.size(), self.limit) {
-            return Err(self.alloc_error(layout));
-        }
-        let block = allocate().inspect_err(|_| self.charged.uncharge(layout.size()))?;
-        self.charged.confirm_charge(1);
-        Ok(with_requested_size(block, layout))
-    }
-}
-
-// SAFETY: forwards every call to the upstream, which keeps the laws.
-unsafe impl<R: Resource> Resource for Limit<R> {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.allocate_charged(layout, || self.upstream.allocate(layout))
+    fn charge(&self, bytes: usize, layout: Layout) -> Result<(), AllocError> {
+        if self.usage.try_charge(bytes, self.limit) { Ok(()) } else { Err(self.alloc_error(layout)) }
     }
 
     #[inline]
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.allocate_charged(layout, || self.upstream.allocate_zeroed(layout))
+    fn uncharge(&self, bytes: usize) {
+        self.usage.uncharge(bytes);
     }
 
-    #[inline]
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { self.upstream.deallocate(block, layout) };
-        self.charged.record_free(layout.size());
-    }
-
-    /// Charges the difference only.
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let more = new.size() - old.size();
-        if !self.charged.try_charge(more, self.limit) {
-            return Err(self.alloc_error(new));
-        }
-        // SAFETY: the caller's promise.
-        let grown =
-            unsafe { self.upstream.grow(block, old, new) }.inspect_err(|_| self.charged.uncharge(more))?;
-        self.charged.confirm_charge(0);
-        Ok(with_requested_size(grown, new))
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
-        let shrunk = unsafe { self.upstream.shrink(block, old, new) }?;
-        self.charged.resize(old.size(), new.size());
-        Ok(with_requested_size(shrunk, new))
-    }
-
-    fn state(&self) -> ResourceState {
-        let upstream = self.upstream.state();
-        let charged = self.charged.state();
-        let room = self.limit.saturating_sub(charged.in_use);
+    fn charged_state(&self) -> ResourceState {
+        let (upstream, usage) = (self.upstream.state(), self.usage.state());
+        let headroom = self.limit.saturating_sub(usage.in_use);
         ResourceState {
-            held: upstream.held.max(charged.in_use),
-            largest_free: upstream.largest_free.map(|free| free.min(room)),
+            held: upstream.held.max(usage.in_use),
+            largest_free: upstream.largest_free.map(|free| free.min(headroom)),
             limit: Some(upstream.limit.map_or(self.limit, |limit| limit.min(self.limit))),
-            ..charged
+            ..usage
         }
     }
 }
 
-impl<R: Trim> Trim for Limit<R> {
-    fn trim(&self, target_held: usize) -> usize {
-        self.upstream.trim(target_held)
-    }
-}
+impl_charged_resource!(Limit);

@@ -7,6 +7,7 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 mod aligned;
+mod charged;
 mod failing;
 mod fallback;
 mod limit;
@@ -14,6 +15,7 @@ mod logging;
 mod traced;
 
 pub use aligned::Aligned;
+pub(crate) use charged::impl_charged_resource;
 pub use failing::Failing;
 pub use fallback::Fallback;
 pub use limit::Limit;
@@ -22,6 +24,6 @@ pub use traced::Traced;
 
 /// The block, as long as was asked. An adaptor that counts by size must see the same size when the block comes back, and its
 /// owner may give it back with any size up to the length it was told.
-fn with_requested_size(block: NonNull<[u8]>, layout: Layout) -> NonNull<[u8]> {
+pub(crate) fn with_requested_size(block: NonNull<[u8]>, layout: Layout) -> NonNull<[u8]> {
     NonNull::slice_from_raw_parts(block.cast(), layout.size())
 }

@@ -60,10 +60,6 @@ impl<R: Resource> Chunked<R> {
         Self { upstream, chunk_size, chunks: Vec::new(), current: 0, held: 0 }
     }
 
-    pub(crate) const fn upstream(&self) -> &R {
-        &self.upstream
-    }
-
     /// A chunk that `layout` fits into, from upstream, put at `index`.
     fn allocate_chunk(&mut self, layout: Layout, index: usize) -> Result<(), AllocCause> {
         let align = layout.align().max(64);

@@ -11,7 +11,7 @@ use super::adopted::AdoptedList;
 use super::chunk_source::{BumpRange, Chunk, ChunkSource};
 use super::marks::MarkFrame;
 use super::{Chunked, DEFAULT_CHUNK, GRANULE, ReservedRange};
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
+use arenite_core::{AllocCause, AllocError, Label, Resource};
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -133,11 +133,6 @@ impl<R: Resource> Arena<Chunked<R>> {
     #[must_use]
     pub fn with_chunk_size(upstream: R, chunk_size: usize) -> Self {
         Self::from_source(Chunked::new(upstream, chunk_size), Label::new("arena"))
-    }
-
-    /// What the state of the upstream is.
-    pub fn upstream_state(&self) -> ResourceState {
-        self.cold.borrow().source.upstream().state()
     }
 }
 

@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::Budget;
+use crate::adaptor::impl_charged_resource;
 use crate::util::usage_counter::UsageCounter;
 use arenite_core::{AllocCause, AllocError, Resource, ResourceState, Trim};
 use core::alloc::Layout;
@@ -26,13 +27,13 @@ use core::ptr::NonNull;
 pub struct Budgeted<R> {
     upstream: R,
     budget: Budget,
-    charged: UsageCounter,
+    usage: UsageCounter,
 }
 
 impl<R: Resource> Budgeted<R> {
     /// The blocks of `upstream`, charged to `budget`.
     pub const fn new(upstream: R, budget: Budget) -> Self {
-        Self { upstream, budget, charged: UsageCounter::new() }
+        Self { upstream, budget, usage: UsageCounter::new() }
     }
 
     /// The budget.
@@ -47,20 +48,31 @@ impl<R: Resource> Budgeted<R> {
 
     #[inline]
     fn charge(&self, bytes: usize, layout: Layout) -> Result<(), AllocError> {
-        self.budget.try_charge(bytes).map_err(|node| alloc_error(node, layout))
+        self.budget.try_charge(bytes).map_err(|node| alloc_error(node, layout))?;
+        self.usage.charge(bytes);
+        Ok(())
     }
 
-    fn allocate_charged(
-        &self,
-        layout: Layout,
-        allocate: impl FnOnce() -> Result<NonNull<[u8]>, AllocError>,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        self.charge(layout.size(), layout)?;
-        let block = allocate().inspect_err(|_| self.budget.release(layout.size()))?;
-        self.charged.record_alloc(layout.size());
-        Ok(NonNull::slice_from_raw_parts(block.cast(), layout.size()))
+    #[inline]
+    fn uncharge(&self, bytes: usize) {
+        self.usage.uncharge(bytes);
+        self.budget.release(bytes);
+    }
+
+    fn charged_state(&self) -> ResourceState {
+        let (upstream, usage) = (self.upstream.state(), self.usage.state());
+        let available = self.budget.available();
+        let limit = usage.in_use.saturating_add(available);
+        ResourceState {
+            held: upstream.held.max(usage.in_use),
+            largest_free: upstream.largest_free.map(|free| free.min(available)),
+            limit: if limit == usize::MAX { upstream.limit } else { Some(limit) },
+            ..usage
+        }
     }
 }
+
+impl_charged_resource!(Budgeted);
 
 #[cold]
 fn alloc_error(node: &Budget, layout: Layout) -> AllocError {
@@ -75,72 +87,9 @@ fn alloc_error(node: &Budget, layout: Layout) -> AllocError {
     AllocError::new(AllocCause::LimitReached, layout, state, node.label())
 }
 
-// SAFETY: forwards every call to the upstream, which keeps the laws.
-unsafe impl<R: Resource> Resource for Budgeted<R> {
-    #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.allocate_charged(layout, || self.upstream.allocate(layout))
-    }
-
-    #[inline]
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.allocate_charged(layout, || self.upstream.allocate_zeroed(layout))
-    }
-
-    #[inline]
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { self.upstream.deallocate(block, layout) };
-        self.charged.record_free(layout.size());
-        self.budget.release(layout.size());
-    }
-
-    /// Charges the difference only.
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let more = new.size() - old.size();
-        self.charge(more, new)?;
-        // SAFETY: the caller's promise.
-        let grown =
-            unsafe { self.upstream.grow(block, old, new) }.inspect_err(|_| self.budget.release(more))?;
-        self.charged.resize(old.size(), new.size());
-        Ok(NonNull::slice_from_raw_parts(grown.cast(), new.size()))
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
-        let shrunk = unsafe { self.upstream.shrink(block, old, new) }?;
-        self.charged.resize(old.size(), new.size());
-        self.budget.release(old.size() - new.size());
-        Ok(NonNull::slice_from_raw_parts(shrunk.cast(), new.size()))
-    }
-
-    fn state(&self) -> ResourceState {
-        let upstream = self.upstream.state();
-        let charged = self.charged.state();
-        let limit = charged.in_use.saturating_add(self.budget.available());
-        ResourceState {
-            held: upstream.held.max(charged.in_use),
-            largest_free: upstream.largest_free.map(|free| free.min(self.budget.available())),
-            limit: if limit == usize::MAX { upstream.limit } else { Some(limit) },
-            ..charged
-        }
-    }
-}
-
-impl<R: Trim> Trim for Budgeted<R> {
-    fn trim(&self, target_held: usize) -> usize {
-        self.upstream.trim(target_held)
-    }
-}
-
 impl<R> Drop for Budgeted<R> {
     fn drop(&mut self) {
         // blocks that are leaked with the upstream are nobody's to charge
-        self.budget.release(self.charged.in_use());
+        self.budget.release(self.usage.in_use());
     }
 }

@@ -2,8 +2,7 @@
 //!
 //! Rests on [`Label`].
 
-use arenite_core::{AllocCause, AllocError, Bytes, Label, ResourceState};
-use core::alloc::Layout;
+use arenite_core::{Bytes, Label};
 use core::fmt;
 
 /// Which node refused, and which of its children have the most.
@@ -21,20 +20,6 @@ pub struct BudgetError {
     pub limit: usize,
     /// Its children that have the most, the largest first, five at most; none where there was no memory for them.
     pub largest: Vec<(Label, usize)>,
-}
-
-impl BudgetError {
-    /// The same as a refused block of that layout.
-    #[must_use]
-    pub fn alloc_error(&self, layout: Layout) -> AllocError {
-        let state = ResourceState {
-            in_use: self.used,
-            held: self.used,
-            limit: Some(self.limit),
-            ..ResourceState::default()
-        };
-        AllocError::new(AllocCause::LimitReached, layout, state, self.node)
-    }
 }
 
 impl fmt::Display for BudgetError {

@@ -6,8 +6,8 @@
 use super::ContextSlice;
 use super::entries::{Entries, Entry, Kind};
 use crate::stratified::StratifiedMemoryPool;
-use crate::util::alternating_fill;
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
+use crate::util::{alternating_fill, with_layout};
+use arenite_core::{AllocCause, AllocError, Label, Resource};
 use arenite_pages::Scalar;
 use core::alloc::Layout;
 use core::cell::Cell;
@@ -256,7 +256,7 @@ impl<'p> AnalyticsContext<'p> {
     /// What the pool with_context, as this context tells it.
     #[cold]
     fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
-        AllocError { size: layout.size(), align: layout.align(), label: self.label, ..error }
+        AllocError { label: self.label, ..with_layout(error, layout) }
     }
 
     /// Takes a buffer for later.
@@ -330,12 +330,6 @@ impl<'p> AnalyticsContext<'p> {
     #[must_use]
     pub const fn label(&self) -> Label {
         self.label
-    }
-
-    /// What the pool behind it has lent and holds.
-    #[must_use]
-    pub fn pool_state(&self) -> ResourceState {
-        self.pool.state()
     }
 }
 

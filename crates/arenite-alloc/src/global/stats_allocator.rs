@@ -61,11 +61,11 @@ pub struct AllocCounts {
 /// static ALLOCATOR: StatsAllocator = StatsAllocator::system();
 /// let before = StatsAllocator::<std::alloc::System>::counts();
 /// drop(std::hint::black_box(Box::new([0u8; 4096])));
-/// let depth = ALLOCATOR.recycle_scope();
+/// let guard = ALLOCATOR.recycle_scope();
 /// for _ in 0..10 {
 ///     drop(std::hint::black_box(Box::new([0u8; 4096]))); // the same block again and again
 /// }
-/// drop(depth);
+/// drop(guard);
 /// let after = StatsAllocator::<std::alloc::System>::counts();
 /// assert_eq!(after.allocations - before.allocations, 11);
 /// assert_eq!(after.upstream_calls - before.upstream_calls, 4);

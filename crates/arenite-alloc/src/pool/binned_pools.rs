@@ -86,27 +86,13 @@ impl BinnedPools {
         body: impl FnOnce(&Pool) -> Result<T, AllocError>,
     ) -> Result<T, AllocError> {
         let mut pools = self.pools.borrow_mut();
+        let no_memory =
+            || AllocError::new(AllocCause::Exhausted { errno: 0 }, class, ResourceState::default(), LABEL);
         if !pools.contains_key(&class) {
-            let made = match pools.try_reserve(1) {
-                Ok(()) => Self::pool(class),
-                Err(_) => Err(AllocError::new(
-                    AllocCause::Exhausted { errno: 0 },
-                    class,
-                    ResourceState::default(),
-                    LABEL,
-                )),
-            };
-            pools.insert(class, made?.with_label(LABEL));
+            pools.try_reserve(1).map_err(|_| no_memory())?;
+            pools.insert(class, Self::pool(class)?.with_label(LABEL));
         }
-        match pools.get(&class) {
-            Some(pool) => body(pool),
-            None => Err(AllocError::new(
-                AllocCause::Exhausted { errno: 0 },
-                class,
-                ResourceState::default(),
-                LABEL,
-            )),
-        }
+        body(pools.get(&class).ok_or_else(no_memory)?)
     }
 }
 

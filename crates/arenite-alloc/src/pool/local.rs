@@ -8,6 +8,7 @@
 use super::backing::Backing;
 use super::slots::Slots;
 use crate::Global;
+use crate::util::with_layout;
 use arenite_core::{AllocCause, AllocError, Label, Owns, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::cell::{Cell, UnsafeCell};
@@ -231,6 +232,14 @@ impl<R: Resource> Pool<R> {
         Ok(())
     }
 
+    fn check_request(&self, layout: Layout) -> Result<(), AllocError> {
+        if self.slots.serves(layout) {
+            return Ok(());
+        }
+        let error = self.alloc_error(AllocCause::TooLarge { largest: self.slots.stride });
+        Err(with_layout(error, layout))
+    }
+
     #[cold]
     fn alloc_error(&self, cause: AllocCause) -> AllocError {
         AllocError {
@@ -315,14 +324,9 @@ impl<R: Resource> Pool<R> {
 unsafe impl<R: Resource> Resource for Pool<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if !self.slots.serves(layout) {
-            let error = self.alloc_error(AllocCause::TooLarge { largest: self.slots.stride });
-            return Err(AllocError { size: layout.size(), align: layout.align(), ..error });
-        }
-        match self.allocate_slot(SLOT_OWNED) {
-            Ok(block) => Ok(NonNull::slice_from_raw_parts(block, self.slots.stride)),
-            Err(error) => Err(AllocError { size: layout.size(), align: layout.align(), ..error }),
-        }
+        self.check_request(layout)?;
+        let block = self.allocate_slot(SLOT_OWNED).map_err(|error| with_layout(error, layout))?;
+        Ok(NonNull::slice_from_raw_parts(block, self.slots.stride))
     }
 
     #[inline]
@@ -341,10 +345,7 @@ unsafe impl<R: Resource> Resource for Pool<R> {
         _old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        if !self.slots.serves(new) {
-            let error = self.alloc_error(AllocCause::TooLarge { largest: self.slots.stride });
-            return Err(AllocError { size: new.size(), align: new.align(), ..error });
-        }
+        self.check_request(new)?;
         // Made from the pool's own pointer: the caller's may be good for no more than the old size.
         let own = self.base.wrapping_add(block.addr().get().wrapping_sub(self.base.addr()));
         Ok(NonNull::slice_from_raw_parts(NonNull::new(own).unwrap_or(block), self.slots.stride))

@@ -7,6 +7,7 @@ use super::buffer::SpillBuffer;
 use super::error::SpillError;
 use super::free_extents::FreeExtents;
 use crate::Heap;
+use crate::util::with_layout;
 use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim};
 use arenite_pages::Scalar;
 use core::alloc::Layout;
@@ -264,13 +265,7 @@ impl<R: Resource> Spill<R> {
 
     /// What the upstream refused, as this one tells it.
     fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
-        AllocError {
-            cause: error.cause,
-            size: layout.size(),
-            align: layout.align(),
-            state: self.usage(),
-            label: self.label,
-        }
+        with_layout(error, layout).of(self.usage(), self.label)
     }
 
     /// Gives a block back that is no buffer's.

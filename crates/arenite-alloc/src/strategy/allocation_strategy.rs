@@ -49,36 +49,16 @@ pub trait AllocationStrategy: Send + Sync {
     }
 }
 
-/// The bytes of this processor's widest vectors, for types of numbers; that of a machine word for what is none.
+/// Names of the number types that vector units work on.
+const NUMBERS: [&str; 24] = [
+    "f16", "bf16", "f32", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "c64", "c128",
+    "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+];
+
+/// Returns the size of this processor's widest vectors for a number type, and of a machine word
+/// for other names, in bytes.
 pub(super) fn vector_alignment(dtype: &str) -> usize {
-    let number = matches!(
-        dtype,
-        "f16"
-            | "bf16"
-            | "f32"
-            | "f64"
-            | "i8"
-            | "i16"
-            | "i32"
-            | "i64"
-            | "u8"
-            | "u16"
-            | "u32"
-            | "u64"
-            | "c64"
-            | "c128"
-            | "float32"
-            | "float64"
-            | "int8"
-            | "int16"
-            | "int32"
-            | "int64"
-            | "uint8"
-            | "uint16"
-            | "uint32"
-            | "uint64"
-    );
-    if !number {
+    if !NUMBERS.contains(&dtype) {
         return size_of::<usize>();
     }
     #[cfg(target_arch = "x86_64")]

@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait and moves the start of a block")]
 
 use crate::Heap;
+use crate::util::with_layout;
 use arenite_core::{AllocError, Resource, ResourceState, Trim};
 use arenite_pages::fetch_to_write;
 use core::alloc::Layout;
@@ -106,9 +107,7 @@ impl<R: Resource> CacheOptimizedAllocator<R> {
         allocate: impl FnOnce(Layout) -> Result<NonNull<[u8]>, AllocError>,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let (asked, colours, step) = self.colour_layout(layout)?;
-        // what was asked of this one, and not what this one asked
-        let told = |error| AllocError { size: layout.size(), align: layout.align(), ..error };
-        let start = allocate(asked).map_err(told)?.cast::<u8>();
+        let start = allocate(asked).map_err(|error| with_layout(error, layout))?.cast::<u8>();
         let colour = if colours > 1 { self.count.fetch_add(1, Relaxed) % colours } else { 0 };
         // SAFETY: the block is longer by all colours but one.
         let start = unsafe { start.add(colour * step) };

@@ -239,12 +239,6 @@ impl IntelligentAllocationStrategy {
         self.checked.resource().fixed.get_or_init(|| self.thresholds);
         &self.checked
     }
-
-    /// What the pool for small blocks has lent and holds.
-    #[must_use]
-    pub fn small_state(&self) -> ResourceState {
-        self.checked.resource().small.state()
-    }
 }
 
 impl AllocationStrategy for IntelligentAllocationStrategy {

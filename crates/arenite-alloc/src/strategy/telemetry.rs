@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// let telemetry = TelemetryBuffer::default();
 /// telemetry.record(300);
 /// telemetry.record(100);
+/// telemetry.record_dropped();
+/// assert_eq!(telemetry.dropped(), 1);
 /// assert_eq!((telemetry.messages(), telemetry.latency_ns()), (2, Some((100, 200, 300))));
 /// ```
 #[derive(Debug, Default)]
@@ -36,7 +38,7 @@ impl TelemetryBuffer {
     }
 
     /// A message was not done.
-    pub fn drop_one(&self) {
+    pub fn record_dropped(&self) {
         self.dropped.fetch_add(1, Relaxed);
     }
 

@@ -60,34 +60,18 @@ impl SizeBucket {
     /// The next larger bucket; the largest is its own.
     #[must_use]
     pub const fn upgrade(self) -> Self {
-        match self {
-            Self::Tiny => Self::Small,
-            Self::Small => Self::Medium,
-            Self::Medium => Self::Large,
-            Self::Large | Self::Huge => Self::Huge,
-        }
+        if let Self::Huge = self { self } else { Self::ALL[self as usize + 1] }
     }
 
     /// The next smaller bucket; the smallest is its own.
     #[must_use]
     pub const fn downgrade(self) -> Self {
-        match self {
-            Self::Tiny | Self::Small => Self::Tiny,
-            Self::Medium => Self::Small,
-            Self::Large => Self::Medium,
-            Self::Huge => Self::Large,
-        }
+        if let Self::Tiny = self { self } else { Self::ALL[self as usize - 1] }
     }
 
     /// How many free buffers a thread keeps before half of them go to the others.
     pub(super) const fn default_capacity(self) -> u32 {
-        match self {
-            Self::Tiny => 256,
-            Self::Small => 128,
-            Self::Medium => 64,
-            Self::Large => 16,
-            Self::Huge => 8,
-        }
+        [256, 128, 64, 16, 8][self as usize]
     }
 }
 

@@ -8,6 +8,7 @@ use super::magazines::Magazines;
 use super::{SizeBucket, StratifiedBuffer, StratifiedPoolStats};
 use crate::Heap;
 use crate::util::usage_counter::UsageCounter;
+use crate::util::with_layout;
 use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::cell::Cell;
@@ -122,13 +123,7 @@ impl<R: Resource> LocalStratifiedPool<R> {
     /// What the upstream refused, as this pool tells it.
     #[cold]
     fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
-        AllocError {
-            cause: error.cause,
-            size: layout.size(),
-            align: layout.align(),
-            state: self.state(),
-            label: self.label,
-        }
+        with_layout(error, layout).of(self.state(), self.label)
     }
 
     #[cold]

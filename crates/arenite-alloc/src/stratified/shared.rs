@@ -13,6 +13,7 @@ use super::{SizeBucket, StratifiedBuffer, StratifiedPoolStats};
 use crate::Heap;
 use crate::util::sharded::{Sharded, ShardedState};
 use crate::util::usage_counter::UsageCounter;
+use crate::util::with_layout;
 use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
 use arenite_pages::Lock;
 use core::alloc::Layout;
@@ -298,13 +299,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     /// What an upstream refused, as this pool tells it.
     #[cold]
     fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
-        AllocError {
-            cause: error.cause,
-            size: layout.size(),
-            align: layout.align(),
-            state: self.state(),
-            label: self.label(),
-        }
+        with_layout(error, layout).of(self.state(), self.label())
     }
 
     fn update_peak(&self) {

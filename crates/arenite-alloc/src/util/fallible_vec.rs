@@ -1,11 +1,11 @@
-//! Memory that is asked for and not insisted on: boxes, lists, what an iterator has.
+//! Boxes and vectors whose failed allocation is an error.
 //!
-//! Rests on the standard vector: the standard box, and a vector's `push` and `collect`, abort where there is no memory.
+//! The standard `Box::new`, `Vec::push` and `collect` abort when there is no memory.
 
 use arenite_pages::Lock;
 use std::collections::TryReserveError;
 
-/// A box of one value.
+/// Returns a box of one value.
 pub(crate) fn try_boxed<T>(value: T) -> Result<Box<[T; 1]>, TryReserveError> {
     let mut one = Vec::new();
     one.try_reserve_exact(1)?;
@@ -14,27 +14,28 @@ pub(crate) fn try_boxed<T>(value: T) -> Result<Box<[T; 1]>, TryReserveError> {
     Ok(one.unwrap_or_else(|_| unreachable!("one was pushed")))
 }
 
-/// Adds a value to a list.
+/// Appends a value to a list.
 pub(crate) fn try_push<T>(list: &mut Vec<T>, value: T) -> Result<(), TryReserveError> {
     list.try_reserve(1)?;
     list.push(value);
     Ok(())
 }
 
-/// Adds what an iterator has, at most `most`, to a list.
+/// Appends at most `max` items of an iterator to a list.
 pub(crate) fn try_extend<T>(
     list: &mut Vec<T>,
-    most: usize,
+    max: usize,
     all: impl Iterator<Item = T>,
 ) -> Result<(), TryReserveError> {
-    // before anything is asked of the iterator: what it makes may be no small thing to drop
-    list.try_reserve(most)?;
-    list.extend(all.take(most));
+    // The list grows before the iterator runs: an item may be expensive to drop.
+    list.try_reserve(max)?;
+    list.extend(all.take(max));
     Ok(())
 }
 
-/// Adds a value to a list that is locked; insists on the memory for it. No allocator is called under the lock: a global allocator may be
-/// one that comes back to the list.
+/// Appends a value to a locked list. Aborts if there is no memory.
+///
+/// No allocator is called under the lock: the global allocator may itself use the list.
 pub(crate) fn push_outside_lock<T>(locked: &Lock<Vec<T>>, value: T) {
     let mut longer = Vec::new();
     loop {
@@ -46,7 +47,7 @@ pub(crate) fn push_outside_lock<T>(locked: &Lock<Vec<T>>, value: T) {
         if list.len() < list.capacity() {
             list.push(value);
             drop(list);
-            // what was the list goes after the lock
+            // The old buffer is freed after the lock is released.
             return drop(longer);
         }
         let wanted = 2 * list.len() + 4;
@@ -55,7 +56,8 @@ pub(crate) fn push_outside_lock<T>(locked: &Lock<Vec<T>>, value: T) {
     }
 }
 
-/// Adds what `each` makes of a locked list's values to another list. No allocator is called under the lock.
+/// Appends what `each` returns for the values of a locked list to another list. No allocator is
+/// called under the lock.
 pub(crate) fn try_extend_outside_lock<T, U>(
     list: &mut Vec<U>,
     locked: &Lock<Vec<T>>,

@@ -1,15 +1,15 @@
-//! A hash of addresses and layouts: one multiplication a word.
+//! A hash of addresses and layouts with one multiplication for each word.
 //!
-//! Rests on nothing. It is FibonacciBuildHasher hashing (Knuth, The Art of Computer Programming vol. 3, section 6.4): what it hashes is
-//! made by allocators, not chosen by an adversary, and a lookup stands on allocation paths.
+//! Fibonacci hashing (Knuth, The Art of Computer Programming vol. 3, section 6.4) is enough: the
+//! keys come from allocators, not from an adversary, and lookups stand on allocation paths.
 
 use core::hash::{BuildHasher, Hasher};
 
-/// Makes [`FibonacciHasher`]s.
+/// A builder of [`FibonacciHasher`]s.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FibonacciBuildHasher;
 
-/// The state of one hash.
+/// State of one hash.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FibonacciHasher(u64);
 
@@ -33,7 +33,7 @@ impl Hasher for FibonacciHasher {
     }
 
     fn write_u64(&mut self, value: u64) {
-        // The rotation brings the well-mixed high bits down to where the table looks.
+        // The rotation moves the well-mixed high bits to the low bits that index the table.
         self.0 = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
     }
 

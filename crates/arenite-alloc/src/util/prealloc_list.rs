@@ -1,18 +1,18 @@
-//! A list whose entries are made before it is locked, and dropped after.
+//! A list whose nodes are allocated before its lock is taken and freed after it is released.
 //!
-//! Rests on boxes. While such a list is locked no allocator is called: a global allocator may be one that comes back to what the list is of.
+//! No allocator is called under the lock: the global allocator may itself use the list.
 
 use crate::util::fallible_vec::try_boxed;
 use core::iter::successors;
 use std::collections::TryReserveError;
 
-/// The newest first.
+/// A singly linked list, the newest node first.
 #[derive(Debug)]
 pub(crate) struct PreallocList<T> {
     first: Option<PreallocNode<T>>,
 }
 
-/// One of a list, or none's.
+/// A node, in a list or not.
 #[derive(Debug)]
 pub(crate) struct PreallocNode<T>(Box<[NodeData<T>; 1]>);
 
@@ -56,7 +56,7 @@ impl<T> PreallocList<T> {
         successors(self.first.as_ref(), |entry| entry.node().next.as_ref()).map(|entry| &entry.node().value)
     }
 
-    /// Looks at each until `visit` says that it need see no more.
+    /// Visits each value until `visit` returns `true`.
     pub(crate) fn for_each_mut(&mut self, mut visit: impl FnMut(&mut T) -> bool) {
         let mut at = self.first.as_mut();
         while let Some(entry) = at {
@@ -68,7 +68,7 @@ impl<T> PreallocList<T> {
         }
     }
 
-    /// Takes the newest out that `is`.
+    /// Removes the newest node whose value matches `is`.
     pub(crate) fn remove(&mut self, is: impl Fn(&T) -> bool) -> Option<PreallocNode<T>> {
         let mut at = &mut self.first;
         while at.as_ref().is_some_and(|entry| !is(&entry.node().value)) {
@@ -82,7 +82,8 @@ impl<T> PreallocList<T> {
 
 impl<T> Drop for PreallocList<T> {
     fn drop(&mut self) {
-        // one after the other: a long list dropped in one another would need a deep stack
+        // Nodes are dropped one by one: recursive drops of a long list would overflow a small
+        // stack.
         while let Some(mut entry) = self.first.take() {
             self.first = entry.node_mut().next.take();
         }

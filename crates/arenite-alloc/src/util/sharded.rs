@@ -1,8 +1,7 @@
-//! A part of a value for each thread that uses it, found without a lock.
+//! A value with one shard for each thread that uses it, found without a lock.
 //!
-//! Rests on thread-local storage and the end of a thread. A thread remembers the shards that it used last by the id of their
-//! value, eight of them; others are found under the value's lock. When a thread ends, each value that lives hears of it, and
-//! the part is the next thread's.
+//! Each thread caches eight shards by the id of their value; others are found under the value's
+//! lock. When a thread exits, its shards become orphans, and the next new thread adopts them.
 #![expect(unsafe_code, reason = "follows pointers to values that live and to shards of theirs")]
 
 use crate::util::fallible_vec::try_boxed;
@@ -14,27 +13,27 @@ use core::ptr::{NonNull, null};
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::TryReserveError;
 
-/// How many shards a thread finds without a lock.
+/// Number of shards that a thread finds without a lock.
 const CACHED_SHARDS: usize = 8;
 
-/// What threads have shards of.
+/// A state that is shared and has a shard for each thread.
 pub(crate) trait ShardedState: Sync {
-    /// What one thread changes and all may read.
+    /// A shard: one thread changes it, all threads may read it.
     type Local: Default + Send + Sync;
 }
 
-/// A value with a part for each thread.
+/// A value with a shard for each thread.
 #[derive(Debug)]
 pub(crate) struct Sharded<D: ShardedState> {
     id: u64,
-    /// A box, kept as a pointer because the list of the entry has it as well.
+    /// A box, kept as a pointer because the registry has its address as well.
     inner: NonNull<Inner<D>>,
     owns: PhantomData<Inner<D>>,
 }
 
-// SAFETY: the inner is `Sync`, and the shards that are changed without a lock are changed by their threads alone.
+// SAFETY: `Inner` is `Sync`, and a shard is changed without a lock by its own thread alone.
 unsafe impl<D: ShardedState + Send> Send for Sharded<D> {}
-// SAFETY: as above.
+// SAFETY: `Inner` is `Sync`, and a shard is changed without a lock by its own thread alone.
 unsafe impl<D: ShardedState> Sync for Sharded<D> {}
 
 #[derive(Debug)]
@@ -43,34 +42,37 @@ struct Inner<D: ShardedState> {
     shards: Lock<PreallocList<Shard<D::Local>>>,
 }
 
-/// A part, and the id of the thread that has it; 0 is nobody. A box, kept as a pointer because threads have its address.
+/// A shard and the id of the thread that owns it; 0 is an orphan. A box, kept as a pointer because
+/// threads have its address.
 #[derive(Debug)]
 struct Shard<P> {
     thread: u64,
-    part: NonNull<[P; 1]>,
+    local: NonNull<[P; 1]>,
 }
 
-// SAFETY: as a box of it, but for being shared.
+// SAFETY: the shard is owned like a box; shared references to it are allowed because `P` is `Sync`.
 unsafe impl<P: Send + Sync> Send for Shard<P> {}
 
 impl<P: Default> Shard<P> {
     fn try_new(thread: u64) -> Result<Self, TryReserveError> {
-        Ok(Self { thread, part: NonNull::from(Box::leak(try_boxed(P::default())?)) })
+        Ok(Self { thread, local: NonNull::from(Box::leak(try_boxed(P::default())?)) })
     }
 }
 
 impl<P> Shard<P> {
     const fn local(&self) -> &P {
-        // SAFETY: boxed until this goes; never lent exclusively.
-        let [part] = unsafe { self.part.as_ref() };
-        part
+        // SAFETY: the box lives until this value is dropped, and no exclusive reference to it is
+        // made.
+        let [local] = unsafe { self.local.as_ref() };
+        local
     }
 }
 
 impl<P> Drop for Shard<P> {
     fn drop(&mut self) {
-        // SAFETY: a box of this value's; the values that threads could find it by are gone, or never find it again.
-        drop(unsafe { Box::from_raw(self.part.as_ptr()) });
+        // SAFETY: a box of this value. Threads found it through values that are dropped or never
+        // look it up again.
+        drop(unsafe { Box::from_raw(self.local.as_ptr()) });
     }
 }
 
@@ -79,7 +81,7 @@ type Slot = (u64, *const ());
 thread_local! {
     static SHARD_CACHE: [Cell<Slot>; CACHED_SHARDS] = const { [const { Cell::new((0, null())) }; CACHED_SHARDS] };
     static THREAD_ID: Cell<u64> = const { Cell::new(0) };
-    /// A part is made on this thread, by an allocator that may come back.
+    /// Whether a shard is initialized on this thread, whose allocator may reenter.
     static INITIALIZING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -95,7 +97,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 static EXIT_HOOK: AtThreadExit = AtThreadExit::new(on_thread_exit);
 static REGISTRY: Lock<PreallocList<LiveEntry>> = Lock::new(PreallocList::new());
 
-/// What hears of threads that end.
+/// A value that is notified when a thread exits.
 trait ThreadExitListener {
     fn on_thread_exit(&self, thread: u64);
 }
@@ -105,7 +107,8 @@ struct LiveEntry {
     value: NonNull<dyn ThreadExitListener>,
 }
 
-// SAFETY: `ThreadExitListener` is implemented for what is `Sync`, and the list is used under its lock.
+// SAFETY: `ThreadExitListener` is implemented for a `Sync` type, and the registry is used under its
+// lock.
 unsafe impl Send for LiveEntry {}
 
 fn next_id() -> u64 {
@@ -118,8 +121,9 @@ impl<D: ShardedState> Sharded<D> {
             NonNull::from(Box::leak(Box::new(Inner { shared, shards: Lock::new(PreallocList::new()) })));
         let this = Self { id: next_id(), inner, owns: PhantomData };
         let value: NonNull<dyn ThreadExitListener + '_> = inner;
-        // SAFETY: the same type but for how long it may be used. The entry goes before the inner, in `drop`; where the value is forgotten
-        // the inner stays for ever, and nothing but its own list is used through the entry.
+        // SAFETY: the same type with a longer lifetime. `drop` removes the entry before the value
+        // is freed. A value that is forgotten stays allocated, and only its own list is used
+        // through the entry.
         let value = unsafe {
             core::mem::transmute::<NonNull<dyn ThreadExitListener + '_>, NonNull<dyn ThreadExitListener>>(
                 value,
@@ -131,7 +135,8 @@ impl<D: ShardedState> Sharded<D> {
     }
 
     const fn inner(&self) -> &Inner<D> {
-        // SAFETY: boxed until this goes; never lent exclusively.
+        // SAFETY: the box lives until this value is dropped, and no exclusive reference to it is
+        // made.
         unsafe { self.inner.as_ref() }
     }
 
@@ -139,14 +144,17 @@ impl<D: ShardedState> Sharded<D> {
         &self.inner().shared
     }
 
-    /// The calling thread's part; `None`: it has none yet, and there is no memory for one, or one is being made: the global allocator may
-    /// be over this value.
+    /// Returns the calling thread's shard.
+    ///
+    /// Returns `None` if there is no memory for one, or if this thread is initializing one: the
+    /// global allocator may be built on this value.
     #[inline(always)]
     pub(crate) fn local(&self) -> Option<&D::Local> {
-        let (id, part) = SHARD_CACHE.with(|cache| cache[slot(self.id)].get());
+        let (id, local) = SHARD_CACHE.with(|cache| cache[slot(self.id)].get());
         if id == self.id {
-            // SAFETY: numbers are given once, so the part is this value's; shards live as long as their value.
-            Some(unsafe { &*part.cast::<D::Local>() })
+            // SAFETY: ids are never reused, so the shard belongs to this value; shards live as long
+            // as their value.
+            Some(unsafe { &*local.cast::<D::Local>() })
         } else {
             self.find_shard()
         }
@@ -158,49 +166,52 @@ impl<D: ShardedState> Sharded<D> {
         let thread = THREAD_ID.with(|thread| {
             if thread.get() == 0 {
                 thread.set(next_id());
-                // without it the part stays this thread's until the value goes
+                // If the hook cannot be registered, the shard stays this thread's until the value
+                // is dropped.
                 EXIT_HOOK.ask();
             }
             thread.get()
         });
-        let part = match self.inner().shard_of(thread) {
-            Some(part) => part,
+        let local = match self.inner().shard_of(thread) {
+            Some(local) => local,
             None if INITIALIZING.replace(true) => return None,
             None => {
                 let _making = Initializing;
                 self.inner().insert(Shard::try_new(thread).and_then(PreallocNode::try_new).ok()?, thread)
             }
         };
-        let part = part.cast::<D::Local>();
-        SHARD_CACHE.with(|cache| cache[slot(self.id)].set((self.id, part.as_ptr().cast_const().cast())));
-        // SAFETY: boxed, and the box goes with the value.
-        Some(unsafe { part.as_ref() })
+        let local = local.cast::<D::Local>();
+        SHARD_CACHE.with(|cache| cache[slot(self.id)].set((self.id, local.as_ptr().cast_const().cast())));
+        // SAFETY: the shard is boxed, and the box lives as long as the value.
+        Some(unsafe { local.as_ref() })
     }
 
-    /// Looks at the shards whose threads have ended. Until this returns, no thread comes to one: what looks may change it.
+    /// Visits the shards of exited threads. No thread adopts one until this returns, so `visit` may
+    /// change them.
     pub(crate) fn for_each_orphan(&self, visit: impl FnMut(&D::Local)) {
         self.inner().shards.lock().iter().filter(|owned| owned.thread == 0).map(Shard::local).for_each(visit);
     }
 
-    /// Looks at every part, of threads that run and of those that ended.
+    /// Visits every shard, of running and of exited threads.
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&D::Local)) {
         self.inner().shards.lock().iter().for_each(|owned| visit(owned.local()));
     }
 }
 
 impl<D: ShardedState> Inner<D> {
-    /// The part of a thread, or one of a thread that ended, which is this one's then.
+    /// Returns the shard of a thread, or adopts an orphan for it.
     fn shard_of(&self, thread: u64) -> Option<NonNull<[D::Local; 1]>> {
         shard_of(&mut self.shards.lock(), thread)
     }
 
-    /// Enters a part that was made for a thread. The global allocator may have come here meanwhile: then it goes again.
+    /// Inserts a shard that was allocated for a thread, and returns the thread's shard. If a
+    /// reentrant call inserted one meanwhile, `made` is dropped.
     fn insert(&self, made: PreallocNode<Shard<D::Local>>, thread: u64) -> NonNull<[D::Local; 1]> {
         let mut shards = self.shards.lock();
-        if let Some(part) = shard_of(&mut shards, thread) {
+        if let Some(local) = shard_of(&mut shards, thread) {
             drop(shards);
             drop(made);
-            return part;
+            return local;
         }
         shards.push(made);
         shard_of(&mut shards, thread).unwrap_or_else(|| unreachable!("entered just now"))
@@ -213,7 +224,7 @@ fn shard_of<P>(shards: &mut PreallocList<Shard<P>>, thread: u64) -> Option<NonNu
         shards.for_each_mut(|owned| {
             if owned.thread == of {
                 owned.thread = thread;
-                found = Some(owned.part);
+                found = Some(owned.local);
             }
             found.is_some()
         });
@@ -227,8 +238,8 @@ const fn slot(id: u64) -> usize {
     (id % CACHED_SHARDS as u64) as usize
 }
 
-// Touches nothing but the list of shards, which is the inner's own: a value that was forgotten and not dropped is heard of for ever,
-// also when what it borrows is gone.
+// Touches only the list of shards, which the value owns: the registry keeps a forgotten value for
+// ever, also after its borrows end.
 impl<D: ShardedState> ThreadExitListener for Inner<D> {
     fn on_thread_exit(&self, thread: u64) {
         self.shards.lock().for_each_mut(|owned| {
@@ -244,19 +255,19 @@ impl<D: ShardedState> Drop for Sharded<D> {
     fn drop(&mut self) {
         let gone = REGISTRY.lock().remove(|entry| entry.id == self.id);
         drop(gone);
-        // SAFETY: a box of this value's; nobody hears of threads through it any more.
+        // SAFETY: a box of this value; its registry entry was removed above.
         drop(unsafe { Box::from_raw(self.inner.as_ptr()) });
     }
 }
 
-/// The calling thread ends. What it does afterwards begins as another thread.
+/// Orphans the calling thread's shards. Later calls of the thread get a new thread id.
 fn on_thread_exit() {
-    // what this allocates, if anything, is of a thread that has a id
+    // Anything that allocates below belongs to a new thread id.
     let thread = THREAD_ID.replace(0);
     SHARD_CACHE.with(|cache| cache.iter().for_each(|slot| slot.set((0, null()))));
     let live = REGISTRY.lock();
     for entry in live.iter() {
-        // SAFETY: values leave the list before they go, and the list is locked.
+        // SAFETY: entries are removed before their values are freed, and the registry is locked.
         unsafe { entry.value.as_ref() }.on_thread_exit(thread);
     }
 }
@@ -281,8 +292,8 @@ mod tests {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         for round in 0..1000 {
-                            let part = sums[round % sums.len()].local().unwrap();
-                            part.store(part.load(Relaxed) + 1, Relaxed);
+                            let local = sums[round % sums.len()].local().unwrap();
+                            local.store(local.load(Relaxed) + 1, Relaxed);
                         }
                     });
                 }
@@ -290,15 +301,15 @@ mod tests {
         }
         let all = |sums: &[Sharded<Sum>]| {
             let mut all = 0;
-            sums.iter().for_each(|sum| sum.for_each(|part| all += part.load(Relaxed)));
+            sums.iter().for_each(|sum| sum.for_each(|local| all += local.load(Relaxed)));
             all
         };
         assert_eq!(all(&sums), 12_000);
-        // a scope ends when its closures do, which is before its threads do
+        // A scope ends when its closures end, which is before its threads exit.
         let deadline = std::time::Instant::now() + core::time::Duration::from_secs(10);
         loop {
             let mut left = 0;
-            sums.iter().for_each(|sum| sum.for_each_orphan(|part| left += part.load(Relaxed)));
+            sums.iter().for_each(|sum| sum.for_each_orphan(|local| left += local.load(Relaxed)));
             if left == 12_000 {
                 break;
             }
@@ -327,7 +338,7 @@ mod tests {
 
     struct Back;
 
-    /// Made by an allocator that is over what it is a part of.
+    /// A shard whose allocator uses the sharded value itself.
     struct ComesBack;
 
     impl Default for ComesBack {
@@ -349,7 +360,7 @@ mod tests {
         for thread in 0..2 {
             let answers =
                 std::thread::spawn(|| (BACK.local().is_some(), CAME_BACK.take(), BACK.local().is_some()));
-            // the second thread has the part of the first
+            // The second thread adopts the shard of the first.
             let came_back = (thread == 0).then_some(false);
             assert_eq!(answers.join().unwrap(), (true, came_back, true));
         }

@@ -1,7 +1,7 @@
-//! Atomics before each use of which a scheduler of tests may let another thread go on (`--cfg shuttle`).
+//! Atomics with a scheduling point before each access (`--cfg shuttle`).
 //!
-//! Rests on `pages::interleave`. They have the size and the zero of the standard ones, which shuttle's own have not, because a
-//! heap's lie in memory that comes from the system as zeroes.
+//! They have the size and the zero value of the standard atomics, which shuttle's own atomics have
+//! not. A heap's atomics lie in memory that the system provides as zeroes.
 
 use arenite_pages::interleave;
 use core::sync::atomic::{self, Ordering};
@@ -47,7 +47,7 @@ macro_rules! numbers {
 
 numbers! { AtomicU32 u32 AtomicU64 u64 AtomicUsize usize }
 
-/// A pointer, likewise.
+/// A pointer with a scheduling point before each access.
 #[derive(Debug)]
 #[repr(transparent)]
 pub(crate) struct AtomicPtr<T>(atomic::AtomicPtr<T>);

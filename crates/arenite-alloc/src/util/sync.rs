@@ -1,9 +1,9 @@
-//! Atomics and locks: the standard ones, loom's where a model of one part is checked, or those of `interleaved` where threads of
-//! a whole heap run in an order that shuttle chooses.
+//! Atomics and locks: the standard ones, loom's for models of one part, or those of
+//! `shuttle_atomics` for tests of a whole heap.
 //!
-//! Rests on `std`, `loom` or `interleaved`. Only lock-free parts and what they lock with use it.
+//! Only lock-free parts and their locks use this module.
 
-/// Atomics that may lie in memory that begins as zeroes, as all of a heap's do; no model of loom's has them.
+/// Atomics that may lie in zeroed memory, as all of a heap's do. No loom model uses them.
 pub(crate) mod plain {
     #[cfg(shuttle)]
     pub(crate) use crate::util::shuttle_atomics::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
@@ -27,7 +27,7 @@ pub(crate) use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// The lock's guard, also where another thread panicked while it held it: what these locks guard is whole at every step.
+/// Locks a mutex, also a poisoned one: the data is consistent after every step.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

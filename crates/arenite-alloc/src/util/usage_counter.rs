@@ -1,11 +1,12 @@
-//! A counter: bytes and blocks in use and the peak, counted by many threads.
+//! A counter of bytes and blocks in use and of their peak, shared by threads.
 //!
-//! Rests on relaxed atomics. The numbers are statistics: each is exact once the threads have met, and none guards memory.
+//! The numbers are statistics with relaxed ordering: each is exact once the threads have
+//! synchronized, and none guards memory.
 
 use arenite_core::ResourceState;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Counts what is lent by a resource that keeps no numbers of its own.
+/// Counters for a resource that has none of its own.
 #[derive(Debug, Default)]
 pub(crate) struct UsageCounter {
     in_use: AtomicUsize,
@@ -21,37 +22,52 @@ impl UsageCounter {
     #[inline]
     pub(crate) fn record_alloc(&self, size: usize) {
         self.live.fetch_add(1, Relaxed);
-        let now = self.in_use.fetch_add(size, Relaxed) + size;
-        if now > self.peak.load(Relaxed) {
-            self.peak.fetch_max(now, Relaxed);
+        self.update_peak(self.in_use.fetch_add(size, Relaxed) + size);
+    }
+
+    #[inline]
+    fn update_peak(&self, in_use: usize) {
+        if in_use > self.peak.load(Relaxed) {
+            self.peak.fetch_max(in_use, Relaxed);
         }
     }
 
-    /// Charges bytes, unless that would bring them above `limit`. The peak is not touched before [`UsageCounter::confirm_charge`].
+    /// Charges bytes unless the sum would exceed `limit`. The peak is updated by
+    /// [`UsageCounter::confirm_charge`].
     #[inline]
     pub(crate) fn try_charge(&self, more: usize, limit: usize) -> bool {
         let fits = |now: usize| now.checked_add(more).filter(|&sum| sum <= limit);
         self.in_use.fetch_update(Relaxed, Relaxed, fits).is_ok()
     }
 
-    /// Takes a charge back.
+    /// Charges bytes without a limit. The peak is updated by [`UsageCounter::confirm_charge`].
+    #[inline]
+    pub(crate) fn charge(&self, more: usize) {
+        self.in_use.fetch_add(more, Relaxed);
+    }
+
+    /// Reverts a charge.
+    #[inline]
     pub(crate) fn uncharge(&self, more: usize) {
         self.in_use.fetch_sub(more, Relaxed);
     }
 
-    /// Makes a charge one for `blocks` more blocks.
+    /// Turns a charge into `blocks` more live blocks and updates the peak.
     #[inline]
     pub(crate) fn confirm_charge(&self, blocks: usize) {
         self.live.fetch_add(blocks, Relaxed);
-        let now = self.in_use.load(Relaxed);
-        if now > self.peak.load(Relaxed) {
-            self.peak.fetch_max(now, Relaxed);
-        }
+        self.update_peak(self.in_use());
     }
 
     #[inline]
     pub(crate) fn record_free(&self, size: usize) {
-        self.in_use.fetch_sub(size, Relaxed);
+        self.uncharge(size);
+        self.record_freed_block();
+    }
+
+    /// Counts a freed block whose bytes are uncharged apart from it.
+    #[inline]
+    pub(crate) fn record_freed_block(&self) {
         self.live.fetch_sub(1, Relaxed);
     }
 
