@@ -1,7 +1,7 @@
-//! Raises the alignment of every block.
+//! An adaptor that raises the alignment of every block.
 //!
-//! Rests on any [`Resource`]. Containers ask for their element's alignment; who wants cache lines or vector registers puts
-//! this between.
+//! Containers request their element's alignment; this adaptor raises it to that of cache lines or
+//! vector registers.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use crate::util::with_layout;
@@ -9,7 +9,7 @@ use arenite_core::{Alignment, AllocError, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// Gives every block at min_alignment one alignment.
+/// Blocks of an upstream with a minimum alignment.
 ///
 /// ```
 /// use arenite_alloc::{Aligned, Global};
@@ -26,7 +26,7 @@ pub struct Aligned<R> {
 }
 
 impl<R: Resource> Aligned<R> {
-    /// Blocks of `upstream`, aligned to `min_alignment` or more.
+    /// Aligns blocks of `upstream` to at least `min_alignment`.
     pub const fn new(upstream: R, min_alignment: Alignment) -> Self {
         Self { upstream, min_alignment }
     }
@@ -42,7 +42,7 @@ impl<R: Resource> Aligned<R> {
         })
     }
 
-    /// The raised layout of a live block, which was raised when it was allocated.
+    /// Returns the raised layout of a live block, which was raised when it was allocated.
     fn raised(&self, layout: Layout) -> Layout {
         layout.align_to(self.min_alignment.get()).unwrap_or(layout)
     }
@@ -68,7 +68,7 @@ unsafe impl<R: Resource> Resource for Aligned<R> {
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let raised = self.raise_layout(new)?;
-        // SAFETY: as for `deallocate`.
+        // SAFETY: the caller's promise, and the block was allocated with the raised layout.
         unsafe { self.upstream.grow(block, self.raised(old), raised) }
             .map_err(|error| with_layout(error, new))
     }
@@ -80,7 +80,7 @@ unsafe impl<R: Resource> Resource for Aligned<R> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let raised = self.raise_layout(new)?;
-        // SAFETY: as for `deallocate`.
+        // SAFETY: the caller's promise, and the block was allocated with the raised layout.
         unsafe { self.upstream.shrink(block, self.raised(old), raised) }
             .map_err(|error| with_layout(error, new))
     }

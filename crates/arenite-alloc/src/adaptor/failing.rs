@@ -1,7 +1,7 @@
-//! Refuses on purpose.
+//! An adaptor that fails allocations on purpose.
 //!
-//! Rests on any [`Resource`]. Exhaustion is injected, not waited for: a test runs a program once to count its allocations,
-//! then once for each of them with that one refused.
+//! Exhaustion is injected, not waited for. A test runs a program once to count its allocations,
+//! then once for each of them with that allocation failing.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
@@ -9,7 +9,7 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Refuses one allocation, or all from one on. For tests.
+/// A resource that fails one allocation, or all from one on. For tests.
 ///
 /// ```
 /// use arenite_alloc::{Failing, Global};
@@ -31,22 +31,22 @@ pub struct Failing<R> {
 }
 
 impl<R: Resource> Failing<R> {
-    /// Refuses the allocation (or change of size) number `attempt`, counted from 0, and no other.
+    /// Fails only the allocation or resize with the number `attempt`, counted from 0.
     pub const fn fail_nth(upstream: R, attempt: usize) -> Self {
         Self { upstream, first: attempt, last: attempt, attempts: AtomicUsize::new(0) }
     }
 
-    /// Refuses every allocation (or change of size) from number `attempt` on.
+    /// Fails every allocation and resize from the number `attempt` on.
     pub const fn fail_from(upstream: R, attempt: usize) -> Self {
         Self { upstream, first: attempt, last: usize::MAX, attempts: AtomicUsize::new(0) }
     }
 
-    /// Refuses nothing, and counts.
+    /// Fails nothing and counts the attempts.
     pub const fn pass_through(upstream: R) -> Self {
         Self { upstream, first: usize::MAX, last: 0, attempts: AtomicUsize::new(0) }
     }
 
-    /// How many allocations and changes of size were asked.
+    /// Returns the number of requested allocations and resizes.
     pub fn attempts(&self) -> usize {
         self.attempts.load(Relaxed)
     }
@@ -60,7 +60,7 @@ impl<R: Resource> Failing<R> {
     }
 }
 
-// SAFETY: forwards every call to the upstream, which keeps the laws, or refuses before it is asked.
+// SAFETY: forwards every call to the upstream, which keeps the laws, or fails before the call.
 unsafe impl<R: Resource> Resource for Failing<R> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.attempt(layout)?;

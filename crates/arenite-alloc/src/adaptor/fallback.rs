@@ -1,13 +1,13 @@
-//! Asks a second resource where the first refuses.
+//! An adaptor that uses a second resource when the first fails.
 //!
-//! Rests on [`Owns`]: what comes back must find its way, so the first resource must know its own blocks.
-#![expect(unsafe_code, reason = "sends blocks back to the resource they came from")]
+//! The first resource implements [`Owns`], so that every block is freed where it was allocated.
+#![expect(unsafe_code, reason = "frees blocks in the resource that allocated them")]
 
 use arenite_core::{AllocError, Owns, Resource, ResourceState, Trim, relocate};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// Blocks of `first` while it has them, of `second` else.
+/// Blocks of `first` as long as it has memory, then of `second`.
 ///
 /// ```
 /// use arenite_alloc::{Fallback, Global, Pool};
@@ -27,24 +27,24 @@ pub struct Fallback<A, B> {
 }
 
 impl<A: Owns, B: Resource> Fallback<A, B> {
-    /// `first`, then `second`.
+    /// Combines two resources.
     pub const fn new(first: A, second: B) -> Self {
         Self { first, second }
     }
 
-    /// The resource that is asked first.
+    /// Returns the resource that is tried first.
     pub const fn first(&self) -> &A {
         &self.first
     }
 
-    /// The resource that is asked where the first refuses.
+    /// Returns the resource that is used when the first fails.
     pub const fn second(&self) -> &B {
         &self.second
     }
 }
 
-// SAFETY: each block is one of either resource, which keep the laws and do not overlap; `owns` sends it back where it came
-// from.
+// SAFETY: each block belongs to one of the resources, which keep the laws and do not overlap;
+// `owns` selects the resource that allocated it.
 unsafe impl<A: Owns, B: Resource> Resource for Fallback<A, B> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -75,7 +75,7 @@ unsafe impl<A: Owns, B: Resource> Resource for Fallback<A, B> {
         // SAFETY: the caller's promise, and the block is of `first`.
         match unsafe { self.first.grow(block, old, new) } {
             Ok(grown) => Ok(grown),
-            // SAFETY: the caller's promise; the block is unchanged after a refusal.
+            // SAFETY: the caller's promise; the block is unchanged after a failure.
             Err(_) => unsafe { relocate(self, block, old, new, old.size()) },
         }
     }
@@ -109,7 +109,7 @@ unsafe impl<A: Owns, B: Resource> Resource for Fallback<A, B> {
 }
 
 impl<A: Resource + Trim, B: Resource + Trim> Trim for Fallback<A, B> {
-    /// Trims the first resource, then the second to what the first left of the target.
+    /// Trims the first resource, then the second to the rest of the target.
     fn trim(&self, target_held: usize) -> usize {
         let first = self.first.trim(target_held.saturating_sub(self.second.state().held));
         first + self.second.trim(target_held.saturating_sub(self.first.state().held))

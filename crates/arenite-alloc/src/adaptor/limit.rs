@@ -1,7 +1,4 @@
-//! Bounds the bytes in use.
-//!
-//! Rests on any [`Resource`] and one atomic counter. A charge is taken before the upstream is asked, so the limit is never
-//! passed, not by one byte and not by two threads at once.
+//! An adaptor that bounds the bytes in use, with one atomic counter.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::charged::impl_charged_resource;
@@ -10,7 +7,8 @@ use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim}
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// Refuses what would bring the bytes in use above a limit. Shared between threads if the upstream is.
+/// A resource that fails requests above a limit on the bytes in use. Shared between threads if the
+/// upstream is.
 ///
 /// ```
 /// use arenite_alloc::{Global, Limit};
@@ -31,19 +29,20 @@ pub struct Limit<R> {
 }
 
 impl<R: Resource> Limit<R> {
-    /// At most `limit` bytes of `upstream` in use through this adaptor, by the sizes asked.
+    /// Limits the bytes of `upstream` in use through this adaptor to `limit`, by the requested
+    /// sizes.
     pub const fn new(upstream: R, limit: usize) -> Self {
         Self { upstream, limit, usage: UsageCounter::new(), label: Label::new("limit") }
     }
 
-    /// The same under another name in errors.
+    /// Sets the label in errors.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// The resource behind the limit.
+    /// Returns the limited resource.
     pub const fn upstream(&self) -> &R {
         &self.upstream
     }

@@ -1,19 +1,20 @@
-//! Writes a line for each call of the checked door.
+//! An adaptor that writes a line for each call of the checked API (`MemoryAllocator`).
 //!
-//! Rests on any [`MemoryAllocator`]. It is the example of an allocator that wraps another: six methods, all forwarded.
+//! An example of an allocator that wraps another: six methods, all forwarded.
 
 use arenite_core::MemoryAllocator;
 use core::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Logs and counts what passes through it.
+/// A [`MemoryAllocator`] that logs and counts its calls.
 ///
 /// ```
 /// use arenite_alloc::{LoggingAllocator, SystemAllocator};
 /// use arenite_core::{AllocError, MemoryAllocator};
 /// use std::sync::Mutex;
 /// let lines = Mutex::new(Vec::new());
-/// let logging = LoggingAllocator::with_log(SystemAllocator::new(), |line| lines.lock().unwrap().push(line.to_string()));
+/// let log = |line: std::fmt::Arguments<'_>| lines.lock().unwrap().push(line.to_string());
+/// let logging = LoggingAllocator::with_log(SystemAllocator::new(), log);
 /// let block = logging.allocate(64, 8)?;
 /// logging.deallocate(block, 64, 8)?;
 /// assert_eq!(*lines.lock().unwrap(), ["allocate 64 B (align 8)", "deallocate 64 B"]);
@@ -38,12 +39,12 @@ impl<T: MemoryAllocator, L: Fn(fmt::Arguments<'_>) + Send + Sync> LoggingAllocat
         Self { inner, log, calls: AtomicUsize::new(0) }
     }
 
-    /// The allocator behind.
+    /// Returns the wrapped allocator.
     pub const fn inner(&self) -> &T {
         &self.inner
     }
 
-    /// How many allocations, deallocations and reallocations were asked.
+    /// Returns the number of requested allocations, deallocations and reallocations.
     pub fn calls(&self) -> usize {
         self.calls.load(Relaxed)
     }

@@ -1,7 +1,6 @@
-//! Tells a sink what happens to a resource.
+//! An adaptor that sends the events of a resource to a sink.
 //!
-//! Rests on any [`Resource`] and any [`Sink`]. Observation is an adaptor, not a part of each resource: who does not ask for it
-//! pays nothing.
+//! Observation is an adaptor and not a part of each resource, so a resource without it has no cost.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::with_requested_size;
@@ -10,7 +9,8 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Emits an [`Event`] for each call. A panic of the sink is reported by the panic hook and goes no further.
+/// A resource that emits an [`Event`] for each call. The panic hook reports a panic of the sink,
+/// which is then caught.
 ///
 /// ```
 /// use arenite_alloc::{Global, Traced};
@@ -38,22 +38,22 @@ pub struct Traced<R, S> {
 }
 
 impl<R: Resource, S: Sink> Traced<R, S> {
-    /// Tells `sink` what happens to blocks of `upstream`, under `label`.
+    /// Sends the events of `upstream` to `sink` under `label`.
     pub fn new(upstream: R, sink: S, label: impl Into<Label>) -> Self {
         Self { upstream, sink, label: label.into() }
     }
 
-    /// The resource behind the adaptor.
+    /// Returns the traced resource.
     pub const fn upstream(&self) -> &R {
         &self.upstream
     }
 
-    /// The sink.
+    /// Returns the sink.
     pub const fn sink(&self) -> &S {
         &self.sink
     }
 
-    /// Tells the sink of something that the trait does not cover, such as a restore of `size` bytes.
+    /// Emits an event that the trait does not cover, such as a restore of `size` bytes.
     pub fn note(&self, kind: EventKind, size: usize) {
         self.emit(kind, 0, size, 1);
     }
@@ -62,10 +62,10 @@ impl<R: Resource, S: Sink> Traced<R, S> {
         let state = self.upstream.state();
         let label = self.label;
         let event = Event { kind, address, size, align, label, in_use: state.in_use, held: state.held };
-        // A sink that panics must not unwind into a caller who does not know yet where its block went: the panic has been
-        // reported, and ends here.
+        // A panic of the sink must not unwind into a caller that has not received its block yet.
+        // The panic hook has reported it.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.sink.record(&event))) {
-            // Its own destructor could panic, too.
+            // The payload's own destructor could panic too.
             let _kept = core::mem::ManuallyDrop::new(payload);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Rests on any [`Resource`]. Chunks stay in the order in which the arena passed through them, and are kept on restore and
 //! reset, so that a step larger than one chunk asks its upstream for nothing the second time.
-#![expect(unsafe_code, reason = "gives chunks back to their upstream")]
+#![expect(unsafe_code, reason = "frees chunks in their upstream")]
 
 use super::chunk_source::{BumpRange, Chunk, ChunkSource, sealed::Sealed};
 use arenite_core::{AllocCause, Label, Resource};

@@ -2,7 +2,7 @@
 //!
 //! Rests on a [`ChunkSource`] for its memory. The fast path touches three words of this struct and nothing else; marks, chunks and
 //! labels lie behind a cell that only the slow paths open.
-#![expect(unsafe_code, reason = "hands out and takes back raw blocks")]
+#![expect(unsafe_code, reason = "allocates and frees raw blocks")]
 
 mod freeing;
 mod resource;

@@ -2,7 +2,7 @@
 //!
 //! Rests on a [`SharedCursor`](super::shared_cursor) for its positions and on one reserved range for its memory. Allocating takes no lock
 //! (two atomic operations); marks, restores and growth do.
-#![expect(unsafe_code, reason = "hands out and takes back raw blocks")]
+#![expect(unsafe_code, reason = "allocates and frees raw blocks")]
 
 use super::adopted::{Adopted, AdoptedList};
 use super::chunk_source::ChunkSource;
@@ -210,7 +210,7 @@ impl SharedArena {
     ///
     /// # Errors
     /// [`AllocError`]; the value is then dropped.
-    #[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
+    #[expect(clippy::mut_from_ref, reason = "each call returns its own block")]
     pub fn alloc_with_drop<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
         // Held over both steps, so that the list is in the order of positions.
         let adopted = self.adopted();

@@ -157,7 +157,7 @@ macro_rules! typed_methods {
     };
 }
 
-#[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
+#[expect(clippy::mut_from_ref, reason = "each call returns its own block")]
 impl<S: ChunkSource> Arena<S> {
     typed_methods!('s, ['s]);
 }
@@ -166,12 +166,12 @@ impl<'s, S: ChunkSource> ArenaScope<'s, S> {
     typed_methods!('s, []);
 }
 
-#[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
+#[expect(clippy::mut_from_ref, reason = "each call returns its own block")]
 impl SharedArena {
     typed_methods!('s, ['s]);
 }
 
-#[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
+#[expect(clippy::mut_from_ref, reason = "each call returns its own block")]
 impl<S: ChunkSource> Locked<Arena<S>> {
     typed_methods!('s, ['s]);
 }

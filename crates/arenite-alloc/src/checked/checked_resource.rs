@@ -1,8 +1,8 @@
-//! Any shared resource behind the checked checked.
+//! The checked API (`MemoryAllocator`) over any shared resource.
 //!
-//! Rests on a [`LiveBlockTable`] of live blocks and a usage. It is an adaptor rather than a part of every resource, so that who uses
-//! the fast checked pays for no table.
-#![expect(unsafe_code, reason = "gives back blocks that the live_blocks knows to be live")]
+//! Checking is an adaptor with a table of live blocks, so the unchecked API (`Resource`) needs no
+//! table.
+#![expect(unsafe_code, reason = "frees blocks that the table lists as live")]
 
 use super::live_block_table::LiveBlockTable;
 use crate::util::usage_counter::UsageCounter;
@@ -10,15 +10,16 @@ use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Resource, Res
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// Makes a [`MemoryAllocator`] of any resource that threads can share. Each call costs the resource's and one look into a
-/// hash table under a lock of one sixteenth of it.
+/// A [`MemoryAllocator`] over any resource that threads can share.
 ///
-/// The blocks it lends are given back to it: when it is dropped, what is still lent goes back too.
+/// Each call costs the resource's call and one lookup in a hash table of sixteen shards, each under
+/// its own lock. Blocks that are still live when the allocator is dropped are freed.
 ///
 /// ```
 /// use arenite_alloc::{Checked, SharedArena};
 /// use arenite_core::{AllocError, MemoryAllocator};
-/// let allocator: Box<dyn MemoryAllocator<Error = AllocError>> = Box::new(Checked::new(SharedArena::new()));
+/// let checked = Checked::new(SharedArena::new());
+/// let allocator: Box<dyn MemoryAllocator<Error = AllocError>> = Box::new(checked);
 /// let block = allocator.allocate(1024, 64)?;
 /// assert!(allocator.deallocate(block, 1000, 64).is_err()); // another size
 /// allocator.deallocate(block, 1024, 64)?;
@@ -34,7 +35,7 @@ pub struct Checked<R: Resource> {
 }
 
 impl<R: Resource> Checked<R> {
-    /// Puts the checked checked before `resource`.
+    /// Wraps `resource` in the checked API.
     pub fn new(resource: R) -> Self {
         Self {
             live_blocks: LiveBlockTable::default(),
@@ -44,19 +45,20 @@ impl<R: Resource> Checked<R> {
         }
     }
 
-    /// The same under another name in errors.
+    /// Sets the label in errors.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// The resource behind the checked.
+    /// Returns the wrapped resource.
     pub const fn resource(&self) -> &R {
         &self.resource
     }
 
-    /// Takes back everything that is lent through the checked and lets `each` end it in the resource.
+    /// Removes every live block from the table and passes it to `each`, then calls `each` with
+    /// `None`.
     pub(crate) fn take_all_live(&mut self, mut each: impl FnMut(&mut R, Option<(NonNull<u8>, Layout)>)) {
         let Self { live_blocks, usage, resource, .. } = self;
         live_blocks.drain(|address, layout| {
@@ -70,7 +72,7 @@ impl<R: Resource> Checked<R> {
         AllocError { cause, size, align, state: self.checked_state(), label: self.label }
     }
 
-    /// The resource's state, with what is lent through this checked.
+    /// Returns the resource's state with the bytes in use and the peak of the checked API.
     fn checked_state(&self) -> ResourceState {
         ResourceState { in_use: self.usage.in_use(), peak: self.usage.peak(), ..self.resource.state() }
     }
@@ -85,10 +87,10 @@ impl<R: Resource> Checked<R> {
         Ok(block)
     }
 
-    /// Enters a block that was just allocated; where there is no memory for that, it goes back.
+    /// Inserts a block that was just allocated, or frees it if there is no memory for the entry.
     fn insert_live(&self, block: NonNull<u8>, layout: Layout) -> Result<(), AllocError> {
         if !self.live_blocks.insert(block.as_ptr().expose_provenance(), layout) {
-            // SAFETY: the block just allocated; nobody else has it.
+            // SAFETY: the block was just allocated and has no other user.
             unsafe { self.resource.deallocate(block, upstream_layout(layout)) };
             return Err(self.alloc_error(AllocCause::Exhausted { errno: 0 }, layout.size(), layout.align()));
         }
@@ -97,12 +99,14 @@ impl<R: Resource> Checked<R> {
     }
 }
 
-/// What is asked of the resource for `layout`: a byte at least, so that every live block has an address of its own_pointer.
+/// Returns the layout that the resource allocates for `layout`: at least one byte, so that every
+/// live block has a unique address.
 fn upstream_layout(layout: Layout) -> Layout {
     Layout::from_size_align(layout.size().max(1), layout.align()).unwrap_or(layout)
 }
 
-/// The resource's own_pointer pointer to the live block at `address`; a caller's may be good for less.
+/// Returns the resource's pointer to the live block at `address`. The caller's pointer may have
+/// less provenance.
 fn own_pointer(address: usize) -> Option<NonNull<u8>> {
     NonNull::new(core::ptr::with_exposed_provenance_mut(address))
 }
@@ -120,14 +124,15 @@ impl<R: Resource + Send + Sync> MemoryAllocator for Checked<R> {
         removed.map_err(|cause| self.alloc_error(cause, size, alignment))?;
         self.usage.record_free(size);
         if let Some(block) = own_pointer(ptr.addr()) {
-            // SAFETY: the live_blocks had it: a live block of this resource and layout, removed out by this call alone. Using it
-            // afterwards is its user's own_pointer unsafe code.
+            // SAFETY: the table had a live block of this resource and layout, which this call alone
+            // removed. Later uses of it are the caller's own unsafe code.
             unsafe { self.resource.deallocate(block, upstream_layout(layout)) };
         }
         Ok(())
     }
 
-    /// Always moves: the new block must be in the live_blocks before the old one goes, so that neither is lost.
+    /// Moves the block in every case: the table gets the new block before the old one is freed, so that
+    /// neither is lost.
     fn reallocate(
         &self,
         ptr: *mut u8,
@@ -140,16 +145,17 @@ impl<R: Resource + Send + Sync> MemoryAllocator for Checked<R> {
         let moving = self.live_blocks.begin_move(ptr.addr(), old);
         moving.map_err(|cause| self.alloc_error(cause, old_size, alignment))?;
         let stays = |_: &AllocError| self.live_blocks.end_move(ptr.addr(), false);
-        // not in the live_blocks before its bytes are there: until then nobody can give it back
+        // Inserted only after its bytes are copied: until then no thread can free it.
         let moved = self.resource.allocate(upstream_layout(new)).inspect_err(stays)?.cast::<u8>();
         if let Some(block) = own_pointer(ptr.addr()) {
-            // SAFETY: 1. both blocks are live and at least as long: the old one is moving by this call, the new one known to it
-            // alone. 2. live blocks do not overlap.
+            // SAFETY: 1. both blocks are live and at least this long: this call alone moves the old
+            // one and has the new one. 2. live blocks do not overlap.
             unsafe { moved.copy_from_nonoverlapping(block, old_size.min(new_size)) };
             self.insert_live(moved, new).inspect_err(stays)?;
             self.live_blocks.end_move(ptr.addr(), true);
             self.usage.record_free(old_size);
-            // SAFETY: a live block of this resource and layout, upstream_layout out of the live_blocks by this call alone.
+            // SAFETY: a live block of this resource and layout, which this call alone removed from
+            // the table.
             unsafe { self.resource.deallocate(block, upstream_layout(old)) };
         }
         Ok(moved.as_ptr())
@@ -168,8 +174,8 @@ impl<R: Resource + Send + Sync> MemoryAllocator for Checked<R> {
     }
 }
 
-// SAFETY: forwards to the resource, which keeps the laws. Blocks lent here are not in the live_blocks, so the checked checked
-// refuses them.
+// SAFETY: forwards to the resource, which keeps the laws. Blocks allocated here are not in the
+// table, so the checked API refuses them.
 unsafe impl<R: Resource> Resource for Checked<R> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.resource.allocate(layout)
@@ -214,15 +220,15 @@ impl<R: Resource> Drop for Checked<R> {
     fn drop(&mut self) {
         self.take_all_live(|resource, block| {
             if let Some((block, layout)) = block {
-                // SAFETY: a live block of this resource and layout; whoever still has its pointer may not use it: the
-                // allocator is gone.
+                // SAFETY: a live block of this resource and layout. Remaining pointers to it may
+                // not be used: the allocator is dropped.
                 unsafe { resource.deallocate(block, layout) };
             }
         });
     }
 }
 
-/// Implements the checked checked, the fast checked and `Trim` for a type by its one field.
+/// Implements `MemoryAllocator` for a type by forwarding to one of its fields.
 macro_rules! impl_memory_allocator {
     ($type:ty, $field:ident $(, $generic:ident: $bound:path)*) => {
         impl$(<$generic: $bound + Send>)* arenite_core::MemoryAllocator for $type {

@@ -1,7 +1,8 @@
-//! A live_blocks of live blocks: address, size and alignment of each.
+//! A table of live blocks: address, size and alignment of each.
 //!
-//! Rests on `hashbrown`. Plain pointers come back from anywhere, so nothing may be read through them before they are known;
-//! a table beside the blocks is the only check that is always sound. It is cut into shards so that threads seldom meet.
+//! A plain pointer can come from anywhere, so nothing may be read through it before it is verified.
+//! A table beside the blocks is the only check that is always sound. The table is sharded so that
+//! threads seldom contend.
 
 use crate::util::fibonacci_hash::FibonacciBuildHasher;
 use arenite_core::AllocCause;
@@ -16,7 +17,7 @@ const SHARDS: usize = 16;
 #[derive(Clone, Copy, Debug)]
 struct Live {
     layout: Layout,
-    /// Somebody is moving it.
+    /// Whether a call is moving the block.
     moving: bool,
 }
 
@@ -31,7 +32,7 @@ impl LiveBlockTable {
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a block; `false` where there is no memory for the entry.
+    /// Inserts a block. Returns `false` if there is no memory for the entry.
     pub(crate) fn insert(&self, address: usize, layout: Layout) -> bool {
         let mut shard = self.shard(address);
         if shard.try_reserve(1).is_err() {
@@ -41,7 +42,7 @@ impl LiveBlockTable {
         true
     }
 
-    /// Strikes a block out, if it is live and of `layout`.
+    /// Removes a block if it is live and of `layout`.
     pub(crate) fn remove(&self, address: usize, layout: Layout) -> Result<(), AllocCause> {
         match self.shard(address).entry(address) {
             Entry::Occupied(entry) => {
@@ -53,7 +54,7 @@ impl LiveBlockTable {
         }
     }
 
-    /// Claims a block for moving, if it is live and of `layout`.
+    /// Marks a block as moving if it is live and of `layout`.
     pub(crate) fn begin_move(&self, address: usize, layout: Layout) -> Result<(), AllocCause> {
         let mut shard = self.shard(address);
         let live = shard.get_mut(&address).ok_or(AllocCause::Foreign)?;
@@ -62,7 +63,7 @@ impl LiveBlockTable {
         Ok(())
     }
 
-    /// Gives a claim up: the block stays (`false`) or is gone (`true`).
+    /// Ends a move: removes the block if it is `gone`, or else makes it usable again.
     pub(crate) fn end_move(&self, address: usize, gone: bool) {
         let mut shard = self.shard(address);
         if gone {
@@ -72,7 +73,7 @@ impl LiveBlockTable {
         }
     }
 
-    /// Takes every block out and calls `each` with it.
+    /// Removes every block and calls `each` with it.
     pub(crate) fn drain(&mut self, mut each: impl FnMut(usize, Layout)) {
         for shard in &mut self.shards {
             for (address, live) in shard.get_mut().unwrap_or_else(PoisonError::into_inner).drain() {

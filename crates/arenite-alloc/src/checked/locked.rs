@@ -1,6 +1,6 @@
-//! A lock before a resource of one thread.
+//! A lock around a resource of one thread.
 //!
-//! Rests on `std::sync::Mutex`. It is how a chunked arena, or anything else without a shared twin, serves many threads.
+//! A chunked arena, or anything else without a shared counterpart, serves many threads this way.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use arenite_core::{AllocError, Resource, ResourceState, Trim};
@@ -8,13 +8,13 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Makes a resource of one thread one that threads share, by a lock.
+/// A single-threaded resource that threads share through a lock.
 ///
 /// ```
 /// use arenite_alloc::{Arena, Locked};
 /// use arenite_core::{AllocError, Block, Resource};
 /// use arenite_pages::Pages;
-/// let arena = Locked::new(Arena::chunked(Pages::new())); // a shared arena in chunks of an upstream
+/// let arena = Locked::new(Arena::chunked(Pages::new())); // shared, in chunks of an upstream
 /// std::thread::scope(|threads| {
 ///     threads.spawn(|| Block::new_in(AllocError::layout(64, 8).unwrap(), &arena).unwrap());
 /// });
@@ -26,20 +26,21 @@ pub struct Locked<R> {
 }
 
 impl<R> Locked<R> {
-    /// Puts a lock before `resource`.
+    /// Wraps `resource` in a lock.
     pub const fn new(resource: R) -> Self {
         Self { resource: Mutex::new(resource) }
     }
 
-    /// Runs `body` with the resource, for what the trait does not offer (marks, resets). Holds the lock meanwhile; calling
-    /// this resource from `body` would wait for ever.
+    /// Runs `body` with the resource, for operations that the trait does not have (marks, resets).
     ///
-    /// The resource comes by shared reference: blocks are lent from it, so nothing that needs exclusive access may run.
+    /// The lock is held meanwhile; a call of this resource from `body` deadlocks. The reference is
+    /// shared, because live blocks borrow the resource: nothing that needs exclusive access may
+    /// run.
     pub fn with_lock<T>(&self, body: impl FnOnce(&R) -> T) -> T {
         body(&self.lock())
     }
 
-    /// The resource, for what needs exclusive access.
+    /// Returns the resource for exclusive access.
     pub fn get_mut(&mut self) -> &mut R {
         self.resource.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
@@ -49,8 +50,8 @@ impl<R> Locked<R> {
     }
 }
 
-// SAFETY: every call is forwarded to the one resource behind the lock, one at a time; moving the lock moves the resource,
-// which moves none of its blocks.
+// SAFETY: forwards every call to the one resource behind the lock, one at a time. Moving the lock
+// moves the resource, which moves none of its blocks.
 unsafe impl<R: Resource> Resource for Locked<R> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.lock().allocate(layout)

@@ -1,7 +1,10 @@
-//! The checked checked: any shared resource, safe to give back to.
+//! The checked API (`MemoryAllocator`): any shared resource, with every deallocation verified.
 //!
-//! A [`LiveBlockTable`](live_block_table) knows the live blocks; [`Checked`] asks it before it asks its resource; [`SystemAllocator`] and
-//! [`ThreadSafeAllocator`] are the two that documents name.
+//! - `checked_resource`: [`Checked`] verifies each pointer before it calls its resource.
+//! - `live_block_table`: the live blocks.
+//! - `locked`: [`Locked`] shares a resource of one thread.
+//! - `system_allocator`: [`SystemAllocator`], the global allocator.
+//! - `thread_safe_allocator`: [`ThreadSafeAllocator`], any resource behind a lock.
 
 mod checked_resource;
 mod live_block_table;

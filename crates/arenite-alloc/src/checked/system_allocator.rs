@@ -4,7 +4,7 @@ use super::Checked;
 use super::checked_resource::impl_memory_allocator;
 use crate::global::CountedGlobal;
 
-/// The program's global allocator behind the checked checked, with tracking.
+/// The program's global allocator with the checked API and tracking.
 ///
 /// ```
 /// use arenite_alloc::SystemAllocator;
@@ -22,7 +22,7 @@ pub struct SystemAllocator {
 }
 
 impl SystemAllocator {
-    /// Counts from zero.
+    /// Returns an allocator whose counters are zero.
     #[must_use]
     pub fn new() -> Self {
         Self { checked: Checked::new(CountedGlobal::new()).with_label("system") }

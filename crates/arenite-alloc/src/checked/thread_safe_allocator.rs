@@ -1,13 +1,11 @@
 //! Any resource, shared between threads and checked.
-//!
-//! Rests on [`Locked`] and [`Checked`]. It has a name of its own_pointer because a document gives it one.
 
 use super::checked_resource::impl_memory_allocator;
 use super::{Checked, Locked};
 use crate::global::CountedGlobal;
 use arenite_core::Resource;
 
-/// A resource of one thread made safe for many: a lock, and the checked checked before it.
+/// A resource of one thread made safe for many: a lock under the checked API.
 ///
 /// ```
 /// use arenite_alloc::ThreadSafeAllocator;
@@ -39,7 +37,7 @@ pub struct ThreadSafeAllocator<R: Resource = CountedGlobal> {
 }
 
 impl ThreadSafeAllocator {
-    /// Over the program's global allocator.
+    /// Wraps the program's global allocator.
     #[must_use]
     pub fn new() -> Self {
         Self::with_upstream(CountedGlobal::new())
@@ -53,7 +51,7 @@ impl Default for ThreadSafeAllocator {
 }
 
 impl<R: Resource> ThreadSafeAllocator<R> {
-    /// Over any resource.
+    /// Wraps any resource.
     pub fn with_upstream(resource: R) -> Self {
         Self { checked: Checked::new(Locked::new(resource)).with_label("thread-safe") }
     }

@@ -1,7 +1,7 @@
 //! The context itself.
 //!
 //! Rests on [`StratifiedMemoryPool`] and `Entries`.
-#![expect(unsafe_code, reason = "lends and gives back blocks of the pool")]
+#![expect(unsafe_code, reason = "allocates and frees blocks of the pool")]
 
 use super::ContextSlice;
 use super::entries::{Entries, Entry, Kind};

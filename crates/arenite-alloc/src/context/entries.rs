@@ -2,7 +2,7 @@
 //!
 //! Rests on the standard vector, for contexts of more than four buffers, and for those of types that are aligned higher than buffers are. The
 //! first four others stand in the context itself, so that a small one asks for no memory but its buffers'.
-#![expect(unsafe_code, reason = "makes layouts of sizes that were in one")]
+#![expect(unsafe_code, reason = "makes layouts of sizes that came from layouts")]
 
 use super::analytics_context::ALIGN;
 use crate::util::fallible_vec::try_push;

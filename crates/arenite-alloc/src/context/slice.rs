@@ -1,7 +1,7 @@
 //! What a context lends: values of one type, until the context goes.
 //!
 //! Rests on the context, by a borrow.
-#![expect(unsafe_code, reason = "lends the values of a block")]
+#![expect(unsafe_code, reason = "borrows the values of a block")]
 
 use super::AnalyticsContext;
 use core::fmt;

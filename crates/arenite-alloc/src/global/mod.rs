@@ -2,7 +2,7 @@
 //!
 //! - `counted_global`: [`CountedGlobal`], a resource with counters of its own.
 //! - `global`: [`Global`], a resource that counts for the whole process.
-//! - `stats_allocator`: [`StatsAllocator`], a `#[global_allocator]` that counts each thread's calls.
+//! - `stats_allocator`: [`StatsAllocator`], a `#[global_allocator]` with counters of each thread.
 
 mod counted_global;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]

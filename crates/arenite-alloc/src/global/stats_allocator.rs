@@ -1,7 +1,8 @@
-//! The allocator of the global allocator: counts each thread's calls, and on request keeps freed blocks for the next call.
+//! A global allocator that counts each thread's calls and, on request, recycles freed blocks.
 //!
-//! Rests on any `GlobalAlloc`. Libraries take their scratch memory from the global allocator and give it back a moment
-//! later; a program that wants none of that inside its loop puts this allocator before its allocator and can_cache.
+//! Libraries allocate scratch memory from the global allocator and free it a moment later. A
+//! program that wants no such calls inside its loop wraps its allocator in this one and opens a
+//! recycle scope.
 #![expect(unsafe_code, reason = "is a global allocator")]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -10,13 +11,14 @@ use core::cell::Cell;
 use core::marker::PhantomData;
 use std::alloc::System;
 
-/// How many blocks a thread keeps while it can_cache.
+/// Maximum number of blocks that a thread caches while it recycles.
 const MAX_CACHED_BLOCKS: usize = 16;
-/// The smallest block that is worth keeping: smaller ones would push the large ones out, and cost little.
+/// Size of the smallest cached block, in bytes. Smaller blocks cost little and would evict larger
+/// ones.
 const MIN_CACHED_BYTES: usize = 1024;
 
 thread_local! {
-    // Constant and without a destructor: of use from the first allocation of a thread to the last.
+    // Constant and without a destructor: usable from the first allocation of a thread to the last.
     static THREAD: Thread = const {
         Thread {
             counts: Cell::new(AllocCounts { allocations: 0, deallocations: 0, upstream_calls: 0, bytes: 0 }),
@@ -28,32 +30,32 @@ thread_local! {
     };
 }
 
-/// Which allocator stands behind a allocator: its type, and for one with a state of its own the allocator's address.
+/// Identity of the wrapped allocator: its type, and for a type with state the wrapper's address.
 type AllocatorId = (TypeId, usize);
 
 struct Thread {
     counts: Cell<AllocCounts>,
     depth: Cell<usize>,
-    /// The allocator that can_cache: another one's blocks are not its to cache, nor its to lend.
+    /// The allocator that recycles. Blocks of other allocators are neither cached nor reused.
     id: Cell<Option<AllocatorId>>,
     next: Cell<usize>,
     cached: [Cell<Option<(*mut u8, Layout)>>; MAX_CACHED_BLOCKS],
 }
 
-/// What one thread asked of the global allocator.
+/// Counters of one thread's calls to the global allocator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AllocCounts {
-    /// Allocations, zeroed ones and reallocations asked.
+    /// Allocations, zeroed allocations and reallocations.
     pub allocations: u64,
-    /// Deallocations asked.
+    /// Deallocations.
     pub deallocations: u64,
-    /// Calls that reached the allocator behind the allocator.
+    /// Calls that reached the wrapped allocator.
     pub upstream_calls: u64,
-    /// Bytes asked.
+    /// Bytes requested.
     pub bytes: u64,
 }
 
-/// A global allocator that counts. Shared between threads; each counts its own.
+/// A global allocator with counters. Shared between threads; each thread has its own counters.
 ///
 /// ```
 /// use arenite_alloc::StatsAllocator;
@@ -76,7 +78,7 @@ pub struct StatsAllocator<A = System> {
 }
 
 impl StatsAllocator<System> {
-    /// Before the system's `malloc`.
+    /// Wraps the system's `malloc`.
     #[must_use]
     pub const fn system() -> Self {
         Self { upstream: System }
@@ -84,12 +86,12 @@ impl StatsAllocator<System> {
 }
 
 impl<A> StatsAllocator<A> {
-    /// Before `upstream`.
+    /// Wraps `upstream`.
     pub const fn new(upstream: A) -> Self {
         Self { upstream }
     }
 
-    /// What this thread asked so far.
+    /// Returns the counters of the calling thread.
     #[must_use]
     pub fn counts() -> AllocCounts {
         THREAD.try_with(|thread| thread.counts.get()).unwrap_or_default()
@@ -108,7 +110,7 @@ impl<A> StatsAllocator<A> {
     }
 
     fn update(change: impl FnOnce(&mut AllocCounts)) {
-        // A thread that is being torn down counts no more.
+        // A thread that is being torn down is no longer counted.
         let _counted: Result<(), _> = THREAD.try_with(|thread| {
             let mut counts = thread.counts.get();
             change(&mut counts);
@@ -118,11 +120,13 @@ impl<A> StatsAllocator<A> {
 }
 
 impl<A: GlobalAlloc + 'static> StatsAllocator<A> {
-    /// From now until the guard is dropped, this thread keeps up to 16 of the blocks of 1 KiB and more that it frees, and
-    /// takes them again for requests of the same size and alignment.
-    /// While another allocator can_cache on this thread, this one does not.
-    /// The allocator is a static, as a `#[global_allocator]` is: what is cached must not outlive it, even where the guard is
-    /// forgotten.
+    /// Recycles blocks on this thread until the guard is dropped.
+    ///
+    /// Up to 16 freed blocks of 1 KiB or more are cached and reused for requests of the same size
+    /// and alignment. While another allocator recycles on this thread, this one does not.
+    ///
+    /// The allocator is a static, as a `#[global_allocator]` is: cached blocks must not outlive it,
+    /// even if the guard is forgotten.
     pub fn recycle_scope(&'static self) -> RecycleGuard<A> {
         let start = |thread: &Thread| {
             if thread.depth.get() == 0 {
@@ -141,12 +145,13 @@ impl<A: GlobalAlloc + 'static> StatsAllocator<A> {
         (TypeId::of::<A>(), address)
     }
 
-    /// Whether this allocator can_cache on this thread, and blocks of `layout` are worth it.
+    /// Returns whether this allocator recycles on this thread and `layout` is large enough to
+    /// cache.
     fn can_cache(&self, thread: &Thread, layout: Layout) -> bool {
         thread.depth.get() > 0 && layout.size() >= MIN_CACHED_BYTES && thread.id.get() == Some(self.id())
     }
 
-    /// A cached block of `layout`.
+    /// Removes a cached block of `layout` and returns it.
     fn take_cached(&self, layout: Layout) -> Option<*mut u8> {
         let take = |thread: &Thread| {
             if !self.can_cache(thread, layout) {
@@ -159,7 +164,7 @@ impl<A: GlobalAlloc + 'static> StatsAllocator<A> {
         THREAD.try_with(take).ok().flatten()
     }
 
-    /// Keeps `block`, and returns the one that had to make room for it; `block` itself where nothing is cached.
+    /// Caches `block` and returns the evicted block. Returns `block` itself if it was not cached.
     fn cache(&self, block: *mut u8, layout: Layout) -> Option<(*mut u8, Layout)> {
         let cache = |thread: &Thread| {
             if !self.can_cache(thread, layout) {
@@ -176,6 +181,8 @@ impl<A: GlobalAlloc + 'static> StatsAllocator<A> {
         THREAD.try_with(cache).unwrap_or(Some((block, layout)))
     }
 
+    /// Frees a block.
+    ///
     /// # Safety
     /// `block` came from `upstream` with `layout` and is not used afterwards.
     unsafe fn free(&self, block: *mut u8, layout: Layout) {
@@ -185,7 +192,8 @@ impl<A: GlobalAlloc + 'static> StatsAllocator<A> {
     }
 }
 
-/// Ends depth when dropped, and frees what was cached. Made by [`StatsAllocator::recycle_scope`]; stays on its thread.
+/// A guard that ends recycling and frees the cached blocks when it is dropped. Made by
+/// [`StatsAllocator::recycle_scope`]; stays on its thread.
 #[derive(Debug)]
 pub struct RecycleGuard<A: GlobalAlloc + 'static = System> {
     allocator: &'static StatsAllocator<A>,
@@ -203,14 +211,15 @@ impl<A: GlobalAlloc + 'static> Drop for RecycleGuard<A> {
             if thread.depth.get() > 0 { None } else { Some(thread.cached.each_ref().map(Cell::take)) }
         };
         for (block, layout) in THREAD.try_with(take_all).ok().flatten().into_iter().flatten().flatten() {
-            // SAFETY: cached blocks came from the allocator behind the allocator with this layout, and left the list.
+            // SAFETY: cached blocks came from the wrapped allocator with this layout and were
+            // removed from the cache.
             unsafe { self.allocator.free(block, layout) }
         }
     }
 }
 
-// SAFETY: every block comes from `upstream`, which keeps the contract, or is a cached one of exactly the layout asked, which
-// its last id gave back.
+// SAFETY: every block comes from `upstream`, which keeps the contract, or is a cached block of
+// exactly the requested layout that its last owner freed.
 unsafe impl<A: GlobalAlloc + 'static> GlobalAlloc for StatsAllocator<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::record(1, 0, layout.size());
@@ -232,7 +241,7 @@ unsafe impl<A: GlobalAlloc + 'static> GlobalAlloc for StatsAllocator<A> {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         Self::record(0, 1, 0);
         if let Some((block, layout)) = self.cache(block, layout) {
-            // SAFETY: the caller's promise, or a cached block that left the list.
+            // SAFETY: the caller's promise, or a block that was removed from the cache.
             unsafe { self.free(block, layout) }
         }
     }

@@ -1,21 +1,21 @@
-//! The memory of a pool: its blocks, and beside them a table with an entry per block.
+//! The memory of a pool: its blocks, and behind them a table with one entry for each block.
 //!
-//! Rests on a region (committed as the pool grows) or on one chunk of any upstream. Blocks and table are one allocation, so
-//! that a pool in somebody's memory is wholly there.
-#![expect(unsafe_code, reason = "gives its chunk commit_to")]
+//! The memory is a region that is committed as the pool grows, or one chunk of any upstream. Blocks
+//! and table are one allocation, so that all of a pool lies in the memory that its caller chose.
+#![expect(unsafe_code, reason = "frees its chunk")]
 
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
 use arenite_pages::{HUGE_PAGE, Region, page_size};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// The least that is committed at once.
+/// Minimum number of bytes that are committed at once.
 const MIN_COMMIT_BYTES: usize = 64 << 10;
 
-/// Where a pool's bytes come from.
+/// Source of a pool's memory.
 #[derive(Debug)]
 enum Source<R> {
-    /// The blocks start `lead` bytes into the region, on their alignment.
+    /// A reserved region. The blocks start `lead` bytes into it, on their alignment.
     Region {
         region: Region,
         lead: usize,
@@ -36,11 +36,11 @@ pub(crate) struct Backing<R: Resource> {
     source: Source<R>,
 }
 
-// SAFETY: the bytes are owned by this value alone; sending it sends the upstream, which is `Send`.
+// SAFETY: this value alone owns the bytes; sending it sends the upstream, which is `Send`.
 unsafe impl<R: Resource + Send> Send for Backing<R> {}
 
 impl<R: Resource> Backing<R> {
-    /// One reserved range; blocks are committed as they are asked for.
+    /// Reserves one range, whose blocks are committed on demand.
     pub(crate) fn reserve(
         blocks: usize,
         table: usize,
@@ -57,19 +57,19 @@ impl<R: Resource> Backing<R> {
         let blocks =
             blocks.checked_next_multiple_of(page_size()).ok_or(alloc_error(AllocCause::BadLayout))?;
         let table = table.checked_next_multiple_of(page_size()).ok_or(alloc_error(AllocCause::BadLayout))?;
-        // A region starts on 2 MiB; for more than that, the blocks start somewhat later.
+        // A region starts on 2 MiB; with a larger alignment the blocks start later.
         let slack = if align > HUGE_PAGE { align } else { 0 };
         let all = blocks.checked_add(table).and_then(|all| all.checked_add(slack));
         let all = all.ok_or(alloc_error(AllocCause::BadLayout))?;
         let region = Region::reserve(all, label).map_err(|error| alloc_error(error.alloc_cause()))?;
         let lead = region.as_ptr().addr().get().wrapping_neg() & (align - 1);
         region.commit(lead + blocks, table).map_err(|error| alloc_error(error.alloc_cause()))?;
-        // SAFETY: `lead` is below `slack`, so inside the region.
+        // SAFETY: `lead` is below `slack`, so the start lies inside the region.
         let base = unsafe { region.as_ptr().add(lead) };
         Ok(Self { base, blocks, table, source: Source::Region { region, lead, committed: 0 } })
     }
 
-    /// One chunk of `upstream`.
+    /// Allocates one chunk of `upstream`.
     pub(crate) fn allocate_from(
         upstream: R,
         blocks: usize,
@@ -87,7 +87,7 @@ impl<R: Resource> Backing<R> {
         let base = upstream.allocate(layout)?.cast::<u8>();
         // SAFETY: inside the chunk, which ends `table` bytes later.
         let start = unsafe { base.add(blocks) };
-        // SAFETY: the table's bytes, nobody else's.
+        // SAFETY: the table's bytes, which have no other user.
         unsafe { start.write_bytes(0, table) };
         Ok(Self { base, blocks, table, source: Source::Upstream { upstream, layout } })
     }
@@ -96,13 +96,13 @@ impl<R: Resource> Backing<R> {
         self.base
     }
 
-    /// The first byte of the table.
+    /// Returns the first byte of the table.
     pub(crate) fn slot_table(&self) -> NonNull<u8> {
         // SAFETY: inside the allocation, which ends `table` bytes later.
         unsafe { self.base.add(self.blocks) }
     }
 
-    /// How many bytes of blocks are committed.
+    /// Returns the number of committed bytes of blocks.
     pub(crate) const fn committed(&self) -> usize {
         match &self.source {
             Source::Region { committed, .. } => *committed,
@@ -110,7 +110,8 @@ impl<R: Resource> Backing<R> {
         }
     }
 
-    /// Backs the blocks' first `end` bytes, and some more where there is more; returns how many are committed.
+    /// Commits the blocks' first `end` bytes, and a little more if possible. Returns the number of
+    /// committed bytes.
     pub(crate) fn commit_to(&mut self, end: usize) -> Result<usize, AllocCause> {
         let blocks = self.blocks;
         if let Source::Region { region, lead, committed } = &mut self.source
@@ -124,10 +125,11 @@ impl<R: Resource> Backing<R> {
         Ok(self.committed())
     }
 
-    /// Stops backing the blocks from `keep` on; returns the bytes given commit_to.
+    /// Decommits the blocks from `keep` on. Returns the number of decommitted bytes.
     ///
     /// # Safety
-    /// No block at or after `keep` is live, and none is handed out before [`Backing::commit_to`] was asked for it.
+    /// No block at or after `keep` is live, and none is allocated before [`Backing::commit_to`]
+    /// commits it again.
     pub(crate) unsafe fn decommit_from(&mut self, keep: usize) -> usize {
         let Source::Region { region, lead, committed } = &mut self.source else { return 0 };
         let keep = keep.checked_next_multiple_of(page_size()).unwrap_or(*committed);
@@ -143,7 +145,7 @@ impl<R: Resource> Backing<R> {
         gone
     }
 
-    /// What was taken: committed bytes of a region, a whole chunk else.
+    /// Returns the bytes held: the committed bytes of a region, or the size of the chunk.
     pub(crate) const fn held(&self) -> usize {
         match &self.source {
             Source::Region { committed, .. } => *committed + self.table,
@@ -155,7 +157,8 @@ impl<R: Resource> Backing<R> {
 impl<R: Resource> Drop for Backing<R> {
     fn drop(&mut self) {
         if let Source::Upstream { upstream, layout } = &self.source {
-            // SAFETY: the chunk came from this upstream with this layout, and its only owner goes.
+            // SAFETY: the chunk came from this upstream with this layout, and its only owner is
+            // dropped.
             unsafe { upstream.deallocate(self.base, *layout) }
         }
     }

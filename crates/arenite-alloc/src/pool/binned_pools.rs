@@ -1,7 +1,8 @@
-//! One pool per block size.
+//! One pool for each block size.
 //!
-//! Rests on [`Pool`]. A program whose every step asks for the same bin_count (training, simulation) needs no more than this: each
-//! size is served by its own pool, made when the size is first seen. Sizes are exact, so nothing is wasted to classes.
+//! A program whose every step requests the same sizes (training, simulation) needs no more than
+//! this. The pool of a size is made at the first request. Sizes are exact, so size classes waste
+//! nothing.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::Pool;
@@ -12,16 +13,17 @@ use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 use hashbrown::HashMap;
 
-/// The address space that the pool of one size reserves.
+/// Address space that the pool of one size reserves.
 const RESERVE: Bytes = Bytes::gib(4);
-/// The most blocks that the pool of one size has.
+/// Maximum number of blocks of one size.
 const MAX_BLOCKS: usize = 1 << 16;
 
-/// A resource of one thread that keeps a pool per block size (rounded up to 64 bytes, or to the alignment). O(1).
+/// A resource of one thread with a pool for each block size (rounded up to 64 bytes, or to the
+/// alignment). O(1).
 ///
-/// Each size may take 4 GiB of addresses (or one block, if that is larger; less where the process may not map so much) and
-/// 65,536 blocks; memory is committed as blocks
-/// are first used, and kept for reuse until [`Trim::trim`].
+/// Each size reserves 4 GiB of addresses (or one block, if that is larger; less where the process
+/// may not map so much) and has at most 65,536 blocks. Memory is committed when blocks are first
+/// used, and cached until [`Trim::trim`].
 ///
 /// ```
 /// use arenite_alloc::BinnedPools;
@@ -46,18 +48,18 @@ pub struct BinnedPools {
 const LABEL: Label = Label::new("sized pools");
 
 impl BinnedPools {
-    /// No pool yet.
+    /// Returns a resource without pools.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many bin_count have been seen.
+    /// Returns the number of sizes seen so far.
     pub fn bin_count(&self) -> usize {
         self.pools.borrow().len()
     }
 
-    /// The class of a layout: its size rounded up to 64 bytes or its alignment.
+    /// Returns the class of a layout: its size rounded up to 64 bytes or to its alignment.
     fn class(&self, layout: Layout) -> Result<Layout, AllocError> {
         let align = layout.align().max(64);
         let class = Layout::from_size_align(layout.size().max(1), align).map(|class| class.pad_to_align());
@@ -68,7 +70,8 @@ impl BinnedPools {
         AllocError::new(cause, layout, self.state(), LABEL)
     }
 
-    /// A pool for `class`, of as many addresses as are wished or else of half as many, down to one block.
+    /// Makes the pool of `class`. Its capacity is halved, down to one block, until the addresses
+    /// can be reserved.
     fn pool(class: Layout) -> Result<Pool, AllocError> {
         let mut count = (RESERVE.0 / class.size()).clamp(1, MAX_BLOCKS);
         loop {
@@ -79,7 +82,7 @@ impl BinnedPools {
         }
     }
 
-    /// Runs `body` with the pool of `class`, made if there is none.
+    /// Runs `body` with the pool of `class`, which is made if necessary.
     fn with_pool<T>(
         &self,
         class: Layout,
@@ -96,8 +99,9 @@ impl BinnedPools {
     }
 }
 
-// SAFETY: 1 and 2. each block is one of the pool of its class, whose blocks are as large and as aligned as the layout; pools
-// do not overlap. 3. pools keep their blocks in place, also when the map moves them. 4. the smallest class is 64 bytes.
+// SAFETY: 1 and 2. each block belongs to the pool of its class, whose blocks are as large and as
+// aligned as the layout; pools do not overlap. 3. pools keep their blocks in place, also when the
+// map moves the pools. 4. the smallest class is 64 bytes.
 unsafe impl Resource for BinnedPools {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let class = self.class(layout)?;
@@ -111,13 +115,13 @@ unsafe impl Resource for BinnedPools {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        let given = self.class(layout).and_then(|class| {
+        let freed = self.class(layout).and_then(|class| {
             self.with_pool(class, |pool| pool.deallocate_block(block))?;
             self.in_use.set(self.in_use.get() - class.size());
             self.live.set(self.live.get() - 1);
             Ok(())
         });
-        debug_assert!(given.is_ok(), "{given:?}");
+        debug_assert!(freed.is_ok(), "{freed:?}");
     }
 
     fn state(&self) -> ResourceState {

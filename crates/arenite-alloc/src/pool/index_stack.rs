@@ -1,28 +1,29 @@
-//! A lock-free stack of slots, which is also the register of which slots are state.
+//! A lock-free stack of free slots, which also records the state of every slot.
 //!
-//! Rests on atomics alone and knows slots, not memory, so that `loom` can check every interleaving of it. It is Treiber's
-//! stack ("Systems programming: coping with parallelism", IBM RJ 5118, 1986) with a tag against ABA; a slot's link says
-//! either which slot comes after it, or that it is state and with what size.
+//! The stack consists of atomics alone and handles slots, not memory, so that `loom` can check
+//! every interleaving. It is Treiber's stack ("Systems programming: coping with parallelism", IBM
+//! RJ 5118, 1986) with a tag against ABA. A slot's link holds the next slot, or the size and
+//! alignment with which the slot is allocated.
 
 use crate::util::sync::{AtomicU64, AtomicUsize, Ordering};
 
-/// Set in the link of a state slot; the rest is what it was state as.
+/// A bit that is set in the link of an allocated slot; the other bits are its [`SlotState`].
 const ALLOCATED_BIT: u64 = 1 << 63;
-/// Set with it where the slot was state through the fast door.
+/// A bit that is set as well if the slot was allocated through the unchecked API (`Resource`).
 const OWNED_BIT: u64 = 1 << 62;
-/// Where in a state slot's link the logarithm of its alignment stands; below it stands its size.
+/// Position of the logarithm of the alignment in an allocated slot's link; the size lies below.
 const ALIGN_SHIFT: u32 = 56;
-/// The link of a slot that is on its way onto the stack: no slot has this number.
+/// Link of a slot that is being pushed. No slot has this id.
 const MOVING: u64 = ALLOCATED_BIT - 1;
-/// The largest size that a link can carry.
+/// Maximum size that a link can hold, in bytes.
 pub(crate) const MAX_SIZE: usize = (1 << ALIGN_SHIFT) - 1;
-/// The most slots that a stack can carry.
+/// Maximum number of slots of a stack.
 pub(crate) const MAX_SLOTS: usize = (u32::MAX - 1) as usize;
 
-/// What a slot is state as.
+/// State of an allocated slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlotState {
-    /// Through the fast door, to an owner that gives it back there.
+    /// Whether the slot was allocated through the unchecked API, whose owner frees it there.
     pub(crate) owned: bool,
     pub(crate) size: usize,
     pub(crate) align: usize,
@@ -34,7 +35,7 @@ impl SlotState {
         ALLOCATED_BIT | owned | u64::from(self.align.trailing_zeros() & 63) << ALIGN_SHIFT | self.size as u64
     }
 
-    /// Reads the link of a state slot.
+    /// Reads the link of a slot. Returns `None` if the slot is free.
     fn from_link(link: u64) -> Option<Self> {
         if link & ALLOCATED_BIT == 0 {
             return None;
@@ -44,12 +45,12 @@ impl SlotState {
     }
 }
 
-/// Why a slot was not taken back.
+/// Reason why a slot was not freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StackError {
-    /// It is not state, or not through this door.
+    /// The slot is not allocated, or not through this API.
     NotLive,
-    /// It was state as this.
+    /// The slot was allocated with this state.
     Differs(SlotState),
 }
 
@@ -71,12 +72,12 @@ fn pack_head(tag: u32, next: u64) -> u64 {
     u64::from(tag) << 32 | next & u64::from(u32::MAX)
 }
 
-/// The link that names `slot`.
+/// Returns the link value that identifies `slot`.
 fn slot_id(slot: usize) -> u64 {
     slot as u64 + 1
 }
 
-/// Whether the slot of `link` is state.
+/// Returns whether the slot of `link` is allocated.
 pub(crate) fn is_allocated(link: &AtomicU64) -> bool {
     link.load(Ordering::Relaxed) & ALLOCATED_BIT != 0
 }
@@ -86,19 +87,20 @@ impl IndexStack {
         Self { head: AtomicU64::new(0), free: AtomicUsize::new(0) }
     }
 
-    /// How many slots are on the stack.
+    /// Returns the number of slots on the stack.
     pub(crate) fn len(&self) -> usize {
         self.free.load(Ordering::Relaxed)
     }
 
-    /// Takes the newest slot off and registers what it is state as.
+    /// Pops the newest slot and records its state.
     #[inline]
     pub(crate) fn pop(&self, links: &[AtomicU64], state: SlotState) -> Option<usize> {
         let mut head = self.head.load(Ordering::Acquire);
         loop {
             let (tag, top) = unpack_head(head);
             let slot = top?;
-            // If another thread takes this slot meanwhile, the link read here is of no use, and the tag has moved on.
+            // If another thread pops this slot meanwhile, the link read here is stale, but the tag
+            // has changed.
             let next = links[slot].load(Ordering::Relaxed);
             let new = pack_head(tag.wrapping_add(1), next);
             match self.head.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire) {
@@ -112,13 +114,13 @@ impl IndexStack {
         }
     }
 
-    /// Registers what a slot that was never on the stack is state as.
+    /// Records the state of a slot that was never on the stack.
     #[inline]
     pub(crate) fn init_link(&self, links: &[AtomicU64], slot: usize, state: SlotState) {
         links[slot].store(state.link(), Ordering::Relaxed);
     }
 
-    /// Takes a slot back, if `accept` agrees to what it is state as.
+    /// Pushes a slot if `accept` allows it for the slot's state.
     #[inline]
     pub(crate) fn push(
         &self,
@@ -128,7 +130,7 @@ impl IndexStack {
     ) -> Result<(), StackError> {
         let link = links[slot].load(Ordering::Relaxed);
         accept(SlotState::from_link(link).ok_or(StackError::NotLive)?)?;
-        // Of two threads that give the same slot back, one wins here.
+        // Of two threads that free the same slot, one wins here.
         if links[slot].compare_exchange(link, MOVING, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return Err(StackError::NotLive);
         }
@@ -138,7 +140,7 @@ impl IndexStack {
             let (tag, top) = unpack_head(head);
             links[slot].store(top.map_or(0, slot_id), Ordering::Relaxed);
             let new = pack_head(tag.wrapping_add(1), slot_id(slot));
-            // Release: whoever pops the slot sees its link, and what its last user wrote.
+            // Release: the thread that pops the slot sees its link and the writes of its last user.
             match self.head.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(now) => head = now,
@@ -146,7 +148,7 @@ impl IndexStack {
         }
     }
 
-    /// Registers another size for a slot that is state as `old`.
+    /// Records another size for a slot whose state is `old`.
     pub(crate) fn resize(
         &self,
         links: &[AtomicU64],

@@ -1,9 +1,9 @@
-//! The pool of one thread: a stack of free blocks and a live flag per block.
+//! The pool of one thread: a stack of free blocks and a state flag for each block.
 //!
-//! Rests on [`Slots`] for the geometry and on [`Backing`] for the memory. The free blocks' addresses lie on a stack beside the
-//! blocks, not in them, so a program that writes to a freed block cannot break the pool, and a block is not touched before
-//! its user touches it; the last one freed waits in a field of its own, because it is the one wanted next.
-#![expect(unsafe_code, reason = "keeps its table in raw memory and hands out raw blocks")]
+//! The addresses of free blocks lie on a stack beside the blocks, not in them. A write to a freed
+//! block cannot break the pool, and a block is not touched before its user touches it. The last
+//! block freed lies in a field of its own, because it is the next one to be allocated.
+#![expect(unsafe_code, reason = "allocates raw blocks and keeps its table in raw memory")]
 
 use super::backing::Backing;
 use super::slots::Slots;
@@ -17,8 +17,9 @@ use core::ptr::NonNull;
 
 /// A fixed-size pool of one thread.
 ///
-/// [`Pool::allocate_block`] and [`Pool::deallocate_block`] are O(1) and checked: a pointer from outside, one inside a block,
-/// and a block that is already free are refused, and the pool is unchanged. Nine bytes of table a block.
+/// [`Pool::allocate_block`] and [`Pool::deallocate_block`] are O(1) and checked. A pointer outside
+/// the pool or inside a block, and a block that is already free, are errors that leave the pool
+/// unchanged. The table takes nine bytes for each block.
 ///
 /// ```
 /// use arenite_alloc::Pool;
@@ -30,11 +31,11 @@ use core::ptr::NonNull;
 /// # Ok::<(), arenite_core::AllocError>(())
 /// ```
 pub struct Pool<R: Resource = Global> {
-    /// The block freed last; null where it is taken.
+    /// The block freed last; null if it was allocated again.
     hot: Cell<*mut u8>,
-    /// Free blocks on the stack.
+    /// Number of free blocks on the stack.
     depth: Cell<usize>,
-    /// The first block never handed out, and the end of the backed blocks.
+    /// The first block that was never allocated, and the end of the committed blocks.
     fresh: Cell<*mut u8>,
     backed: Cell<*mut u8>,
     base: *mut u8,
@@ -47,26 +48,31 @@ pub struct Pool<R: Resource = Global> {
 }
 
 const SLOT_FREE: u8 = 0;
-/// Lent by `allocate_block`: `deallocate_block` takes it back.
+/// Allocated by `allocate_block`, freed by `deallocate_block`.
 const SLOT_LIVE: u8 = 1;
-/// Lent by the fast owner, to an owner that gives it back there: safe code must not free it from under that owner.
+/// Allocated through the unchecked API (`Resource`), whose owner frees it there: safe code must not
+/// free it.
 const SLOT_OWNED: u8 = 2;
 
-// SAFETY: the pointers are into the backing, which this value owns and which is `Send`; a pool can only be sent while nothing
-// borrows it.
+// SAFETY: the pointers are into the backing, which this value owns and which is `Send`; a pool can
+// only be sent while nothing borrows it.
 unsafe impl<R: Resource + Send> Send for Pool<R> {}
 
 impl Pool {
-    /// `count` blocks of `size` bytes over a range of addresses reserved now and committed as the pool grows. Blocks of 64
-    /// bytes and more are aligned to 64, smaller ones to the largest power of two that divides their size (8 at least).
+    /// Makes a pool of `count` blocks of `size` bytes. The range of addresses is reserved now and
+    /// committed as the pool grows.
+    ///
+    /// Blocks of 64 bytes and more are aligned to 64, smaller ones to the largest power of two that
+    /// divides their size (8 at least).
     ///
     /// # Errors
-    /// [`AllocError`] if `size` or `count` is zero, their product overflows, or there are no such addresses.
+    /// [`AllocError`] if `size` or `count` is zero, their product overflows, or the addresses
+    /// cannot be reserved.
     pub fn new(size: usize, count: usize) -> Result<Self, AllocError> {
         Self::reserve(Slots::new(size, None, count)?)
     }
 
-    /// The same, at a given alignment.
+    /// Makes a pool as [`Pool::new`] does, with blocks aligned to `align`.
     ///
     /// # Errors
     /// As [`Pool::new`], and if `align` is no power of two.
@@ -84,16 +90,16 @@ impl Pool {
     }
 }
 
-/// The bytes of the table: an address and a flag per block.
+/// Returns the bytes of the table: an address and a flag for each block.
 const fn slot_table_bytes(count: usize) -> usize {
     count * (size_of::<*mut u8>() + 1)
 }
 
 impl<R: Resource> Pool<R> {
-    /// `count` blocks of `size` bytes in one chunk of `upstream`.
+    /// Makes a pool of `count` blocks of `size` bytes in one chunk of `upstream`.
     ///
     /// # Errors
-    /// As [`Pool::new`], and if `upstream` has no such chunk.
+    /// As [`Pool::new`], and if `upstream` cannot allocate the chunk.
     pub fn new_in(upstream: R, size: usize, count: usize) -> Result<Self, AllocError> {
         let slots = Slots::new(size, None, count)?;
         let label = Label::new("pool");
@@ -125,30 +131,30 @@ impl<R: Resource> Pool<R> {
         }
     }
 
-    /// The same pool under another name in errors and reports.
+    /// Sets the label in errors and reports.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// The size of a block in bytes, padding included.
+    /// Returns the size of a block in bytes, padding included.
     pub const fn block_size(&self) -> usize {
         self.slots.stride
     }
 
-    /// How many blocks there are.
+    /// Returns the number of blocks, live or free.
     pub const fn capacity(&self) -> usize {
         self.slots.count
     }
 
-    /// How many blocks are lent.
+    /// Returns the number of live blocks.
     pub fn live_blocks(&self) -> usize {
-        // Touched, and neither on the stack nor hot: nothing is counted where blocks come and go.
+        // Touched, and neither on the stack nor hot: allocations and frees maintain no counter.
         self.touched() - self.depth.get() - usize::from(!self.hot.get().is_null())
     }
 
-    /// The part of the blocks touched so far that is free, 0 to 1: memory held for nobody.
+    /// Returns the fraction of the blocks touched so far that is free, from 0 to 1.
     pub fn fragmentation_level(&self) -> f64 {
         match self.touched() {
             0 => 0.0,
@@ -156,21 +162,22 @@ impl<R: Resource> Pool<R> {
         }
     }
 
-    /// Blocks handed out at least once.
+    /// Returns the number of blocks that were allocated at least once.
     fn touched(&self) -> usize {
         (self.fresh.get().addr() - self.base.addr()) / self.slots.stride
     }
 
-    /// Whether `block` is the start of one of this pool's blocks, live or not. O(1).
+    /// Returns whether `block` is the start of one of this pool's blocks, live or not. O(1).
     #[inline]
     pub fn owns(&self, block: NonNull<u8>) -> bool {
         self.slots.slot(block.addr().get().wrapping_sub(self.base.addr())) < self.slots.count
     }
 
-    /// A block, its bytes undefined. O(1).
+    /// Allocates a block of undefined bytes. O(1).
     ///
     /// # Errors
-    /// [`AllocCause::CapacityReached`] if every block is lent, or the system gives no more memory.
+    /// [`AllocCause::CapacityReached`] if every block is live, or the system's error if it has no
+    /// more memory.
     #[inline]
     pub fn allocate_block(&self) -> Result<NonNull<u8>, AllocError> {
         self.allocate_slot(SLOT_LIVE)
@@ -196,18 +203,18 @@ impl<R: Resource> Pool<R> {
         Ok(unsafe { NonNull::new_unchecked(block) })
     }
 
-    /// The newest free block on the stack.
+    /// Pops the newest free block off the stack.
     #[inline]
     fn pop(&self) -> Option<*mut u8> {
         let depth = self.depth.get().checked_sub(1)?;
         self.depth.set(depth);
         // SAFETY: below the capacity.
         let entry = unsafe { self.entry(depth) };
-        // SAFETY: entries below the old depth were written by `push`.
+        // SAFETY: entries below the old depth were written by `free_slot`.
         Some(unsafe { entry.read() })
     }
 
-    /// A block that was never handed out.
+    /// Allocates a block that was never allocated before.
     #[inline]
     fn allocate_fresh(&self) -> Result<*mut u8, AllocError> {
         let block = self.fresh.get();
@@ -224,7 +231,7 @@ impl<R: Resource> Pool<R> {
         if end > self.slots.bytes() {
             return Err(self.alloc_error(AllocCause::CapacityReached));
         }
-        // SAFETY: the pool is of one thread, and nothing here calls back into it.
+        // SAFETY: the pool is used by one thread, and nothing here calls back into it.
         let backing = unsafe { &mut *self.backing.get() };
         let backed = backing.commit_to(end);
         let backed = backed.map_err(|cause| self.alloc_error(cause))?;
@@ -251,11 +258,12 @@ impl<R: Resource> Pool<R> {
         }
     }
 
-    /// Gives `block` back. O(1).
+    /// Frees `block`. O(1).
     ///
     /// # Errors
-    /// [`AllocCause::Foreign`] outside the pool, [`AllocCause::Interior`] inside a block, [`AllocCause::NotLive`] already
-    /// free, never lent, or lent through the fast owner (to a container). The pool is unchanged in each case.
+    /// [`AllocCause::Foreign`] outside the pool, [`AllocCause::Interior`] inside a block,
+    /// [`AllocCause::NotLive`] for a block that is free, was never allocated, or was allocated
+    /// through the unchecked API (by a container). The pool is unchanged in each case.
     #[inline]
     pub fn deallocate_block(&self, block: NonNull<u8>) -> Result<(), AllocError> {
         let offset = block.addr().get().wrapping_sub(self.base.addr());
@@ -271,7 +279,8 @@ impl<R: Resource> Pool<R> {
         }
         // SAFETY: as above.
         unsafe { flag.write(SLOT_FREE) };
-        // The address is rebuilt from the pool's own pointer: the caller's may be any pointer with this address.
+        // The address is rebuilt from the pool's own pointer: the caller's may be any pointer with
+        // this address.
         self.free_slot(self.base.wrapping_add(offset));
         Ok(())
     }
@@ -280,7 +289,8 @@ impl<R: Resource> Pool<R> {
     fn free_slot(&self, block: *mut u8) {
         let older = self.hot.replace(block);
         if !older.is_null() {
-            // SAFETY: each free block is on the stack at most once, so it holds fewer than there are.
+            // SAFETY: each free block is on the stack at most once, so the stack has fewer entries
+            // than the pool has blocks.
             let entry = unsafe { self.entry(self.depth.get()) };
             // SAFETY: an entry of the table, which this thread alone uses.
             unsafe { entry.write(older) };
@@ -288,7 +298,7 @@ impl<R: Resource> Pool<R> {
         }
     }
 
-    /// The live flag of `slot`.
+    /// Returns the state flag of `slot`.
     ///
     /// # Safety
     /// `slot` is below the capacity.
@@ -299,7 +309,7 @@ impl<R: Resource> Pool<R> {
         unsafe { self.flags.add(slot) }
     }
 
-    /// Entry `at` of the stack of free blocks.
+    /// Returns entry `at` of the stack of free blocks.
     ///
     /// # Safety
     /// `at` is below the capacity.
@@ -310,7 +320,7 @@ impl<R: Resource> Pool<R> {
         unsafe { self.stack.add(at) }
     }
 
-    /// The highest live slot plus one. O(capacity).
+    /// Returns the highest live slot plus one. O(capacity).
     fn live_end(&self) -> usize {
         // SAFETY: the flags of the blocks touched so far.
         let flags = unsafe { core::slice::from_raw_parts(self.flags, self.touched()) };
@@ -318,9 +328,10 @@ impl<R: Resource> Pool<R> {
     }
 }
 
-// SAFETY: 1. a block is `stride` bytes at `align`, which `serves` compares. 2. a block is on the stack, hot, fresh or lent,
-// and in one of these states alone: `deallocate_block` moves lent ones only. 3. the backing does not move; trimming unbacks
-// only behind the last live block. 4. a request of no bytes gets a block.
+// SAFETY: 1. a block is `stride` bytes at `align`, which `serves` compares. 2. a block is on the
+// stack, hot, fresh or allocated, and in exactly one of these states: `deallocate_block` frees
+// allocated blocks only. 3. the backing does not move; trimming decommits only behind the last live
+// block. 4. a request of zero bytes gets a block.
 unsafe impl<R: Resource> Resource for Pool<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -346,7 +357,8 @@ unsafe impl<R: Resource> Resource for Pool<R> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         self.check_request(new)?;
-        // Made from the pool's own pointer: the caller's may be good for no more than the old size.
+        // Made from the pool's own pointer: the caller's provenance may cover no more than the old
+        // size.
         let own = self.base.wrapping_add(block.addr().get().wrapping_sub(self.base.addr()));
         Ok(NonNull::slice_from_raw_parts(NonNull::new(own).unwrap_or(block), self.slots.stride))
     }
@@ -357,12 +369,12 @@ unsafe impl<R: Resource> Resource for Pool<R> {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise; a block serves a smaller size as it stands.
+        // SAFETY: the caller's promise; a block serves a smaller size without a change.
         unsafe { self.grow(block, old, new) }
     }
 
     fn state(&self) -> ResourceState {
-        // SAFETY: the pool is of one thread, and the borrow ends here.
+        // SAFETY: the pool is used by one thread, and the borrow ends here.
         let held = unsafe { &*self.backing.get() }.held();
         let live = self.live_blocks();
         ResourceState {
@@ -384,7 +396,8 @@ unsafe impl<R: Resource> Owns for Pool<R> {
 }
 
 impl<R: Resource> Trim for Pool<R> {
-    /// Gives back the memory behind the last live block (of a pool over a range of its own). O(capacity).
+    /// Decommits the memory behind the last live block (of a pool with a range of its own).
+    /// O(capacity).
     fn trim(&self, target_held: usize) -> usize {
         let end = self.live_end();
         self.peak.set(self.peak.get().max(self.touched()));
@@ -394,7 +407,7 @@ impl<R: Resource> Trim for Pool<R> {
         for at in 0..self.depth.get() {
             // SAFETY: below the depth.
             let entry = unsafe { self.entry(at) };
-            // SAFETY: entries below the depth were written by `push`.
+            // SAFETY: entries below the depth were written by `free_slot`.
             let block = unsafe { entry.read() };
             if block.addr() < fresh.addr() {
                 // SAFETY: `kept` is at most `at`.
@@ -409,11 +422,12 @@ impl<R: Resource> Trim for Pool<R> {
             self.hot.set(core::ptr::null_mut());
         }
         self.fresh.set(fresh);
-        // SAFETY: the pool is of one thread, and nothing here calls back into it.
+        // SAFETY: the pool is used by one thread, and nothing here calls back into it.
         let backing = unsafe { &mut *self.backing.get() };
         let table = backing.held() - backing.committed();
         let keep = (end * self.slots.stride).max(target_held.saturating_sub(table));
-        // SAFETY: no block from `end` on is live, and `allocate_fresh` asks for backing above `backed`.
+        // SAFETY: no block from `end` on is live, and `allocate_fresh` commits above `backed`
+        // first.
         let gone = unsafe { backing.decommit_from(keep) };
         self.backed.set(self.base.wrapping_add(backing.committed().min(self.slots.bytes())));
         gone

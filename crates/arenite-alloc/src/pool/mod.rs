@@ -1,8 +1,12 @@
-//! Pools: equal blocks, reused one by one.
+//! Pools: equal blocks that are reused one by one.
 //!
-//! [`Slots`](slots) is the geometry (which block is this address?), [`Ground`](backing) the memory, [`Pool`] the one of a
-//! thread, [`SharedPool`] its twin over a lock-free [`IndexStack`](index_stack), [`PoolAllocator`] the checked door,
-//! [`BinnedPools`] one pool per block size.
+//! - `slots`: [`Slots`](slots) converts addresses to slots.
+//! - `backing`: [`Backing`](backing), the memory of a pool.
+//! - `local`: [`Pool`], the pool of one thread.
+//! - `index_stack`: [`IndexStack`](index_stack), the lock-free list of free slots.
+//! - `shared`: [`SharedPool`], the pool that threads share.
+//! - `pool_allocator`: [`PoolAllocator`], a pool with the checked API.
+//! - `binned_pools`: [`BinnedPools`], one pool for each block size.
 
 mod backing;
 mod binned_pools;

@@ -1,13 +1,11 @@
-//! A pool behind the checked door.
-//!
-//! Rests on [`SharedPool`]. It has a name of its own because a document gives it one.
+//! A pool with the checked API (`MemoryAllocator`).
 
 use super::SharedPool;
 use crate::checked::impl_memory_allocator;
 use arenite_core::{AllocError, ResourceState};
 use core::ptr::NonNull;
 
-/// A pool of `count` equal blocks that takes and gives plain pointers, checked. Shared between threads, O(1).
+/// A pool of `count` equal blocks with checked plain pointers. Shared between threads, O(1).
 ///
 /// ```
 /// use arenite_alloc::PoolAllocator;
@@ -25,7 +23,7 @@ pub struct PoolAllocator {
 }
 
 impl PoolAllocator {
-    /// `count` blocks of `block_size` bytes.
+    /// Makes a pool of `count` blocks of `block_size` bytes.
     ///
     /// # Errors
     /// As [`SharedPool::new`].
@@ -33,7 +31,7 @@ impl PoolAllocator {
         Ok(Self { pool: SharedPool::new(block_size, count)? })
     }
 
-    /// A block, its bytes undefined.
+    /// Allocates a block of undefined bytes.
     ///
     /// # Errors
     /// As [`SharedPool::allocate_block`].
@@ -41,7 +39,7 @@ impl PoolAllocator {
         self.pool.allocate_block().map(NonNull::as_ptr)
     }
 
-    /// Gives a block back.
+    /// Frees a block.
     ///
     /// # Errors
     /// As [`SharedPool::deallocate_block`]; null is foreign.
@@ -50,18 +48,18 @@ impl PoolAllocator {
         self.pool.deallocate_block(NonNull::new(block).unwrap_or(outside))
     }
 
-    /// The part of the blocks touched so far that is free, 0 to 1.
+    /// Returns the fraction of the blocks touched so far that is free, from 0 to 1.
     #[must_use]
     pub fn fragmentation_level(&self) -> f64 {
         self.pool.fragmentation_level()
     }
 
-    /// Gives the memory behind the last lent block back. O(capacity).
+    /// Decommits the memory behind the last live block. O(capacity).
     pub fn trim(&mut self) -> usize {
         self.pool.trim_mut()
     }
 
-    /// What is lent, held and left.
+    /// Returns the bytes in use, held and available.
     #[must_use]
     pub fn state(&self) -> ResourceState {
         arenite_core::Resource::state(&self.pool)

@@ -1,8 +1,7 @@
 //! The pool that threads share.
 //!
-//! Rests on [`Slots`] for the check_limits, on [`Backing`] for the memory and on [`IndexStack`] for what is free. Allocating and
-//! giving back take no lock; growing does.
-#![expect(unsafe_code, reason = "keeps its table in raw memory and hands out raw blocks")]
+//! Allocating and freeing take no lock; growing does.
+#![expect(unsafe_code, reason = "allocates raw blocks and keeps its table in raw memory")]
 
 use super::backing::Backing;
 use super::index_stack::{IndexStack, MAX_SIZE, MAX_SLOTS, SlotState, StackError, is_allocated};
@@ -16,18 +15,21 @@ use core::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A fixed-size pool that many threads use at once: the twin of [`Pool`](crate::Pool), checked in the same way.
+/// A fixed-size pool that many threads use at once, checked like [`Pool`](crate::Pool).
 ///
-/// Lock-free and O(1); a block may be given back by any thread. Eight bytes of table a block. It is a
-/// [`MemoryAllocator`] as it stands: the table knows with what size and alignment each block was state.
+/// The pool is lock-free and O(1); any thread may free a block. The table takes eight bytes for
+/// each block. It records the size and alignment of each live block, so the pool is a
+/// [`MemoryAllocator`] without a further table.
 ///
 /// ```
 /// use arenite_alloc::SharedPool;
 /// let pool = SharedPool::new(256, 1000)?;
 /// let blocks = std::thread::scope(|threads| {
-///     let allocate_slot = || (0..100).map(|_| pool.allocate_block().unwrap().addr()).collect::<Vec<_>>();
-///     let other = threads.spawn(allocate_slot);
-///     let mut blocks = allocate_slot();
+///     let allocate = || -> Vec<_> {
+///         (0..100).map(|_| pool.allocate_block().unwrap().addr()).collect()
+///     };
+///     let other = threads.spawn(allocate);
+///     let mut blocks = allocate();
 ///     blocks.extend(other.join().unwrap());
 ///     blocks
 /// });
@@ -36,7 +38,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// ```
 pub struct SharedPool<R: Resource = Global> {
     stack: IndexStack,
-    /// Slots handed out at least once, and slots that are backed.
+    /// Number of slots that were allocated at least once, and of slots that are committed.
     fresh: AtomicUsize,
     backed: AtomicUsize,
     peak: AtomicUsize,
@@ -53,7 +55,7 @@ unsafe impl<R: Resource + Send> Send for SharedPool<R> {}
 unsafe impl<R: Resource + Send> Sync for SharedPool<R> {}
 
 impl SharedPool {
-    /// `count` blocks of `size` bytes; see [`Pool::new`](crate::Pool::new).
+    /// Makes a pool of `count` blocks of `size` bytes; see [`Pool::new`](crate::Pool::new).
     ///
     /// # Errors
     /// As [`Pool::new`](crate::Pool::new), and if `count` is 2³² - 1 or more.
@@ -75,16 +77,16 @@ fn alloc_error_kind(why: StackError) -> AllocCause {
     }
 }
 
-/// The bytes of the table: a link per block.
+/// Returns the bytes of the table: a link for each block.
 const fn slot_table_bytes(count: usize) -> usize {
     count * size_of::<AtomicU64>()
 }
 
 impl<R: Resource> SharedPool<R> {
-    /// `count` blocks of `size` bytes in one chunk of `upstream`.
+    /// Makes a pool of `count` blocks of `size` bytes in one chunk of `upstream`.
     ///
     /// # Errors
-    /// As [`SharedPool::new`], and if `upstream` has no such chunk.
+    /// As [`SharedPool::new`], and if `upstream` cannot allocate the chunk.
     pub fn new_in(upstream: R, size: usize, count: usize) -> Result<Self, AllocError> {
         let slots = Self::check_limits(Slots::new(size, None, count)?)?;
         let label = Label::new("shared pool");
@@ -118,29 +120,29 @@ impl<R: Resource> SharedPool<R> {
         }
     }
 
-    /// The same pool under another name in errors and reports.
+    /// Sets the label in errors and reports.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// The size of a block in bytes, padding included.
+    /// Returns the size of a block in bytes, padding included.
     pub const fn block_size(&self) -> usize {
         self.slots.stride
     }
 
-    /// How many blocks there are.
+    /// Returns the number of blocks, live or free.
     pub const fn capacity(&self) -> usize {
         self.slots.count
     }
 
-    /// How many blocks are state. Exact when no thread is in the middle of a call.
+    /// Returns the number of live blocks. Exact while no call is in progress.
     pub fn live_blocks(&self) -> usize {
         self.fresh.load(Ordering::Relaxed).saturating_sub(self.stack.len())
     }
 
-    /// The part of the blocks touched so far that is free, 0 to 1.
+    /// Returns the fraction of the blocks touched so far that is free, from 0 to 1.
     pub fn fragmentation_level(&self) -> f64 {
         match self.fresh.load(Ordering::Relaxed) {
             0 => 0.0,
@@ -149,7 +151,8 @@ impl<R: Resource> SharedPool<R> {
     }
 
     fn links(&self) -> &[AtomicU64] {
-        // SAFETY: the table has `count` links, zeroed when it was made, aligned, and lives as long as the pool.
+        // SAFETY: the table has `count` links, zeroed when it was made, aligned, and lives as long
+        // as the pool.
         unsafe { core::slice::from_raw_parts(self.links, self.slots.count) }
     }
 
@@ -169,7 +172,7 @@ impl<R: Resource> SharedPool<R> {
         Ok(unsafe { NonNull::new_unchecked(self.base.wrapping_add(slot * self.slots.stride)) })
     }
 
-    /// A slot that was never handed out.
+    /// Allocates a slot that was never allocated before.
     #[cold]
     fn allocate_fresh(&self, state: SlotState) -> Result<usize, AllocCause> {
         loop {
@@ -185,7 +188,7 @@ impl<R: Resource> SharedPool<R> {
                 continue;
             }
             if backed == self.slots.count {
-                // Another thread may have given a block back meanwhile.
+                // Another thread may have freed a block meanwhile.
                 return self.stack.pop(self.links(), state).ok_or(AllocCause::CapacityReached);
             }
             let bytes = backing.commit_to((backed + 1) * self.slots.stride)?;
@@ -198,24 +201,26 @@ impl<R: Resource> SharedPool<R> {
         AllocError { cause, size, align, state: self.state(), label: self.label }
     }
 
-    /// A block, its bytes undefined. O(1), lock-free.
+    /// Allocates a block of undefined bytes. O(1), lock-free.
     ///
     /// # Errors
-    /// [`AllocCause::CapacityReached`] if every block is state, or the system gives no more memory.
+    /// [`AllocCause::CapacityReached`] if every block is live, or the system's error if it has no
+    /// more memory.
     #[inline]
     pub fn allocate_block(&self) -> Result<NonNull<u8>, AllocError> {
         self.allocate_slot(SlotState { owned: false, size: self.slots.stride, align: self.slots.align })
     }
 
-    /// Gives `block` back. O(1), lock-free.
+    /// Frees `block`. O(1), lock-free.
     ///
     /// # Errors
-    /// [`AllocCause::Foreign`] outside the pool, [`AllocCause::Interior`] inside a block, [`AllocCause::NotLive`] already
-    /// free, never state, or state through the fast door (to a container). The pool is unchanged in each case.
+    /// [`AllocCause::Foreign`] outside the pool, [`AllocCause::Interior`] inside a block,
+    /// [`AllocCause::NotLive`] for a block that is free, was never allocated, or was allocated
+    /// through the unchecked API (by a container). The pool is unchanged in each case.
     #[inline]
     pub fn deallocate_block(&self, block: NonNull<u8>) -> Result<(), AllocError> {
-        let lent_here = |state: SlotState| if state.owned { Err(StackError::NotLive) } else { Ok(()) };
-        self.free_slot(block.addr().get(), lent_here)
+        let is_checked = |state: SlotState| if state.owned { Err(StackError::NotLive) } else { Ok(()) };
+        self.free_slot(block.addr().get(), is_checked)
             .map_err(|cause| self.alloc_error(cause, self.slots.stride, self.slots.align))
     }
 
@@ -254,9 +259,9 @@ impl<R: Resource> SharedPool<R> {
     }
 }
 
-// SAFETY: 1. a block is `stride` bytes at `align`, which `check_request` compares. 2. the stack registers each slot as state or free,
-// and gives a slot to one thread alone. 3. the backing does not move, and backing is never taken away. 4. a request of no
-// bytes gets a block.
+// SAFETY: 1. a block is `stride` bytes at `align`, which `check_request` compares. 2. the stack
+// records each slot as allocated or free, and pops a slot for one thread alone. 3. the backing does
+// not move, and only `trim_mut` decommits. 4. a request of zero bytes gets a block.
 unsafe impl<R: Resource> Resource for SharedPool<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -268,8 +273,8 @@ unsafe impl<R: Resource> Resource for SharedPool<R> {
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
-        let given = self.free_slot(block.addr().get(), |_| Ok(()));
-        debug_assert!(given.is_ok(), "{given:?}");
+        let freed = self.free_slot(block.addr().get(), |_| Ok(()));
+        debug_assert!(freed.is_ok(), "{freed:?}");
     }
 
     unsafe fn grow(
@@ -279,7 +284,8 @@ unsafe impl<R: Resource> Resource for SharedPool<R> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         self.check_request(new)?;
-        // Made from the pool's own pointer: the caller's may be good for no more than the old size.
+        // Made from the pool's own pointer: the caller's provenance may cover no more than the old
+        // size.
         let own = self.base.wrapping_add(block.addr().get().wrapping_sub(self.base.addr()));
         Ok(NonNull::slice_from_raw_parts(NonNull::new(own).unwrap_or(block), self.slots.stride))
     }
@@ -290,7 +296,7 @@ unsafe impl<R: Resource> Resource for SharedPool<R> {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise; a block serves a smaller size as it stands.
+        // SAFETY: the caller's promise; a block serves a smaller size without a change.
         unsafe { self.grow(block, old, new) }
     }
 
@@ -324,16 +330,16 @@ impl<R: Resource + Send> MemoryAllocator for SharedPool<R> {
 
     fn deallocate(&self, ptr: *mut u8, size: usize, alignment: usize) -> Result<(), AllocError> {
         self.layout(size, alignment)?;
-        let said = SlotState { owned: false, size, align: alignment };
+        let requested = SlotState { owned: false, size, align: alignment };
         let accept = |state: SlotState| match state {
-            state if state == said => Ok(()),
+            state if state == requested => Ok(()),
             state if state.owned => Err(StackError::NotLive),
             state => Err(StackError::Differs(state)),
         };
         self.free_slot(ptr.addr(), accept).map_err(|cause| self.alloc_error(cause, size, alignment))
     }
 
-    /// Within a block's size the block stays where it is.
+    /// Resizes the block in place if the new size fits.
     fn reallocate(
         &self,
         ptr: *mut u8,
@@ -344,8 +350,8 @@ impl<R: Resource + Send> MemoryAllocator for SharedPool<R> {
         self.layout(old_size, alignment)?;
         self.layout(new_size, alignment)?;
         let slot = self.slot(ptr.addr()).map_err(|cause| self.alloc_error(cause, old_size, alignment))?;
-        let said = SlotState { owned: false, size: old_size, align: alignment };
-        let resized = self.stack.resize(self.links(), slot, said, new_size);
+        let requested = SlotState { owned: false, size: old_size, align: alignment };
+        let resized = self.stack.resize(self.links(), slot, requested, new_size);
         resized.map_err(|why| self.alloc_error(alloc_error_kind(why), old_size, alignment))?;
         Ok(ptr)
     }
@@ -364,29 +370,31 @@ impl<R: Resource + Send> MemoryAllocator for SharedPool<R> {
 }
 
 impl<R: Resource> Trim for SharedPool<R> {
-    /// 0: a shared pool cannot tell which of its memory another thread is about to use. See [`SharedPool::trim_mut`].
+    /// Returns 0: a shared pool cannot know which of its memory another thread is about to use. See
+    /// [`SharedPool::trim_mut`].
     fn trim(&self, _target_held: usize) -> usize {
         0
     }
 }
 
 impl<R: Resource> SharedPool<R> {
-    /// Gives the memory behind the last state block back. O(capacity).
+    /// Decommits the memory behind the last live block. O(capacity).
     pub fn trim_mut(&mut self) -> usize {
-        let state = self.links().iter().rposition(is_allocated).map_or(0, |slot| slot + 1);
+        let end = self.links().iter().rposition(is_allocated).map_or(0, |slot| slot + 1);
         self.stack = IndexStack::new();
         let links = self.links();
-        for slot in (0..state).rev().filter(|&slot| !is_allocated(&links[slot])) {
+        for slot in (0..end).rev().filter(|&slot| !is_allocated(&links[slot])) {
             self.stack.init_link(links, slot, SlotState { owned: false, size: 0, align: 1 });
             let pushed = self.stack.push(links, slot, |_| Ok(()));
             debug_assert_eq!(pushed, Ok(()), "just entered");
         }
         let (stride, count) = (self.slots.stride, self.slots.count);
         let backing = self.backing.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: no block from `state` on is state, and `allocate_fresh` asks for backing above `backed`.
-        let gone = unsafe { backing.decommit_from(state * stride) };
+        // SAFETY: no block from `end` on is live, and `allocate_fresh` commits above `backed`
+        // first.
+        let gone = unsafe { backing.decommit_from(end * stride) };
         *self.backed.get_mut() = (backing.committed() / stride).min(count);
-        *self.fresh.get_mut() = state;
+        *self.fresh.get_mut() = end;
         gone
     }
 }

@@ -1,9 +1,10 @@
-//! Which block is this? Addresses to slots and back.
+//! The mapping between addresses and slots.
 //!
-//! Rests on nothing. The division by the block's size is a multiplication by its inverse modulo 2⁶⁴ and a rotation: for an
-//! offset that is a multiple, that is the quotient; for any other offset, also a negative one, it is larger than every slot
-//! number. So one comparison refuses what lies outside, and what lies inside a block (Granlund and Montgomery, "Division by
-//! invariant integers using multiplication", PLDI 1994, section 9).
+//! The division by the block size is a multiplication by its inverse modulo 2⁶⁴ and a rotation. For
+//! an offset that is a multiple, the result is the quotient. For any other offset, also a negative
+//! one, it is larger than every slot number. So one comparison rejects addresses outside the pool
+//! and inside a block (Granlund and Montgomery, "Division by invariant integers using
+//! multiplication", PLDI 1994, section 9).
 
 use arenite_core::{AllocCause, AllocError};
 use core::alloc::Layout;
@@ -19,8 +20,10 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// `count` blocks of `size` bytes at `align`; the default alignment where none is asked: 64 for blocks of 64 bytes and
-    /// more, else the largest power of two that divides the size.
+    /// Returns the geometry of `count` blocks of `size` bytes at `align`.
+    ///
+    /// The default alignment is 64 for blocks of 64 bytes and more, else the largest power of two
+    /// that divides the size (8 at least).
     pub(crate) fn new(size: usize, align: Option<usize>, count: usize) -> Result<Self, AllocError> {
         let natural = if size >= 64 { 64 } else { (1 << size.trailing_zeros().min(6)).max(8) };
         let layout = AllocError::layout(size.max(1), align.unwrap_or(natural))?;
@@ -44,31 +47,33 @@ impl Slots {
         Ok(Self { inverse: inverse(stride >> shift), shift, count, stride, align: layout.align() })
     }
 
-    /// The slot whose block starts `offset` bytes after the first one; `count` or more where no block starts there.
+    /// Returns the slot whose block starts `offset` bytes after the first one, or a number of at
+    /// least `count` if no block starts there.
     #[inline(always)]
     pub(crate) const fn slot(&self, offset: usize) -> usize {
         offset.wrapping_mul(self.inverse).rotate_right(self.shift)
     }
 
-    /// Why no block starts at `offset`.
+    /// Returns why no block starts at `offset`.
     #[cold]
     pub(crate) const fn pointer_error(&self, offset: usize) -> AllocCause {
         if offset < self.stride * self.count { AllocCause::Interior } else { AllocCause::Foreign }
     }
 
-    /// Whether a block serves `layout`.
+    /// Returns whether a block serves `layout`.
     #[inline]
     pub(crate) const fn serves(&self, layout: Layout) -> bool {
         layout.size() <= self.stride && layout.align() <= self.align
     }
 
-    /// The bytes of all blocks.
+    /// Returns the bytes of all blocks.
     pub(crate) const fn bytes(&self) -> usize {
         self.stride * self.count
     }
 }
 
-/// The inverse of an odd number modulo 2⁶⁴, by Newton's iteration: each step doubles the correct low bits, from 3.
+/// Returns the inverse of an odd number modulo 2⁶⁴ by Newton's iteration. Each step doubles the
+/// number of correct low bits, from 3.
 const fn inverse(odd: usize) -> usize {
     let mut guess = odd;
     let mut correct = 3;

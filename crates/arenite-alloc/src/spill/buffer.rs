@@ -1,7 +1,7 @@
 //! One buffer, wherever it is.
 //!
 //! Rests on [`Spill`], by a borrow.
-#![expect(unsafe_code, reason = "lends the numbers of a block")]
+#![expect(unsafe_code, reason = "borrows the numbers of a block")]
 
 use super::{Spill, SpillError};
 use crate::Heap;

@@ -2,7 +2,7 @@
 //!
 //! Rests on the pool, by a borrow. What it lends are bytes that may be undefined, or bytes: which of the two is in its type, so that
 //! a request that needs no zeroes pays for none and nobody reads what was never written.
-#![expect(unsafe_code, reason = "lends a block's bytes and gives the block back")]
+#![expect(unsafe_code, reason = "borrows and frees a raw block")]
 
 use super::{SizeBucket, StratifiedMemoryPool};
 use crate::util::alternating_fill;

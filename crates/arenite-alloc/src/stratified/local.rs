@@ -1,7 +1,7 @@
 //! The stratified pool of one thread.
 //!
 //! Rests on [`Magazines`] and any upstream. A buffer that is there is three loads and two stores away.
-#![expect(unsafe_code, reason = "lends blocks of its upstream")]
+#![expect(unsafe_code, reason = "allocates blocks of its upstream")]
 
 use super::buffer::{ALIGN, layout};
 use super::magazines::Magazines;

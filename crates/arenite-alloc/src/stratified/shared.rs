@@ -4,7 +4,7 @@
 //! without a lock and without an atomic exchange; a thread that frees more than it takes hands half of what it keeps to the depot at
 //! once, where a thread that takes more finds it (the magazines and depot of Bonwick and Adams, "Magazines and Vmem", 2001). Threads for
 //! whose magazines there is no memory share one set, under a lock.
-#![expect(unsafe_code, reason = "lends blocks of its upstream")]
+#![expect(unsafe_code, reason = "allocates blocks of its upstream")]
 
 use super::buffer::layout;
 use super::local::resize;

@@ -1,10 +1,11 @@
 //! A heap in memory that the caller provides.
 //!
-//! Rests on [`Tlsf`] and one lock. The memory is all there is: nothing is taken from the system, for blocks or for anything else.
-#![expect(unsafe_code, reason = "lends blocks of the caller's memory")]
+//! The memory is all that the heap uses: neither blocks nor bookkeeping take memory from the
+//! system.
+#![expect(unsafe_code, reason = "allocates blocks of the caller's memory")]
 
 use super::Tlsf;
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
+use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, relocate};
 use arenite_pages::Lock;
 use core::alloc::{GlobalAlloc, Layout};
 use core::marker::PhantomData;
@@ -12,11 +13,13 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// Blocks of any size, given back one by one, from any thread, in a buffer, a [region](arenite_pages::Region) or a mapped file of the
-/// caller's: what is in there is all it ever lends. Each call is O(1) under one lock; a block costs 8 bytes and its size rounded up to
-/// 16 less those. Blocks that are freed join at once.
+/// A heap of blocks of any size in the caller's buffer, [region](arenite_pages::Region) or mapped
+/// file.
 ///
-/// The program that shares the memory must not write to free blocks: the heap's lists stand in them.
+/// Any thread may free a block. Each call is O(1) under one lock. A block costs 8 bytes and its
+/// size rounded up to 16 less those. Freed blocks are coalesced with their free neighbours.
+///
+/// The program that shares the memory must not write to free blocks: they hold the heap's lists.
 ///
 /// ```
 /// use arenite_alloc::BoundedHeap;
@@ -39,17 +42,18 @@ pub struct BoundedHeap<'m> {
 }
 
 impl<'m> BoundedHeap<'m> {
-    /// A heap in `memory`. A buffer of less than some 64 bytes is a heap that refuses everything.
+    /// Makes a heap in `memory`. With a buffer of less than about 64 bytes every allocation fails.
     pub fn new(memory: &'m mut [MaybeUninit<u8>]) -> Self {
         let start = NonNull::from(&mut *memory).cast();
         // SAFETY: the slice is borrowed exclusively as long as the heap lives.
         unsafe { Self::from_raw_parts(start, memory.len()) }
     }
 
-    /// A heap in a range of memory.
+    /// Makes a heap in a range of memory.
     ///
     /// # Safety
-    /// The range is valid for reads and writes as long as the heap and its blocks live, and nobody else uses it.
+    /// The range is valid for reads and writes as long as the heap and its blocks live, and nothing
+    /// else uses it.
     #[must_use]
     pub unsafe fn from_raw_parts(start: NonNull<u8>, len: usize) -> Self {
         Self {
@@ -61,11 +65,34 @@ impl<'m> BoundedHeap<'m> {
         }
     }
 
-    /// The same under another name in errors.
+    /// Sets the label in errors.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
+    }
+
+    /// Resizes a block in place if it can, or else moves it.
+    ///
+    /// # Safety
+    /// As [`Resource::grow`] and [`Resource::shrink`].
+    unsafe fn resize(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        if block.addr().get().is_multiple_of(new.align()) {
+            let mut tlsf = self.tlsf.lock();
+            // SAFETY: a live block of this heap, the caller's alone; bytes beyond the new size are
+            // the caller's to give up.
+            if unsafe { tlsf.resize(block, new.size()) } {
+                self.peak.fetch_max(tlsf.in_use(), Ordering::Relaxed);
+                return Ok(NonNull::slice_from_raw_parts(block, new.size()));
+            }
+        }
+        // SAFETY: the caller's promises, with the smaller of both sizes.
+        unsafe { relocate(self, block, old, new, old.size().min(new.size())) }
     }
 
     #[cold]
@@ -74,8 +101,9 @@ impl<'m> BoundedHeap<'m> {
     }
 }
 
-// SAFETY: laws 1 to 3 and 6: blocks are disjoint parts of the range, aligned as asked, by the checks of `Tlsf`; law 4: a request of no
-// bytes gets the smallest block; law 7: a resize keeps the smaller of both sizes.
+// SAFETY: laws 1 to 3 and 6: blocks are disjoint parts of the range, aligned as requested, by the
+// checks of `Tlsf`; law 4: a request of zero bytes gets the smallest block; law 7: a resize keeps
+// the smaller of both sizes.
 unsafe impl Resource for BoundedHeap<'_> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let mut tlsf = self.tlsf.lock();
@@ -107,16 +135,8 @@ unsafe impl Resource for BoundedHeap<'_> {
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if block.addr().get().is_multiple_of(new.align()) {
-            let mut tlsf = self.tlsf.lock();
-            // SAFETY: a live block of this heap, the caller's alone.
-            if unsafe { tlsf.resize(block, new.size()) } {
-                self.peak.fetch_max(tlsf.in_use(), Ordering::Relaxed);
-                return Ok(NonNull::slice_from_raw_parts(block, new.size()));
-            }
-        }
         // SAFETY: the caller's promises.
-        unsafe { arenite_core::relocate(self, block, old, new, old.size()) }
+        unsafe { self.resize(block, old, new) }
     }
 
     unsafe fn shrink(
@@ -125,15 +145,8 @@ unsafe impl Resource for BoundedHeap<'_> {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        if block.addr().get().is_multiple_of(new.align()) {
-            let mut tlsf = self.tlsf.lock();
-            // SAFETY: as above; what is given up is the caller's to give.
-            if unsafe { tlsf.resize(block, new.size()) } {
-                return Ok(NonNull::slice_from_raw_parts(block, new.size()));
-            }
-        }
         // SAFETY: the caller's promises.
-        unsafe { arenite_core::relocate(self, block, old, new, new.size()) }
+        unsafe { self.resize(block, old, new) }
     }
 }
 

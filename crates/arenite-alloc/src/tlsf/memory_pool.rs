@@ -1,12 +1,12 @@
-//! One region, cut into blocks of any size and joined again.
+//! One region that is split into blocks of any size and coalesced again.
 //!
-//! Rests on [`Tlsf`] and a region that is reserved once and committed as far as blocks lie. Every call is O(1) but for the commits,
-//! of which there are as many as the logarithm of the size.
-#![expect(unsafe_code, reason = "lends blocks of its region")]
+//! The region is reserved once and committed as far as blocks lie. Every call is O(1) except for
+//! the commits, whose number is logarithmic in the size.
+#![expect(unsafe_code, reason = "allocates blocks of its region")]
 
 use super::{PoolPtr, Tlsf};
 use crate::checked::Locked;
-use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim, relocate};
 use arenite_pages::{HUGE_PAGE, Region, Scalar, page_size};
 use core::alloc::Layout;
 use core::cell::RefCell;
@@ -14,17 +14,19 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-/// The alignment of every block, unless the pool is given another.
+/// Default alignment of every block, in bytes.
 const DEFAULT_ALIGNMENT: usize = 16;
-/// The least that is committed at once.
+/// Minimum number of bytes that are committed at once.
 const MIN_COMMIT_BYTES: usize = 64 << 10;
 
-/// A pool of one region for tensors of any size, used by one thread; [`SharedMemoryPool`] is the one that threads share.
+/// A pool of one region for tensors of any size, used by one thread. Threads share a
+/// [`SharedMemoryPool`].
 ///
-/// Blocks are found by a two-level segregated tlsf and joined with their free neighbours at once (Masmano, Ripoll, Crespo and Real, "TLSF:
-/// a New Dynamic Memory Allocator for Real-Time Systems", 2004). A block costs 8 bytes and what its size, with those, lacks to a
-/// multiple of the pool's alignment. Memory is taken from the system as far as blocks lie, and [`Trim`] gives back what
-/// lies behind the last one and the total OS pages inside free ones.
+/// Blocks are found by a two-level segregated fit and coalesced with their free neighbours
+/// (Masmano, Ripoll, Crespo and Real, "TLSF: a New Dynamic Memory Allocator for Real-Time Systems",
+/// 2004). A block costs 8 bytes, and is rounded up with them to the pool's alignment. The pool
+/// commits memory as far as blocks lie. [`Trim`] decommits what lies behind the last block and
+/// purges the OS pages inside free blocks.
 ///
 /// ```
 /// use arenite_alloc::MemoryPool;
@@ -66,20 +68,22 @@ struct PoolState {
     peak: usize,
 }
 
-/// A pool of host memory was asked to serve a GPU.
+/// Error of a pool of host memory that was requested to serve a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GpuUnsupported;
 
 impl fmt::Display for GpuUnsupported {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("this pool's memory is the host's, and no device maps it; blocks serve the host alone")
+        out.write_str(
+            "GPU memory is not supported: no device maps this pool's memory; use its blocks on the host",
+        )
     }
 }
 
 impl core::error::Error for GpuUnsupported {}
 
 impl MemoryPool {
-    /// A pool of at max_bytes `bytes` bytes. Nothing is asked of the system before the first block.
+    /// Makes a pool of at most `bytes` bytes. The first allocation reserves the addresses.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         Self {
@@ -91,8 +95,10 @@ impl MemoryPool {
         }
     }
 
-    /// The same with every block at a multiple of `alignment` (16 else): 32 for AVX2, 64 for AVX-512 and cache lines. What is no power of
-    /// two is refused with the first block. After the first block it changes nothing.
+    /// Sets the alignment of every block (default 16): 32 for AVX2, 64 for AVX-512 and cache lines.
+    ///
+    /// If `alignment` is no power of two, the first allocation fails. After the first block the
+    /// call has no effect.
     #[must_use]
     pub fn with_alignment(mut self, alignment: usize) -> Self {
         if self.inner.get_mut().region.is_none() {
@@ -101,7 +107,8 @@ impl MemoryPool {
         self
     }
 
-    /// The same that may grow to `max_bytes` bytes: that much address space is reserved instead. After the first block it changes nothing.
+    /// Lets the pool grow to `max_bytes` bytes by reserving that much address space. After the
+    /// first block the call has no effect.
     #[must_use]
     pub fn with_growth(mut self, max_bytes: usize) -> Self {
         if self.inner.get_mut().region.is_none() {
@@ -110,41 +117,42 @@ impl MemoryPool {
         self
     }
 
-    /// Asks for memory that a GPU can use as well; [`MemoryPool::is_gpu_mapped`] says what came of it. Blocks are lent in either case.
+    /// Requests memory that a GPU can use too. Blocks are allocated in either case;
+    /// [`MemoryPool::is_gpu_mapped`] returns the outcome.
     #[must_use]
     pub const fn with_gpu_support(mut self, enabled: bool) -> Self {
         self.gpu = enabled;
         self
     }
 
-    /// Whether blocks can be used by a GPU; `None` if nobody asked.
+    /// Returns whether a GPU can use the blocks: `false` if that was not requested.
     ///
     /// # Errors
-    /// [`GpuUnsupported`]: no device maps the memory of a region.
-    pub const fn is_gpu_mapped(&self) -> Result<Option<()>, GpuUnsupported> {
-        if self.gpu { Err(GpuUnsupported) } else { Ok(None) }
+    /// [`GpuUnsupported`] if it was requested: no device maps the memory of a region.
+    pub const fn is_gpu_mapped(&self) -> Result<bool, GpuUnsupported> {
+        if self.gpu { Err(GpuUnsupported) } else { Ok(false) }
     }
 
-    /// The same under another name in errors.
+    /// Sets the label in errors.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// The alignment of every block, in bytes.
+    /// Returns the alignment of every block, in bytes.
     #[must_use]
     pub const fn alignment(&self) -> usize {
         self.alignment
     }
 
-    /// The max_bytes bytes that blocks can have together, with 8 for each.
+    /// Returns the maximum number of bytes of all blocks, with 8 for each.
     #[must_use]
     pub const fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// `count` zeroes.
+    /// Allocates `count` zeroes.
     ///
     /// # Errors
     /// [`AllocError`].
@@ -152,7 +160,7 @@ impl MemoryPool {
         PoolPtr::zeroed_in(count, self)
     }
 
-    /// `count` values that are yet to be written.
+    /// Allocates `count` uninitialized values.
     ///
     /// # Errors
     /// [`AllocError`].
@@ -160,7 +168,8 @@ impl MemoryPool {
         PoolPtr::uninit_in(count, self)
     }
 
-    /// The part of the free bytes below the last block that the largest free block has not, from 0 to 1.
+    /// Returns the fraction of the free bytes below the last block that lies outside the largest
+    /// free block, from 0 to 1.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a part, to a few digits")]
     pub fn fragmentation(&self) -> f64 {
@@ -208,16 +217,16 @@ impl PoolState {
         let total = frame.and_then(|frame| frame.checked_add(pool.capacity)).ok_or(AllocCause::BadLayout)?;
         let region = Region::reserve(total, pool.label).map_err(|error| error.alloc_cause())?;
         if region.len() > HUGE_PAGE {
-            // where the system takes no such advice, ordinary pages are as good
+            // If the system rejects the advice, ordinary pages work as well.
             let _advised: Result<(), _> = region.advise_huge(0, region.len(), true);
         }
-        // SAFETY: of no bytes.
+        // SAFETY: a range of zero bytes.
         let tlsf = unsafe { Tlsf::new(region.as_ptr(), 0, granule) };
         self.region = Some((region, tlsf));
         Ok(())
     }
 
-    /// Backs more of the region, so that a block of that layout fits at its end.
+    /// Commits more of the region, so that a block of that layout fits at its end.
     fn grow(&mut self, pool: &MemoryPool, layout: Layout) -> Result<(), AllocCause> {
         self.reserve(pool)?;
         let Some((region, tlsf)) = self.region.as_mut() else { return Err(AllocCause::CapacityReached) };
@@ -225,7 +234,7 @@ impl PoolState {
         if least > pool.capacity {
             return Err(AllocCause::CapacityReached);
         }
-        // a little more at once, but never above the capacity
+        // A little more at once, but never above the capacity.
         let len = need.max(tlsf.len() + MIN_COMMIT_BYTES.max(tlsf.len() / 32)).min(pool.capacity);
         let end = len.checked_add(tlsf.frame()).and_then(|end| end.checked_next_multiple_of(page_size()));
         let end = end.map_or(region.len(), |end| end.min(region.len()));
@@ -233,7 +242,7 @@ impl PoolState {
             region.commit(self.committed, end - self.committed).map_err(|error| error.alloc_cause())?;
             self.committed = end;
         }
-        // what the last OS page has beyond what was asked is as good
+        // The rest of the last OS page is used as well.
         let len = (self.committed - tlsf.frame()).min(pool.capacity);
         // SAFETY: committed with the frame, and the pool's own.
         unsafe { tlsf.extend(len) };
@@ -249,25 +258,26 @@ impl PoolState {
         let len = tlsf.shrink_end(target_held);
         let keep = (len + tlsf.frame()).next_multiple_of(page_size());
         if keep < self.committed {
-            // SAFETY: behind the end of what blocks are cut from.
+            // SAFETY: behind the end of the range that blocks are split from.
             if unsafe { region.decommit(keep, self.committed - keep) }.is_ok() {
                 self.committed = keep;
             }
         }
         let start = region.as_ptr().addr().get();
-        // what the end was cut to has a frame, in total OS pages
+        // The frame is committed too, in OS pages.
         let target = target_held.saturating_add(tlsf.frame() + page_size());
         let excess = (self.committed - tlsf.purged_bytes()).saturating_sub(target);
         tlsf.purge(page_size(), if target_held == 0 { usize::MAX } else { excess }, |pages| {
-            // SAFETY: inside of a free block, between its links and its last word.
+            // SAFETY: inside a free block, between its links and its last word.
             unsafe { region.discard(pages.start - start, pages.len()) }.is_ok()
         });
         held.saturating_sub(self.committed - tlsf.purged_bytes())
     }
 }
 
-// SAFETY: laws 1 to 3 and 6: blocks are disjoint parts of the region, aligned as asked, by the checks of `Tlsf`; law 4: a request of no
-// bytes gets the smallest block; law 7: a resize keeps the smaller of both sizes. The region goes with the pool.
+// SAFETY: laws 1 to 3 and 6: blocks are disjoint parts of the region, aligned as requested, by the
+// checks of `Tlsf`; law 4: a request of zero bytes gets the smallest block; law 7: a resize keeps
+// the smaller of both sizes. The region is released with the pool.
 unsafe impl Resource for MemoryPool {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -290,11 +300,7 @@ unsafe impl Resource for MemoryPool {
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promises.
-        if unsafe { self.resize(block, new) } {
-            return Ok(NonNull::slice_from_raw_parts(block, new.size()));
-        }
-        // SAFETY: the caller's promises.
-        unsafe { arenite_core::relocate(self, block, old, new, old.size()) }
+        unsafe { self.resize(block, old, new) }
     }
 
     unsafe fn shrink(
@@ -304,11 +310,7 @@ unsafe impl Resource for MemoryPool {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promises.
-        if unsafe { self.resize(block, new) } {
-            return Ok(NonNull::slice_from_raw_parts(block, new.size()));
-        }
-        // SAFETY: the caller's promises.
-        unsafe { arenite_core::relocate(self, block, old, new, new.size()) }
+        unsafe { self.resize(block, old, new) }
     }
 
     fn state(&self) -> ResourceState {
@@ -328,16 +330,26 @@ unsafe impl Resource for MemoryPool {
 }
 
 impl MemoryPool {
+    /// Resizes a block in place if it can, or else moves it.
+    ///
     /// # Safety
     /// As [`Resource::grow`] and [`Resource::shrink`].
-    unsafe fn resize(&self, block: NonNull<u8>, new: Layout) -> bool {
-        let mut inner = self.inner.borrow_mut();
-        let PoolState { region: Some((_, tlsf)), peak, .. } = &mut *inner else { return false };
-        // SAFETY: a live block of this pool, the caller's alone.
-        let done =
-            block.addr().get().is_multiple_of(new.align()) && unsafe { tlsf.resize(block, new.size()) };
-        *peak = (*peak).max(tlsf.in_use());
-        done
+    unsafe fn resize(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        if block.addr().get().is_multiple_of(new.align())
+            && let PoolState { region: Some((_, tlsf)), peak, .. } = &mut *self.inner.borrow_mut()
+            // SAFETY: a live block of this pool, the caller's alone.
+            && unsafe { tlsf.resize(block, new.size()) }
+        {
+            *peak = (*peak).max(tlsf.in_use());
+            return Ok(NonNull::slice_from_raw_parts(block, new.size()));
+        }
+        // SAFETY: the caller's promises, with the smaller of both sizes.
+        unsafe { relocate(self, block, old, new, old.size().min(new.size())) }
     }
 }
 
@@ -348,7 +360,7 @@ impl Trim for MemoryPool {
 }
 
 impl Locked<MemoryPool> {
-    /// `count` zeroes.
+    /// Allocates `count` zeroes.
     ///
     /// # Errors
     /// [`AllocError`].
@@ -356,7 +368,7 @@ impl Locked<MemoryPool> {
         PoolPtr::zeroed_in(count, self)
     }
 
-    /// `count` values that are yet to be written.
+    /// Allocates `count` uninitialized values.
     ///
     /// # Errors
     /// [`AllocError`].

@@ -1,6 +1,9 @@
-//! Blocks of any size in one range, joined when they are freed.
+//! Blocks of any size in one range, coalesced when they are freed.
 //!
-//! Rests on `Tlsf`, which finds a block that fits in constant time.
+//! - `tlsf`: [`Tlsf`], the two-level segregated fit, which finds a block in constant time.
+//! - `bounded_heap`: [`BoundedHeap`], a heap in the caller's memory.
+//! - `memory_pool`: [`MemoryPool`], a pool in one region.
+//! - `pool_ptr`: [`PoolPtr`], values in a pool.
 
 mod bounded_heap;
 mod memory_pool;

@@ -1,6 +1,4 @@
-//! Values in a pool, which give their memory back when they go.
-//!
-//! Rests on any [`Resource`], by a borrow.
+//! Values in a pool whose memory is freed when they are dropped.
 #![expect(unsafe_code, reason = "owns values behind a raw pointer")]
 
 use super::MemoryPool;
@@ -13,7 +11,7 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-/// `count` values of `T` in a pool. Dropping it drops the values and returns the block to the pool.
+/// An owner of `count` values of `T` in a pool. Dropping it drops the values and frees the block.
 ///
 /// ```
 /// use arenite_alloc::{MemoryPool, PoolPtr};
@@ -30,9 +28,9 @@ pub struct PoolPtr<'p, T, R: Resource = MemoryPool> {
     owns: PhantomData<T>,
 }
 
-// SAFETY: owns its values like a box; giving the block back from another thread is what a resource that is `Sync` allows.
+// SAFETY: owns its values like a box; a resource that is `Sync` lets any thread free the block.
 unsafe impl<T: Send, R: Resource + Sync> Send for PoolPtr<'_, T, R> {}
-// SAFETY: a shared pointer lends shared values.
+// SAFETY: a shared pointer gives shared access to the values only.
 unsafe impl<T: Sync, R: Resource + Sync> Sync for PoolPtr<'_, T, R> {}
 
 fn layout<T>(count: usize, pool: &impl Resource) -> Result<Layout, AllocError> {
@@ -43,16 +41,17 @@ fn layout<T>(count: usize, pool: &impl Resource) -> Result<Layout, AllocError> {
 }
 
 impl<'p, T, R: Resource> PoolPtr<'p, T, R> {
-    /// Takes `count` values at `start`, to give their block back to `pool` in the end.
+    /// Takes ownership of `count` values at `start`, whose block `pool` frees in the end.
     ///
     /// # Safety
-    /// `start` is a live block of `pool`, of the layout of an array of `count` values, all of them written, and nobody else's.
+    /// `start` is a live block of `pool`, of the layout of an array of `count` values, all of them
+    /// initialized, and has no other owner.
     #[must_use]
     pub const unsafe fn new(start: NonNull<T>, count: usize, pool: &'p R) -> Self {
         Self { start, count, pool, owns: PhantomData }
     }
 
-    /// `count` zeroes in `pool`.
+    /// Allocates `count` zeroes in `pool`.
     ///
     /// # Errors
     /// [`AllocError`].
@@ -61,11 +60,11 @@ impl<'p, T, R: Resource> PoolPtr<'p, T, R> {
         T: Scalar,
     {
         let start = pool.allocate_zeroed(layout::<T>(count, pool)?)?.cast();
-        // SAFETY: a fresh block for them; zeroes are a scalar's.
+        // SAFETY: a fresh block for them; zeroes are valid scalars.
         Ok(unsafe { Self::new(start, count, pool) })
     }
 
-    /// The block and the number of values, which nobody gives back any more.
+    /// Returns the block and the number of values without freeing them.
     #[must_use]
     pub fn into_raw(this: Self) -> (NonNull<T>, usize) {
         let this = ManuallyDrop::new(this);
@@ -74,17 +73,17 @@ impl<'p, T, R: Resource> PoolPtr<'p, T, R> {
 }
 
 impl<'p, T, R: Resource> PoolPtr<'p, MaybeUninit<T>, R> {
-    /// `count` values in `pool` that are yet to be written.
+    /// Allocates `count` uninitialized values in `pool`.
     ///
     /// # Errors
     /// [`AllocError`].
     pub fn uninit_in(count: usize, pool: &'p R) -> Result<Self, AllocError> {
         let start = pool.allocate(layout::<T>(count, pool)?)?.cast();
-        // SAFETY: a fresh block for them; such values are never unwritten.
+        // SAFETY: a fresh block for them; `MaybeUninit` values need no initialization.
         Ok(unsafe { Self::new(start, count, pool) })
     }
 
-    /// The same with every value written, each from its index.
+    /// Initializes every value from its index.
     #[must_use]
     pub fn fill_with(mut self, mut value: impl FnMut(usize) -> T) -> PoolPtr<'p, T, R> {
         for (index, room) in self.iter_mut().enumerate() {
@@ -92,7 +91,7 @@ impl<'p, T, R: Resource> PoolPtr<'p, MaybeUninit<T>, R> {
         }
         let pool = self.pool;
         let (start, count) = Self::into_raw(self);
-        // SAFETY: all written, and the same block.
+        // SAFETY: all values are initialized, and the block is the same.
         unsafe { PoolPtr::new(start.cast(), count, pool) }
     }
 }
@@ -101,38 +100,38 @@ impl<T, R: Resource> Deref for PoolPtr<'_, T, R> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: the values that this owns.
+        // SAFETY: the initialized values that this pointer owns.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.count) }
     }
 }
 
 impl<T, R: Resource> DerefMut for PoolPtr<'_, T, R> {
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: as above, and borrowed exclusively.
+        // SAFETY: the initialized values that this pointer owns, borrowed exclusively.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.count) }
     }
 }
 
-/// Gives the block back also where a value's destructor panics.
+/// A guard that frees the block also if a value's destructor panics.
 struct DeallocateOnDrop<'p, R: Resource>(NonNull<u8>, Layout, &'p R);
 
 impl<R: Resource> Drop for DeallocateOnDrop<'_, R> {
     fn drop(&mut self) {
-        // SAFETY: the block of the values that go, with its layout.
+        // SAFETY: the block of the dropped values, with its layout.
         unsafe { self.2.deallocate(self.0, self.1) };
     }
 }
 
 impl<T, R: Resource> Drop for PoolPtr<'_, T, R> {
     fn drop(&mut self) {
-        // SAFETY: the block was asked with this layout, so it is one.
+        // SAFETY: the block was allocated with this layout, so the layout is valid.
         let layout = unsafe {
             Layout::from_size_align_unchecked(self.count.wrapping_mul(size_of::<T>()), align_of::<T>())
         };
         let _block = DeallocateOnDrop(self.start.cast(), layout, self.pool);
         if core::mem::needs_drop::<T>() {
             let values = NonNull::slice_from_raw_parts(self.start, self.count);
-            // SAFETY: all written, and their only owner goes.
+            // SAFETY: all values are initialized, and their only owner is dropped.
             unsafe { values.drop_in_place() };
         }
     }

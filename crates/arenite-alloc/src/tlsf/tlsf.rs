@@ -1,61 +1,65 @@
 //! Two-level segregated fit: blocks of any size in one range of bytes, in constant time.
 //!
-//! Rests on the range alone (Masmano, Ripoll, Crespo and Real, "TLSF: a New Dynamic Memory Allocator for Real-Time Systems", 2004). Free
-//! blocks stand in lists by size, 32 for each fl; two levels of bits say which lists are not empty, so a block that fits is found
-//! without a search. A block that is freed joins its free neighbours, at the latest before another size is asked for. Each block costs one word: its size, and whether it
-//! and the one before it are free. All places are offsets from the range's start.
-#![expect(unsafe_code, reason = "keeps words and lists in the range that it cuts up")]
+//! Free blocks are linked in lists by size, 32 lists for each doubling. Two levels of bitmaps show
+//! which lists are not empty, so a fitting block is found without a search (Masmano, Ripoll, Crespo
+//! and Real, "TLSF: a New Dynamic Memory Allocator for Real-Time Systems", 2004).
+//!
+//! A freed block is coalesced with its free neighbours, at the latest before another size is
+//! requested. Each block costs one word: its size, and whether it and the previous block are free.
+//! All positions are offsets from the range's start.
+#![expect(unsafe_code, reason = "keeps words and lists in the range that it splits")]
 
 use core::ptr::NonNull;
 
-/// Sizes and places are multiples of this, or of a larger power of two that the range is given.
+/// Granularity of sizes and offsets, in bytes. A range may use a larger power of two.
 const ALIGN: usize = 16;
 const WORD: usize = size_of::<usize>();
-/// The smallest block: its word, two links, and the place of the word that says where it begins.
+/// Size of the smallest block, in bytes: its word, two links, and the size at its end.
 const MIN_BLOCK: usize = 32;
-/// Lists of a fl.
+/// Number of lists for each doubling (second level).
 const SL_COUNT: usize = 32;
 const SL_BITS: u32 = SL_COUNT.trailing_zeros();
-/// Doublings: the first holds all sizes below 512, one list for each.
+/// Number of doublings (first level). The first holds all sizes below 512, one list for each.
 const FL_COUNT: usize = 40;
 const SMALL_BLOCK: usize = ALIGN * SL_COUNT;
-/// How many blocks of a list are looked at where not all of them are large enough.
+/// Maximum number of blocks of a list that are checked if not all of them are large enough.
 const MAX_SCAN: usize = 8;
-/// No block.
+/// The offset that stands for no block.
 const NONE: usize = usize::MAX;
 
-/// This block is free.
+/// A bit that is set in the word of a free block.
 const FREE_BIT: usize = 1;
-/// The block before this one is free, and its size stands in the word before this one's.
+/// A bit that is set if the previous block is free; its size stands in the word before this one.
 const PREV_FREE_BIT: usize = 2;
-/// The OS pages inner_pages this free block went back to the system.
+/// A bit that is set if the OS pages inside this free block are purged.
 const PURGED_BIT: usize = 4;
 const FLAGS: usize = FREE_BIT | PREV_FREE_BIT | PURGED_BIT;
 
-/// Blocks cut from one range. A block is known by the place of its first byte, a multiple of 16; its word stands before it.
+/// Blocks of one range. A block's start is a multiple of 16; its word stands before its start.
 #[derive(Debug)]
 pub(crate) struct Tlsf {
     base: NonNull<u8>,
     len: usize,
     granule: usize,
-    /// The size of an OS page, where those inner_pages free blocks are given back.
+    /// Size of an OS page, once pages inside free blocks were purged.
     page: usize,
-    /// Bytes of OS pages that went back.
+    /// Bytes of purged OS pages.
     purged: usize,
     fl_bitmap: u64,
     sl_bitmaps: [u32; FL_COUNT],
     heads: [[usize; SL_COUNT]; FL_COUNT],
-    /// Bytes of blocks that are lent, with their words.
+    /// Bytes of live blocks, with their words.
     in_use: usize,
     live: usize,
-    /// The block that was freed last: joined with its neighbours by the next call, unless that asks for just its size.
+    /// The block that was freed last. The next call reuses it for the same size, or else coalesces
+    /// it.
     pending: usize,
 }
 
-// SAFETY: the range is this value's own, by the promise of `new`.
+// SAFETY: the range belongs to this value, by the promise of `new`.
 unsafe impl Send for Tlsf {}
 
-/// The list that a size stands in.
+/// Returns the list of a size, as first-level and second-level index.
 #[inline]
 const fn mapping_insert(size: usize) -> (usize, usize) {
     if size < SMALL_BLOCK {
@@ -66,7 +70,7 @@ const fn mapping_insert(size: usize) -> (usize, usize) {
     ((top - SMALL_BLOCK.trailing_zeros()) as usize + 1, sl)
 }
 
-/// The size from which on every block of a list is large enough.
+/// Returns the size from which on every block of a list is large enough.
 #[inline]
 const fn round_up_search(size: usize) -> usize {
     if size < SMALL_BLOCK {
@@ -78,17 +82,18 @@ const fn round_up_search(size: usize) -> usize {
 }
 
 impl Tlsf {
-    /// Cuts up a range; what of it is not aligned, or too small for a block, is left over. Blocks begin at multiples of `granule`, a
-    /// power of two from 16 on.
+    /// Makes one free block of a range. Parts that are not aligned or too small for a block are
+    /// unused. Blocks start at multiples of `granule`, a power of two from 16 on.
     ///
     /// # Safety
-    /// The range is valid for reads and writes as long as the value and its blocks are used, and nobody else uses it.
+    /// The range is valid for reads and writes as long as the value and its blocks are used, and
+    /// nothing else uses it.
     pub(crate) unsafe fn new(base: NonNull<u8>, len: usize, granule: usize) -> Self {
         debug_assert!(granule.is_power_of_two() && granule >= ALIGN);
-        // the first block's word stands 8 bytes before a multiple of the granule
+        // The first block's word stands 8 bytes before a multiple of the granule.
         let skip = (granule + base.addr().get().wrapping_neg() % granule - WORD) % granule;
         let base = base.map_addr(|base| base.saturating_add(skip));
-        // the last word is the end's, which is never free
+        // The last word is the end marker, which is never free.
         let len = len.saturating_sub(skip + WORD) / granule * granule;
         let mut this = Self {
             base,
@@ -111,23 +116,23 @@ impl Tlsf {
         this
     }
 
-    /// The smallest block.
+    /// Returns the size of the smallest block.
     fn min_block(&self) -> usize {
         MIN_BLOCK.max(self.granule)
     }
 
-    /// The size of a block for so many bytes; `None`: no address space has it.
+    /// Returns the size of a block for `bytes` bytes, or `None` if it overflows.
     fn block_size(&self, bytes: usize) -> Option<usize> {
         let size = bytes.checked_add(WORD + self.granule - 1)?;
         Some((size & !(self.granule - 1)).max(self.min_block()))
     }
 
-    // --- words of the range. A block's place here is that of its word.
+    // Words of the range. A block's offset is that of its word.
 
     #[inline]
     fn word_at(&self, at: usize) -> NonNull<usize> {
         debug_assert!(at <= self.len && at.is_multiple_of(WORD));
-        // SAFETY: inner_pages of the range, or the word at its end.
+        // SAFETY: inside the range, or the word at its end.
         unsafe { self.base.byte_add(at) }.cast()
     }
 
@@ -139,7 +144,7 @@ impl Tlsf {
 
     #[inline]
     fn set(&mut self, at: usize, word: usize) {
-        // SAFETY: a word of the range that no block's user has, or the one at its end.
+        // SAFETY: a word of the range that belongs to no live block's user, or the one at its end.
         unsafe { self.word_at(at).write(word) };
     }
 
@@ -148,7 +153,7 @@ impl Tlsf {
         self.get(block) & !FLAGS
     }
 
-    // --- the lists. The links stand in the block, behind its word.
+    // The free lists. A block's links stand behind its word.
 
     #[inline]
     fn insert_free_block(&mut self, block: usize, size: usize) {
@@ -162,7 +167,7 @@ impl Tlsf {
         self.heads[fl][sl] = block;
         self.fl_bitmap |= 1 << fl;
         self.sl_bitmaps[fl] |= 1 << sl;
-        // where the next one finds that this is free, and where it begins
+        // The next block finds here that this one is free, and where it starts.
         let behind = block + size;
         self.set(behind - WORD, size);
         let word = self.get(behind);
@@ -195,8 +200,8 @@ impl Tlsf {
         self.set(behind, word & !PREV_FREE_BIT);
     }
 
-    /// A free block of at least `size` bytes: the first of the smallest list all of whose blocks are that large, else one of the
-    /// list that the size itself stands in.
+    /// Returns a free block of at least `size` bytes: the first of the smallest list whose blocks
+    /// are all that large, or else one of the size's own list.
     #[inline]
     fn search_suitable_block(&self, size: usize) -> Option<usize> {
         let (fl, sl) = mapping_insert(round_up_search(size));
@@ -211,7 +216,7 @@ impl Tlsf {
                 return Some(self.heads[fl][self.sl_bitmaps[fl].trailing_zeros() as usize]);
             }
         }
-        // nothing larger is left: one of this list may do, and a few are looked at
+        // No larger block is left. A few blocks of the size's own list are checked.
         let (fl, sl) = mapping_insert(size);
         let mut at = *self.heads.get(fl)?.get(sl)?;
         for _ in 0..MAX_SCAN {
@@ -226,7 +231,8 @@ impl Tlsf {
         None
     }
 
-    /// Cuts what is behind the first `size` bytes of a block off, where that is a block, and makes it free. The block's size then.
+    /// Splits off and frees what lies behind the first `size` bytes of a block, if that is large
+    /// enough for a block. Returns the block's size.
     #[inline]
     fn split(&mut self, block: usize, total: usize, size: usize) -> usize {
         if total - size < self.min_block() {
@@ -238,7 +244,7 @@ impl Tlsf {
         size
     }
 
-    /// Makes a block that is in no list free, joined with its neighbours.
+    /// Coalesces a block that is in no list with its free neighbours and inserts the result.
     #[inline]
     fn coalesce_and_insert(&mut self, block: usize, size: usize) {
         let (mut first, mut total) = (block, size);
@@ -259,7 +265,7 @@ impl Tlsf {
         self.insert_free_block(first, total);
     }
 
-    /// Lends a block of `bytes` bytes at a multiple of `align`, a power of two.
+    /// Allocates a block of `bytes` bytes at a multiple of `align`, a power of two.
     #[inline]
     pub(crate) fn allocate(&mut self, bytes: usize, align: usize) -> Option<NonNull<u8>> {
         let size = self.block_size(bytes)?;
@@ -274,7 +280,7 @@ impl Tlsf {
             }
             self.coalesce_and_insert(block, has);
         }
-        // room for the padding, which becomes a block of its own
+        // Space for the padding, which becomes a block of its own.
         let padded = if align > self.granule { size.checked_add(align + MIN_BLOCK)? } else { size };
         let block = self.search_suitable_block(padded)?;
         let mut total = self.size(block);
@@ -292,7 +298,8 @@ impl Tlsf {
                 self.set(block, before);
                 self.set(start, 0);
                 total -= padding;
-                // what is behind is not free at this moment, so the padding joins only what is before
+                // The block behind is not free now, so the padding coalesces only with the block
+                // before.
                 self.coalesce_and_insert(block, padding);
             }
         }
@@ -311,10 +318,10 @@ impl Tlsf {
         start.addr().get() - self.base.addr().get() - WORD
     }
 
-    /// Takes a block back.
+    /// Frees a block.
     ///
     /// # Safety
-    /// A live block of this value, which nobody uses afterwards.
+    /// `start` is a live block of this value, which is not used afterwards.
     #[inline]
     pub(crate) unsafe fn free(&mut self, start: NonNull<u8>) {
         let block = self.block_of(start);
@@ -325,7 +332,7 @@ impl Tlsf {
         self.pending = block;
     }
 
-    /// Joins the block that was freed last with its neighbours.
+    /// Coalesces the block that was freed last with its neighbours.
     #[inline]
     fn coalesce_pending(&mut self) {
         if self.pending != NONE {
@@ -334,10 +341,12 @@ impl Tlsf {
         }
     }
 
-    /// Makes a block at least, and not much more than, `bytes` bytes where it is. False: what is behind it is not free.
+    /// Resizes a block in place to at least, and not much more than, `bytes` bytes. Returns `false`
+    /// if the memory behind it is not free.
     ///
     /// # Safety
-    /// A live block of this value, the caller's alone; bytes beyond the smaller of the two sizes are given up.
+    /// `start` is a live block of this value, the caller's alone; bytes beyond the smaller of the
+    /// two sizes are given up.
     pub(crate) unsafe fn resize(&mut self, start: NonNull<u8>, bytes: usize) -> bool {
         let Some(wanted) = self.block_size(bytes) else { return false };
         self.coalesce_pending();
@@ -361,15 +370,16 @@ impl Tlsf {
         true
     }
 
-    // --- a range that grows, shrinks and dries
+    // Growing, shrinking and purging the range.
 
-    /// The bytes at the end that no block has.
+    /// Returns the free bytes at the end of the range.
     pub(crate) fn free_at_end(&mut self) -> usize {
         self.coalesce_pending();
         if self.len > 0 && self.get(self.len) & PREV_FREE_BIT != 0 { self.get(self.len - WORD) } else { 0 }
     }
 
-    /// How long the range must be for a block of that layout, if it is grown for it: at least, and to find the block at once.
+    /// Returns the lengths of the range with which a block of that layout fits, and is found
+    /// without a scan.
     pub(crate) fn len_for(&mut self, bytes: usize, align: usize) -> Option<(usize, usize)> {
         let padding = if align > self.granule { align.checked_add(MIN_BLOCK)? } else { 0 };
         let size = self.block_size(bytes)?.checked_add(padding)?;
@@ -378,15 +388,15 @@ impl Tlsf {
         Some((len(size)?, len(round_up_search(size))?))
     }
 
-    /// What the range has before and behind its blocks.
+    /// Returns the bytes of the range before and behind its blocks.
     pub(crate) const fn frame(&self) -> usize {
         self.granule + WORD
     }
 
-    /// Takes what lies behind the range as well, so that it is `len` bytes long.
+    /// Extends the range to `len` bytes.
     ///
     /// # Safety
-    /// As [`Tlsf::new`], of that much and of [`Tlsf::frame`] more.
+    /// As [`Tlsf::new`], for `len` and [`Tlsf::frame`] bytes.
     pub(crate) unsafe fn extend(&mut self, len: usize) {
         self.coalesce_pending();
         let (old, len) = (self.len, len / self.granule * self.granule);
@@ -400,7 +410,8 @@ impl Tlsf {
         self.coalesce_and_insert(old, len - old);
     }
 
-    /// Gives up what is free at the end, down to `keep` bytes; the range's length then.
+    /// Shrinks the range by the free bytes at its end, down to `keep` bytes. Returns its new
+    /// length.
     pub(crate) fn shrink_end(&mut self, keep: usize) -> usize {
         let free = self.free_at_end();
         let first = self.len - free;
@@ -419,7 +430,7 @@ impl Tlsf {
         self.len
     }
 
-    /// The total OS pages inner_pages a free block, as places.
+    /// Returns the OS pages that lie entirely inside a free block, as offsets.
     fn inner_pages(&self, block: usize, size: usize) -> core::ops::Range<usize> {
         let base = self.base.addr().get();
         let first =
@@ -428,13 +439,14 @@ impl Tlsf {
         first..last.max(first)
     }
 
-    /// Has `give` take the OS pages inner_pages free blocks, as addresses, until `enough` bytes went, and learns whether it did. Returns
-    /// the bytes that went. O(free blocks).
+    /// Calls `decommit` with the OS pages inside free blocks, as addresses, until `enough` bytes
+    /// are purged. `decommit` returns whether it succeeded. Returns the purged bytes. O(free
+    /// blocks).
     pub(crate) fn purge(
         &mut self,
         page: usize,
         enough: usize,
-        mut give: impl FnMut(core::ops::Range<usize>) -> bool,
+        mut decommit: impl FnMut(core::ops::Range<usize>) -> bool,
     ) -> usize {
         self.coalesce_pending();
         self.page = page;
@@ -448,7 +460,7 @@ impl Tlsf {
                     let base = self.base.addr().get();
                     if word & PURGED_BIT == 0
                         && !inner_pages.is_empty()
-                        && give(base + inner_pages.start..base + inner_pages.end)
+                        && decommit(base + inner_pages.start..base + inner_pages.end)
                     {
                         self.set(at, word | PURGED_BIT);
                         self.purged += inner_pages.len();
@@ -460,27 +472,28 @@ impl Tlsf {
         self.purged - before
     }
 
-    /// Bytes of OS pages inner_pages free blocks that went back and were not asked for since.
+    /// Returns the bytes of purged OS pages inside free blocks.
     pub(crate) const fn purged_bytes(&self) -> usize {
         self.purged
     }
 
-    /// Bytes of blocks that are lent, with a word for each.
+    /// Returns the bytes of live blocks, with a word for each.
     pub(crate) const fn in_use(&self) -> usize {
         self.in_use
     }
 
-    /// Blocks that are lent.
+    /// Returns the number of live blocks.
     pub(crate) const fn live(&self) -> usize {
         self.live
     }
 
-    /// All bytes that can be lent, with a word for each block.
+    /// Returns the bytes for blocks, with a word for each.
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
-    /// The most bytes that a block could have now, aligned to the granule: of the largest list those that are looked at.
+    /// Returns the size of the largest block that can be allocated now, aligned to the granule. Of
+    /// the largest list, a few blocks are checked.
     pub(crate) fn largest_free(&mut self) -> usize {
         self.coalesce_pending();
         let Some(fl) = self.fl_bitmap.checked_ilog2() else { return 0 };
@@ -497,17 +510,18 @@ impl Tlsf {
         most - WORD
     }
 
-    /// Whether `start` lies where a block may begin.
+    /// Returns whether a block may start at `start`.
     pub(crate) fn contains(&self, start: NonNull<u8>) -> bool {
         let at = start.addr().get().wrapping_sub(self.base.addr().get());
         at >= WORD && at < self.len && (at - WORD).is_multiple_of(ALIGN)
     }
 
-    /// Looks at every block: their sizes fill the range, no two free ones are neighbours, and the lists hold the free ones.
+    /// Checks every block: their sizes fill the range, no two free ones are neighbours, and the
+    /// lists hold the free ones.
     #[cfg(test)]
     fn check(&mut self) {
         self.coalesce_pending();
-        let (mut at, mut lent, mut live, mut free, mut before_free) = (0, 0, 0, 0, false);
+        let (mut at, mut allocated, mut live, mut free, mut before_free) = (0, 0, 0, 0, false);
         while at < self.len {
             let word = self.get(at);
             let size = word & !FLAGS;
@@ -518,13 +532,13 @@ impl Tlsf {
                 assert_eq!(self.get(at + size - WORD), size);
                 free += 1;
             } else {
-                lent += size;
+                allocated += size;
                 live += 1;
             }
             before_free = word & FREE_BIT != 0;
             at += size;
         }
-        assert_eq!((at, lent, live), (self.len, self.in_use, self.live));
+        assert_eq!((at, allocated, live), (self.len, self.in_use, self.live));
         let mut listed = 0;
         for (fl, heads) in self.heads.iter().enumerate() {
             for (sl, &head) in heads.iter().enumerate() {

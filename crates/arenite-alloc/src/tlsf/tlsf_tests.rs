@@ -1,11 +1,9 @@
-//! Random sequences on a range, with every block's bytes and every list looked at.
-//!
-//! Rests on vectors of the tests.
-#![expect(unsafe_code, reason = "cuts up memory of the tests'")]
+//! Random sequences on a range, with every block's bytes and every list checked.
+#![expect(unsafe_code, reason = "splits memory of the tests")]
 
 use super::*;
 
-fn over(memory: &mut [u128], skip: usize) -> Tlsf {
+fn tlsf_in(memory: &mut [u128], skip: usize) -> Tlsf {
     let (start, len) = (memory.as_mut_ptr().cast::<u8>().wrapping_add(skip), size_of_val(memory) - skip);
     // SAFETY: the slice is the test's, and outlives the value.
     unsafe { Tlsf::new(NonNull::new(start).unwrap(), len, 16) }
@@ -15,7 +13,7 @@ fn over(memory: &mut [u128], skip: usize) -> Tlsf {
 fn e12_random_blocks_are_disjoint_and_all_comes_back_whole() {
     let mut memory = vec![0_u128; 1 << 14];
     for skip in [0, 1, 8, 15] {
-        let mut tlsf = over(&mut memory, skip);
+        let mut tlsf = tlsf_in(&mut memory, skip);
         let total = tlsf.largest_free();
         let (mut live, mut random) = (Vec::<(NonNull<u8>, usize, u8)>::new(), 88_172_645_463_325_252_u64);
         for turn in 0..20_000_usize {
@@ -50,7 +48,7 @@ fn e12_random_blocks_are_disjoint_and_all_comes_back_whole() {
                         // SAFETY: a live block of that size.
                         let kept = unsafe { core::slice::from_raw_parts(start.as_ptr(), bytes.min(old)) };
                         assert!(kept.iter().all(|&byte| byte == seed));
-                        // SAFETY: as above.
+                        // SAFETY: a live block of that size.
                         unsafe { start.write_bytes(seed, bytes) };
                         live[at].1 = bytes;
                     }
@@ -73,7 +71,7 @@ fn e12_random_blocks_are_disjoint_and_all_comes_back_whole() {
 #[test]
 fn e39_a_block_costs_a_word_and_its_rounding() {
     let mut memory = vec![0_u128; 1 << 12];
-    let mut tlsf = over(&mut memory, 0);
+    let mut tlsf = tlsf_in(&mut memory, 0);
     for bytes in [24, 40, 56, 1000] {
         let before = tlsf.in_use();
         tlsf.allocate(bytes, 8).unwrap();
@@ -83,9 +81,9 @@ fn e39_a_block_costs_a_word_and_its_rounding() {
 }
 
 #[test]
-fn all_of_the_range_can_be_lent_and_no_more() {
+fn all_of_the_range_can_be_allocated_and_no_more() {
     let mut memory = vec![0_u128; 64];
-    let mut tlsf = over(&mut memory, 0);
+    let mut tlsf = tlsf_in(&mut memory, 0);
     let most = tlsf.largest_free();
     assert!(most >= 1024 - 3 * 16, "{most}");
     assert!(tlsf.allocate(most + 1, 8).is_none() && tlsf.allocate(usize::MAX, 8).is_none());
@@ -96,7 +94,7 @@ fn all_of_the_range_can_be_lent_and_no_more() {
     unsafe { tlsf.free(block) };
     tlsf.check();
     for len in 0..5 {
-        let mut small = over(&mut memory[..len], 0);
+        let mut small = tlsf_in(&mut memory[..len], 0);
         assert!(small.largest_free() <= len * 16 && small.allocate(200, 8).is_none());
     }
 }
@@ -124,10 +122,11 @@ fn e09_a_coarser_granule_aligns_every_block_without_padding() {
 }
 
 #[test]
-fn a_range_grows_shrinks_and_dries() {
+fn a_range_grows_shrinks_and_is_purged() {
     let mut memory = vec![0_u128; 1 << 16];
     let start = NonNull::from(memory.as_mut_slice()).cast::<u8>();
-    // SAFETY: the slice is the test's, and outlives the value; so is what the range grows into below.
+    // SAFETY: the slice is the test's and outlives the value, including the bytes that the range
+    // grows into below.
     let mut tlsf = unsafe { Tlsf::new(start, 16, 16) };
     assert_eq!((tlsf.len(), tlsf.allocate(1, 1)), (0, None));
     let mut live = Vec::new();
@@ -136,7 +135,7 @@ fn a_range_grows_shrinks_and_dries() {
         let block = tlsf.allocate(bytes, 16).or_else(|| {
             let (_, len) = tlsf.len_for(bytes, 16).unwrap();
             assert!(len + tlsf.frame() < 1 << 20);
-            // SAFETY: inner_pages of the slice.
+            // SAFETY: inside the slice.
             unsafe { tlsf.extend(len) };
             tlsf.allocate(bytes, 16)
         });
@@ -146,13 +145,13 @@ fn a_range_grows_shrinks_and_dries() {
             unsafe { tlsf.free(live.swap_remove(turn * 31 % live.len())) };
         }
         if turn % 100 == 0 {
-            let mut given = 0;
-            let dried = tlsf.purge(4096, usize::MAX, |range| {
+            let mut decommitted = 0;
+            let purged = tlsf.purge(4096, usize::MAX, |range| {
                 assert!(range.start.is_multiple_of(4096) && range.end.is_multiple_of(4096));
-                given += range.len();
+                decommitted += range.len();
                 true
             });
-            assert_eq!(dried, given);
+            assert_eq!(purged, decommitted);
             assert_eq!(tlsf.purge(4096, usize::MAX, |_| panic!("purge already")), 0);
         }
         tlsf.check();
@@ -172,9 +171,9 @@ fn a_range_grows_shrinks_and_dries() {
 }
 
 #[test]
-fn what_is_said_to_be_the_largest_free_block_can_be_had() {
+fn the_reported_largest_free_block_can_be_allocated() {
     let mut memory = vec![0_u128; 1 << 12];
-    let mut tlsf = over(&mut memory, 0);
+    let mut tlsf = tlsf_in(&mut memory, 0);
     let large = tlsf.allocate(1032, 16).unwrap();
     let _kept = tlsf.allocate(8, 16);
     let small: Vec<_> = (0..10).map(|_| (tlsf.allocate(1016, 16).unwrap(), tlsf.allocate(8, 16))).collect();
@@ -183,7 +182,7 @@ fn what_is_said_to_be_the_largest_free_block_can_be_had() {
     // SAFETY: live blocks, not used again. The large one is the last of its list.
     unsafe { tlsf.free(large) };
     for (block, _) in small {
-        // SAFETY: as above.
+        // SAFETY: a live block, not used again.
         unsafe { tlsf.free(block) };
     }
     let most = tlsf.largest_free();

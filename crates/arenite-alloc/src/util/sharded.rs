@@ -2,7 +2,7 @@
 //!
 //! Each thread caches eight shards by the id of their value; others are found under the value's
 //! lock. When a thread exits, its shards become orphans, and the next new thread adopts them.
-#![expect(unsafe_code, reason = "follows pointers to values that live and to shards of theirs")]
+#![expect(unsafe_code, reason = "dereferences pointers to registered values and their shards")]
 
 use crate::util::fallible_vec::try_boxed;
 use crate::util::prealloc_list::{PreallocList, PreallocNode};

@@ -261,7 +261,7 @@ impl<S: ChunkSource> Arena<S> {
     ///
     /// # Errors
     /// [`AllocError`]; the value is then dropped.
-    #[expect(clippy::mut_from_ref, reason = "each call lends a block of its own")]
+    #[expect(clippy::mut_from_ref, reason = "each call returns its own block")]
     pub fn alloc_with_drop<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
         let block = self.allocate(Layout::new::<Adopted<T>>())?.cast::<Adopted<T>>();
         let position = self.in_use() - rounded(size_of::<Adopted<T>>());
