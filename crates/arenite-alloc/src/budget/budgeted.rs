@@ -1,6 +1,4 @@
-//! Charges the blocks of a resource to a budget.
-//!
-//! Rests on any [`Resource`] and on [`Budget`]. A charge is taken before the upstream is asked, so a limit is never passed.
+//! A resource whose blocks are charged to a budget.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::Budget;
@@ -10,7 +8,8 @@ use arenite_core::{AllocCause, AllocError, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// A resource whose blocks count in a budget, by the sizes asked. Shared between threads if the upstream is.
+/// Blocks of an upstream that count in a budget, by the requested sizes. Shared between threads if
+/// the upstream is.
 ///
 /// ```
 /// use arenite_alloc::{Budget, Budgeted, Global};
@@ -31,17 +30,17 @@ pub struct Budgeted<R> {
 }
 
 impl<R: Resource> Budgeted<R> {
-    /// The blocks of `upstream`, charged to `budget`.
+    /// Charges the blocks of `upstream` to `budget`.
     pub const fn new(upstream: R, budget: Budget) -> Self {
         Self { upstream, budget, usage: UsageCounter::new() }
     }
 
-    /// The budget.
+    /// Returns the budget.
     pub const fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// The resource behind it.
+    /// Returns the resource whose blocks are charged.
     pub const fn upstream(&self) -> &R {
         &self.upstream
     }
@@ -89,7 +88,7 @@ fn alloc_error(node: &Budget, layout: Layout) -> AllocError {
 
 impl<R> Drop for Budgeted<R> {
     fn drop(&mut self) {
-        // blocks that are leaked with the upstream are nobody's to charge
+        // Blocks that are leaked with the upstream are not charged any longer.
         self.budget.release(self.usage.in_use());
     }
 }

@@ -1,41 +1,36 @@
-//! A charge that a budget refused.
-//!
-//! Rests on [`Label`].
+//! The error of a charge that exceeds a limit.
 
 use arenite_core::{Bytes, Label};
 use core::fmt;
 
-/// Which node refused, and which of its children have the most.
+/// The node whose limit was reached, and its largest children.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetError {
-    /// The node whose limit would be passed.
+    /// The node whose limit would be exceeded.
     pub node: Label,
-    /// From the root to the node that requested, by their names. Empty where there was no memory for it.
+    /// Names from the root to the node that requested the bytes. Empty if there was no memory for
+    /// it.
     pub path: String,
-    /// The bytes requested for.
+    /// Bytes requested.
     pub requested: usize,
-    /// The bytes that the refusing node has.
+    /// Bytes that the exhausted node has in use.
     pub used: usize,
-    /// Its limit.
+    /// Limit of the exhausted node, in bytes.
     pub limit: usize,
-    /// Its children that have the most, the largest first, five at most; none where there was no memory for them.
+    /// At most five of its largest children, the largest first. Empty if there was no memory for
+    /// them.
     pub largest: Vec<(Label, usize)>,
 }
 
 impl fmt::Display for BudgetError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let between = if self.path.is_empty() { "" } else { " " };
-        write!(
-            out,
-            "{}{between}requested {}: `{}` has {} of its {}",
-            self.path,
-            Bytes(self.requested),
-            self.node,
-            Bytes(self.used),
-            Bytes(self.limit)
-        )?;
+        write!(out, "requested {}", Bytes(self.requested))?;
+        if !self.path.is_empty() {
+            write!(out, " from `{}`", self.path)?;
+        }
+        write!(out, ": `{}` has {} of {} in use", self.node, Bytes(self.used), Bytes(self.limit))?;
         for (number, (child, bytes)) in self.largest.iter().enumerate() {
-            let before = if number == 0 { "; the most have " } else { ", " };
+            let before = if number == 0 { "; largest: " } else { ", " };
             write!(out, "{before}`{child}` {}", Bytes(*bytes))?;
         }
         out.write_str("; free or spill some, or raise the limit")

@@ -1,7 +1,11 @@
-//! Budgets: how many bytes a part of a program may have.
+//! Budgets: limits on the bytes of parts of a program, with one atomic counter for each node of a
+//! tree.
 //!
-//! Rests on one atomic count for each node of a tree. [`Budget`] is a node, [`Budgeted`] charges a resource's blocks to one, [`Reservation`]
-//! holds bytes that no resource lends, [`BudgetError`] is a refusal that names the node and who has its bytes.
+//! - `node`: [`Budget`], a node, and the reclaimers that run before a charge fails.
+//! - `thread_usage_cache`: the counters that a thread left behind.
+//! - `error`: [`BudgetError`], which names the exhausted node and its largest children.
+//! - `reservation`: [`Reservation`], charged bytes with an owner.
+//! - `budgeted`: [`Budgeted`], a resource whose blocks are charged.
 
 mod budgeted;
 mod error;

@@ -1,7 +1,8 @@
 //! A node of a tree of budgets.
 //!
-//! Rests on `Arc`, `guess`, and one exchange for each level. A charge is taken at the node and then at each above it, each only if its limit allows;
-//! what a level refuses is given back below. So no count passes its limit, not by a byte and not for a moment.
+//! A charge is one exchange at the node and at each ancestor, each only if its limit allows; after
+//! a failure the lower levels are uncharged. So no counter exceeds its limit, not by a byte and not
+//! for a moment.
 
 mod reclaimers;
 
@@ -18,10 +19,10 @@ use std::sync::{Arc, Weak};
 
 type Reclaimer = Arc<dyn Fn(usize) -> usize + Send + Sync>;
 
-/// A limit on bytes, for a process, a job or an operator of one; children share their parent's. Cloning gives another handle of
-/// the same node; a node goes with its last handle, child and charge.
+/// A limit on bytes, for a process, a job or an operator; children share their parent's limit.
 ///
-/// A charge is one exchange for each level, without a lock. Any thread may use any handle.
+/// Clones are handles of the same node. A node is dropped with its last handle, child and charge. A
+/// charge is one exchange for each level, without a lock. Any thread may use any handle.
 ///
 /// ```
 /// use arenite_alloc::Budget;
@@ -30,10 +31,11 @@ type Reclaimer = Arc<dyn Fn(usize) -> usize + Send + Sync>;
 /// let (sort, join) = (job.child("sort", usize::MAX), job.child("join", usize::MAX));
 /// let sorted = sort.reserve(500)?;
 /// let joined = join.reserve(200)?;
-/// let refused = join.reserve(200).unwrap_err();
+/// let error = join.reserve(200).unwrap_err();
 /// assert_eq!(
-///     refused.to_string(),
-///     "process/job/join requested 200 B: `job` has 700 B of its 800 B; the most have `sort` 500 B, `join` 200 B; \
+///     error.to_string(),
+///     "requested 200 B from `process/job/join`: `job` has 700 B of 800 B in use; \
+///      largest: `sort` 500 B, `join` 200 B; \
 ///      free or spill some, or raise the limit"
 /// );
 /// drop(sorted);
@@ -51,28 +53,28 @@ struct Node {
     slot: Slot,
     parent: Option<Budget>,
     children: Lock<Vec<Weak<Node>>>,
-    /// What can free memory of this node's, and whether there is any.
+    /// Callbacks that can free memory of this node, and whether it or a descendant has one.
     reclaimers: Lock<Vec<Reclaimer>>,
     has_reclaimer: AtomicBool,
 }
 
-/// A node's figures, in bytes.
+/// Usage of a node, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetStats {
-    /// Its name.
+    /// Name of the node.
     pub label: Label,
-    /// What it and its children have.
+    /// Bytes in use by the node and its descendants.
     pub used: usize,
-    /// The most that they had.
+    /// Maximum of `used` so far.
     pub peak: usize,
-    /// What they may have; `usize::MAX` where only the parent says.
+    /// Limit on `used`; `usize::MAX` if only the parent limits it.
     pub limit: usize,
-    /// How many levels above.
+    /// Number of ancestors.
     pub depth: usize,
 }
 
 impl Budget {
-    /// The root of a tree, of at most `limit` bytes.
+    /// Makes the root of a tree, with a limit of `limit` bytes.
     #[must_use]
     pub fn new(label: impl Into<Label>, limit: usize) -> Self {
         Self::node(label.into(), limit, None)
@@ -92,7 +94,7 @@ impl Budget {
         }))
     }
 
-    /// A child of at most `limit` bytes; `usize::MAX`: as many as this one has left.
+    /// Makes a child with a limit of `limit` bytes; `usize::MAX` leaves the limit to the ancestors.
     #[must_use]
     pub fn child(&self, label: impl Into<Label>, limit: usize) -> Self {
         let child = Self::node(label.into(), limit, Some(self.clone()));
@@ -101,47 +103,49 @@ impl Budget {
         child
     }
 
-    /// The node's name.
+    /// Returns the node's name.
     #[must_use]
     pub fn label(&self) -> Label {
         self.0.label
     }
 
-    /// The node above.
+    /// Returns the parent, or `None` for a root.
     #[must_use]
     pub fn parent(&self) -> Option<&Self> {
         self.0.parent.as_ref()
     }
 
-    /// The bytes that this node and those below it have.
+    /// Returns the bytes in use by this node and its descendants.
     #[must_use]
     pub fn used(&self) -> usize {
         self.0.used.load(Relaxed)
     }
 
-    /// The most bytes that they had at once.
+    /// Returns the maximum of [`Budget::used`] so far.
     #[must_use]
     pub fn peak(&self) -> usize {
         self.0.peak.load(Relaxed)
     }
 
-    /// Forgets the peak.
+    /// Resets the peak to the bytes in use.
     pub fn reset_peak(&self) {
         self.0.peak.store(self.used(), Relaxed);
     }
 
-    /// The bytes that they may have.
+    /// Returns the limit, in bytes.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.0.limit.load(Relaxed)
     }
 
-    /// Another limit. Below what is used, it refuses every charge until enough was given back.
+    /// Sets the limit. If it is below the bytes in use, every charge fails until enough is
+    /// released.
     pub fn set_limit(&self, limit: usize) {
         self.0.limit.store(limit, Relaxed);
     }
 
-    /// The bytes that could be charged now: what this node and each above it have left.
+    /// Returns the bytes that could be charged now: the minimum that this node and its ancestors
+    /// have left.
     #[must_use]
     pub fn available(&self) -> usize {
         self.ancestors()
@@ -150,15 +154,19 @@ impl Budget {
             .unwrap_or(0)
     }
 
-    /// This node and those above it.
+    /// Returns this node and its ancestors, from the bottom up.
     fn ancestors(&self) -> impl Iterator<Item = &Node> {
         core::iter::successors(Some(&*self.0), |node| node.parent.as_ref().map(|parent| &*parent.0))
     }
 
-    /// Has `reclaimer` called when this node, or one above it, would alloc_error a charge: with the bytes that lack; it shrinks or spills
-    /// something, gives those bytes back to their budgets, and returns how many they were. It runs on the thread that requested, with
-    /// no lock held; charges of its own call no reclaimer. Where the global allocator has no memory for a list of reclaimers, those of the
-    /// nodes that alloc_error are called, and none of nodes below them.
+    /// Registers a callback that frees memory before a charge of this node or an ancestor fails.
+    ///
+    /// `reclaimer` gets the number of missing bytes. It shrinks or spills something, releases the
+    /// bytes to their budgets, and returns how many they were. It runs on the thread of the charge,
+    /// without a lock; charges of its own call no reclaimer.
+    ///
+    /// If the global allocator has no memory for a list of reclaimers, only those of the exhausted
+    /// nodes run, not those of their descendants.
     pub fn on_exhausted(&self, reclaimer: impl Fn(usize) -> usize + Send + Sync + 'static) {
         let reclaimer: Reclaimer = Arc::new(reclaimer);
         push_outside_lock(&self.0.reclaimers, reclaimer);
@@ -167,10 +175,12 @@ impl Budget {
         }
     }
 
-    /// Charges bytes, which [`Budget::release`] gives back; [`Budget::reserve`] does so by itself.
+    /// Charges bytes until [`Budget::release`]; [`Budget::reserve`] returns an owner that releases
+    /// them.
     ///
     /// # Errors
-    /// [`BudgetError`] where this node or one above it may not have them, after its reclaimers did what they could.
+    /// [`BudgetError`] if the limit of this node or an ancestor does not allow them, after the
+    /// reclaimers ran.
     #[inline]
     pub fn charge(&self, bytes: usize) -> Result<(), BudgetError> {
         if self.0.charge_speculative(bytes) { Ok(()) } else { self.charge_or_report(bytes) }
@@ -183,7 +193,7 @@ impl Budget {
             .map_err(|node| self.diagnose(node, bytes))
     }
 
-    /// The same without the words: the node that refused.
+    /// Charges bytes. Returns the exhausted node on failure, without a message.
     #[inline]
     pub(super) fn try_charge(&self, bytes: usize) -> Result<(), &Self> {
         if self.0.charge_speculative(bytes) {
@@ -192,7 +202,7 @@ impl Budget {
         self.charge_path(bytes).or_else(|_| self.charge_with_reclaim(bytes))
     }
 
-    /// Takes bytes at this node and at each above it.
+    /// Charges bytes at this node and at each ancestor. Returns the exhausted node on failure.
     fn charge_path(&self, bytes: usize) -> Result<(), &Self> {
         if self.0.parent.is_none() {
             let used = self.0.update_and_cache(|used| self.0.checked_add(used, bytes)).ok_or(self)?;
@@ -213,7 +223,7 @@ impl Budget {
                 }
             }
         }
-        // what was refused above is no peak below
+        // A charge that an ancestor refused must not change the peaks below.
         let top = at;
         at = self;
         while !core::ptr::eq(at, top) {
@@ -224,7 +234,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Gives back what the nodes below `end` took.
+    /// Reverts the charge of the nodes below `end`.
     #[cold]
     fn uncharge_below(&self, end: &Self, bytes: usize) {
         let mut at = self;
@@ -235,8 +245,11 @@ impl Budget {
         }
     }
 
-    /// This node and those below it, parents first and the largest child next, with how deep each is. An error: there was no memory for
-    /// the lists that this takes, and not all were visited.
+    /// Visits this node and its descendants with their depths, parents first and the largest child
+    /// next.
+    ///
+    /// # Errors
+    /// [`TryReserveError`] if there was no memory for the lists; not all were visited then.
     fn descendants(&self, mut visit: impl FnMut(&Self, usize)) -> Result<(), TryReserveError> {
         visit(self, 0);
         let mut rest = Vec::new();
@@ -252,14 +265,14 @@ impl Budget {
         Ok(())
     }
 
-    /// The children and what each has, the largest first.
+    /// Returns the children with their usage, the largest first.
     fn children_by_size(&self) -> Result<Vec<(usize, Self)>, TryReserveError> {
         let mut children = Vec::new();
         let sized = |child| (0, Self(child));
         try_extend_outside_lock(&mut children, &self.0.children, |child| child.upgrade().map(sized))?;
-        // what they have changes while they are put in order
+        // The usage may change during the sort, so it is read once.
         children.iter_mut().for_each(|(used, child)| *used = child.used());
-        // in slot: a stable sort asks for memory
+        // In place: a stable sort allocates.
         children.sort_unstable_by_key(|&(used, _)| core::cmp::Reverse(used));
         Ok(children)
     }
@@ -274,8 +287,9 @@ impl Budget {
             limit: node.limit(),
             largest: Vec::new(),
         };
-        // the global allocator may charge this budget: what it is refused for an explanation is not explained in turn
-        let Some(_explaining) = ReentrancyGuard::begin(&DIAGNOSING) else { return bare };
+        // The global allocator may charge this budget: a failure inside a diagnosis is not
+        // diagnosed.
+        let Some(_guard) = ReentrancyGuard::begin(&DIAGNOSING) else { return bare };
         let children = node.children_by_size().unwrap_or_default();
         let sized = children.iter().map(|(used, child)| (child.label(), *used)).filter(|&(_, used)| used > 0);
         let mut largest = Vec::new();
@@ -283,7 +297,7 @@ impl Budget {
         BudgetError { path: self.path(), largest, ..bare }
     }
 
-    /// The names from the root to here; none where there is no memory for them.
+    /// Returns the names from the root to this node, or an empty string if there is no memory.
     fn path(&self) -> String {
         let (mut path, mut len) = (Vec::new(), 0);
         self.ancestors().for_each(|node| len += node.label.as_str().len() + 1);
@@ -291,7 +305,7 @@ impl Budget {
             return String::new();
         }
         path.resize(len, b'/');
-        // from the end: the way leads up
+        // Filled from the end, because the iteration leads to the root.
         let mut end = len;
         for node in self.ancestors() {
             let name = node.label.as_str().as_bytes();
@@ -299,12 +313,13 @@ impl Budget {
             path[begin..end].copy_from_slice(name);
             end = begin - 1;
         }
-        // each name has a slash before it, the first one, too
+        // Each name has a slash before it, also the first.
         path.remove(0);
         String::from_utf8(path).unwrap_or_default()
     }
 
-    /// Gives charged bytes back. More than were charged is a mistake of the caller's, which leaves the node at nothing.
+    /// Releases charged bytes. If the caller releases more than it charged, the counters stop at
+    /// zero.
     #[inline]
     pub fn release(&self, bytes: usize) {
         if self.0.update_speculative(|used| used.checked_sub(bytes)).is_none() {
@@ -324,7 +339,7 @@ impl Budget {
         }
     }
 
-    /// Charges bytes for as long as the reservation is there.
+    /// Charges bytes for as long as the reservation lives.
     ///
     /// # Errors
     /// As [`Budget::charge`].
@@ -333,7 +348,8 @@ impl Budget {
         Ok(Reservation::new(self.clone(), bytes))
     }
 
-    /// This node's figures and those of all below it, parents first; fewer where there is no memory for all.
+    /// Returns the usage of this node and its descendants, parents first; fewer if there is no
+    /// memory for all.
     #[must_use]
     pub fn stats(&self) -> Vec<BudgetStats> {
         let mut all = Vec::new();
@@ -346,13 +362,14 @@ impl Budget {
 }
 
 impl Node {
-    /// What is used with so many bytes more, if the limit allows.
+    /// Returns `used` plus `bytes` if the limit allows it.
     #[inline(always)]
     fn checked_add(&self, used: usize, bytes: usize) -> Option<usize> {
         used.checked_add(bytes).filter(|&total| total <= self.limit.load(Relaxed))
     }
 
-    /// Takes bytes at a root by one exchange, where this thread believes to know what is used and the limit allows it.
+    /// Charges bytes at a root with one exchange, if this thread's cached counter is right and the
+    /// limit allows it.
     #[inline(always)]
     fn charge_speculative(&self, bytes: usize) -> bool {
         match self.update_speculative(|used| self.checked_add(used, bytes)) {
@@ -364,9 +381,11 @@ impl Node {
         }
     }
 
-    /// Changes what is used at a root by one exchange, where this thread believes to know what that is; what it is then. Worth it where
-    /// nothing else comes between two exchanges, as at a root; where there are several counters to change, the loads of one are done
-    /// while another is exchanged.
+    /// Changes a root's counter with one exchange from this thread's cached value. Returns the new
+    /// value.
+    ///
+    /// The cache pays at a root, where nothing lies between two exchanges. With several counters to
+    /// change, the loads of one overlap with the exchange of another.
     #[inline(always)]
     fn update_speculative(&self, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
         if self.parent.is_some() {
@@ -385,7 +404,7 @@ impl Node {
         })
     }
 
-    /// Changes what is used; what it is then. `None`: `to` had no answer to it.
+    /// Changes the counter. Returns its new value, or `None` if `to` returned `None`.
     #[inline(always)]
     fn update_used(&self, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
         let mut used = self.used.load(Relaxed);
@@ -398,7 +417,7 @@ impl Node {
         }
     }
 
-    /// The same at a root, whose figure this thread knows then.
+    /// Changes a root's counter and caches its new value for this thread.
     fn update_and_cache(&self, to: impl Fn(usize) -> Option<usize>) -> Option<usize> {
         let total = self.update_used(to)?;
         self.slot.record(core::ptr::from_ref(self).addr(), total);
@@ -414,7 +433,7 @@ impl Node {
 }
 
 impl Drop for Node {
-    /// One after the other: a chain of nodes may be longer than a stack.
+    /// Drops the ancestors one by one: a chain of nodes may be longer than the stack.
     fn drop(&mut self) {
         let mut parent = self.parent.take();
         while let Some(Budget(node)) = parent {
@@ -430,7 +449,7 @@ impl fmt::Debug for Budget {
 }
 
 impl fmt::Display for Budget {
-    /// A line for each node, those below it set in.
+    /// Writes a line for each node, descendants indented.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for stats in self.stats() {
             let (used, peak) = (Bytes(stats.used), Bytes(stats.peak));
@@ -449,7 +468,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn eight_threads_never_pass_a_limit_by_a_byte() {
+    fn eight_threads_never_exceed_a_limit_by_a_byte() {
         const THREADS: usize = 8;
         const CHARGES: usize = 125_000;
         let process = Budget::new("process", 10_000);
@@ -486,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn reliefs_are_asked_before_a_refusal_the_largest_node_first() {
+    fn reclaimers_run_before_a_failure_the_largest_node_first() {
         let process = Budget::new("process", 1000);
         let (cache, scratch) = (process.child("cache", usize::MAX), process.child("scratch", usize::MAX));
         let kept = Arc::new(Lock::new(vec![cache.reserve(300).unwrap(), cache.reserve(300).unwrap()]));
@@ -499,7 +518,7 @@ mod tests {
         scratch.on_exhausted(|_| panic!("the cache has enough"));
         let block = scratch.reserve(600).unwrap();
         assert_eq!((requested.load(Relaxed), kept.lock().len(), process.used()), (200, 1, 900));
-        // what a reclaimer charges calls none
+        // A charge inside a reclaimer calls no reclaimer.
         let inner = process.clone();
         let process_wide = process.child("inner", 0);
         process_wide.on_exhausted(move |_| usize::from(inner.charge(5000).is_ok()));
@@ -509,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_refuses_after_another_was_relieved_is_relieved_too() {
+    fn a_node_that_is_exhausted_after_another_was_reclaimed_is_reclaimed_too() {
         let process = Budget::new("process", 1000);
         let (cache, job) = (process.child("cache", usize::MAX), process.child("job", 500));
         let kept = Arc::new(Lock::new((cache.reserve(800).ok(), job.reserve(200).ok())));
@@ -518,7 +537,7 @@ mod tests {
         job.on_exhausted(move |_| two.lock().1.take().map_or(0, |gone| gone.bytes()));
         assert_eq!(job.reserve(400).map(|had| had.bytes()), Ok(400));
         assert_eq!((cache.peak(), job.peak(), process.peak()), (800, 400, 1000));
-        // what was refused above is no peak below, and what was not charged cannot be given back
+        // A charge that an ancestor refused does not change the peak below, and cannot be released.
         let small = Budget::new("small", 100);
         let child = small.child("child", usize::MAX);
         assert!(child.charge(1000).is_err());
@@ -528,7 +547,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_of_any_length_goes() {
+    fn a_chain_of_any_length_is_dropped() {
         let mut budget = Budget::new("root", 100);
         for _ in 0..200_000 {
             budget = budget.child("child", usize::MAX);
@@ -538,7 +557,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_that_overflow_and_limits_below_what_is_used_refuse() {
+    fn overflowing_sums_and_limits_below_the_usage_fail() {
         let budget = Budget::new("all", usize::MAX);
         let some = budget.reserve(10).unwrap();
         assert_eq!(budget.charge(usize::MAX).unwrap_err().used, 10);

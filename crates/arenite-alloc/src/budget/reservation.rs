@@ -1,11 +1,10 @@
 //! Charged bytes with an owner.
-//!
-//! Rests on [`Budget`].
 
 use super::{Budget, BudgetError};
 use core::mem::take;
 
-/// Bytes of a budget, given back when this goes: for memory that no resource of ours lends, such as a vector's.
+/// Bytes of a budget that are released on drop, for memory outside arenite's resources, such as a
+/// vector's.
 ///
 /// ```
 /// use arenite_alloc::Budget;
@@ -29,29 +28,29 @@ impl Reservation {
         Self { budget, bytes }
     }
 
-    /// How many.
+    /// Returns the number of charged bytes.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The node that they are charged to.
+    /// Returns the node that is charged.
     #[must_use]
     pub const fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// Charges more.
+    /// Charges more bytes.
     ///
     /// # Errors
-    /// As [`Budget::charge`]; what there was stays.
+    /// As [`Budget::charge`]; the reservation is then unchanged.
     pub fn grow(&mut self, more: usize) -> Result<(), BudgetError> {
         self.budget.charge(more)?;
         self.bytes += more;
         Ok(())
     }
 
-    /// Gives some back, all of them at most; returns how many.
+    /// Releases up to `less` bytes. Returns how many.
     pub fn shrink(&mut self, less: usize) -> usize {
         let less = less.min(self.bytes);
         self.bytes -= less;
@@ -59,7 +58,7 @@ impl Reservation {
         less
     }
 
-    /// Some of them, all at most, as a reservation of their own.
+    /// Splits off up to `bytes` bytes as a reservation of their own.
     #[must_use]
     pub fn split(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes);

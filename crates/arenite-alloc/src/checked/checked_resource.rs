@@ -131,8 +131,8 @@ impl<R: Resource + Send + Sync> MemoryAllocator for Checked<R> {
         Ok(())
     }
 
-    /// Moves the block in every case: the table gets the new block before the old one is freed, so that
-    /// neither is lost.
+    /// Moves the block in every case: the table gets the new block before the old one is freed, so
+    /// that neither is lost.
     fn reallocate(
         &self,
         ptr: *mut u8,
