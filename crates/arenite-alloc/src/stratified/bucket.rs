@@ -1,6 +1,4 @@
-//! The five sizes of a stratified pool.
-//!
-//! Rests on nothing. Powers of four, from a control structure to a batch, as the pool's document has them.
+//! The five sizes of a stratified pool: powers of four, from a control structure to a batch.
 
 use core::fmt;
 
@@ -27,10 +25,11 @@ pub enum SizeBucket {
 }
 
 impl SizeBucket {
-    /// All of them, from the smallest.
+    /// All buckets, from the smallest.
     pub const ALL: [Self; 5] = [Self::Tiny, Self::Small, Self::Medium, Self::Large, Self::Huge];
 
-    /// The smallest bucket that `size` bytes fit in; [`SizeBucket::Huge`] for what fits in none (see [`SizeBucket::fitting`]).
+    /// Returns the smallest bucket that `size` bytes fit in, or [`SizeBucket::Huge`] if they fit in
+    /// none (see [`SizeBucket::fitting`]).
     #[inline]
     #[must_use]
     pub const fn for_size(size: usize) -> Self {
@@ -43,33 +42,33 @@ impl SizeBucket {
         }
     }
 
-    /// The smallest bucket that `size` bytes fit in; `None` above 64 KiB.
+    /// Returns the smallest bucket that `size` bytes fit in, or `None` above 64 KiB.
     #[inline]
     #[must_use]
     pub const fn fitting(size: usize) -> Option<Self> {
         if size <= Self::Huge.size() { Some(Self::for_size(size)) } else { None }
     }
 
-    /// How many bytes a buffer of this bucket has.
+    /// Returns the size of the bucket's buffers, in bytes.
     #[inline]
     #[must_use]
     pub const fn size(self) -> usize {
         256 << (2 * self as usize)
     }
 
-    /// The next larger bucket; the largest is its own.
+    /// Returns the next larger bucket; the largest returns itself.
     #[must_use]
     pub const fn upgrade(self) -> Self {
         if let Self::Huge = self { self } else { Self::ALL[self as usize + 1] }
     }
 
-    /// The next smaller bucket; the smallest is its own.
+    /// Returns the next smaller bucket; the smallest returns itself.
     #[must_use]
     pub const fn downgrade(self) -> Self {
         if let Self::Tiny = self { self } else { Self::ALL[self as usize - 1] }
     }
 
-    /// How many free buffers a thread keeps before half of them go to the others.
+    /// Returns the number of free buffers that a thread caches before half of them go to the depot.
     pub(super) const fn default_capacity(self) -> u32 {
         [256, 128, 64, 16, 8][self as usize]
     }

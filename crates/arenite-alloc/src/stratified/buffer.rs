@@ -1,7 +1,7 @@
-//! A buffer of a stratified pool, which goes back where it received from.
+//! A buffer of a stratified pool, which is freed to its pool.
 //!
-//! Rests on the pool, by a borrow. What it lends are bytes that may be undefined, or bytes: which of the two is in its type, so that
-//! a request that needs no zeroes pays for none and nobody reads what was never written.
+//! The type tells whether the bytes are initialized: a request that needs no zeroes has no cost for
+//! them, and no uninitialized byte can be read.
 #![expect(unsafe_code, reason = "borrows and frees a raw block")]
 
 use super::{SizeBucket, StratifiedMemoryPool};
@@ -14,10 +14,10 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-/// Where every buffer begins: a multiple of this.
+/// Alignment of every buffer, in bytes.
 pub(super) const ALIGN: usize = 64;
 
-/// The layout that a buffer of `size` bytes is poll_flush_request with.
+/// Returns the layout of a buffer of `size` bytes.
 #[inline]
 pub(super) fn layout(
     size: usize,
@@ -29,9 +29,10 @@ pub(super) fn layout(
     })
 }
 
-/// A buffer of a pool, aligned to 64 bytes. It goes back when it is dropped.
+/// A buffer of a pool, aligned to 64 bytes. Dropping it returns it to the pool.
 ///
-/// `B` is what it is a slice of: [`MaybeUninit<u8>`] as the pool lends it, `u8` once it was zeroed or filled.
+/// `B` is its element: [`MaybeUninit<u8>`] as the pool allocates it, `u8` once it was zeroed or
+/// filled.
 ///
 /// ```
 /// use arenite_alloc::{SizeBucket, StratifiedBuffer, StratifiedMemoryPool};
@@ -49,12 +50,14 @@ pub struct StratifiedBuffer<'p, S: Resource = StratifiedMemoryPool, B = MaybeUni
     bytes: PhantomData<B>,
 }
 
-// SAFETY: the buffer owns its bytes; giving them back from another thread is what a pool that is `Sync` allows.
+// SAFETY: the buffer owns its bytes; a pool that is `Sync` lets any thread free them.
 unsafe impl<S: Resource + Sync, B: Send> Send for StratifiedBuffer<'_, S, B> {}
-// SAFETY: a shared buffer lends shared bytes.
+// SAFETY: a shared buffer gives shared access to its bytes only.
 unsafe impl<S: Resource + Sync, B: Sync> Sync for StratifiedBuffer<'_, S, B> {}
 
 impl<'p, S: Resource> StratifiedBuffer<'p, S> {
+    /// Wraps a block of a pool.
+    ///
     /// # Safety
     /// `start` is a live block of `pool` of that size and [`ALIGN`], and the caller's alone.
     #[inline]
@@ -62,7 +65,7 @@ impl<'p, S: Resource> StratifiedBuffer<'p, S> {
         Self { start, size, pool, bytes: PhantomData }
     }
 
-    /// The same buffer with every byte `byte`.
+    /// Sets every byte to `byte`.
     #[must_use]
     pub fn fill(self, byte: u8) -> StratifiedBuffer<'p, S, u8> {
         let this = ManuallyDrop::new(self);
@@ -71,7 +74,7 @@ impl<'p, S: Resource> StratifiedBuffer<'p, S> {
         StratifiedBuffer { start: this.start, size: this.size, pool: this.pool, bytes: PhantomData }
     }
 
-    /// The same buffer with every byte zero.
+    /// Sets every byte to zero.
     #[must_use]
     pub fn zeroed(self) -> StratifiedBuffer<'p, S, u8> {
         self.fill(0)
@@ -79,13 +82,14 @@ impl<'p, S: Resource> StratifiedBuffer<'p, S> {
 }
 
 impl<S: Resource, B> StratifiedBuffer<'_, S, B> {
-    /// How many bytes were poll_flush_request.
+    /// Returns the requested size in bytes.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.size
     }
 
-    /// The bucket it goes back to; `None` above the largest, where the block has the size poll_flush_request and goes back to the upstream.
+    /// Returns the buffer's bucket, or `None` above the largest, where the block comes from the
+    /// upstream in the requested size.
     #[must_use]
     pub const fn bucket(&self) -> Option<SizeBucket> {
         SizeBucket::fitting(self.size)
@@ -97,7 +101,8 @@ impl<S: Resource, B> Deref for StratifiedBuffer<'_, S, B> {
 
     #[inline]
     fn deref(&self) -> &[B] {
-        // SAFETY: the buffer's own bytes: `B` is `MaybeUninit<u8>`, or `u8` and each was written.
+        // SAFETY: the buffer's own bytes: `B` is `MaybeUninit<u8>`, or `u8` with every byte
+        // initialized.
         unsafe { core::slice::from_raw_parts(self.start.cast().as_ptr(), self.size) }
     }
 }
@@ -105,7 +110,7 @@ impl<S: Resource, B> Deref for StratifiedBuffer<'_, S, B> {
 impl<S: Resource, B> DerefMut for StratifiedBuffer<'_, S, B> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [B] {
-        // SAFETY: as above, and borrowed exclusively.
+        // SAFETY: the buffer's own bytes, initialized if `B` is `u8`, and borrowed exclusively.
         unsafe { core::slice::from_raw_parts_mut(self.start.cast().as_ptr(), self.size) }
     }
 }
@@ -113,9 +118,9 @@ impl<S: Resource, B> DerefMut for StratifiedBuffer<'_, S, B> {
 impl<S: Resource, B> Drop for StratifiedBuffer<'_, S, B> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: the layout was made when the buffer was poll_flush_request.
+        // SAFETY: the layout was valid when the buffer was allocated.
         let layout = unsafe { Layout::from_size_align_unchecked(self.size, ALIGN) };
-        // SAFETY: a live block of this pool, by `own`.
+        // SAFETY: a live block of this pool, by the promise of `own`.
         unsafe { self.pool.deallocate(self.start, layout) };
     }
 }

@@ -1,6 +1,4 @@
-//! The stratified pool of one thread.
-//!
-//! Rests on [`Magazines`] and any upstream. A buffer that is there is three loads and two stores away.
+//! The stratified pool of one thread. A cached buffer costs three loads and two stores.
 #![expect(unsafe_code, reason = "allocates blocks of its upstream")]
 
 use super::buffer::{ALIGN, layout};
@@ -15,8 +13,8 @@ use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-/// Buffers of five sizes, kept when they come back, for one thread. [`StratifiedMemoryPool`](super::StratifiedMemoryPool) is the one that
-/// threads share.
+/// Buffers of five sizes that are cached for reuse, for one thread. Threads share a
+/// [`StratifiedMemoryPool`](super::StratifiedMemoryPool).
 ///
 /// ```
 /// use arenite_alloc::LocalStratifiedPool;
@@ -38,14 +36,14 @@ pub struct LocalStratifiedPool<R: Resource = Heap> {
 }
 
 impl LocalStratifiedPool {
-    /// An empty pool over a heap of its own; `name` stands in its errors.
+    /// Makes an empty pool with a heap of its own; `name` is the label in errors.
     pub fn new(name: impl Into<Label>) -> Self {
         Self::with_upstream(name, Heap::new())
     }
 }
 
 impl<R: Resource> LocalStratifiedPool<R> {
-    /// An empty pool that takes its buffers from `upstream`.
+    /// Makes an empty pool that allocates its buffers from `upstream`.
     pub fn with_upstream(name: impl Into<Label>, upstream: R) -> Self {
         Self {
             upstream,
@@ -58,10 +56,10 @@ impl<R: Resource> LocalStratifiedPool<R> {
         }
     }
 
-    /// A buffer of `size` bytes at 64, its bytes undefined. O(1).
+    /// Allocates a buffer of `size` undefined bytes, aligned to 64. O(1).
     ///
     /// # Errors
-    /// What the upstream refuses, and sizes above `isize::MAX`.
+    /// The upstream's error, or [`AllocError`] for sizes above `isize::MAX`.
     #[inline]
     pub fn allocate(&self, size: usize) -> Result<StratifiedBuffer<'_, Self>, AllocError> {
         let layout = layout(size, || (self.state(), self.label))?;
@@ -70,7 +68,7 @@ impl<R: Resource> LocalStratifiedPool<R> {
         Ok(unsafe { StratifiedBuffer::own(start, size, self) })
     }
 
-    /// A buffer of `size` zeroes.
+    /// Allocates a buffer of `size` zeroes.
     ///
     /// # Errors
     /// As [`LocalStratifiedPool::allocate`].
@@ -79,7 +77,7 @@ impl<R: Resource> LocalStratifiedPool<R> {
         Ok(self.allocate(size)?.zeroed())
     }
 
-    /// What the pool has done.
+    /// Returns the pool's counters.
     #[must_use]
     pub fn stats(&self) -> StratifiedPoolStats {
         let mut stats = StratifiedPoolStats { direct: self.direct_calls.get(), ..Default::default() };
@@ -87,7 +85,8 @@ impl<R: Resource> LocalStratifiedPool<R> {
         stats
     }
 
-    /// Gives free buffers back to the upstream until at most `target_held` bytes are held; returns how many sent.
+    /// Frees cached buffers to the upstream until at most `target_held` bytes are held. Returns the
+    /// bytes freed.
     pub fn shrink_to(&self, target_held: usize) -> usize {
         let mut gone = 0;
         for bucket in SizeBucket::ALL.into_iter().rev() {
@@ -95,16 +94,16 @@ impl<R: Resource> LocalStratifiedPool<R> {
             let going = excess.div_ceil(bucket.size());
             let free = self.magazines.counts(bucket).free;
             let keep = free.saturating_sub(going as u64);
-            // SAFETY: this thread's alone.
+            // SAFETY: this thread alone uses the magazines.
             if let Some(chain) = unsafe { self.magazines.flush_to(bucket, u32::try_from(keep).unwrap_or(0)) }
             {
                 gone += chain.count as usize * bucket.size();
-                let give = |buffer| {
-                    // SAFETY: received from there, with this layout, and is nobody's now.
+                let free_buffer = |buffer| {
+                    // SAFETY: allocated there with this layout, and no longer used.
                     unsafe { self.upstream.deallocate(buffer, bucket.layout()) };
                 };
-                // SAFETY: this call's own.
-                unsafe { chain.for_each(give) };
+                // SAFETY: the chain belongs to this call.
+                unsafe { chain.for_each(free_buffer) };
             }
         }
         gone
@@ -120,7 +119,7 @@ impl<R: Resource> LocalStratifiedPool<R> {
         Ok(buffer)
     }
 
-    /// What the upstream refused, as this pool tells it.
+    /// Relabels an upstream's error as this pool's.
     #[cold]
     fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
         with_layout(error, layout).of(self.state(), self.label)
@@ -137,14 +136,14 @@ impl<R: Resource> LocalStratifiedPool<R> {
 }
 
 impl SizeBucket {
-    /// How the buffers of a bucket are poll_flush_request of the upstream.
+    /// Returns the layout with which the upstream allocates the bucket's buffers.
     #[inline]
     pub(super) const fn layout(self) -> Layout {
         // SAFETY: a power of two, and a small size.
         unsafe { Layout::from_size_align_unchecked(self.size(), ALIGN) }
     }
 
-    /// The bucket that serves a layout.
+    /// Returns the bucket that serves a layout.
     #[inline(always)]
     pub(super) const fn for_layout(layout: Layout) -> Option<Self> {
         if layout.align() <= ALIGN { Self::fitting(layout.size()) } else { None }
@@ -152,7 +151,7 @@ impl SizeBucket {
 }
 
 impl StratifiedPoolStats {
-    /// Adds what one thread did.
+    /// Adds the counters of one thread.
     pub(super) fn add(&mut self, magazines: &Magazines) {
         for bucket in SizeBucket::ALL {
             let counts = magazines.counts(bucket);
@@ -166,7 +165,7 @@ impl StratifiedPoolStats {
         self.total_allocations = self.hits() + self.misses();
     }
 
-    /// Bytes of the buffers that somebody has, those of no bucket left out.
+    /// Returns the bytes of live buffers of the buckets.
     pub(super) fn in_use(&self) -> usize {
         SizeBucket::ALL
             .iter()
@@ -181,12 +180,13 @@ impl StratifiedPoolStats {
     }
 }
 
-// SAFETY: laws 1 to 3: a block is one of the upstream's, lent to one at a time; law 4: no bytes get the smallest buffer.
+// SAFETY: laws 1 to 3: a block is one of the upstream's, allocated to one user at a time; law 4:
+// zero bytes get the smallest buffer.
 unsafe impl<R: Resource> Resource for LocalStratifiedPool<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let Some(bucket) = SizeBucket::for_layout(layout) else { return self.allocate_direct(layout) };
-        // SAFETY: this thread's alone.
+        // SAFETY: this thread alone uses the magazines.
         let buffer = match unsafe { self.magazines.pop(bucket) } {
             Some(buffer) => buffer,
             None => self.allocate_fresh(bucket, layout)?,
@@ -197,11 +197,12 @@ unsafe impl<R: Resource> Resource for LocalStratifiedPool<R> {
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if let Some(bucket) = SizeBucket::for_layout(layout) {
-            // SAFETY: this thread's alone; the caller's promise. One thread's buffers are let lie, however many.
+            // SAFETY: this thread alone uses the magazines; the caller's promise. A pool of one
+            // thread caches any number of buffers.
             let _more = unsafe { self.magazines.push(bucket, block) };
         } else {
             self.direct.record_free(layout.size());
-            // SAFETY: received from there, with this layout.
+            // SAFETY: allocated there with this layout.
             unsafe { self.upstream.deallocate(block, layout) };
         }
     }
@@ -221,7 +222,7 @@ unsafe impl<R: Resource> Resource for LocalStratifiedPool<R> {
         unsafe { resize(self, block, old, new) }
     }
 
-    /// The peak is looked at when fresh memory is taken and when this is called.
+    /// Returns the state. The peak is updated by this call and by each allocation of fresh memory.
     fn state(&self) -> ResourceState {
         let stats = self.stats();
         let direct = self.direct.state();
@@ -242,7 +243,7 @@ unsafe impl<R: Resource> Resource for LocalStratifiedPool<R> {
     }
 }
 
-/// Keeps the block where it has the same bucket as before.
+/// Resizes a block in place if its bucket stays the same, or else moves it.
 ///
 /// # Safety
 /// As [`Resource::grow`] and [`Resource::shrink`].
@@ -262,7 +263,7 @@ pub(super) unsafe fn resize(
 impl<R: Resource + Trim> Trim for LocalStratifiedPool<R> {
     fn trim(&self, target_held: usize) -> usize {
         let gone = self.shrink_to(target_held);
-        // what the upstream then holds for nobody
+        // The upstream trims what it now holds unused.
         if gone > 0 {
             self.upstream.trim(0);
         }

@@ -1,7 +1,8 @@
-//! What one thread keeps of each bucket: five stacks, changed without a lock.
+//! The buffers that one thread caches: five magazines, changed without a lock.
 //!
-//! Rests on the free buffers, whose first words link them. All fields are atomics that are loaded and stored and never more than
-//! that: their one thread pays what plain fields cost, and any other may read the counts.
+//! Free buffers are linked through their first words. All fields are atomics with plain loads and
+//! stores: the owning thread pays the cost of plain fields, and any other thread may read the
+//! counters.
 #![expect(unsafe_code, reason = "links free buffers through their first words")]
 
 use super::SizeBucket;
@@ -13,24 +14,26 @@ use core::sync::atomic::{AtomicI64, AtomicPtr, AtomicU64, Ordering::Relaxed};
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Node {
-    /// The next buffer of its chain. It comes first: most free buffers have no more of this than their first word.
+    /// The next buffer of its chain. It comes first, because most free buffers use only their first
+    /// word.
     next: Cell<*mut Self>,
-    /// Of a chain's first buffer: the next chain on its list, and how many this one has.
+    /// In a chain's first buffer: the next chain of the list, and the number of buffers of this
+    /// one.
     next_chain: Cell<*mut Self>,
     count: Cell<u32>,
 }
 
-/// The first word of a free buffer.
+/// Returns the first word of a free buffer.
 ///
 /// # Safety
-/// The buffer is free, and nobody but the caller uses it now or as long as the reference is there.
+/// The buffer is free, and the caller alone uses it as long as the reference lives.
 #[inline(always)]
 const unsafe fn next<'a>(node: NonNull<Node>) -> &'a Cell<*mut Node> {
     // SAFETY: the caller's promise; `push` wrote the first word of every free buffer.
     unsafe { node.cast::<Cell<*mut Node>>().as_ref() }
 }
 
-/// Free buffers of one bucket, linked.
+/// A linked list of free buffers of one bucket.
 #[derive(Debug)]
 pub(super) struct BlockChain {
     pub(super) first: NonNull<Node>,
@@ -38,10 +41,10 @@ pub(super) struct BlockChain {
 }
 
 impl BlockChain {
-    /// Each buffer of the chain.
+    /// Visits each buffer of the chain.
     ///
     /// # Safety
-    /// The chain is the caller's; `visit` may do with a buffer what it likes.
+    /// The chain is the caller's; `visit` may use or free the buffer.
     pub(super) unsafe fn for_each(self, mut visit: impl FnMut(NonNull<u8>)) {
         let mut at = Some(self.first);
         while let Some(node) = at {
@@ -52,19 +55,21 @@ impl BlockChain {
     }
 }
 
-/// Chains of one bucket.
+/// The depot's chains of one bucket.
 #[derive(Debug)]
 pub(super) struct DepotList {
     first: *mut Node,
     pub(super) buffers: usize,
 }
 
-// SAFETY: the chains are the list's own.
+// SAFETY: the list owns its chains.
 unsafe impl Send for DepotList {}
 
 impl DepotList {
     pub(super) const EMPTY: Self = Self { first: null_mut(), buffers: 0 };
 
+    /// Pushes a chain.
+    ///
     /// # Safety
     /// The chain is the caller's, and the list's afterwards.
     pub(super) unsafe fn push(&mut self, chain: &BlockChain) {
@@ -72,13 +77,13 @@ impl DepotList {
         let after = unsafe { next(chain.first) }.get();
         let node =
             Node { next: Cell::new(after), next_chain: Cell::new(self.first), count: Cell::new(chain.count) };
-        // SAFETY: as above; a buffer is longer than that.
+        // SAFETY: the first of the caller's free buffers; every buffer is longer than a `Node`.
         unsafe { chain.first.write(node) };
         self.first = chain.first.as_ptr();
         self.buffers += chain.count as usize;
     }
 
-    /// One chain; it is the caller's.
+    /// Pops a chain, which then belongs to the caller.
     pub(super) fn pop(&mut self) -> Option<BlockChain> {
         let first = NonNull::new(self.first)?;
         // SAFETY: the first buffer of a chain of this list.
@@ -89,26 +94,26 @@ impl DepotList {
     }
 }
 
-/// The free buffers of one bucket and what became of it.
+/// The cached buffers of one bucket and their counters.
 ///
-/// How many lie here is nowhere counted: it follows from the others. One count that both a take and a return change would have each wait
-/// for the one before.
+/// The length is derived: puts + received − hits − sent. A stored length, changed by both
+/// allocations and frees, would make each wait for the previous one.
 #[derive(Debug)]
 #[repr(align(64))]
 struct Magazine {
     first: AtomicPtr<Node>,
-    /// Buffers that were taken from here, and put here.
+    /// Buffers that were popped, and pushed.
     hits: AtomicU64,
     puts: AtomicU64,
-    /// How many more may be put than were taken before too many lie here; the least number where the thread is poll_flush_request to keep nothing.
+    /// Maximum of puts − hits before the magazine is too full; `i64::MIN` if a flush is requested.
     max_cached: AtomicI64,
     misses: AtomicU64,
-    /// Buffers that received from, and sent to, others by the chain.
+    /// Buffers that were received from and sent to the depot, in chains.
     received: AtomicU64,
     sent: AtomicU64,
 }
 
-/// Five stacks.
+/// The magazines of the five buckets.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Magazines([Magazine; 5]);
@@ -127,7 +132,7 @@ impl Default for Magazines {
     }
 }
 
-/// As one thread alone changes it; what it is then.
+/// Adds to a counter that only the owning thread writes. Returns the sum.
 #[inline(always)]
 fn bump(count: &AtomicU64, more: u64) -> u64 {
     let sum = count.load(Relaxed).wrapping_add(more);
@@ -135,7 +140,7 @@ fn bump(count: &AtomicU64, more: u64) -> u64 {
     sum
 }
 
-/// What a thread has done with a bucket.
+/// Counters of one thread and bucket.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) hits: u64,
@@ -145,17 +150,17 @@ pub(super) struct Counts {
 }
 
 impl Magazine {
-    /// How many lie here. Exact when its thread is not using it: another may see a part of what a call changes.
+    /// Returns the number of cached buffers. Exact while the owner is not using the magazine.
     fn free(&self) -> u64 {
         let received = self.puts.load(Relaxed).wrapping_add(self.received.load(Relaxed));
         let sent = self.hits.load(Relaxed).wrapping_add(self.sent.load(Relaxed));
         received.saturating_sub(sent)
     }
 
-    /// Has so many more, or fewer, lie here before it is too many; not where the thread was poll_flush_request to keep nothing.
+    /// Adjusts the cache limit by `more`, unless a flush is requested.
     fn adjust_limit(&self, more: i64) {
-        let kept = |max_cached: i64| (max_cached != i64::MIN).then(|| max_cached + more);
-        let _before: Result<i64, i64> = self.max_cached.fetch_update(Relaxed, Relaxed, kept);
+        let adjusted = |max_cached: i64| (max_cached != i64::MIN).then(|| max_cached + more);
+        let _before: Result<i64, i64> = self.max_cached.fetch_update(Relaxed, Relaxed, adjusted);
     }
 }
 
@@ -165,7 +170,7 @@ impl Magazines {
         &self.0[bucket as usize]
     }
 
-    /// A buffer, which is the caller's; counted as a hit.
+    /// Pops a buffer, which then belongs to the caller, and counts a hit.
     ///
     /// # Safety
     /// No other thread changes these magazines now.
@@ -173,17 +178,18 @@ impl Magazines {
     pub(super) unsafe fn pop(&self, bucket: SizeBucket) -> Option<NonNull<u8>> {
         let magazine = self.magazine(bucket);
         let first = NonNull::new(magazine.first.load(Relaxed))?;
-        // SAFETY: a free buffer of this magazine, which nobody else changes now.
+        // SAFETY: a free buffer of this magazine, which no other thread changes now.
         let after = unsafe { next(first) }.get();
         magazine.first.store(after, Relaxed);
         bump(&magazine.hits, 1);
         Some(first.cast())
     }
 
-    /// Takes a buffer. True: more lie here now than should.
+    /// Pushes a buffer. Returns whether the magazine is too full.
     ///
     /// # Safety
-    /// As [`Magazines::pop`]; the buffer is one of that bucket, aligned to 8, and nobody uses it afterwards.
+    /// As [`Magazines::pop`]; the buffer belongs to that bucket, is aligned to 8, and is not used
+    /// afterwards.
     #[inline(always)]
     pub(super) unsafe fn push(&self, bucket: SizeBucket, buffer: NonNull<u8>) -> bool {
         let magazine = self.magazine(bucket);
@@ -196,12 +202,12 @@ impl Magazines {
         more.cast_signed() > magazine.max_cached.load(Relaxed)
     }
 
-    /// A request that fresh memory served.
+    /// Counts a request that fresh memory served.
     pub(super) fn record_miss(&self, bucket: SizeBucket) {
         bump(&self.magazine(bucket).misses, 1);
     }
 
-    /// Takes a chain onto an empty magazine.
+    /// Moves a chain into an empty magazine.
     ///
     /// # Safety
     /// As [`Magazines::pop`]; the chain is the caller's, of that bucket.
@@ -213,7 +219,7 @@ impl Magazines {
         bump(&magazine.received, u64::from(chain.count));
     }
 
-    /// All but `keep` buffers of a bucket, as a chain that is the caller's.
+    /// Removes all but `keep` buffers of a bucket as a chain, which then belongs to the caller.
     ///
     /// # Safety
     /// As [`Magazines::pop`].
@@ -221,14 +227,14 @@ impl Magazines {
         let magazine = self.magazine(bucket);
         let first = NonNull::new(magazine.first.load(Relaxed))?;
         let going = magazine.free().checked_sub(keep.into()).filter(|&going| going > 0)?;
-        // a list that nothing bounds may have more than a chain counts
+        // A magazine without a limit may have more buffers than a chain can count.
         let going = u32::try_from(going).unwrap_or(u32::MAX);
         let mut last = first;
         for _ in 1..going {
             // SAFETY: a free buffer of this magazine, which has at least `going`.
             last = NonNull::new(unsafe { next(last) }.get())?;
         }
-        // SAFETY: as above.
+        // SAFETY: a free buffer of this magazine, which no other thread changes now.
         let rest = unsafe { next(last) }.replace(null_mut());
         magazine.first.store(rest, Relaxed);
         magazine.adjust_limit(going.into());
@@ -236,15 +242,15 @@ impl Magazines {
         Some(BlockChain { first, count: going })
     }
 
-    /// Lets the thread find at its next return that it keeps too much. Any thread may request_flush.
+    /// Requests that the owner flushes at its next free. Any thread may call this.
     pub(super) fn request_flush(&self) {
         self.0.iter().for_each(|magazine| magazine.max_cached.store(i64::MIN, Relaxed));
     }
 
-    /// Whether it was poll_flush_request to keep nothing; it may keep again afterwards.
+    /// Clears a flush request. Returns whether there was one.
     pub(super) fn poll_flush_request(&self) -> bool {
-        let poll_flush_request = self.0.iter().any(|magazine| magazine.max_cached.load(Relaxed) == i64::MIN);
-        if poll_flush_request {
+        let requested = self.0.iter().any(|magazine| magazine.max_cached.load(Relaxed) == i64::MIN);
+        if requested {
             for bucket in SizeBucket::ALL {
                 let magazine = self.magazine(bucket);
                 let moved =
@@ -252,15 +258,16 @@ impl Magazines {
                 magazine.max_cached.store(moved + i64::from(bucket.default_capacity()), Relaxed);
             }
         }
-        poll_flush_request
+        requested
     }
 
-    /// Whether nothing lies here, as far as another thread can see it.
+    /// Returns whether the magazines are empty, as far as another thread can see.
     pub(super) fn looks_empty(&self) -> bool {
         self.0.iter().all(|magazine| magazine.first.load(Relaxed).is_null())
     }
 
-    /// May be read from any thread; exact when its own is not using it.
+    /// Returns the counters of a bucket. Any thread may call this; exact while the owner is not
+    /// using the magazines.
     pub(super) fn counts(&self, bucket: SizeBucket) -> Counts {
         let magazine = self.magazine(bucket);
         let (hits, returns) = (magazine.hits.load(Relaxed), magazine.puts.load(Relaxed));
@@ -273,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shelf_knows_how_many_lie_on_it_and_when_they_are_too_many() {
+    fn a_magazine_counts_its_buffers_and_reports_an_excess() {
         let magazines = Magazines::default();
         let bucket = SizeBucket::Huge;
         let most = bucket.default_capacity() as usize;
@@ -294,22 +301,22 @@ mod tests {
         let half = unsafe { magazines.flush_to(bucket, bucket.default_capacity() / 2) }.unwrap();
         assert_eq!((half.count as usize, free()), (most / 2 + 1, most / 2));
         let filled = fill(most / 2 + 1);
-        assert_eq!(filled.split_last(), Some((&true, vec![false; most / 2].as_slice())), "room as before");
+        assert_eq!(
+            filled.split_last(),
+            Some((&true, vec![false; most / 2].as_slice())),
+            "the capacity as before"
+        );
         // SAFETY: one thread.
         while unsafe { magazines.pop(bucket) }.is_some() {}
         assert_eq!(free(), 0);
-        // SAFETY: one thread; the chain was taken off above.
+        // SAFETY: one thread; the chain was flushed above.
         unsafe { magazines.refill(bucket, &half) };
         assert_eq!(free(), most / 2 + 1);
         assert_eq!((fill(most - free()), fill(1)), (vec![false; most / 2 - 1], vec![true]));
         magazines.request_flush();
         // SAFETY: one thread.
         unsafe { magazines.flush_to(bucket, 0) }.unwrap();
-        assert_eq!(
-            (fill(1), free()),
-            (vec![true], 1),
-            "poll_flush_request to keep nothing, also after a spill"
-        );
+        assert_eq!((fill(1), free()), (vec![true], 1), "a flush is requested, also after a flush");
         assert!(magazines.poll_flush_request() && !magazines.poll_flush_request());
         assert_eq!((fill(most - 1), fill(1)), (vec![false; most - 1], vec![true]), "as at first");
         let counts = magazines.counts(bucket);

@@ -1,8 +1,11 @@
-//! Buffers of five sizes, kept for whoever asks next.
+//! Buffers of five sizes that are cached for reuse.
 //!
-//! Rests on any resource for fresh buffers. [`SizeBucket`] says which size a request gets; a `Magazines` is what one thread keeps of each,
-//! without a lock; [`LocalStratifiedPool`] is one of those, [`StratifiedMemoryPool`] one for each thread and a depot between them;
-//! [`StratifiedBuffer`] is what either lends.
+//! - `bucket`: [`SizeBucket`], the size that serves a request.
+//! - `magazines`: the free buffers that one thread caches, without a lock.
+//! - `local`: [`LocalStratifiedPool`], the magazines of one thread over an upstream.
+//! - `shared`: [`StratifiedMemoryPool`], magazines for each thread and a depot between them.
+//! - `buffer`: [`StratifiedBuffer`], a buffer of either pool.
+//! - `stats`: the counters.
 
 mod bucket;
 mod buffer;

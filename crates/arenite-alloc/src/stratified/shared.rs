@@ -1,9 +1,9 @@
 //! The stratified pool that threads share.
 //!
-//! Rests on [`Sharded`] magazines, a depot of chains between them, and any upstream. A thread takes from and gives to its own magazines
-//! without a lock and without an atomic exchange; a thread that frees more than it takes hands half of what it keeps to the depot at
-//! once, where a thread that takes more finds it (the magazines and depot of Bonwick and Adams, "Magazines and Vmem", 2001). Threads for
-//! whose magazines there is no memory share one set, under a lock.
+//! A thread uses its own magazines without a lock and without an atomic exchange. A thread that
+//! frees more than it allocates flushes half of a magazine to the depot at once, where other
+//! threads refill theirs (Bonwick and Adams, "Magazines and Vmem", 2001). Threads without memory
+//! for magazines share one set under a lock.
 #![expect(unsafe_code, reason = "allocates blocks of its upstream")]
 
 use super::buffer::layout;
@@ -21,7 +21,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-/// What the threads share.
+/// The shared part: the depot of chains, the upstream and the counters.
 #[derive(Debug)]
 struct Depot<R> {
     upstream: R,
@@ -29,8 +29,11 @@ struct Depot<R> {
     direct: UsageCounter,
     direct_calls: AtomicU64,
     peak: AtomicUsize,
-    /// The magazines of threads for which there is no memory to have their own, one at a time under the lock. Under it the list of parts is
-    /// locked, and under that a list; nothing that is others' code is called under any of them, the global allocator included.
+    /// The magazines of threads without memory for their own, used by one thread at a time under
+    /// the lock.
+    ///
+    /// Lock order: this lock, then the list of shards, then a depot list. No foreign code runs
+    /// under any of them, the global allocator included.
     fallback: Magazines,
     fallback_lock: Lock<()>,
     label: Label,
@@ -41,6 +44,8 @@ impl<R> Depot<R> {
         &self.magazines[bucket as usize]
     }
 
+    /// Pushes a chain to the depot.
+    ///
     /// # Safety
     /// The chain is the caller's, of that bucket.
     unsafe fn push(&self, bucket: SizeBucket, chain: &BlockChain) {
@@ -58,28 +63,30 @@ impl<R: Sync> ShardedState for Depot<R> {
 }
 
 impl<R> Depot<R> {
-    /// Takes everything off some magazines.
+    /// Flushes magazines to the depot.
     ///
     /// # Safety
-    /// They are the calling thread's, or no thread comes to them now.
+    /// They are the calling thread's, or no thread uses them now.
     unsafe fn flush(&self, magazines: &Magazines) {
         for bucket in SizeBucket::ALL {
             // SAFETY: the caller's promise.
             if let Some(chain) = unsafe { magazines.flush_to(bucket, 0) } {
-                // SAFETY: taken just now.
+                // SAFETY: flushed just now, so the chain is this call's.
                 unsafe { self.push(bucket, &chain) };
             }
         }
     }
 }
 
-/// Buffers of five sizes (256 B, 1, 4, 16 and 64 KiB), kept when they come back and lent again, to any thread. What is larger than the
-/// largest is lent at the size poll_flush_request, straight from the upstream.
+/// Buffers of five sizes (256 B, 1, 4, 16 and 64 KiB) that are cached and reused by any thread.
+/// Larger requests go to the upstream in the requested size.
 ///
-/// A thread keeps at most 1.2 MiB of free buffers; what it frees above that is the other threads'. Its first call asks the global allocator
-/// for its magazines; where there is no memory for them, it uses a set that all such threads share under a lock. [`Trim`] and
-/// [`StratifiedMemoryPool::shrink_to`] give back what the depot and the calling thread keep, and have the other threads hand in
-/// theirs when they next free something.
+/// A thread caches at most 1.2 MiB of free buffers; the rest goes to the depot for other threads. A
+/// thread's first call allocates its magazines from the global allocator. Threads without memory
+/// for magazines share one set under a lock.
+///
+/// [`Trim`] and [`StratifiedMemoryPool::shrink_to`] free the buffers of the depot and of the
+/// calling thread. The other threads flush theirs when they next free a buffer.
 ///
 /// ```
 /// use arenite_alloc::{SizeBucket, StratifiedMemoryPool};
@@ -101,14 +108,14 @@ pub struct StratifiedMemoryPool<R: Resource + Sync = Heap> {
 }
 
 impl StratifiedMemoryPool {
-    /// An empty pool over a heap of its own; `name` stands in its errors.
+    /// Makes an empty pool with a heap of its own; `name` is the label in errors.
     pub fn new(name: impl Into<Label>) -> Self {
         Self::with_upstream(name, Heap::new())
     }
 }
 
 impl<R: Resource + Sync> StratifiedMemoryPool<R> {
-    /// An empty pool that takes its buffers from `upstream`.
+    /// Makes an empty pool that allocates its buffers from `upstream`.
     pub fn with_upstream(name: impl Into<Label>, upstream: R) -> Self {
         let threads = Sharded::new(Depot {
             upstream,
@@ -123,10 +130,11 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         Self { threads }
     }
 
-    /// A buffer of `size` bytes at 64, its bytes undefined. O(1), without a lock where the calling thread keeps one.
+    /// Allocates a buffer of `size` undefined bytes, aligned to 64. O(1), without a lock if the
+    /// calling thread has one cached.
     ///
     /// # Errors
-    /// What the upstream refuses, and sizes above `isize::MAX`.
+    /// The upstream's error, or [`AllocError`] for sizes above `isize::MAX`.
     #[inline]
     pub fn allocate(&self, size: usize) -> Result<StratifiedBuffer<'_, Self>, AllocError> {
         let layout = layout(size, || (self.state(), self.label()))?;
@@ -135,7 +143,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         Ok(unsafe { StratifiedBuffer::own(start, size, self) })
     }
 
-    /// A buffer of `size` zeroes.
+    /// Allocates a buffer of `size` zeroes.
     ///
     /// # Errors
     /// As [`StratifiedMemoryPool::allocate`].
@@ -144,7 +152,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         Ok(self.allocate(size)?.zeroed())
     }
 
-    /// The pool's name.
+    /// Returns the pool's label.
     #[must_use]
     pub const fn label(&self) -> Label {
         self.depot().label
@@ -154,7 +162,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         self.threads.shared()
     }
 
-    /// What the pool has done. O(threads); exact once they have met.
+    /// Returns the pool's counters. O(threads); exact once the threads have synchronized.
     #[must_use]
     pub fn stats(&self) -> StratifiedPoolStats {
         let depot = self.depot();
@@ -165,12 +173,14 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         stats
     }
 
-    /// Gives free buffers back to the upstream until at most `target_held` bytes are held; returns how many sent. What other
-    /// threads keep, they hand in when they next free a buffer.
+    /// Frees cached buffers to the upstream until at most `target_held` bytes are held. Returns the
+    /// bytes freed.
+    ///
+    /// Other threads flush their buffers when they next free one.
     pub fn shrink_to(&self, target_held: usize) -> usize {
         let depot = self.depot();
         if let Some(magazines) = self.threads.local() {
-            // SAFETY: the calling thread's.
+            // SAFETY: the calling thread's magazines.
             unsafe { depot.flush(magazines) };
         }
         self.flush_fallback();
@@ -183,39 +193,41 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
                 let bytes = chain.count as usize * bucket.size();
                 held = held.saturating_sub(bytes);
                 gone += bytes;
-                // SAFETY: taken just now.
+                // SAFETY: popped just now, so the chain is this call's.
                 unsafe { self.release_chain(bucket, chain) };
             }
         }
         if held > target_held {
             self.threads.for_each(Magazines::request_flush);
-            // this one has nothing left
+            // The calling thread has nothing left to flush.
             self.threads.local().map(Magazines::poll_flush_request);
         }
         gone
     }
 
+    /// Frees a chain of buffers to the upstream.
+    ///
     /// # Safety
     /// The chain is the caller's, of that bucket.
     unsafe fn release_chain(&self, bucket: SizeBucket, chain: BlockChain) {
         let upstream = &self.depot().upstream;
-        let give = |buffer| {
-            // SAFETY: received from there, with this layout, and is nobody's now.
+        let free = |buffer| {
+            // SAFETY: allocated there with this layout, and no longer used.
             unsafe { upstream.deallocate(buffer, bucket.layout()) };
         };
         // SAFETY: the caller's promise.
-        unsafe { chain.for_each(give) };
+        unsafe { chain.for_each(free) };
     }
 
-    /// Takes everything off the magazines of threads that have ended.
+    /// Flushes the magazines of exited threads.
     fn flush_orphans(&self) {
         self.threads.for_each_orphan(|magazines| {
-            // SAFETY: no thread comes to them while the list of them is looked at.
+            // SAFETY: no thread adopts them while their list is locked.
             unsafe { self.depot().flush(magazines) };
         });
     }
 
-    /// A buffer for a layout that the calling thread keeps, if it does.
+    /// Returns a buffer for a layout if the calling thread has one cached.
     #[inline(always)]
     pub(crate) fn try_cached(&self, layout: Layout) -> Option<NonNull<u8>> {
         self.try_cached_of(SizeBucket::for_layout(layout)?)
@@ -227,29 +239,30 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         unsafe { self.threads.local()?.pop(bucket) }
     }
 
-    /// Where the calling thread's buffers go: looked up once for several of them.
+    /// Returns a handle that frees several buffers of the calling thread with one lookup.
     #[inline(always)]
     pub(crate) fn return_handle(&self) -> ReturnHandle<'_, R> {
         ReturnHandle { pool: self, magazines: self.threads.local(), one_thread: PhantomData }
     }
 
-    /// Uses the magazines of all threads that have none of their own. The lock is held meanwhile.
+    /// Runs `work` with the shared magazines of threads without their own. The lock is held
+    /// meanwhile.
     fn with_fallback<A>(&self, work: impl FnOnce(&Magazines) -> A) -> A {
         let _alone = self.depot().fallback_lock.lock();
         work(&self.depot().fallback)
     }
 
-    /// Takes everything off those, if there was anything.
+    /// Flushes the shared magazines. Returns whether there was anything.
     fn flush_fallback(&self) -> bool {
         if self.depot().fallback.looks_empty() {
             return false;
         }
-        // SAFETY: the magazines of whoever has the lock.
+        // SAFETY: the lock is held, so no other thread uses the shared magazines.
         self.with_fallback(|fallback| unsafe { self.depot().flush(fallback) });
         true
     }
 
-    /// Gives a buffer back to some magazines, or to the upstream.
+    /// Frees a buffer to some magazines, or to the upstream.
     ///
     /// # Safety
     /// As [`Resource::deallocate`]; the magazines are the calling thread's.
@@ -268,6 +281,8 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         }
     }
 
+    /// Frees a buffer to the shared magazines, or to the upstream.
+    ///
     /// # Safety
     /// As [`Resource::deallocate`].
     #[cold]
@@ -278,25 +293,28 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
             return unsafe { self.free_direct(block, layout) };
         };
         self.with_fallback(|fallback| {
-            // SAFETY: the magazines of whoever has the lock; the caller's promise.
+            // SAFETY: the lock is held, so no other thread uses the shared magazines; the caller's
+            // promise.
             if unsafe { fallback.push(bucket, block) } {
-                // SAFETY: the magazines of whoever has the lock.
+                // SAFETY: the lock is held, so no other thread uses the shared magazines.
                 unsafe { self.flush_half(fallback, bucket) };
             }
         });
     }
 
+    /// Frees a block to the upstream.
+    ///
     /// # Safety
-    /// As [`Resource::deallocate`], of a block larger than any bucket or more aligned.
+    /// As [`Resource::deallocate`], for a block larger than any bucket or with a larger alignment.
     #[cold]
     #[inline(never)]
     unsafe fn free_direct(&self, block: NonNull<u8>, layout: Layout) {
         self.depot().direct.record_free(layout.size());
-        // SAFETY: received from there, with this layout.
+        // SAFETY: allocated there with this layout.
         unsafe { self.depot().upstream.deallocate(block, layout) };
     }
 
-    /// What an upstream refused, as this pool tells it.
+    /// Relabels an upstream's error as this pool's.
     #[cold]
     fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
         with_layout(error, layout).of(self.state(), self.label())
@@ -307,21 +325,21 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         self.depot().peak.fetch_max(in_use, Relaxed);
     }
 
-    /// The calling thread keeps none.
+    /// Allocates a buffer when the calling thread has none cached.
     #[cold]
     #[inline(never)]
     fn refill(&self, bucket: SizeBucket, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        let kept = match self.threads.local() {
+        let cached = match self.threads.local() {
             Some(magazines) => {
                 // SAFETY: the calling thread's magazines.
-                let take = || unsafe { self.pop_from_depot(magazines, bucket) };
-                // after it, what threads left on the fallback ones that had none of their own
-                take().or_else(|| if self.flush_fallback() { take() } else { None })
+                let pop = || unsafe { self.pop_from_depot(magazines, bucket) };
+                // Then the buffers that threads without magazines freed.
+                pop().or_else(|| if self.flush_fallback() { pop() } else { None })
             }
-            // SAFETY: the magazines of whoever has the lock.
+            // SAFETY: the lock is held, so no other thread uses the shared magazines.
             None => self.with_fallback(|fallback| unsafe { self.pop_from_depot(fallback, bucket) }),
         };
-        if let Some(buffer) = kept {
+        if let Some(buffer) = cached {
             return Ok(buffer);
         }
         let fresh = self.depot().upstream.allocate(bucket.layout());
@@ -334,12 +352,14 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         Ok(buffer)
     }
 
-    /// A buffer of some magazines, or of a chain of the depot's, whose others they keep then.
+    /// Pops a buffer of some magazines, which are first refilled with a chain of the depot if they
+    /// are empty.
     ///
     /// # Safety
-    /// The magazines are the calling thread's, or the fallback ones, whose lock it has.
+    /// The magazines are the calling thread's, or the shared ones, whose lock is held.
     unsafe fn pop_from_depot(&self, magazines: &Magazines, bucket: SizeBucket) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise. They may have some: the fallback ones, or those of a thread that ended.
+        // SAFETY: the caller's promise. Shared magazines and those of an exited thread may have
+        // buffers.
         if let Some(buffer) = unsafe { magazines.pop(bucket) } {
             return Some(buffer);
         }
@@ -355,7 +375,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         unsafe { magazines.pop(bucket) }
     }
 
-    /// Some magazines keep too much, or were poll_flush_request to keep nothing.
+    /// Flushes half of a full magazine, or all magazines if that was requested.
     ///
     /// # Safety
     /// As `pop_from_depot`.
@@ -369,7 +389,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         }
         // SAFETY: the caller's promise.
         if let Some(chain) = unsafe { magazines.flush_to(bucket, bucket.default_capacity() / 2) } {
-            // SAFETY: taken just now.
+            // SAFETY: flushed just now, so the chain is this call's.
             unsafe { self.depot().push(bucket, &chain) };
         }
     }
@@ -385,19 +405,20 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     }
 }
 
-/// The calling thread's way back into a pool. It stays on its thread, and is not kept: a thread that ends gives its magazines up.
+/// The calling thread's handle for freeing buffers. It stays on its thread and is not stored: an
+/// exiting thread gives up its magazines.
 pub(crate) struct ReturnHandle<'p, R: Resource + Sync> {
     pool: &'p StratifiedMemoryPool<R>,
-    /// `None`: there was no memory for its own.
+    /// The thread's magazines, or `None` if there was no memory for them.
     magazines: Option<&'p Magazines>,
     one_thread: PhantomData<*const ()>,
 }
 
 impl<R: Resource + Sync> ReturnHandle<'_, R> {
-    /// Gives a buffer back.
+    /// Frees a buffer.
     ///
     /// # Safety
-    /// As [`Resource::deallocate`]; the thread did not begin to end since this was made.
+    /// As [`Resource::deallocate`]; the thread did not start to exit since the handle was made.
     #[inline(always)]
     pub(crate) unsafe fn push(&self, block: NonNull<u8>, layout: Layout) {
         match self.magazines {
@@ -409,8 +430,9 @@ impl<R: Resource + Sync> ReturnHandle<'_, R> {
     }
 }
 
-// SAFETY: laws 1 to 3: a block is one of the upstream's, lent to one at a time: it lies on one thread's magazines or in one chain
-// of the depot; law 4: no bytes get the smallest buffer.
+// SAFETY: laws 1 to 3: a block is one of the upstream's, allocated to one user at a time: a free
+// one lies in one thread's magazines or in one chain of the depot; law 4: zero bytes get the
+// smallest buffer.
 unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -447,7 +469,7 @@ unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
         unsafe { resize(self, block, old, new) }
     }
 
-    /// The peak is looked at when fresh memory is taken and when this is called.
+    /// Returns the state. The peak is updated by this call and by each allocation of fresh memory.
     fn state(&self) -> ResourceState {
         let stats = self.stats();
         let direct = self.depot().direct.state();
@@ -467,7 +489,7 @@ unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
 impl<R: Resource + Sync + Trim> Trim for StratifiedMemoryPool<R> {
     fn trim(&self, target_held: usize) -> usize {
         let gone = self.shrink_to(target_held);
-        // what the upstream then holds for nobody
+        // The upstream trims what it now holds unused.
         if gone > 0 {
             self.depot().upstream.trim(0);
         }
@@ -481,13 +503,13 @@ impl<R: Resource + Sync> Drop for StratifiedMemoryPool<R> {
             // SAFETY: the pool is borrowed exclusively, so no thread uses it.
             unsafe { self.depot().flush(magazines) };
         });
-        // SAFETY: as above.
+        // SAFETY: the pool is borrowed exclusively, so no thread uses it.
         unsafe { self.depot().flush(&self.depot().fallback) };
         for bucket in SizeBucket::ALL {
             loop {
                 let chain = self.depot().list(bucket).lock().pop();
                 let Some(chain) = chain else { break };
-                // SAFETY: taken just now.
+                // SAFETY: popped just now, so the chain is this call's.
                 unsafe { self.release_chain(bucket, chain) };
             }
         }

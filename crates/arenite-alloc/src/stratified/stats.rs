@@ -1,11 +1,11 @@
-//! What a stratified pool counts.
+//! Counters of stratified pools.
 //!
-//! Rests on [`SizeBucket`]. A hit is a buffer that was lent before; a miss is one that had to come from the upstream.
+//! A hit reuses a cached buffer; a miss allocates one from the upstream.
 
 use super::SizeBucket;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Counts of one pool, added to by any thread.
+/// Counters of one pool that any thread may add to.
 ///
 /// ```
 /// use arenite_alloc::AtomicPoolStats;
@@ -23,46 +23,46 @@ pub struct AtomicPoolStats {
 }
 
 impl AtomicPoolStats {
-    /// Nothing yet.
+    /// Returns counters of zero.
     #[must_use]
     pub const fn new() -> Self {
         Self { hits: AtomicU64::new(0), misses: AtomicU64::new(0), returns: AtomicU64::new(0) }
     }
 
-    /// A request was served by what the pool had.
+    /// Counts a request that a cached buffer served.
     pub fn record_hit(&self) {
         self.hits.fetch_add(1, Relaxed);
     }
 
-    /// A request needed fresh memory.
+    /// Counts a request that needed fresh memory.
     pub fn record_miss(&self) {
         self.misses.fetch_add(1, Relaxed);
     }
 
-    /// A buffer received back.
+    /// Counts a freed buffer.
     pub fn record_return(&self) {
         self.returns.fetch_add(1, Relaxed);
     }
 
-    /// Requests that the pool had a buffer for.
+    /// Returns the number of requests that cached buffers served.
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.hits.load(Relaxed)
     }
 
-    /// Requests that needed fresh memory.
+    /// Returns the number of requests that needed fresh memory.
     #[must_use]
     pub fn misses(&self) -> u64 {
         self.misses.load(Relaxed)
     }
 
-    /// Buffers that received back.
+    /// Returns the number of freed buffers.
     #[must_use]
     pub fn returns(&self) -> u64 {
         self.returns.load(Relaxed)
     }
 
-    /// The part of the requests that were hits, 0 where there was none.
+    /// Returns the fraction of the requests that were hits, or 0 without requests.
     #[must_use]
     pub fn hit_rate(&self) -> f64 {
         rate(self.hits(), self.misses())
@@ -74,49 +74,50 @@ fn rate(hits: u64, misses: u64) -> f64 {
     if hits + misses == 0 { 0.0 } else { hits as f64 / (hits + misses) as f64 }
 }
 
-/// What a stratified pool has done. Exact once the threads that used it have met.
+/// Counters of a stratified pool. Exact once the threads that used it have synchronized.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StratifiedPoolStats {
-    /// Requests that were served, those above the largest bucket among them.
+    /// Requests that were served, including those above the largest bucket.
     pub total_allocations: u64,
-    /// Served by a buffer that was lent before, for each bucket from [`SizeBucket::Tiny`] on.
+    /// Requests that a cached buffer served, for each bucket from [`SizeBucket::Tiny`] on.
     pub hits_per_bucket: [u64; 5],
-    /// Served by a fresh buffer, for each bucket.
+    /// Requests that a fresh buffer served, for each bucket.
     pub misses_per_bucket: [u64; 5],
-    /// Buffers that received back, for each bucket.
+    /// Freed buffers, for each bucket.
     pub returns_per_bucket: [u64; 5],
-    /// Served past the buckets, with a block of the size poll_flush_request.
+    /// Requests above the buckets, served with a block of the requested size.
     pub direct: u64,
-    /// Bytes of buffers that nobody has now.
+    /// Bytes of cached buffers.
     pub free_bytes: usize,
 }
 
 impl StratifiedPoolStats {
-    /// Requests that the pool had a buffer for.
+    /// Returns the number of requests that cached buffers served.
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.hits_per_bucket.iter().sum()
     }
 
-    /// Requests that needed fresh memory, those above the largest bucket among them.
+    /// Returns the number of requests that needed fresh memory, including those above the largest
+    /// bucket.
     #[must_use]
     pub fn misses(&self) -> u64 {
         self.misses_per_bucket.iter().sum::<u64>() + self.direct
     }
 
-    /// Buffers of buckets that received back.
+    /// Returns the number of freed buffers of the buckets.
     #[must_use]
     pub fn returns(&self) -> u64 {
         self.returns_per_bucket.iter().sum()
     }
 
-    /// The part of the requests that were hits, 0 where there was none.
+    /// Returns the fraction of the requests that were hits, or 0 without requests.
     #[must_use]
     pub fn hit_rate(&self) -> f64 {
         rate(self.hits(), self.misses())
     }
 
-    /// Buffers of a bucket that somebody has now.
+    /// Returns the number of live buffers of a bucket.
     #[must_use]
     pub fn live(&self, bucket: SizeBucket) -> u64 {
         let at = bucket as usize;
