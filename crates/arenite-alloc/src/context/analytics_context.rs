@@ -1,10 +1,8 @@
-//! The context itself.
-//!
-//! Rests on [`StratifiedMemoryPool`] and `Entries`.
+//! The context of one operation.
 #![expect(unsafe_code, reason = "allocates and frees blocks of the pool")]
 
 use super::ContextSlice;
-use super::entries::{Entries, Entry, Kind};
+use super::entries::{ALIGN, Entries, Entry, Kind};
 use crate::stratified::StratifiedMemoryPool;
 use crate::util::{alternating_fill, with_layout};
 use arenite_core::{AllocCause, AllocError, Label, Resource};
@@ -15,17 +13,15 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use std::sync::OnceLock;
 
-/// Where every buffer begins: a multiple of this.
-pub(super) const ALIGN: usize = 64;
-
-/// The pool of contexts that were given none.
+/// Returns the pool of contexts without a pool of their own.
 #[inline]
 pub(super) fn global_pool() -> &'static StratifiedMemoryPool {
     static POOL: OnceLock<StratifiedMemoryPool> = OnceLock::new();
     POOL.get_or_init(|| StratifiedMemoryPool::new("contexts"))
 }
 
-/// The buffers of one operation on one thread: taken from a pool one by one, given back together when the context goes.
+/// The buffers of one operation on one thread. They are allocated from a pool one by one and freed
+/// together when the context is dropped.
 ///
 /// ```
 /// use arenite_alloc::AnalyticsContext;
@@ -48,40 +44,40 @@ pub struct AnalyticsContext<'p> {
     parent: Option<&'p AnalyticsContext<'p>>,
     entries: Entries,
     current: Cell<usize>,
-    /// As far as it was looked at, which is before `current` falls.
+    /// Peak before the last decrease of `current`.
     peak: Cell<usize>,
-    /// Buffers that sub-contexts were asked for.
+    /// Buffers that sub-contexts allocated.
     sub_allocations: Cell<u64>,
     typed: Cell<u64>,
     label: Label,
 }
 
-/// What a context has taken, what its sub-contexts took included.
+/// Counters of a context and its sub-contexts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContextStats {
-    /// Bytes that it has now, as they were asked.
+    /// Bytes of live buffers, by the requested sizes.
     pub current_bytes: usize,
-    /// The most bytes that it had at once.
+    /// Maximum of `current_bytes` so far.
     pub peak_bytes: usize,
-    /// Buffers that it was asked for so far.
+    /// Number of buffers allocated so far.
     pub allocation_count: u64,
-    /// Those of them that were asked by a type.
+    /// Number of those that were allocated by type.
     pub typed_allocations: u64,
 }
 
-/// The buffers of one type that a context has now.
+/// The live buffers of one type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypeStats {
-    /// The type, as the compiler names it.
+    /// Name of the type, as the compiler spells it.
     pub name: &'static str,
-    /// How many buffers.
+    /// Number of buffers.
     pub buffers: usize,
-    /// Their bytes.
+    /// Bytes of the buffers.
     pub bytes: usize,
 }
 
 impl AnalyticsContext<'static> {
-    /// An empty context over the pool of the program.
+    /// Makes an empty context over the program's pool.
     #[inline]
     pub fn new(name: impl Into<Label>) -> Self {
         Self::with_pool(name, global_pool())
@@ -89,7 +85,7 @@ impl AnalyticsContext<'static> {
 }
 
 impl<'p> AnalyticsContext<'p> {
-    /// An empty context over a pool.
+    /// Makes an empty context over `pool`.
     #[inline]
     pub fn with_pool(name: impl Into<Label>, pool: &'p StratifiedMemoryPool) -> Self {
         Self::new_in_parent(name.into(), pool, None)
@@ -113,7 +109,8 @@ impl<'p> AnalyticsContext<'p> {
         }
     }
 
-    /// A context inside of this one: its buffers go with it, and count in this one's figures while they are there.
+    /// Makes a context inside this one. Its buffers are freed with it, and count in this context's
+    /// statistics as long as they live.
     ///
     /// ```
     /// use arenite_alloc::AnalyticsContext;
@@ -130,33 +127,33 @@ impl<'p> AnalyticsContext<'p> {
         AnalyticsContext::new_in_parent(name.into(), self.pool, Some(self))
     }
 
-    /// `size` allocate_zeroed.
+    /// Allocates `size` zeroes.
     ///
     /// # Errors
-    /// What the pool refuses.
+    /// The pool's error.
     pub fn allocate(&self, size: usize) -> Result<ContextSlice<'_, u8>, AllocError> {
         self.allocate_zeroed(size, None)
     }
 
-    /// `count` allocate_zeroed of a type.
+    /// Allocates `count` zeroes of a type.
     ///
     /// # Errors
-    /// What the pool refuses.
+    /// The pool's error.
     pub fn allocate_typed<T: Scalar>(&self, count: usize) -> Result<ContextSlice<'_, T>, AllocError> {
         self.allocate_zeroed(count, Some(core::any::type_name::<T>))
     }
 
-    /// `count` values of a type that are yet to be written.
+    /// Allocates `count` uninitialized values of a type.
     ///
     /// # Errors
-    /// What the pool refuses.
+    /// The pool's error.
     #[inline]
     pub fn allocate_uninit<T: Copy>(
         &self,
         count: usize,
     ) -> Result<ContextSlice<'_, MaybeUninit<T>>, AllocError> {
         let (start, id) = self.allocate_block(self.layout::<T>(count)?, Some(core::any::type_name::<T>))?;
-        // SAFETY: a fresh block for them; such values are never unwritten.
+        // SAFETY: a fresh block for them; `MaybeUninit` values need no initialization.
         Ok(unsafe { ContextSlice::new(start.cast(), count, id, self) })
     }
 
@@ -170,7 +167,7 @@ impl<'p> AnalyticsContext<'p> {
         let (start, id) = self.allocate_block(layout, kind)?;
         // SAFETY: a fresh block of that size.
         unsafe { alternating_fill::fill(start, layout.size(), 0) };
-        // SAFETY: as above; allocate_zeroed are a scalar's.
+        // SAFETY: a fresh block of that size, zeroed; zeroes are valid scalars.
         Ok(unsafe { ContextSlice::new(start.cast(), count, id, self) })
     }
 
@@ -182,7 +179,8 @@ impl<'p> AnalyticsContext<'p> {
         })
     }
 
-    /// Where nothing lies ready, one that the calling thread has on its shelf: what most calls are.
+    /// Allocates a block. Most calls find no preallocated buffer and pop one from the thread's
+    /// magazine.
     #[inline(always)]
     fn allocate_block(&self, layout: Layout, kind: Option<Kind>) -> Result<(NonNull<u8>, usize), AllocError> {
         let kept = if self.entries.has_prepared() { None } else { self.pool.try_cached(layout) };
@@ -204,7 +202,7 @@ impl<'p> AnalyticsContext<'p> {
         self.insert(start, layout, kind)
     }
 
-    /// Remembers a buffer, and counts it here and in the contexts around this one; the buffer and its id.
+    /// Lists a buffer and counts it here and in the parents. Returns the buffer and its id.
     #[inline(always)]
     fn insert(
         &self,
@@ -219,7 +217,7 @@ impl<'p> AnalyticsContext<'p> {
         Ok((start, id))
     }
 
-    /// Counts a buffer here and in the contexts around this one.
+    /// Counts a buffer here and in the parents.
     #[inline(always)]
     fn record_usage(&self, bytes: usize, typed: bool) {
         self.record(bytes, typed);
@@ -228,11 +226,11 @@ impl<'p> AnalyticsContext<'p> {
         }
     }
 
-    /// There is no memory to remember a buffer in.
+    /// Frees a buffer that cannot be listed, and returns the error.
     #[cold]
     #[inline(never)]
     fn no_list_memory(&self, start: NonNull<u8>, layout: Layout) -> AllocError {
-        // SAFETY: came from the pool with this layout, and nobody has it.
+        // SAFETY: allocated from the pool with this layout, and not yet returned.
         unsafe { self.pool.deallocate(start, layout) };
         AllocError::new(AllocCause::Exhausted { errno: 0 }, layout, self.pool.state(), self.label)
     }
@@ -253,13 +251,13 @@ impl<'p> AnalyticsContext<'p> {
         }
     }
 
-    /// What the pool with_context, as this context tells it.
+    /// Relabels the pool's error as this context's.
     #[cold]
     fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
         AllocError { label: self.label, ..with_layout(error, layout) }
     }
 
-    /// Takes a buffer for later.
+    /// Allocates a buffer for a later request.
     pub(super) fn prepare(&self, size: usize) -> Result<(), AllocError> {
         let layout = self.layout::<u8>(size)?;
         let start =
@@ -271,7 +269,7 @@ impl<'p> AnalyticsContext<'p> {
         self.entries.reserve_for(count, prepared);
     }
 
-    /// How many bytes lie ready that nobody asked for yet.
+    /// Returns the bytes of preallocated buffers that were not requested yet.
     #[must_use]
     pub fn preallocated_bytes(&self) -> usize {
         self.entries.prepared_bytes()
@@ -281,7 +279,7 @@ impl<'p> AnalyticsContext<'p> {
         let entry = self.entries.take(id);
         if let Some(entry) = entry {
             self.on_released(entry.layout.size());
-            // SAFETY: came from the pool with this layout; its only slice was given up.
+            // SAFETY: allocated from the pool with this layout; its only slice was consumed.
             unsafe { self.pool.deallocate(entry.start, entry.layout) };
         }
     }
@@ -296,7 +294,7 @@ impl<'p> AnalyticsContext<'p> {
         }
     }
 
-    /// What the context has taken.
+    /// Returns the context's counters.
     #[must_use]
     pub fn stats(&self) -> ContextStats {
         ContextStats {
@@ -307,8 +305,8 @@ impl<'p> AnalyticsContext<'p> {
         }
     }
 
-    /// The buffers of each type that the context has now, the largest sum first; `u8` are those asked in bytes. Those of sub-contexts
-    /// are theirs. O(buffers × stats_by_type).
+    /// Returns the live buffers of each type, the largest sum first; `u8` stands for buffers
+    /// requested in bytes. Buffers of sub-contexts are not included. O(buffers × types).
     #[must_use]
     pub fn stats_by_type(&self) -> Vec<TypeStats> {
         let mut types = Vec::<TypeStats>::new();
@@ -326,7 +324,7 @@ impl<'p> AnalyticsContext<'p> {
         types
     }
 
-    /// The context's name.
+    /// Returns the context's label.
     #[must_use]
     pub const fn label(&self) -> Label {
         self.label
@@ -341,8 +339,8 @@ impl Drop for AnalyticsContext<'_> {
         }
         let back = self.pool.return_handle();
         self.entries.release_all(|start, layout| {
-            // SAFETY: came from the pool with this layout; slices borrow the context, which goes. `back` was made in this call, in which
-            // the thread does not begin to end.
+            // SAFETY: allocated from the pool with this layout; slices borrow the context, which is
+            // dropped. `back` was made in this call, in which the thread does not start to exit.
             unsafe { back.push(start, layout) };
         });
     }

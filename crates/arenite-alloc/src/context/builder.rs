@@ -1,13 +1,11 @@
-//! A context that has its buffers before it asks for them.
-//!
-//! Rests on [`AnalyticsContext`].
+//! A builder of contexts that allocates buffers in advance.
 
 use super::AnalyticsContext;
 use super::analytics_context::global_pool;
 use crate::stratified::StratifiedMemoryPool;
 use arenite_core::{AllocError, Label};
 
-/// What a context will need.
+/// The expected allocations of a context.
 ///
 /// ```
 /// use arenite_alloc::AnalyticsContextBuilder;
@@ -33,33 +31,33 @@ pub struct AnalyticsContextBuilder<'p> {
 }
 
 impl<'p> AnalyticsContextBuilder<'p> {
-    /// A context of that name.
+    /// Starts a context with a label.
     pub fn new(name: impl Into<Label>) -> Self {
         Self { pool: None, label: name.into(), expected: 0, sizes: Vec::new() }
     }
 
-    /// The same over a pool, and not that of the program.
+    /// Uses `pool` instead of the program's pool.
     pub const fn with_pool(mut self, pool: &'p StratifiedMemoryPool) -> Self {
         self.pool = Some(pool);
         self
     }
 
-    /// How many buffers it will ask for: room for their list is made at once.
+    /// Sets the number of expected allocations; their list is allocated in advance.
     pub const fn with_expected_allocations(mut self, count: usize) -> Self {
         self.expected = count;
         self
     }
 
-    /// A buffer of `size` bytes is taken at once; the next request for that many bytes gets it.
+    /// Allocates a buffer of `size` bytes in advance, for the next request of that size.
     pub fn with_preallocation(mut self, size: usize) -> Self {
         self.sizes.push(size);
         self
     }
 
-    /// Makes the context and takes its buffers.
+    /// Makes the context and allocates its buffers.
     ///
     /// # Errors
-    /// What the pool refuses; nothing is kept then.
+    /// The pool's error; all buffers are freed then.
     pub fn build(self) -> Result<AnalyticsContext<'p>, AllocError> {
         let context = AnalyticsContext::with_pool(self.label, self.pool.unwrap_or_else(|| global_pool()));
         context.reserve_for(self.expected, self.sizes.len());

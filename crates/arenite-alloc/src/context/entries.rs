@@ -1,43 +1,45 @@
-//! What a context has taken.
+//! The buffers of a context.
 //!
-//! Rests on the standard vector, for contexts of more than four buffers, and for those of types that are aligned higher than buffers are. The
-//! first four others stand in the context itself, so that a small one asks for no memory but its buffers'.
+//! The first four buffers stand in the context itself, so a small context needs no list. Further
+//! buffers, and those with a larger alignment, stand in a vector.
 #![expect(unsafe_code, reason = "makes layouts of sizes that came from layouts")]
 
-use super::analytics_context::ALIGN;
 use crate::util::fallible_vec::try_push;
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 
-/// How many buffers a context has without a list.
+/// Alignment of every buffer, in bytes.
+pub(super) const ALIGN: usize = 64;
+/// Number of buffers that a context has without a list.
 const INLINE: usize = 4;
 
-/// Names a type: a function, as it is one word and the name is asked for seldom.
+/// A function that returns a type's name: one word, and called seldom.
 pub(super) type Kind = fn() -> &'static str;
 
-/// One buffer.
+/// A live buffer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) start: NonNull<u8>,
-    /// How it was asked of the pool: of a type that is aligned higher than buffers are, with that.
+    /// Layout with which the pool allocated it. Types with a larger alignment than buffers keep it.
     pub(super) layout: Layout,
-    /// The type whose values are in it, where it was asked by a type.
+    /// The element type, if the buffer was requested by type.
     pub(super) kind: Option<Kind>,
 }
 
-/// What a id of the list stands for.
+/// State of an id of the list.
 #[derive(Clone, Copy, Debug)]
 enum Slot {
     Live(Entry),
-    /// Taken before it was asked for.
+    /// Allocated before it was requested.
     Prepared(NonNull<u8>, Layout),
-    /// What was of that layout.
+    /// Freed; it had that layout.
     Freed(Layout),
 }
 
 impl Slot {
-    /// How places that were prepared are in sort_key: by layout, and those that lie unused behind the others of theirs.
+    /// Returns the key of prepared slots: their layout, and unused ones behind the others of the
+    /// same layout.
     const fn sort_key(&self) -> (usize, usize, bool) {
         let (layout, unused) = match self {
             Self::Live(entry) => (&entry.layout, false),
@@ -48,23 +50,24 @@ impl Slot {
     }
 }
 
-/// Buffers by id; a id is never used twice.
+/// Buffers by id; an id is never reused.
 ///
-/// What the first ones are stands in arrays, field by field: an entry that is made elsewhere and copied in whole waits until its parts,
-/// which were stored one by one, can be loaded together.
+/// The first four entries are a struct of arrays. Storing the fields separately avoids a
+/// store-forwarding stall when an entry is loaded back.
 #[derive(Debug)]
 pub(super) struct Entries {
     starts: [Cell<Option<NonNull<u8>>>; INLINE],
-    /// Their sizes: all are aligned as buffers are.
+    /// Sizes of the inline buffers. All have the alignment of buffers.
     sizes: [Cell<usize>; INLINE],
     kinds: [Cell<Option<Kind>>; INLINE],
-    /// How many of the first there were so far.
+    /// Number of inline buffers so far.
     used: Cell<usize>,
-    /// The others, whose numbers begin at `INLINE`.
+    /// The other buffers; their ids start at `INLINE`.
     more: RefCell<Vec<Slot>>,
-    /// How many of those lie unused: they are among the first, before anything was asked for.
+    /// Number of prepared buffers that were not requested. They precede all requested ones of the
+    /// list.
     unused: Cell<usize>,
-    /// How many were prepared, and whether these are in sort_key.
+    /// Number of prepared slots, and whether they are sorted.
     prepared: Cell<(usize, bool)>,
 }
 
@@ -82,27 +85,28 @@ impl Entries {
         }
     }
 
-    /// How many were asked for so far.
+    /// Returns the number of buffers requested so far.
     pub(super) fn count(&self) -> usize {
         self.used.get() + self.more.borrow().len() - self.unused.get()
     }
 
-    /// Whether any lies unused.
+    /// Returns whether any prepared buffer is unused.
     #[inline(always)]
     pub(super) const fn has_prepared(&self) -> bool {
         self.unused.get() > 0
     }
 
-    /// The bytes that lie unused.
+    /// Returns the bytes of unused prepared buffers.
     pub(super) fn prepared_bytes(&self) -> usize {
         let bytes = |slot: &Slot| if let Slot::Prepared(_, layout) = slot { layout.size() } else { 0 };
         self.more.borrow().iter().map(bytes).sum()
     }
 
-    /// Keeps one for later. `None`: there is no memory for the list, or something was asked for already.
+    /// Adds a prepared buffer. Returns `None` if there is no memory for the list, or after the
+    /// first request.
     pub(super) fn prepare(&self, start: NonNull<u8>, layout: Layout) -> Option<()> {
         let mut more = self.more.borrow_mut();
-        // what was asked for has its id, and stays where it is
+        // A requested buffer has its id and must stay in its slot.
         if self.used.get() + more.len() != self.unused.get() {
             return None;
         }
@@ -112,7 +116,7 @@ impl Entries {
         Some(())
     }
 
-    /// One of that layout that lies unused; it is asked for then. With its id. O(log prepared), and the first puts them in sort_key.
+    /// Returns a prepared buffer of that layout and its id. O(log prepared); the first call sorts.
     pub(super) fn request(&self, layout: Layout, kind: Option<Kind>) -> Option<(NonNull<u8>, usize)> {
         if !self.has_prepared() {
             return None;
@@ -138,18 +142,19 @@ impl Entries {
     fn inline_entry(&self, id: usize) -> Option<Entry> {
         let start = self.starts.get(id)?.get()?;
         let size = self.sizes.get(id)?.get();
-        // SAFETY: a power of two, and the size of a layout with it, by `push`.
+        // SAFETY: a power of two, and the size came from a layout with it, by `push`.
         let layout = unsafe { Layout::from_size_align_unchecked(size, ALIGN) };
         Some(Entry { start, layout, kind: self.kinds.get(id)?.get() })
     }
 
-    /// Makes room for as many that will be asked for, and for as many that are prepared, if there is memory for it: it is a hint.
+    /// Reserves list capacity for `count` requests and `prepared` buffers, if there is memory: a
+    /// hint.
     pub(super) fn reserve_for(&self, count: usize, prepared: usize) {
         let room = count.saturating_sub(INLINE).saturating_add(prepared);
         let _room = self.more.borrow_mut().try_reserve(room);
     }
 
-    /// Remembers one; its id. `None`: there is no memory for the list.
+    /// Adds a buffer. Returns its id, or `None` if there is no memory for the list.
     #[inline(always)]
     pub(super) fn push(&self, entry: Entry) -> Option<usize> {
         let id = self.used.get();
@@ -173,7 +178,7 @@ impl Entries {
         Some(INLINE + more.len() - 1)
     }
 
-    /// Forgets one that was asked for.
+    /// Removes a requested buffer.
     pub(super) fn take(&self, id: usize) -> Option<Entry> {
         let Some(start) = self.starts.get(id) else {
             let mut more = self.more.borrow_mut();
@@ -187,7 +192,7 @@ impl Entries {
         entry
     }
 
-    /// Each buffer that was asked for and not taken back.
+    /// Visits each requested buffer that was not removed.
     pub(super) fn for_each(&self, mut visit: impl FnMut(&Entry)) {
         (0..INLINE).filter_map(|id| self.inline_entry(id)).for_each(|entry| visit(&entry));
         for slot in self.more.borrow().iter() {
@@ -197,26 +202,26 @@ impl Entries {
         }
     }
 
-    /// Each buffer that is there, asked for or unused, as it was taken of the pool. They are the caller's.
+    /// Passes every buffer, requested or prepared, to `free`.
     #[inline(always)]
-    pub(super) fn release_all(&mut self, mut back: impl FnMut(NonNull<u8>, Layout)) {
+    pub(super) fn release_all(&mut self, mut free: impl FnMut(NonNull<u8>, Layout)) {
         for id in 0..self.used.get().min(INLINE) {
             if let Some(entry) = self.inline_entry(id) {
-                back(entry.start, entry.layout);
+                free(entry.start, entry.layout);
             }
         }
         if !self.more.get_mut().is_empty() {
-            self.release_overflow(&mut back);
+            self.release_overflow(&mut free);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn release_overflow(&mut self, back: &mut dyn FnMut(NonNull<u8>, Layout)) {
+    fn release_overflow(&mut self, free: &mut dyn FnMut(NonNull<u8>, Layout)) {
         for slot in core::mem::take(self.more.get_mut()) {
             match slot {
                 Slot::Live(Entry { start, layout, .. }) | Slot::Prepared(start, layout) => {
-                    back(start, layout)
+                    free(start, layout)
                 }
                 Slot::Freed(_) => {}
             }
@@ -232,7 +237,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn r22_what_was_prepared_is_found_by_its_layout(
+        fn r22_prepared_buffers_are_found_by_their_layout(
             prepared in prop::collection::vec((1_usize..6, 0_u32..3), 0..40),
             asked in prop::collection::vec((1_usize..7, 0_u32..3, any::<bool>()), 0..80),
         ) {

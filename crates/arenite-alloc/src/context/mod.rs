@@ -1,7 +1,10 @@
-//! A context: the buffers of one operation, which go together.
+//! Contexts: the buffers of one operation, which are freed together.
 //!
-//! Rests on a stratified pool, one for the whole program unless it is given another. [`AnalyticsContextBuilder`] takes buffers before they
-//! are needed; [`ContextSlice`] is what a context lends.
+//! - `builder`: [`AnalyticsContextBuilder`] allocates buffers in advance.
+//! - `analytics_context`: [`AnalyticsContext`] allocates from a stratified pool, by default the
+//!   program's.
+//! - `entries`: the buffers of a context.
+//! - `slice`: [`ContextSlice`], a buffer of a context.
 
 mod analytics_context;
 mod builder;

@@ -1,6 +1,4 @@
-//! What a context lends: values of one type, until the context goes.
-//!
-//! Rests on the context, by a borrow.
+//! A buffer of a context: values of one type that live as long as the context.
 #![expect(unsafe_code, reason = "borrows the values of a block")]
 
 use super::AnalyticsContext;
@@ -10,8 +8,8 @@ use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-/// Values in a context, aligned to 64 bytes and of one type for as long as they are there. Dropping it gives nothing back, as the
-/// context does that for all; [`ContextSlice::release`] does.
+/// Values in a context, aligned to 64 bytes. Dropping the slice frees nothing, because the context
+/// frees all buffers; [`ContextSlice::release`] frees it earlier.
 ///
 /// ```
 /// use arenite_alloc::AnalyticsContext;
@@ -32,8 +30,11 @@ pub struct ContextSlice<'c, T> {
 }
 
 impl<'c, T> ContextSlice<'c, T> {
+    /// Wraps a buffer of a context.
+    ///
     /// # Safety
-    /// `start` is the block `id` of the context, of `count` written values, and nobody else's.
+    /// `start` is the block `id` of the context, of `count` initialized values, and has no other
+    /// user.
     #[inline]
     pub(super) const unsafe fn new(
         start: NonNull<T>,
@@ -44,14 +45,14 @@ impl<'c, T> ContextSlice<'c, T> {
         Self { start, count, id, context, owns: PhantomData }
     }
 
-    /// Gives the values back to the pool now.
+    /// Frees the values to the pool now.
     pub fn release(self) {
         self.context.release(self.id);
     }
 }
 
 impl<'c, T> ContextSlice<'c, MaybeUninit<T>> {
-    /// The same with every value written, each from its index.
+    /// Initializes every value from its index.
     #[must_use]
     pub fn fill_with(mut self, mut value: impl FnMut(usize) -> T) -> ContextSlice<'c, T>
     where
@@ -60,7 +61,7 @@ impl<'c, T> ContextSlice<'c, MaybeUninit<T>> {
         for (index, room) in self.iter_mut().enumerate() {
             room.write(value(index));
         }
-        // SAFETY: all written, and the same block, which this gives up.
+        // SAFETY: all values are initialized, and the block is the same, which this slice gives up.
         unsafe { ContextSlice::new(self.start.cast(), self.count, self.id, self.context) }
     }
 }
@@ -70,7 +71,8 @@ impl<T> Deref for ContextSlice<'_, T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        // SAFETY: the values that this alone has, in a block that stays as long as the context is borrowed.
+        // SAFETY: the values of this slice alone, in a block that lives as long as the context is
+        // borrowed.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.count) }
     }
 }
@@ -78,7 +80,8 @@ impl<T> Deref for ContextSlice<'_, T> {
 impl<T> DerefMut for ContextSlice<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: as above, and borrowed exclusively.
+        // SAFETY: the values of this slice alone, in a block that lives as long as the context is
+        // borrowed; borrowed exclusively.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.count) }
     }
 }

@@ -1,6 +1,4 @@
-//! One buffer, wherever it is.
-//!
-//! Rests on [`Spill`], by a borrow.
+//! A buffer of numbers in memory or on disk.
 #![expect(unsafe_code, reason = "borrows the numbers of a block")]
 
 use super::{Spill, SpillError};
@@ -12,7 +10,7 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-/// `len` numbers, in memory or in the spill's file.
+/// A buffer of `len` numbers, in memory or in the spill file.
 pub struct SpillBuffer<'s, T: Scalar, R: Resource = Heap> {
     spill: &'s Spill<R>,
     number: usize,
@@ -25,28 +23,28 @@ impl<'s, T: Scalar, R: Resource> SpillBuffer<'s, T, R> {
         Self { spill, number, len, numbers: PhantomData }
     }
 
-    /// How many numbers.
+    /// Returns the number of numbers.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Returns whether the buffer is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The numbers, in memory until the guard goes.
+    /// Pins the buffer in memory for reading until the guard is dropped.
     ///
     /// # Errors
-    /// [`SpillError`] where they are in the file and cannot come back; they are still there.
+    /// [`SpillError`] if the numbers cannot be read back; they stay in the file.
     pub fn read(&self) -> Result<SpillRead<'_, T, R>, SpillError> {
         let start = self.spill.pin(self.number, false)?.cast();
         Ok(SpillRead { start, buffer: self })
     }
 
-    /// The numbers to change, in memory until the guard goes.
+    /// Pins the buffer in memory for writing until the guard is dropped.
     ///
     /// # Errors
     /// As [`SpillBuffer::read`].
@@ -68,13 +66,13 @@ impl<T: Scalar, R: Resource> fmt::Debug for SpillBuffer<'_, T, R> {
     }
 }
 
-/// The numbers of a buffer that stays in memory.
+/// A guard with read access to a pinned buffer.
 pub struct SpillRead<'b, T: Scalar, R: Resource = Heap> {
     start: NonNull<T>,
     buffer: &'b SpillBuffer<'b, T, R>,
 }
 
-/// The numbers of a buffer that stays in memory, to change.
+/// A guard with write access to a pinned buffer.
 pub struct SpillWrite<'b, T: Scalar, R: Resource = Heap> {
     start: NonNull<T>,
     buffer: &'b SpillBuffer<'b, T, R>,
@@ -82,14 +80,16 @@ pub struct SpillWrite<'b, T: Scalar, R: Resource = Heap> {
 
 macro_rules! guard {
     ($name:ident) => {
-        // SAFETY: as a reference to its numbers; the spill behind it is one that threads may share, or stays on this thread.
+        // SAFETY: like a reference to its numbers; the spill behind it can be shared between
+        // threads, because `R` is `Sync`.
         unsafe impl<T: Scalar, R: Resource + Sync> Sync for $name<'_, T, R> {}
 
         impl<T: Scalar, R: Resource> Deref for $name<'_, T, R> {
             type Target = [T];
 
             fn deref(&self) -> &[T] {
-                // SAFETY: the buffer is pinned: its block stays, and nobody but a `SpillWrite`'s holder changes it.
+                // SAFETY: the buffer is pinned, so its block stays; only the holder of a
+                // `SpillWrite` changes it.
                 unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.buffer.len) }
             }
         }
@@ -113,7 +113,7 @@ guard!(SpillWrite);
 
 impl<T: Scalar, R: Resource> DerefMut for SpillWrite<'_, T, R> {
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: pinned, and the buffer is borrowed exclusively as long as this guard is there.
+        // SAFETY: the buffer is pinned, and borrowed exclusively as long as this guard lives.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.buffer.len) }
     }
 }

@@ -1,6 +1,4 @@
-//! Why a buffer could not be had.
-//!
-//! Rests on [`AllocError`] and the file system's errors.
+//! The errors of spilled buffers.
 
 use arenite_core::AllocError;
 use core::fmt;
@@ -8,17 +6,17 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A buffer that could not be made, or brought back. Nothing that was in one is lost.
+/// Error of a buffer that could not be allocated or paged in. No data is lost.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SpillError {
-    /// There is no memory for it, after all others went out that could.
+    /// No memory, after all other buffers that can be evicted were.
     Memory(AllocError),
-    /// The file could not be made, written or read.
+    /// The file could not be created, written or read.
     File {
-        /// The dir that it is in.
+        /// Directory of the file.
         dir: Arc<Path>,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
 }
@@ -27,10 +25,10 @@ impl fmt::Display for SpillError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory(error) => {
-                write!(out, "no memory for a buffer, with all others out that can be: {error}")
+                write!(out, "no memory for a buffer after evicting all others that can be: {error}")
             }
             Self::File { dir, source } => {
-                write!(out, "cannot use a file for buffers in {}: {source}", dir.display())
+                write!(out, "cannot use a spill file in {}: {source}", dir.display())
             }
         }
     }

@@ -1,19 +1,22 @@
-//! Which parts of a file are free.
+//! The free extents of a file.
 //!
-//! Rests on a sorted list, which has room for each gap that the places used_extents can leave: giving one back asks for no memory. First fit,
-//! joined with neighbours: a file has few buffers, and they are large.
+//! A sorted list with capacity for every gap that the used extents can leave: freeing needs no
+//! memory. First fit, coalesced with neighbours, is enough: a file has few buffers, and they are
+//! large.
 
-/// The free parts below the end: where each begins, and how long it is, by their places.
+/// Free extents below the end of the file, as offset and length, sorted by offset.
 #[derive(Debug, Default)]
 pub(super) struct FreeExtents {
     free: Vec<(u64, u64)>,
     end: u64,
-    /// How many places are used_extents; there are never more free_extents, as the last place has none behind it.
+    /// Number of used extents. There are never more free ones, because the last used one has none
+    /// behind it.
     used_extents: usize,
 }
 
 impl FreeExtents {
-    /// A place for `len` bytes. `None`: there is no memory for the list.
+    /// Allocates an extent of `len` bytes. Returns its offset, or `None` if there is no memory for
+    /// the list.
     pub(super) fn allocate(&mut self, len: u64) -> Option<u64> {
         let most = self.used_extents + 1;
         self.free.try_reserve(most.saturating_sub(self.free.len())).ok()?;
@@ -32,7 +35,7 @@ impl FreeExtents {
         Some(at)
     }
 
-    /// Takes a place back.
+    /// Frees an extent.
     pub(super) fn free(&mut self, mut at: u64, mut len: u64) {
         self.used_extents -= 1;
         let mut behind = self.free.partition_point(|&(begins, _)| begins < at);
@@ -56,7 +59,7 @@ impl FreeExtents {
         }
     }
 
-    /// How long the file must be.
+    /// Returns the required length of the file.
     pub(super) const fn end(&self) -> u64 {
         self.end
     }
@@ -67,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_never_overlap_and_all_come_back() {
+    fn extents_never_overlap_and_all_are_freed() {
         let (mut free_extents, mut live, mut random) =
             (FreeExtents::default(), Vec::<(u64, u64)>::new(), 7_u64);
         for _ in 0..5000 {
@@ -85,7 +88,7 @@ mod tests {
             assert!(
                 free_extents.free.len() <= free_extents.used_extents
                     && free_extents.used_extents == live.len(),
-                "room was made for no more"
+                "capacity was reserved for no more"
             );
             assert!(live.iter().all(|&(at, len)| at + len <= free_extents.end()));
         }

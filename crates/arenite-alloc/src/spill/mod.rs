@@ -1,7 +1,10 @@
-//! Buffers that leave memory when it is short.
+//! Buffers that are evicted to disk when memory is short.
 //!
-//! Rests on any resource for those in memory and on one anonymous_file file for those outside. [`Spill`] has the buffers, a [`SpillBuffer`] is one of
-//! them, [`SpillRead`] and [`SpillWrite`] keep it in memory while somebody looks.
+//! - `spill`: [`Spill`], the buffers in memory (of any resource) and in one anonymous file.
+//! - `free_extents`: the free extents of the file.
+//! - `buffer`: [`SpillBuffer`], a buffer, with [`SpillRead`] and [`SpillWrite`], which pin it in
+//!   memory.
+//! - `error`: [`SpillError`].
 
 mod buffer;
 mod error;

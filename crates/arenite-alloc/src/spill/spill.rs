@@ -1,6 +1,7 @@
-//! The buffers, in memory and out of it.
+//! The buffers, in memory and on disk.
 //!
-//! Rests on one lock: buffers are large and few, and what moves one takes longer than any wait for the lock.
+//! One lock is enough: buffers are large and few, and moving one takes longer than any wait for the
+//! lock.
 #![expect(unsafe_code, reason = "reads and writes blocks of its upstream")]
 
 use super::buffer::SpillBuffer;
@@ -19,14 +20,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Where every buffer begins: a multiple of this.
+/// Alignment of every buffer, in bytes.
 const ALIGN: usize = 64;
 
-/// Large buffers of numbers, of which those that were used longest ago move to a file when memory is short, and come back when they
-/// are used.
+/// Large buffers of numbers. The least recently used ones are evicted to a file when memory is
+/// short, and paged in when they are used.
 ///
-/// It lends blocks that stay in memory as well, as any [`Resource`]; buffers make room for those. They move when [`Trim`] asks (a monitor of pressure does), when more than the limit would be in memory, and when the upstream
-/// refuses. The file has no name; the system removes it with the process. Any thread may use any buffer; one moves at a time.
+/// A spill is also a [`Resource`], whose blocks stay in memory; buffers are evicted for them.
+/// Buffers are evicted on [`Trim`] (a pressure monitor calls it), above the limit, and when the
+/// upstream fails. The file has no name; the system removes it with the process. Any thread may use
+/// any buffer; one buffer moves at a time.
 ///
 /// ```
 /// use arenite_alloc::Spill;
@@ -54,18 +57,18 @@ pub struct Spill<R: Resource = Heap> {
     state: Mutex<State>,
 }
 
-/// What a spill has, and what it did.
+/// Usage and counters of a spill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpillStats {
     /// Bytes of buffers in memory.
     pub resident: usize,
-    /// Those of them that somebody looks at now.
+    /// Bytes of pinned buffers, which are in memory.
     pub pinned: usize,
-    /// Bytes of buffers in the file alone.
+    /// Bytes of buffers that are in the file only.
     pub spilled: usize,
-    /// Buffers written to the file so far, and brought back.
+    /// Number of buffers written to the file.
     pub writes: u64,
-    /// Buffers brought back.
+    /// Number of buffers read back from the file.
     pub reads: u64,
 }
 
@@ -75,37 +78,38 @@ struct State {
     file: Option<File>,
     free_extents: FreeExtents,
     tick: u64,
-    /// Bytes in memory, or about to be, of what is not yet a buffer's or a block.
+    /// Bytes in memory, or about to be, that belong to no buffer or block yet.
     pending_bytes: usize,
-    /// Blocks that stay in memory.
+    /// Number of blocks that stay in memory.
     blocks: usize,
-    /// The most that was in memory.
+    /// Maximum of the bytes in memory.
     peak: usize,
     stats: SpillStats,
 }
 
 struct Slot {
     layout: Layout,
-    /// In memory, if it is.
+    /// Address in memory, if the buffer is there.
     block: Option<NonNull<u8>>,
-    /// In the file, if what is there is what is in memory, or would be.
+    /// File offset of an up-to-date copy, if there is one.
     on_disk: Option<u64>,
     used: u64,
     pins: u64,
 }
 
-// SAFETY: the blocks are the slots' own, and used under the lock or by those who pinned them.
+// SAFETY: the slots own the blocks, which are used under the lock or while pinned.
 unsafe impl Send for State {}
 
 impl Spill {
-    /// No buffers yet; those in memory come from a heap of its own, the file is made in the system's dir for temporary files.
+    /// Makes a spill with a heap of its own; its file lies in the system's directory for temporary
+    /// files.
     pub fn new(name: impl Into<Label>) -> Self {
         Self::with_upstream(name, Heap::new())
     }
 }
 
 impl<R: Resource> Spill<R> {
-    /// The same with the memory of `upstream`.
+    /// Makes a spill whose buffers in memory come from `upstream`.
     pub fn with_upstream(name: impl Into<Label>, upstream: R) -> Self {
         let state = State {
             slots: Vec::new(),
@@ -127,27 +131,27 @@ impl<R: Resource> Spill<R> {
         }
     }
 
-    /// The same with its file in `dir`.
+    /// Sets the directory of the file.
     #[must_use]
     pub fn with_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = dir.into().into();
         self
     }
 
-    /// The same with at most `bytes` bytes in memory, but for those that are looked at at once.
+    /// Limits the bytes in memory to `bytes`, except for buffers that are pinned at the same time.
     #[must_use]
     pub const fn with_limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;
         self
     }
 
-    /// The dir of the file.
+    /// Returns the directory of the file.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// A buffer of `count` zeroes.
+    /// Allocates a buffer of `count` zeroes.
     ///
     /// # Errors
     /// [`SpillError`].
@@ -163,7 +167,7 @@ impl<R: Resource> Spill<R> {
         state.pending_bytes -= layout.size();
         if !state.reserve_slot() {
             drop(state);
-            // SAFETY: taken above, and no buffer's.
+            // SAFETY: allocated above, and belongs to no buffer.
             unsafe { self.release_block(block, layout) };
             let cause = AllocCause::Exhausted { errno: 0 };
             return Err(SpillError::Memory(AllocError::new(cause, layout, self.usage(), self.label)));
@@ -184,13 +188,13 @@ impl<R: Resource> Spill<R> {
         Ok(SpillBuffer::new(self, number, count))
     }
 
-    /// What there is.
+    /// Returns the usage and counters.
     #[must_use]
     pub fn stats(&self) -> SpillStats {
         self.state().stats
     }
 
-    /// In use is what is looked at, and blocks; held is what is in memory.
+    /// Returns the state: `in_use` counts pinned buffers and blocks, `held` the bytes in memory.
     fn usage(&self) -> ResourceState {
         let state = self.state();
         ResourceState {
@@ -204,12 +208,14 @@ impl<R: Resource> Spill<R> {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // what is behind it is whole at every step
+        // The data behind the lock is consistent after every step.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A block in memory, for which others go out where they must. The lock is not held while the upstream is asked: what it asks for may be
-    /// that buffers move out. `pinned`: for a buffer that is looked at, which the limit does not keep out.
+    /// Allocates a block in memory and evicts buffers if necessary.
+    ///
+    /// The lock is not held during the upstream's call, which may evict buffers itself. `pinned`:
+    /// the block is for a pinned buffer, which may exceed the limit.
     fn reserve_block(&self, layout: Layout, pinned: bool) -> Result<NonNull<u8>, SpillError> {
         let size = layout.size();
         let over = || {
@@ -220,7 +226,7 @@ impl<R: Resource> Spill<R> {
         }
         loop {
             let mut state = self.state();
-            // what this one will have counts from here on, so that no two rely on the same room
+            // The bytes count from here on, so that no two calls use the same headroom.
             state.stats.resident += size;
             state.pending_bytes += size;
             while state.stats.resident > self.limit {
@@ -231,7 +237,8 @@ impl<R: Resource> Spill<R> {
                         state.stats.resident -= size;
                         state.pending_bytes -= size;
                         if not.is_ok() && state.pending_bytes > 0 {
-                            // what comes for others is not there yet, and may go when it is
+                            // The pending bytes of other calls cannot be evicted yet; they may be
+                            // soon.
                             drop(state);
                             std::thread::yield_now();
                             state = self.state();
@@ -263,22 +270,22 @@ impl<R: Resource> Spill<R> {
         }
     }
 
-    /// What the upstream refused, as this one tells it.
+    /// Relabels an upstream's error as this spill's.
     fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
         with_layout(error, layout).of(self.usage(), self.label)
     }
 
-    /// Gives a block back that is no buffer's.
+    /// Frees a block that belongs to no buffer.
     ///
     /// # Safety
-    /// Came from `room` with this layout, and is nobody's.
+    /// The block came from `reserve_block` with this layout, and is not used afterwards.
     unsafe fn release_block(&self, block: NonNull<u8>, layout: Layout) {
         self.state().stats.resident -= layout.size();
         // SAFETY: the caller's promise.
         unsafe { self.upstream.deallocate(block, layout) };
     }
 
-    /// Moves the buffer that was used longest ago to the file; false: none may go.
+    /// Evicts the least recently used buffer to the file. Returns `false` if none can be evicted.
     fn evict_one(&self, state: &mut State) -> Result<bool, SpillError> {
         let coldest = state.slots.iter().enumerate().filter_map(|(number, slot)| {
             let slot = slot.as_ref()?;
@@ -295,7 +302,7 @@ impl<R: Resource> Spill<R> {
         let (size, len) = (layout.size(), layout.size() as u64);
         if on_disk.is_none() {
             let at = free_extents.allocate(len).ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
-            // SAFETY: a live block of that size, which nobody has pinned; the lock is held.
+            // SAFETY: a live block of that size that no guard pins; the lock is held.
             let bytes = unsafe { core::slice::from_raw_parts(start.as_ptr(), size) };
             if let Err(source) = file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes)) {
                 free_extents.free(at, len);
@@ -307,19 +314,19 @@ impl<R: Resource> Spill<R> {
         *block = None;
         stats.resident -= size;
         stats.spilled += size;
-        // SAFETY: came from there with this layout; what was in it is in the file.
+        // SAFETY: allocated there with this layout; its bytes are in the file.
         unsafe { self.upstream.deallocate(start, *layout) };
         Ok(true)
     }
 
-    /// Has a buffer in memory until [`Spill::unpin`]; `changes`: what is in the file will not be what it is.
-    pub(super) fn pin(&self, number: usize, changes: bool) -> Result<NonNull<u8>, SpillError> {
+    /// Pins a buffer in memory until [`Spill::unpin`]. `dirty` invalidates its copy in the file.
+    pub(super) fn pin(&self, number: usize, dirty: bool) -> Result<NonNull<u8>, SpillError> {
         let (layout, found) = {
             let mut state = self.state();
             let used = state.next_tick();
             let state = &mut *state;
             let Some(slot) = &mut state.slots[number] else { unreachable!("a buffer has its slot") };
-            // so that it does not go out from here on
+            // Pinned: the buffer is not evicted from here on.
             slot.pins += 1;
             slot.used = used;
             if slot.pins == 1 {
@@ -331,7 +338,7 @@ impl<R: Resource> Spill<R> {
             Some(start) => start,
             None => self.page_in(number, layout).inspect_err(|_| self.unpin(number))?,
         };
-        if changes {
+        if dirty {
             let mut state = self.state();
             let state = &mut *state;
             if let Some(at) = state.slots[number].as_mut().and_then(|slot| slot.on_disk.take()) {
@@ -341,19 +348,19 @@ impl<R: Resource> Spill<R> {
         Ok(start)
     }
 
-    /// Reads a buffer that is pinned and was not in memory back into it.
+    /// Reads a pinned buffer from the file into memory.
     fn page_in(&self, number: usize, layout: Layout) -> Result<NonNull<u8>, SpillError> {
         let start = self.reserve_block(layout, true)?;
         // SAFETY: a fresh block of that size.
         unsafe { start.write_bytes(0, layout.size()) };
-        // SAFETY: written just now, and this call's alone.
+        // SAFETY: initialized just now, and this call's alone.
         let bytes = unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), layout.size()) };
         let mut state = self.state();
         state.pending_bytes -= layout.size();
         let found = &mut *state;
         let (there, on_disk) =
             found.slots[number].as_ref().map_or((None, None), |slot| (slot.block, slot.on_disk));
-        // another thread that looks at it, too, may have been first
+        // Another thread that pins the buffer may have been first.
         let done = match (there, on_disk, &mut found.file) {
             (Some(there), ..) => Ok(there),
             (None, Some(at), Some(file)) => {
@@ -368,7 +375,7 @@ impl<R: Resource> Spill<R> {
         }
         drop(state);
         if !done.as_ref().is_ok_and(|&done| done == start) {
-            // SAFETY: taken above, and not the buffer's.
+            // SAFETY: allocated above, and not the buffer's block.
             unsafe { self.release_block(start, layout) };
         }
         done.map_err(|source| SpillError::File { dir: Arc::clone(&self.dir), source })
@@ -378,14 +385,14 @@ impl<R: Resource> Spill<R> {
         self.state().unpin(number);
     }
 
-    /// The buffer is not there any more.
+    /// Frees a buffer.
     pub(super) fn free(&self, number: usize) {
         let mut state = self.state();
         let Some(slot) = state.slots[number].take() else { return };
         state.vacant.push(number);
         let size = slot.layout.size();
         if slot.pins > 0 {
-            // a guard was forgotten
+            // A guard was forgotten.
             state.stats.pinned -= size;
         }
         match slot.block {
@@ -395,7 +402,7 @@ impl<R: Resource> Spill<R> {
         if let Some(at) = slot.on_disk {
             state.free_extents.free(at, size as u64);
         }
-        // a file that is shorter is room on the disk; one that stays long is not wrong
+        // A shorter file frees disk space. If the call fails, a long file is still correct.
         let end = state.free_extents.end();
         if let Some(file) = &state.file
             && file.metadata().is_ok_and(|found| found.len() > end.saturating_mul(2).saturating_add(1 << 20))
@@ -404,14 +411,14 @@ impl<R: Resource> Spill<R> {
         }
         drop(state);
         if let Some(start) = slot.block {
-            // SAFETY: came from there with this layout, and its buffer is gone.
+            // SAFETY: allocated there with this layout, and its buffer is freed.
             unsafe { self.upstream.deallocate(start, slot.layout) };
         }
     }
 }
 
 impl State {
-    /// Room in the lists for one buffer more, also for when it goes.
+    /// Reserves list capacity for one more buffer, and for freeing it.
     fn reserve_slot(&mut self) -> bool {
         let most = self.slots.len() + 1;
         self.slots.try_reserve(1).is_ok() && self.vacant.try_reserve(most - self.vacant.len()).is_ok()
@@ -432,12 +439,12 @@ impl State {
     }
 }
 
-/// A file that is in no dir.
+/// Opens a file without a name in a directory.
 fn anonymous_file(dir: &Path) -> io::Result<File> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let (before, process) = (".arenite-spill-", std::process::id());
-    // two numbers have at most thirty digits and a dash
+    // Two numbers have at most thirty digits and a dash.
     let (mut name, mut path) = (String::new(), PathBuf::new());
     let none = |_| io::Error::from(io::ErrorKind::OutOfMemory);
     name.try_reserve(before.len() + 31).map_err(none)?;
@@ -445,7 +452,7 @@ fn anonymous_file(dir: &Path) -> io::Result<File> {
     write!(name, "{before}{process}-{number}").map_err(io::Error::other)?;
     path.push(dir);
     path.push(name);
-    // the standard library copies long paths for the system's calls, and insists on the memory
+    // The standard library copies long paths for system calls and aborts without memory for it.
     Vec::<u8>::new().try_reserve(path.as_os_str().len() + 1).map_err(none)?;
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
     fs::remove_file(&path)?;
@@ -453,8 +460,10 @@ fn anonymous_file(dir: &Path) -> io::Result<File> {
 }
 
 impl<R: Resource> Spill<R> {
-    /// Moves buffers out until at most `target_held` bytes are in memory; returns how many went. A file that cannot be written ends
-    /// it early; what is in memory stays there then. [`Trim`] has the upstream give back what it then holds, too.
+    /// Evicts buffers until at most `target_held` bytes are in memory. Returns the evicted bytes.
+    ///
+    /// The call ends early if the file cannot be written; the rest stays in memory. [`Trim`] trims
+    /// the upstream as well.
     pub fn evict_to(&self, target_held: usize) -> usize {
         let mut state = self.state();
         let before = state.stats.resident;
@@ -473,9 +482,10 @@ impl<R: Resource + Trim> Trim for Spill<R> {
     }
 }
 
-// SAFETY: blocks are the upstream's, which keeps the laws; that others move out before it is asked again changes none of them.
+// SAFETY: blocks are the upstream's, which keeps the laws; evicting buffers before a second call
+// changes none of them.
 unsafe impl<R: Resource> Resource for Spill<R> {
-    /// A block that stays in memory, for which buffers go out where they must.
+    /// Allocates a block that stays in memory, and evicts buffers if necessary.
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let block = self.reserve_block(layout, false).map_err(|error| match error {
             SpillError::Memory(refused) => refused,
