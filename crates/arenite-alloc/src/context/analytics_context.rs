@@ -120,7 +120,8 @@ impl<'p> AnalyticsContext<'p> {
     /// step.allocate(1000)?;
     /// assert_eq!((step.stats().current_bytes, whole.stats().current_bytes), (1000, 1100));
     /// drop(step);
-    /// assert_eq!((whole.stats().current_bytes, whole.stats().peak_bytes, kept.len()), (100, 1100, 100));
+    /// let stats = whole.stats();
+    /// assert_eq!((stats.current_bytes, stats.peak_bytes, kept.len()), (100, 1100, 100));
     /// # Ok::<(), arenite_core::AllocError>(())
     /// ```
     pub fn sub_context<'s>(&'s self, name: impl Into<Label>) -> AnalyticsContext<'s> {

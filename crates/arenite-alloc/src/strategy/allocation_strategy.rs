@@ -1,11 +1,10 @@
-//! The questions that a strategy answers.
-//!
-//! Rests on the machine's readings, for answers that all strategies share.
+//! The interface of an allocation strategy, with answers that all strategies share.
 
 use arenite_core::MemoryPressure;
 use arenite_pages::machine::{PressureReading, available_memory};
 
-/// Which allocator a request should go to, and how its block should lie. Answers are advice: nothing is allocated.
+/// Advice on which allocator serves a request and how its block is laid out. A strategy allocates
+/// nothing.
 ///
 /// ```
 /// use arenite_alloc::{AllocationStrategy, CacheAwareStrategy, IntelligentAllocationStrategy};
@@ -17,33 +16,36 @@ use arenite_pages::machine::{PressureReading, available_memory};
 /// }
 /// ```
 pub trait AllocationStrategy: Send + Sync {
-    /// Whether so many bytes should come from an arena: one range, in which large blocks lie one behind the other.
+    /// Returns whether an arena should serve `size` bytes: one range with large blocks one behind
+    /// the other.
     fn should_use_arena(&self, size: usize) -> bool;
 
-    /// Whether so many bytes should come from a pool: small blocks, kept for the next request.
+    /// Returns whether a pool should serve `size` bytes: small blocks that are cached for reuse.
     fn should_use_pool(&self, size: usize) -> bool;
 
-    /// The alignment for numbers of a type, named as in `f32`, in bytes: what this processor's widest vectors want, or what
-    /// the type itself wants if that is more.
+    /// Returns the alignment for numbers of a type such as `f32`, in bytes: that of this
+    /// processor's widest vectors, or the type's own if it is larger.
     fn get_alignment(&self, dtype: &str) -> usize {
         vector_alignment(dtype)
     }
 
-    /// The part, from 0 to 1, of what the strategy's own allocators hold that no block has; 0 for one that has none.
+    /// Returns the fraction, from 0 to 1, of the bytes held by the strategy's own allocators that
+    /// is not in use; 0 without such allocators.
     fn estimate_fragmentation(&self) -> f64 {
         0.0
     }
 
-    /// Whether the process may take so many more bytes: what the machine, its control groups and its own limits let through. Opens
-    /// about ten files.
+    /// Returns whether the process may allocate `size` more bytes: the limits of the machine, its
+    /// control groups and the process. Opens about ten files.
     fn can_allocate(&self, size: usize) -> bool {
         size as u64 <= available_memory() && isize::try_from(size).is_ok()
     }
 
-    /// A good size for a block of elements of so many bytes that is worked on at once: a multiple of the element's.
+    /// Returns a good size for a block of elements that is processed at once: a multiple of the
+    /// element size.
     fn preferred_block_size(&self, element_size: usize) -> usize;
 
-    /// How short memory is. Opens about ten files.
+    /// Reads the memory pressure. Opens about ten files.
     fn memory_pressure_level(&self) -> MemoryPressure {
         PressureReading::read().level().memory_pressure()
     }

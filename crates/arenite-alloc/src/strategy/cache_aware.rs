@@ -1,17 +1,17 @@
-//! A strategy that knows the caches.
-//!
-//! Rests on what the machine says of them; each size can be set by hand.
+//! A strategy that follows the cache sizes of the machine; each size can be set by hand.
 
 use super::AllocationStrategy;
 use arenite_pages::machine::Caches;
 
-/// Sizes where the machine does not tell its caches'.
+/// Default sizes for machines that report none.
 const L1: usize = 32 << 10;
 const L2: usize = 256 << 10;
 const L3: usize = 8 << 20;
 
-/// Chooses sizes by the caches of the machine: half of the nearest one for a block that is worked on, because the other operand
-/// wants a place as well; a pool for what fits in a cache line or a few, an arena for what fits in no cache.
+/// A strategy that derives sizes from the caches of the machine.
+///
+/// A block that is processed takes half of the nearest cache, because the other operand needs space
+/// too. A pool serves what fits in an eighth of it, an arena what fits in no cache.
 ///
 /// ```
 /// use arenite_alloc::{AllocationStrategy, CacheAwareStrategy};
@@ -37,7 +37,7 @@ impl Default for CacheAwareStrategy {
 }
 
 impl CacheAwareStrategy {
-    /// With this machine's caches.
+    /// Reads this machine's caches.
     #[must_use]
     pub fn new() -> Self {
         let caches = Caches::read();
@@ -47,28 +47,28 @@ impl CacheAwareStrategy {
         Self { l1: size(caches.l1d(), L1), l2: size(caches.l2(), L2), l3: size(caches.l3(), L3) }
     }
 
-    /// The same with a nearest cache of so many bytes.
+    /// Sets the size of the nearest cache.
     #[must_use]
     pub const fn with_l1_cache_size(mut self, bytes: usize) -> Self {
         self.l1 = bytes;
         self
     }
 
-    /// The same with a second cache of so many bytes.
+    /// Sets the size of the second cache.
     #[must_use]
     pub const fn with_l2_cache_size(mut self, bytes: usize) -> Self {
         self.l2 = bytes;
         self
     }
 
-    /// The same with a last cache of so many bytes.
+    /// Sets the size of the last cache.
     #[must_use]
     pub const fn with_l3_cache_size(mut self, bytes: usize) -> Self {
         self.l3 = bytes;
         self
     }
 
-    /// The sizes of the three, from the nearest.
+    /// Returns the sizes of the three caches, the nearest first.
     #[must_use]
     pub const fn cache_sizes(&self) -> [usize; 3] {
         [self.l1, self.l2, self.l3]

@@ -1,10 +1,11 @@
-//! A value on cache lines of its own.
+//! A value on its own cache lines.
 //!
-//! 128 bytes and not 64, because processors fetch lines in pairs.
+//! The alignment is 128 bytes and not 64, because processors fetch lines in pairs.
 
 use core::ops::{Deref, DerefMut};
 
-/// A value that shares its pair of cache lines with no other, so that threads which write to neighbours do not wait for each other.
+/// A value on its own pair of cache lines, so that threads which write to neighbours cause no false
+/// sharing.
 ///
 /// ```
 /// use arenite_alloc::CacheLineAligned;
@@ -18,12 +19,12 @@ pub struct CacheLineAligned<T> {
 }
 
 impl<T> CacheLineAligned<T> {
-    /// The value.
+    /// Wraps a value.
     pub const fn new(value: T) -> Self {
         Self { value }
     }
 
-    /// The value, out of its lines.
+    /// Unwraps the value.
     pub fn into_inner(self) -> T {
         self.value
     }

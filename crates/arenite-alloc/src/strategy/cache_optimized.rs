@@ -1,9 +1,10 @@
-//! Blocks laid out for caches.
+//! Blocks that are laid out for caches.
 //!
-//! Rests on any [`Resource`]. Large equal blocks that all begin at a multiple of a power of two fall into the same sets of a cache, and a loop
-//! that reads one element of each evicts its own lines. So each begins some lines further into its first OS page than the one
-//! before ("cache colouring": Kessler and Hill, "Page Placement Algorithms for Large Real-Indexed Caches", 1992; Bonwick, "The Slab
-//! Allocator", 1994). And the first bytes of a block are on their way into the cache when its caller gets it.
+//! Large equal blocks that all start at a multiple of a power of two map to the same cache sets,
+//! and a loop that reads one element of each evicts its own lines. So each block starts some lines
+//! further into its first OS page than the previous one ("cache colouring": Kessler and Hill, "Page
+//! Placement Algorithms for Large Real-Indexed Caches", 1992; Bonwick, "The Slab Allocator", 1994).
+//! The first bytes of a block are prefetched before its caller gets it.
 #![expect(unsafe_code, reason = "forwards an unsafe trait and moves the start of a block")]
 
 use crate::Heap;
@@ -15,17 +16,18 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 const CACHE_LINE: usize = 64;
-/// What a allocate_coloured block's memory is aligned to: where it began before it was moved, its address rounded down says.
+/// Alignment of a coloured block's memory: its start, rounded down, is the upstream's block.
 const PAGE_SIZE: usize = 4096;
-/// At most this part of a block is spent on colours.
+/// Divisor of a block's size that bounds the bytes spent on colours.
 const MAX_WASTE_SHARE: usize = 8;
-/// The farthest that is fetched.
+/// Maximum number of prefetched bytes.
 const MAX_PREFETCH_BYTES: usize = 4096;
 
-/// Lends blocks of its upstream at different places in their first OS page, and fetches their first bytes into the cache.
+/// Blocks of an upstream at different offsets in their first OS page, with their first bytes
+/// prefetched.
 ///
-/// Blocks of less than 4 KiB, and those aligned to more than 2 KiB, lie where the upstream has them. A colour costs at most an
-/// eighth of a block and 4 KiB.
+/// Blocks of less than 4 KiB, and those aligned to more than 2 KiB, keep the upstream's start. A
+/// colour costs at most an eighth of a block and 4 KiB.
 ///
 /// ```
 /// use arenite_alloc::CacheOptimizedAllocator;
@@ -44,7 +46,7 @@ pub struct CacheOptimizedAllocator<R: Resource = Heap> {
     upstream: R,
     distance: usize,
     alignment: usize,
-    /// How many blocks were allocate_coloured.
+    /// Number of coloured blocks so far.
     count: AtomicUsize,
 }
 
@@ -55,7 +57,7 @@ impl Default for CacheOptimizedAllocator {
 }
 
 impl CacheOptimizedAllocator {
-    /// Over a heap of its own, which fetches a line and aligns to one.
+    /// Makes an allocator with a heap of its own, which prefetches and aligns to one cache line.
     #[must_use]
     pub const fn new() -> Self {
         Self::with_upstream(Heap::new())
@@ -63,27 +65,28 @@ impl CacheOptimizedAllocator {
 }
 
 impl<R: Resource> CacheOptimizedAllocator<R> {
-    /// The same over `upstream`.
+    /// Makes an allocator over `upstream`.
     #[must_use]
     pub const fn with_upstream(upstream: R) -> Self {
         Self { upstream, distance: CACHE_LINE, alignment: CACHE_LINE, count: AtomicUsize::new(0) }
     }
 
-    /// The same that fetches the first `bytes` bytes of each block, 4096 at most.
+    /// Sets the number of prefetched bytes of each block, 4096 at most.
     #[must_use]
     pub const fn with_prefetch_distance(mut self, bytes: usize) -> Self {
         self.distance = if bytes < MAX_PREFETCH_BYTES { bytes } else { MAX_PREFETCH_BYTES };
         self
     }
 
-    /// The same with every block at a multiple of `alignment`, a power of two; of what is none, requests are refused.
+    /// Sets the alignment of every block, a power of two; with another value every allocation
+    /// fails.
     #[must_use]
     pub const fn with_alignment(mut self, alignment: usize) -> Self {
         self.alignment = alignment;
         self
     }
 
-    /// How the upstream is asked, and how many colours there are, of so many bytes each.
+    /// Returns the upstream's layout, the number of colours, and the bytes of a colour.
     fn colour_layout(&self, layout: Layout) -> Result<(Layout, usize, usize), AllocError> {
         let label = arenite_core::Label::new("cache optimized");
         let bad = || AllocError::bad_layout(layout.size(), layout.align(), self.upstream.state(), label);
@@ -106,18 +109,19 @@ impl<R: Resource> CacheOptimizedAllocator<R> {
         layout: Layout,
         allocate: impl FnOnce(Layout) -> Result<NonNull<[u8]>, AllocError>,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        let (asked, colours, step) = self.colour_layout(layout)?;
-        let start = allocate(asked).map_err(|error| with_layout(error, layout))?.cast::<u8>();
+        let (upstream_layout, colours, step) = self.colour_layout(layout)?;
+        let start = allocate(upstream_layout).map_err(|error| with_layout(error, layout))?.cast::<u8>();
         let colour = if colours > 1 { self.count.fetch_add(1, Relaxed) % colours } else { 0 };
-        // SAFETY: the block is longer by all colours but one.
+        // SAFETY: the block is longer than requested by all colours but one.
         let start = unsafe { start.add(colour * step) };
         fetch_to_write(start.as_ptr(), self.distance.min(layout.size()));
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
     }
 }
 
-// SAFETY: laws 1 to 3: a block lies inside of one of the upstream's, which is longer by as much as it was moved; giving it back finds
-// where that one began by rounding down, as it was moved by less than its alignment. The rest is the upstream's.
+// SAFETY: laws 1 to 3: a block lies inside one of the upstream's, which is longer by as much as the
+// start is moved. Freeing rounds the start down to the upstream's block, because it was moved by
+// less than its alignment. The rest is the upstream's.
 unsafe impl<R: Resource> Resource for CacheOptimizedAllocator<R> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.allocate_coloured(layout, |layout| self.upstream.allocate(layout))
@@ -128,13 +132,13 @@ unsafe impl<R: Resource> Resource for CacheOptimizedAllocator<R> {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // a layout that was lent has a colour_layout
-        let Ok((asked, colours, _)) = self.colour_layout(layout) else { return };
+        // The layout of an allocated block always has a colour layout.
+        let Ok((upstream_layout, colours, _)) = self.colour_layout(layout) else { return };
         let moved = if colours > 1 { block.addr().get() % PAGE_SIZE } else { 0 };
-        // SAFETY: the upstream's block begins there.
+        // SAFETY: the upstream's block starts there.
         let start = unsafe { block.sub(moved) };
-        // SAFETY: came from there with this layout.
-        unsafe { self.upstream.deallocate(start, asked) };
+        // SAFETY: allocated there with this layout.
+        unsafe { self.upstream.deallocate(start, upstream_layout) };
     }
 
     fn state(&self) -> ResourceState {

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
-/// What a worker and those who direct it share: two cache lines of words, each written by one side.
+/// Shared state of a worker and its controller: two cache lines of words, each written by one side.
 ///
 /// ```
 /// use arenite_alloc::ControlBlock;
@@ -26,23 +26,23 @@ pub struct ControlBlock {
     pub is_active: AtomicU32,
     /// 1 once the worker is to end.
     pub should_terminate: AtomicU32,
-    /// 1 once it has.
+    /// 1 once the worker has ended.
     pub has_terminated: AtomicU32,
-    /// Why it ended; 0 is well.
+    /// Reason of the end; 0 is success.
     pub error: AtomicU32,
-    /// Messages done.
+    /// Number of messages completed.
     pub messages_processed: AtomicU64,
-    /// Messages begun and not done.
+    /// Number of messages started and not completed.
     pub messages_in_flight: AtomicU64,
-    /// Where the next message is put in.
+    /// Position of the next message to push.
     pub input_head: AtomicU64,
-    /// Where the next one is taken out.
+    /// Position of the next message to pop.
     pub input_tail: AtomicU64,
-    /// Where the next answer is put in.
+    /// Position of the next reply to push.
     pub output_head: AtomicU64,
-    /// Where the next one is taken out.
+    /// Position of the next reply to pop.
     pub output_tail: AtomicU64,
-    /// How many messages and answers there is room for.
+    /// Capacities for messages and replies.
     pub capacities: [AtomicU32; 2],
     reserved: [u64; 7],
 }

@@ -1,7 +1,7 @@
-//! A strategy that routes each request fixed its size.
+//! A strategy that routes each request by its size.
 //!
-//! Rests on three resources behind one checked checked: a stratified pool for small blocks, the system's for middle ones, and for large
-//! ones either one range that is cut and joined, or whole mappings on the thread's node.
+//! Small blocks come from a stratified pool, middle ones from the global allocator, and large ones
+//! either from one range that is split and coalesced or from mappings on the thread's node.
 #![expect(unsafe_code, reason = "forwards an unsafe trait to one of three")]
 
 use super::{AllocationStrategy, CacheAwareStrategy};
@@ -16,14 +16,17 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::sync::OnceLock;
 
-/// From which size on blocks lie in one range, and below which they come from a pool, unless it is said otherwise.
+/// Default size from which on blocks lie in one range, and below which they come from a pool.
 const ARENA_FROM: usize = 1 << 20;
 const POOL_BELOW: usize = 4096;
-/// The addresses of that range.
+/// Size of that range.
 const RANGE: Bytes = Bytes::gib(64);
 
-/// Picks an allocator fixed size, and is one: requests below the pool's threshold go to a pool, those from the arena's on to one range,
-/// those between to the system. Shared fixed threads; every block is checked when it comes back.
+/// An allocator that selects an upstream by size.
+///
+/// Requests below the pool's threshold go to a pool, those from the arena's threshold on to one
+/// range, and those between to the global allocator. Shared by threads; every deallocation is
+/// checked.
 ///
 /// ```
 /// use arenite_alloc::{AllocationStrategy, IntelligentAllocationStrategy};
@@ -59,7 +62,8 @@ struct Thresholds {
 /// Three resources as one.
 #[derive(Debug)]
 struct Router {
-    /// Fixed fixed the first block: a block goes back to where a block of its size comes from.
+    /// Thresholds, fixed by the first block: a block is freed where a block of its size is
+    /// allocated.
     fixed: OnceLock<Thresholds>,
     small: StratifiedMemoryPool,
     middle: CountedGlobal,
@@ -83,19 +87,21 @@ impl Thresholds {
 }
 
 impl Router {
-    /// The thresholds; the first block's are those for good.
+    /// Returns the thresholds; the first call fixes them.
     fn thresholds(&self) -> Thresholds {
         let first = Thresholds { arena_from: ARENA_FROM, pool_below: POOL_BELOW, numa: false };
         *self.fixed.get_or_init(|| first)
     }
 
-    /// `None`: there is no memory for the range's own lists.
+    /// Returns the resource for large blocks, or `None` if there is no memory for the range's own
+    /// lists.
     fn large(&self) -> Option<&dyn Resource> {
         let made = match self.large.get() {
             Some(made) => made,
             None => {
                 let made = self.init_large()?;
-                // where two threads come first, one made it for nothing, and drops it: no range has memory before its first block
+                // If two threads initialize it at once, one of the values is dropped. No range has
+                // memory before its first block.
                 self.large.get_or_init(|| made)
             }
         };
@@ -111,7 +117,7 @@ impl Router {
         if let Some(Ok(local)) = local {
             return Some(LargePath::Local(local));
         }
-        // a system that places nothing has one place for all
+        // A system without NUMA placement uses one range.
         let pool = MemoryPool::new(RANGE.0).with_alignment(64).with_label("large");
         try_boxed(SharedMemoryPool::new(pool)).ok().map(LargePath::Range)
     }
@@ -128,7 +134,8 @@ impl Router {
     }
 }
 
-// SAFETY: forwards each call to the one of three that serves blocks of that size, which never changes.
+// SAFETY: forwards each call to the one of three that serves blocks of that size, which never
+// changes.
 unsafe impl Resource for Router {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let Some(route) = self.route(layout.size()) else {
@@ -140,9 +147,9 @@ unsafe impl Resource for Router {
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         let route = self.route(layout.size());
-        debug_assert!(route.is_some(), "what lent the block is there");
+        debug_assert!(route.is_some(), "the resource that allocated the block exists");
         if let Some(route) = route {
-            // SAFETY: the caller's promise; a block of that size came from there.
+            // SAFETY: the caller's promise; a block of that size was allocated there.
             unsafe { route.deallocate(block, layout) };
         }
     }
@@ -186,7 +193,7 @@ impl Default for IntelligentAllocationStrategy {
 }
 
 impl IntelligentAllocationStrategy {
-    /// Pools below 4 KiB, one range from 1 MiB on.
+    /// Makes an allocator with pools below 4 KiB and one range from 1 MiB on.
     #[must_use]
     pub fn new() -> Self {
         let router = Router {
@@ -202,26 +209,28 @@ impl IntelligentAllocationStrategy {
         }
     }
 
-    /// The same with blocks of one range from `bytes` on. After the first block it changes nothing, as do the other thresholds.
+    /// Sets the size from which on blocks lie in one range. After the first block this and the
+    /// other thresholds have no effect.
     #[must_use]
     pub fn with_arena_threshold(self, bytes: usize) -> Self {
         self.configure(|thresholds| thresholds.arena_from = bytes)
     }
 
-    /// The same with pools below `bytes`; it goes before the range's threshold where both fit.
+    /// Sets the size below which blocks come from a pool. It precedes the range's threshold if both
+    /// match.
     #[must_use]
     pub fn with_pool_threshold(self, bytes: usize) -> Self {
         self.configure(|thresholds| thresholds.pool_below = bytes)
     }
 
-    /// The same with block sizes thresholds fixed this machine's caches.
+    /// Derives block sizes from this machine's caches.
     #[must_use]
     pub fn with_cache_awareness(mut self, enabled: bool) -> Self {
         self.caches = enabled.then(CacheAwareStrategy::new);
         self
     }
 
-    /// The same with large blocks on the node of the thread that asks.
+    /// Allocates large blocks on the calling thread's node.
     #[must_use]
     pub fn with_numa_awareness(self, enabled: bool) -> Self {
         self.configure(|thresholds| thresholds.numa = enabled)
@@ -234,7 +243,7 @@ impl IntelligentAllocationStrategy {
         self
     }
 
-    /// Fixes the thresholds.
+    /// Fixes the thresholds and returns the allocator.
     fn init(&self) -> &Checked<Router> {
         self.checked.resource().fixed.get_or_init(|| self.thresholds);
         &self.checked

@@ -1,7 +1,11 @@
-//! Strategies: which allocator a request should go to, and how it should lie.
+//! Strategies: which allocator serves a request, and how its block is laid out.
 //!
-//! Rests on what this machine says of itself: its caches, its nodes, its vector units and its pressure. [`AllocationStrategy`] answers the
-//! questions; [`IntelligentAllocationStrategy`] routes requests by the answers; [`CacheOptimizedAllocator`] lays blocks out for caches.
+//! - `allocation_strategy`: [`AllocationStrategy`], the interface.
+//! - `cache_aware`, `numa_aware`: strategies for the machine's caches and nodes.
+//! - `intelligent`: [`IntelligentAllocationStrategy`], an allocator that routes requests by size.
+//! - `cache_optimized`: [`CacheOptimizedAllocator`], blocks that are laid out for caches.
+//! - `specialized`: [`SpecializedAllocator`], blocks for values of a type.
+//! - `cache_line`, `control_block`, `telemetry`: values on their own cache lines.
 
 mod allocation_strategy;
 mod cache_aware;

@@ -1,11 +1,9 @@
-//! A strategy that knows the nodes.
-//!
-//! Rests on `arenite_pages`, which asks the kernel; on a machine of one node everything works and there is one.
+//! A strategy that follows the NUMA nodes of the machine. A machine with one node works as well.
 
 use super::AllocationStrategy;
 use arenite_pages::{NumaAllocator, NumaError, NumaPolicy, current_numa_node, numa_node_count, page_size};
 
-/// Chooses the node that memory comes from.
+/// A strategy that selects the node of memory.
 ///
 /// ```
 /// use arenite_alloc::NumaAwareStrategy;
@@ -29,50 +27,52 @@ impl Default for NumaAwareStrategy {
 }
 
 impl NumaAwareStrategy {
-    /// Memory of the node that the thread runs on.
+    /// Prefers memory of the node that the thread runs on.
     #[must_use]
     pub const fn new() -> Self {
         Self { local: true, interleaved: false }
     }
 
-    /// The same with memory of the thread's own node, or of whichever the system chooses.
+    /// Sets whether memory of the thread's own node is preferred; otherwise the system selects the
+    /// node.
     #[must_use]
     pub const fn with_local_node_preference(mut self, enabled: bool) -> Self {
         self.local = enabled;
         self
     }
 
-    /// The same with OS pages of all nodes in turn, for what all threads read; it goes before a preference.
+    /// Sets whether the OS pages of all nodes are used in turn, for data that all threads read.
+    /// This precedes a preference.
     #[must_use]
     pub const fn with_interleaving(mut self, enabled: bool) -> Self {
         self.interleaved = enabled;
         self
     }
 
-    /// How many nodes have memory.
+    /// Returns the number of nodes with memory.
     #[must_use]
     pub fn numa_node_count(&self) -> usize {
         numa_node_count()
     }
 
-    /// The node that the calling thread runs on now.
+    /// Returns the node that the calling thread runs on now.
     #[must_use]
     pub fn current_numa_node(&self) -> usize {
         current_numa_node()
     }
 
-    /// Blocks of one node.
+    /// Returns an allocator of one node.
     ///
     /// # Errors
-    /// [`NumaError`] where there is no such node.
+    /// [`NumaError`] if there is no such node.
     pub fn allocator_for_node(&self, node: usize) -> Result<NumaAllocator, NumaError> {
         NumaAllocator::new(NumaPolicy::Bind(node))
     }
 
-    /// Blocks as the strategy would have them.
+    /// Returns an allocator that follows the strategy.
     ///
     /// # Errors
-    /// [`NumaError`] where the system places nothing.
+    /// [`NumaError`] if the system supports no placement.
     pub fn allocator(&self) -> Result<NumaAllocator, NumaError> {
         NumaAllocator::new(if self.interleaved {
             NumaPolicy::Interleave
@@ -85,7 +85,7 @@ impl NumaAwareStrategy {
 }
 
 impl AllocationStrategy for NumaAwareStrategy {
-    /// Placing costs a mapping of its own: worth it from a mebibyte on.
+    /// Returns whether `size` is at least 1 MiB: placement costs a mapping for each block.
     fn should_use_arena(&self, size: usize) -> bool {
         size >= 1 << 20
     }
@@ -94,7 +94,7 @@ impl AllocationStrategy for NumaAwareStrategy {
         size < page_size()
     }
 
-    /// An OS page, the least that lies on a node, in whole elements.
+    /// Returns the size of an OS page, the unit of placement, in whole elements.
     fn preferred_block_size(&self, element_size: usize) -> usize {
         let element = element_size.max(1);
         (page_size() / element * element).max(element)

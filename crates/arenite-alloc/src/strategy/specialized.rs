@@ -1,12 +1,10 @@
-//! Blocks for values of a type.
-//!
-//! Rests on any [`MemoryAllocator`], through its checked door.
+//! Blocks for values of a type, through the checked API (`MemoryAllocator`).
 
 use super::AllocationStrategy;
 use arenite_core::MemoryAllocator;
 
-/// Takes and gives blocks by the type of their values: aligned for this processor's vectors, and in whole vectors, so that a loop over
-/// them needs no rest. Every checked allocator is one.
+/// An allocator of blocks for values of a type: aligned for this processor's vectors and in whole
+/// vectors, so that a loop needs no remainder. Every checked allocator is one.
 ///
 /// ```
 /// use arenite_alloc::{CacheAwareStrategy, SpecializedAllocator, SystemAllocator};
@@ -17,10 +15,10 @@ use arenite_core::MemoryAllocator;
 /// # Ok::<(), arenite_core::AllocError>(())
 /// ```
 pub trait SpecializedAllocator: MemoryAllocator {
-    /// Room for `count` values of the type named `dtype`, undefined.
+    /// Allocates space for `count` uninitialized values of the type named `dtype`.
     ///
     /// # Errors
-    /// What the allocator refuses.
+    /// The allocator's error.
     fn allocate_values<T: Copy>(
         &self,
         dtype: &str,
@@ -31,10 +29,10 @@ pub trait SpecializedAllocator: MemoryAllocator {
         self.allocate(size, align).map(<*mut u8>::cast)
     }
 
-    /// Gives them back.
+    /// Frees the values.
     ///
     /// # Errors
-    /// What the allocator finds wrong with the pointer, the type or the count.
+    /// The allocator's error if the pointer, the type or the count is wrong.
     fn deallocate_values<T: Copy>(
         &self,
         values: *mut T,
@@ -49,7 +47,7 @@ pub trait SpecializedAllocator: MemoryAllocator {
 
 impl<A: MemoryAllocator + ?Sized> SpecializedAllocator for A {}
 
-/// The size, in whole vectors, and the alignment of `count` values.
+/// Returns the size, in whole vectors, and the alignment of `count` values.
 fn values_layout<T>(dtype: &str, count: usize, strategy: &dyn AllocationStrategy) -> (usize, usize) {
     let align = strategy.get_alignment(dtype).max(align_of::<T>());
     let size = count.saturating_mul(size_of::<T>());

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What a worker tells of its work: one cache line.
+/// Counters of a worker's messages: one cache line.
 ///
 /// ```
 /// use arenite_alloc::TelemetryBuffer;
@@ -19,46 +19,47 @@ pub struct TelemetryBuffer {
     messages: AtomicU64,
     dropped: AtomicU64,
     total: AtomicU64,
-    /// One more than the least, so that 0 is none.
-    least: AtomicU64,
-    most: AtomicU64,
+    /// One more than the minimum, so that 0 stands for none.
+    min: AtomicU64,
+    max: AtomicU64,
     reserved: [u64; 3],
 }
 
 impl TelemetryBuffer {
-    /// A message was done in so many nanoseconds.
+    /// Counts a message that was completed in `latency_ns` nanoseconds.
     pub fn record(&self, latency_ns: u64) {
         self.total.fetch_add(latency_ns, Relaxed);
-        self.most.fetch_max(latency_ns, Relaxed);
+        self.max.fetch_max(latency_ns, Relaxed);
         let below = latency_ns.saturating_add(1);
-        // an error is the value that stays
-        let _least =
-            self.least.fetch_update(Relaxed, Relaxed, |least| (least == 0 || below < least).then_some(below));
+        // An error means that the value stays.
+        let _previous =
+            self.min.fetch_update(Relaxed, Relaxed, |min| (min == 0 || below < min).then_some(below));
         self.messages.fetch_add(1, Relaxed);
     }
 
-    /// A message was not done.
+    /// Counts a message that was not completed.
     pub fn record_dropped(&self) {
         self.dropped.fetch_add(1, Relaxed);
     }
 
-    /// Messages done.
+    /// Returns the number of completed messages.
     #[must_use]
     pub fn messages(&self) -> u64 {
         self.messages.load(Relaxed)
     }
 
-    /// Messages not done.
+    /// Returns the number of dropped messages.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }
 
-    /// The least, the mean and the largest time of a message, in nanoseconds; `None` before the first.
+    /// Returns the minimum, mean and maximum latency in nanoseconds, or `None` before the first
+    /// message.
     #[must_use]
     pub fn latency_ns(&self) -> Option<(u64, u64, u64)> {
         let mean = self.total.load(Relaxed).checked_div(self.messages())?;
-        Some((self.least.load(Relaxed).saturating_sub(1), mean, self.most.load(Relaxed)))
+        Some((self.min.load(Relaxed).saturating_sub(1), mean, self.max.load(Relaxed)))
     }
 }
 
