@@ -4,6 +4,17 @@
 //! charge. The charge comes first, so a limit is never exceeded, not by one byte and not by two
 //! threads at once.
 
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+/// Returns the block with the requested length.
+///
+/// An adaptor that counts by size must see the same size when the block is freed, and the caller
+/// may free a block with any size up to the returned length.
+pub(crate) fn with_requested_size(block: NonNull<[u8]>, layout: Layout) -> NonNull<[u8]> {
+    NonNull::slice_from_raw_parts(block.cast(), layout.size())
+}
+
 /// Implements `Resource` and `Trim` for an adaptor with the fields `upstream` and `usage` and the
 /// methods `charge(bytes, layout)`, `uncharge(bytes)` and `charged_state()`.
 macro_rules! impl_charged_resource {

@@ -3,7 +3,7 @@
 //! Observation is an adaptor and not a part of each resource, so a resource without it has no cost.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
-use super::with_requested_size;
+use super::charged::with_requested_size;
 use arenite_core::{AllocError, Event, EventKind, Label, Resource, ResourceState, Sink, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;

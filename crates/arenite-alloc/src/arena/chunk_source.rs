@@ -5,6 +5,9 @@
 use arenite_core::{AllocCause, Label};
 use core::alloc::Layout;
 
+/// Positions are multiples of this many bytes, so that most typed blocks need no padding.
+pub(super) const GRANULE: usize = 8;
+
 /// The part of memory in which an arena bumps: from `floor` up to `limit`, both multiples of the granule.
 #[derive(Clone, Copy, Debug)]
 pub struct BumpRange {

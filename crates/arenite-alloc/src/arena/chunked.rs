@@ -4,11 +4,14 @@
 //! reset, so that a step larger than one chunk asks its upstream for nothing the second time.
 #![expect(unsafe_code, reason = "frees chunks in their upstream")]
 
-use super::chunk_source::{BumpRange, Chunk, ChunkSource, sealed::Sealed};
+use super::chunk_source::{BumpRange, Chunk, ChunkSource, GRANULE, sealed::Sealed};
 use arenite_core::{AllocCause, Label, Resource};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::vec::Vec;
+
+/// Default size of a chunk: 64 MiB.
+pub(super) const DEFAULT_CHUNK: usize = 64 << 20;
 
 /// Chunks of at least one size from the upstream `R`.
 #[derive(Debug)]
@@ -49,8 +52,8 @@ impl ChunkHeader {
     /// Whether `layout` fits from the chunk's start.
     fn fits(&self, layout: Layout) -> bool {
         let padding = self.start.addr().get().wrapping_neg() & (layout.align() - 1);
-        layout.size().checked_next_multiple_of(super::GRANULE).is_some_and(|size| {
-            size.max(super::GRANULE).checked_add(padding).is_some_and(|need| need <= self.size())
+        layout.size().checked_next_multiple_of(GRANULE).is_some_and(|size| {
+            size.max(GRANULE).checked_add(padding).is_some_and(|need| need <= self.size())
         })
     }
 }
@@ -63,8 +66,8 @@ impl<R: Resource> Chunked<R> {
     /// A chunk that `layout` fits into, from upstream, put at `index`.
     fn allocate_chunk(&mut self, layout: Layout, index: usize) -> Result<(), AllocCause> {
         let align = layout.align().max(64);
-        let size = self.chunk_size.max(layout.size()).max(super::GRANULE);
-        let size = size.checked_next_multiple_of(super::GRANULE).ok_or(AllocCause::BadLayout)?;
+        let size = self.chunk_size.max(layout.size()).max(GRANULE);
+        let size = size.checked_next_multiple_of(GRANULE).ok_or(AllocCause::BadLayout)?;
         let chunk = Layout::from_size_align(size, align).map_err(|_| AllocCause::BadLayout)?;
         self.chunks.try_reserve(1).map_err(|_| AllocCause::Exhausted { errno: 0 })?;
         let start = self.upstream.allocate(chunk).map_err(|error| error.cause)?.cast();

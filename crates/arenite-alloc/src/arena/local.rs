@@ -8,9 +8,10 @@ mod freeing;
 mod resource;
 
 use super::adopted::AdoptedList;
-use super::chunk_source::{BumpRange, Chunk, ChunkSource};
+use super::chunk_source::{BumpRange, Chunk, ChunkSource, GRANULE};
+use super::chunked::{Chunked, DEFAULT_CHUNK};
 use super::marks::MarkFrame;
-use super::{Chunked, DEFAULT_CHUNK, GRANULE, ReservedRange};
+use super::reserved_range::{HugePages, ReservedRange};
 use arenite_core::{AllocCause, AllocError, Label, Resource};
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
@@ -18,6 +19,8 @@ use core::fmt;
 use core::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::vec::Vec;
+
+const LABEL: Label = Label::new("arena");
 
 /// Numbers for arenas, so that a mark knows its own.
 pub(crate) static NEXT_ARENA_ID: AtomicU64 = AtomicU64::new(0);
@@ -98,13 +101,13 @@ impl Arena<ReservedRange> {
     /// An arena over one range of addresses, reserved when it is first used: 64 GiB, or as much as the process may map.
     #[must_use]
     pub fn new() -> Self {
-        crate::ArenaOptions::new().build()
+        Self::from_source(ReservedRange::new(None, HugePages::Auto), LABEL)
     }
 
     /// An arena that holds at most `bytes`.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        crate::ArenaOptions::new().with_capacity(bytes).build()
+        Self::from_source(ReservedRange::new(Some(bytes), HugePages::Auto), LABEL)
     }
 
     /// How much of the arena is in memory, and how much of that on huge pages, read from the kernel.
@@ -132,7 +135,7 @@ impl<R: Resource> Arena<Chunked<R>> {
     /// An arena that takes chunks of `chunk_size` bytes from `upstream`, larger ones for larger blocks.
     #[must_use]
     pub fn with_chunk_size(upstream: R, chunk_size: usize) -> Self {
-        Self::from_source(Chunked::new(upstream, chunk_size), Label::new("arena"))
+        Self::from_source(Chunked::new(upstream, chunk_size), LABEL)
     }
 }
 

@@ -30,9 +30,3 @@ pub use reserved_range::{HugePages, ReservedRange};
 pub use scope::{ArenaScope, ScopeGuard};
 pub use shared::SharedArena;
 pub use shared_chunked::SharedChunkedArena;
-
-/// Positions are multiples of this many bytes, so that most typed blocks need no padding.
-pub(crate) const GRANULE: usize = 8;
-
-/// The size of a chunk where none is asked: 64 MiB.
-pub(crate) const DEFAULT_CHUNK: usize = 64 << 20;

@@ -4,7 +4,7 @@
 //! mark is an offset, and nothing is ever searched.
 #![expect(unsafe_code, reason = "decommits what lies above the arena's position")]
 
-use super::chunk_source::{BumpRange, Chunk, ChunkSource, sealed::Sealed};
+use super::chunk_source::{BumpRange, Chunk, ChunkSource, GRANULE, sealed::Sealed};
 use arenite_core::{AllocCause, Bytes, Label};
 use arenite_pages::{HUGE_PAGE, HugeReport, Region, page_size};
 use core::alloc::Layout;
@@ -39,14 +39,13 @@ const MIN_RESERVE: Bytes = Bytes::mib(64);
 const MIN_COMMIT_BYTES: usize = 256 << 10;
 
 impl ReservedRange {
-    /// A range of as many addresses as the process may have, 64 GiB at most.
-    pub(crate) const fn unbounded(huge: HugePages) -> Self {
-        Self { region: None, committed: 0, capacity: DEFAULT_RESERVE.0, exact: false, huge }
-    }
-
-    /// A range of `capacity` bytes and no more.
-    pub(crate) const fn bounded(capacity: usize, huge: HugePages) -> Self {
-        Self { region: None, committed: 0, capacity, exact: true, huge }
+    /// Makes a range of `capacity` bytes, or without one of as many addresses as the process may map, 64 GiB at most.
+    pub(crate) const fn new(capacity: Option<usize>, huge: HugePages) -> Self {
+        let (capacity, exact) = match capacity {
+            Some(capacity) => (capacity, true),
+            None => (DEFAULT_RESERVE.0, false),
+        };
+        Self { region: None, committed: 0, capacity, exact, huge }
     }
 
     /// What of the range is in memory, and how much of it on huge pages.
@@ -102,7 +101,7 @@ impl ReservedRange {
         match &self.region {
             Some(region) => {
                 let floor = region.as_ptr().as_ptr();
-                let usable = self.committed.min(self.capacity) & !(super::GRANULE - 1);
+                let usable = self.committed.min(self.capacity) & !(GRANULE - 1);
                 BumpRange { floor, limit: floor.wrapping_add(usable), before: 0 }
             }
             None => BumpRange::EMPTY,
@@ -115,7 +114,7 @@ impl Sealed for ReservedRange {}
 impl ChunkSource for ReservedRange {
     fn grow(&mut self, cursor: *mut u8, layout: Layout, label: Label) -> Result<BumpRange, AllocCause> {
         let capacity = self.capacity;
-        let need = layout.size().saturating_add(layout.align()).saturating_add(super::GRANULE);
+        let need = layout.size().saturating_add(layout.align()).saturating_add(GRANULE);
         if self.exact && layout.size() > capacity {
             return Err(AllocCause::CapacityReached);
         }
@@ -125,7 +124,7 @@ impl ChunkSource for ReservedRange {
         let len = region.len();
         let used = if cursor.is_null() { 0 } else { cursor.addr() - base.addr() };
         let padding = base.addr().wrapping_add(used).wrapping_neg() & (layout.align() - 1);
-        let size = layout.size().max(1).checked_next_multiple_of(super::GRANULE);
+        let size = layout.size().max(1).checked_next_multiple_of(GRANULE);
         let end = size.and_then(|size| size.checked_add(used)).and_then(|end| end.checked_add(padding));
         let end = end.filter(|&end| end <= self.capacity).ok_or(AllocCause::CapacityReached)?;
         if end > committed {

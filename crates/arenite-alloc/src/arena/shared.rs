@@ -5,10 +5,10 @@
 #![expect(unsafe_code, reason = "allocates and frees raw blocks")]
 
 use super::adopted::{Adopted, AdoptedList};
-use super::chunk_source::ChunkSource;
+use super::chunk_source::{ChunkSource, GRANULE};
 use super::local::{NEXT_ARENA_ID, rounded};
 use super::marks::{Mark, RestoreError};
-use super::reserved_range::ReservedRange;
+use super::reserved_range::{HugePages, ReservedRange};
 use super::shared_cursor::{MAX_OFFSET, SharedCursor};
 use arenite_core::{AllocCause, AllocError, Label, Owns, Resource, ResourceState, Trim, relocate};
 use core::alloc::Layout;
@@ -53,16 +53,18 @@ impl SharedArena {
     /// An arena over one range of addresses, reserved when it is first used: 64 GiB, or as much as the process may map.
     #[must_use]
     pub fn new() -> Self {
-        crate::ArenaOptions::new().build_shared()
+        Self::with_options(None, HugePages::Auto, Label::new("arena"))
     }
 
     /// An arena that holds at most `bytes`.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        crate::ArenaOptions::new().with_capacity(bytes).build_shared()
+        Self::with_options(Some(bytes), HugePages::Auto, Label::new("arena"))
     }
 
-    pub(crate) fn from_source(source: ReservedRange, label: Label) -> Self {
+    pub(super) fn with_options(capacity: Option<usize>, huge: HugePages, label: Label) -> Self {
+        let max = MAX_OFFSET & !(GRANULE - 1);
+        let source = ReservedRange::new(capacity.map(|capacity| capacity.min(max)), huge);
         Self {
             cursor: SharedCursor::new(),
             base: AtomicPtr::new(core::ptr::null_mut()),

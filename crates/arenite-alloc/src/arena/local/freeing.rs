@@ -8,7 +8,6 @@ use super::{Arena, rounded};
 use crate::arena::adopted::Adopted;
 use crate::arena::chunk_source::ChunkSource;
 use crate::arena::marks::{Mark, MarkFrame, RestoreError};
-use crate::arena::scope::{ArenaScope, ScopeGuard};
 use arenite_core::{AllocCause, AllocError, Resource};
 use core::alloc::Layout;
 
@@ -193,45 +192,6 @@ impl<S: ChunkSource> Arena<S> {
         let root = MarkFrame { cursor, ..MarkFrame::root(cold.serials) };
         cold.serials += 1;
         self.restore_frame(0, root);
-    }
-
-    /// Runs `body` with a scope: what it allocates lives until it returns, what was allocated in an outer scope stays
-    /// usable inside, and nothing allocated inside can leave.
-    ///
-    /// ```
-    /// use arenite_alloc::Arena;
-    /// let mut arena = Arena::new();
-    /// let sum = arena.scope(|outer| {
-    ///     let mut total = outer.alloc(0)?;
-    ///     for step in 0..3 {
-    ///         outer.scope(|inner| {
-    ///             let part = inner.alloc(step)?;
-    ///             *total += *part;
-    ///             Ok::<(), arenite_core::AllocError>(())
-    ///         })?;
-    ///     }
-    ///     Ok::<i32, arenite_core::AllocError>(*total)
-    /// })?;
-    /// assert_eq!(sum, 3);
-    /// assert_eq!(arena.in_use(), 0);
-    /// # Ok::<(), arenite_core::AllocError>(())
-    /// ```
-    ///
-    /// Nothing allocated inside gets out:
-    /// ```compile_fail
-    /// let mut arena = arenite_alloc::Arena::new();
-    /// let escaped = arena.scope(|scope| scope.alloc(1));
-    /// ```
-    #[inline]
-    pub fn scope<T>(&mut self, body: impl for<'s> FnOnce(&mut ArenaScope<'s, S>) -> T) -> T {
-        let mut guard = self.scope_guard();
-        body(&mut guard.scope())
-    }
-
-    /// A scope that ends when the guard is dropped, for where a closure is in the way.
-    #[inline]
-    pub fn scope_guard(&mut self) -> ScopeGuard<'_, S> {
-        ScopeGuard::enter(self)
     }
 
     /// What a scope must put back.
