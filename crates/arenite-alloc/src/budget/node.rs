@@ -4,11 +4,7 @@
 //! a failure the lower levels are uncharged. So no counter exceeds its limit, not by a byte and not
 //! for a moment.
 
-mod reclaimers;
-
-use self::reclaimers::{DIAGNOSING, ReentrancyGuard};
 use super::thread_usage_cache::Slot;
-use super::{BudgetError, Reservation};
 use crate::util::fallible_vec::{push_outside_lock, try_extend, try_extend_outside_lock, try_push};
 use arenite_core::{Bytes, Label};
 use arenite_pages::Lock;
@@ -17,7 +13,7 @@ use std::collections::TryReserveError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
-type Reclaimer = Arc<dyn Fn(usize) -> usize + Send + Sync>;
+pub(super) type Reclaimer = Arc<dyn Fn(usize) -> usize + Send + Sync>;
 
 /// A limit on bytes, for a process, a job or an operator; children share their parent's limit.
 ///
@@ -43,10 +39,10 @@ type Reclaimer = Arc<dyn Fn(usize) -> usize + Send + Sync>;
 /// # Ok::<(), arenite_alloc::BudgetError>(())
 /// ```
 #[derive(Clone)]
-pub struct Budget(Arc<Node>);
+pub struct Budget(pub(super) Arc<Node>);
 
-struct Node {
-    label: Label,
+pub(super) struct Node {
+    pub(super) label: Label,
     limit: AtomicUsize,
     used: AtomicUsize,
     peak: AtomicUsize,
@@ -54,8 +50,8 @@ struct Node {
     parent: Option<Budget>,
     children: Lock<Vec<Weak<Node>>>,
     /// Callbacks that can free memory of this node, and whether it or a descendant has one.
-    reclaimers: Lock<Vec<Reclaimer>>,
-    has_reclaimer: AtomicBool,
+    pub(super) reclaimers: Lock<Vec<Reclaimer>>,
+    pub(super) has_reclaimer: AtomicBool,
 }
 
 /// Usage of a node, in bytes.
@@ -155,7 +151,7 @@ impl Budget {
     }
 
     /// Returns this node and its ancestors, from the bottom up.
-    fn ancestors(&self) -> impl Iterator<Item = &Node> {
+    pub(super) fn ancestors(&self) -> impl Iterator<Item = &Node> {
         core::iter::successors(Some(&*self.0), |node| node.parent.as_ref().map(|parent| &*parent.0))
     }
 
@@ -175,35 +171,8 @@ impl Budget {
         }
     }
 
-    /// Charges bytes until [`Budget::release`]; [`Budget::reserve`] returns an owner that releases
-    /// them.
-    ///
-    /// # Errors
-    /// [`BudgetError`] if the limit of this node or an ancestor does not allow them, after the
-    /// reclaimers ran.
-    #[inline]
-    pub fn charge(&self, bytes: usize) -> Result<(), BudgetError> {
-        if self.0.charge_speculative(bytes) { Ok(()) } else { self.charge_or_report(bytes) }
-    }
-
-    #[inline(never)]
-    fn charge_or_report(&self, bytes: usize) -> Result<(), BudgetError> {
-        self.charge_path(bytes)
-            .or_else(|_| self.charge_with_reclaim(bytes))
-            .map_err(|node| self.diagnose(node, bytes))
-    }
-
-    /// Charges bytes. Returns the exhausted node on failure, without a message.
-    #[inline]
-    pub(super) fn try_charge(&self, bytes: usize) -> Result<(), &Self> {
-        if self.0.charge_speculative(bytes) {
-            return Ok(());
-        }
-        self.charge_path(bytes).or_else(|_| self.charge_with_reclaim(bytes))
-    }
-
     /// Charges bytes at this node and at each ancestor. Returns the exhausted node on failure.
-    fn charge_path(&self, bytes: usize) -> Result<(), &Self> {
+    pub(super) fn charge_path(&self, bytes: usize) -> Result<(), &Self> {
         if self.0.parent.is_none() {
             let used = self.0.update_and_cache(|used| self.0.checked_add(used, bytes)).ok_or(self)?;
             self.0.update_peak(used);
@@ -250,7 +219,7 @@ impl Budget {
     ///
     /// # Errors
     /// [`TryReserveError`] if there was no memory for the lists; not all were visited then.
-    fn descendants(&self, mut visit: impl FnMut(&Self, usize)) -> Result<(), TryReserveError> {
+    pub(super) fn descendants(&self, mut visit: impl FnMut(&Self, usize)) -> Result<(), TryReserveError> {
         visit(self, 0);
         let mut rest = Vec::new();
         let below = |rest: &mut Vec<(Self, usize)>, node: &Self, depth: usize| {
@@ -266,7 +235,7 @@ impl Budget {
     }
 
     /// Returns the children with their usage, the largest first.
-    fn children_by_size(&self) -> Result<Vec<(usize, Self)>, TryReserveError> {
+    pub(super) fn children_by_size(&self) -> Result<Vec<(usize, Self)>, TryReserveError> {
         let mut children = Vec::new();
         let sized = |child| (0, Self(child));
         try_extend_outside_lock(&mut children, &self.0.children, |child| child.upgrade().map(sized))?;
@@ -275,47 +244,6 @@ impl Budget {
         // In place: a stable sort allocates.
         children.sort_unstable_by_key(|&(used, _)| core::cmp::Reverse(used));
         Ok(children)
-    }
-
-    #[cold]
-    fn diagnose(&self, node: &Self, requested: usize) -> BudgetError {
-        let bare = BudgetError {
-            node: node.label(),
-            path: String::new(),
-            requested,
-            used: node.used(),
-            limit: node.limit(),
-            largest: Vec::new(),
-        };
-        // The global allocator may charge this budget: a failure inside a diagnosis is not
-        // diagnosed.
-        let Some(_guard) = ReentrancyGuard::begin(&DIAGNOSING) else { return bare };
-        let children = node.children_by_size().unwrap_or_default();
-        let sized = children.iter().map(|(used, child)| (child.label(), *used)).filter(|&(_, used)| used > 0);
-        let mut largest = Vec::new();
-        let _none: Result<(), _> = try_extend(&mut largest, children.len().min(5), sized);
-        BudgetError { path: self.path(), largest, ..bare }
-    }
-
-    /// Returns the names from the root to this node, or an empty string if there is no memory.
-    fn path(&self) -> String {
-        let (mut path, mut len) = (Vec::new(), 0);
-        self.ancestors().for_each(|node| len += node.label.as_str().len() + 1);
-        if path.try_reserve(len).is_err() {
-            return String::new();
-        }
-        path.resize(len, b'/');
-        // Filled from the end, because the iteration leads to the root.
-        let mut end = len;
-        for node in self.ancestors() {
-            let name = node.label.as_str().as_bytes();
-            let begin = end - name.len();
-            path[begin..end].copy_from_slice(name);
-            end = begin - 1;
-        }
-        // Each name has a slash before it, also the first.
-        path.remove(0);
-        String::from_utf8(path).unwrap_or_default()
     }
 
     /// Releases charged bytes. If the caller releases more than it charged, the counters stop at
@@ -337,15 +265,6 @@ impl Budget {
         for node in self.ancestors() {
             let _left: Option<usize> = node.update_used(less);
         }
-    }
-
-    /// Charges bytes for as long as the reservation lives.
-    ///
-    /// # Errors
-    /// As [`Budget::charge`].
-    pub fn reserve(&self, bytes: usize) -> Result<Reservation, BudgetError> {
-        self.charge(bytes)?;
-        Ok(Reservation::new(self.clone(), bytes))
     }
 
     /// Returns the usage of this node and its descendants, parents first; fewer if there is no
@@ -371,7 +290,7 @@ impl Node {
     /// Charges bytes at a root with one exchange, if this thread's cached counter is right and the
     /// limit allows it.
     #[inline(always)]
-    fn charge_speculative(&self, bytes: usize) -> bool {
+    pub(super) fn charge_speculative(&self, bytes: usize) -> bool {
         match self.update_speculative(|used| self.checked_add(used, bytes)) {
             Some(used) => {
                 self.update_peak(used);

@@ -23,11 +23,18 @@ pub struct Reservation {
     bytes: usize,
 }
 
-impl Reservation {
-    pub(super) const fn new(budget: Budget, bytes: usize) -> Self {
-        Self { budget, bytes }
+impl Budget {
+    /// Charges bytes for as long as the reservation lives.
+    ///
+    /// # Errors
+    /// As [`Budget::charge`].
+    pub fn reserve(&self, bytes: usize) -> Result<Reservation, BudgetError> {
+        self.charge(bytes)?;
+        Ok(Reservation { budget: self.clone(), bytes })
     }
+}
 
+impl Reservation {
     /// Returns the number of charged bytes.
     #[must_use]
     pub const fn bytes(&self) -> usize {

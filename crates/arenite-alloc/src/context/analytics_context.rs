@@ -1,15 +1,12 @@
 //! The context of one operation.
 #![expect(unsafe_code, reason = "allocates and frees blocks of the pool")]
 
-use super::ContextSlice;
 use super::entries::{ALIGN, Entries, Entry, Kind};
 use crate::stratified::StratifiedMemoryPool;
-use crate::util::{alternating_fill, with_layout};
+use crate::util::with_layout;
 use arenite_core::{AllocCause, AllocError, Label, Resource};
-use arenite_pages::Scalar;
 use core::alloc::Layout;
 use core::cell::Cell;
-use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use std::sync::OnceLock;
 
@@ -128,52 +125,8 @@ impl<'p> AnalyticsContext<'p> {
         AnalyticsContext::new_in_parent(name.into(), self.pool, Some(self))
     }
 
-    /// Allocates `size` zeroes.
-    ///
-    /// # Errors
-    /// The pool's error.
-    pub fn allocate(&self, size: usize) -> Result<ContextSlice<'_, u8>, AllocError> {
-        self.allocate_zeroed(size, None)
-    }
-
-    /// Allocates `count` zeroes of a type.
-    ///
-    /// # Errors
-    /// The pool's error.
-    pub fn allocate_typed<T: Scalar>(&self, count: usize) -> Result<ContextSlice<'_, T>, AllocError> {
-        self.allocate_zeroed(count, Some(core::any::type_name::<T>))
-    }
-
-    /// Allocates `count` uninitialized values of a type.
-    ///
-    /// # Errors
-    /// The pool's error.
     #[inline]
-    pub fn allocate_uninit<T: Copy>(
-        &self,
-        count: usize,
-    ) -> Result<ContextSlice<'_, MaybeUninit<T>>, AllocError> {
-        let (start, id) = self.allocate_block(self.layout::<T>(count)?, Some(core::any::type_name::<T>))?;
-        // SAFETY: a fresh block for them; `MaybeUninit` values need no initialization.
-        Ok(unsafe { ContextSlice::new(start.cast(), count, id, self) })
-    }
-
-    #[inline]
-    fn allocate_zeroed<T: Scalar>(
-        &self,
-        count: usize,
-        kind: Option<Kind>,
-    ) -> Result<ContextSlice<'_, T>, AllocError> {
-        let layout = self.layout::<T>(count)?;
-        let (start, id) = self.allocate_block(layout, kind)?;
-        // SAFETY: a fresh block of that size.
-        unsafe { alternating_fill::fill(start, layout.size(), 0) };
-        // SAFETY: a fresh block of that size, zeroed; zeroes are valid scalars.
-        Ok(unsafe { ContextSlice::new(start.cast(), count, id, self) })
-    }
-
-    #[inline]
-    fn layout<T>(&self, count: usize) -> Result<Layout, AllocError> {
+    pub(super) fn layout<T>(&self, count: usize) -> Result<Layout, AllocError> {
         Layout::array::<T>(count).and_then(|layout| layout.align_to(ALIGN)).map_err(|_| {
             let size = count.saturating_mul(size_of::<T>());
             AllocError::bad_layout(size, align_of::<T>(), self.pool.state(), self.label)
@@ -183,7 +136,11 @@ impl<'p> AnalyticsContext<'p> {
     /// Allocates a block. Most calls find no preallocated buffer and pop one from the thread's
     /// magazine.
     #[inline(always)]
-    fn allocate_block(&self, layout: Layout, kind: Option<Kind>) -> Result<(NonNull<u8>, usize), AllocError> {
+    pub(super) fn allocate_block(
+        &self,
+        layout: Layout,
+        kind: Option<Kind>,
+    ) -> Result<(NonNull<u8>, usize), AllocError> {
         let kept = if self.entries.has_prepared() { None } else { self.pool.try_cached(layout) };
         match kept {
             Some(start) => self.insert(start, layout, kind),

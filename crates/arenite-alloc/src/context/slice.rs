@@ -2,6 +2,10 @@
 #![expect(unsafe_code, reason = "borrows the values of a block")]
 
 use super::AnalyticsContext;
+use super::entries::Kind;
+use crate::util::alternating_fill;
+use arenite_core::AllocError;
+use arenite_pages::Scalar;
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -29,6 +33,52 @@ pub struct ContextSlice<'c, T> {
     owns: PhantomData<T>,
 }
 
+impl AnalyticsContext<'_> {
+    /// Allocates `size` zeroes.
+    ///
+    /// # Errors
+    /// The pool's error.
+    pub fn allocate(&self, size: usize) -> Result<ContextSlice<'_, u8>, AllocError> {
+        self.allocate_zeroed(size, None)
+    }
+
+    /// Allocates `count` zeroes of a type.
+    ///
+    /// # Errors
+    /// The pool's error.
+    pub fn allocate_typed<T: Scalar>(&self, count: usize) -> Result<ContextSlice<'_, T>, AllocError> {
+        self.allocate_zeroed(count, Some(core::any::type_name::<T>))
+    }
+
+    /// Allocates `count` uninitialized values of a type.
+    ///
+    /// # Errors
+    /// The pool's error.
+    #[inline]
+    pub fn allocate_uninit<T: Copy>(
+        &self,
+        count: usize,
+    ) -> Result<ContextSlice<'_, MaybeUninit<T>>, AllocError> {
+        let (start, id) = self.allocate_block(self.layout::<T>(count)?, Some(core::any::type_name::<T>))?;
+        // SAFETY: a fresh block for them; `MaybeUninit` values need no initialization.
+        Ok(unsafe { ContextSlice::new(start.cast(), count, id, self) })
+    }
+
+    #[inline]
+    fn allocate_zeroed<T: Scalar>(
+        &self,
+        count: usize,
+        kind: Option<Kind>,
+    ) -> Result<ContextSlice<'_, T>, AllocError> {
+        let layout = self.layout::<T>(count)?;
+        let (start, id) = self.allocate_block(layout, kind)?;
+        // SAFETY: a fresh block of that size.
+        unsafe { alternating_fill::fill(start, layout.size(), 0) };
+        // SAFETY: a fresh block of that size, zeroed; zeroes are valid scalars.
+        Ok(unsafe { ContextSlice::new(start.cast(), count, id, self) })
+    }
+}
+
 impl<'c, T> ContextSlice<'c, T> {
     /// Wraps a buffer of a context.
     ///
@@ -36,7 +86,7 @@ impl<'c, T> ContextSlice<'c, T> {
     /// `start` is the block `id` of the context, of `count` initialized values, and has no other
     /// user.
     #[inline]
-    pub(super) const unsafe fn new(
+    const unsafe fn new(
         start: NonNull<T>,
         count: usize,
         id: usize,

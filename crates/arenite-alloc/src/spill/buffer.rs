@@ -18,11 +18,18 @@ pub struct SpillBuffer<'s, T: Scalar, R: Resource = Heap> {
     numbers: PhantomData<T>,
 }
 
-impl<'s, T: Scalar, R: Resource> SpillBuffer<'s, T, R> {
-    pub(super) const fn new(spill: &'s Spill<R>, number: usize, len: usize) -> Self {
-        Self { spill, number, len, numbers: PhantomData }
+impl<R: Resource> Spill<R> {
+    /// Allocates a buffer of `count` zeroes.
+    ///
+    /// # Errors
+    /// [`SpillError`].
+    pub fn allocate_buffer<T: Scalar>(&self, count: usize) -> Result<SpillBuffer<'_, T, R>, SpillError> {
+        let number = self.allocate_slot::<T>(count)?;
+        Ok(SpillBuffer { spill: self, number, len: count, numbers: PhantomData })
     }
+}
 
+impl<T: Scalar, R: Resource> SpillBuffer<'_, T, R> {
     /// Returns the number of numbers.
     #[must_use]
     pub const fn len(&self) -> usize {

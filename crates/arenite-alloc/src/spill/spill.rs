@@ -4,7 +4,6 @@
 //! lock.
 #![expect(unsafe_code, reason = "reads and writes blocks of its upstream")]
 
-use super::buffer::SpillBuffer;
 use super::error::SpillError;
 use super::free_extents::FreeExtents;
 use crate::Heap;
@@ -151,11 +150,8 @@ impl<R: Resource> Spill<R> {
         &self.dir
     }
 
-    /// Allocates a buffer of `count` zeroes.
-    ///
-    /// # Errors
-    /// [`SpillError`].
-    pub fn allocate_buffer<T: Scalar>(&self, count: usize) -> Result<SpillBuffer<'_, T, R>, SpillError> {
+    /// Allocates a buffer of `count` zeroes and returns the number of its slot.
+    pub(super) fn allocate_slot<T: Scalar>(&self, count: usize) -> Result<usize, SpillError> {
         let layout = Layout::array::<T>(count).and_then(|layout| layout.align_to(ALIGN)).map_err(|_| {
             let size = count.saturating_mul(size_of::<T>());
             SpillError::Memory(AllocError::bad_layout(size, ALIGN, self.usage(), self.label))
@@ -174,7 +170,7 @@ impl<R: Resource> Spill<R> {
         }
         let used = state.next_tick();
         let slot = Some(Slot { layout, block: Some(block), on_disk: None, used, pins: 0 });
-        let number = match state.vacant.pop() {
+        Ok(match state.vacant.pop() {
             Some(number) => {
                 state.slots[number] = slot;
                 number
@@ -183,9 +179,7 @@ impl<R: Resource> Spill<R> {
                 state.slots.push(slot);
                 state.slots.len() - 1
             }
-        };
-        drop(state);
-        Ok(SpillBuffer::new(self, number, count))
+        })
     }
 
     /// Returns the usage and counters.

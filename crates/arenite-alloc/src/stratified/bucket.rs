@@ -1,6 +1,11 @@
 //! The five sizes of a stratified pool: powers of four, from a control structure to a batch.
+#![expect(unsafe_code, reason = "makes layouts of constant sizes")]
 
+use core::alloc::Layout;
 use core::fmt;
+
+/// Alignment of every buffer, in bytes.
+pub(super) const ALIGN: usize = 64;
 
 /// One of five buffer sizes, each four times the one below.
 ///
@@ -66,6 +71,19 @@ impl SizeBucket {
     #[must_use]
     pub const fn downgrade(self) -> Self {
         if let Self::Tiny = self { self } else { Self::ALL[self as usize - 1] }
+    }
+
+    /// Returns the layout with which the upstream allocates the bucket's buffers.
+    #[inline]
+    pub(super) const fn layout(self) -> Layout {
+        // SAFETY: a power of two, and a small size.
+        unsafe { Layout::from_size_align_unchecked(self.size(), ALIGN) }
+    }
+
+    /// Returns the bucket that serves a layout.
+    #[inline(always)]
+    pub(super) const fn for_layout(layout: Layout) -> Option<Self> {
+        if layout.align() <= ALIGN { Self::fitting(layout.size()) } else { None }
     }
 
     /// Returns the number of free buffers that a thread caches before half of them go to the depot.

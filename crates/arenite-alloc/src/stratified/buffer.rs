@@ -4,7 +4,8 @@
 //! them, and no uninitialized byte can be read.
 #![expect(unsafe_code, reason = "borrows and frees a raw block")]
 
-use super::{SizeBucket, StratifiedMemoryPool};
+use super::bucket::ALIGN;
+use super::{LocalStratifiedPool, SizeBucket, StratifiedMemoryPool};
 use crate::util::alternating_fill;
 use arenite_core::{AllocError, Label, Resource};
 use core::alloc::Layout;
@@ -14,12 +15,9 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-/// Alignment of every buffer, in bytes.
-pub(super) const ALIGN: usize = 64;
-
 /// Returns the layout of a buffer of `size` bytes.
 #[inline]
-pub(super) fn layout(
+fn layout(
     size: usize,
     context: impl FnOnce() -> (arenite_core::ResourceState, Label),
 ) -> Result<Layout, AllocError> {
@@ -55,13 +53,60 @@ unsafe impl<S: Resource + Sync, B: Send> Send for StratifiedBuffer<'_, S, B> {}
 // SAFETY: a shared buffer gives shared access to its bytes only.
 unsafe impl<S: Resource + Sync, B: Sync> Sync for StratifiedBuffer<'_, S, B> {}
 
+impl<R: Resource> LocalStratifiedPool<R> {
+    /// Allocates a buffer of `size` undefined bytes, aligned to 64. O(1).
+    ///
+    /// # Errors
+    /// The upstream's error, or [`AllocError`] for sizes above `isize::MAX`.
+    #[inline]
+    pub fn allocate(&self, size: usize) -> Result<StratifiedBuffer<'_, Self>, AllocError> {
+        let layout = layout(size, || (self.state(), self.label))?;
+        let start = Resource::allocate(self, layout)?.cast();
+        // SAFETY: a fresh block of that layout.
+        Ok(unsafe { StratifiedBuffer::own(start, size, self) })
+    }
+
+    /// Allocates a buffer of `size` zeroes.
+    ///
+    /// # Errors
+    /// As [`LocalStratifiedPool::allocate`].
+    #[inline]
+    pub fn allocate_zeroed(&self, size: usize) -> Result<StratifiedBuffer<'_, Self, u8>, AllocError> {
+        Ok(self.allocate(size)?.zeroed())
+    }
+}
+
+impl<R: Resource + Sync> StratifiedMemoryPool<R> {
+    /// Allocates a buffer of `size` undefined bytes, aligned to 64. O(1), without a lock if the
+    /// calling thread has one cached.
+    ///
+    /// # Errors
+    /// The upstream's error, or [`AllocError`] for sizes above `isize::MAX`.
+    #[inline]
+    pub fn allocate(&self, size: usize) -> Result<StratifiedBuffer<'_, Self>, AllocError> {
+        let layout = layout(size, || (self.state(), self.label()))?;
+        let start = Resource::allocate(self, layout)?.cast();
+        // SAFETY: a fresh block of that layout.
+        Ok(unsafe { StratifiedBuffer::own(start, size, self) })
+    }
+
+    /// Allocates a buffer of `size` zeroes.
+    ///
+    /// # Errors
+    /// As [`StratifiedMemoryPool::allocate`].
+    #[inline]
+    pub fn allocate_zeroed(&self, size: usize) -> Result<StratifiedBuffer<'_, Self, u8>, AllocError> {
+        Ok(self.allocate(size)?.zeroed())
+    }
+}
+
 impl<'p, S: Resource> StratifiedBuffer<'p, S> {
     /// Wraps a block of a pool.
     ///
     /// # Safety
     /// `start` is a live block of `pool` of that size and [`ALIGN`], and the caller's alone.
     #[inline]
-    pub(super) const unsafe fn own(start: NonNull<u8>, size: usize, pool: &'p S) -> Self {
+    const unsafe fn own(start: NonNull<u8>, size: usize, pool: &'p S) -> Self {
         Self { start, size, pool, bytes: PhantomData }
     }
 

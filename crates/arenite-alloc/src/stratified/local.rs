@@ -1,9 +1,8 @@
 //! The stratified pool of one thread. A cached buffer costs three loads and two stores.
 #![expect(unsafe_code, reason = "allocates blocks of its upstream")]
 
-use super::buffer::{ALIGN, layout};
 use super::magazines::Magazines;
-use super::{SizeBucket, StratifiedBuffer, StratifiedPoolStats};
+use super::{SizeBucket, StratifiedPoolStats};
 use crate::Heap;
 use crate::util::usage_counter::UsageCounter;
 use crate::util::with_layout;
@@ -31,7 +30,7 @@ pub struct LocalStratifiedPool<R: Resource = Heap> {
     direct: UsageCounter,
     direct_calls: Cell<u64>,
     peak: Cell<usize>,
-    label: Label,
+    pub(super) label: Label,
     one_thread: PhantomData<Cell<()>>,
 }
 
@@ -54,27 +53,6 @@ impl<R: Resource> LocalStratifiedPool<R> {
             label: name.into(),
             one_thread: PhantomData,
         }
-    }
-
-    /// Allocates a buffer of `size` undefined bytes, aligned to 64. O(1).
-    ///
-    /// # Errors
-    /// The upstream's error, or [`AllocError`] for sizes above `isize::MAX`.
-    #[inline]
-    pub fn allocate(&self, size: usize) -> Result<StratifiedBuffer<'_, Self>, AllocError> {
-        let layout = layout(size, || (self.state(), self.label))?;
-        let start = Resource::allocate(self, layout)?.cast();
-        // SAFETY: a fresh block of that layout.
-        Ok(unsafe { StratifiedBuffer::own(start, size, self) })
-    }
-
-    /// Allocates a buffer of `size` zeroes.
-    ///
-    /// # Errors
-    /// As [`LocalStratifiedPool::allocate`].
-    #[inline]
-    pub fn allocate_zeroed(&self, size: usize) -> Result<StratifiedBuffer<'_, Self, u8>, AllocError> {
-        Ok(self.allocate(size)?.zeroed())
     }
 
     /// Returns the pool's counters.
@@ -132,21 +110,6 @@ impl<R: Resource> LocalStratifiedPool<R> {
         self.direct_calls.set(self.direct_calls.get() + 1);
         self.peak.set(self.peak.get().max(self.stats().in_use() + self.direct.in_use()));
         Ok(NonNull::slice_from_raw_parts(block.cast(), layout.size()))
-    }
-}
-
-impl SizeBucket {
-    /// Returns the layout with which the upstream allocates the bucket's buffers.
-    #[inline]
-    pub(super) const fn layout(self) -> Layout {
-        // SAFETY: a power of two, and a small size.
-        unsafe { Layout::from_size_align_unchecked(self.size(), ALIGN) }
-    }
-
-    /// Returns the bucket that serves a layout.
-    #[inline(always)]
-    pub(super) const fn for_layout(layout: Layout) -> Option<Self> {
-        if layout.align() <= ALIGN { Self::fitting(layout.size()) } else { None }
     }
 }
 

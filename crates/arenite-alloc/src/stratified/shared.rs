@@ -6,10 +6,9 @@
 //! for magazines share one set under a lock.
 #![expect(unsafe_code, reason = "allocates blocks of its upstream")]
 
-use super::buffer::layout;
 use super::local::resize;
 use super::magazines::{BlockChain, DepotList, Magazines};
-use super::{SizeBucket, StratifiedBuffer, StratifiedPoolStats};
+use super::{SizeBucket, StratifiedPoolStats};
 use crate::Heap;
 use crate::util::sharded::{Sharded, ShardedState};
 use crate::util::usage_counter::UsageCounter;
@@ -128,28 +127,6 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
             label: name.into(),
         });
         Self { threads }
-    }
-
-    /// Allocates a buffer of `size` undefined bytes, aligned to 64. O(1), without a lock if the
-    /// calling thread has one cached.
-    ///
-    /// # Errors
-    /// The upstream's error, or [`AllocError`] for sizes above `isize::MAX`.
-    #[inline]
-    pub fn allocate(&self, size: usize) -> Result<StratifiedBuffer<'_, Self>, AllocError> {
-        let layout = layout(size, || (self.state(), self.label()))?;
-        let start = Resource::allocate(self, layout)?.cast();
-        // SAFETY: a fresh block of that layout.
-        Ok(unsafe { StratifiedBuffer::own(start, size, self) })
-    }
-
-    /// Allocates a buffer of `size` zeroes.
-    ///
-    /// # Errors
-    /// As [`StratifiedMemoryPool::allocate`].
-    #[inline]
-    pub fn allocate_zeroed(&self, size: usize) -> Result<StratifiedBuffer<'_, Self, u8>, AllocError> {
-        Ok(self.allocate(size)?.zeroed())
     }
 
     /// Returns the pool's label.

@@ -4,14 +4,13 @@
 //! the commits, whose number is logarithmic in the size.
 #![expect(unsafe_code, reason = "allocates blocks of its region")]
 
-use super::{PoolPtr, Tlsf};
+use super::Tlsf;
 use crate::checked::Locked;
 use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim, relocate};
-use arenite_pages::{HUGE_PAGE, Region, Scalar, page_size};
+use arenite_pages::{HUGE_PAGE, Region, page_size};
 use core::alloc::Layout;
 use core::cell::RefCell;
 use core::fmt;
-use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 /// Default alignment of every block, in bytes.
@@ -151,22 +150,6 @@ impl MemoryPool {
     #[must_use]
     pub const fn capacity(&self) -> usize {
         self.capacity
-    }
-
-    /// Allocates `count` zeroes.
-    ///
-    /// # Errors
-    /// [`AllocError`].
-    pub fn allocate<T: Scalar>(&self, count: usize) -> Result<PoolPtr<'_, T>, AllocError> {
-        PoolPtr::zeroed_in(count, self)
-    }
-
-    /// Allocates `count` uninitialized values.
-    ///
-    /// # Errors
-    /// [`AllocError`].
-    pub fn allocate_uninit<T>(&self, count: usize) -> Result<PoolPtr<'_, MaybeUninit<T>>, AllocError> {
-        PoolPtr::uninit_in(count, self)
     }
 
     /// Returns the fraction of the free bytes below the last block that lies outside the largest
@@ -357,24 +340,6 @@ impl MemoryPool {
 impl Trim for MemoryPool {
     fn trim(&self, target_held: usize) -> usize {
         self.inner.borrow_mut().trim(target_held)
-    }
-}
-
-impl Locked<MemoryPool> {
-    /// Allocates `count` zeroes.
-    ///
-    /// # Errors
-    /// [`AllocError`].
-    pub fn allocate<T: Scalar>(&self, count: usize) -> Result<PoolPtr<'_, T, Self>, AllocError> {
-        PoolPtr::zeroed_in(count, self)
-    }
-
-    /// Allocates `count` uninitialized values.
-    ///
-    /// # Errors
-    /// [`AllocError`].
-    pub fn allocate_uninit<T>(&self, count: usize) -> Result<PoolPtr<'_, MaybeUninit<T>, Self>, AllocError> {
-        PoolPtr::uninit_in(count, self)
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "owns values behind a raw pointer")]
 
 use super::MemoryPool;
+use crate::checked::Locked;
 use arenite_core::{AllocError, Label, Resource};
 use arenite_pages::Scalar;
 use core::alloc::Layout;
@@ -93,6 +94,42 @@ impl<'p, T, R: Resource> PoolPtr<'p, MaybeUninit<T>, R> {
         let (start, count) = Self::into_raw(self);
         // SAFETY: all values are initialized, and the block is the same.
         unsafe { PoolPtr::new(start.cast(), count, pool) }
+    }
+}
+
+impl MemoryPool {
+    /// Allocates `count` zeroes.
+    ///
+    /// # Errors
+    /// [`AllocError`].
+    pub fn allocate<T: Scalar>(&self, count: usize) -> Result<PoolPtr<'_, T>, AllocError> {
+        PoolPtr::zeroed_in(count, self)
+    }
+
+    /// Allocates `count` uninitialized values.
+    ///
+    /// # Errors
+    /// [`AllocError`].
+    pub fn allocate_uninit<T>(&self, count: usize) -> Result<PoolPtr<'_, MaybeUninit<T>>, AllocError> {
+        PoolPtr::uninit_in(count, self)
+    }
+}
+
+impl Locked<MemoryPool> {
+    /// Allocates `count` zeroes.
+    ///
+    /// # Errors
+    /// [`AllocError`].
+    pub fn allocate<T: Scalar>(&self, count: usize) -> Result<PoolPtr<'_, T, Self>, AllocError> {
+        PoolPtr::zeroed_in(count, self)
+    }
+
+    /// Allocates `count` uninitialized values.
+    ///
+    /// # Errors
+    /// [`AllocError`].
+    pub fn allocate_uninit<T>(&self, count: usize) -> Result<PoolPtr<'_, MaybeUninit<T>, Self>, AllocError> {
+        PoolPtr::uninit_in(count, self)
     }
 }
 

@@ -1,9 +1,10 @@
-//! Callbacks that free memory before a charge fails.
+//! Charges, and the callbacks that free memory before a charge fails.
 //!
 //! Reclaimers run on the thread of the charge, and no lock is held meanwhile.
 
-use super::{Budget, Reclaimer};
-use crate::util::fallible_vec::{try_extend_outside_lock, try_push};
+use super::node::Reclaimer;
+use super::{Budget, BudgetError};
+use crate::util::fallible_vec::{try_extend, try_extend_outside_lock, try_push};
 use core::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,15 +14,15 @@ thread_local! {
     /// Whether a reclaimer runs on this thread: its own charges call no reclaimers.
     static RECLAIMING: Cell<bool> = const { Cell::new(false) };
     /// Whether a failure is being diagnosed on this thread.
-    pub(super) static DIAGNOSING: Cell<bool> = const { Cell::new(false) };
+    static DIAGNOSING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A guard against reentrant work on one thread.
-pub(super) struct ReentrancyGuard(&'static LocalKey<Cell<bool>>);
+struct ReentrancyGuard(&'static LocalKey<Cell<bool>>);
 
 impl ReentrancyGuard {
     /// Sets the flag. Returns `None` if it was set already.
-    pub(super) fn begin(flag: &'static LocalKey<Cell<bool>>) -> Option<Self> {
+    fn begin(flag: &'static LocalKey<Cell<bool>>) -> Option<Self> {
         (!flag.replace(true)).then(|| Self(flag))
     }
 }
@@ -33,8 +34,35 @@ impl Drop for ReentrancyGuard {
 }
 
 impl Budget {
+    /// Charges bytes until [`Budget::release`]; [`Budget::reserve`] returns an owner that releases
+    /// them.
+    ///
+    /// # Errors
+    /// [`BudgetError`] if the limit of this node or an ancestor does not allow them, after the
+    /// reclaimers ran.
+    #[inline]
+    pub fn charge(&self, bytes: usize) -> Result<(), BudgetError> {
+        if self.0.charge_speculative(bytes) { Ok(()) } else { self.charge_or_report(bytes) }
+    }
+
+    #[inline(never)]
+    fn charge_or_report(&self, bytes: usize) -> Result<(), BudgetError> {
+        self.charge_path(bytes)
+            .or_else(|_| self.charge_with_reclaim(bytes))
+            .map_err(|node| self.diagnose(node, bytes))
+    }
+
+    /// Charges bytes. Returns the exhausted node on failure, without a message.
+    #[inline]
+    pub(super) fn try_charge(&self, bytes: usize) -> Result<(), &Self> {
+        if self.0.charge_speculative(bytes) {
+            return Ok(());
+        }
+        self.charge_path(bytes).or_else(|_| self.charge_with_reclaim(bytes))
+    }
+
     #[cold]
-    pub(super) fn charge_with_reclaim(&self, bytes: usize) -> Result<(), &Self> {
+    fn charge_with_reclaim(&self, bytes: usize) -> Result<(), &Self> {
         let mut exhausted = match self.charge_path(bytes) {
             Ok(()) => return Ok(()),
             Err(node) => node,
@@ -114,5 +142,46 @@ impl Budget {
             .is_ok();
         });
         (visited.is_ok() && complete).then_some(found)
+    }
+
+    #[cold]
+    fn diagnose(&self, node: &Self, requested: usize) -> BudgetError {
+        let bare = BudgetError {
+            node: node.label(),
+            path: String::new(),
+            requested,
+            used: node.used(),
+            limit: node.limit(),
+            largest: Vec::new(),
+        };
+        // The global allocator may charge this budget: a failure inside a diagnosis is not
+        // diagnosed.
+        let Some(_guard) = ReentrancyGuard::begin(&DIAGNOSING) else { return bare };
+        let children = node.children_by_size().unwrap_or_default();
+        let sized = children.iter().map(|(used, child)| (child.label(), *used)).filter(|&(_, used)| used > 0);
+        let mut largest = Vec::new();
+        let _none: Result<(), _> = try_extend(&mut largest, children.len().min(5), sized);
+        BudgetError { path: self.path(), largest, ..bare }
+    }
+
+    /// Returns the names from the root to this node, or an empty string if there is no memory.
+    fn path(&self) -> String {
+        let (mut path, mut len) = (Vec::new(), 0);
+        self.ancestors().for_each(|node| len += node.label.as_str().len() + 1);
+        if path.try_reserve(len).is_err() {
+            return String::new();
+        }
+        path.resize(len, b'/');
+        // Filled from the end, because the iteration leads to the root.
+        let mut end = len;
+        for node in self.ancestors() {
+            let name = node.label.as_str().as_bytes();
+            let begin = end - name.len();
+            path[begin..end].copy_from_slice(name);
+            end = begin - 1;
+        }
+        // Each name has a slash before it, also the first.
+        path.remove(0);
+        String::from_utf8(path).unwrap_or_default()
     }
 }
