@@ -1,27 +1,27 @@
-//! Adopted values: what an arena must drop when it frees their memory.
+//! The values that an arena drops when it frees their memory.
 //!
-//! Rests on the arena's blocks. The list is threaded through the values themselves, newest first, so that adopting costs
-//! one pointer and a value that needs no destructor costs nothing.
+//! The list is threaded through the values themselves, newest first. Adding a value costs one
+//! pointer; a value without a destructor costs nothing.
 #![expect(unsafe_code, reason = "drops values through erased pointers")]
 
 use core::cell::Cell;
 use core::fmt;
 use core::ptr::NonNull;
 
-/// A value with what is needed to drop it.
+/// A value and the header that drops it.
 #[repr(C)]
 pub(crate) struct Adopted<T> {
     header: Header,
     value: T,
 }
 
-/// What the list knows of a value.
+/// Header of a value in the list.
 #[derive(Clone, Copy)]
 struct Header {
     older: Option<NonNull<Header>>,
-    /// Where in the arena it lies, in bytes in use.
+    /// Position of the value in the arena, in bytes in use.
     position: usize,
-    /// Drops the value behind this header.
+    /// Function that drops the value behind this header.
     destroy: unsafe fn(NonNull<Header>),
 }
 
@@ -30,7 +30,8 @@ pub(crate) struct AdoptedList {
     newest: Cell<Option<NonNull<Header>>>,
 }
 
-// SAFETY: the values are `Send` by the bound of every `alloc_with_drop`, and the list is their only owner.
+// SAFETY: the values are `Send` by the bound of every `alloc_with_drop`, and the list is their only
+// owner.
 unsafe impl Send for AdoptedList {}
 
 impl AdoptedList {
@@ -41,8 +42,9 @@ impl AdoptedList {
     /// Moves `value` into `block` and the list.
     ///
     /// # Safety
-    /// 1. `block` is valid for writes of an `Adopted<T>`, aligned, and nobody else's.
-    /// 2. It stays so until [`AdoptedList::drop_down_to`] was called with a position at or below `position`.
+    /// 1. `block` is valid for writes of an `Adopted<T>`, aligned, and has no other user.
+    /// 2. It stays so until [`AdoptedList::drop_down_to`] was called with a position at or below
+    ///    `position`.
     /// 3. The returned reference is not used after that.
     pub(crate) unsafe fn push<'a, T: 'static>(
         &self,
@@ -53,16 +55,16 @@ impl AdoptedList {
         let header = Header { older: self.newest.get(), position, destroy: destroy::<T> };
         // SAFETY: the caller's first promise.
         unsafe { block.write(Adopted { header, value }) };
-        // Only values that need a destructor are worth a visit later.
+        // Values without a destructor need no entry.
         if core::mem::needs_drop::<T>() {
             self.newest.set(Some(block.cast()));
         }
-        // SAFETY: just written, and the caller's promises.
+        // SAFETY: just initialized, and the caller's promises.
         let adopted = unsafe { &mut *block.as_ptr() };
         &mut adopted.value
     }
 
-    /// Drops, newest first, every value at or above `position`.
+    /// Drops every value at or above `position`, newest first.
     #[inline]
     pub(crate) fn drop_down_to(&self, position: usize) {
         if self.newest.get().is_some() {
@@ -79,9 +81,10 @@ impl AdoptedList {
             if at < position {
                 break;
             }
-            // ChunkHeader off first: if the destructor panics, it does not run again.
+            // Removed first: if the destructor panics, it does not run again.
             self.newest.set(older);
-            // SAFETY: the header is that of a live value of the type that `destroy` was made for, dropped once.
+            // SAFETY: the header of a live value of the type that `destroy` was made for, dropped
+            // once.
             unsafe { destroy(header) };
         }
     }
@@ -90,7 +93,7 @@ impl AdoptedList {
 /// Drops the value behind `header`.
 ///
 /// # Safety
-/// `header` is that of a live `Adopted<T>`, which nobody uses afterwards.
+/// `header` is that of a live `Adopted<T>`, which is not used afterwards.
 unsafe fn destroy<T>(header: NonNull<Header>) {
     let adopted = header.cast::<Adopted<T>>();
     // SAFETY: the address of a field of a live value.

@@ -1,15 +1,13 @@
-//! An arena behind the checked checked.
-//!
-//! Rests on [`SharedArena`] and [`Checked`]. It has a name of its own because a document gives it one.
+//! An arena with the checked API (`MemoryAllocator`).
 
 use super::SharedArena;
 use crate::checked::Checked;
 use crate::checked::impl_memory_allocator;
 
-/// A bounded arena that takes and gives plain pointers, checked. Shared between threads.
+/// A bounded arena with checked plain pointers. Shared between threads.
 ///
-/// Giving a block back counts it off; the memory is free again after [`ArenaAllocator::reset`], or when the arena is
-/// dropped.
+/// Deallocating a block decrements the count; the memory is free again after
+/// [`ArenaAllocator::reset`], or when the arena is dropped.
 ///
 /// ```
 /// use arenite_alloc::ArenaAllocator;
@@ -26,13 +24,15 @@ pub struct ArenaAllocator {
 }
 
 impl ArenaAllocator {
-    /// An arena of at most `bytes`; the addresses are reserved when it is first used.
+    /// Makes an arena of at most `bytes` bytes, whose addresses are reserved by the first
+    /// allocation.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         Self { checked: Checked::new(SharedArena::with_capacity(bytes)).with_label("arena") }
     }
 
-    /// Frees everything and keeps the memory. O(live blocks), for the check's sake.
+    /// Frees everything and keeps the memory. O(live blocks), because the table of live blocks is
+    /// cleared.
     pub fn reset(&mut self) {
         self.checked.take_all_live(|arena, block| {
             if block.is_none() {
@@ -41,7 +41,7 @@ impl ArenaAllocator {
         });
     }
 
-    /// The arena behind the checked, for containers: what is allocated there is not the checked's.
+    /// Returns the arena, for containers. Blocks allocated there are not known to the checked API.
     #[must_use]
     pub const fn arena(&self) -> &SharedArena {
         self.checked.resource()

@@ -1,7 +1,7 @@
-//! A box in an arena: owns a value, drops it at the end of its scope, gives no memory back.
+//! A box in an arena: an owner of a value that drops it but frees no memory.
 //!
-//! Rests on the arena's blocks, whose life time it carries. One pointer wide: the arena frees the memory, so the box needs
-//! not know it.
+//! A box is one pointer wide: the arena frees the memory, so the box needs no handle of it. Its
+//! lifetime is that of the arena's block.
 #![expect(unsafe_code, reason = "owns a value behind a raw pointer")]
 
 use core::fmt;
@@ -9,7 +9,8 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-/// Owns a value that lies in an arena. Dropping the box drops the value; the memory is freed with the arena.
+/// An owner of a value in an arena. Dropping the box drops the value; the memory is freed with the
+/// arena.
 ///
 /// ```
 /// use arenite_alloc::{Arena, ArenaBox};
@@ -26,36 +27,39 @@ pub struct ArenaBox<'a, T: ?Sized> {
 
 // SAFETY: the box owns its value like a `Box<T>`.
 unsafe impl<T: ?Sized + Send> Send for ArenaBox<'_, T> {}
-// SAFETY: `&ArenaBox<T>` gives `&T` alone.
+// SAFETY: `&ArenaBox<T>` gives access to `&T` only.
 unsafe impl<T: ?Sized + Sync> Sync for ArenaBox<'_, T> {}
 
 impl<'a, T: ?Sized> ArenaBox<'a, T> {
+    /// Wraps a value.
+    ///
     /// # Safety
-    /// `value` points to an initialised value that nobody else owns, in memory that stays for `'a`.
+    /// `value` points to an initialized value without another owner, in memory that stays for `'a`.
     #[inline]
     pub(crate) const unsafe fn new(value: NonNull<T>) -> Self {
         Self { value, owns: PhantomData }
     }
 
-    /// The reference alone: the value's destructor will not run.
+    /// Returns the reference alone: the value's destructor will not run.
     #[inline]
     #[must_use]
     pub const fn leak(this: Self) -> &'a mut T {
         let value = this.value;
         let _kept = core::mem::ManuallyDrop::new(this);
-        // SAFETY: the value is initialised, in memory that stays for `'a`, and its only owner gave it up.
+        // SAFETY: the value is initialized, in memory that stays for `'a`, and its only owner gave
+        // it up.
         unsafe { &mut *value.as_ptr() }
     }
 }
 
 impl<T> ArenaBox<'_, T> {
-    /// The value, moved out of the arena.
+    /// Moves the value out of the arena.
     #[inline]
     #[must_use]
     pub const fn into_inner(this: Self) -> T {
         let value = this.value;
         let _kept = core::mem::ManuallyDrop::new(this);
-        // SAFETY: the value is initialised, and its only owner gave it up.
+        // SAFETY: the value is initialized, and its only owner gave it up.
         unsafe { value.read() }
     }
 }
@@ -65,7 +69,7 @@ impl<T: ?Sized> Deref for ArenaBox<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the value is initialised and owned by this box.
+        // SAFETY: the value is initialized and owned by this box.
         unsafe { self.value.as_ref() }
     }
 }
@@ -73,7 +77,8 @@ impl<T: ?Sized> Deref for ArenaBox<'_, T> {
 impl<T: ?Sized> DerefMut for ArenaBox<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above, and `&mut self` makes this the only borrow.
+        // SAFETY: the value is initialized and owned by this box, and `&mut self` makes this the
+        // only borrow.
         unsafe { self.value.as_mut() }
     }
 }
@@ -81,7 +86,7 @@ impl<T: ?Sized> DerefMut for ArenaBox<'_, T> {
 impl<T: ?Sized> Drop for ArenaBox<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: the value is initialised and its only owner goes.
+        // SAFETY: the value is initialized, and its only owner is dropped.
         unsafe { self.value.drop_in_place() }
     }
 }

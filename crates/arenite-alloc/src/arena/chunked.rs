@@ -1,7 +1,7 @@
-//! The source of chunks: what an arena takes, one after the other, from any upstream.
+//! A source of chunks that an arena allocates one after the other from any upstream.
 //!
-//! Rests on any [`Resource`]. Chunks stay in the order in which the arena passed through them, and are kept on restore and
-//! reset, so that a step larger than one chunk asks its upstream for nothing the second time.
+//! Chunks stay in the order in which the arena passed through them, and are cached on restore and
+//! reset. A step larger than one chunk calls its upstream only the first time.
 #![expect(unsafe_code, reason = "frees chunks in their upstream")]
 
 use super::chunk_source::{BumpRange, Chunk, ChunkSource, GRANULE, sealed::Sealed};
@@ -13,7 +13,7 @@ use std::vec::Vec;
 /// Default size of a chunk: 64 MiB.
 pub(super) const DEFAULT_CHUNK: usize = 64 << 20;
 
-/// Chunks of at least one size from the upstream `R`.
+/// Chunks of a minimum size from the upstream `R`.
 #[derive(Debug)]
 pub struct Chunked<R: Resource> {
     upstream: R,
@@ -23,16 +23,17 @@ pub struct Chunked<R: Resource> {
     held: usize,
 }
 
-/// A chunk taken from upstream.
+/// A chunk of the upstream.
 #[derive(Clone, Copy, Debug)]
 struct ChunkHeader {
     start: NonNull<u8>,
     layout: Layout,
-    /// Bytes used in the chunks before this one, known while the arena is at or above this chunk.
+    /// Bytes used in the previous chunks; valid while the arena is at or above this chunk.
     before: usize,
 }
 
-// SAFETY: chunks are plain bytes that this source alone owns; sending it sends the upstream, which is `Send`.
+// SAFETY: chunks are plain bytes that this source alone owns; sending it sends the upstream, which
+// is `Send`.
 unsafe impl<R: Resource + Send> Send for Chunked<R> {}
 
 impl ChunkHeader {
@@ -49,7 +50,7 @@ impl ChunkHeader {
         BumpRange { floor, limit: floor.wrapping_add(self.size()), before: self.before }
     }
 
-    /// Whether `layout` fits from the chunk's start.
+    /// Returns whether `layout` fits from the chunk's start.
     fn fits(&self, layout: Layout) -> bool {
         let padding = self.start.addr().get().wrapping_neg() & (layout.align() - 1);
         layout.size().checked_next_multiple_of(GRANULE).is_some_and(|size| {
@@ -63,7 +64,7 @@ impl<R: Resource> Chunked<R> {
         Self { upstream, chunk_size, chunks: Vec::new(), current: 0, held: 0 }
     }
 
-    /// A chunk that `layout` fits into, from upstream, put at `index`.
+    /// Allocates a chunk that `layout` fits into and inserts it at `index`.
     fn allocate_chunk(&mut self, layout: Layout, index: usize) -> Result<(), AllocCause> {
         let align = layout.align().max(64);
         let size = self.chunk_size.max(layout.size()).max(GRANULE);
@@ -76,10 +77,11 @@ impl<R: Resource> Chunked<R> {
         Ok(())
     }
 
-    /// Gives chunk `index` back upstream and returns its size.
+    /// Frees chunk `index` to the upstream and returns its size.
     fn release_chunk(&mut self, index: usize) -> usize {
         let chunk = self.chunks.remove(index);
-        // SAFETY: the chunk came from this upstream with this layout, is live, and leaves the list: no block is in it.
+        // SAFETY: the chunk came from this upstream with this layout, is live, and leaves the list:
+        // no block is in it.
         unsafe { self.upstream.deallocate(chunk.start, chunk.layout) };
         self.held -= chunk.size();
         chunk.size()
@@ -98,7 +100,8 @@ impl<R: Resource> ChunkSource for Chunked<R> {
         };
         match self.chunks.iter().skip(next).position(|chunk| chunk.fits(layout)) {
             Some(0) => {}
-            // A kept chunk further on fits: bring it here, the others keep their order behind it.
+            // A cached chunk further on fits: it moves here, and the others keep their order behind
+            // it.
             Some(ahead) => self.chunks[next..=next + ahead].rotate_right(1),
             None => self.allocate_chunk(layout, next)?,
         }

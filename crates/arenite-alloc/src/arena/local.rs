@@ -1,7 +1,7 @@
-//! The arena of one thread: a bump, a limit, and counts.
+//! The arena of one thread: a bump pointer, a limit, and counters.
 //!
-//! Rests on a [`ChunkSource`] for its memory. The fast path touches three words of this struct and nothing else; marks, chunks and
-//! labels lie behind a cell that only the slow paths open.
+//! The fast path touches three words of this struct. Marks, chunks and labels lie behind a cell
+//! that only the slow paths open.
 #![expect(unsafe_code, reason = "allocates and frees raw blocks")]
 
 mod freeing;
@@ -22,29 +22,31 @@ use std::vec::Vec;
 
 const LABEL: Label = Label::new("arena");
 
-/// Numbers for arenas, so that a mark knows its own.
+/// Id of the next arena, by which a mark finds its own.
 pub(crate) static NEXT_ARENA_ID: AtomicU64 = AtomicU64::new(0);
 
-/// An arena of one thread: blocks are bumped off one after the other and freed all at once.
+/// An arena of one thread: blocks are bump-allocated and freed all at once.
 ///
-/// [`Arena::new`] reserves addresses once and commits memory as it grows, so nothing moves; [`Arena::chunked`] takes chunks
-/// from any upstream. `allocate` is O(1); `reset` and restoring a mark are O(1) whatever lies above (plus one call for each
-/// value that was [adopted](Arena::alloc_with_drop)), keep the memory, and cause no page fault in the next round;
-/// [`Trim::trim`](arenite_core::Trim::trim) gives memory back.
+/// [`Arena::new`] reserves addresses once and commits memory as it grows, so nothing moves;
+/// [`Arena::chunked`] allocates chunks of any upstream. `allocate` is O(1). `reset` and restoring a
+/// mark are O(1) plus one call for each value with [a destructor](Arena::alloc_with_drop). They
+/// keep the memory, so the next round causes no page fault;
+/// [`Trim::trim`](arenite_core::Trim::trim) releases it.
 ///
 /// # Freeing
 /// | how | needs | frees |
 /// |---|---|---|
 /// | [`reset`](Arena::reset) | `&mut` | everything |
-/// | [`scope`](Arena::scope), [`scope_guard`](Arena::scope_guard) | `&mut` | what was allocated inside |
-/// | [`restore_mut`](Arena::restore_mut) | `&mut` | what was allocated after the mark |
-/// | [`restore`](Arena::restore) | `&`, and no live block above the mark | the same |
+/// | [`scope`](Arena::scope), [`scope_guard`](Arena::scope_guard) | `&mut` | the blocks of the scope |
+/// | [`restore_mut`](Arena::restore_mut) | `&mut` | the blocks allocated after the mark |
+/// | [`restore`](Arena::restore) | `&`, no live block above the mark | as `restore_mut` |
 /// | dropping the last block | | that block |
 ///
-/// # What runs `Drop`
-/// An [`ArenaBox`](crate::ArenaBox) runs its value's destructor when it goes out of scope, like any box. A value given to
-/// [`alloc_with_drop`](Arena::alloc_with_drop) is dropped by the arena when its memory is freed, newest first. A reference got by
-/// [`ArenaBox::leak`](crate::ArenaBox::leak) runs nothing. Containers (`Vec<T, &Arena>`) drop their elements themselves.
+/// # Destructors
+/// An [`ArenaBox`](crate::ArenaBox) runs its value's destructor at the end of its scope, like any
+/// box. A value of [`alloc_with_drop`](Arena::alloc_with_drop) is dropped by the arena when its
+/// memory is freed, newest first. A reference from [`ArenaBox::leak`](crate::ArenaBox::leak) runs
+/// no destructor. Containers (`Vec<T, &Arena>`) drop their elements themselves.
 ///
 /// ```
 /// use arenite_alloc::Arena;
@@ -63,19 +65,19 @@ pub(crate) static NEXT_ARENA_ID: AtomicU64 = AtomicU64::new(0);
 pub struct Arena<S: ChunkSource = ReservedRange> {
     cursor: Cell<*mut u8>,
     limit: Cell<*mut u8>,
-    /// Live blocks of the top frame.
+    /// Number of live blocks of the top frame.
     live: Cell<usize>,
-    /// Where the top frame starts, in bytes in use.
+    /// Start of the top frame, in bytes in use.
     top: Cell<usize>,
     floor: Cell<*mut u8>,
     before: Cell<usize>,
-    /// The most bytes in use, but for those of the current chunk.
+    /// Peak of the bytes in use in earlier chunks.
     high: Cell<usize>,
-    /// The highest address that the cursor came back from in the current chunk; 0 where it did not.
+    /// Highest address that the cursor moved down from in the current chunk; 0 if it never did.
     highest: Cell<usize>,
-    /// The top frame, but for its count.
+    /// The top frame, except for its count.
     frame: Cell<MarkFrame>,
-    /// How many frames lie below the top one.
+    /// Number of frames below the top one.
     depth: Cell<usize>,
     chunk: Cell<usize>,
     adopted: AdoptedList,
@@ -84,7 +86,7 @@ pub struct Arena<S: ChunkSource = ReservedRange> {
     cold: RefCell<ColdState<S>>,
 }
 
-/// What only slow paths need.
+/// State that only slow paths need.
 #[derive(Debug)]
 struct ColdState<S> {
     source: S,
@@ -93,27 +95,30 @@ struct ColdState<S> {
     serials: u64,
 }
 
-// SAFETY: 1. the pointers are into memory that the source owns, which is `Send`. 2. adopted values are `Send` by the bound of
-// `alloc_with_drop`. 3. an arena can only be sent while nothing borrows it, and handles that keep no borrow (`Rc`) are not `Send`.
+// SAFETY: 1. the pointers are into memory that the source owns, which is `Send`. 2. adopted values
+// are `Send` by the bound of `alloc_with_drop`. 3. an arena can only be sent while nothing borrows
+// it, and handles that keep no borrow (`Rc`) are not `Send`.
 unsafe impl<S: ChunkSource + Send> Send for Arena<S> {}
 
 impl Arena<ReservedRange> {
-    /// An arena over one range of addresses, reserved when it is first used: 64 GiB, or as much as the process may map.
+    /// Makes an arena over one range of addresses, reserved by the first allocation: 64 GiB, or as
+    /// much as the process may map.
     #[must_use]
     pub fn new() -> Self {
         Self::from_source(ReservedRange::new(None, HugePages::Auto), LABEL)
     }
 
-    /// An arena that holds at most `bytes`.
+    /// Makes an arena of at most `bytes` bytes.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         Self::from_source(ReservedRange::new(Some(bytes), HugePages::Auto), LABEL)
     }
 
-    /// How much of the arena is in memory, and how much of that on huge pages, read from the kernel.
+    /// Reads from the kernel how much of the arena is in memory, and how much of that on huge
+    /// pages.
     ///
     /// # Errors
-    /// [`std::io::Error`] if the kernel does not tell.
+    /// [`std::io::Error`] if the kernel does not report it.
     pub fn huge_report(&self) -> std::io::Result<arenite_pages::HugeReport> {
         self.cold.borrow().source.huge_report()
     }
@@ -126,13 +131,15 @@ impl Default for Arena<ReservedRange> {
 }
 
 impl<R: Resource> Arena<Chunked<R>> {
-    /// An arena that takes chunks of 64 MiB from `upstream`, larger ones for larger blocks.
+    /// Makes an arena that allocates chunks of 64 MiB from `upstream`, larger ones for larger
+    /// blocks.
     #[must_use]
     pub fn chunked(upstream: R) -> Self {
         Self::with_chunk_size(upstream, DEFAULT_CHUNK)
     }
 
-    /// An arena that takes chunks of `chunk_size` bytes from `upstream`, larger ones for larger blocks.
+    /// Makes an arena that allocates chunks of `chunk_size` bytes from `upstream`, larger ones for
+    /// larger blocks.
     #[must_use]
     pub fn with_chunk_size(upstream: R, chunk_size: usize) -> Self {
         Self::from_source(Chunked::new(upstream, chunk_size), LABEL)
@@ -160,38 +167,39 @@ impl<S: ChunkSource> Arena<S> {
         }
     }
 
-    /// The same arena under another name in errors and reports.
+    /// Sets the label in errors and reports.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// The arena's name.
+    /// Returns the arena's label.
     pub const fn label(&self) -> Label {
         self.label
     }
 
-    /// Bytes below the position, padding included.
+    /// Returns the bytes below the position, padding included.
     #[inline]
     pub fn in_use(&self) -> usize {
         self.before.get() + (self.cursor.get().addr() - self.floor.get().addr())
     }
 
-    /// The chunks in the order in which the arena passes through them; one for a reserved range.
+    /// Returns the chunks in the order of use; one for a reserved range.
     pub fn chunks(&self) -> Vec<Chunk> {
         let mut chunks = Vec::new();
         self.cold.borrow().source.chunks(self.cursor.get(), &mut |chunk| chunks.push(chunk));
         chunks
     }
 
-    /// Where `layout` would start and end if it fits below the limit.
+    /// Returns the start and end of `layout`, or `None` if it does not fit below the limit.
     #[inline(always)]
     fn fit(&self, layout: Layout) -> Option<(*mut u8, *mut u8)> {
         let cursor = self.cursor.get();
         let padding =
             if layout.align() > GRANULE { cursor.addr().wrapping_neg() & (layout.align() - 1) } else { 0 };
-        // Neither sum overflows: a layout's size rounded up to its alignment is at most `isize::MAX`.
+        // Neither sum overflows: a layout's size rounded up to its alignment is at most
+        // `isize::MAX`.
         let need = padding + rounded(layout.size());
         if need > self.limit.get().addr() - cursor.addr() {
             return None;
@@ -204,15 +212,16 @@ impl<S: ChunkSource> Arena<S> {
         let (start, end) = self.fit(layout)?;
         self.cursor.set(end);
         self.live.set(self.live.get() + 1);
-        // SAFETY: `start` lies below `limit`, in memory of the source's: not null.
+        // SAFETY: `start` lies below `limit`, in memory of the source: not null.
         Some(unsafe { NonNull::new_unchecked(start) })
     }
 
-    /// Allocates after asking the source for room.
+    /// Grows the source and allocates.
     #[cold]
     #[inline(never)]
     fn grow_and_bump(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        // While the source is at work, the fast path is closed: an upstream that calls back finds no room here.
+        // The fast path is closed while the source works: a reentrant call of the upstream finds no
+        // space.
         let limit = self.limit.replace(self.cursor.get());
         let grown = match self.cold.try_borrow_mut() {
             Ok(mut cold) => cold
@@ -233,7 +242,7 @@ impl<S: ChunkSource> Arena<S> {
         AllocError::new(cause, layout, self.state(), self.label)
     }
 
-    /// Goes on in `range`: at the cursor where that lies in it, at its floor else.
+    /// Continues in `range`: at the cursor if it lies there, or else at the floor.
     fn set_bump_range(&self, range: BumpRange) {
         if range.floor != self.floor.get() || self.cursor.get().is_null() {
             self.update_peak();
@@ -244,7 +253,7 @@ impl<S: ChunkSource> Arena<S> {
         self.limit.set(range.limit);
     }
 
-    /// Remembers how high the cursor stands, before it goes down.
+    /// Records the cursor before it moves down.
     #[inline]
     fn record_high(&self) {
         let cursor = self.cursor.get().addr();
@@ -253,19 +262,20 @@ impl<S: ChunkSource> Arena<S> {
         }
     }
 
-    /// The most bytes in use so far.
+    /// Returns the peak of the bytes in use.
     fn peak(&self) -> usize {
         let highest = self.highest.get().max(self.cursor.get().addr());
         self.high.get().max(self.before.get() + (highest - self.floor.get().addr()))
     }
 
-    /// Keeps the peak, before the current chunk becomes another.
+    /// Saves the peak before the current chunk changes.
     fn update_peak(&self) {
         self.high.set(self.peak());
         self.highest.set(0);
     }
 
-    /// How far above the current chunk's floor `block` lies, if it lies below the cursor in that chunk.
+    /// Returns the offset of `block` from the current chunk's floor, or `None` if it does not lie
+    /// below the cursor there.
     #[inline]
     fn offset_in_chunk(&self, block: NonNull<u8>) -> Option<usize> {
         let floor = self.floor.get().addr();
@@ -273,26 +283,29 @@ impl<S: ChunkSource> Arena<S> {
         (offset < self.cursor.get().addr() - floor).then_some(offset)
     }
 
-    /// Whether `block`, of `size` bytes, ends at the cursor, in the current chunk and the top frame.
+    /// Returns whether `block`, of `size` bytes, ends at the cursor, in the current chunk and the
+    /// top frame.
     #[inline]
     fn is_last(&self, block: NonNull<u8>, size: usize) -> bool {
         block.addr().get().wrapping_add(rounded(size)) == self.cursor.get().addr()
             && self.offset_in_chunk(block).is_some_and(|offset| self.before.get() + offset >= self.top.get())
     }
 
-    /// The address `address` of the current chunk, as a pointer of the source's: a caller's pointer may be good for less.
+    /// Returns `address` in the current chunk with the source's provenance. The caller's pointer
+    /// may have less.
     #[inline]
     fn ptr_in_chunk(&self, address: usize) -> *mut u8 {
         self.cursor.get().with_addr(address)
     }
 
-    /// `block`, of the current chunk, as a pointer of the source's.
+    /// Returns `block`, in the current chunk, with the source's provenance.
     #[inline]
     fn with_own_provenance(&self, block: NonNull<u8>) -> NonNull<u8> {
         NonNull::new(self.ptr_in_chunk(block.addr().get())).unwrap_or(block)
     }
 
-    /// The bytes in use below `block`; `None` where that cannot be told, because the source is at work.
+    /// Returns the bytes in use below `block`, or `None` if it is not in the arena or the source is
+    /// at work.
     #[inline]
     fn position_of(&self, block: NonNull<u8>) -> Option<usize> {
         match self.offset_in_chunk(block) {
@@ -301,7 +314,7 @@ impl<S: ChunkSource> Arena<S> {
         }
     }
 
-    /// Takes a block off the count of a frame below the top one. A block that cannot be found stays counted.
+    /// Decrements the count of a frame below the top one. A block that is not found stays counted.
     #[cold]
     fn deallocate_below(&self, block: NonNull<u8>) {
         let Some(position) = self.position_of(block) else { return };
@@ -324,7 +337,7 @@ impl<S: ChunkSource> Arena<S> {
     }
 }
 
-/// The bytes that a block of `size` takes: at least one granule, whole granules.
+/// Returns the bytes that a block of `size` bytes takes: at least one granule, in whole granules.
 #[inline(always)]
 pub(crate) const fn rounded(size: usize) -> usize {
     let size = if size == 0 { 1 } else { size };

@@ -1,57 +1,57 @@
-//! Marks: positions in an arena to which it can be freed, and the count of what lives above each.
+//! Marks: positions to which an arena can be freed, with the number of live blocks above each.
 //!
-//! Rests on nothing. Between two marks lies a frame; each frame counts its live blocks. That count is what lets
-//! `restore` alloc_error instead of leaving a block dangling, without keeping a list of blocks.
+//! Between two marks lies a frame, which counts its live blocks. With that count `restore` fails
+//! instead of leaving a block dangling, without a list of blocks.
 
 use core::fmt;
 
-/// A position in one arena. Copy; of use until the arena is restored to an older mark or reset.
+/// A position in one arena. Valid until the arena is restored to an older mark or reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// The arena's number.
+    /// Id of the arena.
     pub(crate) arena: u64,
-    /// The index of the frame that starts here.
+    /// Index of the frame that starts here.
     pub(crate) depth: usize,
-    /// The frame's number: indices are used again, numbers are not.
+    /// Serial number of the frame: indices are reused, serial numbers are not.
     pub(crate) serial: u64,
 }
 
-/// What lies between two marks.
+/// The blocks between two marks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MarkFrame {
-    /// Bytes in use below it.
+    /// Bytes in use below the frame.
     pub(crate) position: usize,
-    /// The chunk in which it starts.
+    /// Chunk in which the frame starts.
     pub(crate) chunk: usize,
-    /// Where in the chunk; null where the arena had not grown yet.
+    /// Address at which the frame starts; null if the arena had not grown yet.
     pub(crate) cursor: *mut u8,
-    /// Blocks of it that are live.
+    /// Number of live blocks.
     pub(crate) live: usize,
-    /// Its number.
+    /// Serial number of the frame.
     pub(crate) serial: u64,
 }
 
 impl MarkFrame {
-    /// The first frame of an arena.
+    /// Returns the first frame of an arena.
     pub(crate) const fn root(serial: u64) -> Self {
         Self { position: 0, chunk: 0, cursor: core::ptr::null_mut(), live: 0, serial }
     }
 }
 
-/// Why an arena would not go back to a mark. The arena is as it was.
+/// Reason why an arena was not restored. The arena is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// Blocks above the mark are still alive.
+    /// Blocks above the mark are still live.
     BlocksAlive {
-        /// How many.
+        /// Number of those blocks.
         count: usize,
     },
-    /// The arena was restored below this mark, or reset, since it was taken.
+    /// The arena was restored below this mark, or reset, since the mark was made.
     StaleMark,
-    /// The mark is another arena's.
+    /// The mark belongs to another arena.
     ForeignMark,
-    /// The mark was taken before a scope that is still open.
+    /// The mark is older than a scope that is still open.
     OutsideScope,
 }
 

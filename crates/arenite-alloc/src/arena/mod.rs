@@ -1,8 +1,15 @@
 //! Arenas: blocks that are freed all at once.
 //!
-//! In the order in which bytes pass: a [`ChunkSource`] gives ranges (one [`ReservedRange`] range, or [`Chunked`] from an upstream); an
-//! [`Arena`] bumps through them and counts; [`Mark`]s and [`ArenaScope`]s free back to a position; [`ArenaBox`] owns a
-//! value in it; [`SharedArena`] and [`SharedChunkedArena`] are the twins for threads; [`ArenaAllocator`] is the checked door.
+//! - `chunk_source`: [`ChunkSource`], the source of memory; `reserved_range` is one range,
+//!   `chunked` takes chunks of an upstream.
+//! - `local`: [`Arena`] bumps through the memory and counts.
+//! - `marks`, `scope`: [`Mark`]s and [`ArenaScope`]s free back to a position.
+//! - `typed`, `arena_box`: values in an arena; [`ArenaBox`] owns one.
+//! - `adopted`: values that the arena drops.
+//! - `options`: [`ArenaOptions`], the builder.
+//! - `shared_cursor`, `shared`: [`SharedArena`], which threads share without a lock.
+//! - `shared_chunked`: [`SharedChunkedArena`], which threads share through a lock.
+//! - `arena_allocator`: [`ArenaAllocator`], an arena with the checked API.
 
 mod adopted;
 mod arena_allocator;

@@ -1,7 +1,7 @@
-//! The source of one reserved range: committed as the arena grows.
+//! A source of one reserved range, committed as the arena grows.
 //!
-//! Rests on `arenite_pages::Region`. Because the range never moves and has no gaps, a position in it is one address, a
-//! mark is an offset, and nothing is ever searched.
+//! The range never moves and has no gaps: a position is one address, a mark is an offset, and
+//! nothing is searched.
 #![expect(unsafe_code, reason = "decommits what lies above the arena's position")]
 
 use super::chunk_source::{BumpRange, Chunk, ChunkSource, GRANULE, sealed::Sealed};
@@ -9,19 +9,20 @@ use arenite_core::{AllocCause, Bytes, Label};
 use arenite_pages::{HUGE_PAGE, HugeReport, Region, page_size};
 use core::alloc::Layout;
 
-/// Whether an arena asks for huge pages.
+/// The use of huge pages by an arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HugePages {
-    /// From the second 2 MiB on: a small arena stays small, a large one faults 512 times less often.
+    /// From the second 2 MiB on: a small arena stays small, a large one has 512 times fewer page
+    /// faults.
     #[default]
     Auto,
     /// From the first byte on.
     Always,
-    /// Not at all.
+    /// Never.
     Never,
 }
 
-/// One range of address space, reserved when the arena first grows and committed piece by piece.
+/// One range of address space, reserved by the first allocation and committed piece by piece.
 #[derive(Debug)]
 pub struct ReservedRange {
     region: Option<Region>,
@@ -31,15 +32,16 @@ pub struct ReservedRange {
     huge: HugePages,
 }
 
-/// The address space of an arena without a capacity of its own.
+/// Default size of the range.
 const DEFAULT_RESERVE: Bytes = Bytes::gib(64);
-/// The smallest address space that such an arena makes do with.
+/// Minimum size of the range without a capacity.
 const MIN_RESERVE: Bytes = Bytes::mib(64);
-/// The least that is committed at once.
+/// Minimum number of bytes that are committed at once.
 const MIN_COMMIT_BYTES: usize = 256 << 10;
 
 impl ReservedRange {
-    /// Makes a range of `capacity` bytes, or without one of as many addresses as the process may map, 64 GiB at most.
+    /// Makes a range of `capacity` bytes, or without a capacity of as many addresses as the process
+    /// may map, 64 GiB at most.
     pub(crate) const fn new(capacity: Option<usize>, huge: HugePages) -> Self {
         let (capacity, exact) = match capacity {
             Some(capacity) => (capacity, true),
@@ -48,12 +50,13 @@ impl ReservedRange {
         Self { region: None, committed: 0, capacity, exact, huge }
     }
 
-    /// What of the range is in memory, and how much of it on huge pages.
+    /// Reads how much of the range is in memory, and how much of that on huge pages.
     pub(crate) fn huge_report(&self) -> std::io::Result<HugeReport> {
         self.region.as_ref().map_or(Ok(HugeReport::default()), Region::huge_report)
     }
 
-    /// Reserves the range: the whole capacity, or where that was only a wish, as much of it as the process may map.
+    /// Reserves the range: all of a given capacity, or as much of the default as the process may
+    /// map.
     fn reserve(&mut self, need: usize, label: Label) -> Result<&Region, AllocCause> {
         if self.region.is_none() {
             let mut size = self.capacity;
@@ -71,7 +74,7 @@ impl ReservedRange {
         self.region.as_ref().ok_or(AllocCause::Exhausted { errno: 0 })
     }
 
-    /// Asks for huge pages; where the system takes no such advice, ordinary pages are as good.
+    /// Requests huge pages. If the system rejects the advice, ordinary pages work as well.
     fn advise(&self, region: &Region) {
         let from = match self.huge {
             HugePages::Auto => HUGE_PAGE,
@@ -83,8 +86,8 @@ impl ReservedRange {
         }
     }
 
-    /// How far to commit so that `end` bytes are backed: at least a quarter of a mebibyte, then an eighth of what there is,
-    /// in whole huge pages where those are asked for.
+    /// Returns how far to commit so that `end` bytes are committed: at least 256 KiB, or an eighth
+    /// of the committed bytes, in whole huge pages if those are requested.
     fn commit_target(&self, end: usize, region_len: usize) -> usize {
         let step = MIN_COMMIT_BYTES.max(self.committed / 8);
         let wish = end.max(self.committed.saturating_add(step));
@@ -128,7 +131,7 @@ impl ChunkSource for ReservedRange {
         let end = size.and_then(|size| size.checked_add(used)).and_then(|end| end.checked_add(padding));
         let end = end.filter(|&end| end <= self.capacity).ok_or(AllocCause::CapacityReached)?;
         if end > committed {
-            // A wish for more than is needed must not fail where the need alone could be served.
+            // A larger commit must not fail if the required one succeeds.
             let wish = self.commit_target(end, len);
             let least = end.checked_next_multiple_of(page_size()).map_or(len, |least| least.min(len));
             let region = self.reserve(need, label)?;
@@ -172,8 +175,8 @@ impl ChunkSource for ReservedRange {
             return (0, self.range());
         }
         let gone = self.committed - keep;
-        // SAFETY: everything from `keep` on lies above the arena's position: no block is there, and the arena commits
-        // before it hands out bytes above its range's limit.
+        // SAFETY: everything from `keep` on lies above the arena's position: no block is there, and
+        // the arena commits before it allocates above its range's limit.
         match unsafe { region.decommit(keep, gone) } {
             Ok(()) => {
                 self.committed = keep;

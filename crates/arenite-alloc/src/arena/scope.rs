@@ -1,8 +1,8 @@
-//! Scopes: a part of an arena's life that ends at a brace.
+//! Scopes: parts of an arena's life that end at a brace.
 //!
-//! Rests on [`Arena`]. A scope takes the arena (or the outer scope) exclusively, and lends with a life time of its own
-//! instead of its borrow's: so the compiler keeps what was allocated inside from leaving, and what was allocated outside
-//! stays usable.
+//! A scope borrows the arena (or the outer scope) exclusively, and its blocks have a lifetime of
+//! their own instead of the borrow's. So the compiler keeps inner blocks from leaving the scope,
+//! and outer blocks stay usable.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::chunk_source::ChunkSource;
@@ -13,18 +13,18 @@ use core::alloc::Layout;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-/// Allocates until the scope ends. Made by [`Arena::scope`] and [`ScopeGuard::scope`].
+/// A scope of an arena. Made by [`Arena::scope`] and [`ScopeGuard::scope`].
 ///
-/// What it allocates has the life time `'s`, not that of a borrow of the scope, so it stays usable while an inner scope is
-/// open. It is a resource, for containers that hold `&ArenaScope`.
+/// Its blocks have the lifetime `'s`, not that of a borrow of the scope, so they stay usable while
+/// an inner scope is open. It is a resource, for containers that hold `&ArenaScope`.
 #[derive(Debug)]
 pub struct ArenaScope<'s, S: ChunkSource = ReservedRange> {
     pub(super) arena: &'s Arena<S>,
-    /// Invariant: a scope must not pass for one that ends earlier or later.
+    /// Invariant: a scope must not be used as one that ends earlier or later.
     invariant: PhantomData<fn(&'s ()) -> &'s ()>,
 }
 
-/// Frees, when dropped, what was allocated in its scope. Made by [`Arena::scope_guard`].
+/// A guard that frees the blocks of its scope when it is dropped. Made by [`Arena::scope_guard`].
 ///
 /// ```
 /// use arenite_alloc::Arena;
@@ -45,8 +45,8 @@ pub struct ScopeGuard<'a, S: ChunkSource = ReservedRange> {
 }
 
 impl<S: ChunkSource> Arena<S> {
-    /// Runs `body` with a scope: what it allocates lives until it returns, what was allocated in an outer scope stays
-    /// usable inside, and nothing allocated inside can leave.
+    /// Runs `body` with a scope, whose blocks are freed when `body` returns. Blocks of an outer
+    /// scope stay usable inside, and no inner block can leave.
     ///
     /// ```
     /// use arenite_alloc::Arena;
@@ -67,7 +67,7 @@ impl<S: ChunkSource> Arena<S> {
     /// # Ok::<(), arenite_core::AllocError>(())
     /// ```
     ///
-    /// Nothing allocated inside gets out:
+    /// A block cannot leave its scope:
     /// ```compile_fail
     /// let mut arena = arenite_alloc::Arena::new();
     /// let escaped = arena.scope(|scope| scope.alloc(1));
@@ -78,7 +78,7 @@ impl<S: ChunkSource> Arena<S> {
         body(&mut guard.scope())
     }
 
-    /// A scope that ends when the guard is dropped, for where a closure is in the way.
+    /// Opens a scope that ends when the guard is dropped, for code that cannot use a closure.
     #[inline]
     pub fn scope_guard(&mut self) -> ScopeGuard<'_, S> {
         ScopeGuard::enter(self)
@@ -92,7 +92,7 @@ impl<'a, S: ChunkSource> ScopeGuard<'a, S> {
         Self { arena, start: arena.position() }
     }
 
-    /// The scope to allocate in.
+    /// Returns the scope to allocate in.
     #[inline]
     pub fn scope(&mut self) -> ArenaScope<'_, S> {
         ArenaScope { arena: self.arena, invariant: PhantomData }
@@ -114,18 +114,19 @@ impl<'s, S: ChunkSource> ArenaScope<'s, S> {
         body(&mut guard.scope())
     }
 
-    /// An inner scope that ends when the guard is dropped.
+    /// Opens an inner scope that ends when the guard is dropped.
     #[inline]
     pub fn scope_guard(&mut self) -> ScopeGuard<'_, S> {
         ScopeGuard { arena: self.arena, start: self.arena.position() }
     }
 
-    /// Bytes in use in the whole arena.
+    /// Returns the bytes in use in the arena.
     pub fn in_use(&self) -> usize {
         self.arena.in_use()
     }
 
-    /// Moves `value` into the arena, which drops it at the end of this scope; see [`Arena::alloc_with_drop`].
+    /// Moves `value` into the arena, which drops it at the end of this scope; see
+    /// [`Arena::alloc_with_drop`].
     ///
     /// # Errors
     /// [`AllocError`]; the value is then dropped.
@@ -134,7 +135,8 @@ impl<'s, S: ChunkSource> ArenaScope<'s, S> {
     }
 }
 
-// SAFETY: forwards to the arena, which keeps the laws; a block stays until `'s` ends, and the scope cannot outlive that.
+// SAFETY: forwards to the arena, which keeps the laws; a block stays until `'s` ends, and the scope
+// cannot outlive that.
 unsafe impl<S: ChunkSource> Resource for ArenaScope<'_, S> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {

@@ -1,7 +1,6 @@
 //! The arena that threads share.
 //!
-//! Rests on a [`SharedCursor`](super::shared_cursor) for its positions and on one reserved range for its memory. Allocating takes no lock
-//! (two atomic operations); marks, restores and growth do.
+//! Allocating takes no lock (two atomic operations); marks, restores and growth do.
 #![expect(unsafe_code, reason = "allocates and frees raw blocks")]
 
 use super::adopted::{Adopted, AdoptedList};
@@ -17,11 +16,11 @@ use core::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// An arena that many threads allocate from at once: the twin of [`Arena`](crate::Arena).
+/// An arena that many threads allocate from at once; see [`Arena`](crate::Arena).
 ///
-/// `allocate` and `deallocate` are lock-free and O(1). A block given back by another thread is counted where it belongs.
-/// At most 63 marks are open at once. [`SharedArena::restore`] may alloc_error while another thread is in the middle of an
-/// allocation that then fails or lands below: try again.
+/// `allocate` and `deallocate` are lock-free and O(1). A block freed by another thread is counted
+/// in its own frame. At most 63 marks are open at once. [`SharedArena::restore`] may fail while
+/// another thread is inside an allocation that then fails or lands below: try again.
 ///
 /// ```
 /// use arenite_alloc::SharedArena;
@@ -50,13 +49,14 @@ impl Default for SharedArena {
 }
 
 impl SharedArena {
-    /// An arena over one range of addresses, reserved when it is first used: 64 GiB, or as much as the process may map.
+    /// Makes an arena over one range of addresses, reserved by the first allocation: 64 GiB, or as
+    /// much as the process may map.
     #[must_use]
     pub fn new() -> Self {
         Self::with_options(None, HugePages::Auto, Label::new("arena"))
     }
 
-    /// An arena that holds at most `bytes`.
+    /// Makes an arena of at most `bytes` bytes.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         Self::with_options(Some(bytes), HugePages::Auto, Label::new("arena"))
@@ -75,14 +75,14 @@ impl SharedArena {
         }
     }
 
-    /// The same arena under another name in errors and reports.
+    /// Sets the label in errors and reports.
     #[must_use]
     pub fn with_label(mut self, label: impl Into<Label>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// Bytes below the position, padding included.
+    /// Returns the bytes below the position, padding included.
     pub fn in_use(&self) -> usize {
         self.cursor.offset()
     }
@@ -95,7 +95,7 @@ impl SharedArena {
         self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where `layout` would start and end above `offset`.
+    /// Returns the start and end of `layout` above `offset`.
     #[inline]
     fn fit(base: *mut u8, layout: Layout, offset: usize) -> Option<(usize, usize)> {
         let padding = base.addr().wrapping_add(offset).wrapping_neg() & (layout.align() - 1);
@@ -113,7 +113,7 @@ impl SharedArena {
         NonNull::new(base.wrapping_add(start))
     }
 
-    /// Allocates after asking the source for room, as often as other threads are quicker to use it.
+    /// Grows the source and allocates, again if other threads used the memory first.
     #[cold]
     #[inline(never)]
     fn grow_and_bump(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
@@ -144,7 +144,7 @@ impl SharedArena {
         block.addr().get().wrapping_sub(self.base.load(Ordering::Relaxed).addr())
     }
 
-    /// Takes a mark at the position; see [`Arena::mark`](crate::Arena::mark).
+    /// Makes a mark at the position; see [`Arena::mark`](crate::Arena::mark).
     ///
     /// # Errors
     /// [`AllocCause::TooManyMarks`] if 63 are open.
@@ -155,19 +155,21 @@ impl SharedArena {
         Ok(Mark { arena: self.id, depth, serial })
     }
 
-    /// Frees everything allocated after `mark`, if nothing of it is alive; see [`Arena::restore`](crate::Arena::restore).
+    /// Frees everything allocated after `mark`, if none of it is live; see
+    /// [`Arena::restore`](crate::Arena::restore).
     ///
     /// # Errors
-    /// [`RestoreError`]; the arena is as it was.
+    /// [`RestoreError`]; the arena is unchanged.
     pub fn restore(&self, mark: Mark) -> Result<(), RestoreError> {
         self.check_owner(mark)?;
         self.cursor.restore(mark.depth, mark.serial)
     }
 
-    /// Frees everything allocated after `mark`; see [`Arena::restore_mut`](crate::Arena::restore_mut).
+    /// Frees everything allocated after `mark`; see
+    /// [`Arena::restore_mut`](crate::Arena::restore_mut).
     ///
     /// # Errors
-    /// [`RestoreError`]: the mark is stale or another arena's.
+    /// [`RestoreError`]: the mark is stale or belongs to another arena.
     ///
     /// # Panics
     /// If the destructor of an adopted value does.
@@ -192,11 +194,13 @@ impl SharedArena {
         self.cursor.reset();
     }
 
-    /// Runs `body`, whose threads may share the arena, and frees what was allocated meanwhile.
+    /// Runs `body`, whose threads may share the arena, and frees the blocks allocated meanwhile.
     ///
     /// ```
     /// let mut arena = arenite_alloc::SharedArena::new();
-    /// let sum = arena.scope(|scope| scope.alloc_slice_copy(&[1, 2, 3]).map(|values| values.iter().sum::<i32>()))?;
+    /// let sum = arena.scope(|scope| {
+    ///     scope.alloc_slice_copy(&[1, 2, 3]).map(|values| values.iter().sum::<i32>())
+    /// })?;
     /// assert_eq!((sum, arena.in_use()), (6, 0));
     /// # Ok::<(), arenite_core::AllocError>(())
     /// ```
@@ -208,23 +212,25 @@ impl SharedArena {
         body(leave.arena)
     }
 
-    /// Moves `value` into the arena, which drops it when its memory is freed; see [`Arena::alloc_with_drop`](crate::Arena::alloc_with_drop).
+    /// Moves `value` into the arena, which drops it when its memory is freed; see
+    /// [`Arena::alloc_with_drop`](crate::Arena::alloc_with_drop).
     ///
     /// # Errors
     /// [`AllocError`]; the value is then dropped.
     #[expect(clippy::mut_from_ref, reason = "each call returns its own block")]
     pub fn alloc_with_drop<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
-        // Held over both steps, so that the list is in the order of positions.
+        // Locked over both steps, so that the list is in the order of positions.
         let adopted = self.adopted();
         let block = self.allocate(Layout::new::<Adopted<T>>())?.cast::<Adopted<T>>();
         let position = self.offset_of(block.cast());
-        // SAFETY: the block is fresh, of `Adopted<T>`'s layout, and stays until this list has dropped it: every way of
-        // freeing it runs `drop_down_to` first or refuses, as the block counts as alive.
+        // SAFETY: the block is fresh, of `Adopted<T>`'s layout, and stays until this list has
+        // dropped it: every way of freeing it runs `drop_down_to` first or fails, because the block
+        // counts as live.
         Ok(unsafe { adopted.push(block, value, position) })
     }
 }
 
-/// Ends a scope of a shared arena, also when its body panics.
+/// A guard that ends a scope of a shared arena, also when its body panics.
 struct RestoreOnDrop<'a> {
     arena: &'a mut SharedArena,
     offset: usize,
@@ -241,9 +247,10 @@ impl Drop for RestoreOnDrop<'_> {
     }
 }
 
-// SAFETY: 1. `fit` aligns the start; `SharedCursor::bump` keeps the end below the limit, which is committed (or frozen before it is
-// decommitted). 2. the word moves up with every block, and down only in `restore`, when no block above is counted, and
-// through `&mut self`. 3. the range does not move with the arena. 4. `rounded` takes a granule at least.
+// SAFETY: 1. `fit` aligns the start; `SharedCursor::bump` keeps the end below the limit, which is
+// committed (or frozen before it is decommitted). 2. the word moves up with every block, and down
+// only in `restore`, when no block above is counted, and through `&mut self`. 3. the range does not
+// move with the arena. 4. `rounded` takes at least a granule.
 unsafe impl Resource for SharedArena {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -264,7 +271,8 @@ unsafe impl Resource for SharedArena {
         let (end, new_end) = (start + rounded(old.size()), start.saturating_add(rounded(new.size())));
         let aligned = block.addr().get().is_multiple_of(new.align());
         if aligned && (end == new_end || self.cursor.extend(start, end, new_end)) {
-            // Made from the arena's own pointer: the caller's may be good for no more than the old size.
+            // Made from the arena's own pointer: the caller's provenance may cover no more than the
+            // old size.
             let own = self.base.load(Ordering::Relaxed).wrapping_add(start);
             return Ok(NonNull::slice_from_raw_parts(NonNull::new(own).unwrap_or(block), new.size()));
         }
@@ -299,7 +307,7 @@ unsafe impl Resource for SharedArena {
     }
 }
 
-// SAFETY: every block lies in the range, and nobody else's does.
+// SAFETY: every block lies in the range, and no other resource's block does.
 unsafe impl Owns for SharedArena {
     fn owns(&self, block: NonNull<u8>) -> bool {
         !self.base.load(Ordering::Acquire).is_null() && self.offset_of(block) < self.cursor.offset()
@@ -307,7 +315,7 @@ unsafe impl Owns for SharedArena {
 }
 
 impl Trim for SharedArena {
-    /// Gives back what lies above the position; allocations wait meanwhile.
+    /// Decommits the memory above the position; allocations wait meanwhile.
     fn trim(&self, target_held: usize) -> usize {
         let mut source = self.source();
         let base = self.base.load(Ordering::Acquire);

@@ -1,7 +1,7 @@
 //! The arena that threads share, in chunks of any upstream.
 //!
-//! Rests on [`Locked`] and on [`Arena`]: an upstream is asked under a lock in any case, and chunks that come and go leave
-//! nothing for a lock-free cursor to be free of. Over a range of its own, [`SharedArena`](crate::SharedArena) takes no lock.
+//! The upstream is called under a lock in any case, so a lock-free cursor has no advantage. Over a
+//! range of its own, [`SharedArena`](crate::SharedArena) takes no lock.
 
 use super::chunk_source::ChunkSource;
 use super::{Arena, Chunked, Mark, RestoreError};
@@ -30,19 +30,21 @@ use arenite_core::{AllocError, Resource};
 pub type SharedChunkedArena<R> = Locked<Arena<Chunked<R>>>;
 
 impl<R: Resource> Locked<Arena<Chunked<R>>> {
-    /// A shared arena that takes chunks of 64 MiB from `upstream`, larger ones for larger blocks.
+    /// Makes a shared arena that allocates chunks of 64 MiB from `upstream`, larger ones for larger
+    /// blocks.
     pub fn chunked(upstream: R) -> Self {
         Self::new(Arena::chunked(upstream))
     }
 
-    /// A shared arena that takes chunks of `chunk_size` bytes from `upstream`, larger ones for larger blocks.
+    /// Makes a shared arena that allocates chunks of `chunk_size` bytes from `upstream`, larger
+    /// ones for larger blocks.
     pub fn with_chunk_size(upstream: R, chunk_size: usize) -> Self {
         Self::new(Arena::with_chunk_size(upstream, chunk_size))
     }
 }
 
 impl<S: ChunkSource> Locked<Arena<S>> {
-    /// Takes a mark at the position; see [`Arena::mark`].
+    /// Makes a mark at the position; see [`Arena::mark`].
     ///
     /// # Errors
     /// As [`Arena::mark`].
@@ -50,7 +52,7 @@ impl<S: ChunkSource> Locked<Arena<S>> {
         self.with_lock(Arena::mark)
     }
 
-    /// Frees everything allocated after `mark`, if nothing of it is alive; see [`Arena::restore`].
+    /// Frees everything allocated after `mark`, if none of it is live; see [`Arena::restore`].
     ///
     /// # Errors
     /// As [`Arena::restore`].
@@ -77,7 +79,7 @@ impl<S: ChunkSource> Locked<Arena<S>> {
         self.get_mut().reset();
     }
 
-    /// Bytes below the position, padding included.
+    /// Returns the bytes below the position, padding included.
     pub fn in_use(&self) -> usize {
         self.with_lock(Arena::in_use)
     }

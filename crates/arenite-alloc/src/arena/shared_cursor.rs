@@ -1,17 +1,20 @@
-//! The cursor of a shared arena: position and open frame in one word, a count of live blocks per frame.
+//! The cursor of a shared arena: position and open frame in one word, and a count of live blocks
+//! for each frame.
 //!
-//! Rests on atomics alone and knows offsets, not memory, so that `loom` can check every interleaving of it.
+//! The cursor consists of atomics alone and handles offsets, not memory, so that `loom` can check
+//! every interleaving.
 //!
-//! Why it is right, in short. An allocation counts itself in the frame that the word names and then moves the word; if
-//! the word changed meanwhile it takes the count back and tries again. A restore holds the lock, reads the word, then the
-//! counts, and moves the word back only if the word is still the one it read: an allocation that it did not see counted
-//! would have moved the word. Between its two steps the word can only grow, as everything that lowers it holds the lock.
-//! `freeze` changes the word's generation, so that an allocation that saw the old limit must look again.
+//! Correctness, in short. An allocation increments the count of the frame in the word and then
+//! moves the word; if the word changed meanwhile, it decrements the count and retries. A restore
+//! holds the lock, reads the word, then the counts, and moves the word back only if the word is
+//! unchanged: an allocation whose count it missed would have moved the word. Between its two steps
+//! the word can only grow, because everything that lowers it holds the lock. `freeze` changes the
+//! word's generation, so that an allocation that saw the old limit must retry.
 
 use super::RestoreError;
 use crate::util::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};
 
-/// How many frames can be open at once; the first is the arena's root.
+/// Maximum number of open frames; the first is the arena's root.
 #[cfg(not(loom))]
 pub(crate) const MAX_FRAMES: usize = 64;
 #[cfg(loom)]
@@ -23,17 +26,18 @@ const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
 const DEPTH_MASK: u64 = (1 << DEPTH_BITS) - 1;
 const GENERATION: u64 = 1 << (OFFSET_BITS + DEPTH_BITS);
 
-/// The largest offset that the word can carry: 4 TiB.
+/// Maximum offset that the word can hold: 4 TiB.
 pub(crate) const MAX_OFFSET: usize = (1 << OFFSET_BITS) - 1;
 
-/// Position, open frame and generation, unpacked.
+/// Position, open frame and generation in one word.
 #[derive(Clone, Copy)]
 struct Word(u64);
 
 impl Word {
     #[inline]
     fn offset(self) -> usize {
-        // The mask leaves 42 bits, which a 64-bit `usize` holds; on smaller systems offsets are smaller.
+        // The mask leaves 42 bits, which a 64-bit `usize` holds; on smaller systems offsets are
+        // smaller.
         usize::try_from(self.0 & OFFSET_MASK).unwrap_or(usize::MAX)
     }
 
@@ -69,7 +73,8 @@ pub(crate) struct SharedCursor {
     limit: AtomicUsize,
     frames: [MarkFrame; MAX_FRAMES],
     serials: Mutex<Serials>,
-    /// The lowest frame to which may be restored: while a scope is open, those below belong to its outside.
+    /// Lowest frame that may be restored to. While a scope is open, the frames below belong to its
+    /// outside.
     inside: AtomicUsize,
     high: AtomicUsize,
 }
@@ -89,7 +94,7 @@ impl SharedCursor {
         }
     }
 
-    /// From now on only frames from `depth` on may be restored to; 0 ends that.
+    /// Restricts restores to frames from `depth` on; 0 lifts the restriction.
     pub(crate) fn seal(&mut self, depth: usize) {
         self.inside.store(depth, Ordering::Relaxed);
     }
@@ -112,12 +117,13 @@ impl SharedCursor {
         self.limit.load(Ordering::Acquire)
     }
 
-    /// Allocations may end up to `limit`. The caller has made sure that this much is backed.
+    /// Lets allocations end up to `limit`. The caller has committed the memory up to there.
     pub(crate) fn set_limit(&self, limit: usize) {
         self.limit.store(limit, Ordering::Release);
     }
 
-    /// Stops every allocation until `set_limit` is called again, and returns the position below which blocks may lie.
+    /// Stops every allocation until `set_limit` is called again. Returns the position below which
+    /// blocks may lie.
     pub(crate) fn freeze(&self) -> usize {
         self.set_limit(0);
         loop {
@@ -128,13 +134,14 @@ impl SharedCursor {
         }
     }
 
-    /// Takes the bytes that `fit` finds at or above an offset; returns their start, or `None` where they pass the limit.
+    /// Allocates the bytes that `fit` finds at or above an offset. Returns their start, or `None`
+    /// if they exceed the limit.
     #[inline]
     pub(crate) fn bump(&self, fit: impl Fn(usize) -> Option<(usize, usize)>) -> Option<usize> {
         loop {
             let word = self.load();
             let (start, end) = fit(word.offset())?;
-            // Read after the word: whoever sees the word of after a `freeze` sees its limit.
+            // Read after the word: a thread that sees the word of after a `freeze` sees its limit.
             if end > self.limit() {
                 return None;
             }
@@ -147,12 +154,12 @@ impl SharedCursor {
         }
     }
 
-    /// Gives back a block that starts at `offset`.
+    /// Frees a block that starts at `offset`.
     #[inline]
     pub(crate) fn release(&self, offset: usize) {
         let mut depth = self.load().depth();
-        // The block's own frame cannot end while it lives, and every frame above it starts above it: the first start
-        // at or below it is its own.
+        // The block's own frame cannot end while it lives, and every frame above starts above it.
+        // So the first frame that starts at or below it is its own.
         while depth > 0 && self.frames[depth].start.load(Ordering::Relaxed) > offset {
             depth -= 1;
         }
@@ -160,7 +167,8 @@ impl SharedCursor {
         debug_assert!(before > 0, "more blocks given back than lent");
     }
 
-    /// Moves the end of the block `[start, end)` to `new_end`, if it is the last one and of the top frame.
+    /// Moves the end of the block `[start, end)` to `new_end`, if it is the last one and of the top
+    /// frame.
     pub(crate) fn extend(&self, start: usize, end: usize, new_end: usize) -> bool {
         let word = self.load();
         let top = self.frames[word.depth()].start.load(Ordering::Relaxed);
@@ -178,7 +186,8 @@ impl SharedCursor {
                 .is_ok()
     }
 
-    /// Opens a frame at the position; its depth and serial, or `None` where too many are open.
+    /// Opens a frame at the position. Returns its depth and serial number, or `None` if too many
+    /// are open.
     pub(crate) fn mark(&self) -> Option<(usize, u64)> {
         let mut serials = lock(&self.serials);
         loop {
@@ -200,7 +209,8 @@ impl SharedCursor {
         }
     }
 
-    /// Moves back to the start of frame `depth`, if it is still frame `serial` and nothing in or above it is alive.
+    /// Moves back to the start of frame `depth`, if it still has the number `serial` and no block
+    /// in or above it is live.
     pub(crate) fn restore(&self, depth: usize, serial: u64) -> Result<(), RestoreError> {
         let serials = lock(&self.serials);
         loop {
@@ -224,7 +234,7 @@ impl SharedCursor {
         }
     }
 
-    /// Where frame `depth` starts, if it is still frame `serial`.
+    /// Returns the start of frame `depth`, if it still has the number `serial`.
     pub(crate) fn start_of(&self, depth: usize, serial: u64) -> Result<usize, RestoreError> {
         let serials = lock(&self.serials);
         if depth > self.load().depth() || serials.open[depth] != serial {
@@ -233,7 +243,8 @@ impl SharedCursor {
         Ok(self.frames[depth].start.load(Ordering::Relaxed))
     }
 
-    /// Moves back to `offset` in frame `depth` with `live` blocks, whatever lived above: nobody borrows it.
+    /// Moves back to `offset` in frame `depth` with `live` blocks. Blocks above are not borrowed,
+    /// because access is exclusive.
     pub(crate) fn reset_to(&mut self, offset: usize, depth: usize, live: usize) {
         let word = self.load();
         self.high.fetch_max(word.offset(), Ordering::Relaxed);
@@ -252,7 +263,7 @@ impl SharedCursor {
         serials.next += 1;
     }
 
-    /// The depth of the top frame and its live blocks.
+    /// Returns the depth of the top frame and its number of live blocks.
     pub(crate) fn top(&self) -> (usize, usize) {
         let depth = self.load().depth();
         (depth, self.frames[depth].live.load(Ordering::Acquire))
@@ -303,7 +314,8 @@ mod loom_models {
             let handle = thread::spawn(move || other.bump(eight).unwrap());
             let restored = cursor.restore(depth, serial);
             let theirs = handle.join().unwrap();
-            // Whatever the restore answered, the other thread's block is above the mark, alive and below the position.
+            // In both cases the other thread's block is above the mark, live, and below the
+            // position.
             assert!(theirs >= kept + 8 && cursor.offset() >= theirs + 8);
             assert!(matches!(restored, Ok(()) | Err(RestoreError::BlocksAlive { count: 1 })));
             assert_eq!(cursor.restore(depth, serial), Err(RestoreError::BlocksAlive { count: 1 }));
@@ -338,7 +350,7 @@ mod loom_models {
             let other = Arc::clone(&cursor);
             let handle = thread::spawn(move || other.bump(eight));
             let position = cursor.freeze();
-            // What a trim does: everything above `position` is no longer backed.
+            // As in a trim: everything above `position` is decommitted.
             cursor.set_limit(position);
             if let Some(start) = handle.join().unwrap() {
                 assert!(start + 8 <= position);

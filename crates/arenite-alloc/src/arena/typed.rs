@@ -1,7 +1,8 @@
-//! Typed blocks: values, slices, strings, one set of methods for arenas, scopes and shared arenas.
+//! Typed blocks: values, slices and strings, with one set of methods for arenas, scopes and shared
+//! arenas.
 //!
-//! Rests on [`Resource`](arenite_core::Resource) and [`ArenaBox`]. A macro writes the methods four times, because the life time of what is
-//! lent is the borrow's for an arena and the scope's for a scope, and no trait can say both.
+//! A macro writes the methods four times: the lifetime of a block is the borrow's for an arena and
+//! the scope's for a scope, and no trait can express both.
 #![expect(unsafe_code, reason = "writes values into fresh blocks")]
 
 use super::ArenaBox;
@@ -13,7 +14,7 @@ use core::alloc::Layout;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-/// A fresh block for `len` values of `T`.
+/// Allocates a block for `len` values of `T`.
 #[inline]
 fn allocate_array<T>(resource: &impl Resource, len: usize) -> Result<NonNull<T>, AllocError> {
     let Ok(layout) = Layout::array::<T>(len) else {
@@ -27,19 +28,19 @@ fn allocate_array<T>(resource: &impl Resource, len: usize) -> Result<NonNull<T>,
     Ok(resource.allocate(layout)?.cast())
 }
 
-/// `len` undefined values of `T`.
+/// Allocates `len` uninitialized values of `T`.
 #[inline]
 fn allocate_uninit<'a, T>(
     resource: &impl Resource,
     len: usize,
 ) -> Result<&'a mut [MaybeUninit<T>], AllocError> {
     let start = allocate_array::<MaybeUninit<T>>(resource, len)?;
-    // SAFETY: a fresh block for `len` values, aligned, nobody else's; `MaybeUninit` may be undefined. The callers tie `'a`
-    // to the time for which the arena keeps the block.
+    // SAFETY: a fresh block for `len` values, aligned, without another user; `MaybeUninit` may be
+    // uninitialized. The callers tie `'a` to the time for which the arena keeps the block.
     Ok(unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), len) })
 }
 
-/// Drops the values written so far if the next one panics.
+/// A guard that drops the values written so far if the next one panics.
 struct PartialFill<T> {
     start: NonNull<T>,
     filled: usize,
@@ -48,12 +49,12 @@ struct PartialFill<T> {
 impl<T> Drop for PartialFill<T> {
     fn drop(&mut self) {
         let filled = NonNull::slice_from_raw_parts(self.start, self.filled);
-        // SAFETY: the first `filled` values are initialised and nobody's but this guard's.
+        // SAFETY: the first `filled` values are initialized and belong to this guard alone.
         unsafe { filled.drop_in_place() }
     }
 }
 
-/// Writes `len` values into a fresh block and gives them an owner.
+/// Writes `len` values into a fresh block and returns their owner.
 ///
 /// # Safety
 /// `start` is a fresh block for `len` values, which stays for `'a`.
@@ -68,18 +69,19 @@ unsafe fn fill_with<'a, T>(
         let next = value(partial.filled);
         // SAFETY: below `len`, so inside the block.
         let room = unsafe { start.add(partial.filled) };
-        // SAFETY: inside the block, aligned, and not yet initialised.
+        // SAFETY: inside the block, aligned, and not yet initialized.
         unsafe { room.write(next) };
         partial.filled += 1;
     }
     partial.filled = 0;
-    // SAFETY: all `len` values are initialised, the guard gave them up, and the memory stays for `'a`.
+    // SAFETY: all `len` values are initialized, the guard gave them up, and the memory stays for
+    // `'a`.
     unsafe { ArenaBox::new(NonNull::slice_from_raw_parts(start, len)) }
 }
 
 macro_rules! typed_methods {
     ($life:lifetime, [$($own:lifetime)?]) => {
-        /// Moves `value` in. Dropping the box drops the value.
+        /// Moves `value` into the arena. Dropping the box drops the value.
         ///
         /// # Errors
         /// [`AllocError`]; the value is then dropped.
@@ -88,11 +90,11 @@ macro_rules! typed_methods {
             let start = allocate_array::<T>(self, 1)?;
             // SAFETY: a fresh block of `T`'s layout.
             unsafe { start.write(value) };
-            // SAFETY: just written, nobody else's, and kept for the life time of the box.
+            // SAFETY: just initialized, without another user, and kept for the lifetime of the box.
             Ok(unsafe { ArenaBox::new(start) })
         }
 
-        /// Copies `values` in.
+        /// Copies `values` into the arena.
         ///
         /// # Errors
         /// [`AllocError`].
@@ -102,7 +104,8 @@ macro_rules! typed_methods {
             Ok(room.write_copy_of_slice(values))
         }
 
-        /// `len` values, each made by `value` from its index. If `value` panics, what it made is dropped.
+        /// Makes `len` values, each by `value` from its index. If `value` panics, the values made
+        /// so far are dropped.
         ///
         /// # Errors
         /// [`AllocError`].
@@ -113,11 +116,11 @@ macro_rules! typed_methods {
             value: impl FnMut(usize) -> T,
         ) -> Result<ArenaBox<$life, [T]>, AllocError> {
             let start = allocate_array::<T>(self, len)?;
-            // SAFETY: a fresh block for `len` values, kept for the life time of the box.
+            // SAFETY: a fresh block for `len` values, kept for the lifetime of the box.
             Ok(unsafe { fill_with(start, len, value) })
         }
 
-        /// `len` undefined values.
+        /// Allocates `len` uninitialized values.
         ///
         /// # Errors
         /// [`AllocError`].
@@ -129,7 +132,7 @@ macro_rules! typed_methods {
             allocate_uninit(self, len)
         }
 
-        /// Copies `text` in.
+        /// Copies `text` into the arena.
         ///
         /// # Errors
         /// [`AllocError`].
@@ -140,7 +143,8 @@ macro_rules! typed_methods {
             Ok(unsafe { core::str::from_utf8_unchecked_mut(bytes) })
         }
 
-        /// `size` undefined bytes at the default alignment of 64, for raw and tensor data.
+        /// Allocates `size` uninitialized bytes at the default alignment of 64, for raw and tensor
+        /// data.
         ///
         /// # Errors
         /// [`AllocError`].
@@ -151,7 +155,8 @@ macro_rules! typed_methods {
                 None => return Err(AllocError::bad_layout(size, 64, self.state(), arenite_core::Label::new("bytes"))),
             };
             let start = self.allocate(layout)?.cast::<MaybeUninit<u8>>();
-            // SAFETY: a fresh block of `size` bytes, nobody else's, kept for the life time of the reference.
+            // SAFETY: a fresh block of `size` bytes, without another user, kept for the lifetime of
+            // the reference.
             Ok(unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), size) })
         }
     };

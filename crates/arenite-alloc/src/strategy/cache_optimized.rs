@@ -34,8 +34,10 @@ const MAX_PREFETCH_BYTES: usize = 4096;
 /// use arenite_core::{AllocError, Block};
 /// let allocator = CacheOptimizedAllocator::new().with_prefetch_distance(64).with_alignment(32);
 /// let layout = AllocError::layout(64 << 10, 32)?;
-/// let blocks: Vec<_> = (0..8).map(|_| Block::new_in(layout, &allocator)).collect::<Result<_, _>>()?;
-/// let mut colours: Vec<_> = blocks.iter().map(|block| block.as_ptr().addr().get() % 4096).collect();
+/// let blocks = (0..8).map(|_| Block::new_in(layout, &allocator));
+/// let blocks: Vec<_> = blocks.collect::<Result<_, _>>()?;
+/// let mut colours: Vec<_> =
+///     blocks.iter().map(|block| block.as_ptr().addr().get() % 4096).collect();
 /// colours.sort_unstable();
 /// colours.dedup();
 /// assert_eq!(colours.len(), 8); // eight blocks, and no two in the same sets

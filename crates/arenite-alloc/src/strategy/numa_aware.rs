@@ -8,7 +8,8 @@ use arenite_pages::{NumaAllocator, NumaError, NumaPolicy, current_numa_node, num
 /// ```
 /// use arenite_alloc::NumaAwareStrategy;
 /// use arenite_core::{AllocError, Block};
-/// let strategy = NumaAwareStrategy::new().with_local_node_preference(true).with_interleaving(false);
+/// let strategy = NumaAwareStrategy::new().with_interleaving(false);
+/// let strategy = strategy.with_local_node_preference(true);
 /// println!("node {} of {}", strategy.current_numa_node(), strategy.numa_node_count());
 /// let node_allocator = strategy.allocator_for_node(0)?;
 /// let block = Block::zeroed_in(AllocError::layout(1 << 20, 64)?, &node_allocator)?;

@@ -1,7 +1,7 @@
-//! Freeing an arena: marks, restores, scopes, resets, and the values that are dropped with their memory.
+//! Freeing an arena: marks, restores, scopes, resets, and values with destructors.
 //!
-//! Rests on the arena's bump and counts. Each way of freeing moves the cursor back once; they differ in how they know that
-//! nobody is left above: by count, by exclusive access, or by the end of a scope.
+//! Each way of freeing moves the cursor back once. They differ in the proof that nothing above is
+//! in use: a count, exclusive access, or the end of a scope.
 #![expect(unsafe_code, reason = "moves adopted values into raw blocks")]
 
 use super::{Arena, rounded};
@@ -12,7 +12,8 @@ use arenite_core::{AllocCause, AllocError, Resource};
 use core::alloc::Layout;
 
 impl<S: ChunkSource> Arena<S> {
-    /// Takes a mark at the position. O(1); marks at one position with nothing allocated between are one mark.
+    /// Makes a mark at the position. O(1). Marks at one position with nothing allocated between are
+    /// one mark.
     ///
     /// # Errors
     /// [`AllocCause::TooManyMarks`] if there is no memory for the list of open marks.
@@ -43,14 +44,14 @@ impl<S: ChunkSource> Arena<S> {
         Ok(())
     }
 
-    /// Frees everything allocated after `mark`, if nothing of it is alive; `mark` stays good. O(1).
+    /// Frees everything allocated after `mark`, if none of it is live; `mark` stays valid. O(1).
     ///
-    /// References from `alloc` and its kin count as alive for as long as the arena is shared: free them by
-    /// [`Arena::restore_mut`], a scope, or [`Arena::reset`].
+    /// References from `alloc` and similar methods count as live as long as the arena is shared:
+    /// free them with [`Arena::restore_mut`], a scope, or [`Arena::reset`].
     ///
     /// # Errors
-    /// [`RestoreError`]: blocks above the mark are alive (how many), the mark is stale, or another arena's. The arena is
-    /// as it was.
+    /// A [`RestoreError`] if blocks above the mark are live (how many), the mark is stale, or it
+    /// belongs to another arena. The arena is unchanged.
     #[inline]
     pub fn restore(&self, mark: Mark) -> Result<(), RestoreError> {
         if self.is_top(mark) && self.live.get() == 0 {
@@ -70,14 +71,18 @@ impl<S: ChunkSource> Arena<S> {
         Ok(())
     }
 
-    /// Frees everything allocated after `mark`, dropping adopted values, newest first; `mark` stays good. Exclusive access
-    /// proves that nothing borrows from the arena, so nothing is counted. O(1) plus the adopted values.
+    /// Frees everything allocated after `mark` and drops adopted values, newest first; `mark` stays
+    /// valid.
+    ///
+    /// Exclusive access proves that nothing borrows from the arena, so no count is checked. O(1)
+    /// plus the adopted values.
     ///
     /// # Errors
-    /// [`RestoreError`]: the mark is stale or another arena's. The arena is as it was.
+    /// [`RestoreError`]: the mark is stale or belongs to another arena. The arena is unchanged.
     ///
     /// # Panics
-    /// If the destructor of an adopted value does; the arena is then as it was, less that value.
+    /// If the destructor of an adopted value does; the arena is then unchanged except for that
+    /// value.
     #[inline]
     pub fn restore_mut(&mut self, mark: Mark) -> Result<(), RestoreError> {
         if !self.is_top(mark) {
@@ -88,7 +93,7 @@ impl<S: ChunkSource> Arena<S> {
         Ok(())
     }
 
-    /// Whether `mark` is where the top frame starts.
+    /// Returns whether `mark` is the start of the top frame.
     #[inline]
     fn is_top(&self, mark: Mark) -> bool {
         mark.arena == self.id && mark.depth == self.depth.get() && mark.serial == self.frame.get().serial
@@ -101,7 +106,7 @@ impl<S: ChunkSource> Arena<S> {
         self.live.set(0);
     }
 
-    /// Restores a mark below the top frame, or says why not.
+    /// Restores a mark below the top frame.
     #[inline(never)]
     fn restore_lower(&mut self, mark: Mark) -> Result<(), RestoreError> {
         if mark.arena != self.id {
@@ -121,7 +126,7 @@ impl<S: ChunkSource> Arena<S> {
         Ok(())
     }
 
-    /// The frame that starts at `mark`, and how many blocks at or above it are alive.
+    /// Returns the frame that starts at `mark`, and the number of live blocks from there on.
     #[inline]
     fn find(&self, mark: Mark) -> Result<(MarkFrame, usize), RestoreError> {
         if mark.arena != self.id {
@@ -135,7 +140,7 @@ impl<S: ChunkSource> Arena<S> {
         Ok((frame, below + self.live.get()))
     }
 
-    /// The frame at `depth`, and how many blocks from there to the top frame are alive.
+    /// Returns the frame at `depth`, and the number of live blocks from there up to the top frame.
     #[cold]
     fn find_below(&self, depth: usize) -> Result<(MarkFrame, usize), RestoreError> {
         let cold = self.cold.borrow();
@@ -157,7 +162,7 @@ impl<S: ChunkSource> Arena<S> {
         }
     }
 
-    /// Moves the cursor back to where `frame` starts.
+    /// Moves the cursor back to the start of `frame`.
     #[inline]
     fn rewind(&self, frame: MarkFrame) {
         self.record_high();
@@ -179,8 +184,8 @@ impl<S: ChunkSource> Arena<S> {
         self.cursor.set(if frame.cursor.is_null() { range.floor } else { frame.cursor });
     }
 
-    /// Frees everything, dropping adopted values, newest first. Keeps the memory; every mark is stale afterwards. O(1) plus
-    /// the adopted values.
+    /// Frees everything and drops adopted values, newest first. Keeps the memory; every mark
+    /// becomes stale. O(1) plus the adopted values.
     ///
     /// # Panics
     /// As [`Arena::restore_mut`].
@@ -194,7 +199,7 @@ impl<S: ChunkSource> Arena<S> {
         self.restore_frame(0, root);
     }
 
-    /// What a scope must put back.
+    /// Returns the state that the end of a scope restores.
     #[inline]
     pub(crate) fn position(&self) -> MarkFrame {
         MarkFrame {
@@ -206,7 +211,7 @@ impl<S: ChunkSource> Arena<S> {
         }
     }
 
-    /// Ends a scope that began at `position`: nothing allocated since is borrowed any more.
+    /// Ends a scope that started at `position`: nothing allocated since is borrowed any more.
     #[inline]
     pub(crate) fn leave_scope(&self, position: MarkFrame) {
         self.adopted.drop_down_to(position.position);
@@ -214,10 +219,11 @@ impl<S: ChunkSource> Arena<S> {
         self.live.set(position.live);
     }
 
-    /// Moves `value` into the arena, which drops it when its memory is freed ([`Arena::reset`], [`Arena::restore_mut`], the
-    /// end of the arena), newest first.
+    /// Moves `value` into the arena, which drops it when its memory is freed ([`Arena::reset`],
+    /// [`Arena::restore_mut`], the end of the arena), newest first.
     ///
-    /// The value is `'static`, because its destructor runs when other values of the arena are gone already.
+    /// The value is `'static`, because its destructor may run after other values of the arena are
+    /// gone.
     ///
     /// # Errors
     /// [`AllocError`]; the value is then dropped.
@@ -225,8 +231,9 @@ impl<S: ChunkSource> Arena<S> {
     pub fn alloc_with_drop<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
         let block = self.allocate(Layout::new::<Adopted<T>>())?.cast::<Adopted<T>>();
         let position = self.in_use() - rounded(size_of::<Adopted<T>>());
-        // SAFETY: the block is fresh, of `Adopted<T>`'s layout, and stays until this list has dropped it: every way of
-        // freeing it runs `drop_down_to` first or refuses, as the block counts as alive.
+        // SAFETY: the block is fresh, of `Adopted<T>`'s layout, and stays until this list has
+        // dropped it: every way of freeing it runs `drop_down_to` first or fails, because the block
+        // counts as live.
         Ok(unsafe { self.adopted.push(block, value, position) })
     }
 }

@@ -1,6 +1,6 @@
 //! The arena as a resource: one block at a time, counted.
 //!
-//! Rests on the arena's bump and counts. A block that is the last one gives its bytes back at once; any other only its count.
+//! Deallocating the last block frees its bytes at once; any other block only decrements the count.
 #![expect(unsafe_code, reason = "implements an unsafe trait over raw blocks")]
 
 use super::{Arena, rounded};
@@ -10,11 +10,12 @@ use arenite_core::{AllocError, Owns, Resource, ResourceState, Trim, relocate};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-// SAFETY: 1. `fit` aligns the start and keeps `rounded(size)` bytes below the limit of memory that the source gave. 2. the
-// cursor only moves up while blocks above it are live: it moves down in `deallocate` and `shrink` over the last block, in
-// `restore` when no block above is live, and through `&mut self`, which no container that holds a reference or counted
-// pointer to this arena permits. 3. the source's memory does not move with the arena. 4. `rounded` takes a granule at
-// least. 6 and 7 are the provided methods, or in place.
+// SAFETY: 1. `fit` aligns the start and keeps `rounded(size)` bytes below the limit of the source's
+// memory. 2. the cursor only moves up while blocks above it are live: it moves down in `deallocate`
+// and `shrink` over the last block, in `restore` when no block above is live, and through `&mut
+// self`, which no container that holds a reference or counted pointer to this arena permits. 3. the
+// source's memory does not move with the arena. 4. `rounded` takes at least a granule. 6 and 7 are
+// the provided methods, or in place.
 unsafe impl<S: ChunkSource> Resource for Arena<S> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -88,7 +89,7 @@ unsafe impl<S: ChunkSource> Resource for Arena<S> {
     }
 }
 
-// SAFETY: every block lies in a chunk, and nobody else's does.
+// SAFETY: every block lies in a chunk, and no other resource's block does.
 unsafe impl<S: ChunkSource> Owns for Arena<S> {
     fn owns(&self, block: NonNull<u8>) -> bool {
         self.position_of(block).is_some()
@@ -96,18 +97,19 @@ unsafe impl<S: ChunkSource> Owns for Arena<S> {
 }
 
 impl<S: ChunkSource> Trim for Arena<S> {
-    /// Gives back what lies above the position.
+    /// Releases the memory above the position.
     fn trim(&self, target_held: usize) -> usize {
         let Ok(mut cold) = self.cold.try_borrow_mut() else { return 0 };
         let empty = self.in_use() == 0 && cold.below.is_empty();
-        // While the source is at work, the fast path is closed: an upstream that calls back finds no room here.
+        // The fast path is closed while the source works: a reentrant call of the upstream finds no
+        // space.
         if empty {
             self.update_peak();
             self.chunk.set(0);
             self.before.set(0);
             self.cursor.set(BumpRange::EMPTY.floor);
             self.floor.set(BumpRange::EMPTY.floor);
-            // The first chunk may be gone: whoever goes back to the start asks the source where that is.
+            // The first chunk may be released: a return to the start asks the source where that is.
             self.frame.set(MarkFrame { chunk: 0, cursor: core::ptr::null_mut(), ..self.frame.get() });
         }
         self.limit.set(self.cursor.get());
