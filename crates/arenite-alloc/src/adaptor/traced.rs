@@ -124,8 +124,8 @@ unsafe impl<R: Resource, S: Sink> Resource for Traced<R, S> {
 
 impl<R: Resource + Trim, S: Sink> Trim for Traced<R, S> {
     fn trim(&self, target_held: usize) -> usize {
-        let gone = self.upstream.trim(target_held);
-        self.note(EventKind::Trim, gone);
-        gone
+        let released = self.upstream.trim(target_held);
+        self.note(EventKind::Trim, released);
+        released
     }
 }

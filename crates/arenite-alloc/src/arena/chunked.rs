@@ -138,11 +138,11 @@ impl<R: Resource> ChunkSource for Chunked<R> {
             self.current = 0;
         }
         let keep = if cursor.is_null() { 0 } else { self.current + 1 };
-        let mut gone = 0;
+        let mut released = 0;
         while self.held > target_held && self.chunks.len() > keep {
-            gone += self.release_chunk(self.chunks.len() - 1);
+            released += self.release_chunk(self.chunks.len() - 1);
         }
-        (gone, if cursor.is_null() { BumpRange::EMPTY } else { self.rewind(self.current) })
+        (released, if cursor.is_null() { BumpRange::EMPTY } else { self.rewind(self.current) })
     }
 
     fn chunks(&self, cursor: *mut u8, visit: &mut dyn FnMut(Chunk)) {

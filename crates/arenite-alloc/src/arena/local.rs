@@ -37,7 +37,7 @@ pub(crate) static NEXT_ARENA_ID: AtomicU64 = AtomicU64::new(0);
 /// | how | needs | frees |
 /// |---|---|---|
 /// | [`reset`](Arena::reset) | `&mut` | everything |
-/// | [`scope`](Arena::scope), [`scope_guard`](Arena::scope_guard) | `&mut` | the blocks of the scope |
+/// | [`scope`](Arena::scope), [`scope_guard`](Arena::scope_guard) | `&mut` | the scope's blocks |
 /// | [`restore_mut`](Arena::restore_mut) | `&mut` | the blocks allocated after the mark |
 /// | [`restore`](Arena::restore) | `&`, no live block above the mark | as `restore_mut` |
 /// | dropping the last block | | that block |
@@ -325,7 +325,7 @@ impl<S: ChunkSource> Arena<S> {
         }
         let index = cold.below.partition_point(|frame| frame.position <= position);
         if let Some(frame) = index.checked_sub(1).and_then(|index| cold.below.get_mut(index)) {
-            debug_assert!(frame.live > 0, "more blocks given back than lent");
+            debug_assert!(frame.live > 0, "more blocks freed than allocated");
             frame.live -= 1;
         }
     }

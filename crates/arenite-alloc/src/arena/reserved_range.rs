@@ -90,14 +90,14 @@ impl ReservedRange {
     /// of the committed bytes, in whole huge pages if those are requested.
     fn commit_target(&self, end: usize, region_len: usize) -> usize {
         let step = MIN_COMMIT_BYTES.max(self.committed / 8);
-        let wish = end.max(self.committed.saturating_add(step));
+        let target = end.max(self.committed.saturating_add(step));
         let huge = match self.huge {
-            HugePages::Auto => wish > HUGE_PAGE,
+            HugePages::Auto => target > HUGE_PAGE,
             HugePages::Always => true,
             HugePages::Never => false,
         };
         let granule = if huge { HUGE_PAGE } else { page_size() };
-        wish.checked_next_multiple_of(granule).map_or(region_len, |wish| wish.min(region_len))
+        target.checked_next_multiple_of(granule).map_or(region_len, |target| target.min(region_len))
     }
 
     fn range(&self) -> BumpRange {
@@ -132,14 +132,15 @@ impl ChunkSource for ReservedRange {
         let end = end.filter(|&end| end <= self.capacity).ok_or(AllocCause::CapacityReached)?;
         if end > committed {
             // A larger commit must not fail if the required one succeeds.
-            let wish = self.commit_target(end, len);
-            let least = end.checked_next_multiple_of(page_size()).map_or(len, |least| least.min(len));
+            let target = self.commit_target(end, len);
+            let required =
+                end.checked_next_multiple_of(page_size()).map_or(len, |required| required.min(len));
             let region = self.reserve(need, label)?;
-            let got = match region.commit(committed, wish - committed) {
-                Ok(()) => wish,
+            let got = match region.commit(committed, target - committed) {
+                Ok(()) => target,
                 Err(_) => {
-                    region.commit(committed, least - committed).map_err(|error| error.alloc_cause())?;
-                    least
+                    region.commit(committed, required - committed).map_err(|error| error.alloc_cause())?;
+                    required
                 }
             };
             self.committed = got;
@@ -174,13 +175,13 @@ impl ChunkSource for ReservedRange {
         if keep >= self.committed {
             return (0, self.range());
         }
-        let gone = self.committed - keep;
+        let released = self.committed - keep;
         // SAFETY: everything from `keep` on lies above the arena's position: no block is there, and
         // the arena commits before it allocates above its range's limit.
-        match unsafe { region.decommit(keep, gone) } {
+        match unsafe { region.decommit(keep, released) } {
             Ok(()) => {
                 self.committed = keep;
-                (gone, self.range())
+                (released, self.range())
             }
             Err(_) => (0, self.range()),
         }

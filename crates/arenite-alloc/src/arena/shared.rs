@@ -124,8 +124,8 @@ impl SharedArena {
                 let cursor = if base.is_null() { base } else { base.wrapping_add(self.cursor.offset()) };
                 source.grow(cursor, layout, self.label).map(|range| {
                     self.base.store(range.floor, Ordering::Release);
-                    let room = range.limit.addr() - range.floor.addr();
-                    self.cursor.set_limit(room.min(MAX_OFFSET));
+                    let len = range.limit.addr() - range.floor.addr();
+                    self.cursor.set_limit(len.min(MAX_OFFSET));
                 })
             };
             grown.map_err(|cause| self.alloc_error(cause, layout))?;
@@ -323,9 +323,9 @@ impl Trim for SharedArena {
             return 0;
         }
         let position = self.cursor.freeze();
-        let (gone, range) = source.trim(base.wrapping_add(position), target_held);
+        let (released, range) = source.trim(base.wrapping_add(position), target_held);
         self.cursor.set_limit((range.limit.addr() - range.floor.addr()).min(MAX_OFFSET));
-        gone
+        released
     }
 }
 

@@ -164,7 +164,7 @@ impl SharedCursor {
             depth -= 1;
         }
         let before = self.frames[depth].live.fetch_sub(1, Ordering::Release);
-        debug_assert!(before > 0, "more blocks given back than lent");
+        debug_assert!(before > 0, "more blocks freed than allocated");
     }
 
     /// Moves the end of the block `[start, end)` to `new_end`, if it is the last one and of the top

@@ -68,9 +68,9 @@ unsafe fn fill_with<'a, T>(
     while partial.filled < len {
         let next = value(partial.filled);
         // SAFETY: below `len`, so inside the block.
-        let room = unsafe { start.add(partial.filled) };
+        let slot = unsafe { start.add(partial.filled) };
         // SAFETY: inside the block, aligned, and not yet initialized.
-        unsafe { room.write(next) };
+        unsafe { slot.write(next) };
         partial.filled += 1;
     }
     partial.filled = 0;
@@ -100,8 +100,8 @@ macro_rules! typed_methods {
         /// [`AllocError`].
         #[inline]
         pub fn alloc_slice_copy<$($own,)? T: Copy>(&$($own)? self, values: &[T]) -> Result<&$life mut [T], AllocError> {
-            let room = allocate_uninit::<T>(self, values.len())?;
-            Ok(room.write_copy_of_slice(values))
+            let copy = allocate_uninit::<T>(self, values.len())?;
+            Ok(copy.write_copy_of_slice(values))
         }
 
         /// Makes `len` values, each by `value` from its index. If `value` panics, the values made

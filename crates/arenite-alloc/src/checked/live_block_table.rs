@@ -63,10 +63,10 @@ impl LiveBlockTable {
         Ok(())
     }
 
-    /// Ends a move: removes the block if it is `gone`, or else makes it usable again.
-    pub(crate) fn end_move(&self, address: usize, gone: bool) {
+    /// Ends a move: removes the block if it is `moved`, or else makes it usable again.
+    pub(crate) fn end_move(&self, address: usize, moved: bool) {
         let mut shard = self.shard(address);
-        if gone {
+        if moved {
             shard.remove(&address);
         } else if let Some(live) = shard.get_mut(&address) {
             live.moving = false;

@@ -141,8 +141,8 @@ impl<'p> AnalyticsContext<'p> {
         layout: Layout,
         kind: Option<Kind>,
     ) -> Result<(NonNull<u8>, usize), AllocError> {
-        let kept = if self.entries.has_prepared() { None } else { self.pool.try_cached(layout) };
-        match kept {
+        let cached = if self.entries.has_prepared() { None } else { self.pool.try_cached(layout) };
+        match cached {
             Some(start) => self.insert(start, layout, kind),
             None => self.allocate_slow(layout, kind),
         }

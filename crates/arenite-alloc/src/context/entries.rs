@@ -150,8 +150,8 @@ impl Entries {
     /// Reserves list capacity for `count` requests and `prepared` buffers, if there is memory: a
     /// hint.
     pub(super) fn reserve_for(&self, count: usize, prepared: usize) {
-        let room = count.saturating_sub(INLINE).saturating_add(prepared);
-        let _room = self.more.borrow_mut().try_reserve(room);
+        let capacity = count.saturating_sub(INLINE).saturating_add(prepared);
+        let _hint = self.more.borrow_mut().try_reserve(capacity);
     }
 
     /// Adds a buffer. Returns its id, or `None` if there is no memory for the list.
@@ -239,7 +239,7 @@ mod tests {
         #[test]
         fn r22_prepared_buffers_are_found_by_their_layout(
             prepared in prop::collection::vec((1_usize..6, 0_u32..3), 0..40),
-            asked in prop::collection::vec((1_usize..7, 0_u32..3, any::<bool>()), 0..80),
+            requests in prop::collection::vec((1_usize..7, 0_u32..3, any::<bool>()), 0..80),
         ) {
             let layout = |size, align: u32| Layout::from_size_align(size, ALIGN << align).unwrap();
             let at = |id: usize| NonNull::new(core::ptr::without_provenance_mut::<u8>(64 * (id + 1))).unwrap();
@@ -249,9 +249,9 @@ mod tests {
                 unused.entry((size, align)).or_default().push(at(id));
             }
             let mut there: Vec<_> = unused.values().flatten().copied().collect();
-            for (id, &(size, align, taken)) in asked.iter().enumerate() {
-                let wanted = layout(size, align);
-                let found = entries.request(wanted, None);
+            for (id, &(size, align, taken)) in requests.iter().enumerate() {
+                let requested = layout(size, align);
+                let found = entries.request(requested, None);
                 let lies = unused.get_mut(&(size, align)).filter(|lies| !lies.is_empty());
                 prop_assert_eq!(found.is_some(), lies.is_some());
                 let (start, id) = match (found, lies) {
@@ -262,19 +262,19 @@ mod tests {
                         (start, id)
                     }
                     _ => {
-                        let entry = Entry { start: at(1000 + id), layout: wanted, kind: None };
+                        let entry = Entry { start: at(1000 + id), layout: requested, kind: None };
                         there.push(entry.start);
                         (entry.start, entries.push(entry).unwrap())
                     }
                 };
                 if taken {
                     let entry = entries.take(id).unwrap();
-                    prop_assert_eq!((entry.start, entry.layout), (start, wanted));
+                    prop_assert_eq!((entry.start, entry.layout), (start, requested));
                     prop_assert!(entries.take(id).is_none(), "twice");
                     there.retain(|&other| other != start);
                 }
             }
-            prop_assert_eq!(entries.count(), asked.len());
+            prop_assert_eq!(entries.count(), requests.len());
             let mut back = Vec::new();
             entries.release_all(|start, _| back.push(start));
             back.sort_unstable();

@@ -108,8 +108,8 @@ impl<'c, T> ContextSlice<'c, MaybeUninit<T>> {
     where
         T: Copy,
     {
-        for (index, room) in self.iter_mut().enumerate() {
-            room.write(value(index));
+        for (index, slot) in self.iter_mut().enumerate() {
+            slot.write(value(index));
         }
         // SAFETY: all values are initialized, and the block is the same, which this slice gives up.
         unsafe { ContextSlice::new(self.start.cast(), self.count, self.id, self.context) }

@@ -117,10 +117,11 @@ impl<R: Resource> Backing<R> {
         if let Source::Region { region, lead, committed } = &mut self.source
             && end > *committed
         {
-            let wish = end.max(*committed + MIN_COMMIT_BYTES.max(*committed / 8));
-            let wish = wish.checked_next_multiple_of(page_size()).map_or(blocks, |wish| wish.min(blocks));
-            region.commit(*lead + *committed, wish - *committed).map_err(|error| error.alloc_cause())?;
-            *committed = wish;
+            let target = end.max(*committed + MIN_COMMIT_BYTES.max(*committed / 8));
+            let target =
+                target.checked_next_multiple_of(page_size()).map_or(blocks, |target| target.min(blocks));
+            region.commit(*lead + *committed, target - *committed).map_err(|error| error.alloc_cause())?;
+            *committed = target;
         }
         Ok(self.committed())
     }
@@ -136,13 +137,13 @@ impl<R: Resource> Backing<R> {
         if keep >= *committed {
             return 0;
         }
-        let gone = *committed - keep;
+        let released = *committed - keep;
         // SAFETY: the caller's promise.
-        if unsafe { region.decommit(*lead + keep, gone) }.is_err() {
+        if unsafe { region.decommit(*lead + keep, released) }.is_err() {
             return 0;
         }
         *committed = keep;
-        gone
+        released
     }
 
     /// Returns the bytes held: the committed bytes of a region, or the size of the chunk.

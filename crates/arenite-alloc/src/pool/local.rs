@@ -315,7 +315,7 @@ impl<R: Resource> Pool<R> {
     /// `at` is below the capacity.
     #[inline(always)]
     unsafe fn entry(&self, at: usize) -> *mut *mut u8 {
-        debug_assert!(at < self.slots.count, "room for every block");
+        debug_assert!(at < self.slots.count, "an entry for every block");
         // SAFETY: the table has an entry for each block.
         unsafe { self.stack.add(at) }
     }
@@ -403,21 +403,21 @@ impl<R: Resource> Trim for Pool<R> {
         self.peak.set(self.peak.get().max(self.touched()));
         let fresh = self.base.wrapping_add(end * self.slots.stride);
         // Free blocks from `end` on leave the stack: they are fresh again.
-        let mut kept = 0;
+        let mut len = 0;
         for at in 0..self.depth.get() {
             // SAFETY: below the depth.
             let entry = unsafe { self.entry(at) };
             // SAFETY: entries below the depth were written by `free_slot`.
             let block = unsafe { entry.read() };
             if block.addr() < fresh.addr() {
-                // SAFETY: `kept` is at most `at`.
-                let entry = unsafe { self.entry(kept) };
+                // SAFETY: `len` is at most `at`.
+                let entry = unsafe { self.entry(len) };
                 // SAFETY: an entry of the table, which this thread alone uses.
                 unsafe { entry.write(block) };
-                kept += 1;
+                len += 1;
             }
         }
-        self.depth.set(kept);
+        self.depth.set(len);
         if self.hot.get().addr() >= fresh.addr() {
             self.hot.set(core::ptr::null_mut());
         }
@@ -428,9 +428,9 @@ impl<R: Resource> Trim for Pool<R> {
         let keep = (end * self.slots.stride).max(target_held.saturating_sub(table));
         // SAFETY: no block from `end` on is live, and `allocate_fresh` commits above `backed`
         // first.
-        let gone = unsafe { backing.decommit_from(keep) };
+        let released = unsafe { backing.decommit_from(keep) };
         self.backed.set(self.base.wrapping_add(backing.committed().min(self.slots.bytes())));
-        gone
+        released
     }
 }
 

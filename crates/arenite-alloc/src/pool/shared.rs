@@ -392,10 +392,10 @@ impl<R: Resource> SharedPool<R> {
         let backing = self.backing.get_mut().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: no block from `end` on is live, and `allocate_fresh` commits above `backed`
         // first.
-        let gone = unsafe { backing.decommit_from(end * stride) };
+        let released = unsafe { backing.decommit_from(end * stride) };
         *self.backed.get_mut() = (backing.committed() / stride).min(count);
         *self.fresh.get_mut() = end;
-        gone
+        released
     }
 }
 

@@ -18,9 +18,9 @@ impl FreeExtents {
     /// Allocates an extent of `len` bytes. Returns its offset, or `None` if there is no memory for
     /// the list.
     pub(super) fn allocate(&mut self, len: u64) -> Option<u64> {
-        let most = self.used_extents + 1;
-        self.free.try_reserve(most.saturating_sub(self.free.len())).ok()?;
-        self.used_extents = most;
+        let max = self.used_extents + 1;
+        self.free.try_reserve(max.saturating_sub(self.free.len())).ok()?;
+        self.used_extents = max;
         let Some(found) = self.free.iter().position(|&(_, has)| has >= len) else {
             let at = self.end;
             self.end += len;

@@ -36,7 +36,7 @@ const ALIGN: usize = 64;
 /// let spill = Spill::new("caches").with_limit(1 << 20);
 /// let mut caches = Vec::new();
 /// for number in 0..4 {
-///     let mut cache = spill.buffer::<u64>(65_536)?; // half a mebibyte: two are in memory at once
+///     let mut cache = spill.allocate_buffer::<u64>(65_536)?; // 512 KiB: two fit in memory
 ///     cache.write()?.fill(number);
 ///     caches.push(cache);
 /// }
@@ -246,20 +246,20 @@ impl<R: Resource> Spill<R> {
                 }
             }
             drop(state);
-            let refused = match self.upstream.allocate(layout) {
+            let error = match self.upstream.allocate(layout) {
                 Ok(block) => {
                     let mut state = self.state();
                     state.peak = state.peak.max(state.stats.resident);
                     return Ok(block.cast());
                 }
-                Err(refused) => refused,
+                Err(error) => error,
             };
             let mut state = self.state();
             state.stats.resident -= size;
             state.pending_bytes -= size;
             if !self.evict_one(&mut state)? {
                 drop(state);
-                return Err(SpillError::Memory(self.with_context(refused, layout)));
+                return Err(SpillError::Memory(self.with_context(error, layout)));
             }
         }
     }
@@ -414,8 +414,8 @@ impl<R: Resource> Spill<R> {
 impl State {
     /// Reserves list capacity for one more buffer, and for freeing it.
     fn reserve_slot(&mut self) -> bool {
-        let most = self.slots.len() + 1;
-        self.slots.try_reserve(1).is_ok() && self.vacant.try_reserve(most - self.vacant.len()).is_ok()
+        let max = self.slots.len() + 1;
+        self.slots.try_reserve(1).is_ok() && self.vacant.try_reserve(max - self.vacant.len()).is_ok()
     }
 
     const fn next_tick(&mut self) -> u64 {
@@ -468,11 +468,11 @@ impl<R: Resource> Spill<R> {
 
 impl<R: Resource + Trim> Trim for Spill<R> {
     fn trim(&self, target_held: usize) -> usize {
-        let gone = self.evict_to(target_held);
-        if gone > 0 {
+        let released = self.evict_to(target_held);
+        if released > 0 {
             self.upstream.trim(0);
         }
-        gone
+        released
     }
 }
 
@@ -482,7 +482,7 @@ unsafe impl<R: Resource> Resource for Spill<R> {
     /// Allocates a block that stays in memory, and evicts buffers if necessary.
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let block = self.reserve_block(layout, false).map_err(|error| match error {
-            SpillError::Memory(refused) => refused,
+            SpillError::Memory(error) => error,
             SpillError::File { source, .. } => {
                 let errno = source.raw_os_error().unwrap_or(0);
                 AllocError::new(AllocCause::Exhausted { errno }, layout, self.usage(), self.label)

@@ -176,13 +176,13 @@ unsafe impl Resource for Router {
 impl Trim for Router {
     fn trim(&self, target_held: usize) -> usize {
         let others = self.state().held - self.small.state().held;
-        let mut gone = self.small.trim(target_held.saturating_sub(others));
+        let mut released = self.small.trim(target_held.saturating_sub(others));
         if let Some(LargePath::Range(range)) = self.large.get() {
             let [pool] = &**range;
             let others = self.state().held - pool.state().held;
-            gone += pool.trim(target_held.saturating_sub(others));
+            released += pool.trim(target_held.saturating_sub(others));
         }
-        gone
+        released
     }
 }
 
@@ -259,7 +259,7 @@ impl AllocationStrategy for IntelligentAllocationStrategy {
         self.thresholds.pool(size)
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a part, to a few digits")]
+    #[expect(clippy::cast_precision_loss, reason = "a fraction, to a few digits")]
     fn estimate_fragmentation(&self) -> f64 {
         let state = self.checked.resource().state();
         if state.held == 0 { 0.0 } else { 1.0 - state.in_use as f64 / state.held as f64 }

@@ -66,7 +66,7 @@ impl<R: Resource> LocalStratifiedPool<R> {
     /// Frees cached buffers to the upstream until at most `target_held` bytes are held. Returns the
     /// bytes freed.
     pub fn shrink_to(&self, target_held: usize) -> usize {
-        let mut gone = 0;
+        let mut released = 0;
         for bucket in SizeBucket::ALL.into_iter().rev() {
             let excess = self.state().held.saturating_sub(target_held);
             let going = excess.div_ceil(bucket.size());
@@ -75,7 +75,7 @@ impl<R: Resource> LocalStratifiedPool<R> {
             // SAFETY: this thread alone uses the magazines.
             if let Some(chain) = unsafe { self.magazines.flush_to(bucket, u32::try_from(keep).unwrap_or(0)) }
             {
-                gone += chain.count as usize * bucket.size();
+                released += chain.count as usize * bucket.size();
                 let free_buffer = |buffer| {
                     // SAFETY: allocated there with this layout, and no longer used.
                     unsafe { self.upstream.deallocate(buffer, bucket.layout()) };
@@ -84,7 +84,7 @@ impl<R: Resource> LocalStratifiedPool<R> {
                 unsafe { chain.for_each(free_buffer) };
             }
         }
-        gone
+        released
     }
 
     #[cold]
@@ -225,12 +225,12 @@ pub(super) unsafe fn resize(
 
 impl<R: Resource + Trim> Trim for LocalStratifiedPool<R> {
     fn trim(&self, target_held: usize) -> usize {
-        let gone = self.shrink_to(target_held);
+        let released = self.shrink_to(target_held);
         // The upstream trims what it now holds unused.
-        if gone > 0 {
+        if released > 0 {
             self.upstream.trim(0);
         }
-        gone
+        released
     }
 }
 

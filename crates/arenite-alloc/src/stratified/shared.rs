@@ -163,13 +163,13 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
         self.flush_fallback();
         self.flush_orphans();
         let mut held = self.state().held;
-        let mut gone = 0;
+        let mut released = 0;
         for bucket in SizeBucket::ALL.into_iter().rev() {
             while held > target_held {
                 let Some(chain) = depot.list(bucket).lock().pop() else { break };
                 let bytes = chain.count as usize * bucket.size();
                 held = held.saturating_sub(bytes);
-                gone += bytes;
+                released += bytes;
                 // SAFETY: popped just now, so the chain is this call's.
                 unsafe { self.release_chain(bucket, chain) };
             }
@@ -179,7 +179,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
             // The calling thread has nothing left to flush.
             self.threads.local().map(Magazines::poll_flush_request);
         }
-        gone
+        released
     }
 
     /// Frees a chain of buffers to the upstream.
@@ -465,12 +465,12 @@ unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
 
 impl<R: Resource + Sync + Trim> Trim for StratifiedMemoryPool<R> {
     fn trim(&self, target_held: usize) -> usize {
-        let gone = self.shrink_to(target_held);
+        let released = self.shrink_to(target_held);
         // The upstream trims what it now holds unused.
-        if gone > 0 {
+        if released > 0 {
             self.depot().upstream.trim(0);
         }
-        gone
+        released
     }
 }
 

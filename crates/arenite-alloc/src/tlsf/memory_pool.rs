@@ -155,7 +155,7 @@ impl MemoryPool {
     /// Returns the fraction of the free bytes below the last block that lies outside the largest
     /// free block, from 0 to 1.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a part, to a few digits")]
+    #[expect(clippy::cast_precision_loss, reason = "a fraction, to a few digits")]
     pub fn fragmentation(&self) -> f64 {
         let mut inner = self.inner.borrow_mut();
         let Some((_, tlsf)) = &mut inner.region else { return 0.0 };
@@ -214,8 +214,8 @@ impl PoolState {
     fn grow(&mut self, pool: &MemoryPool, layout: Layout) -> Result<(), AllocCause> {
         self.reserve(pool)?;
         let Some((region, tlsf)) = self.region.as_mut() else { return Err(AllocCause::CapacityReached) };
-        let (least, need) = tlsf.len_for(layout.size(), layout.align()).ok_or(AllocCause::BadLayout)?;
-        if least > pool.capacity {
+        let (min_len, need) = tlsf.len_for(layout.size(), layout.align()).ok_or(AllocCause::BadLayout)?;
+        if min_len > pool.capacity {
             return Err(AllocCause::CapacityReached);
         }
         // A little more at once, but never above the capacity.

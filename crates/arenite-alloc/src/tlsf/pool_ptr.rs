@@ -87,8 +87,8 @@ impl<'p, T, R: Resource> PoolPtr<'p, MaybeUninit<T>, R> {
     /// Initializes every value from its index.
     #[must_use]
     pub fn fill_with(mut self, mut value: impl FnMut(usize) -> T) -> PoolPtr<'p, T, R> {
-        for (index, room) in self.iter_mut().enumerate() {
-            room.write(value(index));
+        for (index, slot) in self.iter_mut().enumerate() {
+            slot.write(value(index));
         }
         let pool = self.pool;
         let (start, count) = Self::into_raw(self);

@@ -305,10 +305,10 @@ impl Tlsf {
         }
         let before = self.get(start) & PREV_FREE_BIT;
         self.set(start, total | before);
-        let kept = self.split(start, total, size);
+        let used = self.split(start, total, size);
         let before = self.get(start) & PREV_FREE_BIT;
-        self.set(start, kept | before);
-        self.in_use += kept;
+        self.set(start, used | before);
+        self.in_use += used;
         self.live += 1;
         Some(self.word_at(start + WORD).cast())
     }
@@ -348,15 +348,15 @@ impl Tlsf {
     /// `start` is a live block of this value, the caller's alone; bytes beyond the smaller of the
     /// two sizes are given up.
     pub(crate) unsafe fn resize(&mut self, start: NonNull<u8>, bytes: usize) -> bool {
-        let Some(wanted) = self.block_size(bytes) else { return false };
+        let Some(needed) = self.block_size(bytes) else { return false };
         self.coalesce_pending();
         let block = self.block_of(start);
         let now = self.size(block);
         let mut total = now;
-        if wanted > now {
+        if needed > now {
             let behind = block + now;
             let more = if self.get(behind) & FREE_BIT != 0 { self.size(behind) } else { 0 };
-            if now + more < wanted {
+            if now + more < needed {
                 return false;
             }
             self.remove_free_block(behind, more);
@@ -364,9 +364,9 @@ impl Tlsf {
         }
         let before = self.get(block) & PREV_FREE_BIT;
         self.set(block, total | before);
-        let kept = self.split(block, total, wanted);
-        self.set(block, kept | before);
-        self.in_use = self.in_use - now + kept;
+        let used = self.split(block, total, needed);
+        self.set(block, used | before);
+        self.in_use = self.in_use - now + used;
         true
     }
 
@@ -499,15 +499,15 @@ impl Tlsf {
         let Some(fl) = self.fl_bitmap.checked_ilog2() else { return 0 };
         let fl = fl as usize;
         let Some(sl) = self.sl_bitmaps[fl].checked_ilog2() else { return 0 };
-        let (mut at, mut most) = (self.heads[fl][sl as usize], 0);
+        let (mut at, mut largest) = (self.heads[fl][sl as usize], 0);
         for _ in 0..MAX_SCAN {
             if at == NONE {
                 break;
             }
-            most = most.max(self.size(at));
+            largest = largest.max(self.size(at));
             at = self.get(at + WORD);
         }
-        most - WORD
+        largest - WORD
     }
 
     /// Returns whether a block may start at `start`.

@@ -50,9 +50,9 @@ pub(crate) fn push_outside_lock<T>(locked: &Lock<Vec<T>>, value: T) {
             // The old buffer is freed after the lock is released.
             return drop(longer);
         }
-        let wanted = 2 * list.len() + 4;
+        let capacity = 2 * list.len() + 4;
         drop(list);
-        longer.reserve_exact(wanted);
+        longer.reserve_exact(capacity);
     }
 }
 

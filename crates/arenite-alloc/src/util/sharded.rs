@@ -253,8 +253,8 @@ impl<D: ShardedState> ThreadExitListener for Inner<D> {
 
 impl<D: ShardedState> Drop for Sharded<D> {
     fn drop(&mut self) {
-        let gone = REGISTRY.lock().remove(|entry| entry.id == self.id);
-        drop(gone);
+        let removed = REGISTRY.lock().remove(|entry| entry.id == self.id);
+        drop(removed);
         // SAFETY: a box of this value; its registry entry was removed above.
         drop(unsafe { Box::from_raw(self.inner.as_ptr()) });
     }

@@ -33,7 +33,7 @@ unsafe impl<S: ChunkSource> Resource for Arena<S> {
         if !in_top {
             return self.deallocate_below(block);
         }
-        debug_assert!(self.live.get() > 0, "more blocks given back than lent");
+        debug_assert!(self.live.get() > 0, "more blocks freed than allocated");
         self.live.set(self.live.get() - 1);
         if block.addr().get() + rounded(layout.size()) == self.cursor.get().addr() {
             self.record_high();
@@ -113,12 +113,12 @@ impl<S: ChunkSource> Trim for Arena<S> {
             self.frame.set(MarkFrame { chunk: 0, cursor: core::ptr::null_mut(), ..self.frame.get() });
         }
         self.limit.set(self.cursor.get());
-        let (gone, range) = cold.source.trim(self.cursor.get(), target_held);
+        let (released, range) = cold.source.trim(self.cursor.get(), target_held);
         if empty {
             self.cursor.set(range.floor);
             self.floor.set(range.floor);
         }
         self.limit.set(range.limit);
-        gone
+        released
     }
 }
