@@ -92,7 +92,7 @@ mod tests {
     use arenite_pages::Pages;
 
     #[test]
-    fn a12_threads_share_chunks_that_are_kept_on_restore_and_given_back_on_trim() {
+    fn a12_threads_share_chunks_that_stay_on_restore_and_are_freed_on_trim() {
         let mut arena = SharedChunkedArena::with_chunk_size(Pages::new(), 64 << 10);
         let start = arena.mark().unwrap();
         let round = |arena: &SharedChunkedArena<Pages>| {

@@ -290,7 +290,7 @@ mod loom_models {
     }
 
     #[test]
-    fn loom_two_threads_never_take_the_same_bytes() {
+    fn loom_two_threads_never_allocate_the_same_bytes() {
         loom::model(|| {
             let cursor = Arc::new(SharedCursor::new());
             cursor.set_limit(64);
@@ -326,7 +326,7 @@ mod loom_models {
     }
 
     #[test]
-    fn loom_a_block_is_given_back_to_its_own_segment_while_marks_come_and_go() {
+    fn loom_a_block_is_counted_in_its_own_frame_while_marks_change() {
         loom::model(|| {
             let cursor = Arc::new(SharedCursor::new());
             cursor.set_limit(64);
@@ -343,7 +343,7 @@ mod loom_models {
     }
 
     #[test]
-    fn loom_nothing_is_taken_above_the_limit_that_follows_a_freeze() {
+    fn loom_nothing_is_allocated_above_the_limit_after_a_freeze() {
         loom::model(|| {
             let cursor = Arc::new(SharedCursor::new());
             cursor.set_limit(16);

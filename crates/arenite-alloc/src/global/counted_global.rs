@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_of_no_bytes_are_dangling_and_aligned() {
+    fn blocks_of_zero_bytes_are_dangling_and_aligned() {
         assert_eq!(dangling(Layout::from_size_align(0, 4096).unwrap()).addr().get(), 4096);
     }
 }

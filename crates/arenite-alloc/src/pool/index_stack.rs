@@ -186,7 +186,7 @@ mod loom_models {
     }
 
     #[test]
-    fn loom_two_threads_never_get_the_same_slot() {
+    fn loom_two_threads_never_allocate_the_same_slot() {
         loom::model(|| {
             let pair = two();
             assert_eq!(pair.0.push(&pair.1, 0, any), Ok(()));
@@ -201,7 +201,7 @@ mod loom_models {
     }
 
     #[test]
-    fn loom_a_slot_given_back_twice_at_once_is_taken_back_once() {
+    fn loom_a_slot_freed_twice_at_once_is_freed_once() {
         loom::model(|| {
             let pair = two();
             let other = Arc::clone(&pair);

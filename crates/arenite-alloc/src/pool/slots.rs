@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_counts_that_cannot_be_are_refused() {
+    fn impossible_sizes_and_counts_fail() {
         for (size, align, count) in [
             (0, None, 1),
             (8, None, 0),

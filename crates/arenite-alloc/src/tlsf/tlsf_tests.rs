@@ -10,7 +10,7 @@ fn tlsf_in(memory: &mut [u128], skip: usize) -> Tlsf {
 }
 
 #[test]
-fn e12_random_blocks_are_disjoint_and_all_comes_back_whole() {
+fn e12_random_blocks_are_disjoint_and_coalesce_completely() {
     let mut memory = vec![0_u128; 1 << 14];
     for skip in [0, 1, 8, 15] {
         let mut tlsf = tlsf_in(&mut memory, skip);

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_is_filled_and_none_beside_them_up_and_down() {
+    fn every_byte_is_filled_and_no_other_in_both_directions() {
         let sizes = [
             0,
             1,

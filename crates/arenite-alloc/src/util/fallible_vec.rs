@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fits_is_there_and_what_cannot_be_is_an_error() {
+    fn vectors_grow_or_return_an_error() {
         assert_eq!(*try_boxed("one").unwrap(), ["one"]);
         let mut list = vec![1];
         try_push(&mut list, 2).unwrap();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_locked_grows_and_is_copied() {
+    fn a_locked_list_grows_and_is_copied() {
         let locked = Lock::new(Vec::new());
         (0..100).for_each(|value| push_outside_lock(&locked, value));
         let mut even = vec![1000];

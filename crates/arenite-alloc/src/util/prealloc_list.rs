@@ -106,7 +106,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_what_a_vector_is(steps in prop::collection::vec((any::<bool>(), 0_u8..10), 0..60)) {
+        fn the_list_matches_a_vector(steps in prop::collection::vec((any::<bool>(), 0_u8..10), 0..60)) {
             let (mut list, mut model) = (PreallocList::new(), Vec::new());
             for (enter, value) in steps {
                 if enter {

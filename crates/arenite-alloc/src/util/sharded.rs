@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn each_thread_has_a_part_and_leaves_it_to_the_next() {
+    fn each_thread_has_a_shard_and_the_next_adopts_it() {
         let sums: [Sharded<Sum>; 12] = core::array::from_fn(|_| Sharded::new(Sum));
         for _ in 0..3 {
             std::thread::scope(|scope| {
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_was_made_while_another_was_entered_goes_again() {
+    fn a_shard_is_dropped_when_another_was_inserted_meanwhile() {
         let sum = Sharded::new(Sum);
         let made = || PreallocNode::try_new(Shard::try_new(u64::MAX).unwrap()).unwrap();
         let first = sum.inner().insert(made(), u64::MAX);
@@ -355,7 +355,7 @@ mod tests {
     static BACK: std::sync::LazyLock<Sharded<Back>> = std::sync::LazyLock::new(|| Sharded::new(Back));
 
     #[test]
-    fn who_comes_back_while_its_part_is_made_has_none() {
+    fn a_reentrant_call_gets_no_shard_during_initialization() {
         std::sync::LazyLock::force(&BACK);
         for thread in 0..2 {
             let answers =
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn values_come_and_go_while_threads_do() {
+    fn values_and_threads_end_in_any_order() {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
