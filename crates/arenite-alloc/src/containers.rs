@@ -4,8 +4,9 @@
 //! implementation for every resource: the orphan rule forbids a blanket one.
 #![expect(unsafe_code, reason = "implements an unsafe trait by another with the same contract")]
 
+use crate::util::resource_macros::forward_resource;
 use allocator_api2::alloc::{AllocError as ApiAllocError, Allocator};
-use arenite_core::{AllocError, Resource, ResourceState, Trim};
+use arenite_core::{Resource, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::rc::Rc;
@@ -105,42 +106,7 @@ macro_rules! handle {
 
         // SAFETY: forwards to the one resource behind the handle, which keeps the laws.
         unsafe impl<R: Resource + ?Sized> Resource for $handle<R> {
-            #[inline]
-            fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-                self.0.allocate(layout)
-            }
-            #[inline]
-            fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-                self.0.allocate_zeroed(layout)
-            }
-            #[inline]
-            unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-                // SAFETY: the caller's promise.
-                unsafe { self.0.deallocate(block, layout) }
-            }
-            #[inline]
-            unsafe fn grow(
-                &self,
-                block: NonNull<u8>,
-                old: Layout,
-                new: Layout,
-            ) -> Result<NonNull<[u8]>, AllocError> {
-                // SAFETY: the caller's promise.
-                unsafe { self.0.grow(block, old, new) }
-            }
-            #[inline]
-            unsafe fn shrink(
-                &self,
-                block: NonNull<u8>,
-                old: Layout,
-                new: Layout,
-            ) -> Result<NonNull<[u8]>, AllocError> {
-                // SAFETY: the caller's promise.
-                unsafe { self.0.shrink(block, old, new) }
-            }
-            fn state(&self) -> ResourceState {
-                self.0.state()
-            }
+            forward_resource!(self => self.0);
         }
 
         impl<R: Trim + ?Sized> Trim for $handle<R> {

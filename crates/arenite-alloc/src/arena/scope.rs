@@ -8,10 +8,9 @@
 use super::chunk_source::ChunkSource;
 use super::marks::MarkFrame;
 use super::{Arena, ReservedRange};
-use arenite_core::{AllocError, Resource, ResourceState};
-use core::alloc::Layout;
+use crate::util::resource_macros::forward_resource;
+use arenite_core::{AllocError, Resource};
 use core::marker::PhantomData;
-use core::ptr::NonNull;
 
 /// A scope of an arena. Made by [`Arena::scope`] and [`ScopeGuard::scope`].
 ///
@@ -138,35 +137,5 @@ impl<'s, S: ChunkSource> ArenaScope<'s, S> {
 // SAFETY: forwards to the arena, which keeps the laws; a block stays until `'s` ends, and the scope
 // cannot outlive that.
 unsafe impl<S: ChunkSource> Resource for ArenaScope<'_, S> {
-    #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.arena.allocate(layout)
-    }
-
-    #[inline]
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { self.arena.deallocate(block, layout) }
-    }
-
-    #[inline]
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
-        unsafe { self.arena.grow(block, old, new) }
-    }
-
-    #[inline]
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
-        unsafe { self.arena.shrink(block, old, new) }
-    }
-
-    fn state(&self) -> ResourceState {
-        self.arena.state()
-    }
+    forward_resource!(self => self.arena);
 }

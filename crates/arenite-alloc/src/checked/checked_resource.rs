@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "frees blocks that the table lists as live")]
 
 use super::live_block_table::LiveBlockTable;
+use crate::util::resource_macros::forward_resource;
 use crate::util::usage_counter::UsageCounter;
 use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Resource, ResourceState, Trim};
 use core::alloc::Layout;
@@ -177,37 +178,7 @@ impl<R: Resource + Send + Sync> MemoryAllocator for Checked<R> {
 // SAFETY: forwards to the resource, which keeps the laws. Blocks allocated here are not in the
 // table, so the checked API refuses them.
 unsafe impl<R: Resource> Resource for Checked<R> {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.resource.allocate(layout)
-    }
-
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.resource.allocate_zeroed(layout)
-    }
-
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { self.resource.deallocate(block, layout) }
-    }
-
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
-        unsafe { self.resource.grow(block, old, new) }
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
-        unsafe { self.resource.shrink(block, old, new) }
-    }
-
-    fn state(&self) -> ResourceState {
-        self.resource.state()
-    }
+    forward_resource!(self => self.resource);
 }
 
 impl<R: Resource + Trim> Trim for Checked<R> {

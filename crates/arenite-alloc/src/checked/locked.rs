@@ -3,9 +3,8 @@
 //! A chunked arena, or anything else without a shared counterpart, serves many threads this way.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
-use arenite_core::{AllocError, Resource, ResourceState, Trim};
-use core::alloc::Layout;
-use core::ptr::NonNull;
+use crate::util::resource_macros::forward_resource;
+use arenite_core::{Resource, Trim};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A single-threaded resource that threads share through a lock.
@@ -53,37 +52,7 @@ impl<R> Locked<R> {
 // SAFETY: forwards every call to the one resource behind the lock, one at a time. Moving the lock
 // moves the resource, which moves none of its blocks.
 unsafe impl<R: Resource> Resource for Locked<R> {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.lock().allocate(layout)
-    }
-
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.lock().allocate_zeroed(layout)
-    }
-
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { self.lock().deallocate(block, layout) }
-    }
-
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
-        unsafe { self.lock().grow(block, old, new) }
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
-        unsafe { self.lock().shrink(block, old, new) }
-    }
-
-    fn state(&self) -> ResourceState {
-        self.lock().state()
-    }
+    forward_resource!(self => self.lock());
 }
 
 impl<R: Trim> Trim for Locked<R> {

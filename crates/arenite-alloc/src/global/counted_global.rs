@@ -4,6 +4,7 @@
 //! blocks that were allocated through it.
 #![expect(unsafe_code, reason = "calls the global allocator")]
 
+use crate::util::resource_macros::grow_and_shrink_by;
 use crate::util::usage_counter::UsageCounter;
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim, relocate};
 use core::alloc::Layout;
@@ -115,20 +116,7 @@ unsafe impl Resource for CountedGlobal {
         }
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
-        unsafe { self.resize(block, old, new) }
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
-        unsafe { self.resize(block, old, new) }
-    }
+    grow_and_shrink_by!(Self::resize);
 
     fn state(&self) -> ResourceState {
         self.usage.state()

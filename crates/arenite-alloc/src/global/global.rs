@@ -5,9 +5,8 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::CountedGlobal;
-use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
-use core::alloc::Layout;
-use core::ptr::NonNull;
+use crate::util::resource_macros::forward_resource;
+use arenite_core::{Label, Resource, Trim};
 
 static COUNTED: CountedGlobal = CountedGlobal::with_const_label(Label::new("global"));
 
@@ -29,40 +28,7 @@ pub struct Global;
 
 // SAFETY: forwards every call to one static resource, which keeps the laws.
 unsafe impl Resource for Global {
-    #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        COUNTED.allocate(layout)
-    }
-
-    #[inline]
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        COUNTED.allocate_zeroed(layout)
-    }
-
-    #[inline]
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { COUNTED.deallocate(block, layout) }
-    }
-
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
-        unsafe { COUNTED.grow(block, old, new) }
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
-        unsafe { COUNTED.shrink(block, old, new) }
-    }
-
-    fn state(&self) -> ResourceState {
-        COUNTED.state()
-    }
+    forward_resource!(self => COUNTED);
 }
 
 impl Trim for Global {

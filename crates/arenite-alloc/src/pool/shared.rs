@@ -7,6 +7,7 @@ use super::backing::Backing;
 use super::index_stack::{IndexStack, MAX_SIZE, MAX_SLOTS, SlotState, StackError, is_allocated};
 use super::slots::Slots;
 use crate::Global;
+use crate::util::resource_macros::grow_and_shrink_by;
 use crate::util::sync::AtomicU64;
 use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Owns, Resource, ResourceState, Trim};
 use core::alloc::Layout;
@@ -196,6 +197,23 @@ impl<R: Resource> SharedPool<R> {
         }
     }
 
+    /// Resizes a block in place: a block serves every size up to the stride.
+    ///
+    /// # Safety
+    /// As [`Resource::grow`] and [`Resource::shrink`].
+    unsafe fn resize(
+        &self,
+        block: NonNull<u8>,
+        _old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        self.check_request(new)?;
+        // Made from the pool's own pointer: the caller's provenance may cover no more than the old
+        // size.
+        let own = self.base.wrapping_add(block.addr().get().wrapping_sub(self.base.addr()));
+        Ok(NonNull::slice_from_raw_parts(NonNull::new(own).unwrap_or(block), self.slots.stride))
+    }
+
     #[cold]
     fn alloc_error(&self, cause: AllocCause, size: usize, align: usize) -> AllocError {
         AllocError { cause, size, align, state: self.state(), label: self.label }
@@ -277,28 +295,7 @@ unsafe impl<R: Resource> Resource for SharedPool<R> {
         debug_assert!(freed.is_ok(), "{freed:?}");
     }
 
-    unsafe fn grow(
-        &self,
-        block: NonNull<u8>,
-        _old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        self.check_request(new)?;
-        // Made from the pool's own pointer: the caller's provenance may cover no more than the old
-        // size.
-        let own = self.base.wrapping_add(block.addr().get().wrapping_sub(self.base.addr()));
-        Ok(NonNull::slice_from_raw_parts(NonNull::new(own).unwrap_or(block), self.slots.stride))
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise; a block serves a smaller size without a change.
-        unsafe { self.grow(block, old, new) }
-    }
+    grow_and_shrink_by!(Self::resize);
 
     fn state(&self) -> ResourceState {
         let live = self.live_blocks();

@@ -4,6 +4,7 @@
 use super::magazines::Magazines;
 use super::{SizeBucket, StratifiedPoolStats};
 use crate::Heap;
+use crate::util::resource_macros::grow_and_shrink_by;
 use crate::util::usage_counter::UsageCounter;
 use crate::util::with_layout;
 use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
@@ -170,20 +171,7 @@ unsafe impl<R: Resource> Resource for LocalStratifiedPool<R> {
         }
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises.
-        unsafe { resize(self, block, old, new) }
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises.
-        unsafe { resize(self, block, old, new) }
-    }
+    grow_and_shrink_by!(resize);
 
     /// Returns the state. The peak is updated by this call and by each allocation of fresh memory.
     fn state(&self) -> ResourceState {

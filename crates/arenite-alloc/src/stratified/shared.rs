@@ -10,6 +10,7 @@ use super::local::resize;
 use super::magazines::{BlockChain, DepotList, Magazines};
 use super::{SizeBucket, StratifiedPoolStats};
 use crate::Heap;
+use crate::util::resource_macros::grow_and_shrink_by;
 use crate::util::sharded::{Sharded, ShardedState};
 use crate::util::usage_counter::UsageCounter;
 use crate::util::with_layout;
@@ -431,20 +432,7 @@ unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
         }
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises.
-        unsafe { resize(self, block, old, new) }
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises.
-        unsafe { resize(self, block, old, new) }
-    }
+    grow_and_shrink_by!(resize);
 
     /// Returns the state. The peak is updated by this call and by each allocation of fresh memory.
     fn state(&self) -> ResourceState {

@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "allocates blocks of the caller's memory")]
 
 use super::Tlsf;
+use crate::util::resource_macros::grow_and_shrink_by;
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, relocate};
 use arenite_pages::Lock;
 use core::alloc::{GlobalAlloc, Layout};
@@ -134,20 +135,7 @@ unsafe impl Resource for BoundedHeap<'_> {
         }
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises.
-        unsafe { self.resize(block, old, new) }
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises.
-        unsafe { self.resize(block, old, new) }
-    }
+    grow_and_shrink_by!(Self::resize);
 }
 
 // SAFETY: blocks are those of `Resource`; nothing unwinds, and the lock is the system's.

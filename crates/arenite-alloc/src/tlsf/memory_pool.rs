@@ -6,6 +6,7 @@
 
 use super::Tlsf;
 use crate::checked::Locked;
+use crate::util::resource_macros::grow_and_shrink_by;
 use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim, relocate};
 use arenite_pages::{HUGE_PAGE, Region, page_size};
 use core::alloc::Layout;
@@ -282,20 +283,7 @@ unsafe impl Resource for MemoryPool {
         }
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises.
-        unsafe { self.resize(block, old, new) }
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises.
-        unsafe { self.resize(block, old, new) }
-    }
+    grow_and_shrink_by!(Self::resize);
 
     fn state(&self) -> ResourceState {
         let mut inner = self.inner.borrow_mut();

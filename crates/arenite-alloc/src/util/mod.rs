@@ -7,6 +7,7 @@
 //! - `alternating_fill`: a fill of large buffers that reuses cached lines.
 //! - `fibonacci_hash`: a hash of addresses and layouts.
 //! - `with_layout`: the error of an upstream with the layout that the caller requested.
+//! - `resource_macros`: methods of `Resource` that many implementations have in common.
 //! - `sync`: atomics and locks that loom or shuttle can replace.
 //! - `shuttle_atomics`: atomics with a scheduling point before each access.
 
@@ -17,6 +18,7 @@ pub(crate) mod alternating_fill;
 pub(crate) mod fallible_vec;
 pub(crate) mod fibonacci_hash;
 pub(crate) mod prealloc_list;
+pub(crate) mod resource_macros;
 pub(crate) mod sharded;
 #[cfg(shuttle)]
 pub(crate) mod shuttle_atomics;

@@ -1,0 +1,83 @@
+//! Methods of `Resource` that many implementations have in common.
+
+/// Implements the methods of `Resource` by forwarding each to `$target`.
+macro_rules! forward_resource {
+    ($this:ident => $target:expr) => {
+        #[inline]
+        fn allocate(
+            &$this,
+            layout: core::alloc::Layout,
+        ) -> Result<core::ptr::NonNull<[u8]>, arenite_core::AllocError> {
+            $target.allocate(layout)
+        }
+
+        #[inline]
+        fn allocate_zeroed(
+            &$this,
+            layout: core::alloc::Layout,
+        ) -> Result<core::ptr::NonNull<[u8]>, arenite_core::AllocError> {
+            $target.allocate_zeroed(layout)
+        }
+
+        #[inline]
+        unsafe fn deallocate(&$this, block: core::ptr::NonNull<u8>, layout: core::alloc::Layout) {
+            // SAFETY: the caller's promise.
+            unsafe { $target.deallocate(block, layout) }
+        }
+
+        #[inline]
+        unsafe fn grow(
+            &$this,
+            block: core::ptr::NonNull<u8>,
+            old: core::alloc::Layout,
+            new: core::alloc::Layout,
+        ) -> Result<core::ptr::NonNull<[u8]>, arenite_core::AllocError> {
+            // SAFETY: the caller's promise.
+            unsafe { $target.grow(block, old, new) }
+        }
+
+        #[inline]
+        unsafe fn shrink(
+            &$this,
+            block: core::ptr::NonNull<u8>,
+            old: core::alloc::Layout,
+            new: core::alloc::Layout,
+        ) -> Result<core::ptr::NonNull<[u8]>, arenite_core::AllocError> {
+            // SAFETY: the caller's promise.
+            unsafe { $target.shrink(block, old, new) }
+        }
+
+        fn state(&$this) -> arenite_core::ResourceState {
+            $target.state()
+        }
+    };
+}
+pub(crate) use forward_resource;
+
+/// Implements `Resource::grow` and `Resource::shrink` by one function that does both.
+macro_rules! grow_and_shrink_by {
+    ($resize:path) => {
+        #[inline]
+        unsafe fn grow(
+            &self,
+            block: core::ptr::NonNull<u8>,
+            old: core::alloc::Layout,
+            new: core::alloc::Layout,
+        ) -> Result<core::ptr::NonNull<[u8]>, arenite_core::AllocError> {
+            // SAFETY: the caller's promise.
+            unsafe { $resize(self, block, old, new) }
+        }
+
+        #[inline]
+        unsafe fn shrink(
+            &self,
+            block: core::ptr::NonNull<u8>,
+            old: core::alloc::Layout,
+            new: core::alloc::Layout,
+        ) -> Result<core::ptr::NonNull<[u8]>, arenite_core::AllocError> {
+            // SAFETY: the caller's promise.
+            unsafe { $resize(self, block, old, new) }
+        }
+    };
+}
+pub(crate) use grow_and_shrink_by;
