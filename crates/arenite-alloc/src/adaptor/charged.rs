@@ -9,8 +9,8 @@ use core::ptr::NonNull;
 
 /// Returns the block with the requested length.
 ///
-/// An adaptor that counts by size must see the same size when the block is freed, and the caller
-/// may free a block with any size up to the returned length.
+/// The caller may free a block with any size up to the returned length, but an adaptor that counts
+/// by size must see the requested size.
 pub(crate) fn with_requested_size(block: NonNull<[u8]>, layout: Layout) -> NonNull<[u8]> {
     NonNull::slice_from_raw_parts(block.cast(), layout.size())
 }

@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 use std::vec::Vec;
 
 /// Default size of a chunk: 64 MiB.
-pub(super) const DEFAULT_CHUNK: usize = 64 << 20;
+pub(super) const DEFAULT_CHUNK_BYTES: usize = 64 << 20;
 
 /// Chunks of a minimum size from the upstream `R`.
 #[derive(Debug)]

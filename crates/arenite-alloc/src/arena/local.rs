@@ -9,7 +9,7 @@ mod resource;
 
 use super::adopted::AdoptedList;
 use super::chunk_source::{BumpRange, Chunk, ChunkSource, GRANULE};
-use super::chunked::{Chunked, DEFAULT_CHUNK};
+use super::chunked::{Chunked, DEFAULT_CHUNK_BYTES};
 use super::marks::MarkFrame;
 use super::reserved_range::{HugePages, ReservedRange};
 use arenite_core::{AllocCause, AllocError, Label, Resource};
@@ -135,7 +135,7 @@ impl<R: Resource> Arena<Chunked<R>> {
     /// blocks.
     #[must_use]
     pub fn chunked(upstream: R) -> Self {
-        Self::with_chunk_size(upstream, DEFAULT_CHUNK)
+        Self::with_chunk_size(upstream, DEFAULT_CHUNK_BYTES)
     }
 
     /// Makes an arena that allocates chunks of `chunk_size` bytes from `upstream`, larger ones for

@@ -14,7 +14,7 @@ use core::ptr::NonNull;
 use hashbrown::HashMap;
 
 /// Address space that the pool of one size reserves.
-const RESERVE: Bytes = Bytes::gib(4);
+const BIN_RESERVE: Bytes = Bytes::gib(4);
 /// Maximum number of blocks of one size.
 const MAX_BLOCKS: usize = 1 << 16;
 
@@ -73,7 +73,7 @@ impl BinnedPools {
     /// Makes the pool of `class`. Its capacity is halved, down to one block, until the addresses
     /// can be reserved.
     fn pool(class: Layout) -> Result<Pool, AllocError> {
-        let mut count = (RESERVE.0 / class.size()).clamp(1, MAX_BLOCKS);
+        let mut count = (BIN_RESERVE.0 / class.size()).clamp(1, MAX_BLOCKS);
         loop {
             match Pool::with_alignment(class.size(), class.align(), count) {
                 Err(_) if count > 1 => count /= 2,

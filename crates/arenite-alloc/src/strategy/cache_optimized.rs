@@ -1,7 +1,7 @@
 //! Blocks that are laid out for caches.
 //!
-//! Large equal blocks that all start at a multiple of a power of two map to the same cache sets,
-//! and a loop that reads one element of each evicts its own lines. So each block starts some lines
+//! Large equal blocks that all start at a multiple of a power of two map to the same cache sets. A
+//! loop that reads one element of each evicts its own lines. So each block starts some lines
 //! further into its first OS page than the previous one ("cache colouring": Kessler and Hill, "Page
 //! Placement Algorithms for Large Real-Indexed Caches", 1992; Bonwick, "The Slab Allocator", 1994).
 //! The first bytes of a block are prefetched before its caller gets it.

@@ -1,7 +1,7 @@
 //! A strategy that routes each request by its size.
 //!
-//! Small blocks come from a stratified pool, middle ones from the global allocator, and large ones
-//! either from one range that is split and coalesced or from mappings on the thread's node.
+//! Small blocks come from a stratified pool, middle ones from the global allocator. Large ones come
+//! either from one range that is split and coalesced, or from mappings on the thread's node.
 #![expect(unsafe_code, reason = "forwards an unsafe trait to one of three")]
 
 use super::{AllocationStrategy, CacheAwareStrategy};
@@ -17,10 +17,10 @@ use core::ptr::NonNull;
 use std::sync::OnceLock;
 
 /// Default size from which on blocks lie in one range, and below which they come from a pool.
-const ARENA_FROM: usize = 1 << 20;
-const POOL_BELOW: usize = 4096;
+const DEFAULT_ARENA_THRESHOLD: usize = 1 << 20;
+const DEFAULT_POOL_THRESHOLD: usize = 4096;
 /// Size of that range.
-const RANGE: Bytes = Bytes::gib(64);
+const RANGE_SIZE: Bytes = Bytes::gib(64);
 
 /// An allocator that selects an upstream by size.
 ///
@@ -89,7 +89,11 @@ impl Thresholds {
 impl Router {
     /// Returns the thresholds; the first call fixes them.
     fn thresholds(&self) -> Thresholds {
-        let first = Thresholds { arena_from: ARENA_FROM, pool_below: POOL_BELOW, numa: false };
+        let first = Thresholds {
+            arena_from: DEFAULT_ARENA_THRESHOLD,
+            pool_below: DEFAULT_POOL_THRESHOLD,
+            numa: false,
+        };
         *self.fixed.get_or_init(|| first)
     }
 
@@ -118,7 +122,7 @@ impl Router {
             return Some(LargePath::Local(local));
         }
         // A system without NUMA placement uses one range.
-        let pool = MemoryPool::new(RANGE.0).with_alignment(64).with_label("large");
+        let pool = MemoryPool::new(RANGE_SIZE.0).with_alignment(64).with_label("large");
         try_boxed(SharedMemoryPool::new(pool)).ok().map(LargePath::Range)
     }
 
@@ -204,7 +208,11 @@ impl IntelligentAllocationStrategy {
         };
         Self {
             checked: Checked::new(router).with_label("intelligent"),
-            thresholds: Thresholds { arena_from: ARENA_FROM, pool_below: POOL_BELOW, numa: false },
+            thresholds: Thresholds {
+                arena_from: DEFAULT_ARENA_THRESHOLD,
+                pool_below: DEFAULT_POOL_THRESHOLD,
+                numa: false,
+            },
             caches: None,
         }
     }

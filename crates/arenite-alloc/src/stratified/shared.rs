@@ -1,8 +1,8 @@
 //! The stratified pool that threads share.
 //!
 //! A thread uses its own magazines without a lock and without an atomic exchange. A thread that
-//! frees more than it allocates flushes half of a magazine to the depot at once, where other
-//! threads refill theirs (Bonwick and Adams, "Magazines and Vmem", 2001). Threads without memory
+//! frees more than it allocates flushes half of a magazine to the depot at once; other threads
+//! refill theirs from there (Bonwick and Adams, "Magazines and Vmem", 2001). Threads without memory
 //! for magazines share one set under a lock.
 #![expect(unsafe_code, reason = "allocates blocks of its upstream")]
 
