@@ -3,7 +3,7 @@
 //! Page faults are those of the calling thread; resident memory belongs to the process.
 
 use arenite_pages::machine::ProcessMemory;
-use arenite_pages::thread_faults;
+use arenite_pages::thread_page_faults;
 
 /// Page faults of the calling thread and resident memory of the process.
 ///
@@ -41,7 +41,7 @@ impl ProcessUsage {
     /// Reads the page faults with one system call and without allocation.
     #[must_use]
     pub fn faults_now() -> u64 {
-        thread_faults().map_or(0, |faults| faults.minor + faults.major)
+        thread_page_faults().map_or(0, |faults| faults.minor + faults.major)
     }
 }
 

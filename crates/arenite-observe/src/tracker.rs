@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn e38_tracker_counts_failed_requests_and_nothing_else() {
         let tracker = MemoryTracker::new();
-        let failing = Traced::new(Failing::from(Global, 0), &tracker, "step");
+        let failing = Traced::new(Failing::fail_from(Global, 0), &tracker, "step");
         assert!(Block::new_in(layout(8, 8).unwrap(), &failing).is_err());
         let total = tracker.total();
         assert_eq!((total.failures, total.allocations, total.current), (1, 0, 0));

@@ -84,7 +84,7 @@ fn fill(max_mib: usize, mut done: impl FnMut() -> bool) -> Vec<Vec<u8>> {
 #[test]
 fn u23_events_of_a_control_group_fire_when_its_limit_is_met() {
     let Some(group) = Group::enter("events").unwrap() else { return };
-    let triggers = PressureTrigger::of_cgroup_events().unwrap();
+    let triggers = PressureTrigger::for_cgroup_events().unwrap();
     assert_eq!(triggers.len(), 1, "the outermost group has no events");
     assert_eq!(PressureTrigger::wait_any(&triggers, SOON).unwrap(), None);
     group.set_high_above(32 << 20).unwrap();
@@ -99,7 +99,7 @@ fn u23_events_of_a_control_group_fire_when_its_limit_is_met() {
     drop(filled);
     drop(group);
     let removed = triggers[0].wait(SOON);
-    assert!(matches!(removed, Err(PressureError::Gone)), "{removed:?}");
+    assert!(matches!(removed, Err(PressureError::SourceRemoved)), "{removed:?}");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn u23_cgroup_events_report_limits_of_parents_and_not_of_siblings() {
     let (inner, sibling) =
         (Group::create(&outer.0, "inner").unwrap(), Group::create(&outer.0, "sibling").unwrap());
     inner.set("cgroup.procs", "0").unwrap();
-    let triggers = PressureTrigger::of_cgroup_events().unwrap();
+    let triggers = PressureTrigger::for_cgroup_events().unwrap();
     assert_eq!(triggers.len(), 2, "inner and outer");
     // This process hits the limit of the sibling; its triggers are those of the inner group.
     sibling.set("cgroup.procs", "0").unwrap();
@@ -142,12 +142,12 @@ fn u23_cgroup_events_report_limits_of_parents_and_not_of_siblings() {
 fn u23_stall_trigger_fails_when_its_group_is_removed() {
     let Some(group) = Group::enter("stalls").unwrap() else { return };
     let trigger =
-        PressureTrigger::of_cgroup(StallKind::Some, Duration::from_millis(150), Duration::from_secs(2));
+        PressureTrigger::for_cgroup(StallKind::Some, Duration::from_millis(150), Duration::from_secs(2));
     let trigger = trigger.unwrap();
     assert!(!trigger.wait(SOON).unwrap());
     drop(group);
     let removed = trigger.wait(SOON);
-    assert!(matches!(removed, Err(PressureError::Gone)), "{removed:?}");
+    assert!(matches!(removed, Err(PressureError::SourceRemoved)), "{removed:?}");
 }
 
 #[test]

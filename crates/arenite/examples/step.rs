@@ -7,7 +7,7 @@ use arenite::observe::ProcessUsage;
 use arenite::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arena = Arena::new().labelled("training");
+    let arena = Arena::new().with_label("training");
     let weights = Array::<f32>::with_allocator(&arena).random([256, 256], 1)?;
     for step in 0..5 {
         let faults = ProcessUsage::faults_now();

@@ -151,7 +151,7 @@ pub mod prelude {
         ArenaBox, ArenaOptions, ArenaScope, Budget, Budgeted, CacheAwareStrategy, CacheOptimizedAllocator,
         Checked, Fallback, Global, Heap, HugePages, IntelligentAllocationStrategy, Limit, LocalHandle,
         LocalStratifiedPool, Mark, MemoryPool, NumaAwareStrategy, Pool, PoolAllocator, PoolPtr, RestoreError,
-        SharedArena, SharedChunkedArena, SharedHandle, SharedMemoryPool, SharedPool, SizeBucket, SizedPools,
+        SharedArena, SharedChunkedArena, SharedHandle, SharedMemoryPool, SharedPool, SizeBucket, BinnedPools,
         SpecializedAllocator, Spill, StratifiedBuffer, StratifiedMemoryPool, StratifiedPoolStats, System,
         SystemAllocator, ThreadSafeAllocator, Traced,
     };
@@ -162,7 +162,7 @@ pub mod prelude {
     #[cfg(feature = "observe")]
     pub use arenite_observe::{MemoryMonitor, MemoryTracker, PressureHandler, PressureReaction, Timeline};
     pub use arenite_pages::{
-        MapMode, MappedArray, MemoryMappedAllocator, NumaAllocator, NumaPolicy, Pages, Region, ring_buffer,
+        MapMode, MappedArray, MemoryMappedAllocator, NumaAllocator, NumaPolicy, PageAllocator, Region, ring_buffer,
     };
     #[cfg(feature = "tensor")]
     pub use arenite_tensor::{Array, ArrayError, ArrayView, ArrayViewMut};

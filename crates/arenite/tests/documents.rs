@@ -141,7 +141,7 @@ fn a18_shared_arena_serves_all_tensors() -> Result<(), Box<dyn Error>> {
 
 #[test]
 fn a05_chunked_arena_lists_its_chunks() -> Result<(), Box<dyn Error>> {
-    let arena = Arena::chunked_by(Pages::new(), 64 << 10);
+    let arena = Arena::with_chunk_size(PageAllocator::new(), 64 << 10);
     arena.alloc_bytes(40 << 10)?;
     arena.alloc_bytes(40 << 10)?;
     let chunks = arena.chunks();
@@ -191,7 +191,7 @@ fn u10_fragmentation_is_the_free_fraction_of_touched_blocks() -> Result<(), Box<
 #[test]
 fn n41_n42_n43_pool_is_used_and_dropped() -> Result<(), Box<dyn Error>> {
     let upstream = System::new();
-    let pool = Pool::new_in(&upstream, 4096, 16)?.labelled("particles");
+    let pool = Pool::new_in(&upstream, 4096, 16)?.with_label("particles");
     let block = pool.allocate_block()?;
     pool.deallocate_block(block)?;
     assert_eq!(pool.allocate_block()?, block, "the block freed last is reused first");

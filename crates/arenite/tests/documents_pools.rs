@@ -14,7 +14,7 @@ fn e08_e09_e10_pool_of_one_gibibyte() -> Result<(), Box<dyn Error>> {
     let tensor1 = pool.allocate::<f32>(1000 * 1000)?;
     let tensor2 = pool.allocate::<f32>(500 * 2000)?;
     assert!(tensor1.as_ptr().addr().is_multiple_of(32) && tensor2.as_ptr().addr().is_multiple_of(32));
-    assert!(pool.gpu_support().is_err(), "no device maps host memory");
+    assert!(pool.is_gpu_mapped().is_err(), "no device maps host memory");
     Ok(())
 }
 
@@ -215,7 +215,7 @@ fn r19_r22_typed_and_prepared() -> Result<(), Box<dyn Error>> {
         .with_preallocation(num_nodes * 4) // Previous ranks
         .with_preallocation(num_edges * 8) // Edge weights
         .build()?;
-    assert_eq!(ctx.prepared_bytes(), num_nodes * 8 + num_edges * 8);
+    assert_eq!(ctx.preallocated_bytes(), num_nodes * 8 + num_edges * 8);
     Ok(())
 }
 

@@ -38,7 +38,7 @@ fn survives(run: impl Fn(Failing<&System>) -> Result<f64, ArrayError>) {
     let mut failures = 0;
     for attempt in 0.. {
         let system = System::new();
-        match run(Failing::at(&system, attempt)) {
+        match run(Failing::fail_nth(&system, attempt)) {
             Ok(sum) => {
                 assert_eq!(sum, 512.0 + 4950.0);
                 assert_eq!(system.state().live_blocks, 0, "a block leaked");
@@ -68,13 +68,13 @@ fn survives(run: impl Fn(Failing<&System>) -> Result<f64, ArrayError>) {
 
 #[test]
 fn a07_chunked_arena_survives_every_failed_request() {
-    survives(|upstream| program(&Arena::chunked_by(upstream, 256)));
-    survives(|upstream| program(&Arena::chunked_by(upstream, 1 << 20)));
+    survives(|upstream| program(&Arena::with_chunk_size(upstream, 256)));
+    survives(|upstream| program(&Arena::with_chunk_size(upstream, 1 << 20)));
 }
 
 #[test]
 fn u33_locked_arena_survives_every_failed_request() {
-    survives(|upstream| program(&Locked::new(Arena::chunked_by(upstream, 512))));
+    survives(|upstream| program(&Locked::new(Arena::with_chunk_size(upstream, 512))));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a15_pools_survive_every_failed_request() {
 
 /// Runs a program with the typed calls of an arena.
 fn typed<R: Resource>(upstream: R) -> Result<f64, ArrayError> {
-    let mut arena = Arena::chunked_by(upstream, 64);
+    let mut arena = Arena::with_chunk_size(upstream, 64);
     let mark = arena.mark()?;
     let text = arena.alloc_str("typed blocks")?.len();
     let sum: u64 = arena.alloc_slice_copy(&[1u64; 40])?.iter().sum();
@@ -93,7 +93,7 @@ fn typed<R: Resource>(upstream: R) -> Result<f64, ArrayError> {
     assert_eq!(filled[29], [29]);
     drop(filled);
     assert_eq!(arena.alloc_bytes(500)?.len(), 500);
-    let adopted = arena.adopt(vec![5u8; 50])?.len();
+    let adopted = arena.alloc_with_drop(vec![5u8; 50])?.len();
     let boxed = *arena.alloc(7u64)?;
     arena.restore_mut(mark).unwrap();
     assert_eq!((text, sum, adopted, boxed), (12, 40, 50, 7));
@@ -135,7 +135,7 @@ fn map_in_blocks_longer_than_requested_returns_to_zero() {
     let pool = Traced::new(Limit::new(Pool::new(16384, 8).unwrap(), 1 << 20), &tracker, "map");
     fill(&pool);
     assert_eq!((pool.state().in_use, pool.state().live_blocks, tracker.current_usage()), (0, 0, 0));
-    let pages = Limit::new(Pages::new(), 1 << 20);
+    let pages = Limit::new(PageAllocator::new(), 1 << 20);
     fill(&pages);
     assert_eq!((pages.state().in_use, pages.state().live_blocks), (0, 0));
 }
@@ -144,7 +144,7 @@ fn map_in_blocks_longer_than_requested_returns_to_zero() {
 fn stacked_adaptors_survive_every_failed_request() {
     survives(|upstream| {
         let tracker = MemoryTracker::new();
-        let limited = Limit::new(Arena::chunked_by(upstream, 512), 1 << 20).labelled("tower");
+        let limited = Limit::new(Arena::with_chunk_size(upstream, 512), 1 << 20).with_label("tower");
         let tower = Traced::new(Aligned::new(limited, Alignment::DEFAULT), &tracker, "tower");
         let result = program(&tower);
         assert_eq!(tracker.current_usage(), 0);
@@ -159,7 +159,7 @@ fn program_survives_every_failed_request() {
     let system = System::new();
     for attempt in 0..20 {
         let pool = Pool::new(8192, 32).unwrap();
-        let fallback = Fallback::new(pool, Failing::at(&system, attempt));
+        let fallback = Fallback::new(pool, Failing::fail_nth(&system, attempt));
         assert_eq!(program(&fallback).unwrap(), 512.0 + 4950.0);
     }
 }
@@ -196,7 +196,7 @@ fn a12_failed_system_calls_are_errors() {
             ResourceState { limit: arena.state().limit, largest_free: Some(0), ..Default::default() }
         );
     }
-    let chunked: Arena<Chunked<Pages>> = Arena::chunked_by(Pages::new(), 1 << 61);
+    let chunked: Arena<Chunked<PageAllocator>> = Arena::with_chunk_size(PageAllocator::new(), 1 << 61);
     assert!(
         matches!(chunked.alloc(1u8).unwrap_err().kind, AllocErrorKind::Exhausted { errno } if errno != 0)
     );

@@ -14,9 +14,9 @@ use crate::heap::owner::{HARDENED, NO_HOLDER, OwnerWord, SPAN};
 use crate::heap::segment::segment::{WindowKind, owner_of, segment_of, unit_of, window_kind};
 use crate::heap::thread::registry;
 use crate::heap::thread::thread_heap::ThreadHeap;
-use crate::sync::plain::{AtomicPtr, AtomicU64, Ordering};
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
-use arenite_pages::Pages;
+use crate::util::sync::plain::{AtomicPtr, AtomicU64, Ordering};
+use arenite_core::{AllocErrorKind, AllocError, Label, Resource, ResourceState, Trim};
+use arenite_pages::PageAllocator;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 use core::time::Duration;
@@ -71,9 +71,9 @@ use core::time::Duration;
 /// use arenite_alloc::Heap;
 /// use arenite_core::{AllocError, Block, Resource};
 /// let heap = Heap::new();
-/// let block = Block::new_in(AllocError::layout(1000, 16)?, &heap)?;
+/// let block = Block::new_in(arenite_core::layout(1000, 16)?, &heap)?;
 /// std::thread::scope(|scope| {
-///     scope.spawn(|| Block::zeroed_in(AllocError::layout(100_000, 64)?, &heap).map(drop));
+///     scope.spawn(|| Block::zeroed_in(arenite_core::layout(100_000, 64)?, &heap).map(drop));
 /// });
 /// assert_eq!(heap.state().live_blocks, 1);
 /// # Ok::<(), AllocError>(())
@@ -161,7 +161,7 @@ impl Heap {
     /// Makes the shared part; one of several racing threads wins. Returns `None` without memory.
     #[cold]
     fn init(&self) -> Option<NonNull<Central>> {
-        let memory: NonNull<Central> = Pages::new().allocate(CENTRAL).ok()?.cast();
+        let memory: NonNull<Central> = PageAllocator::new().allocate(CENTRAL).ok()?.cast();
         let central = Central::new(self.classes, self.decay, self.huge_pages, self.hardening);
         let heap_id = central.heap_id;
         // SAFETY: fresh memory of that layout.
@@ -182,7 +182,7 @@ impl Heap {
             Err(first) => {
                 registry::unregister(memory);
                 // SAFETY: no other thread has a pointer to it, and it holds no memory yet.
-                unsafe { Pages::new().deallocate(memory.cast(), CENTRAL) };
+                unsafe { PageAllocator::new().deallocate(memory.cast(), CENTRAL) };
                 NonNull::new(first)
             }
         }
@@ -234,8 +234,8 @@ impl Heap {
     #[cold]
     pub(crate) fn alloc_error(&self, layout: Layout) -> AllocError {
         let cause = match layout.align() {
-            align if align > DATA_OFFSET => AllocCause::TooLarge { largest: DATA_OFFSET },
-            _ => AllocCause::Exhausted { errno: 0 },
+            align if align > DATA_OFFSET => AllocErrorKind::TooLarge { largest: DATA_OFFSET },
+            _ => AllocErrorKind::Exhausted { errno: 0 },
         };
         AllocError::new(cause, layout, self.state(), self.label)
     }
@@ -461,7 +461,7 @@ unsafe impl Resource for Heap {
             }
         }
         // SAFETY: the caller's guarantees are those of `Resource::grow`.
-        unsafe { arenite_core::relocate(self, block, old, new, old.size()) }
+        unsafe { arenite_core::realloc_by_copy(self, block, old, new, old.size()) }
     }
 
     unsafe fn shrink(
@@ -483,7 +483,7 @@ unsafe impl Resource for Heap {
             }
         }
         // SAFETY: the caller's guarantees are those of `Resource::shrink`.
-        unsafe { arenite_core::relocate(self, block, old, new, new.size()) }
+        unsafe { arenite_core::realloc_by_copy(self, block, old, new, new.size()) }
     }
 }
 
@@ -552,6 +552,6 @@ impl Drop for Heap {
         // more.
         unsafe { central.drop_in_place() };
         // SAFETY: allocated from `Pages` with this layout.
-        unsafe { Pages::new().deallocate(central.cast(), CENTRAL) };
+        unsafe { PageAllocator::new().deallocate(central.cast(), CENTRAL) };
     }
 }

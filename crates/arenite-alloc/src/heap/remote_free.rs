@@ -6,7 +6,7 @@
 //! `xthread_free`), costs two transfers of a cache line per block between cores. A bit that is
 //! already set reveals a double free.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::util::sync::{AtomicU64, Ordering};
 
 /// Bits of a word.
 const WORD_BITS: usize = 64;

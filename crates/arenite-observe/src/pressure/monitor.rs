@@ -7,7 +7,7 @@
 use super::Shrinkable;
 use arenite_core::{MemoryPressure, PressureLevel};
 use arenite_pages::machine::{PressureReading, available_memory};
-use arenite_pages::{GroupLevel, PressureError, PressureTrigger, StallKind};
+use arenite_pages::{CgroupV1Level, PressureError, PressureTrigger, StallKind};
 use core::fmt;
 use core::time::Duration;
 use std::io;
@@ -309,7 +309,7 @@ impl Shared {
                     thread::sleep(left.min(POLL_INTERVAL));
                     // A removed control group, for example: the other triggers stay.
                     let removed = |trigger: &PressureTrigger| {
-                        matches!(trigger.wait(Some(Duration::ZERO)), Err(PressureError::Gone))
+                        matches!(trigger.wait(Some(Duration::ZERO)), Err(PressureError::SourceRemoved))
                     };
                     triggers.retain(|trigger| !removed(trigger));
                     // Another trigger may have fired meanwhile.
@@ -325,20 +325,20 @@ impl Shared {
 
 /// Opens the stall trigger and the events of this process's control groups.
 fn open_triggers() -> Vec<PressureTrigger> {
-    let mut triggers = PressureTrigger::of_cgroup_events().unwrap_or_default();
+    let mut triggers = PressureTrigger::for_cgroup_events().unwrap_or_default();
     triggers.extend(psi_trigger());
     triggers
 }
 
 /// Opens the stall trigger of the service manager, else of the control group, else of the machine.
 fn psi_trigger() -> Option<PressureTrigger> {
-    if let Ok(Some(trigger)) = PressureTrigger::of_environment() {
+    if let Ok(Some(trigger)) = PressureTrigger::from_env() {
         return Some(trigger);
     }
     // In a control group of version 1 the stalls of the machine say little about the group.
-    PressureTrigger::of_cgroup_v1(GroupLevel::Low).ok().or_else(|| {
+    PressureTrigger::for_cgroup_v1(CgroupV1Level::Low).ok().or_else(|| {
         STALL_WINDOWS.into_iter().find_map(|window| {
-            PressureTrigger::of_cgroup(StallKind::Some, STALL_TIME, window)
+            PressureTrigger::for_cgroup(StallKind::Some, STALL_TIME, window)
                 .or_else(|_| PressureTrigger::new(StallKind::Some, STALL_TIME, window))
                 .ok()
         })

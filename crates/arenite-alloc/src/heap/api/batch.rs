@@ -21,7 +21,7 @@ impl Heap {
     /// use arenite_alloc::Heap;
     /// use arenite_core::{AllocError, Resource};
     /// let heap = Heap::new();
-    /// let layout = AllocError::layout(256, 16)?;
+    /// let layout = arenite_core::layout(256, 16)?;
     /// let blocks = heap.alloc_batch(layout, 10_000)?;
     /// assert_eq!((blocks.len(), heap.state().live_blocks), (10_000, 10_000));
     /// // SAFETY: the blocks are live, of this layout, and not used again.

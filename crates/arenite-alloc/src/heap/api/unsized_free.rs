@@ -26,7 +26,7 @@ impl Heap {
     /// use arenite_alloc::Heap;
     /// use arenite_core::{AllocError, Block};
     /// let heap = Heap::new();
-    /// let block = Block::new_in(AllocError::layout(1000, 8)?, &heap)?;
+    /// let block = Block::new_in(arenite_core::layout(1000, 8)?, &heap)?;
     /// let start = block.as_ptr().as_ptr();
     /// // SAFETY: nobody else uses the heap.
     /// let at = |address| unsafe { Heap::block_at(address) };
@@ -107,7 +107,7 @@ impl Heap {
     /// use arenite_alloc::{Hardening, Heap, Misuse};
     /// use arenite_core::{AllocError, Resource};
     /// let heap = Heap::new().with_hardening(Hardening::ALL);
-    /// let block = heap.allocate(AllocError::layout(100, 8)?)?.cast::<u8>().as_ptr();
+    /// let block = heap.allocate(arenite_core::layout(100, 8)?)?.cast::<u8>().as_ptr();
     /// // SAFETY: nobody uses the block afterwards.
     /// let free = |address| unsafe { heap.checked_free(address) };
     /// assert_eq!(free(block.wrapping_add(8)).unwrap_err().misuse, Misuse::InteriorPointer);
@@ -215,7 +215,7 @@ impl Heap {
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }
         // SAFETY: the block is live and has `size` bytes; a heap ignores the old layout.
-        unsafe { arenite_core::relocate(self, block, NO_LAYOUT, new, size.min(new.size())) }
+        unsafe { arenite_core::realloc_by_copy(self, block, NO_LAYOUT, new, size.min(new.size())) }
     }
 
     /// Reallocates a block of a hardened heap, which always moves: its bounds are checked, and
@@ -239,7 +239,7 @@ impl Heap {
         // SAFETY: the caller guarantees a live block.
         let size = unsafe { self.usable_size(block) };
         // SAFETY: a live block of that many bytes.
-        unsafe { arenite_core::relocate(self, block, NO_LAYOUT, new, size.min(new.size())) }
+        unsafe { arenite_core::realloc_by_copy(self, block, NO_LAYOUT, new, size.min(new.size())) }
     }
 }
 

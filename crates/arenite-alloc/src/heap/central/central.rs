@@ -21,9 +21,9 @@ use crate::heap::slab::purge;
 use crate::heap::slab::refill::collect_all;
 use crate::heap::slab::slab::{Slab, units_for};
 use crate::heap::thread::thread_heap::ThreadHeap;
-use crate::sync::plain::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::util::sync::plain::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use arenite_core::Resource;
-use arenite_pages::{Lock, LockGuard, Pages};
+use arenite_pages::{ForkSafeMutex, ForkSafeMutexGuard, PageAllocator};
 use core::alloc::Layout;
 use core::cell::Cell;
 use core::ptr::{NonNull, null};
@@ -43,11 +43,11 @@ pub(crate) struct Central {
     pub(crate) heap_id: u64,
     /// Next live heap, under the lock of the heap registry.
     pub(crate) next: Cell<Option<NonNull<Central>>>,
-    state: Lock<State>,
+    state: ForkSafeMutex<State>,
     /// Options of a hardened heap. Set before the heap allocates a block.
     pub(crate) hardening: OnceLock<Hardening>,
     /// Slabs and quarantine of a hardened heap. Locked before `state`.
-    pub(crate) hardened: Lock<HardenedState>,
+    pub(crate) hardened: ForkSafeMutex<HardenedState>,
     /// Most bytes that were seen in use.
     pub(crate) peak: AtomicUsize,
     /// Trim requests so far, see [`Central::trim_epoch`].
@@ -115,23 +115,23 @@ impl Central {
             classes,
             heap_id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             next: Cell::new(None),
-            state: Lock::new(state),
+            state: ForkSafeMutex::new(state),
             hardening: hardening.map_or_else(OnceLock::new, OnceLock::from),
-            hardened: Lock::new(HardenedState::NEW),
+            hardened: ForkSafeMutex::new(HardenedState::NEW),
             peak: AtomicUsize::new(0),
             trim_epoch: AtomicU32::new(0),
             remote_epochs: RemoteEpochs::new(),
         }
     }
 
-    pub(crate) fn lock(&self) -> LockGuard<'_, State> {
+    pub(crate) fn lock(&self) -> ForkSafeMutexGuard<'_, State> {
         self.state.lock()
     }
 
     /// Locks both locks for a fork.
     pub(crate) fn lock_for_fork(&self) {
-        self.hardened.hold();
-        self.state.hold();
+        self.hardened.lock_raw();
+        self.state.lock_raw();
     }
 
     /// Unlocks both locks after a fork.
@@ -140,9 +140,9 @@ impl Central {
     /// The calling thread, or the one that it is the copy of, called [`Central::lock_for_fork`].
     pub(crate) unsafe fn unlock_after_fork(&self) {
         // SAFETY: the caller locked it by `lock_for_fork`.
-        drop(unsafe { self.state.held() });
+        drop(unsafe { self.state.guard_from_raw() });
         // SAFETY: as above.
-        drop(unsafe { self.hardened.held() });
+        drop(unsafe { self.hardened.guard_from_raw() });
     }
 
     /// Returns the number of trim requests. A thread that sees a new number serves the request. The
@@ -173,7 +173,7 @@ impl Central {
             state.idle_threads = unsafe { idle.as_ref() }.next.take();
             return Some(idle);
         }
-        let memory: NonNull<ThreadHeap> = Pages::new().allocate(THREAD_HEAP_LAYOUT).ok()?.cast();
+        let memory: NonNull<ThreadHeap> = PageAllocator::new().allocate(THREAD_HEAP_LAYOUT).ok()?.cast();
         // SAFETY: fresh memory of that layout, which the system returns zeroed.
         unsafe { ThreadHeap::init(memory, self) };
         // SAFETY: initialized in the line above.
@@ -364,7 +364,7 @@ impl Drop for Central {
             // SAFETY: thread heaps live until the next line.
             state.all_threads = unsafe { thread.as_ref() }.next_in_all.get();
             // SAFETY: allocated from `Pages` with this layout, and no thread uses it any more.
-            unsafe { Pages::new().deallocate(thread.cast(), THREAD_HEAP_LAYOUT) };
+            unsafe { PageAllocator::new().deallocate(thread.cast(), THREAD_HEAP_LAYOUT) };
         }
     }
 }

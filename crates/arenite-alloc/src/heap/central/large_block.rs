@@ -59,7 +59,7 @@ impl LargeHeader {
         // addresses to grow into, if there are enough
         let wish = rounded.checked_mul(2)?.checked_add(64 << 20)?.checked_add(DATA_OFFSET)?;
         let least = rounded.checked_add(DATA_OFFSET)?;
-        let reserve = |len| RegionOptions::new().labelled("heap block").aligned(SEGMENT_BYTES).reserve(len);
+        let reserve = |len| RegionOptions::new().with_label("heap block").with_alignment(SEGMENT_BYTES).reserve(len);
         let region = reserve(wish).or_else(|_| reserve(least)).ok()?;
         // enough for a reader of the owner words
         let header = OWNERS_END.next_multiple_of(page_size());
@@ -148,7 +148,7 @@ impl LargeHeader {
             return Ok(());
         }
         // a failed remap may have made the range inaccessible
-        if self.region.is_lost() || self.region.commit(DATA_OFFSET, size).is_err() {
+        if self.region.is_poisoned() || self.region.commit(DATA_OFFSET, size).is_err() {
             return Err(PagesLost);
         }
         let start = |large: &Self| large.region.as_ptr().as_ptr().wrapping_add(DATA_OFFSET);
@@ -176,7 +176,7 @@ impl LargeHeader {
         }
         // SAFETY: the clause covers the bytes; both ranges are committed parts of two regions.
         let moved =
-            unsafe { donor.region.remap_over(DATA_OFFSET + at, end - at, &self.region, DATA_OFFSET + at) };
+            unsafe { donor.region.remap_replacing(DATA_OFFSET + at, end - at, &self.region, DATA_OFFSET + at) };
         if moved.map_err(|_| PagesLost)? {
             donor.donated.set(end);
             self.donor_address.set(donor_address);

@@ -1,7 +1,7 @@
 //! Per-class counters of remote frees: they say whether scanning full slabs can find free blocks.
 
 use crate::heap::classes::SIZE_CLASS_COUNT;
-use crate::sync::plain::{AtomicU32, Ordering};
+use crate::util::sync::plain::{AtomicU32, Ordering};
 
 /// One counter per size class. Freeing threads write it, so it has cache lines of its own.
 #[derive(Debug)]

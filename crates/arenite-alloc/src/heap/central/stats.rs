@@ -9,7 +9,7 @@ use crate::heap::geometry::{UNIT, UNITS_PER_SEGMENT};
 use crate::heap::owner::{NO_HOLDER, SPAN};
 use crate::heap::segment::segment::{HEADER_UNITS, Segment};
 use crate::heap::slab::slab::Slab;
-use crate::sync::plain::Ordering;
+use crate::util::sync::plain::Ordering;
 use arenite_core::ResourceState;
 use core::ops::Range;
 
@@ -266,7 +266,7 @@ impl Heap {
     /// use arenite_core::{AllocError, Block};
     /// let heap = Heap::new();
     /// let blocks: Vec<_> = (0..100)
-    ///     .map(|_| Block::new_in(AllocError::layout(1000, 8)?, &heap))
+    ///     .map(|_| Block::new_in(arenite_core::layout(1000, 8)?, &heap))
     ///     .collect::<Result<_, AllocError>>()?;
     /// let stats = heap.stats();
     /// let class = stats.classes().iter().find(|class| class.size == 1024).unwrap();

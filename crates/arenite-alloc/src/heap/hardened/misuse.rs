@@ -103,7 +103,7 @@ pub(crate) fn abort_with_report(report: &MisuseReport) -> ! {
     use fmt::Write;
     let mut message = MessageBuffer { bytes: [0; 512], len: 0 };
     let _written = writeln!(message, "arenite: heap misuse: {report}");
-    arenite_pages::say(&message.bytes[..message.len]);
+    arenite_pages::write_stderr_raw(&message.bytes[..message.len]);
     std::process::abort()
 }
 

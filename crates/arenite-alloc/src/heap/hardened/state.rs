@@ -5,7 +5,7 @@ use crate::heap::classes::SIZE_CLASS_COUNT;
 use crate::heap::hardened::misuse::Caller;
 use crate::heap::slab::slab::Slab;
 use arenite_core::Resource;
-use arenite_pages::Pages;
+use arenite_pages::PageAllocator;
 use core::alloc::Layout;
 use core::ptr::{NonNull, null};
 
@@ -89,7 +89,7 @@ impl HardenedState {
     /// Adds a freed block to the quarantine. Returns whether there was memory for the ring.
     pub(crate) fn quarantine_push(&mut self, block: NonNull<u8>, size: usize) -> bool {
         if self.quarantine.is_none() {
-            self.quarantine = Pages::new().allocate(QUARANTINE_LAYOUT).ok().map(NonNull::cast);
+            self.quarantine = PageAllocator::new().allocate(QUARANTINE_LAYOUT).ok().map(NonNull::cast);
         }
         let Some(quarantine) = self.quarantine else { return false };
         let at = (self.oldest + self.quarantined) % QUARANTINE_SLOTS;
@@ -122,7 +122,7 @@ impl Drop for HardenedState {
     fn drop(&mut self) {
         if let Some(quarantine) = self.quarantine.take() {
             // SAFETY: allocated with this layout, and not used any more.
-            unsafe { Pages::new().deallocate(quarantine.cast(), QUARANTINE_LAYOUT) };
+            unsafe { PageAllocator::new().deallocate(quarantine.cast(), QUARANTINE_LAYOUT) };
         }
     }
 }

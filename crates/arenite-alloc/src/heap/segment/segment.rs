@@ -14,8 +14,8 @@ use crate::heap::segment::free_unit_stack::FreeUnitStack;
 use crate::heap::segment::segment_map;
 use crate::heap::slab::block_geometry::BlockGeometry;
 use crate::heap::slab::slab::{ListKind, Slab};
-use crate::sync::AtomicU64;
-use crate::sync::plain::{AtomicUsize, Ordering};
+use crate::util::sync::AtomicU64;
+use crate::util::sync::plain::{AtomicUsize, Ordering};
 use arenite_pages::{Region, RegionOptions, page_size};
 use core::cell::Cell;
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -153,7 +153,7 @@ impl Segment {
     /// O(units).
     pub(crate) fn reserve(huge: HugePolicy) -> Option<NonNull<Self>> {
         let region =
-            RegionOptions::new().labelled("heap").aligned(SEGMENT_BYTES).reserve(SEGMENT_BYTES).ok()?;
+            RegionOptions::new().with_label("heap").with_alignment(SEGMENT_BYTES).reserve(SEGMENT_BYTES).ok()?;
         region.commit(0, HEADER_UNITS * UNIT).ok()?;
         let base: NonNull<Self> = region.as_ptr().cast();
         // SAFETY: the metadata's units are committed, zeroed, aligned and known to this call alone.

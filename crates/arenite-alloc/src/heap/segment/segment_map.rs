@@ -5,7 +5,7 @@
 //! without OS pages until one is set.
 
 use crate::heap::geometry::SEGMENT_BYTES;
-use crate::sync::plain::{AtomicU64, Ordering};
+use crate::util::sync::plain::{AtomicU64, Ordering};
 
 /// Number of bits of an address, at most.
 const ADDRESS_BITS: u32 = 48;

@@ -10,7 +10,7 @@ use crate::heap::geometry::MAX_SMALL;
 use crate::heap::geometry::UNIT;
 use crate::heap::segment::segment::{Segment, segment_of, unit_of};
 use crate::heap::slab::slab::{Node, Slab};
-use crate::sync::plain::Ordering;
+use crate::util::sync::plain::Ordering;
 use arenite_pages::page_size;
 use core::cell::Cell;
 use core::ops::Range;

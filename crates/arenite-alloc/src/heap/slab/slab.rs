@@ -9,7 +9,7 @@
 
 use crate::heap::geometry::UNIT;
 use crate::heap::slab::block_geometry::BlockGeometry;
-use crate::sync::plain::{AtomicU32, Ordering::Relaxed};
+use crate::util::sync::plain::{AtomicU32, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::{NonNull, null, null_mut};
 
@@ -222,7 +222,7 @@ impl Slab {
         let at = self.start.get().wrapping_add(block as usize * size);
         // blocks allocated in a row: prefetch the first line of the one that comes soon
         if size <= PREFETCH_MAX_BLOCK_BYTES && bits >> block >> PREFETCH_DISTANCE & 1 == 1 {
-            arenite_pages::fetch_line(at.wrapping_add(PREFETCH_DISTANCE * size));
+            arenite_pages::prefetch_read_line(at.wrapping_add(PREFETCH_DISTANCE * size));
         }
         NonNull::new(at)
     }

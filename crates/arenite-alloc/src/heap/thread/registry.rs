@@ -9,7 +9,7 @@ use crate::heap::central::central::Central;
 use crate::heap::thread::heap_table::{HeapSlot, MAX_HEAPS_PER_THREAD};
 use crate::heap::thread::thread_heap::ThreadHeap;
 use crate::heap::thread::tls;
-use arenite_pages::{AroundFork, Lock, LockGuard, around_fork};
+use arenite_pages::{ForkHandlers, ForkSafeMutex, ForkSafeMutexGuard, at_fork};
 use core::ptr::{NonNull, null};
 
 #[cfg(shuttle)]
@@ -40,7 +40,7 @@ mod storage {
 #[cfg(not(shuttle))]
 mod exit {
     use super::on_thread_exit;
-    use arenite_pages::AtThreadExit;
+    use arenite_pages::ThreadExitHook;
     use core::cell::Cell;
 
     thread_local! {
@@ -51,7 +51,7 @@ mod exit {
     /// (`PTHREAD_DESTRUCTOR_ITERATIONS`).
     const MAX_ROUNDS: u8 = 4;
 
-    static EXIT_HOOK: AtThreadExit = AtThreadExit::new(on_thread_exit);
+    static EXIT_HOOK: ThreadExitHook = ThreadExitHook::new(on_thread_exit);
 
     /// Ends a round of the thread's exit. The next round abandons what other destructors allocate
     /// after this one; after the last round the thread gets no thread heap any more.
@@ -94,28 +94,32 @@ struct LiveHeaps(Option<NonNull<Central>>);
 // SAFETY: the list is used under the lock alone.
 unsafe impl Send for LiveHeaps {}
 
-static LIVE: Lock<LiveHeaps> = Lock::new(LiveHeaps(None));
+static LIVE: ForkSafeMutex<LiveHeaps> = ForkSafeMutex::new(LiveHeaps(None));
 
-fn live() -> LockGuard<'static, LiveHeaps> {
+fn live() -> ForkSafeMutexGuard<'static, LiveHeaps> {
     LIVE.lock()
 }
 
 /// Handlers that hold the heaps' locks across a fork, so that none stays locked in the child. The
 /// child has the forking thread alone; what other threads had of each heap stays theirs, unused.
-static FORKS: AroundFork = AroundFork {
-    before: || {
+static FORK_HANDLERS: ForkHandlers = ForkHandlers {
+    prepare: || {
         let live = core::mem::ManuallyDrop::new(live());
         live.for_each(Central::lock_for_fork);
     },
-    after: || {
-        // SAFETY: `before` locked it, on this thread or on the one that it is the copy of.
-        let live = unsafe { LIVE.held() };
-        live.for_each(|central| {
-            // SAFETY: as above; no heap is registered or unregistered while the list is locked.
-            unsafe { central.unlock_after_fork() };
-        });
-    },
+    parent: unlock_after_fork,
+    child: unlock_after_fork,
 };
+
+/// Unlocks what the handler before the fork locked.
+fn unlock_after_fork() {
+    // SAFETY: locked before the fork, on this thread or on the one that it is the copy of.
+    let live = unsafe { LIVE.guard_from_raw() };
+    live.for_each(|central| {
+        // SAFETY: as above; no heap is registered or unregistered while the list is locked.
+        unsafe { central.unlock_after_fork() };
+    });
+}
 
 /// Registers a heap as live.
 pub(crate) fn register(central: NonNull<Central>) {
@@ -128,7 +132,7 @@ pub(crate) fn register(central: NonNull<Central>) {
 /// Installs the fork handlers. May allocate from the heap that calls this.
 pub(crate) fn install_fork_handlers() {
     // without them, forks of a program with threads are as unsafe as the system makes them
-    let _entered = around_fork(&FORKS);
+    let _entered = at_fork(&FORK_HANDLERS);
 }
 
 /// Unregisters a heap. No exiting thread touches it afterwards.

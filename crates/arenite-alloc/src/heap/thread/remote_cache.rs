@@ -9,7 +9,7 @@
 
 use crate::heap::central::remote_epochs::RemoteEpochs;
 use crate::heap::segment::segment::Segment;
-use crate::sync::plain::{AtomicU64, Ordering::Relaxed};
+use crate::util::sync::plain::{AtomicU64, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::NonNull;
 

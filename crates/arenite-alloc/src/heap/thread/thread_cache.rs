@@ -9,7 +9,7 @@
 #![expect(unsafe_code, reason = "follows a pointer into its own slots")]
 
 use crate::heap::classes::SIZE_CLASS_COUNT;
-use crate::sync::plain::{AtomicPtr, Ordering::Relaxed};
+use crate::util::sync::plain::{AtomicPtr, Ordering::Relaxed};
 use core::cell::Cell;
 use core::ptr::{NonNull, null_mut, without_provenance_mut};
 
