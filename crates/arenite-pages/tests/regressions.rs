@@ -136,7 +136,7 @@ fn n23_pipes_fail_without_waiting() {
 fn u30_leftover_of_a_dead_process_does_not_block_create() {
     let dir = tempfile::tempdir().unwrap();
     for count in 0..200 {
-        fs::write(dir.path().join(format!("a.{}.{count}.unborn", std::process::id())), b"").unwrap();
+        fs::write(dir.path().join(format!("a.{}.{count}.unfinished", std::process::id())), b"").unwrap();
     }
     MappedArray::<f32>::create(dir.path().join("a"), &[4]).unwrap();
 }

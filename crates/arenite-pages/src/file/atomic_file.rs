@@ -32,7 +32,7 @@ impl UnfinishedFile {
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let mut name = own.to_os_string();
-            name.push(format!(".{}.{count}.temporary", std::process::id()));
+            name.push(format!(".{}.{count}.unfinished", std::process::id()));
             let temporary = path.with_file_name(name);
             let mut options = OpenOptions::new();
             match options.read(true).write(true).create_new(true).mode(mode).open(&temporary) {
