@@ -108,7 +108,7 @@ unsafe impl Resource for PageAllocator {
         // SAFETY: the caller frees a block of this layout: a full mapping of `size` bytes that no
         // code uses.
         let released = unsafe { os::release(block, size) };
-        debug_assert!(released.is_ok(), "a whole mapping can be released");
+        debug_assert!(released.is_ok(), "an entire mapping can be released");
         self.in_use.fetch_sub(size, Relaxed);
         self.live.fetch_sub(1, Relaxed);
     }

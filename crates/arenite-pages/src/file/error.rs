@@ -24,7 +24,7 @@ pub enum FileError {
         path: PathBuf,
     },
     /// The file is in use: a mapping for writing excludes all others.
-    #[error("{} is locked by another process", path.display())]
+    #[error("{} is locked by another mapping", path.display())]
     Locked {
         /// The file.
         path: PathBuf,

@@ -38,6 +38,6 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: `own`'s promise, and the value is dropped.
         let released = unsafe { os::release(self.base, self.len) };
-        debug_assert!(released.is_ok(), "whole mappings can be released");
+        debug_assert!(released.is_ok(), "entire mappings can be released");
     }
 }

@@ -373,7 +373,7 @@ fn reserve_aligned(len: usize, guard: usize, align: usize, all: usize) -> Result
         }
         // SAFETY: the mapping just made; no code uses it.
         let released = unsafe { os::release(start, len) };
-        debug_assert!(released.is_ok(), "a whole mapping can be released");
+        debug_assert!(released.is_ok(), "an entire mapping can be released");
     }
     let start = os::reserve(all)?;
     // the front guard ends at the aligned start

@@ -195,7 +195,7 @@ impl Table {
             let mapped = old.next_multiple_of(os::page_size());
             // SAFETY: the old pages, a full mapping of this value's own, whose entries were copied.
             let released = unsafe { os::release(self.start.cast(), mapped) };
-            debug_assert!(released.is_ok(), "mapped mappings can be released");
+            debug_assert!(released.is_ok(), "entire mappings can be released");
         }
         (self.start, self.capacity) = (grown, bytes / size_of::<RegionEntry>());
         Ok(())

@@ -70,7 +70,7 @@ impl Drop for DoubleMapping {
     fn drop(&mut self) {
         // SAFETY: both views are this value's own, and the value is dropped.
         let released = unsafe { os::release(self.base, 2 * self.len) };
-        debug_assert!(released.is_ok(), "whole mappings can be released");
+        debug_assert!(released.is_ok(), "entire mappings can be released");
     }
 }
 
