@@ -11,7 +11,7 @@ use core::ops::Range;
 /// Populates every OS page of `size` committed bytes at `addr` now.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if they lie in no region, are not committed, or there is no memory.
+/// [`MemoryError::Region`] if they lie in no region, are not committed, or there is no memory.
 pub fn prefetch(addr: usize, size: usize) -> Result<(), MemoryError> {
     on_pages(RegionOp::Prefetch, addr, size, |region, at, size| region.prefetch(at, size))
 }
@@ -20,7 +20,7 @@ pub fn prefetch(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// is short. They cannot be used before they are reclaimed.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if they lie in no region, are not committed, or are offered already.
+/// [`MemoryError::Region`] if they lie in no region, are not committed, or are offered already.
 pub fn offer(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
     let (owned, at, size) = os_pages(&mut table, RegionOp::Offer, addr, size)?;
@@ -36,7 +36,7 @@ pub fn offer(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// Reclaims the offer at `addr`, and returns the lost ranges as offsets in the region.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if no offer begins there.
+/// [`MemoryError::Region`] if no offer begins there.
 pub fn reclaim(addr: usize) -> Result<Reclaimed, MemoryError> {
     let mut table = table();
     let (owned, at, _) = os_pages(&mut table, RegionOp::Reclaim, addr, 1)?;
@@ -49,7 +49,7 @@ pub fn reclaim(addr: usize) -> Result<Reclaimed, MemoryError> {
 /// Drops the contents of `size` bytes at `addr`; they stay committed and read as zeroes.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if they lie in no region, or are offered or locked.
+/// [`MemoryError::Region`] if they lie in no region, or are offered or locked.
 pub fn discard(addr: usize, size: usize) -> Result<(), MemoryError> {
     // SAFETY: only the calls of this module reach this region, and they borrow nothing of it.
     on_pages(RegionOp::Discard, addr, size, |region, at, size| unsafe { region.discard(at, size) })
@@ -58,7 +58,7 @@ pub fn discard(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// Locks `size` committed bytes at `addr` in memory.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if they lie in no region or are not committed, or the process may lock no
+/// [`MemoryError::Region`] if they lie in no region or are not committed, or the process may lock no
 /// more.
 pub fn lock(addr: usize, size: usize) -> Result<(), MemoryError> {
     on_pages(RegionOp::Lock, addr, size, |region, at, size| region.lock(at, size))
@@ -67,7 +67,7 @@ pub fn lock(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// Unlocks `size` bytes at `addr`, so that they may be paged out.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if they lie in no region.
+/// [`MemoryError::Region`] if they lie in no region.
 pub fn unlock(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
     let (owned, at, size) = os_pages(&mut table, RegionOp::Unlock, addr, size)?;
@@ -77,7 +77,7 @@ pub fn unlock(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// Watches the writes to `size` bytes at `addr` from now on, until the region is released.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if they lie in no region or are watched already, or the kernel cannot.
+/// [`MemoryError::Region`] if they lie in no region or are watched already, or the kernel cannot.
 pub fn write_watch(addr: usize, size: usize) -> Result<(), MemoryError> {
     let mut table = table();
     let (owned, at, size) = os_pages(&mut table, RegionOp::WatchWrites, addr, size)?;
@@ -91,7 +91,7 @@ pub fn write_watch(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// since the last call.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if no watch begins there.
+/// [`MemoryError::Region`] if no watch begins there.
 pub fn written(addr: usize) -> Result<Vec<Range<usize>>, MemoryError> {
     let mut table = table();
     let (owned, at, _) = os_pages(&mut table, RegionOp::WatchWrites, addr, 1)?;

@@ -9,7 +9,7 @@ use thiserror::Error;
 pub enum MemoryError {
     /// A region failed, or the address lies in none.
     #[error(transparent)]
-    Page(#[from] RegionError),
+    Region(#[from] RegionError),
     /// A NUMA call failed.
     #[error(transparent)]
     Numa(#[from] NumaError),

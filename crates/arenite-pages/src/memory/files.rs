@@ -21,7 +21,7 @@ pub fn map_file(path: impl AsRef<Path>, writable: bool) -> Result<Address, Memor
 /// Unmaps the file that begins at `addr`.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if none begins there.
+/// [`MemoryError::Region`] if none begins there.
 pub fn unmap_file(addr: usize) -> Result<(), MemoryError> {
     remove(addr, |entry| matches!(entry, Entry::File(_))).map(drop)
 }

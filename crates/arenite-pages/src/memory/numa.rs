@@ -16,7 +16,7 @@ pub fn numa_alloc(size: usize, node: usize) -> Result<Address, MemoryError> {
 /// Frees the block that begins at `addr`.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if none begins there.
+/// [`MemoryError::Region`] if none begins there.
 pub fn numa_free(addr: usize) -> Result<(), MemoryError> {
     remove(addr, |entry| matches!(entry, Entry::Numa(_))).map(drop)
 }
@@ -32,7 +32,7 @@ pub fn numa_node(addr: usize) -> Result<Option<usize>, MemoryError> {
 /// Allocates `size` zeroed bytes on the largest OS pages available.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if the size is invalid, or there is no memory.
+/// [`MemoryError::Region`] if the size is invalid, or there is no memory.
 pub fn large_alloc(size: usize) -> Result<Address, MemoryError> {
     let block = crate::large_alloc(size)?;
     let addr = block.as_ptr().addr();
@@ -42,7 +42,7 @@ pub fn large_alloc(size: usize) -> Result<Address, MemoryError> {
 /// Frees the large block that begins at `addr`.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if none begins there.
+/// [`MemoryError::Region`] if none begins there.
 pub fn large_free(addr: usize) -> Result<(), MemoryError> {
     remove(addr, |entry| matches!(entry, Entry::Large(_))).map(drop)
 }

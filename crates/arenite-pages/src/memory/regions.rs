@@ -13,7 +13,7 @@ use crate::{Protection, Region, RegionInfo, ScalarType, ScalarVec};
 /// Reserves `size` bytes of address space with a label. Commits nothing.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if the size is zero or overflows, or the process may map no more.
+/// [`MemoryError::Region`] if the size is zero or overflows, or the process may map no more.
 pub fn reserve(size: usize, label: &str) -> Result<Address, MemoryError> {
     let region = Region::reserve(size, label)?;
     let addr = region.as_ptr().addr().get();
@@ -23,7 +23,7 @@ pub fn reserve(size: usize, label: &str) -> Result<Address, MemoryError> {
 /// Releases the region that begins at `addr`.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if none begins there, as after a first release.
+/// [`MemoryError::Region`] if none begins there, as after a first release.
 pub fn release(addr: usize) -> Result<(), MemoryError> {
     match remove(addr, |entry| matches!(entry, Entry::Region(_)))? {
         Entry::Region(owned) => Ok(owned.region.release()?),
@@ -34,7 +34,7 @@ pub fn release(addr: usize) -> Result<(), MemoryError> {
 /// Commits `size` bytes at `addr` for reading and writing.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if they lie in no region, or there is no memory.
+/// [`MemoryError::Region`] if they lie in no region, or there is no memory.
 pub fn commit(addr: usize, size: usize) -> Result<(), MemoryError> {
     on_pages(RegionOp::Commit, addr, size, |region, at, size| region.commit(at, size))
 }
@@ -42,7 +42,7 @@ pub fn commit(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// Drops the contents and the backing of `size` bytes at `addr`.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if they lie in no region, or are offered.
+/// [`MemoryError::Region`] if they lie in no region, or are offered.
 pub fn decommit(addr: usize, size: usize) -> Result<(), MemoryError> {
     // SAFETY: only the calls of this module reach this region, and each checks the bytes before it
     // uses them.
@@ -53,7 +53,7 @@ pub fn decommit(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// `read-execute`.
 ///
 /// # Errors
-/// [`MemoryError::Protection`] for any other mode; [`MemoryError::Page`] if the bytes lie in no
+/// [`MemoryError::Protection`] for any other mode; [`MemoryError::Region`] if the bytes lie in no
 /// region or are not committed.
 pub fn protect(addr: usize, size: usize, mode: &str) -> Result<(), MemoryError> {
     let mode: Protection = mode.parse()?;
@@ -66,7 +66,7 @@ pub fn protect(addr: usize, size: usize, mode: &str) -> Result<(), MemoryError> 
 /// bytes.
 ///
 /// # Errors
-/// [`MemoryError::Page`] if it lies in no region.
+/// [`MemoryError::Region`] if it lies in no region.
 pub fn query(addr: usize) -> Result<RegionInfo, MemoryError> {
     let mut table = table();
     let (owned, _, _) = os_pages(&mut table, RegionOp::Query, addr, 1)?;

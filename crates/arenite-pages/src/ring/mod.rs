@@ -2,7 +2,7 @@
 //!
 //! In the order in which an element passes:
 //!
-//! - `ring_buffer`: [`ring_buffer`] makes both ends of a ring.
+//! - `ring_buffer`: [`ring_buffer()`] makes both ends of a ring.
 //! - `producer`: [`Producer`] pushes, or reserves slots and commits them.
 //! - `prefetch`: the cache lines that the producer writes next.
 //! - `indices`: the two indices, and the wake-up of a waiting end.

@@ -81,7 +81,7 @@ impl<T> Producer<T> {
     /// Returns the number of free slots now; the consumer may release more at any time.
     #[must_use]
     pub fn free_slots(&self) -> usize {
-        self.free_hint(self.indices().head())
+        self.free_slots_at(self.indices().head())
     }
 
     /// Returns whether the consumer was dropped: pushed elements will not be read.
@@ -93,7 +93,7 @@ impl<T> Producer<T> {
     /// Returns the free slots for an index of the consumer. A value that another process stored
     /// never yields more than the capacity.
     #[inline(always)]
-    fn free_hint(&self, head: usize) -> usize {
+    fn free_slots_at(&self, head: usize) -> usize {
         self.capacity().saturating_sub(self.tail.wrapping_sub(head))
     }
 
@@ -101,11 +101,11 @@ impl<T> Producer<T> {
     /// index.
     #[inline(always)]
     fn has_free(&mut self, count: usize) -> bool {
-        if self.free_hint(self.head) >= count {
+        if self.free_slots_at(self.head) >= count {
             return true;
         }
         self.head = self.indices().head();
-        self.free_hint(self.head) >= count
+        self.free_slots_at(self.head) >= count
     }
 
     #[inline(always)]
@@ -128,7 +128,7 @@ impl<T> Producer<T> {
         }
         // prefetches once each line ahead of the elements just written, if the consumer has
         // released it
-        if self.free_hint(self.head) >= self.prefetch_ahead {
+        if self.free_slots_at(self.head) >= self.prefetch_ahead {
             let start = self.base.as_ptr().wrapping_add(from.wrapping_add(self.prefetch_ahead) & self.mask);
             prefetch::prefetch(start.cast(), count * size_of::<T>());
         }
@@ -206,7 +206,8 @@ impl<T: Copy> Producer<T> {
     /// Pushes as many of `elements` as there are free slots, and returns the number. One copy.
     #[inline]
     pub fn push_slice(&mut self, elements: &[T]) -> usize {
-        let count = if self.has_free(elements.len()) { elements.len() } else { self.free_hint(self.head) };
+        let count =
+            if self.has_free(elements.len()) { elements.len() } else { self.free_slots_at(self.head) };
         self.put(&elements[..count]);
         count
     }
@@ -225,7 +226,7 @@ impl<T: Copy> Producer<T> {
     #[inline(always)]
     fn put(&mut self, elements: &[T]) {
         let count = elements.len();
-        debug_assert!(count <= self.free_hint(self.head));
+        debug_assert!(count <= self.free_slots_at(self.head));
         // SAFETY: 1. the source is a slice of that length. 2. the slots are free, so the consumer
         // has released them, and in the double mapping they are contiguous and aligned. 3. no other
         // code sees the slots, so they do not overlap.
