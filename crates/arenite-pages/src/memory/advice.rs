@@ -58,8 +58,8 @@ pub fn discard(addr: usize, size: usize) -> Result<(), MemoryError> {
 /// Locks `size` committed bytes at `addr` in memory.
 ///
 /// # Errors
-/// [`MemoryError::Region`] if they lie in no region or are not committed, or the process may lock no
-/// more.
+/// [`MemoryError::Region`] if they lie in no region or are not committed, or the process may lock
+/// no more.
 pub fn lock(addr: usize, size: usize) -> Result<(), MemoryError> {
     on_pages(RegionOp::Lock, addr, size, |region, at, size| region.lock(at, size))
 }
