@@ -15,7 +15,7 @@ pub use report::{
     PagesSection, PressureLine, ProcessorSection,
 };
 
-use crate::whole_file::WholeFile;
+use crate::atomic_file::WholeFile;
 use arenite_device::{MemoryVisibility, Probe};
 use arenite_pages::machine::Machine;
 use clap::Args;

@@ -8,4 +8,4 @@ pub mod report;
 pub mod run;
 pub mod squeeze;
 pub mod train;
-mod whole_file;
+mod atomic_file;

@@ -5,7 +5,7 @@
 mod edges;
 mod packages;
 
-use crate::whole_file::WholeFile;
+use crate::atomic_file::WholeFile;
 use arenite_alloc::AnalyticsContext;
 use arenite_core::Bytes;
 use clap::Args;

@@ -5,10 +5,10 @@
 
 mod compare;
 mod library;
-mod once;
+mod single;
 
 pub(crate) use library::program;
-pub(crate) use once::code;
+pub(crate) use single::code;
 
 use clap::Args;
 use std::ffi::OsString;
@@ -145,5 +145,5 @@ pub fn run(args: &RunArgs) -> Result<u8, RunError> {
     if args.json.is_some() && !args.stats && !args.compare {
         return Err(RunError::NoFigures);
     }
-    if args.compare { compare::run(args) } else { once::run(args) }
+    if args.compare { compare::run(args) } else { single::run(args) }
 }

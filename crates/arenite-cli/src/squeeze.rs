@@ -3,10 +3,10 @@
 //! Rests on a control group of the program's own where one may be made, else on a limit of the process. What the kernel counted says
 //! at the end whether it survived and what it took.
 
-mod job;
-mod limit;
+mod spill_job;
+mod memory_limit;
 
-use crate::whole_file::WholeFile;
+use crate::atomic_file::WholeFile;
 use arenite_core::{Bytes, PressureLevel};
 use arenite_pages::machine::PressureReading;
 use arenite_pages::wait_measured;
@@ -22,8 +22,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-pub use job::{JobArgs, run as run_job};
-use limit::Squeezed;
+pub use spill_job::{JobArgs, run as run_job};
+use memory_limit::Squeezed;
 
 /// Run a program inside a memory limit, and say whether it survived
 #[derive(Debug, Clone, Args)]

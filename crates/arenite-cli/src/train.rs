@@ -2,26 +2,26 @@
 //!
 //! Rests on `workloads::char_lm` for the job and on the arena, the pools and the system's allocator for its memory. Each
 //! strategy has a process of its own (`worker`), so that none inherits what another left behind; they take turns of a few
-//! steps (`conduct`), so that a machine that grows slower or faster does so for all of them.
+//! steps (`coordinator`), so that a machine that grows slower or faster does so for all of them.
 
-mod conduct;
+mod coordinator;
 mod memory;
 mod session;
 mod summary;
-mod wire;
+mod protocol;
 mod worker;
 
 pub use memory::{Recycle, Strategy};
 pub use worker::work;
 
 use crate::report::{self, Machine, Model, Report};
-use crate::whole_file::{WholeFile, place};
+use crate::atomic_file::{WholeFile, place};
 use arenite_core::Bytes;
 use clap::Args;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
-use wire::{Spec, Trained};
+use protocol::{Spec, Trained};
 use workloads::char_lm::{CORPUS, Config, ConfigError, Text, TextError};
 
 /// Train a small language model on text under each memory strategy, and compare what it cost
@@ -199,7 +199,7 @@ pub fn run(args: &TrainArgs) -> Result<(), TrainError> {
     let page = if args.no_report { None } else { Some(prepare(&args.report)?) };
     let json = args.json.as_deref().map(prepare).transpose()?;
 
-    let trained = conduct::train(&args.memory, &spec)?;
+    let trained = coordinator::train(&args.memory, &spec)?;
     let report = report_of(args, &spec, name, trained);
     let same = summary::same_losses(&report.strategies);
     print(&summary::text(&report)).map_err(TrainError::Print)?;

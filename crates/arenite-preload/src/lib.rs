@@ -14,9 +14,9 @@
 //! | `free_sized free_aligned_sized cfree` | the size is not looked at |
 
 mod fatal;
-pub mod interface;
+pub mod malloc_api;
 mod report;
-mod variables;
+mod options;
 
 use arenite_alloc::Heap;
 

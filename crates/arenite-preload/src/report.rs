@@ -6,7 +6,7 @@
 
 use crate::HEAP;
 use crate::fatal;
-use crate::variables::{STATISTICS, Statistics};
+use crate::options::{STATISTICS, Statistics};
 use arenite_alloc::{ClassStats, HeapStats};
 use arenite_core::Bytes;
 use core::ffi::{CStr, c_void};

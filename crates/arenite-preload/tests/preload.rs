@@ -45,7 +45,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn n08_every_function_of_the_c_interface_keeps_its_rules() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(program) = compiled(folder.path(), "interface", include_str!("interface.c")) else { return };
+    let Some(program) = compiled(folder.path(), "malloc_api", include_str!("malloc_api.c")) else { return };
     let said: Output = preloaded(&program).output().unwrap();
     assert_eq!((text(&said.stdout).as_str(), text(&said.stderr).as_str()), ("fine\n", ""));
     assert!(said.status.success());
@@ -56,7 +56,7 @@ fn n08_every_function_of_the_c_interface_keeps_its_rules() {
     assert!(preloaded(&program).env("ARENITE_STATS", &figures).output().unwrap().status.success());
     let lines = std::fs::read_to_string(&figures).unwrap();
     assert_eq!(lines.lines().count(), 1, "children end by _exit and say nothing: {lines}");
-    assert!(lines.contains("\"name\":\"interface\"") && lines.contains("\"peak_in_use\":"), "{lines}");
+    assert!(lines.contains("\"name\":\"malloc_api\"") && lines.contains("\"peak_in_use\":"), "{lines}");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn n08_programs_that_nobody_wrote_for_it_say_the_same() {
 
 #[test]
 fn every_variable_that_is_read_is_documented() {
-    let (code, document) = (include_str!("../src/variables.rs"), include_str!("../../../docs/preload.md"));
+    let (code, document) = (include_str!("../src/options.rs"), include_str!("../../../docs/preload.md"));
     let names = code.split("value(c\"").skip(1).map(|rest| rest.split('"').next().unwrap());
     let names: std::collections::BTreeSet<_> = names.collect();
     assert!(names.len() >= 3, "{names:?}");

@@ -3,8 +3,8 @@
 //! Rests on `arenite_pages::wait_measured`. The runs take turns, each round begins with the next allocator, so that a machine that
 //! grows slower or faster does so for all; what is told is the median. The output is not shown but compared.
 
-use super::{RunArgs, RunError, library, once};
-use crate::whole_file::WholeFile;
+use super::{RunArgs, RunError, library, single};
+use crate::atomic_file::WholeFile;
 use arenite_core::Bytes;
 use arenite_pages::{Usage, wait_measured};
 use comfy_table::{CellAlignment, Table, presets};
@@ -149,7 +149,7 @@ fn measure(args: &RunArgs, program: &Path, preload: Option<&OsString>) -> Result
         }
     }
     let (status, usage) = wait_measured(child).map_err(wrong)?;
-    Ok(Run { wall: before.elapsed(), usage, code: once::code(status), output: hash.finish() })
+    Ok(Run { wall: before.elapsed(), usage, code: single::code(status), output: hash.finish() })
 }
 
 /// The exit code, where all runs had the same one and the same output.

@@ -4,7 +4,7 @@
 //! kernel (faults), by the global allocator's front (its calls) and by the tracker (blocks); nothing is assumed.
 
 use super::memory::{Memory, Strategy};
-use super::wire::{Answer, Spec};
+use super::protocol::{Answer, Spec};
 use crate::report::{StrategyReport, TimelinePoint};
 use arenite_alloc::{Front, Global, Limit, Traced};
 use arenite_core::{EventKind, Resource};

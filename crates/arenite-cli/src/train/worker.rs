@@ -4,7 +4,7 @@
 
 use super::memory::{Memory, Strategy};
 use super::session::{Ears, Session, listen};
-use super::wire::{Answer, Order, Spec};
+use super::protocol::{Answer, Order, Spec};
 use arenite_alloc::{Arena, Front, SizedPools, System};
 use std::error::Error;
 use std::io::{self, BufRead, Write};

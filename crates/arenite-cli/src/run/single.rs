@@ -3,7 +3,7 @@
 //! Rests on the line of JSON that the library appends for each process that ends with `exit`.
 
 use super::{RunArgs, RunError, library};
-use crate::whole_file::WholeFile;
+use crate::atomic_file::WholeFile;
 use arenite_core::Bytes;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@
 
 use super::TrainError;
 use super::memory::Strategy;
-use super::wire::{Answer, Order, Spec, Trained};
+use super::protocol::{Answer, Order, Spec, Trained};
 use arenite_core::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, BufRead, BufReader, Write};
