@@ -19,7 +19,7 @@ are named u39 as static executables, or takes FILE, and runs them in a guest:
   node 2  processor 3, no memory                         30 21 10 40
   node 3  512 MiB, no processor                          17 28 40 10
 
-with ARENITE_NUMA_NODES=4, ARENITE_GUEST=1 and --test-threads=1 --nocapture. The exit code is that of the last test that
+with ARENITE_NUMA_NODES=4, ARENITE_TEST_VM=1 and --test-threads=1 --nocapture. The exit code is that of the last test that
 failed; 99 where the guest did not come so far, 2 for a wrong argument or a test that does not build, 0 after a line
 `skipped: why` where a part is lacking.
 
@@ -179,7 +179,7 @@ done
 arguments=(--test-threads=1 --nocapture "$@")
 cat > "$work/root/init" << INIT
 #!/bin/busybox sh
-export PATH=/bin HOME=/tmp TMPDIR=/tmp ARENITE_NUMA_NODES=4 ARENITE_GUEST=1
+export PATH=/bin HOME=/tmp TMPDIR=/tmp ARENITE_NUMA_NODES=4 ARENITE_TEST_VM=1
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys

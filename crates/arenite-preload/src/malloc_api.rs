@@ -1,11 +1,11 @@
-//! The C functions.
+//! The C allocation functions over the heap.
 //!
-//! Rests on `HEAP`. Each is a few checks around one call of the heap, written so that the common ones are short: a test
-//! for a size that has a class, and for an address that some heap has.
+//! Each function is a few checks around one call of the heap. The common paths are short: one test
+//! of the size, and one test that some heap contains the address.
 #![expect(unsafe_code, reason = "is called by C, with what C promises")]
 
 use crate::HEAP;
-use crate::fatal::not_a_block;
+use crate::fatal::invalid_free;
 use crate::report;
 use arenite_alloc::Heap;
 use arenite_core::Trim;
@@ -13,10 +13,10 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ffi::{c_int, c_void};
 use core::ptr::{NonNull, null_mut};
 
-/// Below this, 8 bytes are all that an object of the size can need.
+/// Largest size and alignment in bytes of a block that needs no 16-byte alignment.
 const SMALL: usize = 8;
 
-/// The layout that C asks for with a size alone.
+/// Returns the layout of a request that gives only a size.
 #[inline(always)]
 fn layout(size: usize) -> Option<Layout> {
     let align = if size > SMALL { 16 } else { SMALL };
@@ -24,258 +24,262 @@ fn layout(size: usize) -> Option<Layout> {
 }
 
 fn set_errno(errno: c_int) {
-    // SAFETY: the C library's own cell of the calling thread.
-    let place = unsafe { libc::__errno_location() };
-    // SAFETY: as above, valid for writes.
-    unsafe { place.write(errno) };
+    // SAFETY: the call has no precondition.
+    let cell = unsafe { libc::__errno_location() };
+    // SAFETY: the C library returned its cell of the calling thread, which is valid for writes.
+    unsafe { cell.write(errno) };
 }
 
 #[cold]
-fn refused(errno: c_int) -> *mut c_void {
+fn failed(errno: c_int) -> *mut c_void {
     set_errno(errno);
     null_mut()
 }
 
-/// A block of a layout, or null with `ENOMEM`.
+/// Allocates a block, or returns null with `ENOMEM`.
 #[inline(always)]
-fn take(layout: Option<Layout>, zeroed: bool) -> *mut c_void {
-    let Some(layout) = layout else { return refused(libc::ENOMEM) };
+fn allocate(layout: Option<Layout>, zeroed: bool) -> *mut c_void {
+    let Some(layout) = layout else { return failed(libc::ENOMEM) };
     let block = if zeroed {
-        // SAFETY: this heap lends blocks of no bytes, too.
+        // SAFETY: this heap accepts every layout, also one of zero bytes.
         unsafe { HEAP.alloc_zeroed(layout) }
     } else {
-        // SAFETY: as above.
+        // SAFETY: this heap accepts every layout, also one of zero bytes.
         unsafe { HEAP.alloc(layout) }
     };
-    if block.is_null() { refused(libc::ENOMEM) } else { block.cast() }
+    if block.is_null() { failed(libc::ENOMEM) } else { block.cast() }
 }
 
-/// The block that C gives back; an address that no heap has ends the program. `None`: null.
+/// Returns the block at `address`, or `None` if it is null.
+///
+/// An address that no heap contains ends the program.
 #[inline(always)]
-fn block(call: &str, address: *mut c_void) -> Option<NonNull<u8>> {
+fn checked_block(call: &str, address: *mut c_void) -> Option<NonNull<u8>> {
     let block = NonNull::new(address.cast::<u8>())?;
     if !Heap::may_own(block.as_ptr()) {
-        not_a_block(call, address.addr());
+        invalid_free(call, address.addr());
     }
     Some(block)
 }
 
-/// `malloc` of C.
+/// Implements `malloc` of C.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc(size: usize) -> *mut c_void {
-    take(layout(size), false)
+    allocate(layout(size), false)
 }
 
-/// `free` of C.
+/// Implements `free` of C.
 ///
 /// # Safety
-/// A block of this library that nobody uses afterwards, or null.
+/// `address` is a live block of this library that is not used afterwards, or null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free(address: *mut c_void) {
-    if let Some(block) = block("free", address) {
-        // SAFETY: the caller's promise; an address of no heap does not come here.
+    if let Some(block) = checked_block("free", address) {
+        // SAFETY: the caller passes a live block that is not used afterwards; `checked_block`
+        // rejected addresses that no heap contains.
         unsafe { HEAP.free(block) };
     }
 }
 
-/// `calloc` of C.
+/// Implements `calloc` of C.
 #[unsafe(no_mangle)]
 pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
-    take(count.checked_mul(size).and_then(layout), true)
+    allocate(count.checked_mul(size).and_then(layout), true)
 }
 
-/// `realloc` of C: with size zero, `free`.
+/// Implements `realloc` of C. A size of zero frees the block.
 ///
 /// # Safety
-/// As [`free`], but that the block stays as it was where null comes back.
+/// `address` is a live block of this library or null. The block is not used afterwards, unless
+/// the call fails and returns null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realloc(address: *mut c_void, size: usize) -> *mut c_void {
-    let Some(block) = block("realloc", address) else { return malloc(size) };
+    let Some(block) = checked_block("realloc", address) else { return malloc(size) };
     if size == 0 {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller passes a live block that is not used afterwards.
         unsafe { HEAP.free(block) };
         return null_mut();
     }
-    let Some(layout) = layout(size) else { return refused(libc::ENOMEM) };
-    // SAFETY: the caller's promise.
+    let Some(layout) = layout(size) else { return failed(libc::ENOMEM) };
+    // SAFETY: the caller passes a live block that is not used after success.
     match unsafe { HEAP.reallocate(block, layout) } {
         Ok(block) => block.cast().as_ptr(),
-        Err(_) => refused(libc::ENOMEM),
+        Err(_) => failed(libc::ENOMEM),
     }
 }
 
-/// `reallocarray` of glibc and OpenBSD.
+/// Implements `reallocarray` of glibc and OpenBSD.
 ///
 /// # Safety
-/// As [`realloc`].
+/// The requirements of [`realloc`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn reallocarray(address: *mut c_void, count: usize, size: usize) -> *mut c_void {
     match count.checked_mul(size) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller meets the requirements of `realloc`.
         Some(bytes) => unsafe { realloc(address, bytes) },
-        None => refused(libc::ENOMEM),
+        None => failed(libc::ENOMEM),
     }
 }
 
-/// A block of an alignment that is a power of two.
+/// Allocates a block with an alignment that is a power of two.
 fn aligned(align: usize, size: usize) -> *mut c_void {
-    take(Layout::from_size_align(size, align.max(SMALL)).ok(), false)
+    allocate(Layout::from_size_align(size, align.max(SMALL)).ok(), false)
 }
 
-/// `posix_memalign` of POSIX: the error comes back, and errno stays.
+/// Implements `posix_memalign` of POSIX: returns the error and leaves errno unchanged.
 ///
 /// # Safety
-/// `out` is valid for writes.
+/// `out` is valid for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, size: usize) -> c_int {
     if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
         return libc::EINVAL;
     }
-    // SAFETY: the C library's own cell of the calling thread.
+    // SAFETY: the call has no precondition.
     let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
+    // SAFETY: the C library returned its cell of the calling thread, which is initialised.
     let before = unsafe { errno.read() };
     let block = aligned(align, size);
     if block.is_null() {
-        // SAFETY: as above.
+        // SAFETY: the cell of the calling thread is valid for writes.
         unsafe { errno.write(before) };
         return libc::ENOMEM;
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller passes an `out` that is valid for a write.
     unsafe { out.write(block) };
     0
 }
 
-/// `aligned_alloc` of C11.
+/// Implements `aligned_alloc` of C11.
 #[unsafe(no_mangle)]
 pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
-    if align.is_power_of_two() { aligned(align, size) } else { refused(libc::EINVAL) }
+    if align.is_power_of_two() { aligned(align, size) } else { failed(libc::EINVAL) }
 }
 
-/// `memalign` of glibc, which takes the next power of two.
+/// Implements `memalign` of glibc, which rounds the alignment up to a power of two.
 #[unsafe(no_mangle)]
 pub extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
     match align.max(1).checked_next_power_of_two() {
         Some(align) => aligned(align, size),
-        None => refused(libc::EINVAL),
+        None => failed(libc::EINVAL),
     }
 }
 
-fn page() -> usize {
-    // SAFETY: asks for a number.
+fn page_size() -> usize {
+    // SAFETY: the call only reads a configuration value.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(page).unwrap_or(4096)
 }
 
-/// `valloc` of BSD: aligned to the OS page.
+/// Implements `valloc` of BSD: a block aligned to an OS page.
 #[unsafe(no_mangle)]
 pub extern "C" fn valloc(size: usize) -> *mut c_void {
-    aligned(page(), size)
+    aligned(page_size(), size)
 }
 
-/// `pvalloc` of glibc: whole OS pages.
+/// Implements `pvalloc` of glibc: a block of whole OS pages.
 #[unsafe(no_mangle)]
 pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
-    match size.max(1).checked_next_multiple_of(page()) {
-        Some(size) => aligned(page(), size),
-        None => refused(libc::ENOMEM),
+    match size.max(1).checked_next_multiple_of(page_size()) {
+        Some(size) => aligned(page_size(), size),
+        None => failed(libc::ENOMEM),
     }
 }
 
-/// `free_sized` of C23.
+/// Implements `free_sized` of C23.
 ///
 /// # Safety
-/// As [`free`].
+/// The requirements of [`free`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_sized(address: *mut c_void, _size: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller meets the requirements of `free`.
     unsafe { free(address) };
 }
 
-/// `free_aligned_sized` of C23.
+/// Implements `free_aligned_sized` of C23.
 ///
 /// # Safety
-/// As [`free`].
+/// The requirements of [`free`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_aligned_sized(address: *mut c_void, _align: usize, _size: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller meets the requirements of `free`.
     unsafe { free(address) };
 }
 
-/// `cfree` of old C libraries.
+/// Implements `cfree` of old C libraries.
 ///
 /// # Safety
-/// As [`free`].
+/// The requirements of [`free`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cfree(address: *mut c_void) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller meets the requirements of `free`.
     unsafe { free(address) };
 }
 
-/// `malloc` by the name that glibc has for its own libraries.
+/// Implements `malloc` under the name that glibc's own libraries use.
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_malloc(size: usize) -> *mut c_void {
     malloc(size)
 }
 
-/// `calloc` by that name.
+/// Implements `calloc` under the name that glibc's own libraries use.
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
     calloc(count, size)
 }
 
-/// `realloc` by that name.
+/// Implements `realloc` under the name that glibc's own libraries use.
 ///
 /// # Safety
-/// As [`realloc`].
+/// The requirements of [`realloc`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __libc_realloc(address: *mut c_void, size: usize) -> *mut c_void {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller meets the requirements of `realloc`.
     unsafe { realloc(address, size) }
 }
 
-/// `memalign` by that name.
+/// Implements `memalign` under the name that glibc's own libraries use.
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_memalign(align: usize, size: usize) -> *mut c_void {
     memalign(align, size)
 }
 
-/// `free` by that name.
+/// Implements `free` under the name that glibc's own libraries use.
 ///
 /// # Safety
-/// As [`free`].
+/// The requirements of [`free`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __libc_free(address: *mut c_void) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller meets the requirements of `free`.
     unsafe { free(address) };
 }
 
-/// `malloc_usable_size` of glibc: all of it may be used.
+/// Implements `malloc_usable_size` of glibc. The program may use every byte of the result.
 ///
 /// # Safety
-/// A live block of this library, or null.
+/// `address` is a live block of this library, or null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn malloc_usable_size(address: *mut c_void) -> usize {
-    match block("malloc_usable_size", address) {
-        // SAFETY: the caller's promise.
+    match checked_block("malloc_usable_size", address) {
+        // SAFETY: the caller passes a live block of this library.
         Some(block) => unsafe { HEAP.usable_size(block) },
         None => 0,
     }
 }
 
-/// `malloc_trim` of glibc: 1 where something went back to the system.
+/// Implements `malloc_trim` of glibc. Returns 1 if memory was released to the operating system.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(keep: usize) -> c_int {
     c_int::from(HEAP.trim(keep) > 0)
 }
 
-/// `mallopt` of glibc; no parameter is known here.
+/// Implements `mallopt` of glibc. No parameter is supported, so the result is 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallopt(_parameter: c_int, _value: c_int) -> c_int {
     0
 }
 
-/// `mallinfo2` of glibc.
+/// Implements `mallinfo2` of glibc.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
     let stats = HEAP.stats();
@@ -294,11 +298,11 @@ pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
     }
 }
 
-/// `mallinfo` of SVID, whose figures end at 2 GiB.
+/// Implements `mallinfo` of SVID, whose numbers are capped at 2 GiB.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallinfo() -> libc::mallinfo {
     let info = mallinfo2();
-    let narrow = |figure: usize| c_int::try_from(figure).unwrap_or(c_int::MAX);
+    let narrow = |number: usize| c_int::try_from(number).unwrap_or(c_int::MAX);
     libc::mallinfo {
         arena: narrow(info.arena),
         ordblks: 0,
@@ -313,8 +317,8 @@ pub extern "C" fn mallinfo() -> libc::mallinfo {
     }
 }
 
-/// `malloc_stats` of glibc: says on the standard error file what the heap holds.
+/// Implements `malloc_stats` of glibc: writes the statistics to the standard error file.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
-    report::say();
+    report::write_text();
 }

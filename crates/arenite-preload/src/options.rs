@@ -1,74 +1,87 @@
-//! What the environment sets.
+//! The options of the library, read from the environment.
 //!
-//! Rests on `getenv`. The variables stand in `docs/preload.md`; they are read once, when the library is loaded, before the program's own code.
+//! They are read once, when the library is loaded, before the program's own code runs.
+//! `docs/preload.md` documents them.
 #![expect(unsafe_code, reason = "runs when the library is loaded, and reads the environment")]
 
 use crate::{HEAP, report};
 use arenite_alloc::Hardening;
 use core::ffi::{CStr, c_int};
 use core::time::Duration;
-use std::sync::OnceLock;
 
-/// Where the statistics go.
-#[derive(Debug)]
-pub(crate) enum Statistics {
-    Terminal,
-    File(&'static CStr),
-}
-
-pub(crate) static STATISTICS: OnceLock<Statistics> = OnceLock::new();
+/// Old names of variables, each with the name that replaced it.
+const RENAMED: &[(&CStr, &str)] = &[(c"ARENITE_BACKGROUND", "ARENITE_BACKGROUND_THREAD")];
 
 fn value(name: &CStr) -> Option<&'static CStr> {
-    // SAFETY: the name ends with a zero; the program's own code has not begun to change its environment.
+    // SAFETY: the name ends with a zero, and the program's own code has not started, so no other
+    // thread changes the environment.
     let value = unsafe { libc::getenv(name.as_ptr()) };
-    // SAFETY: null is left out; the environment that a process begins with stays where it is.
+    // SAFETY: the pointer is not null, and the initial environment of a process is never moved.
     (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }).filter(|value| !value.is_empty())
 }
 
-fn wrong(name: &str, rule: &str) {
-    for part in ["arenite: ", name, " ", rule, "; it is left out\n"] {
-        crate::fatal::say(part.as_bytes());
+fn warn(parts: &[&str]) {
+    crate::fatal::write_stderr(b"arenite: ");
+    for part in parts {
+        crate::fatal::write_stderr(part.as_bytes());
+    }
+    crate::fatal::write_stderr(b"\n");
+}
+
+fn warn_ignored(name: &str, rule: &str) {
+    warn(&["ignoring ", name, ": must be ", rule]);
+}
+
+/// Returns the value of a variable that is `0` or `1`, or `None` if it is unset or invalid.
+fn switch(name: &'static CStr) -> Option<bool> {
+    let value = value(name)?;
+    match value.to_bytes() {
+        b"0" => Some(false),
+        b"1" => Some(true),
+        _ => {
+            warn_ignored(name.to_str().unwrap_or_default(), "0 or 1");
+            None
+        }
     }
 }
 
-extern "C" fn begin() {
-    if let Some(file) = value(c"ARENITE_STATS") {
-        let statistics = if file == c"1" { Statistics::Terminal } else { Statistics::File(file) };
-        let _first = STATISTICS.set(statistics);
-        // SAFETY: a function of that signature, which lives as long as the library: it cannot be unloaded before the program ends.
-        let _entered: c_int = unsafe { libc::atexit(at_exit) };
+extern "C" fn init() {
+    for (old, new) in RENAMED {
+        if value(old).is_some() {
+            warn(&[old.to_str().unwrap_or_default(), " is now ", new]);
+        }
     }
-    match value(c"ARENITE_HARDENED") {
-        None => {}
-        Some(wanted) if wanted == c"0" => {}
-        // no thread of the program's has begun
-        Some(wanted) if wanted == c"1" => HEAP.harden(Hardening::ALL),
-        Some(_) => wrong("ARENITE_HARDENED", "is 0 or 1"),
+    if let Some(file) = value(c"ARENITE_STATS") {
+        report::set_target(if file == c"1" { report::Target::Stderr } else { report::Target::File(file) });
+        // SAFETY: the function has the signature of an exit handler and lives until the program
+        // ends, because the library cannot be unloaded before that.
+        let _registered: c_int = unsafe { libc::atexit(at_exit) };
+    }
+    if switch(c"ARENITE_HARDENED") == Some(true) {
+        // no thread of the program has started yet
+        HEAP.harden(Hardening::ALL);
     }
     if let Some(period) = value(c"ARENITE_DECAY_MS") {
         match period.to_str().ok().and_then(|period| period.parse().ok()) {
             Some(0) => HEAP.set_decay(None),
             Some(period) => HEAP.set_decay(Some(Duration::from_millis(period))),
-            None => wrong("ARENITE_DECAY_MS", "is a whole number of milliseconds"),
+            None => warn_ignored("ARENITE_DECAY_MS", "a whole number of milliseconds"),
         }
     }
-    match value(c"ARENITE_HUGE_PAGES") {
-        None => {}
-        Some(wanted) if wanted == c"0" => HEAP.set_huge_pages(false),
-        Some(wanted) if wanted == c"1" => HEAP.set_huge_pages(true),
-        Some(_) => wrong("ARENITE_HUGE_PAGES", "is 0 or 1"),
+    if let Some(enabled) = switch(c"ARENITE_HUGE_PAGES") {
+        HEAP.set_huge_pages(enabled);
     }
-    if value(c"ARENITE_BACKGROUND") == Some(c"1") && HEAP.decay_in_background().is_err() {
-        wrong("ARENITE_BACKGROUND", "asks for a thread, and none could be started");
+    if switch(c"ARENITE_BACKGROUND_THREAD") == Some(true) && HEAP.decay_in_background().is_err() {
+        warn(&["ARENITE_BACKGROUND_THREAD: could not start the thread"]);
     }
 }
 
 extern "C" fn at_exit() {
-    report::at_exit();
+    report::write_at_exit();
 }
 
-/// What the dynamic loader calls.
+/// The entry that the dynamic loader calls.
 #[used]
-// The loader calls what stands in this section, functions of this signature, once.
+// The loader calls each function pointer in this section once.
 #[unsafe(link_section = ".init_array")]
-static BEGIN: extern "C" fn() = begin;
+static INIT: extern "C" fn() = init;

@@ -1,46 +1,61 @@
-//! What the heap held, at the program's end.
+//! The statistics of the heap at exit, as text or as a line of JSON.
 //!
-//! Rests on [`Heap::stats`](arenite_alloc::Heap::stats) and on the kernel's count of the process. The text is made in the heap that
-//! it is about, after its figures were taken.
-#![expect(unsafe_code, reason = "asks the kernel for the process's usage, and appends to a file")]
+//! The text is allocated in the heap that it describes, after the statistics were read.
+#![expect(unsafe_code, reason = "reads the kernel's usage of the process, and appends to a file")]
 
 use crate::HEAP;
-use crate::fatal;
-use crate::options::{STATISTICS, Statistics};
+use crate::fatal::write_stderr;
 use arenite_alloc::{ClassStats, HeapStats};
 use arenite_core::Bytes;
 use core::ffi::{CStr, c_void};
 use core::fmt::Write;
 use core::mem::MaybeUninit;
+use std::sync::OnceLock;
 
-/// How many classes are named.
-const CLASSES: usize = 5;
+/// Maximum number of size classes in a report.
+const MAX_CLASSES: usize = 5;
 
-/// The kernel's count of the process.
+/// The file that `ARENITE_STATS` names.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// The standard error file.
+    Stderr,
+    /// A path, to which a line of JSON is appended.
+    File(&'static CStr),
+}
+
+static TARGET: OnceLock<Target> = OnceLock::new();
+
+/// Sets the target of the statistics at exit. Later calls have no effect.
+pub(crate) fn set_target(target: Target) {
+    let _first = TARGET.set(target);
+}
+
+/// The kernel's usage of the process.
 struct Usage {
-    resident_peak: usize,
-    minor: i64,
-    major: i64,
+    max_rss_bytes: usize,
+    minor_faults: i64,
+    major_faults: i64,
 }
 
 impl Usage {
     fn now() -> Self {
         let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: the kernel writes the struct.
-        let _answer = unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
-        // SAFETY: zeroes, or what the kernel wrote.
+        // SAFETY: the pointer is valid for a write of the struct.
+        let _result = unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
+        // SAFETY: all fields are integers, and they hold zeroes or what the kernel wrote.
         let usage = unsafe { usage.assume_init() };
-        let resident_peak = usize::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
-        Self { resident_peak, minor: usage.ru_minflt, major: usage.ru_majflt }
+        let max_rss_bytes = usize::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
+        Self { max_rss_bytes, minor_faults: usage.ru_minflt, major_faults: usage.ru_majflt }
     }
 }
 
-/// The classes with the most bytes at the peak, largest first.
+/// Returns the classes with the most bytes at the peak, largest first.
 fn largest(stats: &HeapStats) -> Vec<ClassStats> {
     let mut classes: Vec<ClassStats> =
         stats.classes().iter().copied().filter(|class| class.at_peak.max(class.live_blocks) > 0).collect();
     classes.sort_by_key(|class| core::cmp::Reverse(class.size * class.at_peak.max(class.live_blocks)));
-    classes.truncate(CLASSES);
+    classes.truncate(MAX_CLASSES);
     classes
 }
 
@@ -55,24 +70,24 @@ fn text(stats: &HeapStats, usage: &Usage) -> String {
     };
     line("peak in use", Bytes(stats.state.peak).to_string());
     line("peak held", Bytes(stats.peak_held).to_string());
-    line("resident peak", Bytes(usage.resident_peak).to_string());
-    line("faults", format!("{} minor, {} major", usage.minor, usage.major));
-    line("in use now", format!("{} in {} blocks", Bytes(stats.state.in_use), stats.state.live_blocks));
+    line("max RSS", Bytes(usage.max_rss_bytes).to_string());
+    line("page faults", format!("{} minor, {} major", usage.minor_faults, usage.major_faults));
+    line("in use", format!("{} in {} live blocks", Bytes(stats.state.in_use), stats.state.live_blocks));
     line(
-        "held now",
-        format!("{}, {:.0} % of it unused", Bytes(stats.state.held), 100.0 * stats.fragmentation()),
+        "held",
+        format!("{}, fragmentation {:.0} %", Bytes(stats.state.held), 100.0 * stats.fragmentation()),
     );
     for class in largest(stats) {
         let blocks = class.at_peak.max(class.live_blocks);
         line(
             &format!("blocks of {}", Bytes(class.size)),
-            format!("{} of {blocks} at the peak, {} now", Bytes(class.size * blocks), class.live_blocks),
+            format!("{blocks} at the peak ({}), {} live", Bytes(class.size * blocks), class.live_blocks),
         );
     }
     text
 }
 
-/// A text as a JSON string.
+/// Returns a text as a JSON string.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for letter in text.chars() {
@@ -90,19 +105,20 @@ fn json(stats: &HeapStats, usage: &Usage) -> String {
         .iter()
         .map(|class| {
             let (size, at_peak, live) = (class.size, class.at_peak, class.live_blocks);
-            format!("{{\"size\":{size},\"blocks_at_peak\":{at_peak},\"blocks\":{live}}}")
+            format!("{{\"size_bytes\":{size},\"blocks_at_peak\":{at_peak},\"live_blocks\":{live}}}")
         })
         .collect();
     format!(
-        "{{\"process\":{},\"name\":{},\"peak_in_use\":{},\"peak_held\":{},\"resident_peak\":{},\"minor_faults\":{},\
-         \"major_faults\":{},\"in_use\":{},\"held\":{},\"blocks\":{},\"fragmentation\":{:.4},\"classes\":[{}]}}\n",
+        "{{\"pid\":{},\"name\":{},\"peak_in_use_bytes\":{},\"peak_held_bytes\":{},\"max_rss_bytes\":{},\
+         \"minor_faults\":{},\"major_faults\":{},\"in_use_bytes\":{},\"held_bytes\":{},\"live_blocks\":{},\
+         \"fragmentation\":{:.4},\"classes\":[{}]}}\n",
         std::process::id(),
         quoted(&name()),
         stats.state.peak,
         stats.peak_held,
-        usage.resident_peak,
-        usage.minor,
-        usage.major,
+        usage.max_rss_bytes,
+        usage.minor_faults,
+        usage.major_faults,
         stats.state.in_use,
         stats.state.held,
         stats.state.live_blocks,
@@ -111,35 +127,32 @@ fn json(stats: &HeapStats, usage: &Usage) -> String {
     )
 }
 
-/// Appends to a file, in one piece, so that the lines of several processes do not mix.
+/// Appends a line to a file in one write, so that the lines of several processes do not mix.
 fn append(file: &CStr, line: &str) -> bool {
     let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_CLOEXEC;
-    // SAFETY: a path that ends with a zero.
+    // SAFETY: the path ends with a zero.
     let opened = unsafe { libc::open(file.as_ptr(), flags, 0o644) };
     if opened < 0 {
         return false;
     }
-    // SAFETY: the call reads that many bytes.
+    // SAFETY: the pointer and the length are those of a live string, which the call only reads.
     let wrote = unsafe { libc::write(opened, line.as_ptr().cast::<c_void>(), line.len()) };
-    // SAFETY: opened above, and closed once.
+    // SAFETY: the descriptor was opened above and is closed once.
     let _closed = unsafe { libc::close(opened) };
     usize::try_from(wrote) == Ok(line.len())
 }
 
-/// Says what the heap holds on the standard error file.
-pub(crate) fn say() {
+/// Writes the statistics as text to the standard error file.
+pub(crate) fn write_text() {
     let (stats, usage) = (HEAP.stats(), Usage::now());
-    fatal::say(text(&stats, &usage).as_bytes());
+    write_stderr(text(&stats, &usage).as_bytes());
 }
 
-/// What `ARENITE_STATS` asks for.
-pub(crate) fn at_exit() {
+/// Writes the statistics to the target of `ARENITE_STATS`.
+pub(crate) fn write_at_exit() {
+    let Some(Target::File(file)) = TARGET.get() else { return write_text() };
     let (stats, usage) = (HEAP.stats(), Usage::now());
-    match STATISTICS.get() {
-        Some(Statistics::File(file)) if append(file, &json(&stats, &usage)) => {}
-        Some(Statistics::File(_)) => {
-            fatal::say(b"arenite: the file that ARENITE_STATS names cannot be written\n");
-        }
-        _ => fatal::say(text(&stats, &usage).as_bytes()),
+    if !append(file, &json(&stats, &usage)) {
+        write_stderr(b"arenite: cannot write the file that ARENITE_STATS names\n");
     }
 }

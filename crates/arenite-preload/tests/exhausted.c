@@ -1,5 +1,5 @@
-/* Takes until there is no more, under a limit on addresses, by every way of asking; nothing that was taken is lost, and what was
-   given back can be taken again. Arguments: the limit in MiB above what the process has, and the way. */
+/* Allocates through every function until a limit on address space is reached, and checks that no live block is lost and that
+   freed memory can be allocated again. Arguments: the limit in MiB above what the process has, and the function. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #define CHECK(what) do { if (!(what)) { fprintf(stderr, "line %d: %s (errno %d)\n", __LINE__, #what, errno); _exit(1); } } while (0)
-#define MOST 20000
+#define MAX_BLOCKS 20000
 
-static struct { unsigned char *start; size_t size; } held[MOST];
+static struct { unsigned char *start; size_t size; } blocks[MAX_BLOCKS];
 
-static unsigned char *ask(int way, size_t size) {
+static unsigned char *request(int way, size_t size) {
     void *p = NULL;
     switch (way) {
     case 0: return malloc(size);
@@ -29,17 +29,17 @@ static unsigned char *ask(int way, size_t size) {
 
 static size_t fill(int way, size_t size) {
     size_t count = 0;
-    for (; count < MOST; count++) {
+    for (; count < MAX_BLOCKS; count++) {
         errno = 0;
-        unsigned char *p = ask(way, size);
+        unsigned char *p = request(way, size);
         if (p == NULL) { CHECK(errno == ENOMEM); break; }
-        p[0] = p[size - 1] = (unsigned char)count; /* not the pages between: addresses are what is short */
-        held[count].start = p;
-        held[count].size = size;
+        p[0] = p[size - 1] = (unsigned char)count; /* addresses are limited, not pages: touch the ends only */
+        blocks[count].start = p;
+        blocks[count].size = size;
     }
     for (size_t i = 0; i < count; i++) {
-        CHECK(held[i].start[0] == (unsigned char)i && held[i].start[size - 1] == (unsigned char)i);
-        free(held[i].start);
+        CHECK(blocks[i].start[0] == (unsigned char)i && blocks[i].start[size - 1] == (unsigned char)i);
+        free(blocks[i].start);
     }
     return count;
 }
@@ -60,7 +60,7 @@ int main(int argc, char **argv) {
         for (int i = 0; i < 5; i++) {
             size_t count = fill(way, sizes[i]);
             if (round == 0) first[i] = count;
-            else CHECK(count * 10 >= first[i] * 5); /* what was given back is there again */
+            else CHECK(count * 10 >= first[i] * 5); /* freed memory can be allocated again */
         }
     pthread_t id;
     if (pthread_create(&id, NULL, other, &way) == 0) pthread_join(id, NULL);

@@ -1,4 +1,4 @@
-/* Every function of the C interface, with its rules. Prints "fine" and exits with 0, or says what is wrong. */
+/* Every C allocation function, with its rules. Prints "fine" and exits with 0, or prints what is wrong. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <malloc.h>
@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #define CHECK(what) do { if (!(what)) { fprintf(stderr, "line %d: %s\n", __LINE__, #what); _exit(1); } } while (0)
-#define REFUSED(call, error) do { errno = 0; void *volatile got = (call); CHECK(got == NULL && errno == (error)); } while (0)
+#define FAILS(call, error) do { errno = 0; void *volatile got = (call); CHECK(got == NULL && errno == (error)); } while (0)
 
-static volatile size_t huge = SIZE_MAX; /* so that the compiler does not see through it */
+static volatile size_t huge = SIZE_MAX; /* opaque to the compiler */
 static void *before_main;
 extern void *__libc_malloc(size_t), *__libc_realloc(void *, size_t), *__libc_memalign(size_t, size_t);
 
@@ -43,14 +43,14 @@ static void plain(void) {
     }
     free(NULL);
     CHECK(realloc(malloc(10), 0) == NULL && malloc_usable_size(NULL) == 0);
-    CHECK(errno == 77); /* success leaves it alone */
-    REFUSED(malloc(huge), ENOMEM);
-    REFUSED(malloc(huge / 2), ENOMEM);
-    REFUSED(calloc(huge, 2), ENOMEM);
-    REFUSED(calloc(huge / 4, 8), ENOMEM);
+    CHECK(errno == 77); /* success leaves errno unchanged */
+    FAILS(malloc(huge), ENOMEM);
+    FAILS(malloc(huge / 2), ENOMEM);
+    FAILS(calloc(huge, 2), ENOMEM);
+    FAILS(calloc(huge / 4, 8), ENOMEM);
     void *p = malloc(10);
-    REFUSED(realloc(p, huge), ENOMEM);
-    REFUSED(reallocarray(p, huge, 2), ENOMEM);
+    FAILS(realloc(p, huge), ENOMEM);
+    FAILS(reallocarray(p, huge, 2), ENOMEM);
     unsigned char *theirs = __libc_realloc(__libc_malloc(100), 200);
     memset(theirs, 1, 200);
     free(theirs);
@@ -78,8 +78,8 @@ static void aligned(void) {
     CHECK(posix_memalign(&p, 24, 10) == EINVAL && posix_memalign(&p, 4, 10) == EINVAL && p == (void *)9);
     CHECK(posix_memalign(&p, 64, huge) == ENOMEM && posix_memalign(&p, 1 << 30, 10) == ENOMEM && p == (void *)9);
     CHECK(errno == 55);
-    REFUSED(aligned_alloc(24, 10), EINVAL);
-    REFUSED(pvalloc(huge), ENOMEM);
+    FAILS(aligned_alloc(24, 10), EINVAL);
+    FAILS(pvalloc(huge), ENOMEM);
     size_t page = sysconf(_SC_PAGESIZE);
     void *v = valloc(10), *w = pvalloc(page + 1);
     CHECK((uintptr_t)v % page == 0 && (uintptr_t)w % page == 0 && malloc_usable_size(w) >= 2 * page);
@@ -94,7 +94,7 @@ static void figures(void) {
     free(p);
     struct mallinfo2 without = mallinfo2();
     CHECK(without.uordblks + (50 << 20) <= with.uordblks);
-    if (getenv("ARENITE_HARDENED") == NULL) /* else it has gone back, so that it faults */
+    if (getenv("ARENITE_HARDENED") == NULL) /* otherwise it was released, and the access faults */
         CHECK(without.fordblks >= 50 << 20 && malloc_trim(0) == 1);
     CHECK(mallinfo2().fordblks < 50 << 20);
     CHECK(mallopt(M_MMAP_THRESHOLD, 1 << 20) == 0);
@@ -120,7 +120,7 @@ static void threads(void) {
     for (int round = 0; round < 20; round++) {
         for (int i = 0; i < 4; i++) pthread_create(&ids[i], NULL, thread, all);
         pid_t child = fork();
-        if (child == 0) { /* the others hold the locks */
+        if (child == 0) { /* other threads hold the locks */
             for (int i = 0; i < 2000; i++) free(malloc(i * 97 % 100000));
             _exit(9);
         }
