@@ -1,27 +1,27 @@
-//! A file is written whole or not at all.
+//! A file that is written completely or not at all.
 //!
-//! Rests on `tempfile`. A reader sees the old content or the new and nothing between.
+//! A reader sees the old content or the new one, never a mixture.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A file that is about to be written: whatever can be refused is refused when this is made.
+/// A file that is about to be written. Most errors are found when this is created.
 #[derive(Debug)]
-pub(crate) enum WholeFile {
-    /// A temporary file beside the target, made and renamed onto it at the end.
-    Beside { target: PathBuf },
-    /// What is there and is no file (a pipe, a terminal) is written to as it is.
+pub(crate) enum AtomicFile {
+    /// The target of a rename from a temporary file beside it.
+    Rename { target: PathBuf },
+    /// A pipe or a device, which is written in place.
     Direct(fs::File),
 }
 
-impl WholeFile {
-    /// Checks that `path` can be written, and touches nothing there.
+impl AtomicFile {
+    /// Checks that `path` can be written, and changes nothing there.
     ///
     /// # Errors
-    /// What the operating system says.
-    pub(crate) fn prepare(path: &Path) -> io::Result<Self> {
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()); // a link stays a link
+    /// [`io::Error`] if it cannot be written.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()); // keeps a symbolic link
         match fs::metadata(&path) {
             Ok(found) if found.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)),
             Ok(found) if !found.is_file() => {
@@ -29,54 +29,54 @@ impl WholeFile {
             }
             _ => {}
         }
-        // Made and removed again: an interrupted program leaves nothing behind.
+        // Created and removed again, so that an interrupted program leaves no file.
         drop(temporary(&path)?);
-        Ok(Self::Beside { target: path })
+        Ok(Self::Rename { target: path })
     }
 
-    /// Writes `bytes` and puts the file in its place.
+    /// Writes `bytes` and renames the file onto its target.
     ///
     /// # Errors
-    /// What the operating system says; what was at the path before is still there.
-    pub(crate) fn finish(self, bytes: &[u8]) -> io::Result<()> {
+    /// [`io::Error`] if that fails; the old content is then unchanged.
+    pub(crate) fn commit(self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Direct(mut file) => file.write_all(bytes),
-            Self::Beside { target } => {
+            Self::Rename { target } => {
                 let mut file = temporary(&target)?;
                 file.write_all(bytes)?;
                 file.as_file().sync_all()?;
-                file.persist(&target).map_err(|refused| refused.error)?;
+                file.persist(&target).map_err(|failed| failed.error)?;
                 Ok(())
             }
         }
     }
 
-    /// Prepares and finishes in one.
+    /// Writes `bytes` to `path` in one call.
     ///
     /// # Errors
-    /// As both.
+    /// The errors of [`Self::create`] and [`Self::commit`].
     pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-        Self::prepare(path)?.finish(bytes)
+        Self::create(path)?.commit(bytes)
     }
 }
 
-/// A temporary file beside `target`, with the rights of any new file.
+/// Creates a temporary file beside `target`, with the permissions of a new file.
 fn temporary(target: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::metadata(folder)?; // refused in the system's own words, without a temporary name
+    let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::metadata(dir)?; // an error that does not name the temporary file
     let mut builder = tempfile::Builder::new();
     builder.prefix(".arenite-");
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
-    builder.tempfile_in(folder)
+    builder.tempfile_in(dir)
 }
 
-/// Where `path` leads, also where there is nothing yet: two names of one file are one.
-pub(crate) fn place(path: &Path) -> PathBuf {
+/// Returns the canonical form of `path`, also if the file does not exist yet.
+pub(crate) fn canonical(path: &Path) -> PathBuf {
     if let Ok(found) = fs::canonicalize(path) {
         return found;
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
-    path.file_name().map_or_else(|| folder.clone(), |name| folder.join(name))
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_path_buf());
+    path.file_name().map_or_else(|| dir.clone(), |name| dir.join(name))
 }

@@ -1,11 +1,24 @@
-//! The `arenite` command, as a library: each subcommand is a module with its arguments and a `run`.
+//! The `arenite` command as a library: each subcommand is a module with its arguments and a `run`.
 //!
-//! Rests on every room. The binary does no more than parse, call and turn an error into an exit code.
+//! The binary parses the command line, calls `run` and turns an error into an exit code.
+//!
+//! - `train`, `doctor`, `run`, `rank`, `squeeze`: the subcommands
+//! - `report`: the JSON and the page of `train`
+//! - `format`: numbers and tables on the terminal
+//! - `atomic_file`: files that are written completely or not at all
+//! - `error_chain`: the text of an error and its sources
+//! - `renamed`: old names of variables and options
 
+mod atomic_file;
 pub mod doctor;
+mod error_chain;
+mod format;
 pub mod rank;
+mod renamed;
 pub mod report;
 pub mod run;
 pub mod squeeze;
 pub mod train;
-mod atomic_file;
+
+pub use error_chain::error_chain;
+pub use renamed::{RenamedVariable, check_renamed_variables};

@@ -1,21 +1,25 @@
-//! The `arenite` command: parses, calls, and turns an error into an exit code (2: bad input, 1: it could not be done).
+//! The `arenite` command: parses the command line, calls a subcommand and returns its exit code.
+//!
+//! Exit code 2 means invalid input, 1 any other failure.
 
 use arenite_alloc::Front;
-use arenite_cli::{doctor, rank, run, squeeze, train};
+use arenite_cli::{check_renamed_variables, doctor, error_chain, rank, run, squeeze, train};
 use clap::{Parser, Subcommand};
 use std::error::Error;
 use std::process::ExitCode;
 
-/// Counts the calls that reach the system's allocator, and keeps them out of a training step on request.
+/// The global allocator: it counts the calls that reach malloc, and caches scratch blocks on
+/// request.
 #[global_allocator]
 static FRONT: Front = Front::system();
 
-/// Memory for numerical and AI programs: see what it costs, and what it need not cost
+/// Measure and reduce the memory cost of numerical and AI programs
 #[derive(Debug, Parser)]
 #[command(
     name = "arenite",
     version,
-    after_help = "Examples:\n  arenite train\n  arenite doctor\n  arenite run --compare -- git log --stat"
+    after_help = "Examples:\n  arenite train\n  arenite doctor\n  arenite run --compare -- git log --stat\n  \
+arenite squeeze --limit 512M -- python3 train.py\n  arenite rank --dpkg --top 20"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -29,7 +33,7 @@ enum Command {
     Run(run::RunArgs),
     Rank(rank::RankArgs),
     Squeeze(squeeze::SqueezeArgs),
-    /// One strategy of `train`, told what to do on standard input
+    /// One strategy of `train`, which reads its requests from standard input
     #[command(hide = true)]
     TrainWorker,
     /// A job whose caches are larger than its memory, for `squeeze`
@@ -37,38 +41,35 @@ enum Command {
     Caches(squeeze::JobArgs),
 }
 
-fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Train(args) => train::run(&args).map_err(|error| (error.exit_code(), error.into())),
-        Command::Doctor(args) => doctor::run(&args).map_err(|error| (1, error.into())),
-        Command::Run(args) => match run::run(&args) {
-            Ok(code) => return ExitCode::from(code),
-            Err(error) => Err((error.exit_code(), error.into())),
-        },
-        Command::Rank(args) => rank::run(&args).map_err(|error| (error.exit_code(), error.into())),
-        Command::Squeeze(args) => match squeeze::run(&args) {
-            Ok(code) => return ExitCode::from(code),
-            Err(error) => Err((error.exit_code(), error.into())),
-        },
-        Command::Caches(args) => squeeze::run_job(&args).map_err(|error| (1, error.into())),
-        Command::TrainWorker => train::work(&FRONT).map_err(|error| (1, error.into())),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err((code, error)) => {
-            eprintln!("error: {}", told(error));
-            ExitCode::from(code)
+type Failure = (u8, Box<dyn Error>);
+
+fn run_command(command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Train(args) => {
+            train::run(&args).map(|()| 0).map_err(|error| (error.exit_code(), error.into()))
         }
+        Command::Doctor(args) => doctor::run(&args).map(|()| 0).map_err(|error| (1, error.into())),
+        Command::Run(args) => run::run(&args).map_err(|error| (error.exit_code(), error.into())),
+        Command::Rank(args) => {
+            rank::run(&args).map(|()| 0).map_err(|error| (error.exit_code(), error.into()))
+        }
+        Command::Squeeze(args) => squeeze::run(&args).map_err(|error| (error.exit_code(), error.into())),
+        Command::Caches(args) => squeeze::run_job(&args).map(|()| 0).map_err(|error| (1, error.into())),
+        Command::TrainWorker => train::run_worker(&FRONT).map(|()| 0).map_err(|error| (1, error.into())),
     }
 }
 
-/// An error and what caused it, in one line.
-fn told(error: Box<dyn Error>) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(below) = cause {
-        text = format!("{text}: {below}");
-        cause = below.source();
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let result = match check_renamed_variables() {
+        Ok(()) => run_command(command),
+        Err(error) => Err((2, error.into())),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err((code, error)) => {
+            eprintln!("error: {}", error_chain(error.as_ref()));
+            ExitCode::from(code)
+        }
     }
-    text
 }

@@ -1,12 +1,13 @@
-//! `arenite squeeze`: a program inside a memory limit, with its pressure while it runs.
+//! `arenite squeeze`: a program inside a memory limit, with its memory pressure while it runs.
 //!
-//! Rests on a control group of the program's own where one may be made, else on a limit of the process. What the kernel counted says
-//! at the end whether it survived and what it took.
+//! The limit is a control group of the program's own if one can be created, otherwise a limit of
+//! the process. The report at the end uses the kernel's counters.
 
-mod spill_job;
 mod memory_limit;
+mod spill_job;
 
-use crate::atomic_file::WholeFile;
+use crate::atomic_file::AtomicFile;
+use crate::format;
 use arenite_core::{Bytes, PressureLevel};
 use arenite_pages::machine::PressureReading;
 use arenite_pages::wait_measured;
@@ -22,26 +23,29 @@ use std::thread;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
+use memory_limit::MemoryLimit;
 pub use spill_job::{JobArgs, run as run_job};
-use memory_limit::Squeezed;
 
-/// Run a program inside a memory limit, and say whether it survived
+/// Time between two readings of the memory in use.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Run a program inside a memory limit, and report whether it survived
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  arenite squeeze --limit 512M -- python3 train.py\n  arenite squeeze --limit 2G --json FILE -- ./program\n\n\
-The limit is a control group's where one may be made (the program is killed above it), else one of the process's own data (a request above it is refused).\n\
-A program whose caches are a `Spill`, or which has a `PressureHandler` or a `MemoryMonitor`, finds the limit by itself; what it says on its own of what it \
-gave back it may write to the file named in ARENITE_GAVE_BACK.\n\
-Exit codes: the program's; 128 and the signal where one ended it, so 137 where the limit did; 2 where it cannot be run so."
+    after_help = "Examples:\n  arenite squeeze --limit 512M -- python3 train.py\n  arenite squeeze --limit 2G --json squeeze.json -- ./program\n\n\
+The limit is a control group if one can be created: the kernel kills the program above it. Otherwise it is a limit of the process's data: a request above it fails.\n\
+A program with a `Spill`, a `PressureHandler` or a `MemoryMonitor` detects the limit itself. It may write the bytes that it released to the file that \
+ARENITE_RECLAIMED_FILE names.\n\
+Exit codes: the program's; 128 + the signal if a signal ended it, so 137 if the limit did; 2 if the program cannot be run."
 )]
 pub struct SqueezeArgs {
-    /// The most memory that it may have, such as 512M or 2G
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    /// Memory limit of the program, such as 512M or 2G
+    #[arg(long, value_name = "BYTES", value_parser = limit_bytes)]
     pub limit: Bytes,
-    /// Limit the process and make no control group
+    /// Limit the process, without a control group
     #[arg(long)]
     pub rlimit: bool,
-    /// Also write the figures as JSON to FILE, whole or not at all
+    /// Also write the numbers as JSON to FILE
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// The program and its arguments
@@ -49,22 +53,22 @@ pub struct SqueezeArgs {
     pub program: Vec<OsString>,
 }
 
-fn bytes(text: &str) -> Result<Bytes, String> {
+fn limit_bytes(text: &str) -> Result<Bytes, String> {
     match text.parse::<Bytes>() {
         Ok(bytes) if bytes.0 >= 1 << 20 => Ok(bytes),
-        Ok(_) => Err("at least 1M: no program starts in less".to_owned()),
+        Ok(_) => Err("must be at least 1M: no program starts with less".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// Why `arenite squeeze` failed.
+/// The error of `arenite squeeze`.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SqueezeError {
-    /// The program is nowhere.
-    #[error("there is no program `{name}` in PATH or at that place")]
+    /// The program was not found.
+    #[error("cannot find the program `{name}`, neither in PATH nor as a path")]
     NoProgram {
-        /// What was asked for.
+        /// The requested name.
         name: String,
     },
     /// The program could not be started or waited for.
@@ -72,7 +76,7 @@ pub enum SqueezeError {
     Run {
         /// The program.
         name: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A file cannot be used.
@@ -80,16 +84,16 @@ pub enum SqueezeError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The figures cannot be turned into JSON.
-    #[error("cannot write the figures as JSON")]
+    /// The numbers cannot be converted to JSON.
+    #[error("cannot convert the numbers to JSON")]
     Json(#[from] serde_json::Error),
 }
 
 impl SqueezeError {
-    /// 2 for what the caller can mend, 1 for the rest.
+    /// Returns 2 if the command line is at fault, otherwise 1.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -99,128 +103,129 @@ impl SqueezeError {
     }
 }
 
-/// What is said at the end.
+/// The result of a run.
 #[derive(Debug, Serialize)]
-struct Figures {
+struct Report {
     program: Vec<String>,
-    limit: usize,
+    limit_bytes: usize,
     /// `cgroup` or `rlimit`.
-    by: &'static str,
+    limit_kind: &'static str,
     survived: bool,
     exit_code: u8,
     killed_by_limit: bool,
-    seconds: f64,
-    /// The most that the group had, files in memory included; the resident peak under a limit of the process.
-    peak: u64,
-    resident_peak: u64,
-    /// How often a request met the limit and memory was reclaimed for it.
-    met_limit: Option<u64>,
-    /// What the program says that it gave back.
-    gave_back: Option<u64>,
-    highest: String,
+    wall_s: f64,
+    /// The peak of the control group, cached files included; `max_rss_bytes` without a group.
+    peak_bytes: u64,
+    max_rss_bytes: u64,
+    /// The number of requests that reached the limit, so that memory was reclaimed.
+    limit_hits: Option<u64>,
+    /// The number in the file of `ARENITE_RECLAIMED_FILE`.
+    reclaimed_bytes: Option<u64>,
+    peak_pressure_level: String,
 }
 
-/// Runs the program; its exit code.
+/// Runs the program and returns its exit code.
 ///
 /// # Errors
 /// [`SqueezeError`].
 pub fn run(args: &SqueezeArgs) -> Result<u8, SqueezeError> {
-    let wrong = |path: &PathBuf| {
+    let file_error = |path: &PathBuf| {
         let path = path.clone();
         move |source| SqueezeError::File { path, source }
     };
-    let json = args.json.as_ref().map(|path| WholeFile::prepare(path).map_err(wrong(path))).transpose()?;
+    let json =
+        args.json.as_ref().map(|path| AtomicFile::create(path).map_err(file_error(path))).transpose()?;
     let name = args.program.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let failed = |source| SqueezeError::Run { name: name.clone(), source };
+    let run_error = |source| SqueezeError::Run { name: name.clone(), source };
     let mut program = args.program.clone();
     if let Some(first) = program.first_mut() {
-        // the shell would say it in its own way
-        *first =
-            crate::run::program(first).map_err(|_| SqueezeError::NoProgram { name: name.clone() })?.into();
+        // checked here, because the shell would print an error of its own
+        *first = crate::run::find_program(first)
+            .map_err(|_| SqueezeError::NoProgram { name: name.clone() })?
+            .into();
     }
-    let told = tempfile::NamedTempFile::new().map_err(failed)?;
-    let squeezed = Squeezed::new(args.limit.0, args.rlimit);
-    let began = Instant::now();
-    let mut command = squeezed.command(&program);
-    let child = command.env("ARENITE_GAVE_BACK", told.path()).spawn().map_err(failed)?;
+    let reclaimed = tempfile::NamedTempFile::new().map_err(run_error)?;
+    let limit = MemoryLimit::new(args.limit.0, args.rlimit);
+    let start = Instant::now();
+    let mut command = limit.command(&program);
+    let child = command.env("ARENITE_RECLAIMED_FILE", reclaimed.path()).spawn().map_err(run_error)?;
     let ended = AtomicBool::new(false);
-    let (waited, highest) = thread::scope(|scope| {
-        let watch = scope.spawn(|| watch(&squeezed, args.limit, &ended));
+    let (waited, peak_level) = thread::scope(|scope| {
+        let watch = scope.spawn(|| watch(&limit, args.limit, &ended));
         let waited = wait_measured(child);
         ended.store(true, Ordering::Relaxed);
         (waited, watch.join().unwrap_or_default())
     });
-    let (status, usage) = waited.map_err(failed)?;
-    let counted = squeezed.counted();
-    let killed = status.signal() == Some(9) && counted.kills.is_none_or(|kills| kills > 0);
-    let figures = Figures {
+    let (status, usage) = waited.map_err(run_error)?;
+    let counters = limit.counters();
+    let killed = status.signal() == Some(9) && counters.kills.is_none_or(|kills| kills > 0);
+    let reclaimed = std::fs::read_to_string(reclaimed.path());
+    let report = Report {
         program: args.program.iter().map(|part| part.to_string_lossy().into()).collect(),
-        limit: args.limit.0,
-        by: squeezed.by(),
+        limit_bytes: args.limit.0,
+        limit_kind: limit.kind(),
         survived: status.success(),
-        exit_code: crate::run::code(status),
+        exit_code: crate::run::exit_code(status),
         killed_by_limit: killed,
-        seconds: began.elapsed().as_secs_f64(),
-        peak: counted.peak.unwrap_or(usage.resident_peak as u64),
-        resident_peak: usage.resident_peak as u64,
-        met_limit: counted.met_limit,
-        gave_back: std::fs::read_to_string(told.path()).ok().and_then(|text| text.trim().parse().ok()),
-        highest: highest.to_string(),
+        wall_s: start.elapsed().as_secs_f64(),
+        peak_bytes: counters.peak_bytes.unwrap_or(usage.resident_peak as u64),
+        max_rss_bytes: usage.resident_peak as u64,
+        limit_hits: counters.limit_hits,
+        reclaimed_bytes: reclaimed.ok().and_then(|text| text.trim().parse().ok()),
+        peak_pressure_level: peak_level.to_string(),
     };
-    eprintln!("{}", summary(&figures));
+    eprintln!("{}", summary(&report));
     if let (Some(json), Some(path)) = (json, args.json.as_ref()) {
-        json.finish(&serde_json::to_vec_pretty(&figures)?).map_err(wrong(path))?;
+        json.commit(&serde_json::to_vec_pretty(&report)?).map_err(file_error(path))?;
     }
-    Ok(figures.exit_code)
+    Ok(report.exit_code)
 }
 
-/// Shows the pressure until the program has ended; the highest level.
-fn watch(squeezed: &Squeezed, limit: Bytes, ended: &AtomicBool) -> PressureLevel {
-    let bar = ProgressBar::new(limit.0 as u64);
+/// Shows the pressure until the program has ended, and returns the highest level.
+fn watch(limit: &MemoryLimit, limit_bytes: Bytes, ended: &AtomicBool) -> PressureLevel {
+    let bar = ProgressBar::new(limit_bytes.0 as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {msg}  {elapsed}") {
         bar.set_style(style);
     }
-    let (mut level, mut highest) = (PressureLevel::Normal, PressureLevel::Normal);
+    let (mut level, mut peak_level) = (PressureLevel::Normal, PressureLevel::Normal);
     while !ended.load(Ordering::Relaxed) {
-        if let Some(used) = squeezed.used() {
-            let reading = PressureReading { free: free(used, limit), some: 0.0, full: 0.0 };
+        if let Some(used) = limit.used_bytes() {
+            let reading = PressureReading { free: free_fraction(used, limit_bytes), some: 0.0, full: 0.0 };
             level = reading.level_after(level);
-            highest = highest.max(level);
-            bar.set_position(used.min(limit.0 as u64));
-            bar.set_message(format!(
-                "{} of {limit}: {level}",
-                Bytes(usize::try_from(used).unwrap_or(usize::MAX))
-            ));
+            peak_level = peak_level.max(level);
+            bar.set_position(used.min(limit_bytes.0 as u64));
+            bar.set_message(format!("{} of {limit_bytes}: {level}", format::bytes(used)));
         }
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(POLL_INTERVAL);
     }
     bar.finish_and_clear();
-    highest
+    peak_level
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a part, to a few digits")]
-fn free(used: u64, limit: Bytes) -> f64 {
+#[expect(clippy::cast_precision_loss, reason = "a fraction, compared with thresholds")]
+fn free_fraction(used: u64, limit: Bytes) -> f64 {
     1.0 - (used as f64 / limit.0 as f64).min(1.0)
 }
 
-fn summary(figures: &Figures) -> String {
-    let size = |bytes: u64| Bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
-    let outcome = if figures.killed_by_limit {
-        "was killed by the limit".to_owned()
-    } else if figures.survived {
+fn summary(report: &Report) -> String {
+    let outcome = if report.killed_by_limit {
+        "killed by the limit".to_owned()
+    } else if report.survived {
         "survived".to_owned()
     } else {
-        format!("ended with {}", figures.exit_code)
+        format!("ended with exit code {}", report.exit_code)
     };
-    let met = figures.met_limit.map_or_else(String::new, |times| format!(", met the limit {times} times"));
-    let gave = figures.gave_back.map_or_else(String::new, |bytes| format!(", gave back {}", size(bytes)));
+    let hits = report.limit_hits.map_or_else(String::new, |times| format!(", limit reached {times} times"));
+    let reclaimed = report
+        .reclaimed_bytes
+        .map_or_else(String::new, |bytes| format!(", reclaimed {}", format::bytes(bytes)));
     format!(
-        "{outcome} in {} by {}: {:.2} s, peak {}, resident peak {}, highest pressure {}{met}{gave}",
-        Bytes(figures.limit),
-        figures.by,
-        figures.seconds,
-        size(figures.peak),
-        size(figures.resident_peak),
-        figures.highest
+        "{outcome} in {} ({}): {}, peak {}, max RSS {}, peak pressure {}{hits}{reclaimed}",
+        Bytes(report.limit_bytes),
+        report.limit_kind,
+        format::duration(report.wall_s),
+        format::bytes(report.peak_bytes),
+        format::bytes(report.max_rss_bytes),
+        report.peak_pressure_level
     )
 }

@@ -1,4 +1,4 @@
-//! `arenite rank` on edges of a file, and on what is no file of edges.
+//! `arenite rank` on files of edges, on packages and on bad input.
 
 use serde_json::Value;
 use std::io::Write;
@@ -14,19 +14,25 @@ fn rank(arguments: &[&str]) -> Output {
 
 #[test]
 fn r18_ranks_of_a_file_are_those_computed_by_hand() {
-    let folder = tempfile::tempdir().unwrap();
-    let (edges, json) = (folder.path().join("edges"), folder.path().join("ranks.json"));
-    // a and b point at c, c at a; d points nowhere
+    let dir = tempfile::tempdir().unwrap();
+    let (edges, json) = (dir.path().join("edges"), dir.path().join("ranks.json"));
+    // edges from a and b to c, from c to a, from b to d; d has no edges
     std::fs::write(&edges, "# links\na c\nb c\nc a\nc a\nb d\n").unwrap();
     let output = rank(&["--edges", edges.to_str().unwrap(), "--json", json.to_str().unwrap(), "--top", "2"]);
     assert!(output.status.success(), "{output:?}");
-    let figures: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
-    assert_eq!((&figures["nodes"], &figures["edges"]), (&Value::from(4), &Value::from(4)), "one came twice");
+    let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert!(report["residual"].is_f64() && report["peak_in_use_bytes"].as_u64() > Some(0), "{report}");
+    assert_eq!(report["ranks"][0]["in_degree"], 2, "{report}");
+    assert_eq!(
+        (&report["nodes"], &report["edges"]),
+        (&Value::from(4), &Value::from(4)),
+        "one edge was repeated"
+    );
     let of = |name: &str| {
-        let ranks = figures["ranks"].as_array().unwrap();
+        let ranks = report["ranks"].as_array().unwrap();
         ranks.iter().find(|ranked| ranked["name"] == name).unwrap()["rank"].as_f64().unwrap()
     };
-    // the same four equations, iterated here
+    // the four equations of PageRank, iterated
     let (mut a, mut b, mut c, mut d) = (0.25, 0.25, 0.25, 0.25);
     for _ in 0..2000 {
         let base = 0.15 / 4.0 + 0.85 * d / 4.0;
@@ -40,7 +46,7 @@ fn r18_ranks_of_a_file_are_those_computed_by_hand() {
 }
 
 #[test]
-fn r18_edges_come_from_standard_input_too() {
+fn r18_edges_are_read_from_standard_input() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_arenite"))
         .args(["rank", "--edges", "-"])
         .stdin(Stdio::piped())
@@ -55,7 +61,7 @@ fn r18_edges_come_from_standard_input_too() {
 }
 
 #[test]
-fn r18_packages_of_this_machine_are_ranked_where_there_are_any() {
+fn r18_packages_of_this_machine_are_ranked_if_there_are_any() {
     let output = rank(&["--dpkg", "--top", "3"]);
     if output.status.success() {
         assert!(String::from_utf8(output.stdout).unwrap().contains("libc6"));
@@ -66,19 +72,19 @@ fn r18_packages_of_this_machine_are_ranked_where_there_are_any() {
 }
 
 #[test]
-fn r18_bad_input_is_told() {
-    let folder = tempfile::tempdir().unwrap();
+fn r18_bad_input_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &[u8]| {
-        let path = folder.path().join(name);
+        let path = dir.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
     let (one, empty, binary) =
         (file("one", b"a b\nc\n"), file("empty", b"\n# x\n"), file("binary", &[0xff, 0, 7]));
-    let folder = folder.path().to_str().unwrap().to_owned();
-    for (arguments, said) in [
+    let dir = dir.path().to_str().unwrap().to_owned();
+    for (arguments, expected) in [
         (vec!["--edges", "/nonexistent"], "/nonexistent"),
-        (vec!["--edges", &folder], "cannot use"),
+        (vec!["--edges", &dir], "cannot use"),
         (vec!["--edges", &one], "line 2"),
         (vec!["--edges", &empty], "no edges"),
         (vec!["--edges", &binary], "line 1"),
@@ -89,6 +95,6 @@ fn r18_bad_input_is_told() {
     ] {
         let output = rank(&arguments);
         let text = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code() == Some(2) && text.contains(said), "{arguments:?}: {text}");
+        assert!(output.status.code() == Some(2) && text.contains(expected), "{arguments:?}: {text}");
     }
 }

@@ -1,8 +1,9 @@
-//! The report page, opened in a browser: the charts are drawn, nothing is logged, and nobody's text becomes markup.
+//! The report page in a browser: the charts are drawn, the console is empty, and no text becomes
+//! markup.
 //!
-//! Rests on a Chromium found on the search path; without one each test says so and passes. A page is judged by the
-//! document that is left after its script ran and by the browser's console, because a chart that threw half-way
-//! looks fine to anything that only reads the file.
+//! The tests need Chromium in PATH; without it, each one prints a line and passes. They check the
+//! document after the script ran, and the console, because an error in a chart does not show in the
+//! file.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -16,19 +17,19 @@ use std::time::Duration;
 use arenite_cli::report::{Machine, Model, Report, StrategyReport, TimelinePoint, render};
 
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 const DATA: &str = "<script type=\"application/json\"";
 const NASTY: &str = "</script><script>document.documentElement.dataset.broken=1</script><!-- <img src=x \
                      onerror=\"document.documentElement.dataset.broken=2\"> \"q\" 'q' \\ & \u{2028}\u{2029} ß 山 🏜 \
                      /*__ARENITE_DATA__*/";
 
-/// What a page must hold once its script has run: `data-drawn` by element, and lines in the charts.
+/// The expected page after its script ran: `data-drawn` by element, and the number of lines.
 struct Expected {
     drawn: [(&'static str, usize); 4],
     lines: usize,
 }
 
-/// What the browser left behind.
+/// The document and the console of the browser.
 struct Seen {
     document: String,
     console: Vec<String>,
@@ -36,8 +37,8 @@ struct Seen {
 
 fn browser() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let found = BROWSERS.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    let dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let found = BROWSERS.iter().flat_map(|name| dirs.iter().map(move |dir| dir.join(name)));
     let browser = found.into_iter().find(|file| file.is_file());
     if browser.is_none() {
         println!("skipped: no Chromium found (apt-get install chromium)");
@@ -45,18 +46,18 @@ fn browser() -> Option<PathBuf> {
     browser
 }
 
-/// Opens `page`, lets its script run, and returns the document and the console.
+/// Opens `page`, waits for its script, and returns the document and the console.
 fn open(browser: &Path, page: &str) -> Seen {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("report.html");
-    let log = folder.path().join("log");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("report.html");
+    let log = dir.path().join("log");
     fs::write(&file, page).expect("the page is written");
     let mut child = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-quic"])
         .args(["--disable-dev-shm-usage", "--hide-scrollbars", "--enable-logging=stderr"])
         .args(["--window-size=1440,900", "--virtual-time-budget=5000", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+        .arg(format!("--user-data-dir={}", dir.path().join("profile").display()))
         .arg(format!("file://{}", file.display()))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -70,27 +71,27 @@ fn open(browser: &Path, page: &str) -> Seen {
         let read = stdout.read_to_end(&mut bytes);
         drop(send.send(read.map(|_| bytes)));
     });
-    let answer = receive.recv_timeout(PATIENCE);
-    if answer.is_err() {
+    let received = receive.recv_timeout(TIMEOUT);
+    if received.is_err() {
         child.kill().expect("the browser is stopped");
     }
     let status = child.wait().expect("the browser ends");
     let logged = String::from_utf8_lossy(&fs::read(&log).expect("the log is read")).into_owned();
-    let bytes = answer.expect("the browser answers in time").expect("the document is read");
+    let bytes = received.expect("the browser ends in time").expect("the document is read");
     reader.join().expect("the reader ends");
     assert!(status.success(), "{status}\n{logged}");
     let console = logged.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect();
     Seen { document: String::from_utf8_lossy(&bytes).into_owned(), console }
 }
 
-/// The start tag of the element `id`.
+/// Returns the start tag of the element `id`.
 fn tag<'a>(document: &'a str, id: &str) -> &'a str {
     let Some(at) = document.find(&format!(" id=\"{id}\"")) else { return "" };
     let start = document[..at].rfind('<').unwrap_or(at);
     document[start..].split('>').next().unwrap_or("")
 }
 
-/// Everything that is wrong with the page; nothing if it is as expected.
+/// Returns every difference from the expected page.
 fn faults(seen: &Seen, expected: &Expected) -> Vec<String> {
     let mut out: Vec<String> = seen.console.iter().map(|line| format!("console: {line}")).collect();
     let Some((drawn, _)) = seen.document.split_once(DATA) else {
@@ -121,9 +122,10 @@ fn faults(seen: &Seen, expected: &Expected) -> Vec<String> {
     out
 }
 
-/// A page that shows `page` in a frame `width` pixels wide and is then replaced by what was drawn there.
+/// Returns a page that shows `page` in a frame `width` pixels wide, and then becomes its document.
 ///
-/// A headless window is never narrower than 500 pixels, a frame is. The root notes by how many pixels it is too wide.
+/// A headless window is at least 500 pixels wide; a frame can be narrower. The root gets the number
+/// of pixels by which it is too wide.
 fn framed(page: &str, width: u32) -> String {
     let page = page.replace('&', "&amp;").replace('"', "&quot;");
     format!(
@@ -142,17 +144,21 @@ fn strategy(name: &str, pace: f64, points: u16) -> StrategyReport {
     let losses = (0..points).map(|i| 2.2 + 2.4 / (1.0 + f32::from(i) / 40.0)).collect();
     let step_ms: Vec<f64> = (0..points).map(|i| pace + f64::from(i % 7) * 0.25).collect();
     let timeline = (0..points)
-        .map(|i| TimelinePoint { ms: f64::from(i) * pace, in_use: u64::from(i % 12) << 24, held: 12 << 24 })
+        .map(|i| TimelinePoint {
+            elapsed_ms: f64::from(i) * pace,
+            in_use_bytes: u64::from(i % 12) << 24,
+            held_bytes: 12 << 24,
+        })
         .collect();
     StrategyReport {
         name: name.into(),
         step_ms_median: pace + 0.75,
         step_ms_p95: pace + 1.5,
         allocs_per_step: 612.0,
-        system_calls_per_step: 0.5,
-        peak_in_use: 11 << 24,
-        peak_held: 12 << 24,
-        rss_peak: 13 << 24,
+        malloc_calls_per_step: 0.5,
+        peak_in_use_bytes: 11 << 24,
+        peak_held_bytes: 12 << 24,
+        max_rss_bytes: 13 << 24,
         losses,
         step_ms,
         timeline,
@@ -180,14 +186,14 @@ const THREE: Expected =
     Expected { drawn: [("table", 27), ("memory", 900), ("steps", 900), ("loss", 300)], lines: 6 + 1 };
 
 #[test]
-fn report_page_of_three_strategies_is_drawn_and_silent_at_every_width() {
+fn report_page_of_three_strategies_is_drawn_without_errors_at_every_width() {
     let Some(browser) = browser() else { return };
     let page = render(&three());
     for width in [320, 390, 1440] {
         let seen = open(&browser, &framed(&page, width));
         assert_eq!(faults(&seen, &THREE), Vec::<String>::new(), "{width}");
         let root = seen.document.split("<head").next().unwrap();
-        assert!(root.contains(&format!("data-window=\"{width}\"")), "not the width asked for: {root}");
+        assert!(root.contains(&format!("data-window=\"{width}\"")), "not the requested width: {root}");
         assert!(root.contains("data-excess=\"0\""), "wider than its window: {root}");
         let finding =
             "40.8 ms under system (median); pool took 44.8 ms (10 % more) and arena took 31.8 ms (22 % less)";
@@ -196,8 +202,8 @@ fn report_page_of_three_strategies_is_drawn_and_silent_at_every_width() {
     }
 }
 
-/// Hides the first strategy, walks to the end of the timeline and points at the end of the loss.
-const HANDS: &str = "<script>{
+/// Hides the first strategy, moves to the end of the timeline and points at the end of the loss.
+const ACTIONS: &str = "<script>{
   const [memory, loss] = ['memory', 'loss'].map((id) => document.querySelector(`#${id} .chart`));
   document.querySelector('#memory .legend button').click();
   memory.dispatchEvent(new KeyboardEvent('keydown', { key: 'End' }));
@@ -206,17 +212,17 @@ const HANDS: &str = "<script>{
 }</script></body>";
 
 #[test]
-fn report_page_answers_keys_pointer_and_legend() {
+fn report_page_handles_keys_pointer_and_legend() {
     let Some(browser) = browser() else { return };
-    let seen = open(&browser, &render(&three()).replace("</body>", HANDS));
+    let seen = open(&browser, &render(&three()).replace("</body>", ACTIONS));
     assert_eq!(faults(&seen, &Expected { lines: THREE.lines - 2, ..THREE }), Vec::<String>::new());
-    let said = "aria-valuetext=\"at 13.2 s: pool in use 176 MiB, held 192 MiB; arena has ended\"";
-    assert!(seen.document.contains(said));
+    let text = "aria-valuetext=\"at 13.2 s: pool in use 176 MiB, held 192 MiB; arena has ended\"";
+    assert!(seen.document.contains(text));
     assert!(seen.document.contains("aria-valuetext=\"step 300: loss 2.4832\""));
-    assert!(seen.document.contains(">18446744073709551615</dd>"), "the seed keeps its digits");
+    assert!(seen.document.contains(">18446744073709551615</dd>"), "all digits of the seed");
 }
 
-/// Reports at the edges, and what each must draw.
+/// Returns unusual reports, each with the expected page.
 fn edges() -> Vec<(&'static str, Report, Expected, &'static str)> {
     let nothing = Expected { drawn: [("table", 0), ("memory", 0), ("steps", 0), ("loss", 0)], lines: 0 };
     let mut short = strategy(NASTY, 0.0, 1);
@@ -251,23 +257,23 @@ fn edges() -> Vec<(&'static str, Report, Expected, &'static str)> {
 }
 
 #[test]
-fn report_page_at_the_edges_is_drawn_and_silent() {
+fn report_page_of_unusual_reports_is_drawn_without_errors() {
     let Some(browser) = browser() else { return };
     let mut wrong = String::new();
-    for (name, report, expected, words) in edges() {
+    for (name, report, expected, text) in edges() {
         let seen = open(&browser, &render(&report));
         for fault in faults(&seen, &expected) {
             writeln!(wrong, "{name}: {fault}").unwrap();
         }
         let drawn = seen.document.split(DATA).next().unwrap();
-        if !drawn.contains(words) {
-            writeln!(wrong, "{name}: {words:?} is not said").unwrap();
+        if !drawn.contains(text) {
+            writeln!(wrong, "{name}: {text:?} is missing").unwrap();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// Changes that each break a page in a way of its own: what is replaced, and by what.
+/// Changes that break a page: name, replaced text and replacement.
 const BREAKS: [(&str, &str, &str); 6] = [
     (
         "a chart that throws",
@@ -276,18 +282,54 @@ const BREAKS: [(&str, &str, &str); 6] = [
     ),
     ("a script that does not parse", "\"use strict\";", "\"use strict\"; ("),
     ("data that is not JSON", "id=\"data\">{", "id=\"data\">{{"),
-    ("a chart without a place", "<div id=\"memory\">", "<div id=\"elsewhere\">"),
+    ("a chart without an element", "<div id=\"memory\">", "<div id=\"elsewhere\">"),
     ("lines that are not drawn", "if (path) group.append", "if (!path) group.append"),
     ("something from the network", "</body>", "<img src=\"http://127.0.0.1:9/x.png\" alt=\"\"></body>"),
 ];
 
 #[test]
-fn report_page_that_is_broken_is_found_out() {
+fn report_page_faults_are_detected() {
     let Some(browser) = browser() else { return };
     let page = render(&three());
     for (name, part, instead) in BREAKS {
         assert_eq!(page.matches(part).count(), 1, "{name}");
         let seen = open(&browser, &page.replace(part, instead));
-        assert!(!faults(&seen, &THREE).is_empty(), "not found out: {name}");
+        assert!(!faults(&seen, &THREE).is_empty(), "not detected: {name}");
     }
+}
+
+/// Returns a run of 2000 steps, in which memory rises and falls in each step.
+fn long_run(name: &str, offset: f64) -> StrategyReport {
+    let points = |step: u32| {
+        let start = f64::from(step) * 40.0 + offset;
+        [(0.0, 2_u64 << 20), (5.0, 40 << 20)].map(|(ms, in_use_bytes)| TimelinePoint {
+            elapsed_ms: start + ms,
+            in_use_bytes,
+            held_bytes: 48 << 20,
+        })
+    };
+    StrategyReport { timeline: (0..2000).flat_map(points).collect(), ..strategy(name, 40.0, 2000) }
+}
+
+#[test]
+fn report_page_draws_a_band_where_steps_are_narrower_than_a_pixel() {
+    let Some(browser) = browser() else { return };
+    let long = report(vec![long_run("system", 0.0), long_run("arena", 10.0)]);
+    for (page, bands) in [(render(&long), 2), (render(&three()), 0)] {
+        let seen = open(&browser, &page);
+        let drawn = seen.document.split(DATA).next().unwrap();
+        assert_eq!(drawn.matches("<path class=\"band ").count(), bands);
+        assert!(seen.console.is_empty(), "{:?}", seen.console);
+        let path = drawn.split("<path class=\"band s0\" d=\"").nth(1).unwrap_or("\"");
+        let points = path.split('"').next().unwrap_or("").matches(',').count();
+        assert!(points < 4000, "a band has few points for each bucket: {points}");
+    }
+    // a tenth of the run shows single steps
+    let zoom = "<script>document.querySelectorAll('.controls button')[1].click()</script></body>";
+    let short = report(vec![StrategyReport {
+        timeline: long_run("arena", 0.0).timeline.into_iter().take(1000).collect(),
+        ..strategy("arena", 40.0, 500)
+    }]);
+    let seen = open(&browser, &render(&short).replace("</body>", zoom));
+    assert_eq!(seen.document.split(DATA).next().unwrap().matches("<path class=\"band ").count(), 0);
 }

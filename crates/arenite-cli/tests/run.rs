@@ -1,4 +1,4 @@
-//! The `run` command from outside: programs on the heap, their exit codes, comparisons, and what cannot be run so.
+//! The `run` command: programs on the heap, exit codes, comparisons and errors.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test")]
 
@@ -16,34 +16,40 @@ fn error(output: &Output) -> String {
 
 #[test]
 fn n08_a_program_runs_and_its_exit_code_is_passed_on() {
-    let said = arenite(&["run", "--", "sh", "-c", "echo $LD_PRELOAD; exit 7"]);
-    assert_eq!(said.status.code(), Some(7), "{}", error(&said));
-    assert!(String::from_utf8_lossy(&said.stdout).contains("libarenite_preload.so"));
+    let output = arenite(&["run", "--", "sh", "-c", "echo $LD_PRELOAD; exit 7"]);
+    assert_eq!(output.status.code(), Some(7), "{}", error(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("libarenite_preload.so"));
     assert_eq!(arenite(&["run", "--", "sh", "-c", "kill -9 $$"]).status.code(), Some(137));
 }
 
 #[test]
 fn n08_stats_are_a_table_and_json_for_each_process() {
-    let folder = tempfile::tempdir().unwrap();
-    let json = folder.path().join("figures.json");
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("stats.json");
     let script = "sort /etc/passwd > /dev/null; sort /etc/group > /dev/null";
-    let said = arenite(&["run", "--stats", "--json", json.to_str().unwrap(), "--", "sh", "-c", script]);
-    assert_eq!(said.status.code(), Some(0), "{}", error(&said));
-    assert!(error(&said).contains("in use, peak") && error(&said).contains("sort "), "{}", error(&said));
-    let figures: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let output = arenite(&["run", "--stats", "--json", json.to_str().unwrap(), "--", "sh", "-c", script]);
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    assert!(
+        error(&output).contains("peak in use")
+            && error(&output).contains("max RSS")
+            && error(&output).contains("sort "),
+        "{}",
+        error(&output)
+    );
+    let json_value: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     let sorts: Vec<&Value> =
-        figures.as_array().unwrap().iter().filter(|line| line["name"] == "sort").collect();
+        json_value.as_array().unwrap().iter().filter(|line| line["name"] == "sort").collect();
     assert_eq!(sorts.len(), 2);
-    assert!(sorts.iter().all(|line| line["peak_held"].as_u64() >= line["peak_in_use"].as_u64()));
+    assert!(sorts.iter().all(|line| line["peak_held_bytes"].as_u64() >= line["peak_in_use_bytes"].as_u64()));
 }
 
 #[test]
-fn n08_a_comparison_has_ratios_of_time_faults_and_resident_peak() {
-    let folder = tempfile::tempdir().unwrap();
-    let (json, input) = (folder.path().join("ratios.json"), folder.path().join("input"));
+fn n08_a_comparison_has_ratios_of_time_faults_and_max_rss() {
+    let dir = tempfile::tempdir().unwrap();
+    let (json, input) = (dir.path().join("ratios.json"), dir.path().join("input"));
     std::fs::write(&input, "b\na\nc\n").unwrap();
     let (json_name, input_name) = (json.to_str().unwrap(), input.to_str().unwrap());
-    let said = arenite(&[
+    let output = arenite(&[
         "run",
         "--compare",
         "--rounds",
@@ -55,36 +61,99 @@ fn n08_a_comparison_has_ratios_of_time_faults_and_resident_peak() {
         "--",
         "sort",
     ]);
-    assert_eq!(said.status.code(), Some(0), "{}", error(&said));
-    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("system") && text.contains("arenite") && text.contains("median of 3"), "{text}");
-    let figures: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
-    let ratios = &figures["rows"][1]["ratios"];
-    for what in ["wall", "faults", "resident_peak"] {
-        assert!(ratios[what].as_f64().unwrap() > 0.0, "{what}: {figures}");
+    let json_value: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let ratios = &json_value["rows"][1]["ratios"];
+    for what in ["wall", "faults", "max_rss"] {
+        assert!(ratios[what].as_f64().unwrap() > 0.0, "{what}: {json_value}");
     }
-    assert!(figures["rows"][0]["faults"].as_f64().unwrap() > 0.0);
+    assert!(json_value["rows"][0]["faults"].as_f64().unwrap() > 0.0);
+    assert!(json_value["rows"][0]["max_rss_bytes"].as_f64().unwrap() > 0.0);
+    assert_eq!(json_value["same_output"], true);
 }
 
 #[test]
-fn n08_what_cannot_be_compared_is_said() {
-    let said = arenite(&["run", "--compare", "--rounds", "2", "--", "sh", "-c", "echo $$"]);
-    assert_eq!(said.status.code(), Some(1));
-    assert!(error(&said).contains("outputs differ between system and"), "{}", error(&said));
-    let said = arenite(&["run", "--compare", "--rounds", "1", "--", "sh", "-c", "exit 3"]);
-    assert_eq!(said.status.code(), Some(3), "{}", error(&said));
+fn n08_a_comparison_fails_when_exit_codes_or_outputs_differ() {
+    let output = arenite(&["run", "--compare", "--rounds", "2", "--", "sh", "-c", "echo $$"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        error(&output).contains("outputs differ between a run on system and one on"),
+        "{}",
+        error(&output)
+    );
+    assert!(error(&output).contains("--ignore-output"), "{}", error(&output));
+    let output = arenite(&["run", "--compare", "--rounds", "1", "--", "sh", "-c", "exit 3"]);
+    assert_eq!(output.status.code(), Some(3), "{}", error(&output));
 }
 
 #[test]
-fn n08_what_cannot_be_run_so_is_refused_before_it_starts() {
-    let folder = tempfile::tempdir().unwrap();
+fn n08_a_comparison_ignores_the_output_when_requested() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("ratios.json");
+    let compare = ["run", "--compare", "--ignore-output", "--rounds", "2", "--json", json.to_str().unwrap()];
+    let output = arenite(&[&compare[..], &["--", "sh", "-c", "echo $$"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    let json_value: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!(json_value["same_output"], false, "{json_value}");
+    assert!(json_value["rows"][1]["ratios"]["wall"].as_f64().unwrap() > 0.0, "{json_value}");
+    let output = arenite(&[&compare[..], &["--", "sh", "-c", "exit $(($$ % 251))"]].concat());
+    assert_eq!(output.status.code(), Some(1), "the exit codes still have to be the same");
+    assert!(error(&output).contains("exit codes differ"), "{}", error(&output));
+    assert_eq!(arenite(&["run", "--ignore-output", "--", "true"]).status.code(), Some(2));
+}
+
+#[test]
+fn n08_a_listing_of_40_processes_fits_a_screen_of_50_lines() {
+    let script = "i=0; while [ $i -lt 40 ]; do sort /dev/null; i=$((i + 1)); done";
+    let output = arenite(&["run", "--stats", "--", "sh", "-c", script]);
+    let text = error(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.lines().count() <= 50 && text.matches("sort ").count() >= 39, "{text}");
+}
+
+#[test]
+fn a_renamed_variable_is_an_error_with_the_new_name_when_it_is_set() {
+    for (old, new) in [
+        ("ARENITE_BACKGROUND", "ARENITE_BACKGROUND_THREAD"),
+        ("ARENITE_PRELOAD", "ARENITE_PRELOAD_LIB"),
+        ("ARENITE_GUEST", "ARENITE_TEST_VM"),
+        ("ARENITE_GAVE_BACK", "ARENITE_RECLAIMED_FILE"),
+    ] {
+        let command = ["run", "--", "true"];
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_arenite")).args(command).env(old, "1").output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", error(&output));
+        assert!(error(&output).contains(&format!("{old} is now {new}")), "{}", error(&output));
+    }
+}
+
+#[test]
+fn a_renamed_option_is_an_error_with_the_new_name() {
+    for (command, new) in [
+        (&["train", "--recycle", "all"][..], "--cache-scratch"),
+        (&["train", "--recycle"], "--cache-scratch"),
+        (&["caches", "--folder", "/tmp"], "--dir"),
+        (&["caches", "--folder"], "--dir"),
+    ] {
+        let output = arenite(command);
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {}", error(&output));
+        let text = format!("this option is now {new}");
+        assert!(error(&output).contains(&text), "{command:?}: {}", error(&output));
+    }
+}
+
+#[test]
+fn n08_a_program_that_cannot_load_the_library_is_not_started() {
+    let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8], mode| {
-        let path = folder.path().join(name);
+        let path = dir.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    // the head of a program, 64-bit, of this machine, without a loader
+    // the head of a 64-bit program for this architecture, without a loader
     let mut program = [0_u8; 128];
     program[..6].copy_from_slice(b"\x7fELF\x02\x01");
     program[18] = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
@@ -93,24 +162,24 @@ fn n08_what_cannot_be_run_so_is_refused_before_it_starts() {
     let other = file("other", &program, 0o755);
     let short = file("short", b"\x7fELF", 0o755);
     let closed = file("closed", b"#!/bin/sh\n", 0o644);
-    for (name, says) in [
+    for (name, text) in [
         (fixed.as_str(), "statically linked"),
         (&other, "not a 64-bit program"),
         (&short, "not a 64-bit program"),
-        (&closed, "there is no program"),
-        ("nosuch-program", "there is no program `nosuch-program`"),
+        (&closed, "cannot find the program"),
+        ("nosuch-program", "cannot find the program `nosuch-program`"),
     ] {
-        let said = arenite(&["run", "--", name]);
-        assert_eq!(said.status.code(), Some(2), "{name}: {}", error(&said));
-        assert!(error(&said).contains(says), "{name}: {}", error(&said));
+        let output = arenite(&["run", "--", name]);
+        assert_eq!(output.status.code(), Some(2), "{name}: {}", error(&output));
+        assert!(error(&output).contains(text), "{name}: {}", error(&output));
     }
-    let said = Command::new(env!("CARGO_BIN_EXE_arenite"))
+    let output = Command::new(env!("CARGO_BIN_EXE_arenite"))
         .args(["run", "--", "true"])
-        .env("ARENITE_PRELOAD", "/nosuch.so")
+        .env("ARENITE_PRELOAD_LIB", "/nosuch.so")
         .output()
         .unwrap();
-    assert_eq!(said.status.code(), Some(2));
-    assert!(error(&said).contains("cargo build --release"), "{}", error(&said));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(error(&output).contains("cargo build --release"), "{}", error(&output));
     assert!(error(&arenite(&["run", "--json", "x", "--", "true"])).contains("--stats or --compare"));
     assert_eq!(arenite(&["run"]).status.code(), Some(2));
 }

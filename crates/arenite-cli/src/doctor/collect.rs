@@ -1,25 +1,26 @@
-//! Turns what was read into the doctor's report, and writes its remarks.
+//! The conversion of [`Machine`] and [`Probe`] to the doctor's report.
 //!
-//! Rests on [`Machine`] and [`Probe`], both handed in, so that a test can hand in any machine. The remarks are here and
-//! not in the rooms, because they are about what arenite does with a limit: each says what will fail and how to raise it.
+//! Both are parameters, so that a test can use any machine. A remark describes how a limit affects
+//! arenite and how to raise it.
 
 use super::report::{
-    CacheLine, DoctorReport, Driver, EventsLine, GpuLine, Gpus, LimitLine, MemorySection, NodeLine, Noted,
-    PagesSection, PressureLine, ProcessorSection,
+    Annotated, CacheLine, DoctorReport, Driver, EventsLine, GpuLine, Gpus, HugetlbLine, LimitLine,
+    MemorySection, NodeLine, PagesSection, PressureLine, ProcessorSection,
 };
-use super::text::{bytes, ranges};
+use super::text::ranges;
+use crate::format::bytes;
 use arenite_device::probe::{DeviceDetails, DeviceInfo, ProbeError};
 use arenite_device::{MemoryVisibility, Probe};
 use arenite_pages::machine::{
-    Available, Cache, CacheKind, Ceiling, Cgroup, CgroupEvents, CgroupVersion, Limit, Limits, Machine,
-    Meminfo, Numa, NumaNode, OsPages, Overcommit, OvercommitMode, Pressure, Rlimit, TransparentHuge,
+    Available, Cache, CacheKind, Ceiling, Cgroup, CgroupEvents, CgroupVersion, ExplicitHuge, Limit, Limits,
+    Machine, Meminfo, Numa, NumaNode, OsPages, Overcommit, OvercommitMode, Pressure, Rlimit, TransparentHuge,
 };
 
-/// Above this percentage of the last ten seconds spent waiting for memory, the report says so.
-const NOTEWORTHY_STALL: f64 = 10.0;
+/// Minimum pressure in percent of the last ten seconds that gets a remark.
+const MIN_REMARKED_STALL_PERCENT: f64 = 10.0;
 
 impl DoctorReport {
-    /// The report on `machine` and its devices.
+    /// Creates the report of a machine and its devices.
     ///
     /// ```
     /// use arenite_cli::doctor::DoctorReport;
@@ -56,13 +57,13 @@ impl DoctorReport {
             current_node: arenite_pages::current_numa_node(),
             pages: pages(&machine.pages),
             memory,
-            pressure: [("machine", &machine.pressure), ("cgroup", &machine.cgroup_pressure)]
+            pressure: [("system", &machine.pressure), ("cgroup", &machine.cgroup_pressure)]
                 .into_iter()
-                .filter_map(|(of, pressure)| Some(pressure_line(of, pressure.as_ref()?)))
+                .filter_map(|(scope, pressure)| Some(pressure_line(scope, pressure.as_ref()?)))
                 .collect(),
             events: CgroupEvents::read().map(|events| EventsLine {
                 high: events.high,
-                limit: events.limit,
+                max: events.limit,
                 killed: events.killed,
             }),
             available_bytes: available(&machine.available),
@@ -70,7 +71,10 @@ impl DoctorReport {
             gpus: Gpus {
                 cuda: driver(&probe.cuda),
                 vulkan: driver(&probe.vulkan),
-                visibility: seen(visibility, probe.cuda.as_ref().is_ok_and(|devices| !devices.is_empty())),
+                visibility: memory_visibility(
+                    visibility,
+                    probe.cuda.as_ref().is_ok_and(|devices| !devices.is_empty()),
+                ),
             },
             checks: Vec::new(),
         }
@@ -85,14 +89,14 @@ fn cache(cache: &Cache) -> CacheLine {
     };
     CacheLine {
         name: format!("L{}{kind}", cache.level),
-        bytes: cache.size,
+        size_bytes: cache.size,
         line_bytes: cache.line,
         ways: cache.ways,
-        shared_by: cache.shared_by,
+        sharing_cpus: cache.shared_by,
     }
 }
 
-fn numa(numa: &Numa, memory: Option<&Meminfo>) -> Noted<Vec<NodeLine>> {
+fn numa(numa: &Numa, memory: Option<&Meminfo>) -> Annotated<Vec<NodeLine>> {
     let node = |node: &NumaNode| NodeLine {
         id: node.id,
         cpus: ranges(&node.cpus),
@@ -103,18 +107,18 @@ fn numa(numa: &Numa, memory: Option<&Meminfo>) -> Noted<Vec<NodeLine>> {
     let placed = numa.nodes.iter().fold(0_u64, |sum, node| sum.saturating_add(node.total_bytes));
     let total = memory.map_or(placed, |memory| memory.total);
     let remark = if numa.synthesised {
-        Some("made up: the kernel tells of no nodes, so this is the whole machine".to_owned())
+        Some("the kernel reports no nodes, so this one stands for the machine".to_owned())
     } else if placed < total / 10 * 9 {
         let (placed, total) = (bytes(placed), bytes(total));
         Some(format!(
-            "nodes hold {placed} of the machine's {total}; a virtual machine's balloon may hold the rest"
+            "the nodes have {placed} of the machine's {total}; a virtual machine's balloon may have the rest"
         ))
     } else if numa.nodes.iter().any(|node| !node.has_memory()) {
         Some("memory cannot be bound to a node without memory".to_owned())
     } else {
         None
     };
-    Noted { value: numa.nodes.iter().map(node).collect(), remark }
+    Annotated { value: numa.nodes.iter().map(node).collect(), remark }
 }
 
 fn pages(pages: &OsPages) -> PagesSection {
@@ -124,71 +128,69 @@ fn pages(pages: &OsPages) -> PagesSection {
         TransparentHuge::Never => "never",
         TransparentHuge::Unknown => "unknown",
     };
-    let because = match (pages.transparent_here, pages.transparent) {
-        (Some(false), _) => "no, because this process was started with transparent huge pages off (prctl)",
-        (_, TransparentHuge::Always) => {
-            "yes, though the policy is `always` and other memory gets them unasked"
-        }
-        (_, TransparentHuge::Madvise) => "yes, because the policy is `madvise`: who asks gets them",
+    let reason = match (pages.transparent_here, pages.transparent) {
+        (Some(false), _) => "no, transparent huge pages are off for this process (prctl)",
+        (_, TransparentHuge::Always) => "yes, the policy is `always`, so other memory gets them too",
+        (_, TransparentHuge::Madvise) => "yes, the policy is `madvise`",
         (_, TransparentHuge::Never) => {
-            "no, because the policy is `never`; as root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"
+            "no, the policy is `never`; as root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"
         }
-        (_, TransparentHuge::Unknown) => "no, because the kernel does not say that it has any",
+        (_, TransparentHuge::Unknown) => "no, the kernel reports no transparent huge pages",
     };
     PagesSection {
         size_bytes: pages.size,
         transparent,
-        transparent_bytes: pages.transparent_size,
+        transparent_size_bytes: pages.transparent_size,
         defrag: pages.defrag.clone(),
         shmem: pages.shmem.clone(),
-        explicit: pages.explicit.iter().map(|huge| (huge.size, huge.total, huge.free)).collect(),
-        arenas_ask: Noted { value: pages.grants_transparent(), remark: Some(because.to_owned()) },
+        explicit: pages.explicit.iter().map(hugetlb).collect(),
+        arenas_request_thp: Annotated { value: pages.grants_transparent(), remark: Some(reason.to_owned()) },
     }
 }
 
-fn pressure_line(of: &'static str, pressure: &Pressure) -> PressureLine {
+fn hugetlb(pool: &ExplicitHuge) -> HugetlbLine {
+    HugetlbLine { size_bytes: pool.size, total: pool.total, free: pool.free }
+}
+
+fn pressure_line(scope: &'static str, pressure: &Pressure) -> PressureLine {
     let percents = |stall: &arenite_pages::machine::Stall| [stall.avg10, stall.avg60, stall.avg300];
-    let short = pressure.some.avg10 >= NOTEWORTHY_STALL;
+    let is_short = pressure.some.avg10 >= MIN_REMARKED_STALL_PERCENT;
     PressureLine {
-        of,
+        scope,
         some_percent: percents(&pressure.some),
         full_percent: pressure.full.as_ref().map(percents),
-        remark: short.then(|| "memory is short now: trim caches or give it fewer tasks".to_owned()),
+        remark: is_short.then(|| "memory is short: trim caches or run fewer tasks".to_owned()),
     }
 }
 
-fn available(available: &Available) -> Noted<Option<u64>> {
-    let Some((ceiling, bytes)) = available.smallest() else {
-        return Noted { value: None, remark: Some("no ceiling could be read".to_owned()) };
+fn available(available: &Available) -> Annotated<Option<u64>> {
+    let Some((limit, bytes)) = available.smallest() else {
+        return Annotated { value: None, remark: Some("no limit could be read".to_owned()) };
     };
-    let what = match ceiling {
+    let what = match limit {
         Ceiling::Machine => "the machine's available memory",
-        Ceiling::CommitLimit => "the kernel's limit on promises (overcommit mode 2)",
+        Ceiling::CommitLimit => "the kernel's commit limit (overcommit mode 2)",
         Ceiling::Cgroup => "the control group",
         Ceiling::AddressSpace => "RLIMIT_AS",
         Ceiling::Data => "RLIMIT_DATA",
-        _ => "another ceiling",
+        _ => "another limit",
     };
-    Noted { value: Some(bytes), remark: Some(format!("{what} binds first")) }
+    Annotated { value: Some(bytes), remark: Some(format!("limited by {what}")) }
 }
 
 fn limits(limits: &Limits) -> Vec<LimitLine> {
     let above =
         |what: &str, flag: &str| format!("{what}; raise it with `ulimit {flag}` up to the hard limit");
     let memlock = if limits.may_lock_all {
-        "does not bind: this process may lock all it has (CAP_IPC_LOCK)".to_owned()
+        "no effect: this process may lock all memory (CAP_IPC_LOCK)".to_owned()
     } else {
-        above("lock() fails above that", "-l")
+        above("lock() fails above it", "-l")
     };
     let rows = [
         ("RLIMIT_MEMLOCK", limits.memlock, memlock),
-        ("RLIMIT_AS", limits.address_space, above("reserving fails above that, committed or not", "-v")),
-        ("RLIMIT_DATA", limits.data, above("committing fails above that", "-d")),
-        (
-            "RLIMIT_STACK",
-            limits.stack,
-            "arrays beyond that belong into an arena and not on the stack".to_owned(),
-        ),
+        ("RLIMIT_AS", limits.address_space, above("reserve fails above it", "-v")),
+        ("RLIMIT_DATA", limits.data, above("commit fails above it", "-d")),
+        ("RLIMIT_STACK", limits.stack, "allocate larger arrays in an arena, not on the stack".to_owned()),
     ];
     let mut lines: Vec<LimitLine> =
         rows.into_iter().map(|(name, limit, remark)| rlimit(name, limit, remark)).collect();
@@ -199,40 +201,40 @@ fn limits(limits: &Limits) -> Vec<LimitLine> {
 }
 
 fn rlimit(name: &'static str, limit: Option<Rlimit>, remark: String) -> LimitLine {
-    let words = |limit| match limit {
+    let size = |limit| match limit {
         Limit::Unlimited => "unlimited".to_owned(),
         Limit::Bytes(count) => bytes(count),
     };
-    let number = limit.and_then(|limit| limit.soft.bytes());
-    let words = match limit {
-        Some(limit) if limit.soft == limit.hard => words(limit.soft),
-        Some(limit) => format!("{}, hard limit {}", words(limit.soft), words(limit.hard)),
-        None => "not known".to_owned(),
+    let value = limit.and_then(|limit| limit.soft.bytes());
+    let text = match limit {
+        Some(limit) if limit.soft == limit.hard => size(limit.soft),
+        Some(limit) => format!("{}, hard limit {}", size(limit.soft), size(limit.hard)),
+        None => "unknown".to_owned(),
     };
-    LimitLine { name, number, words, remark: number.map(|_| remark) }
+    LimitLine { name, value, text, remark: value.map(|_| remark) }
 }
 
 fn cgroup(cgroup: Option<&Cgroup>) -> LimitLine {
     let name = "cgroup memory";
     let Some(cgroup) = cgroup else {
-        let words = "none: no memory controller to be seen".to_owned();
-        return LimitLine { name, number: None, words, remark: None };
+        let text = "none: no memory controller found".to_owned();
+        return LimitLine { name, value: None, text, remark: None };
     };
     let version = if cgroup.version == CgroupVersion::V1 { "v1" } else { "v2" };
     let own = cgroup.levels.first().and_then(|level| level.usage);
     let own = own.map_or(String::new(), |usage| format!(", {} used by this group", bytes(usage)));
     let Some(tightest) = cgroup.tightest() else {
-        return LimitLine { name, number: None, words: format!("{version}, unlimited{own}"), remark: None };
+        return LimitLine { name, value: None, text: format!("{version}, unlimited{own}"), remark: None };
     };
     let limit = tightest.limit.unwrap_or(u64::MAX);
     let swap = tightest.swap_limit.map_or(String::new(), |swap| format!(", swap {}", bytes(swap)));
     LimitLine {
         name,
-        number: Some(limit),
-        words: format!("{version}, {} at {}{own}{swap}", bytes(limit), tightest.path.display()),
+        value: Some(limit),
+        text: format!("{version}, {} at {}{own}{swap}", bytes(limit), tightest.path.display()),
         remark: Some(format!(
-            "the kernel kills a process of the group above that; {} left",
-            cgroup.room().map_or("an unknown rest".to_owned(), bytes)
+            "the kernel kills a process of the group above it; {} available",
+            cgroup.room().map_or("unknown".to_owned(), bytes)
         )),
     }
 }
@@ -240,12 +242,12 @@ fn cgroup(cgroup: Option<&Cgroup>) -> LimitLine {
 fn map_count(count: Option<u64>) -> LimitLine {
     LimitLine {
         name: "vm.max_map_count",
-        number: count,
-        words: count.map_or("not known".to_owned(), |count| format!("{count} mappings")),
+        value: count,
+        text: count.map_or("unknown".to_owned(), |count| format!("{count} mappings")),
         remark: count.map(|count| {
             let regions = count / 3;
             format!(
-                "a region whose middle is committed takes 3, so about {regions} regions; raise it with \
+                "a region with a committed middle uses 3 mappings, so about {regions} regions; raise it with \
                  `sysctl vm.max_map_count`"
             )
         }),
@@ -253,15 +255,15 @@ fn map_count(count: Option<u64>) -> LimitLine {
 }
 
 fn overcommit(rule: Option<Overcommit>) -> LimitLine {
-    let (number, words, remark) = match rule {
-        None => (None, "not known".to_owned(), None),
+    let (value, text, remark) = match rule {
+        None => (None, "unknown".to_owned(), None),
         Some(rule) => match rule.mode {
             OvercommitMode::Heuristic => {
-                let remark = "reserving is free; one commit larger than memory and swap together is refused";
+                let remark = "reserve is free; one commit larger than memory and swap together fails";
                 (Some(0), "0 (heuristic)".to_owned(), Some(remark))
             }
             OvercommitMode::Always => {
-                let remark = "commits are never refused: running out means the kernel kills, not an error";
+                let remark = "commit never fails: the kernel kills a process when memory runs out";
                 (Some(1), "1 (always)".to_owned(), Some(remark))
             }
             OvercommitMode::Never => {
@@ -270,32 +272,33 @@ fn overcommit(rule: Option<Overcommit>) -> LimitLine {
                     (None, Some(ratio)) => format!(", {ratio} % of memory and swap"),
                     (None, None) => String::new(),
                 };
-                let remark = "every committed byte counts, touched or not: commit late, and in small steps";
+                let remark = "every committed byte counts, touched or not: commit late and in small steps";
                 (Some(2), format!("2 (never{share})"), Some(remark))
             }
         },
     };
-    LimitLine { name: "vm.overcommit", number, words, remark: remark.map(str::to_owned) }
+    LimitLine { name: "vm.overcommit", value, text, remark: remark.map(str::to_owned) }
 }
 
-fn driver(answer: &Result<Vec<DeviceInfo>, ProbeError>) -> Driver {
-    match answer {
-        Ok(devices) if devices.is_empty() => {
-            Driver { devices: Vec::new(), why_none: Some("the driver works and has no device".to_owned()) }
-        }
-        Ok(devices) => Driver { devices: devices.iter().map(gpu).collect(), why_none: None },
-        Err(why) => Driver { devices: Vec::new(), why_none: Some(why.to_string()) },
+fn driver(result: &Result<Vec<DeviceInfo>, ProbeError>) -> Driver {
+    match result {
+        Ok(devices) if devices.is_empty() => Driver {
+            devices: Vec::new(),
+            unavailable_reason: Some("the driver works but has no device".to_owned()),
+        },
+        Ok(devices) => Driver { devices: devices.iter().map(gpu).collect(), unavailable_reason: None },
+        Err(error) => Driver { devices: Vec::new(), unavailable_reason: Some(error.to_string()) },
     }
 }
 
-fn seen(visibility: MemoryVisibility, by_driver: bool) -> Noted<&'static str> {
+fn memory_visibility(visibility: MemoryVisibility, is_from_driver: bool) -> Annotated<&'static str> {
     let value = match visibility {
-        MemoryVisibility::SystemScope => "system scope: while a kernel runs, both ways",
+        MemoryVisibility::SystemScope => "system scope: both ways while a kernel runs",
         MemoryVisibility::DeviceScope => "device scope: between host and device after a synchronisation",
-        MemoryVisibility::ExplicitDma => "explicit copies alone",
+        MemoryVisibility::ExplicitDma => "explicit copies only",
     };
-    let guess = || "what the platform allows: there is no CUDA device to ask".to_owned();
-    Noted { value, remark: (!by_driver).then(guess) }
+    let guess = || "an assumption from the platform: no CUDA device was found".to_owned();
+    Annotated { value, remark: (!is_from_driver).then(guess) }
 }
 
 fn gpu(device: &DeviceInfo) -> GpuLine {
@@ -326,7 +329,7 @@ fn gpu(device: &DeviceInfo) -> GpuLine {
         index: device.index,
         name: device.name.clone(),
         kind: format!("{:?}", device.kind).to_lowercase(),
-        device_bytes: device.device_bytes,
+        memory_bytes: device.device_bytes,
         details,
     }
 }
@@ -338,13 +341,13 @@ mod tests {
     use std::path::Path;
 
     fn machine_of(files: &[(&str, &str)]) -> Machine {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         for (path, text) in files {
-            let path = folder.path().join(path);
+            let path = dir.path().join(path);
             fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
             fs::write(path, text).unwrap();
         }
-        Machine::read_at(folder.path())
+        Machine::read_at(dir.path())
     }
 
     fn line<'l>(lines: &'l [LimitLine], name: &str) -> &'l LimitLine {
@@ -352,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn u24_every_limit_says_where_it_hurts() {
+    fn u24_every_limit_has_a_remark_on_its_effect() {
         let machine = machine_of(&[
             (
                 "proc/self/limits",
@@ -368,21 +371,21 @@ mod tests {
         ]);
         let lines = limits(&machine.limits);
         let memlock = line(&lines, "RLIMIT_MEMLOCK");
-        assert_eq!((memlock.number, memlock.words.as_str()), (Some(65_536), "64 KiB, hard limit 128 KiB"));
+        assert_eq!((memlock.value, memlock.text.as_str()), (Some(65_536), "64 KiB, hard limit 128 KiB"));
         assert!(memlock.remark.as_deref().is_some_and(|remark| remark.contains("ulimit -l")));
-        assert_eq!(line(&lines, "RLIMIT_AS").remark, None, "what is unlimited hurts nobody");
-        assert_eq!(line(&lines, "RLIMIT_DATA").words, "not known");
+        assert_eq!(line(&lines, "RLIMIT_AS").remark, None, "no limit, no remark");
+        assert_eq!(line(&lines, "RLIMIT_DATA").text, "unknown");
         let cgroup = line(&lines, "cgroup memory");
-        assert_eq!(cgroup.words, "v2, 1 GiB at /sys/fs/cgroup/pod, 512 MiB used by this group");
-        assert!(cgroup.remark.as_deref().is_some_and(|remark| remark.ends_with("512 MiB left")));
+        assert_eq!(cgroup.text, "v2, 1 GiB at /sys/fs/cgroup/pod, 512 MiB used by this group");
+        assert!(cgroup.remark.as_deref().is_some_and(|remark| remark.ends_with("512 MiB available")));
         assert!(
             line(&lines, "vm.max_map_count").remark.as_deref().is_some_and(|remark| remark.contains("21843"))
         );
-        assert_eq!(line(&lines, "vm.overcommit").words, "2 (never, 50 % of memory and swap)");
+        assert_eq!(line(&lines, "vm.overcommit").text, "2 (never, 50 % of memory and swap)");
     }
 
     #[test]
-    fn u24_a_process_that_may_lock_all_is_told_so() {
+    fn u24_the_memlock_remark_mentions_cap_ipc_lock_when_the_process_has_it() {
         let limits_file = ("proc/self/limits", "Max locked memory 8388608 8388608 bytes\n");
         let machine = machine_of(&[limits_file, ("proc/self/status", "CapEff:\t000001ffffffffff\n")]);
         let lines = limits(&machine.limits);
@@ -391,24 +394,25 @@ mod tests {
     }
 
     #[test]
-    fn n16_what_arenas_do_about_huge_pages_has_its_reason() {
+    fn n16_huge_pages_of_arenas_have_a_reason() {
         let file = "sys/kernel/mm/transparent_hugepage/enabled";
-        let asked = |files: &[(&str, &str)]| pages(&machine_of(files).pages).arenas_ask;
-        let starts =
-            |noted: &Noted<bool>, word| noted.remark.as_deref().is_some_and(|text| text.starts_with(word));
+        let thp_of = |files: &[(&str, &str)]| pages(&machine_of(files).pages).arenas_request_thp;
+        let starts = |annotated: &Annotated<bool>, word| {
+            annotated.remark.as_deref().is_some_and(|text| text.starts_with(word))
+        };
         for (text, value, word) in
             [("[madvise]", true, "yes"), ("[always]", true, "yes"), ("[never]", false, "no")]
         {
-            let noted = asked(&[(file, text)]);
-            assert!(noted.value == value && starts(&noted, word), "{text}: {noted:?}");
+            let annotated = thp_of(&[(file, text)]);
+            assert!(annotated.value == value && starts(&annotated, word), "{text}: {annotated:?}");
         }
-        let denied = asked(&[(file, "[always]"), ("proc/self/status", "THP_enabled:\t0\n")]);
+        let denied = thp_of(&[(file, "[always]"), ("proc/self/status", "THP_enabled:\t0\n")]);
         assert!(!denied.value && starts(&denied, "no"), "{denied:?}");
-        assert!(starts(&asked(&[]), "no"));
+        assert!(starts(&thp_of(&[]), "no"));
     }
 
     #[test]
-    fn n16_nodes_that_hold_less_than_the_machine_are_remarked() {
+    fn n16_nodes_with_less_memory_than_the_machine_have_a_remark() {
         let of = |node_kib: &str| {
             let node = format!("Node 0 MemTotal: {node_kib} kB\nNode 0 MemFree: 0 kB\n");
             let machine = machine_of(&[
@@ -422,9 +426,11 @@ mod tests {
     }
 
     #[test]
-    fn r36_a_missing_driver_is_a_reason_and_an_empty_one_too() {
-        let why = ProbeError::Implausible { call: "cuDeviceGetCount", answer: -1 };
-        assert!(driver(&Err(why)).why_none.is_some_and(|why| why.contains("cuDeviceGetCount")));
-        assert!(driver(&Ok(vec![])).why_none.is_some());
+    fn r36_a_missing_driver_and_one_without_devices_have_a_reason() {
+        let error = ProbeError::Implausible { call: "cuDeviceGetCount", answer: -1 };
+        assert!(
+            driver(&Err(error)).unavailable_reason.is_some_and(|reason| reason.contains("cuDeviceGetCount"))
+        );
+        assert!(driver(&Ok(vec![])).unavailable_reason.is_some());
     }
 }

@@ -1,31 +1,31 @@
-//! The doctor's report: what was read, in the units a reader thinks in, each limit with a remark where it will hurt.
+//! The doctor's report.
 //!
-//! Rests on `serde`; `collect` fills it. Its own structs and not those of the rooms, because the JSON is an interface of
-//! its own: fields are bytes, counts and percents by name, and `null` is "no limit" or "not known", whichever the words
-//! beside it say.
+//! These types are separate from those of the libraries, because the JSON is an interface of its
+//! own. A field's name carries its unit. `null` means "no limit" or "unknown"; the text beside it
+//! distinguishes them.
 
 use super::check::CheckLine;
 use serde::Serialize;
 
-/// A value, with what it means for a program that uses arenite.
+/// A value with a remark for programs that use arenite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Noted<T> {
+pub struct Annotated<T> {
     /// The value.
     pub value: T,
-    /// What it means.
+    /// The consequence, if there is one.
     pub remark: Option<String>,
 }
 
 /// The processor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProcessorSection {
-    /// Its maker's name.
+    /// Model name, as reported by the kernel.
     pub model: Option<String>,
     /// Logical processors online.
     pub online: usize,
     /// Cores online.
     pub cores: Option<usize>,
-    /// Logical processors this process may use.
+    /// Logical processors that this process may use.
     pub usable: usize,
     /// Vector instructions.
     pub simd: Vec<&'static str>,
@@ -37,61 +37,72 @@ pub struct CacheLine {
     /// `L1d`, `L1i`, `L2`, …
     pub name: String,
     /// Size in bytes.
-    pub bytes: u64,
+    pub size_bytes: u64,
     /// Length of a line in bytes.
     pub line_bytes: u64,
     /// Associativity.
     pub ways: Option<u32>,
-    /// Logical processors that share it.
-    pub shared_by: usize,
+    /// Number of logical processors that share the cache.
+    pub sharing_cpus: usize,
 }
 
 /// One NUMA node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeLine {
-    /// The kernel's number.
+    /// The kernel's id.
     pub id: usize,
-    /// Its logical processors, as ranges.
+    /// Logical processors, as ranges.
     pub cpus: String,
-    /// Bytes of memory.
+    /// Total memory in bytes.
     pub total_bytes: u64,
-    /// Bytes free.
+    /// Free memory in bytes.
     pub free_bytes: u64,
     /// Distance to each node of the list.
     pub distances: Vec<u32>,
 }
 
-/// The OS pages, and what arenite does about huge ones.
+/// The sizes of OS pages, and the huge pages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PagesSection {
     /// Size of an OS page in bytes.
     pub size_bytes: Option<u64>,
-    /// Policy for transparent huge pages.
+    /// The policy for transparent huge pages.
     pub transparent: &'static str,
-    /// Size of one in bytes.
-    pub transparent_bytes: Option<u64>,
-    /// How hard the kernel works to find one.
+    /// Size of a transparent huge page in bytes.
+    pub transparent_size_bytes: Option<u64>,
+    /// The policy for defragmentation on behalf of huge pages.
     pub defrag: Option<String>,
     /// The policy for shared memory.
     pub shmem: Option<String>,
-    /// Explicit huge pages: size in bytes, total and free count.
-    pub explicit: Vec<(u64, u64, u64)>,
-    /// Whether arenas that ask for huge pages by `madvise` can get them, and why.
-    pub arenas_ask: Noted<bool>,
+    /// The pools of explicit huge pages.
+    pub explicit: Vec<HugetlbLine>,
+    /// Availability of huge pages to arenas by `madvise`, with the reason.
+    pub arenas_request_thp: Annotated<bool>,
+}
+
+/// One pool of explicit huge pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct HugetlbLine {
+    /// Size of a page in bytes.
+    pub size_bytes: u64,
+    /// Pages in the pool.
+    pub total: u64,
+    /// Free pages in the pool.
+    pub free: u64,
 }
 
 /// The machine's memory now, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MemorySection {
-    /// All of it.
+    /// Total memory.
     pub total_bytes: u64,
-    /// What nobody uses.
+    /// Unused memory.
     pub free_bytes: u64,
-    /// What can be taken without swapping.
+    /// Memory that can be allocated without swapping.
     pub available_bytes: u64,
-    /// Swap space.
+    /// Total swap space.
     pub swap_total_bytes: u64,
-    /// Swap space nobody uses.
+    /// Unused swap space.
     pub swap_free_bytes: u64,
     /// Anonymous memory in transparent huge pages.
     pub anonymous_huge_bytes: u64,
@@ -100,76 +111,76 @@ pub struct MemorySection {
 /// Memory pressure, in percent of time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PressureLine {
-    /// Whose.
-    pub of: &'static str,
-    /// Some task waited: last 10, 60 and 300 seconds.
+    /// `system` or `cgroup`.
+    pub scope: &'static str,
+    /// Time in which some task waited, over the last 10, 60 and 300 seconds.
     pub some_percent: [f64; 3],
-    /// Every task waited: last 10, 60 and 300 seconds.
+    /// Time in which every task waited, over the last 10, 60 and 300 seconds.
     pub full_percent: Option<[f64; 3]>,
-    /// What it means.
+    /// The consequence, if there is one.
     pub remark: Option<String>,
 }
 
 /// One limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LimitLine {
-    /// Its name in the operating system.
+    /// Name in the operating system.
     pub name: &'static str,
-    /// Its number: bytes, or a count for `vm.max_map_count`; `null` where there is none.
-    pub number: Option<u64>,
-    /// In words.
-    pub words: String,
-    /// Where it will hurt.
+    /// Bytes, a count (`vm.max_map_count`) or a mode (`vm.overcommit`); `null` without a limit.
+    pub value: Option<u64>,
+    /// The value as text.
+    pub text: String,
+    /// The effect of the limit.
     pub remark: Option<String>,
 }
 
 /// One device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GpuLine {
-    /// Its place in the driver's list.
+    /// Index in the driver's list.
     pub index: usize,
-    /// Its name.
+    /// Name of the device.
     pub name: String,
-    /// What sort of device.
+    /// Kind of the device.
     pub kind: String,
-    /// Bytes of memory near it.
-    pub device_bytes: u64,
+    /// Device memory in bytes.
+    pub memory_bytes: u64,
     /// Versions and capabilities.
     pub details: String,
 }
 
-/// What one driver answers.
+/// The devices of one driver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Driver {
-    /// The devices it has.
+    /// The devices.
     pub devices: Vec<GpuLine>,
-    /// Why there is none.
-    pub why_none: Option<String>,
+    /// The reason if there is no device.
+    pub unavailable_reason: Option<String>,
 }
 
-/// What the drivers answer.
+/// The devices of all drivers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gpus {
     /// The CUDA driver.
     pub cuda: Driver,
     /// The Vulkan loader.
     pub vulkan: Driver,
-    /// How host and device see each other's writes.
-    pub visibility: Noted<&'static str>,
+    /// The visibility of writes between host and device.
+    pub visibility: Annotated<&'static str>,
 }
 
-/// What this process's control group has met, as counts; `null` where the kernel does not count it.
+/// The memory events of this process's control group; `null` if the kernel does not count them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EventsLine {
-    /// Slowed down at `memory.high`.
+    /// Times that the group was slowed down at `memory.high`.
     pub high: Option<u64>,
-    /// At the limit.
-    pub limit: Option<u64>,
+    /// Times that the group reached its limit.
+    pub max: Option<u64>,
     /// Processes killed.
     pub killed: Option<u64>,
 }
 
-/// The whole report.
+/// The report of `arenite doctor`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DoctorReport {
     /// Version of arenite.
@@ -182,26 +193,26 @@ pub struct DoctorReport {
     pub kernel: Option<String>,
     /// The processor.
     pub processor: ProcessorSection,
-    /// Its caches.
+    /// The caches of the processor.
     pub caches: Vec<CacheLine>,
-    /// The NUMA nodes, with a remark where they are made up.
-    pub numa: Noted<Vec<NodeLine>>,
-    /// The node that the report was made on.
+    /// The NUMA nodes.
+    pub numa: Annotated<Vec<NodeLine>>,
+    /// The node of the reporting thread.
     pub current_node: usize,
     /// The OS pages.
     pub pages: PagesSection,
     /// The machine's memory.
     pub memory: Option<MemorySection>,
-    /// Memory pressure, of the machine and of the control group, where the kernel tells.
+    /// Memory pressure of the system and of the control group, if the kernel reports it.
     pub pressure: Vec<PressureLine>,
-    /// What the control group has met; `null` without a memory controller.
+    /// Memory events of the control group; `null` without a memory controller.
     pub events: Option<EventsLine>,
-    /// Bytes this process may still take, with the ceiling that binds; `null` where none is known.
-    pub available_bytes: Noted<Option<u64>>,
-    /// What binds this process.
+    /// Bytes that this process can still allocate, and the limit that binds; `null` if unknown.
+    pub available_bytes: Annotated<Option<u64>>,
+    /// The limits of this process.
     pub limits: Vec<LimitLine>,
     /// The devices.
     pub gpus: Gpus,
-    /// What `--check` found; empty without it.
+    /// The results of `--check`; empty without it.
     pub checks: Vec<CheckLine>,
 }

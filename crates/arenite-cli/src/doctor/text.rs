@@ -1,24 +1,20 @@
 //! The doctor's report as text: sections of aligned rows, 100 columns wide.
 //!
-//! Rests on the report alone. Values stand in one column and wrap under themselves, remarks follow below with a `!`, so
-//! the eye finds both; names that come from hardware lose their control characters before they reach a terminal.
+//! Values wrap within their column, and a remark follows on the next line after a `!`. Control
+//! characters in names from hardware are replaced before they reach a terminal.
 
 use super::check::{CheckLine, Outcome};
-use super::report::{CacheLine, DoctorReport, Driver, NodeLine, Noted, PressureLine};
-use arenite_core::Bytes;
+use super::report::{Annotated, CacheLine, DoctorReport, Driver, HugetlbLine, NodeLine, PressureLine};
+use crate::format::{bytes, counted, duration};
 use std::fmt::Write;
+use std::time::Duration;
 
-/// No line is longer, unless one word is.
-const WIDTH: usize = 100;
-/// Where values begin.
-const VALUE: usize = 20;
+/// Maximum width of a line, except for a longer word.
+const MAX_WIDTH: usize = 100;
+/// Column of the values.
+const VALUE_COLUMN: usize = 20;
 
-/// Bytes for a reader.
-pub(super) fn bytes(count: u64) -> String {
-    Bytes(usize::try_from(count).unwrap_or(usize::MAX)).to_string()
-}
-
-/// Ascending numbers as ranges: `0-3,8`.
+/// Formats ascending numbers as ranges, such as `0-3,8`.
 pub(super) fn ranges(numbers: &[usize]) -> String {
     let runs = numbers.chunk_by(|a, b| a + 1 == *b);
     let run = |run: &[usize]| match run {
@@ -28,9 +24,9 @@ pub(super) fn ranges(numbers: &[usize]) -> String {
     runs.map(run).collect::<Vec<_>>().join(",")
 }
 
-/// The whole report.
+/// Renders the report.
 pub(super) fn render(report: &DoctorReport) -> String {
-    let mut page = Page::default();
+    let mut page = TextPage::default();
     let kernel = report.kernel.as_deref().unwrap_or("unknown kernel");
     page.line(&format!("arenite {} on {} {kernel} {}", report.arenite, report.os, report.architecture));
     processor(&mut page, report);
@@ -40,60 +36,61 @@ pub(super) fn render(report: &DoctorReport) -> String {
     memory(&mut page, report);
     page.section("Limits of this process");
     for limit in &report.limits {
-        page.row(limit.name, &limit.words, limit.remark.as_deref());
+        page.row(limit.name, &limit.text, limit.remark.as_deref());
     }
     page.section("Devices");
     driver(&mut page, "CUDA", &report.gpus.cuda);
     driver(&mut page, "Vulkan", &report.gpus.vulkan);
-    let seen = &report.gpus.visibility;
-    page.row("visible writes", seen.value, seen.remark.as_deref());
+    let visibility = &report.gpus.visibility;
+    page.row("visible writes", visibility.value, visibility.remark.as_deref());
     checks(&mut page, &report.checks);
     page.0
 }
 
-fn checks(page: &mut Page, checks: &[CheckLine]) {
+fn checks(page: &mut TextPage, checks: &[CheckLine]) {
     if checks.is_empty() {
         return;
     }
-    page.section("Checks, each done for real");
+    page.section("Checks (each facility is exercised)");
     for check in checks {
-        let (word, remark) = match check.outcome {
-            Outcome::Works => ("works", None),
-            Outcome::Unsupported => ("not here", None),
-            Outcome::Fails => {
-                ("FAILS", Some("this is a mistake of arenite's or of this machine's: please report it"))
+        let (outcome, remark) = match check.outcome {
+            Outcome::Ok => ("ok", None),
+            Outcome::Unsupported => ("unsupported", None),
+            Outcome::Failed => {
+                ("FAILED", Some("this is a bug in arenite or in this machine: please report it"))
             }
         };
-        page.row(check.name, &format!("{word}: {} ({} us)", check.seen, check.micros), remark);
+        let time = duration(Duration::from_micros(check.elapsed_us).as_secs_f64());
+        page.row(check.name, &format!("{outcome}: {} ({time})", check.detail), remark);
     }
     let count = |outcome| checks.iter().filter(|check| check.outcome == outcome).count();
-    let (works, lacking, fails) = (count(Outcome::Works), count(Outcome::Unsupported), count(Outcome::Fails));
-    page.row("in all", &format!("{works} work, {lacking} not here, {fails} fail"), None);
+    let (ok, unsupported, failed) = (count(Outcome::Ok), count(Outcome::Unsupported), count(Outcome::Failed));
+    page.row("total", &format!("{ok} ok, {unsupported} unsupported, {failed} failed"), None);
 }
 
-fn processor(page: &mut Page, report: &DoctorReport) {
+fn processor(page: &mut TextPage, report: &DoctorReport) {
     let cpu = &report.processor;
     page.section("Processor");
-    page.row("model", cpu.model.as_deref().unwrap_or("not named by the kernel"), None);
+    page.row("model", cpu.model.as_deref().unwrap_or("unknown"), None);
     let cores = cpu.cores.map_or(String::new(), |cores| format!(" on {}", counted(cores, "core")));
     page.row(
         "processors",
         &format!("{} online{cores}, {} usable by this process", cpu.online, cpu.usable),
         None,
     );
-    page.row("SIMD", &if cpu.simd.is_empty() { "none known".to_owned() } else { cpu.simd.join(" ") }, None);
+    page.row("SIMD", &if cpu.simd.is_empty() { "none".to_owned() } else { cpu.simd.join(" ") }, None);
     for cache in &report.caches {
-        page.row(&cache.name, &cache_words(cache), None);
+        page.row(&cache.name, &cache_text(cache), None);
     }
 }
 
-fn cache_words(cache: &CacheLine) -> String {
+fn cache_text(cache: &CacheLine) -> String {
     let ways = cache.ways.map_or(String::new(), |ways| format!(", {ways} ways"));
-    let shared = counted(cache.shared_by, "processor");
-    format!("{}, lines of {}{ways}, shared by {shared}", bytes(cache.bytes), bytes(cache.line_bytes))
+    let shared = counted(cache.sharing_cpus, "processor");
+    format!("{}, lines of {}{ways}, shared by {shared}", bytes(cache.size_bytes), bytes(cache.line_bytes))
 }
 
-fn numa(page: &mut Page, nodes: &Noted<Vec<NodeLine>>) {
+fn numa(page: &mut TextPage, nodes: &Annotated<Vec<NodeLine>>) {
     page.section("NUMA nodes");
     for (at, node) in nodes.value.iter().enumerate() {
         let cpus = if node.cpus.is_empty() {
@@ -114,31 +111,27 @@ fn numa(page: &mut Page, nodes: &Noted<Vec<NodeLine>>) {
     }
 }
 
-fn pages(page: &mut Page, report: &DoctorReport) {
+fn pages(page: &mut TextPage, report: &DoctorReport) {
     let pages = &report.pages;
     page.section("OS pages");
-    page.row("size", &pages.size_bytes.map_or("not known".to_owned(), bytes), None);
-    let size = pages.transparent_bytes.map_or(String::new(), |size| format!(" of {}", bytes(size)));
-    let word = |name: &str, word: &Option<String>| {
-        word.as_ref().map_or(String::new(), |word| format!(", {name} {word}"))
+    page.row("size", &pages.size_bytes.map_or("unknown".to_owned(), bytes), None);
+    let size = pages.transparent_size_bytes.map_or(String::new(), |size| format!(" of {}", bytes(size)));
+    let policy = |name: &str, policy: &Option<String>| {
+        policy.as_ref().map_or(String::new(), |policy| format!(", {name} {policy}"))
     };
-    let more = word("defrag", &pages.defrag) + &word("shared memory", &pages.shmem);
+    let more = policy("defrag", &pages.defrag) + &policy("shared memory", &pages.shmem);
     page.row("transparent huge", &format!("{}{size}{more}", pages.transparent), None);
-    for &(size, total, free) in &pages.explicit {
-        page.row("explicit huge", &format!("{}: {total} set aside, {free} free", bytes(size)), None);
+    for &HugetlbLine { size_bytes, total, free } in &pages.explicit {
+        page.row("explicit huge", &format!("{}: {free} free of {total}", bytes(size_bytes)), None);
     }
-    let asked = pages.arenas_ask.remark.as_deref().unwrap_or_default();
-    page.row(
-        "in arenas",
-        &format!("arenas ask by madvise from their second 2 MiB on; granted: {asked}"),
-        None,
-    );
+    let reason = pages.arenas_request_thp.remark.as_deref().unwrap_or_default();
+    page.row("in arenas", &format!("requested with madvise after the first 2 MiB; granted: {reason}"), None);
 }
 
-fn memory(page: &mut Page, report: &DoctorReport) {
+fn memory(page: &mut TextPage, report: &DoctorReport) {
     page.section("Memory now");
     match &report.memory {
-        None => page.row("machine", "not known", None),
+        None => page.row("machine", "unknown", None),
         Some(memory) => {
             let (available, free) = (bytes(memory.available_bytes), bytes(memory.free_bytes));
             page.row(
@@ -160,51 +153,51 @@ fn memory(page: &mut Page, report: &DoctorReport) {
         let killed = events.killed.map_or("not counted".to_owned(), |count| count.to_string());
         page.row(
             "control group",
-            &format!("limit met {}, processes killed: {killed}", count(events.limit)),
+            &format!("limit reached {}, processes killed: {killed}", count(events.max)),
             None,
         );
     }
     for pressure in &report.pressure {
         page.row(
-            &format!("pressure, {}", pressure.of),
-            &pressure_words(pressure),
+            &format!("pressure, {}", pressure.scope),
+            &pressure_text(pressure),
             pressure.remark.as_deref(),
         );
     }
     if report.pressure.is_empty() {
-        page.row("pressure", "not told by this kernel", None);
+        page.row("pressure", "not reported by the kernel", None);
     }
-    let (left, why) =
+    let (available, reason) =
         (&report.available_bytes.value, report.available_bytes.remark.as_deref().unwrap_or_default());
-    page.row("for this process", &format!("{} ({why})", left.map_or("not known".to_owned(), bytes)), None);
+    page.row(
+        "for this process",
+        &format!("{} ({reason})", available.map_or("unknown".to_owned(), bytes)),
+        None,
+    );
 }
 
-fn pressure_words(pressure: &PressureLine) -> String {
-    let of = |[short, middle, long]: [f64; 3]| format!("{short:.2} {middle:.2} {long:.2} %");
-    let full = pressure.full_percent.map_or(String::new(), |full| format!("; all waited {}", of(full)));
-    format!("some waited {}{full} (of 10, 60, 300 s)", of(pressure.some_percent))
+fn pressure_text(pressure: &PressureLine) -> String {
+    let percents = |[short, middle, long]: [f64; 3]| format!("{short:.2} {middle:.2} {long:.2} %");
+    let full = pressure.full_percent.map_or(String::new(), |full| format!("; all waited {}", percents(full)));
+    format!("some waited {}{full} (of 10, 60, 300 s)", percents(pressure.some_percent))
 }
 
-fn driver(page: &mut Page, name: &str, driver: &Driver) {
+fn driver(page: &mut TextPage, name: &str, driver: &Driver) {
     for device in &driver.devices {
-        let memory = bytes(device.device_bytes);
-        let words = format!("{} ({}), {memory}; {}", device.name, device.kind, device.details);
-        page.row(&format!("{name} {}", device.index), &words, None);
+        let memory = bytes(device.memory_bytes);
+        let text = format!("{} ({}), {memory}; {}", device.name, device.kind, device.details);
+        page.row(&format!("{name} {}", device.index), &text, None);
     }
-    if let Some(why) = &driver.why_none {
-        page.row(name, &format!("none: {why}"), None);
+    if let Some(reason) = &driver.unavailable_reason {
+        page.row(name, &format!("none: {reason}"), None);
     }
 }
 
-fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
-/// The text as it grows.
+/// A text of sections and rows.
 #[derive(Debug, Default)]
-struct Page(String);
+struct TextPage(String);
 
-impl Page {
+impl TextPage {
     fn line(&mut self, text: &str) {
         self.0.extend(text.trim_end().chars().map(|letter| if letter.is_control() { '?' } else { letter }));
         self.0.push('\n');
@@ -222,15 +215,15 @@ impl Page {
         }
     }
 
-    /// `value` in its column, wrapped between words.
+    /// Appends `value` in its column, wrapped between words.
     fn wrapped(&mut self, label: &str, value: &str) {
-        let mut line = format!("{label:<VALUE$}");
+        let mut line = format!("{label:<VALUE_COLUMN$}");
         let mut fresh = true;
         for word in value.split_whitespace() {
-            if !fresh && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            if !fresh && line.chars().count() + 1 + word.chars().count() > MAX_WIDTH {
                 self.line(&line);
                 line.clear();
-                let _always_fits = write!(line, "{:VALUE$}", "");
+                let _always_fits = write!(line, "{:VALUE_COLUMN$}", "");
                 fresh = true;
             }
             if !fresh {
@@ -256,11 +249,12 @@ mod tests {
     }
 
     fn fits(text: &str) -> bool {
-        text.lines().all(|line| line.chars().count() <= WIDTH && !line.ends_with(' ') && !line.contains('\t'))
+        text.lines()
+            .all(|line| line.chars().count() <= MAX_WIDTH && !line.ends_with(' ') && !line.contains('\t'))
     }
 
     #[test]
-    fn u24_bytes_are_read_at_a_glance() {
+    fn u24_bytes_and_ranges_are_short() {
         let cases = [
             (0, "0 B"),
             (1023, "1023 B"),
@@ -293,10 +287,10 @@ mod tests {
     }
 
     #[test]
-    fn u24_a_machine_that_tells_nothing_still_has_a_report() {
+    fn u24_a_machine_without_information_has_a_report() {
         let machine = Machine::read_at("/nonexistent".as_ref());
         let text = render(&DoctorReport::of(&machine, &Probe::run(), MemoryVisibility::ExplicitDma));
-        assert!(fits(&text) && text.contains("not known") && text.contains("made up"), "{text}");
+        assert!(fits(&text) && text.contains("unknown") && text.contains("reports no nodes"), "{text}");
     }
 
     #[test]
@@ -307,10 +301,10 @@ mod tests {
             index: 0,
             name: name.to_owned(),
             kind: "other".to_owned(),
-            device_bytes: 1,
+            memory_bytes: 1,
             details: "x ".repeat(200),
         };
-        report.gpus.cuda = Driver { devices: vec![device("a\r\nb")], why_none: None };
+        report.gpus.cuda = Driver { devices: vec![device("a\r\nb")], unavailable_reason: None };
         let text = render(&report);
         assert!(fits(&text) && text.contains("evil?[2Jname?") && text.contains("a b (other)"), "{text}");
         assert!(text.chars().all(|letter| letter == '\n' || !letter.is_control()));
@@ -318,8 +312,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn u24_any_words_wrap_within_the_columns(words in proptest::collection::vec("[a-z]{1,30}", 0..40)) {
-            let mut page = Page::default();
+        fn u24_any_text_wraps_within_the_columns(words in proptest::collection::vec("[a-z]{1,30}", 0..40)) {
+            let mut page = TextPage::default();
             page.row("label", &words.join(" "), Some(&words.join("  ")));
             prop_assert!(fits(&page.0));
             let kept = page.0.split_whitespace().filter(|word| *word != "label" && *word != "!").count();

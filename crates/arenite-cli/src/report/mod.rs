@@ -1,14 +1,14 @@
-//! The report of a training run: its numbers, and the one page that draws them.
+//! The report of a training run: its numbers, and the page that draws them.
 //!
-//! Rests on `serde`: the JSON file that `--json` writes and the data inside the page are the same serialisation of
-//! [`Report`], so what a reader sees is what a script reads. The page (`page.html`, `page.css`, `page.js`) is embedded
-//! in the program and needs neither network nor server, because a report is something one sends to somebody.
+//! The file of `--json` and the data in the page are the same serialisation of [`Report`]. The page
+//! (`page.html`, `page.css`, `charts.js`, `page.js`) is embedded in the program and needs neither a
+//! network nor a server, so that it can be sent as one file.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const SCRIPT: &str = concat!(include_str!("charts.js"), include_str!("page.js"));
 
 const STYLE_MARK: &str = "/*__ARENITE_CSS__*/";
 const SCRIPT_MARK: &str = "/*__ARENITE_JS__*/";
@@ -19,26 +19,26 @@ const DATA_MARK: &str = "/*__ARENITE_DATA__*/";
 /// Numbers that are not finite are written as JSON `null` and read back as NaN.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Headline of the page.
+    /// The headline of the page.
     pub title: String,
-    /// The command line that produced the report, as one would type it.
+    /// The command line that repeats the run.
     pub command: String,
-    /// Where it ran.
+    /// The machine of the run.
     pub machine: Machine,
-    /// What was trained.
+    /// The trained model.
     pub model: Model,
-    /// One entry for each strategy that ran, in the order they ran. `system` is the one the page compares with.
+    /// One entry for each strategy, in the order of `--memory`. The page compares with `system`.
     pub strategies: Vec<StrategyReport>,
-    /// Text the trained model wrote after [`sample_prompt`](Self::sample_prompt), without the prompt.
+    /// Text generated after [`sample_prompt`](Self::sample_prompt), without the prompt.
     pub sample: String,
-    /// What the model was asked to continue.
+    /// The prompt of the sample.
     pub sample_prompt: String,
 }
 
 /// The machine of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// Processor model, as the operating system names it.
+    /// Processor model, as reported by the operating system.
     pub cpu: String,
     /// Logical cores the process may use.
     pub cores: usize,
@@ -50,10 +50,10 @@ pub struct Machine {
     pub huge_pages: String,
 }
 
-/// The model of a run and what it was trained on.
+/// The model of a run and its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
-    /// Trained parameters.
+    /// Number of trained parameters.
     pub parameters: u64,
     /// Transformer layers.
     pub layers: u64,
@@ -73,11 +73,11 @@ pub struct Model {
     pub vocabulary: u64,
     /// Length of the text in bytes.
     pub text_bytes: u64,
-    /// What the text is, for a reader.
+    /// The file, or a description of the text.
     pub text_name: String,
 }
 
-/// What one strategy did.
+/// The results of one strategy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StrategyReport {
     /// `system`, `pool` or `arena`.
@@ -88,49 +88,51 @@ pub struct StrategyReport {
     /// 95th percentile of the time of a step in milliseconds.
     #[serde(deserialize_with = "nan_from_null")]
     pub step_ms_p95: f64,
-    /// This strategy's median step time divided by that of `system`: below one is faster. `None` without `system`.
+    /// This strategy's median step time divided by that of `system`: below one is faster. `None`
+    /// without `system`.
     pub ratio_to_system: Option<f64>,
-    /// Blocks asked for in a step.
+    /// Blocks allocated in a step.
     #[serde(deserialize_with = "nan_from_null")]
     pub allocs_per_step: f64,
-    /// Calls of the system allocator in a step.
+    /// Calls of malloc in a step.
     #[serde(deserialize_with = "nan_from_null")]
-    pub system_calls_per_step: f64,
-    /// Page faults in a step, after warm-up: first touches, and the rare page that the kernel moved meanwhile.
+    pub malloc_calls_per_step: f64,
+    /// Page faults in a step after warm-up: first touches, and rarely an OS page that the kernel
+    /// moved.
     #[serde(deserialize_with = "nan_from_null")]
     pub faults_per_step: f64,
-    /// Most bytes in live blocks at one time.
-    pub peak_in_use: u64,
-    /// Most bytes held from upstream at one time.
-    pub peak_held: u64,
-    /// Most bytes resident for the process, as the operating system counts them.
-    pub rss_peak: u64,
+    /// Peak of the bytes in live blocks.
+    pub peak_in_use_bytes: u64,
+    /// Peak of the bytes held from upstream.
+    pub peak_held_bytes: u64,
+    /// Maximum resident set size of the process.
+    pub max_rss_bytes: u64,
     /// Cross-entropy of each step, in nats per token.
     #[serde(deserialize_with = "nans_from_nulls")]
     pub losses: Vec<f32>,
-    /// Time of each step in milliseconds. Empty when it was not kept.
+    /// Time of each step in milliseconds. Empty if it was not recorded.
     #[serde(deserialize_with = "nans_from_nulls")]
     pub step_ms: Vec<f64>,
     /// Memory over time, in the order of time.
     pub timeline: Vec<TimelinePoint>,
 }
 
-/// Memory at one moment.
+/// The memory in use and held at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TimelinePoint {
-    /// Milliseconds since this strategy began to train.
+    /// Milliseconds since the strategy started to train.
     #[serde(deserialize_with = "nan_from_null")]
-    pub ms: f64,
+    pub elapsed_ms: f64,
     /// Bytes in live blocks.
-    pub in_use: u64,
+    pub in_use_bytes: u64,
     /// Bytes held from upstream.
-    pub held: u64,
+    pub held_bytes: u64,
 }
 
-/// Draws `report` as one HTML page that needs nothing outside itself. O(length of the report).
+/// Renders `report` as one self-contained HTML page. O(length of the report).
 ///
 /// # Panics
-/// Never for a report: only strings and numbers are in it, and those always serialise.
+/// Never: a report contains only strings and numbers, which always serialise.
 ///
 /// ```
 /// use arenite_cli::report::{Report, render};
@@ -141,14 +143,18 @@ pub struct TimelinePoint {
 #[must_use]
 pub fn render(report: &Report) -> String {
     let json = serde_json::to_string(report).expect("strings and numbers serialise");
-    // The data goes in last: a placeholder that stands in somebody's text is text.
-    PAGE.replacen(STYLE_MARK, STYLE, 1).replacen(SCRIPT_MARK, SCRIPT, 1).replacen(DATA_MARK, &inert(&json), 1)
+    // the data is inserted last, so that a placeholder in a text of the report stays text
+    PAGE.replacen(STYLE_MARK, STYLE, 1).replacen(SCRIPT_MARK, SCRIPT, 1).replacen(
+        DATA_MARK,
+        &escape_for_script(&json),
+        1,
+    )
 }
 
-/// `json` with every character escaped that could end a script element, open a comment or end a line of script.
+/// Escapes every character that could end a script element, open a comment or end a line of script.
 ///
-/// In JSON these stand only inside strings, where `\u….` means the same character.
-fn inert(json: &str) -> String {
+/// In JSON these characters occur only in strings, where `\u….` is the same character.
+fn escape_for_script(json: &str) -> String {
     let mut out = String::with_capacity(json.len() + json.len() / 16);
     for c in json.chars() {
         match c {
@@ -167,7 +173,7 @@ fn nan_from_null<'de, D: Deserializer<'de>>(source: D) -> Result<f64, D::Error> 
     Ok(Option::<f64>::deserialize(source)?.unwrap_or(f64::NAN))
 }
 
-/// A number that JSON can only write as `null`.
+/// A number type whose NaN is `null` in JSON.
 trait NotANumber {
     const NAN: Self;
 }
@@ -208,7 +214,7 @@ mod tests {
             name: NASTY.into(),
             losses: vec![1.5, 0.1],
             step_ms: vec![0.25],
-            timeline: vec![TimelinePoint { ms: 0.5, in_use: 1, held: u64::MAX }],
+            timeline: vec![TimelinePoint { elapsed_ms: 0.5, in_use_bytes: 1, held_bytes: u64::MAX }],
             ratio_to_system: Some(0.5),
             ..StrategyReport::default()
         };
@@ -224,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn render_of_nasty_text_reads_back_as_the_same_report() {
+    fn render_of_nasty_text_deserialises_to_the_same_report() {
         let page = render(&nasty());
         assert_eq!(serde_json::from_str::<Report>(data_of(&page)).unwrap(), nasty());
     }
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn render_leaves_no_placeholder_and_names_no_address() {
+    fn render_leaves_no_placeholder_and_no_address() {
         let page = render(&Report::default());
         for part in ["__ARENITE", "http://", "https://", "@import", "src=\"", "url("] {
             let page = page.replace("http://www.w3.org/2000/svg", "").replace("url(#", "");
@@ -249,13 +255,16 @@ mod tests {
     }
 
     #[test]
-    fn inert_escapes_exactly_what_could_break_out() {
-        assert_eq!(inert("</a><!--&\u{2028}\u{2029}"), "\\u003c/a\\u003e\\u003c!--\\u0026\\u2028\\u2029");
-        assert_eq!(inert("{\"a\":[1,null,\"\\\"é山\"]}"), "{\"a\":[1,null,\"\\\"é山\"]}");
+    fn escape_for_script_escapes_only_dangerous_characters() {
+        assert_eq!(
+            escape_for_script("</a><!--&\u{2028}\u{2029}"),
+            "\\u003c/a\\u003e\\u003c!--\\u0026\\u2028\\u2029"
+        );
+        assert_eq!(escape_for_script("{\"a\":[1,null,\"\\\"é山\"]}"), "{\"a\":[1,null,\"\\\"é山\"]}");
     }
 
     #[test]
-    fn numbers_that_are_not_finite_are_null_and_read_back_as_nan() {
+    fn numbers_that_are_not_finite_are_null_and_deserialise_as_nan() {
         let mut report = nasty();
         report.strategies[0].losses = vec![f32::NAN, f32::INFINITY, 2.0];
         report.strategies[0].step_ms_median = f64::NAN;

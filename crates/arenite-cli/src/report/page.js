@@ -1,45 +1,13 @@
-"use strict";
+/** The report page: its parts, drawn from the data in the page. */
 (() => {
+  const {
+    finite, el, sv, digits, number, short, unitOf, bytes, byteTick, ms, plural, joined,
+    ticks, byteTicks, widen, extent, inSeconds, clock, lastAt, onResize, lineChart,
+  } = charts;
   const byId = (id) => document.getElementById(id);
   const root = document.documentElement;
-  const finite = (x) => typeof x === "number" && Number.isFinite(x);
   const list = (x) => (Array.isArray(x) ? x : []);
   const text = (x) => (typeof x === "string" ? x : "");
-
-  // ---- elements ----
-  const SVG = "http://www.w3.org/2000/svg";
-  const fill = (node, attributes, children) => {
-    for (const [name, value] of Object.entries(attributes || {})) {
-      if (value !== null && value !== undefined) node.setAttribute(name, value);
-    }
-    for (const child of children) if (child !== null) node.append(child);
-    return node;
-  };
-  const el = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
-  const sv = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
-
-  // ---- numbers, in words ----
-  const digits = (x, options) => new Intl.NumberFormat("en", options).format(x);
-  const number = (x) => {
-    if (!finite(x)) return "–";
-    if (x === 0 || Number.isInteger(x) || Math.abs(x) >= 1000) return digits(x, { maximumFractionDigits: 0 });
-    return digits(x, { minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
-  };
-  const short = (x) => digits(x, { maximumSignificantDigits: 6 });
-  const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-  const unitOf = (x) => {
-    let unit = 0;
-    for (let rest = Math.abs(x); rest >= 1023.5 && unit < UNITS.length - 1; rest /= 1024) unit += 1;
-    return unit;
-  };
-  const bytes = (x) => {
-    if (!finite(x)) return "–";
-    const unit = unitOf(x);
-    return `${digits(x / 1024 ** unit, { maximumSignificantDigits: x >= 1000 * 1024 ** unit ? 4 : 3 })} ${UNITS[unit]}`;
-  };
-  const ms = (x) => (finite(x) ? `${number(x)} ms` : "–");
-  const plural = (n, one, many) => `${number(n)} ${n === 1 ? one : many}`;
-  const joined = (parts) => (parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts[parts.length - 1]}`);
 
   // ---- the strategies ----
   const KNOWN = ["system", "pool", "arena"];
@@ -49,8 +17,8 @@
     return list(data.strategies).map((s, index) => {
       const known = KNOWN.indexOf(s.name);
       const slot = known >= 0 ? known : next++ % DASHES.length;
-      const timeline = list(s.timeline).filter((p) => p && finite(p.ms) && finite(p.in_use) && finite(p.held));
-      timeline.sort((a, b) => a.ms - b.ms);
+      const timeline = list(s.timeline).filter((p) => p && finite(p.elapsed_ms) && finite(p.in_use_bytes) && finite(p.held_bytes));
+      timeline.sort((a, b) => a.elapsed_ms - b.elapsed_ms);
       return { ...s, label: text(s.name) || `strategy ${index + 1}`, css: `s${slot}`, dash: DASHES[slot], timeline,
         losses: list(s.losses), steps: list(s.step_ms).filter(finite) };
     });
@@ -61,7 +29,7 @@
     return system && finite(s.step_ms_median) ? s.step_ms_median / system.step_ms_median : NaN;
   };
 
-  /** Where the losses of the strategies part, if they do. JSON keeps the bits of every finite float. */
+  /** The first step at which the losses of two strategies differ. JSON keeps the bits of every finite float. */
   const compareLosses = (strategies) => {
     const ran = strategies.filter((s) => s.losses.length > 0);
     const apart = [];
@@ -106,8 +74,8 @@
     if (close.length) {
       out.push(`The difference between system and ${joined(close.map((s) => s.label))} is smaller than system's own spread from median to p95 (${ms(spread)}).`);
     }
-    const held = strategies.filter((s) => finite(s.peak_held));
-    if (held.length) out.push(`Memory held at the peak: ${joined(held.map((s) => `${bytes(s.peak_held)} under ${s.label}`))}.`);
+    const held = strategies.filter((s) => finite(s.peak_held_bytes));
+    if (held.length) out.push(`Memory held at the peak: ${joined(held.map((s) => `${bytes(s.peak_held_bytes)} under ${s.label}`))}.`);
     const losses = compareLosses(strategies);
     if (losses.ran.length > 1) {
       out.push(losses.same ? `The losses of ${joined(losses.ran.map((s) => s.label))} are identical${losses.gaps ? " where they are finite" : " to the bit"}.`
@@ -117,7 +85,7 @@
     if (absent.length && strategies.length) out.push(`Not in this report: ${joined(absent)}.`);
     return out;
   };
-  /** The command, which may wrap between its words but not at their hyphens. */
+  /** The command line, which wraps between words but not at hyphens. */
   const commandLine = (line) => el("code", null, ...line.split(/( +)/).map((part, i) => (i % 2 ? part : el("span", null, part))));
   const drawHeader = (data, strategies) => {
     const title = text(data.title) || "Training report";
@@ -141,11 +109,11 @@
       ["Time per step", "95th percentile", (s) => s.step_ms_p95, ms],
       ["Ratio to system", "of medians; below 1 is faster", (s) => ratioOf(s, system), number],
       ["Allocations", "per step", (s) => s.allocs_per_step, number],
-      ["System-allocator calls", "per step", (s) => s.system_calls_per_step, number],
+      ["malloc calls", "per step", (s) => s.malloc_calls_per_step, number],
       ["Page faults", "per step, after warm-up", (s) => s.faults_per_step, number],
-      ["Peak in use", null, (s) => s.peak_in_use, bytes],
-      ["Peak held", null, (s) => s.peak_held, bytes],
-      ["Resident peak", "of the process", (s) => s.rss_peak, bytes],
+      ["Peak in use", null, (s) => s.peak_in_use_bytes, bytes],
+      ["Peak held", null, (s) => s.peak_held_bytes, bytes],
+      ["Max RSS", "of the process", (s) => s.max_rss_bytes, bytes],
     ];
     const head = strategies.map((s) => el("th", { scope: "col" }, swatch(s), s.label));
     const body = rows.map(([name, unit, value, format]) => {
@@ -162,174 +130,13 @@
   const swatch = (s) => sv("svg", { class: `swatch ${s.css}`, viewBox: "0 0 18 8", "aria-hidden": "true" },
     sv("line", { class: "line", x1: 0, x2: 18, y1: 4, y2: 4, "stroke-dasharray": s.dash }));
 
-  // ---- charts: scales ----
-  const niceStep = (span, n) => {
-    const raw = span / Math.max(n, 1);
-    const power = 10 ** Math.floor(Math.log10(raw));
-    return power * ([1, 2, 2.5, 5, 10].find((m) => m * power >= raw * (1 - 1e-9)) || 10);
-  };
-  const ticks = (lo, hi, n) => {
-    if (!(hi > lo)) return [lo];
-    const step = niceStep(hi - lo, n);
-    const out = [];
-    for (let i = Math.ceil(lo / step - 1e-9); i * step <= hi + step * 1e-9; i += 1) out.push(Number((i * step).toPrecision(12)));
-    return out;
-  };
-  const byteTicks = (lo, hi, n) => {
-    const unit = 1024 ** unitOf(hi);
-    return ticks(lo / unit, hi / unit, n).map((t) => t * unit);
-  };
-  /** [lo, hi] widened to whole ticks, and never empty. */
-  const widen = (lo, hi, n, base) => {
-    if (!(hi > lo)) return base === undefined ? [lo - 0.5, lo + 0.5] : [base, lo > base ? lo * 1.1 : base + 1];
-    const step = niceStep(hi - lo, n);
-    return [Math.floor(lo / step + 1e-9) * step, Math.ceil(hi / step - 1e-9) * step];
-  };
-  const extent = (values) => values.reduce(([lo, hi], x) => (finite(x) ? [Math.min(lo, x), Math.max(hi, x)] : [lo, hi]), [Infinity, -Infinity]);
-  const inSeconds = (msMax) => msMax >= 10000;
-  const clock = (x, seconds) => (seconds ? `${number(x / 1000)} s` : `${number(x)} ms`);
-  /** Index of the last point at or before x, or -1. */
-  const lastAt = (points, x) => {
-    let [lo, hi] = [0, points.length];
-    while (lo < hi) {
-      const mid = (lo + hi) >> 1;
-      if (points[mid][0] <= x) lo = mid + 1; else hi = mid;
-    }
-    return lo - 1;
-  };
-
-  // ---- charts: lines ----
-  /** At most first, lowest, highest and last of the points that fall on one pixel column, so that no peak is lost. */
-  const thin = (points, toX) => {
-    const out = [];
-    for (let i = 0; i < points.length;) {
-      const column = Math.floor(toX(points[i][0]));
-      let [j, lo, hi] = [i, i, i];
-      while (j < points.length && Math.floor(toX(points[j][0])) === column && finite(points[j][1]) === finite(points[i][1])) {
-        if (points[j][1] < points[lo][1]) lo = j;
-        if (points[j][1] > points[hi][1]) hi = j;
-        j += 1;
-      }
-      out.push(...[...new Set([i, lo, hi, j - 1])].sort((a, b) => a - b).map((k) => points[k]));
-      i = j;
-    }
-    return out;
-  };
-  /** Path of a line that breaks at gaps, and the points that stand alone. */
-  const trace = (points, toX, toY, stepped) => {
-    let [path, open] = ["", false];
-    const alone = [];
-    points.forEach(([x, y], i) => {
-      if (!finite(y)) { open = false; return; }
-      const at = `${toX(x).toFixed(1)}`;
-      path += open ? (stepped ? `H${at}V${toY(y).toFixed(1)}` : `L${at},${toY(y).toFixed(1)}`) : `M${at},${toY(y).toFixed(1)}`;
-      const next = points[i + 1];
-      if (!open && !(next && finite(next[1]))) alone.push([toX(x), toY(y)]);
-      open = true;
-    });
-    return { path, alone };
-  };
-  /** Draws again, in the next frame, when `plot` is no longer as wide as it was drawn. */
-  const onResize = (plot, drawnWidth, draw) => {
-    const check = () => { if (plot.clientWidth && plot.clientWidth !== drawnWidth()) draw(); };
-    new ResizeObserver(() => requestAnimationFrame(check)).observe(plot);
-  };
-  let charts = 0;
-  /**
-   * A line chart with axes, a cursor for mouse, touch and arrow keys, and a redraw when its width changes.
-   * spec: label, xLabel, yLabel, height, x: [lo, hi], y(n): [lo, hi], xTicks, yTicks, xText, yText, stops: [x…],
-   * series: [{ css, dash, thin, stepped, points: [[x, y]…], shown() }], references: [{ y, text }], read(x or null), say(x).
-   */
-  const lineChart = (host, spec) => {
-    const id = `chart${charts += 1}`;
-    const plot = el("div", { class: "chart", tabindex: 0, role: "slider", "aria-label": spec.label, "aria-valuemin": 0,
-      "aria-valuemax": Math.max(spec.stops.length - 1, 0), "aria-valuenow": 0, "aria-valuetext": "no position chosen; move with the arrow keys" });
-    host.append(plot);
-    let [width, cursor, line, toX, box] = [0, null, null, null, null];
-    const draw = () => {
-      width = Math.max(plot.clientWidth || 640, 200);
-      const height = Math.round(Math.min(spec.height, Math.max(290, width * 0.62)));
-      const rows = Math.max(2, Math.floor((height - 70) / 48));
-      const [y0, y1] = spec.y(rows);
-      const yTicks = spec.yTicks(y0, y1, rows);
-      const left = 12 + 7 * Math.max(...yTicks.map((t) => spec.yText(t).length), 2);
-      box = { left, right: width - 14, top: 30, bottom: height - 44 };
-      const [x0, x1] = spec.x();
-      toX = (x) => box.left + ((x - x0) / (x1 - x0)) * (box.right - box.left);
-      toX.back = (px) => x0 + ((px - box.left) / (box.right - box.left)) * (x1 - x0);
-      const toY = (y) => box.bottom - ((y - y0) / (y1 - y0)) * (box.bottom - box.top);
-      const parts = [sv("title", { id: `${id}t` }, spec.label),
-        sv("clipPath", { id: `${id}c` }, sv("rect", { x: box.left, y: box.top - 4, width: box.right - box.left + 4, height: box.bottom - box.top + 8 })),
-        sv("text", { class: "label", x: 2, y: 14 }, spec.yLabel),
-        sv("text", { class: "label", x: (box.left + box.right) / 2, y: height - 6, "text-anchor": "middle" }, spec.xLabel())];
-      for (const t of yTicks) {
-        parts.push(sv("line", { class: "grid", x1: box.left, x2: box.right, y1: toY(t), y2: toY(t) }),
-          sv("text", { x: box.left - 6, y: toY(t) + 4, "text-anchor": "end" }, spec.yText(t)));
-      }
-      for (const t of spec.xTicks(x0, x1, Math.max(2, Math.floor((box.right - box.left) / 62)))) {
-        parts.push(sv("line", { class: "axis", x1: toX(t), x2: toX(t), y1: box.bottom, y2: box.bottom + 5 }),
-          sv("text", { x: toX(t), y: box.bottom + 19, "text-anchor": toX(t) > box.right - 12 ? "end" : "middle" }, spec.xText(t)));
-      }
-      parts.push(sv("line", { class: "axis", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }));
-      for (const r of (spec.references || []).filter((r) => r.y >= y0 && r.y <= y1)) {
-        parts.push(sv("line", { class: "reference", x1: box.left, x2: box.right, y1: toY(r.y), y2: toY(r.y) }),
-          sv("text", { x: box.right, y: toY(r.y) - 5, "text-anchor": "end" }, r.text));
-      }
-      const group = sv("g", { "clip-path": `url(#${id}c)` });
-      for (const s of spec.series.filter((s) => s.shown())) {
-        const { path, alone } = trace(thin(s.points, toX), toX, toY, s.stepped);
-        const turns = s.points.filter((p, i) => i > 0 && p[1] !== s.points[i - 1][1]).length;
-        // A calm line keeps a margin, so that it can be seen across a busy one.
-        if (path && s.stepped && turns < width / 8) group.append(sv("path", { class: "halo", d: path }));
-        if (path) group.append(sv("path", { class: `line ${s.css}${s.thin ? " thin" : ""}`, "stroke-dasharray": s.dash, d: path }));
-        for (const [cx, cy] of alone) group.append(sv("circle", { class: `dot ${s.css}`, cx, cy, r: 4 }));
-      }
-      line = sv("line", { class: "cursor", y1: box.top, y2: box.bottom, visibility: "hidden" });
-      plot.replaceChildren(sv("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": `${id}t` }, ...parts, group, line));
-      plot.dataset.points = String(spec.series.reduce((n, s) => n + s.points.length, 0));
-      plot.dataset.paths = String(group.childElementCount);
-      show();
-    };
-    const show = () => {
-      const at = cursor === null ? null : spec.stops[cursor];
-      const px = at === null ? -1 : toX(at);
-      const inside = px >= box.left - 1 && px <= box.right + 1;
-      fill(line, { x1: px, x2: px, visibility: inside ? "visible" : "hidden" }, []);
-      spec.read(at);
-      if (at !== null) fill(plot, { "aria-valuenow": cursor, "aria-valuetext": spec.say(at) }, []);
-    };
-    const move = (to) => {
-      cursor = spec.stops.length === 0 || to === null ? null : Math.min(Math.max(to, 0), spec.stops.length - 1);
-      show();
-    };
-    const point = (event) => {
-      const frame = plot.getBoundingClientRect();
-      const x = toX.back((event.clientX - frame.left) * (width / (frame.width || 1)));
-      const before = lastAt(spec.stops.map((stop) => [stop]), x);
-      const after = before + 1 < spec.stops.length && (before < 0 || spec.stops[before + 1] - x < x - spec.stops[before]);
-      move(after ? before + 1 : before);
-    };
-    plot.addEventListener("pointermove", point);
-    plot.addEventListener("pointerdown", point);
-    plot.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") move(null); });
-    plot.addEventListener("keydown", (event) => {
-      const far = Math.max(1, Math.round(spec.stops.length / 20));
-      const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: far, PageDown: -far, Home: -Infinity, End: Infinity }[event.key];
-      if (event.key === "Escape") move(null);
-      else if (by !== undefined) { move(cursor === null ? (by === Infinity ? by : 0) : cursor + by); event.preventDefault(); }
-    });
-    draw();
-    onResize(plot, () => width, draw);
-    return draw;
-  };
-
   // ---- memory ----
   const valuesAt = (s, at) => {
-    if (at === null) return `in use ${bytes(s.peak_in_use)}, held ${bytes(s.peak_held)}`;
-    const p = s.timeline[lastAt(s.timeline.map((q) => [q.ms]), at)];
+    if (at === null) return `in use ${bytes(s.peak_in_use_bytes)}, held ${bytes(s.peak_held_bytes)}`;
+    const p = s.timeline[lastAt(s.timeline.map((q) => [q.elapsed_ms]), at)];
     if (!p) return "not yet measured";
-    if (at > s.timeline[s.timeline.length - 1].ms) return "has ended";
-    return `in use ${bytes(p.in_use)}, held ${bytes(p.held)}`;
+    if (at > s.timeline[s.timeline.length - 1].elapsed_ms) return "has ended";
+    return `in use ${bytes(p.in_use_bytes)}, held ${bytes(p.held_bytes)}`;
   };
   const memoryLegend = (strategies, hidden, redraw) => strategies.map((s) => {
     const values = el("span", { class: "values" });
@@ -351,7 +158,7 @@
       host.replaceChildren(el("p", null, "No memory timeline was recorded."));
       return 0;
     }
-    const all = extent(drawn.flatMap((s) => s.timeline.map((p) => p.ms)));
+    const all = extent(drawn.flatMap((s) => s.timeline.map((p) => p.elapsed_ms)));
     const [start, end] = [Math.min(0, all[0]), Math.max(all[1], all[0] + 1)];
     const tenth = (end - start) / 10;
     const windows = [["whole run", start, end], ["first tenth", start, start + tenth], ["last tenth", end - tenth, end]];
@@ -362,7 +169,7 @@
     const readout = el("p", { class: "readout" });
     const legend = memoryLegend(drawn, hidden, () => redraw());
     const shown = () => drawn.filter((s) => !hidden.has(s));
-    const stops = [...new Set(drawn.flatMap((s) => s.timeline.map((p) => p.ms)))].sort((a, b) => a - b);
+    const stops = [...new Set(drawn.flatMap((s) => s.timeline.map((p) => p.elapsed_ms)))].sort((a, b) => a - b);
     const buttons = windows.map((w) => {
       const button = el("button", { type: "button", "aria-pressed": String(w === view) }, w[0]);
       button.addEventListener("click", () => {
@@ -375,31 +182,32 @@
     host.replaceChildren(el("div", { class: "controls", role: "group", "aria-label": "part of the run to show" }, ...buttons));
     redraw = lineChart(host, {
       label: `Memory held and in use over time under ${joined(drawn.map((s) => s.label))}`,
-      yLabel: "memory: held (thick line), in use (thin line)",
+      yLabel: "memory: held (thick line), in use (thin line, or band from lowest to highest)",
       xLabel: () => `clock time since training started, the strategies taking turns (${seconds ? "s" : "ms"})`,
       height: 400, stops,
       x: () => [view[1], view[2]],
       y: (n) => {
-        const top = Math.max(...drawn.flatMap((s) => s.timeline.map((p) => Math.max(p.held, p.in_use))));
+        const top = Math.max(...drawn.flatMap((s) => s.timeline.map((p) => Math.max(p.held_bytes, p.in_use_bytes))));
         const unit = 1024 ** unitOf(top);
         return widen(0, top / unit, n, 0).map((v) => v * unit);
       },
       xTicks: (a, b, n) => (seconds ? ticks(a / 1000, b / 1000, n).map((t) => t * 1000) : ticks(a, b, n)),
       yTicks: byteTicks,
       xText: (t) => short(seconds ? t / 1000 : t),
-      yText: bytes,
+      yText: byteTick,
       series: [
-        ...drawn.map((s) => ({ css: s.css, thin: true, points: s.timeline.map((p) => [p.ms, p.in_use]), shown: () => !hidden.has(s) })),
-        ...drawn.map((s) => ({ css: s.css, dash: s.dash, stepped: true, points: s.timeline.map((p) => [p.ms, p.held]), shown: () => !hidden.has(s) })),
+        ...drawn.map((s) => ({ css: s.css, thin: true, envelope: 5, points: s.timeline.map((p) => [p.elapsed_ms, p.in_use_bytes]), shown: () => !hidden.has(s) })),
+        ...drawn.map((s) => ({ css: s.css, dash: s.dash, stepped: true, envelope: 24, points: s.timeline.map((p) => [p.elapsed_ms, p.held_bytes]), shown: () => !hidden.has(s) })),
       ],
       read: (at) => {
         readout.textContent = at === null ? "At their peaks:" : `At ${clock(at, seconds)}:`;
         for (const { values, s } of legend) values.textContent = valuesAt(s, at);
       },
-      say: (at) => `at ${clock(at, seconds)}: ${shown().map((s) => `${s.label} ${valuesAt(s, at)}`).join("; ")}`,
+      describe: (at) => `at ${clock(at, seconds)}: ${shown().map((s) => `${s.label} ${valuesAt(s, at)}`).join("; ")}`,
     });
     host.append(readout, el("ul", { class: "legend" }, ...legend.map((entry) => entry.item)), el("p", { class: "hint" },
-      "Point at the chart, or move through it with the arrow keys, to read values. A name shows or hides its lines."));
+      "Point at the chart, or use the arrow keys, to read values. A name shows or hides its lines. "
+      + "Where steps are too narrow to draw, a band shows the lowest and the highest memory in use; the first or last tenth shows more detail."));
     return drawn.reduce((n, s) => n + s.timeline.length, 0);
   };
 
@@ -449,7 +257,7 @@
         readout.textContent = step === null ? `First ${at(1)}; ${losses.same && finite(last) ? `last ${at(steps)}, ` : ""}after ${plural(steps, "step", "steps")}.`
           : `Step ${step}: ${at(step)}`;
       },
-      say: (step) => `step ${step}: ${at(step)}`,
+      describe: (step) => `step ${step}: ${at(step)}`,
     });
     host.append(readout);
     if (!losses.same) host.append(el("p", { class: "hint" }, ...drawn.map((s) => el("span", { class: "entry" }, swatch(s), ` ${s.label}`))));
@@ -529,12 +337,12 @@
     if (prompt) block.append(el("span", { class: "prompt" }, prompt));
     block.append(sample);
     host.replaceChildren(block);
-    host.append(el("p", { class: "hint" }, prompt ? "Underlined: the prompt. The rest is the model's." : "Written without a prompt."));
+    host.append(el("p", { class: "hint" }, prompt ? "Underlined: the prompt. The model generated the rest." : "Written without a prompt."));
     return sample.length;
   };
   const facts = (name, pairs) => el("div", null, el("h3", null, name), el("dl", null, ...pairs
     .filter(([, value]) => value !== "").flatMap(([key, value]) => [el("dt", null, key), el("dd", null, value)])));
-  /** The seed as it is written: 64 bits do not fit a JavaScript number. A quote inside a string is escaped, so no text matches. */
+  /** The seed as text: 64 bits do not fit a JavaScript number. A quote in a string is escaped, so no text matches. */
   const seedOf = (json) => (/"seed":\s*(\d+)/.exec(json) || ["", "–"])[1];
   const drawFacts = (data) => {
     const [machine, model] = [data.machine || {}, data.model || {}];
@@ -560,7 +368,7 @@
     return pairs.length;
   };
 
-  // ---- the page: a part that fails says so and takes no other with it ----
+  // ---- the page: an error in one part does not affect the others ----
   const fail = (host, error) => {
     host.append(el("p", { class: "warning", role: "alert" }, `This part of the report could not be drawn: ${error.message}`));
     console.error(error);

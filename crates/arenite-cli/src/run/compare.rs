@@ -1,13 +1,15 @@
-//! The same program on several allocators in turn, and the ratios of what it took.
+//! The same program on several allocators in turn, and the ratios of its cost.
 //!
-//! Rests on `arenite_pages::wait_measured`. The runs take turns, each round begins with the next allocator, so that a machine that
-//! grows slower or faster does so for all; what is told is the median. The output is not shown but compared.
+//! Each round starts with the next allocator, so that a change of the machine's speed affects all
+//! of them. The table shows medians. The program's output is compared and not shown.
 
-use super::{RunArgs, RunError, library, single};
-use crate::atomic_file::WholeFile;
-use arenite_core::Bytes;
+use super::args::RunArgs;
+use super::error::RunError;
+use super::{library, single};
+use crate::atomic_file::AtomicFile;
+use crate::format;
 use arenite_pages::{Usage, wait_measured};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::ffi::OsString;
@@ -18,31 +20,32 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// One run.
+/// The measurements of one run.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     wall: Duration,
     usage: Usage,
-    code: u8,
-    output: u64,
+    exit_code: u8,
+    output_hash: u64,
 }
 
 /// An allocator and its runs.
-struct Side {
+struct Allocator {
     name: String,
+    /// The value of `LD_PRELOAD`.
     preload: Option<OsString>,
     runs: Vec<Run>,
 }
 
-/// The medians of one allocator, and the system's over them.
+/// The medians of one allocator.
 #[derive(Debug, Clone, Serialize)]
 struct Row {
     allocator: String,
     wall_s: f64,
     cpu_s: f64,
     faults: f64,
-    resident_peak: f64,
-    /// This allocator's over the system's.
+    max_rss_bytes: f64,
+    /// This allocator's medians divided by the system's.
     ratios: Option<Ratios>,
 }
 
@@ -51,7 +54,7 @@ struct Ratios {
     wall: f64,
     cpu: f64,
     faults: f64,
-    resident_peak: f64,
+    max_rss: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,55 +62,63 @@ struct Comparison {
     program: Vec<String>,
     rounds: u32,
     exit_code: u8,
+    /// `true` if every run printed the same.
+    same_output: bool,
     rows: Vec<Row>,
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<u8, RunError> {
-    let wrong = |path: &Path| {
+    let file_error = |path: &Path| {
         let path = path.to_path_buf();
         move |source| RunError::File { path, source }
     };
     let [name, ..] = args.program.as_slice() else { return Ok(0) };
-    let program = library::program(name)?;
-    let mut sides = sides(args)?;
+    let program = library::find_program(name)?;
+    let mut allocators = allocators(args)?;
     if let Some(path) = &args.input {
-        File::open(path).map_err(wrong(path))?;
+        File::open(path).map_err(file_error(path))?;
     }
-    let json = args.json.as_deref().map(|path| WholeFile::prepare(path).map_err(wrong(path))).transpose()?;
-    let bar = progress(u64::from(args.rounds) * sides.len() as u64);
+    let json =
+        args.json.as_deref().map(|path| AtomicFile::create(path).map_err(file_error(path))).transpose()?;
+    let bar = progress(u64::from(args.rounds) * allocators.len() as u64);
     for round in 0..args.rounds as usize {
-        for turn in 0..sides.len() {
-            let at = (round + turn) % sides.len();
-            bar.set_message(sides[at].name.clone());
-            let run = measure(args, &program, sides[at].preload.as_ref())?;
-            sides[at].runs.push(run);
+        for turn in 0..allocators.len() {
+            let at = (round + turn) % allocators.len();
+            bar.set_message(allocators[at].name.clone());
+            let run = measure(args, &program, allocators[at].preload.as_ref())?;
+            allocators[at].runs.push(run);
             bar.inc(1);
         }
     }
     bar.finish_and_clear();
-    let rows = rows(&sides);
+    let rows = rows(&allocators);
     println!("{}", table(&rows, args.rounds));
-    let code = same(&sides)?;
+    let exit_code = check_same_exit_code(&allocators)?;
+    let same_output = match check_same_output(&allocators) {
+        Err(error) if !args.ignore_output => return Err(error),
+        checked => checked.is_ok(),
+    };
     if let (Some(json), Some(path)) = (json, args.json.as_deref()) {
         let program = args.program.iter().map(|part| part.to_string_lossy().into()).collect();
-        let comparison = Comparison { program, rounds: args.rounds, exit_code: code, rows };
-        json.finish(&serde_json::to_vec_pretty(&comparison)?).map_err(wrong(path))?;
+        let comparison = Comparison { program, rounds: args.rounds, exit_code, same_output, rows };
+        json.commit(&serde_json::to_vec_pretty(&comparison)?).map_err(file_error(path))?;
     }
-    Ok(code)
+    Ok(exit_code)
 }
 
-fn sides(args: &RunArgs) -> Result<Vec<Side>, RunError> {
-    let side = |name: &str, preload| Side { name: name.into(), preload, runs: Vec::new() };
-    let library = library::find()?;
-    let mut sides = vec![side("system", None), side("arenite", Some(library::preload(&library)))];
+fn allocators(args: &RunArgs) -> Result<Vec<Allocator>, RunError> {
+    let allocator = |name: &str, preload| Allocator { name: name.into(), preload, runs: Vec::new() };
+    let library = library::find_library()?;
+    let mut allocators =
+        vec![allocator("system", None), allocator("arenite", Some(library::ld_preload(&library)))];
     for path in &args.against {
         let found: PathBuf =
             path.canonicalize().map_err(|source| RunError::File { path: path.clone(), source })?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = name.trim_start_matches("lib").split('.').next().unwrap_or_default();
-        sides.push(side(name, Some(library::preload(&found))));
+        allocators.push(allocator(name, Some(library::ld_preload(&found))));
     }
-    Ok(sides)
+    Ok(allocators)
 }
 
 fn progress(runs: u64) -> ProgressBar {
@@ -121,7 +132,7 @@ fn progress(runs: u64) -> ProgressBar {
 
 fn measure(args: &RunArgs, program: &Path, preload: Option<&OsString>) -> Result<Run, RunError> {
     let name = || program.display().to_string();
-    let wrong = |source| RunError::Run { name: name(), source };
+    let run_error = |source| RunError::Run { name: name(), source };
     let input = match &args.input {
         Some(path) => {
             Stdio::from(File::open(path).map_err(|source| RunError::File { path: path.clone(), source })?)
@@ -137,37 +148,51 @@ fn measure(args: &RunArgs, program: &Path, preload: Option<&OsString>) -> Result
         }
     }
     let before = Instant::now();
-    let mut child = command.spawn().map_err(wrong)?;
+    let mut child = command.spawn().map_err(run_error)?;
     let mut hash = DefaultHasher::new();
     if let Some(mut output) = child.stdout.take() {
         let mut bytes = vec![0; 64 << 10];
         loop {
-            match output.read(&mut bytes).map_err(wrong)? {
+            match output.read(&mut bytes).map_err(run_error)? {
                 0 => break,
                 count => hash.write(bytes.get(..count).unwrap_or_default()),
             }
         }
     }
-    let (status, usage) = wait_measured(child).map_err(wrong)?;
-    Ok(Run { wall: before.elapsed(), usage, code: single::code(status), output: hash.finish() })
+    let (status, usage) = wait_measured(child).map_err(run_error)?;
+    Ok(Run {
+        wall: before.elapsed(),
+        usage,
+        exit_code: single::exit_code(status),
+        output_hash: hash.finish(),
+    })
 }
 
-/// The exit code, where all runs had the same one and the same output.
-fn same(sides: &[Side]) -> Result<u8, RunError> {
-    let all = || sides.iter().flat_map(|side| side.runs.iter().map(move |run| (side, run)));
-    let Some((first, run)) = all().next() else { return Ok(0) };
-    let differs = |what, other: &Side| RunError::Differs {
-        what,
-        first: first.name.clone(),
-        second: other.name.clone(),
-    };
-    if let Some((other, _)) = all().find(|(_, other)| other.code != run.code) {
-        return Err(differs("exit codes", other));
-    }
-    match all().find(|(_, other)| other.output != run.output) {
-        Some((other, _)) => Err(differs("outputs", other)),
-        None => Ok(run.code),
-    }
+/// Returns the exit code of all runs.
+fn check_same_exit_code(allocators: &[Allocator]) -> Result<u8, RunError> {
+    first_difference(allocators, |run| run.exit_code)
+        .map_or(Ok(()), |difference| Err(differs("exit codes", difference)))?;
+    Ok(allocators.iter().find_map(|allocator| allocator.runs.first()).map_or(0, |run| run.exit_code))
+}
+
+/// Checks that all runs printed the same.
+fn check_same_output(allocators: &[Allocator]) -> Result<(), RunError> {
+    first_difference(allocators, |run| run.output_hash)
+        .map_or(Ok(()), |difference| Err(differs("outputs", difference)))
+}
+
+/// Returns the allocators of the first run and of the first one that differs from it.
+fn first_difference<V: PartialEq>(
+    allocators: &[Allocator],
+    value: impl Fn(&Run) -> V,
+) -> Option<(&Allocator, &Allocator)> {
+    let all = || allocators.iter().flat_map(|side| side.runs.iter().map(move |run| (side, run)));
+    let (first, run) = all().next()?;
+    all().find(|(_, other)| value(other) != value(run)).map(|(other, _)| (first, other))
+}
+
+fn differs(what: &'static str, (first, second): (&Allocator, &Allocator)) -> RunError {
+    RunError::Differs { what, first: first.name.clone(), second: second.name.clone() }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -182,65 +207,55 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "medians, for people")]
-fn rows(sides: &[Side]) -> Vec<Row> {
-    let of = |side: &Side, what: fn(&Run) -> f64| median(side.runs.iter().map(what).collect());
-    let row = |side: &Side| Row {
-        allocator: side.name.clone(),
-        wall_s: of(side, |run| run.wall.as_secs_f64()),
-        cpu_s: of(side, |run| (run.usage.user + run.usage.system).as_secs_f64()),
-        faults: of(side, |run| (run.usage.minor_faults + run.usage.major_faults) as f64),
-        resident_peak: of(side, |run| run.usage.resident_peak as f64),
+#[expect(clippy::cast_precision_loss, reason = "medians are shown with three digits")]
+fn rows(allocators: &[Allocator]) -> Vec<Row> {
+    let median_of =
+        |allocator: &Allocator, value: fn(&Run) -> f64| median(allocator.runs.iter().map(value).collect());
+    let row = |allocator: &Allocator| Row {
+        allocator: allocator.name.clone(),
+        wall_s: median_of(allocator, |run| run.wall.as_secs_f64()),
+        cpu_s: median_of(allocator, |run| (run.usage.user + run.usage.system).as_secs_f64()),
+        faults: median_of(allocator, |run| (run.usage.minor_faults + run.usage.major_faults) as f64),
+        max_rss_bytes: median_of(allocator, |run| run.usage.resident_peak as f64),
         ratios: None,
     };
-    let mut rows: Vec<Row> = sides.iter().map(row).collect();
+    let mut rows: Vec<Row> = allocators.iter().map(row).collect();
     if let Some(system) = rows.first().cloned() {
         for row in rows.iter_mut().skip(1) {
             row.ratios = Some(Ratios {
                 wall: row.wall_s / system.wall_s,
                 cpu: row.cpu_s / system.cpu_s,
                 faults: row.faults / system.faults,
-                resident_peak: row.resident_peak / system.resident_peak,
+                max_rss: row.max_rss_bytes / system.max_rss_bytes,
             });
         }
     }
     rows
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes, for people")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shown with one decimal")]
 fn table(rows: &[Row], rounds: u32) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
-        &format!("median of {rounds}"),
-        "time",
-        "ratio",
-        "cpu",
-        "ratio",
-        "faults",
-        "ratio",
-        "resident",
-        "ratio",
-    ]);
+    let first = format!("median of {rounds}");
+    let header = [&first, "time", "ratio", "CPU", "ratio", "page faults", "ratio", "max RSS", "ratio"];
+    let columns = header.len();
+    let mut table = format::table(header);
     for row in rows {
-        let ratio = |of: fn(&Ratios) -> f64| {
-            row.ratios.map_or_else(String::new, |ratios| format!("{:.2}", of(&ratios)))
+        let ratio = |value: fn(&Ratios) -> f64| {
+            row.ratios.map_or_else(String::new, |ratios| format!("{:.2}", value(&ratios)))
         };
         table.add_row([
             row.allocator.clone(),
-            format!("{:.3} s", row.wall_s),
+            format::duration(row.wall_s),
             ratio(|ratios| ratios.wall),
-            format!("{:.3} s", row.cpu_s),
+            format::duration(row.cpu_s),
             ratio(|ratios| ratios.cpu),
             format!("{:.0}", row.faults),
             ratio(|ratios| ratios.faults),
-            Bytes(row.resident_peak as usize).to_string(),
-            ratio(|ratios| ratios.resident_peak),
+            format::bytes(row.max_rss_bytes as u64),
+            ratio(|ratios| ratios.max_rss),
         ]);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    format::align_right(&mut table, 1..columns);
     table
 }
 
@@ -249,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle_or_between_two() {
+    fn the_median_is_the_middle_value_or_the_mean_of_two() {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
         assert!(median(Vec::new()).is_nan());

@@ -1,119 +1,153 @@
-//! One run, with the heap's figures at its end.
+//! One run of a program, with the heap's statistics at exit.
 //!
-//! Rests on the line of JSON that the library appends for each process that ends with `exit`.
+//! The library appends a line of JSON for each process that ends with `exit`.
 
-use super::{RunArgs, RunError, library};
-use crate::atomic_file::WholeFile;
+use super::args::RunArgs;
+use super::error::RunError;
+use super::library;
+use crate::atomic_file::AtomicFile;
+use crate::format;
 use arenite_core::Bytes;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 
-/// How many processes are shown.
-const SHOWN: usize = 20;
+/// Maximum number of processes in the table.
+const MAX_ROWS: usize = 40;
+/// Maximum number of size classes in a row.
+const MAX_CLASSES: usize = 3;
 
-/// What the library says of one process.
+/// The statistics of one process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Process {
-    process: u32,
+    pid: u32,
     name: String,
-    peak_in_use: usize,
-    peak_held: usize,
-    resident_peak: usize,
+    peak_in_use_bytes: usize,
+    peak_held_bytes: usize,
+    max_rss_bytes: usize,
     minor_faults: u64,
     major_faults: u64,
-    in_use: usize,
-    held: usize,
-    blocks: usize,
+    in_use_bytes: usize,
+    held_bytes: usize,
+    live_blocks: usize,
     fragmentation: f64,
     classes: Vec<Class>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Class {
-    size: usize,
+    size_bytes: usize,
     blocks_at_peak: usize,
-    blocks: usize,
+    live_blocks: usize,
 }
 
-/// The exit code that a shell would show.
-pub(crate) fn code(status: ExitStatus) -> u8 {
+/// Returns the exit code that a shell would report.
+pub(crate) fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     u8::try_from(code & 0xff).unwrap_or(1)
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<u8, RunError> {
     let [name, rest @ ..] = args.program.as_slice() else { return Ok(0) };
-    let library = library::find()?;
-    let path = library::program(name)?;
-    let wrong = |path: &std::path::Path| {
+    let library = library::find_library()?;
+    let path = library::find_program(name)?;
+    let file_error = |path: &std::path::Path| {
         let path = path.to_path_buf();
         move |source| RunError::File { path, source }
     };
-    let json = args.json.as_deref().map(|path| WholeFile::prepare(path).map_err(wrong(path))).transpose()?;
-    let figures = args
+    let json =
+        args.json.as_deref().map(|path| AtomicFile::create(path).map_err(file_error(path))).transpose()?;
+    let stats = args
         .stats
-        .then(|| tempfile::NamedTempFile::new().map_err(wrong(&std::env::temp_dir())))
+        .then(|| tempfile::NamedTempFile::new().map_err(file_error(&std::env::temp_dir())))
         .transpose()?;
     let mut command = Command::new(&path);
-    command.args(rest).env("LD_PRELOAD", library::preload(&library));
+    command.args(rest).env("LD_PRELOAD", library::ld_preload(&library));
     if args.hardened {
         command.env("ARENITE_HARDENED", "1");
     }
-    if let Some(figures) = &figures {
-        command.env("ARENITE_STATS", figures.path());
+    if let Some(stats) = &stats {
+        command.env("ARENITE_STATS", stats.path());
     }
     let status =
         command.status().map_err(|source| RunError::Run { name: name.to_string_lossy().into(), source })?;
-    if let Some(figures) = figures {
-        let text = std::fs::read_to_string(figures.path()).map_err(wrong(figures.path()))?;
+    if let Some(stats) = stats {
+        let text = std::fs::read_to_string(stats.path()).map_err(file_error(stats.path()))?;
         let processes: Vec<Process> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         if processes.is_empty() {
             return Err(RunError::NoReport);
         }
-        // beside the program's own output, not in it
-        let _shown = writeln!(std::io::stderr(), "{}", table(&processes));
+        // the standard output belongs to the program
+        let _printed = writeln!(std::io::stderr(), "{}", table(&processes));
         if let (Some(json), Some(path)) = (json, args.json.as_deref()) {
-            json.finish(&serde_json::to_vec_pretty(&processes)?).map_err(wrong(path))?;
+            json.commit(&serde_json::to_vec_pretty(&processes)?).map_err(file_error(path))?;
         }
     }
-    Ok(code(status))
+    Ok(exit_code(status))
 }
 
 fn table(processes: &[Process]) -> Table {
     let mut largest: Vec<&Process> = processes.iter().collect();
-    largest.sort_by_key(|process| core::cmp::Reverse(process.peak_in_use));
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
+    largest.sort_by_key(|process| core::cmp::Reverse(process.peak_in_use_bytes));
+    let mut table = format::table([
         "process",
-        "in use, peak",
-        "held, peak",
-        "resident, peak",
-        "faults",
-        "unused at exit",
-        "most bytes in blocks of",
+        "pid",
+        "peak in use",
+        "peak held",
+        "max RSS",
+        "page faults",
+        "fragmentation",
+        "top size classes",
     ]);
-    for process in largest.iter().take(SHOWN) {
-        let classes = process.classes.iter().take(3);
-        let classes: Vec<String> = classes.map(|class| Bytes(class.size).to_string()).collect();
+    for process in largest.iter().take(MAX_ROWS) {
+        let classes = process.classes.iter().take(MAX_CLASSES);
+        let classes: Vec<String> = classes.map(|class| Bytes(class.size_bytes).to_string()).collect();
         table.add_row([
-            format!("{} {}", process.name, process.process),
-            Bytes(process.peak_in_use).to_string(),
-            Bytes(process.peak_held).to_string(),
-            Bytes(process.resident_peak).to_string(),
+            process.name.clone(),
+            process.pid.to_string(),
+            Bytes(process.peak_in_use_bytes).to_string(),
+            Bytes(process.peak_held_bytes).to_string(),
+            Bytes(process.max_rss_bytes).to_string(),
             format!("{}", process.minor_faults + process.major_faults),
             format!("{:.0} %", 100.0 * process.fragmentation),
             classes.join(", "),
         ]);
     }
-    if largest.len() > SHOWN {
-        table.add_row([format!("and {} smaller", largest.len() - SHOWN)]);
+    if largest.len() > MAX_ROWS {
+        table.add_row([format!("and {} smaller", largest.len() - MAX_ROWS)]);
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    format::align_right(&mut table, 1..7);
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(pid: u32) -> Process {
+        Process {
+            pid,
+            name: format!("p{pid}"),
+            peak_in_use_bytes: pid as usize,
+            peak_held_bytes: 0,
+            max_rss_bytes: 0,
+            minor_faults: 0,
+            major_faults: 0,
+            in_use_bytes: 0,
+            held_bytes: 0,
+            live_blocks: 0,
+            fragmentation: 0.0,
+            classes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn n08_the_table_fits_a_screen_of_50_lines_when_40_processes_or_more_are_listed() {
+        for (count, lines) in [(40, 42), (300, 43)] {
+            let table = table(&(0..count).map(process).collect::<Vec<_>>()).to_string();
+            assert_eq!(table.lines().count(), lines, "{table}");
+        }
+    }
 }

@@ -1,26 +1,28 @@
-//! The conductor: a process per strategy, taking turns.
+//! The coordinator: one process per strategy, taking turns.
 //!
-//! Rests on the workers' wire. One worker runs at a time, a few steps each, so that the machine's moods fall on all alike.
+//! One worker runs at a time, for a few steps, so that a change of the machine's speed affects all
+//! of them.
 
-use super::TrainError;
+use super::error::TrainError;
 use super::memory::Strategy;
-use super::protocol::{Answer, Order, Spec, Trained};
+use super::protocol::{Request, Response, Spec, Trained};
+use crate::report::StrategyReport;
 use arenite_core::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// Steps that a worker does in a turn.
-const TURN: usize = 5;
+/// Steps of a worker in one turn.
+const STEPS_PER_TURN: usize = 5;
 
-/// Trains every strategy and gathers what they found.
+/// Trains every strategy and collects the results.
 pub(super) fn train(strategies: &[Strategy], spec: &Spec) -> Result<Trained, TrainError> {
     let mut trained = Trained::default();
     let mut workers = Vec::new();
     for &strategy in strategies {
         let mut worker = Worker::start(strategy, spec)?;
-        match worker.listen()? {
-            Answer::Ready { parameters, vocabulary } => {
+        match worker.receive()? {
+            Response::Ready { parameters, vocabulary } => {
                 (trained.parameters, trained.vocabulary) = (parameters, vocabulary)
             }
             other => return Err(worker.unexpected(other)),
@@ -30,12 +32,12 @@ pub(super) fn train(strategies: &[Strategy], spec: &Spec) -> Result<Trained, Tra
     let bar = progress(spec.steps.saturating_mul(strategies.len()));
     let mut done = 0;
     while done < spec.steps {
-        let turn = TURN.min(spec.steps - done);
+        let turn = STEPS_PER_TURN.min(spec.steps - done);
         for worker in &mut workers {
-            let (loss, in_use) = worker.steps(turn)?;
+            let (loss, in_use_bytes) = worker.steps(turn)?;
             bar.inc(u64::try_from(turn).unwrap_or(0));
             let name = worker.strategy.to_string();
-            bar.set_message(format!("{name:6} loss {loss:.3}  in use {}", Bytes(in_use)));
+            bar.set_message(format!("{name:6} loss {loss:.3}  in use {}", Bytes(in_use_bytes)));
         }
         done += turn;
     }
@@ -59,12 +61,12 @@ fn progress(steps: usize) -> ProgressBar {
     bar
 }
 
-/// A worker and the two ends of its pipes.
+/// A worker process and its two pipes.
 struct Worker {
     strategy: Strategy,
     child: Child,
-    orders: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
+    requests: Option<ChildStdin>,
+    responses: BufReader<ChildStdout>,
 }
 
 impl Worker {
@@ -74,79 +76,78 @@ impl Worker {
         let mut command = Command::new(program);
         command.arg("train-worker").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(fail)?;
-        let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+        let (Some(requests), Some(responses)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(fail(io::ErrorKind::BrokenPipe.into()));
         };
-        let mut worker = Self { strategy, child, orders: Some(orders), answers: BufReader::new(answers) };
-        worker.say(&serde_json::to_string(spec)?)?;
-        worker.order(Order::Begin(strategy))?;
+        let mut worker =
+            Self { strategy, child, requests: Some(requests), responses: BufReader::new(responses) };
+        worker.send(&serde_json::to_string(spec)?)?;
+        worker.request(Request::Start(strategy))?;
         Ok(worker)
     }
 
-    fn say(&mut self, line: &str) -> Result<(), TrainError> {
+    fn send(&mut self, line: &str) -> Result<(), TrainError> {
         let strategy = self.strategy;
-        let Some(orders) = &mut self.orders else { return Ok(()) };
-        let said = orders
+        let Some(requests) = &mut self.requests else { return Ok(()) };
+        let sent = requests
             .write_all(line.as_bytes())
-            .and_then(|()| orders.write_all(b"\n"))
-            .and_then(|()| orders.flush());
-        match said {
-            // A worker that is gone has said why, or its exit status does.
+            .and_then(|()| requests.write_all(b"\n"))
+            .and_then(|()| requests.flush());
+        match sent {
+            // a worker that has exited sent its error, or its exit status has it
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            said => said.map_err(|source| TrainError::Process { strategy, source }),
+            sent => sent.map_err(|source| TrainError::Process { strategy, source }),
         }
     }
 
-    fn order(&mut self, order: Order) -> Result<(), TrainError> {
-        self.say(&serde_json::to_string(&order)?)
+    fn request(&mut self, request: Request) -> Result<(), TrainError> {
+        self.send(&serde_json::to_string(&request)?)
     }
 
-    fn listen(&mut self) -> Result<Answer, TrainError> {
+    fn receive(&mut self) -> Result<Response, TrainError> {
         let strategy = self.strategy;
         let mut line = String::new();
         let read =
-            self.answers.read_line(&mut line).map_err(|source| TrainError::Process { strategy, source })?;
+            self.responses.read_line(&mut line).map_err(|source| TrainError::Process { strategy, source })?;
         if read == 0 {
             let status =
                 self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-            let message =
-                format!("its process ended ({status}); if it was killed, memory ran out: lower --batch");
+            let message = format!(
+                "its process exited ({status}); if it was killed, memory ran out: use a smaller --batch"
+            );
             return Err(TrainError::Worker { strategy, message });
         }
         match serde_json::from_str(&line)? {
-            Answer::Failed(message) => Err(TrainError::Worker { strategy, message }),
-            answer => Ok(answer),
+            Response::Failed(message) => Err(TrainError::Worker { strategy, message }),
+            response => Ok(response),
         }
     }
 
-    fn unexpected(&self, answer: Answer) -> TrainError {
-        TrainError::Worker { strategy: self.strategy, message: format!("unexpected answer {answer:?}") }
+    fn unexpected(&self, response: Response) -> TrainError {
+        TrainError::Worker { strategy: self.strategy, message: format!("unexpected response {response:?}") }
     }
 
     fn steps(&mut self, count: usize) -> Result<(f32, usize), TrainError> {
-        self.order(Order::Steps(count))?;
-        match self.listen()? {
-            Answer::Stepped { loss, in_use } => Ok((loss, in_use)),
+        self.request(Request::Steps(count))?;
+        match self.receive()? {
+            Response::Stepped { loss, in_use_bytes } => Ok((loss, in_use_bytes)),
             other => Err(self.unexpected(other)),
         }
     }
 
-    fn finish(
-        mut self,
-        with_sample: bool,
-    ) -> Result<(crate::report::StrategyReport, String, String), TrainError> {
-        self.order(Order::Finish(with_sample))?;
-        match self.listen()? {
-            Answer::Finished { report, prompt, sample } => Ok((*report, prompt, sample)),
+    fn finish(mut self, with_sample: bool) -> Result<(StrategyReport, String, String), TrainError> {
+        self.request(Request::Finish(with_sample))?;
+        match self.receive()? {
+            Response::Finished { report, prompt, sample } => Ok((*report, prompt, sample)),
             other => Err(self.unexpected(other)),
         }
     }
 }
 
 impl Drop for Worker {
-    /// Ends the process: its input ends, and if it is at work it is not waited for.
+    /// Ends the process: closes its input, kills it and reaps it.
     fn drop(&mut self) {
-        self.orders = None;
+        self.requests = None;
         let _killed: io::Result<()> = self.child.kill();
         let _reaped: io::Result<std::process::ExitStatus> = self.child.wait();
     }

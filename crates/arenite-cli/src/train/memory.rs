@@ -1,6 +1,6 @@
 //! The memory strategies that `train` compares.
 //!
-//! Rests on the system's allocator, the pools and the arena. A strategy is a resource and what it does around a step.
+//! A strategy is a resource with an action before and after each step.
 
 use arenite_alloc::{Arena, Mark, RestoreError, SizedPools, System};
 use arenite_core::{AllocError, Resource};
@@ -8,32 +8,33 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Where a training run takes its memory from.
+/// The source of memory of a training run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
     /// The system's malloc and free for every block
     System,
-    /// One pool per block size; the matrix library's scratch blocks are recycled
+    /// One pool per block size; the matrix library's scratch blocks are cached
     Pool,
-    /// One arena, freed to a mark after every step; the matrix library's scratch blocks are recycled
+    /// One arena, restored to a mark after every step; the matrix library's scratch blocks are
+    /// cached
     Arena,
 }
 
-/// Whether the scratch blocks that libraries take from the global allocator are kept for their next call.
+/// The strategies under which scratch blocks of the global allocator are cached between calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Recycle {
-    /// Under pool and arena, not under system
+pub enum CacheScratch {
+    /// Pool and arena, not system
     Auto,
-    /// Under every strategy
+    /// Every strategy
     All,
-    /// Under none
+    /// No strategy
     None,
 }
 
-impl Recycle {
-    /// Whether they are, for a strategy that does so by default or not.
+impl CacheScratch {
+    /// Returns whether scratch blocks are cached under a strategy with this default.
     pub(super) const fn applies(self, by_default: bool) -> bool {
         match self {
             Self::Auto => by_default,
@@ -43,7 +44,7 @@ impl Recycle {
     }
 }
 
-impl fmt::Display for Recycle {
+impl fmt::Display for CacheScratch {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Auto => "auto",
@@ -63,54 +64,54 @@ impl fmt::Display for Strategy {
     }
 }
 
-/// A resource that is told when a step begins and ends.
+/// A resource with an action before and after a training step.
 pub(super) trait Memory: Resource {
-    /// What is remembered during a step.
+    /// The state between the two actions.
     type Step;
 
-    /// Whether the scratch blocks that libraries take from the global allocator are kept for the next call, too.
-    const RECYCLES: bool;
+    /// The meaning of [`CacheScratch::Auto`] for the strategy.
+    const CACHES_SCRATCH: bool;
 
-    fn begin(&self) -> Result<Self::Step, AllocError>;
+    fn before_step(&self) -> Result<Self::Step, AllocError>;
 
-    fn end(&self, step: Self::Step) -> Result<(), RestoreError>;
+    fn after_step(&self, step: Self::Step) -> Result<(), RestoreError>;
 }
 
 impl Memory for System {
     type Step = ();
-    const RECYCLES: bool = false;
+    const CACHES_SCRATCH: bool = false;
 
-    fn begin(&self) -> Result<(), AllocError> {
+    fn before_step(&self) -> Result<(), AllocError> {
         Ok(())
     }
 
-    fn end(&self, (): ()) -> Result<(), RestoreError> {
+    fn after_step(&self, (): ()) -> Result<(), RestoreError> {
         Ok(())
     }
 }
 
 impl Memory for SizedPools {
     type Step = ();
-    const RECYCLES: bool = true;
+    const CACHES_SCRATCH: bool = true;
 
-    fn begin(&self) -> Result<(), AllocError> {
+    fn before_step(&self) -> Result<(), AllocError> {
         Ok(())
     }
 
-    fn end(&self, (): ()) -> Result<(), RestoreError> {
+    fn after_step(&self, (): ()) -> Result<(), RestoreError> {
         Ok(())
     }
 }
 
 impl Memory for Arena {
     type Step = Mark;
-    const RECYCLES: bool = true;
+    const CACHES_SCRATCH: bool = true;
 
-    fn begin(&self) -> Result<Mark, AllocError> {
+    fn before_step(&self) -> Result<Mark, AllocError> {
         self.mark()
     }
 
-    fn end(&self, mark: Mark) -> Result<(), RestoreError> {
+    fn after_step(&self, mark: Mark) -> Result<(), RestoreError> {
         self.restore(mark)
     }
 }

@@ -1,16 +1,16 @@
-//! What the conductor and its workers say to each other: a line of JSON at a time.
+//! The messages between the coordinator and its workers, one line of JSON each.
 //!
-//! Rests on `serde`. The first line a worker gets is a [`Spec`], each later one an [`Order`]; each line it says is an
-//! [`Answer`].
+//! The first line to a worker is a [`Spec`], and each later one a [`Request`]. Each line from a
+//! worker is a [`Response`].
 
-use super::memory::{Recycle, Strategy};
+use super::memory::{CacheScratch, Strategy};
 use crate::report::StrategyReport;
 use serde::{Deserialize, Serialize};
 
-/// What a worker is to train.
+/// The model, the text and the limits of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Spec {
-    /// The text; `None` is the embedded one.
+    /// The text, or `None` for the embedded corpus.
     pub text: Option<String>,
     pub layers: usize,
     pub width: usize,
@@ -21,39 +21,38 @@ pub(super) struct Spec {
     pub warm_up: usize,
     pub learning_rate: f32,
     pub seed: u64,
-    /// The most bytes in use.
+    /// Memory limit in bytes.
     pub limit: Option<usize>,
-    /// Characters that the trained model writes.
+    /// Characters that the trained model generates.
     pub sample: usize,
-    /// Whose libraries' scratch blocks are kept.
-    pub recycle: Recycle,
+    pub cache_scratch: CacheScratch,
 }
 
-/// What a worker is to do next.
+/// A request to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) enum Order {
-    /// Train with this memory; the first order.
-    Begin(Strategy),
-    /// So many steps more.
+pub(super) enum Request {
+    /// Create the model under this strategy; the first request.
+    Start(Strategy),
+    /// Train so many steps.
     Steps(usize),
-    /// Tell the numbers, and with `true` write a sample.
+    /// Return the report, and with `true` a sample of text.
     Finish(bool),
 }
 
-/// What a worker says.
+/// The response of a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) enum Answer {
-    /// The model is made.
+pub(super) enum Response {
+    /// The model is created.
     Ready { parameters: usize, vocabulary: usize },
-    /// The steps are done: the last loss, and bytes in use.
-    Stepped { loss: f32, in_use: usize },
-    /// The numbers.
+    /// The steps are done: the last loss, and the bytes in use.
+    Stepped { loss: f32, in_use_bytes: usize },
+    /// The report.
     Finished { report: Box<StrategyReport>, prompt: String, sample: String },
-    /// It could not be done.
+    /// The request failed.
     Failed(String),
 }
 
-/// What all workers together found.
+/// The results of all workers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trained {
     pub strategies: Vec<StrategyReport>,

@@ -1,58 +1,48 @@
-//! The process of one strategy: takes orders on standard input, answers on standard output.
+//! The process of one strategy: reads requests from standard input, writes responses to standard
+//! output.
 //!
-//! Rests on [`Session`]. It ends when its input does.
+//! The process exits when its input ends.
 
 use super::memory::{Memory, Strategy};
-use super::session::{Ears, Session, listen};
-use super::protocol::{Answer, Order, Spec};
+use super::protocol::{Request, Response, Spec};
+use super::session::{Session, Sinks, instrument};
+use crate::error_chain;
 use arenite_alloc::{Arena, Front, SizedPools, System};
 use std::error::Error;
 use std::io::{self, BufRead, Write};
 
-/// Trains one strategy as told on standard input. `front` is the program's global allocator.
+/// Trains one strategy with the requests on standard input.
+///
+/// `front` is the program's global allocator.
 ///
 /// # Errors
-/// [`io::Error`] if the conductor is gone; what fails in training is told to the conductor.
-pub fn work(front: &'static Front) -> io::Result<()> {
-    match obey(front) {
-        // The conductor is gone: there is nobody to tell.
+/// [`io::Error`] if a pipe fails. An error in training is a response to the coordinator.
+pub fn run_worker(front: &'static Front) -> io::Result<()> {
+    match handle_requests(front) {
+        // the coordinator has exited, so nothing reads the responses
         Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe) => {
             Ok(())
         }
-        obeyed => obeyed,
+        handled => handled,
     }
 }
 
-fn obey(front: &'static Front) -> io::Result<()> {
-    let mut orders = io::stdin().lock().lines();
-    let spec: Spec = parse(orders.next())?;
-    let Order::Begin(strategy) = parse(orders.next())? else {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the first order is not to begin"));
+fn handle_requests(front: &'static Front) -> io::Result<()> {
+    let mut requests = io::stdin().lock().lines();
+    let spec: Spec = parse(requests.next())?;
+    let Request::Start(strategy) = parse(requests.next())? else {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the first request is not `Start`"));
     };
-    let mut orders = orders.map(|line| parse::<Order>(Some(line)));
-    let worked = match strategy {
-        Strategy::System => serve(strategy, System::new(), &spec, front, &mut orders),
-        Strategy::Pool => serve(strategy, SizedPools::new(), &spec, front, &mut orders),
-        Strategy::Arena => serve(strategy, Arena::new(), &spec, front, &mut orders),
+    let mut requests = requests.map(|line| parse::<Request>(Some(line)));
+    let served = match strategy {
+        Strategy::System => serve(strategy, System::new(), &spec, front, &mut requests),
+        Strategy::Pool => serve(strategy, SizedPools::new(), &spec, front, &mut requests),
+        Strategy::Arena => serve(strategy, Arena::new(), &spec, front, &mut requests),
     };
-    match worked {
+    match served {
         Ok(()) => Ok(()),
-        Err(error) => answer(&Answer::Failed(told(error.as_ref()))),
+        Err(error) => respond(&Response::Failed(error_chain(error.as_ref()))),
     }
-}
-
-/// An error and what caused it, in one line.
-fn told(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(below) = cause {
-        // Errors that show what they wrap have said it already.
-        if !text.contains(&below.to_string()) {
-            text = format!("{text}: {below}");
-        }
-        cause = below.source();
-    }
-    text
 }
 
 fn parse<T: serde::de::DeserializeOwned>(line: Option<io::Result<String>>) -> io::Result<T> {
@@ -60,9 +50,9 @@ fn parse<T: serde::de::DeserializeOwned>(line: Option<io::Result<String>>) -> io
     Ok(serde_json::from_str(&line)?)
 }
 
-fn answer(answer: &Answer) -> io::Result<()> {
+fn respond(response: &Response) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    serde_json::to_writer(&mut out, answer)?;
+    serde_json::to_writer(&mut out, response)?;
     out.write_all(b"\n")?;
     out.flush()
 }
@@ -72,20 +62,20 @@ fn serve<M: Memory>(
     memory: M,
     spec: &Spec,
     front: &'static Front,
-    orders: &mut dyn Iterator<Item = io::Result<Order>>,
+    requests: &mut dyn Iterator<Item = io::Result<Request>>,
 ) -> Result<(), Box<dyn Error>> {
-    let ears = Ears::new();
-    let memory = listen(memory, spec.limit, &ears);
-    let mut session = Session::new(strategy, spec, &memory, &ears)?;
-    answer(&session.ready())?;
-    let recycling = spec.recycle.applies(M::RECYCLES).then(|| front.recycle());
-    for order in orders {
-        match order? {
-            Order::Begin(_) => {}
-            Order::Steps(count) => answer(&session.steps(count)?)?,
-            Order::Finish(with_sample) => {
-                drop(recycling);
-                return Ok(answer(&session.finish(with_sample)?)?);
+    let sinks = Sinks::new();
+    let memory = instrument(memory, spec.limit, &sinks);
+    let mut session = Session::new(strategy, spec, &memory, &sinks)?;
+    respond(&session.ready())?;
+    let scratch_cache = spec.cache_scratch.applies(M::CACHES_SCRATCH).then(|| front.recycle());
+    for request in requests {
+        match request? {
+            Request::Start(_) => {}
+            Request::Steps(count) => respond(&session.steps(count)?)?,
+            Request::Finish(with_sample) => {
+                drop(scratch_cache);
+                return Ok(respond(&session.finish(with_sample)?)?);
             }
         }
     }
