@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# Real programs on the system's malloc, on arenite, and on another library, in turn: benchmarks/programs.sh [LIBRARY ...]
+# Compares real programs on the system's malloc, on arenite and on other libraries: benchmarks/programs.sh [LIBRARY ...]
 #
-# Prints a table for each: medians of time, CPU time, faults, resident peak, and their ratios to the system's. A program that is not
-# here is named and left out. Needs `cargo build --release`; ROUNDS sets how often each is run.
+# Prints a table for each program: medians of time, CPU time, page faults and max RSS, and their ratios to the system's.
+# A missing program is reported and skipped. Needs `cargo build --release`; ROUNDS sets the number of runs on each allocator.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 arenite=$root/target/release/arenite
-[ -x "$arenite" ] || { echo "error: build it first: cargo build --release" >&2; exit 1; }
+[ -x "$arenite" ] || { echo "error: build first: cargo build --release" >&2; exit 1; }
 against=()
 for library in "$@"; do against+=(--against "$library"); done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 
-# $1: a name; $2: the program it needs; the rest: the command
+# $1: name; $2: required program; the rest: command
 compare() {
     local name=$1 needs=$2
     shift 2
     if ! command -v "$needs" > /dev/null; then
-        echo "$name: left out, there is no $needs"
+        echo "$name: skipped: cannot find $needs"
         return
     fi
     echo "## $name"
@@ -58,15 +58,15 @@ select count(*), sum(length(b)) from t;
 select count(*) from t t1 join t t2 on t1.b = t2.b;
 END
 cat > redis.sh << 'END'
-folder=$(mktemp -d)
-redis-server --port 0 --unixsocket "$folder/s" --save "" --appendonly no --logfile "$folder/log" > /dev/null 2>&1 &
+dir=$(mktemp -d)
+redis-server --port 0 --unixsocket "$dir/s" --save "" --appendonly no --logfile "$dir/log" > /dev/null 2>&1 &
 server=$!
-for _ in $(seq 200); do redis-cli -s "$folder/s" ping > /dev/null 2>&1 && break; sleep 0.02; done
-redis-benchmark -s "$folder/s" -t set,get,lpush,hset,zadd -n 50000 -r 100000 -d 100 -c 20 -q > /dev/null 2>&1
-[ "$(redis-cli -s "$folder/s" dbsize)" -gt 1000 ] && echo served
-redis-cli -s "$folder/s" shutdown nosave > /dev/null 2>&1
+for _ in $(seq 200); do redis-cli -s "$dir/s" ping > /dev/null 2>&1 && break; sleep 0.02; done
+redis-benchmark -s "$dir/s" -t set,get,lpush,hset,zadd -n 50000 -r 100000 -d 100 -c 20 -q > /dev/null 2>&1
+[ "$(redis-cli -s "$dir/s" dbsize)" -gt 1000 ] && echo served
+redis-cli -s "$dir/s" shutdown nosave > /dev/null 2>&1
 wait $server
-rm -rf "$folder"
+rm -rf "$dir"
 END
 cat > page.html << 'END'
 <canvas id=c width=400 height=300></canvas><script>
