@@ -2,7 +2,7 @@
 //!
 //! One struct without allocation, because it is made on allocation paths.
 
-use arenite_core::{AllocCause, Bytes, Label};
+use arenite_core::{AllocErrorKind, Bytes, Label};
 use core::fmt;
 use rustix::io::Errno;
 
@@ -127,10 +127,10 @@ impl RegionError {
 
     /// Returns the matching error kind of an allocation.
     #[must_use]
-    pub const fn alloc_kind(&self) -> AllocCause {
+    pub const fn alloc_kind(&self) -> AllocErrorKind {
         match self.kind {
-            RegionErrorKind::Os { errno } => AllocCause::Exhausted { errno },
-            _ => AllocCause::BadLayout,
+            RegionErrorKind::Os { errno } => AllocErrorKind::Exhausted { errno },
+            _ => AllocErrorKind::BadLayout,
         }
     }
 }

@@ -7,7 +7,7 @@
 use crate::huge_pages::HUGE_PAGE;
 use crate::os;
 use crate::region::round_up;
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -21,7 +21,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// use arenite_core::{AllocError, Block, Resource};
 /// use arenite_pages::PageAllocator;
 /// let pages = PageAllocator::new();
-/// let block = Block::new_in(AllocError::layout(100_000, 64)?, &pages)?;
+/// let block = Block::new_in(arenite_core::layout(100_000, 64)?, &pages)?;
 /// assert_eq!(pages.state().held, 102_400); // 25 OS pages of 4 KiB
 /// # Ok::<(), AllocError>(())
 /// ```
@@ -41,7 +41,7 @@ impl PageAllocator {
 
     const LABEL: Label = Label::new("pages");
 
-    fn alloc_error(&self, cause: AllocCause, layout: Layout) -> AllocError {
+    fn alloc_error(&self, cause: AllocErrorKind, layout: Layout) -> AllocError {
         AllocError::new(cause, layout, self.state(), Self::LABEL)
     }
 
@@ -85,9 +85,9 @@ pub(crate) fn map_aligned(size: usize, align: usize) -> Result<NonNull<u8>, i32>
 // when fresh (law 6). `grow` and `shrink` are the provided ones (law 7).
 unsafe impl Resource for PageAllocator {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let size = Self::mapped(layout).ok_or_else(|| self.alloc_error(AllocCause::BadLayout, layout))?;
+        let size = Self::mapped(layout).ok_or_else(|| self.alloc_error(AllocErrorKind::BadLayout, layout))?;
         let start = map_aligned(size, alignment(layout))
-            .map_err(|errno| self.alloc_error(AllocCause::Exhausted { errno }, layout))?;
+            .map_err(|errno| self.alloc_error(AllocErrorKind::Exhausted { errno }, layout))?;
         if size >= HUGE_PAGE {
             // SAFETY: the block just mapped. Failed advice leaves ordinary OS pages, which is
             // correct too.
@@ -158,7 +158,7 @@ mod tests {
         let pages = PageAllocator::new();
         let layout = Layout::from_size_align(1 << 60, 64).unwrap();
         let error = pages.allocate(layout).unwrap_err();
-        assert!(matches!(error.cause, AllocCause::Exhausted { errno } if errno != 0));
+        assert!(matches!(error.kind, AllocErrorKind::Exhausted { errno } if errno != 0));
         assert_eq!(error.size, 1 << 60);
         assert_eq!(pages.state().in_use, 0);
     }

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "borrows the pages of files that only this test uses")]
 #![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 
-use arenite_core::{AllocCause, Block, MemoryAllocator, Resource, Trim};
+use arenite_core::{AllocErrorKind, Block, MemoryAllocator, Resource, Trim};
 use arenite_pages::{
     FileError, MapMode, MappedArray, MemoryMappedAllocator, MemoryOrder, flush_file, map_file, memory,
     page_size, unmap_file,
@@ -323,7 +323,7 @@ fn u30_blocks_grow_the_file_and_are_freed() {
     drop(mapped);
     let read_only = MemoryMappedAllocator::new(&path, false).unwrap();
     let refused = Resource::allocate(&read_only, layout).unwrap_err();
-    assert_eq!((refused.cause, read_only.read(4999, 1).unwrap()), (AllocCause::ReadOnly, vec![3]));
+    assert_eq!((refused.kind, read_only.read(4999, 1).unwrap()), (AllocErrorKind::ReadOnly, vec![3]));
     assert!(read_only.read(4999, 2).is_err());
     read_only.sync().unwrap();
 }
@@ -334,26 +334,26 @@ fn u30_checked_api_rejects_foreign_blocks() {
     let mapped = MemoryMappedAllocator::with_capacity(dir.path().join("blocks"), true, 1 << 20).unwrap();
     let door: &dyn MemoryAllocator<Error = arenite_core::AllocError> = &mapped;
     let block = door.allocate(1000, 8).unwrap();
-    let cause = |done: Result<(), arenite_core::AllocError>| done.unwrap_err().cause;
+    let cause = |done: Result<(), arenite_core::AllocError>| done.unwrap_err().kind;
     let mut elsewhere = 0_u8;
-    assert_eq!(cause(door.deallocate(&raw mut elsewhere, 1, 1)), AllocCause::Foreign);
-    assert_eq!(cause(door.deallocate(std::ptr::null_mut(), 1, 1)), AllocCause::Foreign);
-    assert_eq!(cause(door.deallocate(block.wrapping_add(8), 992, 8)), AllocCause::Interior);
-    assert_eq!(cause(door.deallocate(block, 999, 8)), AllocCause::Mismatch { size: 1000, align: 8 });
-    assert_eq!(cause(door.deallocate(block, 1000, 16)), AllocCause::Mismatch { size: 1000, align: 8 });
-    assert_eq!(cause(door.deallocate(block, 1000, 3)), AllocCause::BadLayout);
+    assert_eq!(cause(door.deallocate(&raw mut elsewhere, 1, 1)), AllocErrorKind::InvalidPointer);
+    assert_eq!(cause(door.deallocate(std::ptr::null_mut(), 1, 1)), AllocErrorKind::InvalidPointer);
+    assert_eq!(cause(door.deallocate(block.wrapping_add(8), 992, 8)), AllocErrorKind::InteriorPointer);
+    assert_eq!(cause(door.deallocate(block, 999, 8)), AllocErrorKind::Mismatch { size: 1000, align: 8 });
+    assert_eq!(cause(door.deallocate(block, 1000, 16)), AllocErrorKind::Mismatch { size: 1000, align: 8 });
+    assert_eq!(cause(door.deallocate(block, 1000, 3)), AllocErrorKind::BadLayout);
     // SAFETY: a live block of 1000 bytes.
     unsafe { block.write_bytes(5, 1000) };
     let moved = door.reallocate(block, 1000, 9000, 8).unwrap();
     // SAFETY: a live block whose first 1000 bytes were copied.
     assert_eq!(unsafe { moved.wrapping_add(999).read() }, 5);
-    assert_eq!(cause(door.reallocate(block, 1000, 10, 8).map(drop)), AllocCause::NotLive);
-    assert_eq!(cause(door.allocate(2 << 20, 8).map(drop)), AllocCause::CapacityReached);
-    assert_eq!(cause(door.allocate(usize::MAX, 8).map(drop)), AllocCause::BadLayout);
+    assert_eq!(cause(door.reallocate(block, 1000, 10, 8).map(drop)), AllocErrorKind::DoubleFree);
+    assert_eq!(cause(door.allocate(2 << 20, 8).map(drop)), AllocErrorKind::CapacityReached);
+    assert_eq!(cause(door.allocate(usize::MAX, 8).map(drop)), AllocErrorKind::BadLayout);
     assert_eq!((door.allocated_size(), door.peak_allocated() >= 9000), (9000, true));
     door.reset_peak();
     door.deallocate(moved, 9000, 8).unwrap();
-    assert_eq!(cause(door.deallocate(moved, 9000, 8)), AllocCause::NotLive);
+    assert_eq!(cause(door.deallocate(moved, 9000, 8)), AllocErrorKind::DoubleFree);
     assert!(MemoryMappedAllocator::new(dir.path(), true).is_err());
     assert!(MemoryMappedAllocator::new(dir.path().join("missing"), false).is_err());
 }
@@ -401,7 +401,11 @@ fn u30_full_disk_fails_the_allocation() {
             Err(error) => break error,
         }
     };
-    assert_eq!((refused.cause, taken.len()), (AllocCause::Exhausted { errno: libc::ENOSPC }, 3), "{refused}");
+    assert_eq!(
+        (refused.kind, taken.len()),
+        (AllocErrorKind::Exhausted { errno: libc::ENOSPC }, 3),
+        "{refused}"
+    );
     assert!(arenite_pages::RingFile::create::<u8>(&at("ring"), 4 << 20).is_err());
 }
 

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "uses memory that only these tests use")]
 #![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 
-use arenite_core::{AllocCause, Block, MemoryAllocator, Resource, Trim};
+use arenite_core::{AllocErrorKind, Block, MemoryAllocator, Resource, Trim};
 use arenite_pages::{
     FileError, MapMode, MappedArray, MemoryMappedAllocator, Region, RegionErrorKind, RingError, RingFile,
     map_file, memory, numa_distribution, page_size,
@@ -63,7 +63,7 @@ fn u30_checked_api_requires_the_exact_size_and_counts_requested_bytes() {
     let block = MemoryAllocator::allocate(&mapped, 1000, 8).unwrap();
     for size in [999, 1001, 1024] {
         let refused = MemoryAllocator::deallocate(&mapped, block, size, 8).unwrap_err();
-        assert_eq!(refused.cause, AllocCause::Mismatch { size: 1000, align: 8 }, "{size}");
+        assert_eq!(refused.kind, AllocErrorKind::Mismatch { size: 1000, align: 8 }, "{size}");
     }
     assert_eq!((mapped.allocated_size(), mapped.peak_allocated()), (1000, 1000));
     MemoryAllocator::deallocate(&mapped, block, 1000, 8).unwrap();
@@ -179,7 +179,7 @@ fn u30_holes_on_a_full_disk_are_errors() {
     drop(blocks);
     assert!(Command::new("umount").arg(dir.path()).status().unwrap().success());
     assert!(matches!(written, Err(FileError::Damaged { .. })), "{written:?}");
-    assert_eq!(refused.unwrap_err().cause, AllocCause::Exhausted { errno: 28 });
+    assert_eq!(refused.unwrap_err().kind, AllocErrorKind::Exhausted { errno: 28 });
     assert!(whole.is_ok(), "{whole:?}");
 }
 

@@ -15,7 +15,7 @@ use crate::os::{self, Access};
 use crate::page_size;
 use crate::scalar::zeroed;
 use crate::util::nofault_copy;
-use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Label, MemoryAllocator, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::os::fd::AsFd;
@@ -238,20 +238,20 @@ impl MemoryMappedAllocator {
         let alloc_error =
             |blocks: &Blocks, cause| AllocError::new(cause, layout, self.state_of(blocks), LABEL);
         if !self.writable {
-            return Err(alloc_error(blocks, AllocCause::ReadOnly));
+            return Err(alloc_error(blocks, AllocErrorKind::ReadOnly));
         }
-        let size = round_layout(layout).ok_or_else(|| alloc_error(blocks, AllocCause::BadLayout))?;
+        let size = round_layout(layout).ok_or_else(|| alloc_error(blocks, AllocErrorKind::BadLayout))?;
         let base = self.mapping.as_ptr().addr().get();
         let live = blocks.live.len();
         if !blocks.live.try_reserve(live + 1) || !blocks.free.try_reserve(live + 2) {
-            return Err(alloc_error(blocks, AllocCause::Exhausted { errno: 0 }));
+            return Err(alloc_error(blocks, AllocErrorKind::Exhausted { errno: 0 }));
         }
         let fit = |(start, &len): (usize, &usize)| {
             let at = (base + start).checked_next_multiple_of(layout.align().max(ALIGN))? - base;
             (at.checked_add(size)? <= start + len).then_some((start, len, at))
         };
         let found = blocks.free.iter().find_map(fit);
-        let (start, len, at) = found.ok_or_else(|| alloc_error(blocks, AllocCause::CapacityReached))?;
+        let (start, len, at) = found.ok_or_else(|| alloc_error(blocks, AllocErrorKind::CapacityReached))?;
         let end = at + size;
         // a hole in a file that existed has no disk space yet, like the bytes beyond its end
         let beyond = end > blocks.len.min(blocks.mapped);
@@ -259,11 +259,11 @@ impl MemoryMappedAllocator {
             let long = if beyond { end.next_multiple_of(page_size()) } else { end };
             let room = allocate_part(&self.file, at.min(blocks.len) as u64, long as u64);
             room.map_err(|error| {
-                alloc_error(blocks, AllocCause::Exhausted { errno: error.raw_os_error().unwrap_or(0) })
+                alloc_error(blocks, AllocErrorKind::Exhausted { errno: error.raw_os_error().unwrap_or(0) })
             })?;
             blocks.len = blocks.len.max(long);
             self.map_up_to(blocks, end).map_err(|errno| {
-                alloc_error(blocks, AllocCause::Exhausted { errno: errno.raw_os_error() })
+                alloc_error(blocks, AllocErrorKind::Exhausted { errno: errno.raw_os_error() })
             })?;
         }
         blocks.free.remove(start);
@@ -283,26 +283,26 @@ impl MemoryMappedAllocator {
 
     /// Returns the offset and layout of the live block at `address`, or the reason why there is
     /// none.
-    fn live_block(&self, blocks: &Blocks, address: usize) -> Result<(usize, Layout), AllocCause> {
+    fn live_block(&self, blocks: &Blocks, address: usize) -> Result<(usize, Layout), AllocErrorKind> {
         let at = address.wrapping_sub(self.mapping.as_ptr().addr().get());
         if at >= self.mapping.len() {
-            return Err(AllocCause::Foreign);
+            return Err(AllocErrorKind::InvalidPointer);
         }
         if let Some(live) = blocks.live.get(at) {
             return Ok((at, *live));
         }
         let before = blocks.live.predecessor(at);
         let inside = before.is_some_and(|(start, live)| at < start + round_layout(*live).unwrap_or(0));
-        Err(if inside { AllocCause::Interior } else { AllocCause::NotLive })
+        Err(if inside { AllocErrorKind::InteriorPointer } else { AllocErrorKind::DoubleFree })
     }
 
     /// Returns the offset of the live block at `address` if it has this layout.
-    fn check_match(&self, blocks: &Blocks, address: usize, layout: Layout) -> Result<usize, AllocCause> {
+    fn check_match(&self, blocks: &Blocks, address: usize, layout: Layout) -> Result<usize, AllocErrorKind> {
         let (at, live) = self.live_block(blocks, address)?;
         if layout == live {
             Ok(at)
         } else {
-            Err(AllocCause::Mismatch { size: live.size(), align: live.align() })
+            Err(AllocErrorKind::Mismatch { size: live.size(), align: live.align() })
         }
     }
 
@@ -375,12 +375,14 @@ impl MemoryAllocator for MemoryMappedAllocator {
     type Error = AllocError;
 
     fn allocate(&self, size: usize, alignment: usize) -> Result<*mut u8, AllocError> {
-        let layout = AllocError::layout(size, alignment).map_err(|error| error.of(self.state(), LABEL))?;
+        let layout =
+            arenite_core::layout(size, alignment).map_err(|error| error.with_context(self.state(), LABEL))?;
         self.alloc_block(&mut self.lock(), layout).map(|block| block.cast::<u8>().as_ptr())
     }
 
     fn deallocate(&self, ptr: *mut u8, size: usize, alignment: usize) -> Result<(), AllocError> {
-        let layout = AllocError::layout(size, alignment).map_err(|error| error.of(self.state(), LABEL))?;
+        let layout =
+            arenite_core::layout(size, alignment).map_err(|error| error.with_context(self.state(), LABEL))?;
         let mut blocks = self.lock();
         let at = self.check_match(&blocks, ptr.addr(), layout);
         let at = at.map_err(|cause| AllocError::new(cause, layout, self.state_of(&blocks), LABEL))?;
@@ -395,8 +397,9 @@ impl MemoryAllocator for MemoryMappedAllocator {
         new_size: usize,
         alignment: usize,
     ) -> Result<*mut u8, AllocError> {
-        let layout =
-            |size| AllocError::layout(size, alignment).map_err(|error| error.of(self.state(), LABEL));
+        let layout = |size| {
+            arenite_core::layout(size, alignment).map_err(|error| error.with_context(self.state(), LABEL))
+        };
         let (old, new) = (layout(old_size)?, layout(new_size)?);
         let mut blocks = self.lock();
         let at = self.check_match(&blocks, ptr.addr(), old);

@@ -6,7 +6,7 @@
 use super::placement::ResolvedPolicy;
 use super::{NumaDistribution, NumaError, NumaPolicy, numa_distribution};
 use crate::PageAllocator;
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -54,12 +54,12 @@ impl NumaAllocator {
 // contents nor access.
 unsafe impl Resource for NumaAllocator {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let block = self.pages.allocate(layout).map_err(|error| error.of(error.state, LABEL))?;
+        let block = self.pages.allocate(layout).map_err(|error| error.with_context(error.state, LABEL))?;
         if let Err(error) = self.resolved.bind(block.cast(), block.len(), false) {
             // SAFETY: the block just allocated, with its layout.
             unsafe { self.pages.deallocate(block.cast(), layout) };
             let errno = if let NumaError::Os { errno, .. } = error { errno } else { 0 };
-            return Err(AllocError::new(AllocCause::Exhausted { errno }, layout, self.state(), LABEL));
+            return Err(AllocError::new(AllocErrorKind::Exhausted { errno }, layout, self.state(), LABEL));
         }
         Ok(block)
     }
@@ -118,8 +118,8 @@ pub fn numa_alloc(size: usize, node: usize) -> Result<NumaBlock, NumaError> {
     let layout = Layout::from_size_align(size, crate::page_size()).ok().filter(|layout| layout.size() > 0);
     let layout = layout.ok_or(NumaError::BadSize { size })?;
     let from = NumaAllocator::new(NumaPolicy::Bind(node))?;
-    let block = from.allocate(layout).map_err(|error| match error.cause {
-        AllocCause::Exhausted { errno } => NumaError::Os { call: "take memory", errno },
+    let block = from.allocate(layout).map_err(|error| match error.kind {
+        AllocErrorKind::Exhausted { errno } => NumaError::Os { call: "take memory", errno },
         _ => NumaError::BadSize { size },
     })?;
     let block = NonNull::slice_from_raw_parts(block.cast(), size);
