@@ -17,8 +17,6 @@ mod stratified;
 mod tlsf;
 mod util;
 
-pub(crate) use util::sync;
-
 pub use adaptor::{Aligned, Failing, Fallback, Limit, LoggingAllocator, Traced};
 pub use arena::{
     Arena, ArenaAllocator, ArenaBox, ArenaOptions, ArenaScope, BumpRange, Chunk, ChunkSource, Chunked,

@@ -15,7 +15,7 @@ use core::ptr::NonNull;
 /// use arenite_alloc::{Aligned, Global};
 /// use arenite_core::{Alignment, AllocError, Block};
 /// let aligned = Aligned::new(Global, Alignment::DEFAULT);
-/// let block = Block::new_in(AllocError::layout(100, 1)?, &aligned)?;
+/// let block = Block::new_in(arenite_core::layout(100, 1)?, &aligned)?;
 /// assert_eq!(block.as_ptr().as_ptr() as usize % 64, 0);
 /// # Ok::<(), AllocError>(())
 /// ```

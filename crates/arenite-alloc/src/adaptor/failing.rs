@@ -4,7 +4,7 @@
 //! then once for each of them with that allocation failing.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -13,11 +13,11 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 ///
 /// ```
 /// use arenite_alloc::{Failing, Global};
-/// use arenite_core::{AllocCause, AllocError, Block};
+/// use arenite_core::{AllocErrorKind, AllocError, Block};
 /// let failing = Failing::fail_nth(Global, 1);
-/// let layout = AllocError::layout(8, 8)?;
+/// let layout = arenite_core::layout(8, 8)?;
 /// assert!(Block::new_in(layout, &failing).is_ok());
-/// assert_eq!(Block::new_in(layout, &failing).unwrap_err().cause, AllocCause::Injected);
+/// assert_eq!(Block::new_in(layout, &failing).unwrap_err().kind, AllocErrorKind::Injected);
 /// assert!(Block::new_in(layout, &failing).is_ok());
 /// assert_eq!(failing.attempts(), 3);
 /// # Ok::<(), AllocError>(())
@@ -56,7 +56,7 @@ impl<R: Resource> Failing<R> {
         if attempt < self.first || attempt > self.last {
             return Ok(());
         }
-        Err(AllocError::new(AllocCause::Injected, layout, self.state(), Label::new("failing")))
+        Err(AllocError::new(AllocErrorKind::Injected, layout, self.state(), Label::new("failing")))
     }
 }
 

@@ -3,7 +3,7 @@
 //! The first resource implements [`Owns`], so that every block is freed where it was allocated.
 #![expect(unsafe_code, reason = "frees blocks in the resource that allocated them")]
 
-use arenite_core::{AllocError, Owns, Resource, ResourceState, Trim, relocate};
+use arenite_core::{AllocError, Owns, Resource, ResourceState, Trim, realloc_by_copy};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -13,7 +13,7 @@ use core::ptr::NonNull;
 /// use arenite_alloc::{Fallback, Global, Pool};
 /// use arenite_core::{AllocError, Block, Resource};
 /// let both = Fallback::new(Pool::new(64, 1)?, Global);
-/// let layout = AllocError::layout(64, 8)?;
+/// let layout = arenite_core::layout(64, 8)?;
 /// let blocks = [Block::new_in(layout, &both)?, Block::new_in(layout, &both)?]; // one of each
 /// assert_eq!(both.first().live_blocks(), 1);
 /// drop(blocks);
@@ -76,7 +76,7 @@ unsafe impl<A: Owns, B: Resource> Resource for Fallback<A, B> {
         match unsafe { self.first.grow(block, old, new) } {
             Ok(grown) => Ok(grown),
             // SAFETY: the caller's promise; the block is unchanged after a failure.
-            Err(_) => unsafe { relocate(self, block, old, new, old.size()) },
+            Err(_) => unsafe { realloc_by_copy(self, block, old, new, old.size()) },
         }
     }
 

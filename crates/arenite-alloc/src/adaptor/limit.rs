@@ -3,7 +3,7 @@
 
 use super::charged::impl_charged_resource;
 use crate::util::usage_counter::UsageCounter;
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -12,11 +12,11 @@ use core::ptr::NonNull;
 ///
 /// ```
 /// use arenite_alloc::{Global, Limit};
-/// use arenite_core::{AllocCause, AllocError, Block};
+/// use arenite_core::{AllocErrorKind, AllocError, Block};
 /// let limit = Limit::new(Global, 1024).with_label("cache");
-/// let _block = Block::new_in(AllocError::layout(1000, 8)?, &limit)?;
-/// let error = Block::new_in(AllocError::layout(100, 8)?, &limit).unwrap_err();
-/// assert_eq!(error.cause, AllocCause::LimitReached);
+/// let _block = Block::new_in(arenite_core::layout(1000, 8)?, &limit)?;
+/// let error = Block::new_in(arenite_core::layout(100, 8)?, &limit).unwrap_err();
+/// assert_eq!(error.kind, AllocErrorKind::LimitReached);
 /// assert_eq!((error.state.in_use, error.state.limit), (1000, Some(1024)));
 /// # Ok::<(), AllocError>(())
 /// ```
@@ -49,7 +49,7 @@ impl<R: Resource> Limit<R> {
 
     #[cold]
     fn alloc_error(&self, layout: Layout) -> AllocError {
-        AllocError::new(AllocCause::LimitReached, layout, self.state(), self.label)
+        AllocError::new(AllocErrorKind::LimitReached, layout, self.state(), self.label)
     }
 
     #[inline]

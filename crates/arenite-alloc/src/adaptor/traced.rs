@@ -25,7 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// }
 /// let log = Log::default();
 /// let traced = Traced::new(Global, &log, "weights");
-/// drop(Block::new_in(AllocError::layout(64, 8)?, &traced)?);
+/// drop(Block::new_in(arenite_core::layout(64, 8)?, &traced)?);
 /// assert_eq!(log.0.borrow().len(), 2);
 /// assert_eq!(log.0.borrow()[0].label.as_str(), "weights");
 /// # Ok::<(), AllocError>(())
@@ -78,7 +78,7 @@ impl<R: Resource, S: Sink> Traced<R, S> {
     ) -> Result<NonNull<[u8]>, AllocError> {
         match &result {
             Ok(block) => self.emit(kind, block.cast::<u8>().addr().get(), layout.size(), layout.align()),
-            Err(_) => self.emit(EventKind::Refuse, 0, layout.size(), layout.align()),
+            Err(_) => self.emit(EventKind::AllocFailed, 0, layout.size(), layout.align()),
         }
         result.map(|block| with_requested_size(block, layout))
     }

@@ -2,7 +2,7 @@
 //!
 //! A source knows ranges of memory and their order; the arena knows what is in them.
 
-use arenite_core::{AllocCause, Label};
+use arenite_core::{AllocErrorKind, Label};
 use core::alloc::Layout;
 
 /// Granularity of positions, in bytes, so that most typed blocks need no padding.
@@ -45,7 +45,7 @@ pub trait ChunkSource: sealed::Sealed {
     ///
     /// # Errors
     /// The cause, if there is no memory.
-    fn grow(&mut self, cursor: *mut u8, layout: Layout, label: Label) -> Result<BumpRange, AllocCause>;
+    fn grow(&mut self, cursor: *mut u8, layout: Layout, label: Label) -> Result<BumpRange, AllocErrorKind>;
 
     /// Returns the index of the current chunk; 0 for a range.
     fn current(&self) -> usize;

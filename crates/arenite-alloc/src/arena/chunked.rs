@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "frees chunks in their upstream")]
 
 use super::chunk_source::{BumpRange, Chunk, ChunkSource, GRANULE, sealed::Sealed};
-use arenite_core::{AllocCause, Label, Resource};
+use arenite_core::{AllocErrorKind, Label, Resource};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::vec::Vec;
@@ -65,13 +65,13 @@ impl<R: Resource> Chunked<R> {
     }
 
     /// Allocates a chunk that `layout` fits into and inserts it at `index`.
-    fn allocate_chunk(&mut self, layout: Layout, index: usize) -> Result<(), AllocCause> {
+    fn allocate_chunk(&mut self, layout: Layout, index: usize) -> Result<(), AllocErrorKind> {
         let align = layout.align().max(64);
         let size = self.chunk_size.max(layout.size()).max(GRANULE);
-        let size = size.checked_next_multiple_of(GRANULE).ok_or(AllocCause::BadLayout)?;
-        let chunk = Layout::from_size_align(size, align).map_err(|_| AllocCause::BadLayout)?;
-        self.chunks.try_reserve(1).map_err(|_| AllocCause::Exhausted { errno: 0 })?;
-        let start = self.upstream.allocate(chunk).map_err(|error| error.cause)?.cast();
+        let size = size.checked_next_multiple_of(GRANULE).ok_or(AllocErrorKind::BadLayout)?;
+        let chunk = Layout::from_size_align(size, align).map_err(|_| AllocErrorKind::BadLayout)?;
+        self.chunks.try_reserve(1).map_err(|_| AllocErrorKind::Exhausted { errno: 0 })?;
+        let start = self.upstream.allocate(chunk).map_err(|error| error.kind)?.cast();
         self.chunks.insert(index, ChunkHeader { start, layout: chunk, before: 0 });
         self.held += size;
         Ok(())
@@ -91,7 +91,7 @@ impl<R: Resource> Chunked<R> {
 impl<R: Resource> Sealed for Chunked<R> {}
 
 impl<R: Resource> ChunkSource for Chunked<R> {
-    fn grow(&mut self, cursor: *mut u8, layout: Layout, _label: Label) -> Result<BumpRange, AllocCause> {
+    fn grow(&mut self, cursor: *mut u8, layout: Layout, _label: Label) -> Result<BumpRange, AllocErrorKind> {
         let (next, before) = match self.chunks.get(self.current) {
             Some(now) if !cursor.is_null() => {
                 (self.current + 1, now.before + (cursor.addr() - now.start.addr().get()))

@@ -12,7 +12,7 @@ use super::chunk_source::{BumpRange, Chunk, ChunkSource, GRANULE};
 use super::chunked::{Chunked, DEFAULT_CHUNK_BYTES};
 use super::marks::MarkFrame;
 use super::reserved_range::{HugePages, ReservedRange};
-use arenite_core::{AllocCause, AllocError, Label, Resource};
+use arenite_core::{AllocError, AllocErrorKind, Label, Resource};
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -119,7 +119,7 @@ impl Arena<ReservedRange> {
     ///
     /// # Errors
     /// [`std::io::Error`] if the kernel does not report it.
-    pub fn huge_report(&self) -> std::io::Result<arenite_pages::HugeReport> {
+    pub fn huge_report(&self) -> std::io::Result<arenite_pages::HugePageUsage> {
         self.cold.borrow().source.huge_report()
     }
 }
@@ -228,17 +228,17 @@ impl<S: ChunkSource> Arena<S> {
                 .source
                 .grow(self.cursor.get(), layout, self.label)
                 .map(|range| (range, cold.source.current())),
-            Err(_) => Err(AllocCause::Exhausted { errno: 0 }),
+            Err(_) => Err(AllocErrorKind::Exhausted { errno: 0 }),
         };
         self.limit.set(limit);
         let (range, chunk) = grown.map_err(|cause| self.alloc_error(cause, layout))?;
         self.chunk.set(chunk);
         self.set_bump_range(range);
-        self.bump(layout).ok_or_else(|| self.alloc_error(AllocCause::CapacityReached, layout))
+        self.bump(layout).ok_or_else(|| self.alloc_error(AllocErrorKind::CapacityReached, layout))
     }
 
     #[cold]
-    fn alloc_error(&self, cause: AllocCause, layout: Layout) -> AllocError {
+    fn alloc_error(&self, cause: AllocErrorKind, layout: Layout) -> AllocError {
         AllocError::new(cause, layout, self.state(), self.label)
     }
 

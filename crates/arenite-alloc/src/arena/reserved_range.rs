@@ -5,8 +5,8 @@
 #![expect(unsafe_code, reason = "decommits what lies above the arena's position")]
 
 use super::chunk_source::{BumpRange, Chunk, ChunkSource, GRANULE, sealed::Sealed};
-use arenite_core::{AllocCause, Bytes, Label};
-use arenite_pages::{HUGE_PAGE, HugeReport, Region, page_size};
+use arenite_core::{AllocErrorKind, Bytes, Label};
+use arenite_pages::{HUGE_PAGE, HugePageUsage, Region, page_size};
 use core::alloc::Layout;
 
 /// The use of huge pages by an arena.
@@ -51,27 +51,27 @@ impl ReservedRange {
     }
 
     /// Reads how much of the range is in memory, and how much of that on huge pages.
-    pub(crate) fn huge_report(&self) -> std::io::Result<HugeReport> {
-        self.region.as_ref().map_or(Ok(HugeReport::default()), Region::huge_report)
+    pub(crate) fn huge_report(&self) -> std::io::Result<HugePageUsage> {
+        self.region.as_ref().map_or(Ok(HugePageUsage::default()), Region::huge_report)
     }
 
     /// Reserves the range: all of a given capacity, or as much of the default as the process may
     /// map.
-    fn reserve(&mut self, need: usize, label: Label) -> Result<&Region, AllocCause> {
+    fn reserve(&mut self, need: usize, label: Label) -> Result<&Region, AllocErrorKind> {
         if self.region.is_none() {
             let mut size = self.capacity;
             let region = loop {
                 match Region::reserve(size.max(1), label) {
                     Ok(region) => break region,
                     Err(_) if !self.exact && size / 2 >= need.max(MIN_RESERVE.0) => size /= 2,
-                    Err(error) => return Err(error.alloc_cause()),
+                    Err(error) => return Err(error.alloc_kind()),
                 }
             };
             self.advise(&region);
             self.capacity = if self.exact { self.capacity } else { region.len() };
             self.region = Some(region);
         }
-        self.region.as_ref().ok_or(AllocCause::Exhausted { errno: 0 })
+        self.region.as_ref().ok_or(AllocErrorKind::Exhausted { errno: 0 })
     }
 
     /// Requests huge pages. If the system rejects the advice, ordinary pages work as well.
@@ -115,11 +115,11 @@ impl ReservedRange {
 impl Sealed for ReservedRange {}
 
 impl ChunkSource for ReservedRange {
-    fn grow(&mut self, cursor: *mut u8, layout: Layout, label: Label) -> Result<BumpRange, AllocCause> {
+    fn grow(&mut self, cursor: *mut u8, layout: Layout, label: Label) -> Result<BumpRange, AllocErrorKind> {
         let capacity = self.capacity;
         let need = layout.size().saturating_add(layout.align()).saturating_add(GRANULE);
         if self.exact && layout.size() > capacity {
-            return Err(AllocCause::CapacityReached);
+            return Err(AllocErrorKind::CapacityReached);
         }
         let committed = self.committed;
         let region = self.reserve(need, label)?;
@@ -129,7 +129,7 @@ impl ChunkSource for ReservedRange {
         let padding = base.addr().wrapping_add(used).wrapping_neg() & (layout.align() - 1);
         let size = layout.size().max(1).checked_next_multiple_of(GRANULE);
         let end = size.and_then(|size| size.checked_add(used)).and_then(|end| end.checked_add(padding));
-        let end = end.filter(|&end| end <= self.capacity).ok_or(AllocCause::CapacityReached)?;
+        let end = end.filter(|&end| end <= self.capacity).ok_or(AllocErrorKind::CapacityReached)?;
         if end > committed {
             // A larger commit must not fail if the required one succeeds.
             let target = self.commit_target(end, len);
@@ -139,7 +139,7 @@ impl ChunkSource for ReservedRange {
             let got = match region.commit(committed, target - committed) {
                 Ok(()) => target,
                 Err(_) => {
-                    region.commit(committed, required - committed).map_err(|error| error.alloc_cause())?;
+                    region.commit(committed, required - committed).map_err(|error| error.alloc_kind())?;
                     required
                 }
             };

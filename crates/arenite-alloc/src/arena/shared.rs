@@ -9,7 +9,7 @@ use super::local::{NEXT_ARENA_ID, rounded};
 use super::marks::{Mark, RestoreError};
 use super::reserved_range::{HugePages, ReservedRange};
 use super::shared_cursor::{MAX_OFFSET, SharedCursor};
-use arenite_core::{AllocCause, AllocError, Label, Owns, Resource, ResourceState, Trim, relocate};
+use arenite_core::{AllocError, AllocErrorKind, Label, Owns, Resource, ResourceState, Trim, realloc_by_copy};
 use core::alloc::Layout;
 use core::fmt;
 use core::ptr::NonNull;
@@ -136,7 +136,7 @@ impl SharedArena {
     }
 
     #[cold]
-    fn alloc_error(&self, cause: AllocCause, layout: Layout) -> AllocError {
+    fn alloc_error(&self, cause: AllocErrorKind, layout: Layout) -> AllocError {
         AllocError::new(cause, layout, self.state(), self.label)
     }
 
@@ -147,10 +147,10 @@ impl SharedArena {
     /// Makes a mark at the position; see [`Arena::mark`](crate::Arena::mark).
     ///
     /// # Errors
-    /// [`AllocCause::TooManyMarks`] if 63 are open.
+    /// [`AllocErrorKind::TooManyMarks`] if 63 are open.
     pub fn mark(&self) -> Result<Mark, AllocError> {
         let Some((depth, serial)) = self.cursor.mark() else {
-            return Err(self.alloc_error(AllocCause::TooManyMarks, Layout::new::<()>()));
+            return Err(self.alloc_error(AllocErrorKind::TooManyMarks, Layout::new::<()>()));
         };
         Ok(Mark { arena: self.id, depth, serial })
     }
@@ -277,7 +277,7 @@ unsafe impl Resource for SharedArena {
             return Ok(NonNull::slice_from_raw_parts(NonNull::new(own).unwrap_or(block), new.size()));
         }
         // SAFETY: the caller's promises, with `old.size()` the smaller size.
-        unsafe { relocate(self, block, old, new, old.size()) }
+        unsafe { realloc_by_copy(self, block, old, new, old.size()) }
     }
 
     unsafe fn shrink(
@@ -290,7 +290,7 @@ unsafe impl Resource for SharedArena {
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }
         // SAFETY: the caller's promises, with `new.size()` the smaller size.
-        unsafe { relocate(self, block, old, new, new.size()) }
+        unsafe { realloc_by_copy(self, block, old, new, new.size()) }
     }
 
     fn state(&self) -> ResourceState {

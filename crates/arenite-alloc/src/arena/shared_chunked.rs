@@ -89,18 +89,18 @@ impl<S: ChunkSource> Locked<Arena<S>> {
 mod tests {
     use super::*;
     use arenite_core::{Block, Trim};
-    use arenite_pages::Pages;
+    use arenite_pages::PageAllocator;
 
     #[test]
     fn a12_threads_share_chunks_that_stay_on_restore_and_are_freed_on_trim() {
-        let mut arena = SharedChunkedArena::with_chunk_size(Pages::new(), 64 << 10);
+        let mut arena = SharedChunkedArena::with_chunk_size(PageAllocator::new(), 64 << 10);
         let start = arena.mark().unwrap();
-        let round = |arena: &SharedChunkedArena<Pages>| {
+        let round = |arena: &SharedChunkedArena<PageAllocator>| {
             std::thread::scope(|threads| {
                 for id in 0..4u8 {
                     threads.spawn(move || {
                         for size in (8..4000).step_by(61) {
-                            let layout = AllocError::layout(size, 64).unwrap();
+                            let layout = arenite_core::layout(size, 64).unwrap();
                             let mut block = Block::zeroed_in(layout, arena).unwrap();
                             block.bytes_mut().iter_mut().for_each(|byte| _ = byte.write(id));
                             let values = arena.alloc_slice_copy(&[u64::from(id); 10]).unwrap();

@@ -4,7 +4,7 @@
 use super::Budget;
 use crate::adaptor::impl_charged_resource;
 use crate::util::usage_counter::UsageCounter;
-use arenite_core::{AllocCause, AllocError, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -16,8 +16,8 @@ use core::ptr::NonNull;
 /// use arenite_core::{AllocError, Block};
 /// let process = Budget::new("process", 1 << 20);
 /// let blocks = Budgeted::new(Global, process.child("join", usize::MAX));
-/// let _table = Block::new_in(AllocError::layout(1000 << 10, 64)?, &blocks)?;
-/// let alloc_error = Block::new_in(AllocError::layout(100 << 10, 64)?, &blocks).unwrap_err();
+/// let _table = Block::new_in(arenite_core::layout(1000 << 10, 64)?, &blocks)?;
+/// let alloc_error = Block::new_in(arenite_core::layout(100 << 10, 64)?, &blocks).unwrap_err();
 /// assert_eq!((alloc_error.label.as_str(), alloc_error.state.in_use), ("process", 1000 << 10));
 /// assert_eq!(process.used(), 1000 << 10);
 /// # Ok::<(), AllocError>(())
@@ -83,7 +83,7 @@ fn alloc_error(node: &Budget, layout: Layout) -> AllocError {
         limit: Some(node.limit()),
         ..ResourceState::default()
     };
-    AllocError::new(AllocCause::LimitReached, layout, state, node.label())
+    AllocError::new(AllocErrorKind::LimitReached, layout, state, node.label())
 }
 
 impl<R> Drop for Budgeted<R> {

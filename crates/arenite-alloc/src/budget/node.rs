@@ -7,7 +7,7 @@
 use super::thread_usage_cache::Slot;
 use crate::util::fallible_vec::{push_outside_lock, try_extend, try_extend_outside_lock, try_push};
 use arenite_core::{Bytes, Label};
-use arenite_pages::Lock;
+use arenite_pages::ForkSafeMutex;
 use core::fmt;
 use std::collections::TryReserveError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -48,9 +48,9 @@ pub(super) struct Node {
     peak: AtomicUsize,
     slot: Slot,
     parent: Option<Budget>,
-    children: Lock<Vec<Weak<Node>>>,
+    children: ForkSafeMutex<Vec<Weak<Node>>>,
     /// Callbacks that can free memory of this node, and whether it or a descendant has one.
-    pub(super) reclaimers: Lock<Vec<Reclaimer>>,
+    pub(super) reclaimers: ForkSafeMutex<Vec<Reclaimer>>,
     pub(super) has_reclaimer: AtomicBool,
 }
 
@@ -84,8 +84,8 @@ impl Budget {
             peak: AtomicUsize::new(0),
             slot: Slot::next(),
             parent,
-            children: Lock::new(Vec::new()),
-            reclaimers: Lock::new(Vec::new()),
+            children: ForkSafeMutex::new(Vec::new()),
+            reclaimers: ForkSafeMutex::new(Vec::new()),
             has_reclaimer: AtomicBool::new(false),
         }))
     }
@@ -427,7 +427,8 @@ mod tests {
     fn reclaimers_run_before_a_failure_the_largest_node_first() {
         let process = Budget::new("process", 1000);
         let (cache, scratch) = (process.child("cache", usize::MAX), process.child("scratch", usize::MAX));
-        let kept = Arc::new(Lock::new(vec![cache.reserve(300).unwrap(), cache.reserve(300).unwrap()]));
+        let kept =
+            Arc::new(ForkSafeMutex::new(vec![cache.reserve(300).unwrap(), cache.reserve(300).unwrap()]));
         let (cached, requested) = (Arc::clone(&kept), Arc::new(AtomicUsize::new(0)));
         let said = Arc::clone(&requested);
         cache.on_exhausted(move |lacking| {
@@ -450,7 +451,7 @@ mod tests {
     fn a_node_that_is_exhausted_after_another_was_reclaimed_is_reclaimed_too() {
         let process = Budget::new("process", 1000);
         let (cache, job) = (process.child("cache", usize::MAX), process.child("job", 500));
-        let kept = Arc::new(Lock::new((cache.reserve(800).ok(), job.reserve(200).ok())));
+        let kept = Arc::new(ForkSafeMutex::new((cache.reserve(800).ok(), job.reserve(200).ok())));
         let (one, two) = (Arc::clone(&kept), Arc::clone(&kept));
         cache.on_exhausted(move |_| one.lock().0.take().map_or(0, |gone| gone.bytes()));
         job.on_exhausted(move |_| two.lock().1.take().map_or(0, |gone| gone.bytes()));

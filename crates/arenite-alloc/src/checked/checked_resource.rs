@@ -7,7 +7,7 @@
 use super::live_block_table::LiveBlockTable;
 use crate::util::resource_macros::forward_resource;
 use crate::util::usage_counter::UsageCounter;
-use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Label, MemoryAllocator, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -69,8 +69,8 @@ impl<R: Resource> Checked<R> {
         each(resource, None);
     }
 
-    fn alloc_error(&self, cause: AllocCause, size: usize, align: usize) -> AllocError {
-        AllocError { cause, size, align, state: self.checked_state(), label: self.label }
+    fn alloc_error(&self, cause: AllocErrorKind, size: usize, align: usize) -> AllocError {
+        AllocError { kind: cause, size, align, state: self.checked_state(), label: self.label }
     }
 
     /// Returns the resource's state with the bytes in use and the peak of the checked API.
@@ -79,7 +79,8 @@ impl<R: Resource> Checked<R> {
     }
 
     fn layout(&self, size: usize, align: usize) -> Result<Layout, AllocError> {
-        AllocError::layout(size, align).map_err(|error| error.of(self.checked_state(), self.label))
+        arenite_core::layout(size, align)
+            .map_err(|error| error.with_context(self.checked_state(), self.label))
     }
 
     fn allocate_tracked(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
@@ -93,7 +94,11 @@ impl<R: Resource> Checked<R> {
         if !self.live_blocks.insert(block.as_ptr().expose_provenance(), layout) {
             // SAFETY: the block was just allocated and has no other user.
             unsafe { self.resource.deallocate(block, upstream_layout(layout)) };
-            return Err(self.alloc_error(AllocCause::Exhausted { errno: 0 }, layout.size(), layout.align()));
+            return Err(self.alloc_error(
+                AllocErrorKind::Exhausted { errno: 0 },
+                layout.size(),
+                layout.align(),
+            ));
         }
         self.usage.record_alloc(layout.size());
         Ok(())

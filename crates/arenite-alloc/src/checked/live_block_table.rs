@@ -5,7 +5,7 @@
 //! threads seldom contend.
 
 use crate::util::fibonacci_hash::FibonacciBuildHasher;
-use arenite_core::AllocCause;
+use arenite_core::AllocErrorKind;
 use core::alloc::Layout;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -43,21 +43,21 @@ impl LiveBlockTable {
     }
 
     /// Removes a block if it is live and of `layout`.
-    pub(crate) fn remove(&self, address: usize, layout: Layout) -> Result<(), AllocCause> {
+    pub(crate) fn remove(&self, address: usize, layout: Layout) -> Result<(), AllocErrorKind> {
         match self.shard(address).entry(address) {
             Entry::Occupied(entry) => {
                 entry.get().check(layout)?;
                 entry.remove();
                 Ok(())
             }
-            Entry::Vacant(_) => Err(AllocCause::Foreign),
+            Entry::Vacant(_) => Err(AllocErrorKind::InvalidPointer),
         }
     }
 
     /// Marks a block as moving if it is live and of `layout`.
-    pub(crate) fn begin_move(&self, address: usize, layout: Layout) -> Result<(), AllocCause> {
+    pub(crate) fn begin_move(&self, address: usize, layout: Layout) -> Result<(), AllocErrorKind> {
         let mut shard = self.shard(address);
-        let live = shard.get_mut(&address).ok_or(AllocCause::Foreign)?;
+        let live = shard.get_mut(&address).ok_or(AllocErrorKind::InvalidPointer)?;
         live.check(layout)?;
         live.moving = true;
         Ok(())
@@ -84,12 +84,12 @@ impl LiveBlockTable {
 }
 
 impl Live {
-    fn check(self, layout: Layout) -> Result<(), AllocCause> {
+    fn check(self, layout: Layout) -> Result<(), AllocErrorKind> {
         if self.moving {
-            return Err(AllocCause::NotLive);
+            return Err(AllocErrorKind::DoubleFree);
         }
         if self.layout != layout {
-            return Err(AllocCause::Mismatch { size: self.layout.size(), align: self.layout.align() });
+            return Err(AllocErrorKind::Mismatch { size: self.layout.size(), align: self.layout.align() });
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// use arenite_pages::Pages;
 /// let arena = Locked::new(Arena::chunked(Pages::new())); // shared, in chunks of an upstream
 /// std::thread::scope(|threads| {
-///     threads.spawn(|| Block::new_in(AllocError::layout(64, 8).unwrap(), &arena).unwrap());
+///     threads.spawn(|| Block::new_in(arenite_core::layout(64, 8).unwrap(), &arena).unwrap());
 /// });
 /// assert_eq!(arena.state().live_blocks, 0);
 /// ```

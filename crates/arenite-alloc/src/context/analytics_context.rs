@@ -4,7 +4,7 @@
 use super::entries::{ALIGN, Entries, Entry, Kind};
 use crate::stratified::StratifiedMemoryPool;
 use crate::util::with_layout;
-use arenite_core::{AllocCause, AllocError, Label, Resource};
+use arenite_core::{AllocError, AllocErrorKind, Label, Resource};
 use core::alloc::Layout;
 use core::cell::Cell;
 use core::ptr::NonNull;
@@ -190,7 +190,7 @@ impl<'p> AnalyticsContext<'p> {
     fn no_list_memory(&self, start: NonNull<u8>, layout: Layout) -> AllocError {
         // SAFETY: allocated from the pool with this layout, and not yet returned.
         unsafe { self.pool.deallocate(start, layout) };
-        AllocError::new(AllocCause::Exhausted { errno: 0 }, layout, self.pool.state(), self.label)
+        AllocError::new(AllocErrorKind::Exhausted { errno: 0 }, layout, self.pool.state(), self.label)
     }
 
     #[inline(always)]

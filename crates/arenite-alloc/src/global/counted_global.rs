@@ -6,7 +6,7 @@
 
 use crate::util::resource_macros::grow_and_shrink_by;
 use crate::util::usage_counter::UsageCounter;
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim, relocate};
+use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState, Trim, realloc_by_copy};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -16,7 +16,7 @@ use core::ptr::NonNull;
 /// use arenite_alloc::CountedGlobal;
 /// use arenite_core::{AllocError, Block, Resource};
 /// let system = CountedGlobal::new();
-/// let block = Block::new_in(AllocError::layout(100, 8)?, &system)?;
+/// let block = Block::new_in(arenite_core::layout(100, 8)?, &system)?;
 /// assert_eq!(system.state().in_use, 100);
 /// # Ok::<(), AllocError>(())
 /// ```
@@ -56,7 +56,7 @@ impl CountedGlobal {
     }
 
     fn alloc_error(&self, layout: Layout) -> AllocError {
-        AllocError::new(AllocCause::Exhausted { errno: 0 }, layout, self.usage.state(), self.label)
+        AllocError::new(AllocErrorKind::Exhausted { errno: 0 }, layout, self.usage.state(), self.label)
     }
 
     /// Changes the size of a block.
@@ -78,7 +78,7 @@ impl CountedGlobal {
             return Ok(NonNull::slice_from_raw_parts(moved, new.size()));
         }
         // SAFETY: the caller's promises, with the smaller of both sizes.
-        unsafe { relocate(self, block, old, new, old.size().min(new.size())) }
+        unsafe { realloc_by_copy(self, block, old, new, old.size().min(new.size())) }
     }
 }
 

@@ -19,7 +19,7 @@ static COUNTED: CountedGlobal = CountedGlobal::with_const_label(Label::new("glob
 /// ```
 /// use arenite_alloc::Global;
 /// use arenite_core::{AllocError, Block};
-/// let block = Block::zeroed_in(AllocError::layout(4096, 64)?, Global)?;
+/// let block = Block::zeroed_in(arenite_core::layout(4096, 64)?, Global)?;
 /// assert_eq!(block.as_ptr().as_ptr() as usize % 64, 0);
 /// # Ok::<(), AllocError>(())
 /// ```

@@ -15,7 +15,7 @@ use crate::heap::segment::segment::{WindowKind, owner_of, segment_of, unit_of, w
 use crate::heap::thread::registry;
 use crate::heap::thread::thread_heap::ThreadHeap;
 use crate::util::sync::plain::{AtomicPtr, AtomicU64, Ordering};
-use arenite_core::{AllocErrorKind, AllocError, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState, Trim};
 use arenite_pages::PageAllocator;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;

@@ -4,7 +4,7 @@
 //! and table are one allocation, so that all of a pool lies in the memory that its caller chose.
 #![expect(unsafe_code, reason = "frees its chunk")]
 
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
+use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState};
 use arenite_pages::{HUGE_PAGE, Region, page_size};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -48,22 +48,23 @@ impl<R: Resource> Backing<R> {
         label: Label,
     ) -> Result<Self, AllocError> {
         let alloc_error = |cause| AllocError {
-            cause,
+            kind: cause,
             size: blocks.saturating_add(table),
             align,
             state: ResourceState::default(),
             label,
         };
         let blocks =
-            blocks.checked_next_multiple_of(page_size()).ok_or(alloc_error(AllocCause::BadLayout))?;
-        let table = table.checked_next_multiple_of(page_size()).ok_or(alloc_error(AllocCause::BadLayout))?;
+            blocks.checked_next_multiple_of(page_size()).ok_or(alloc_error(AllocErrorKind::BadLayout))?;
+        let table =
+            table.checked_next_multiple_of(page_size()).ok_or(alloc_error(AllocErrorKind::BadLayout))?;
         // A region starts on 2 MiB; with a larger alignment the blocks start later.
         let slack = if align > HUGE_PAGE { align } else { 0 };
         let all = blocks.checked_add(table).and_then(|all| all.checked_add(slack));
-        let all = all.ok_or(alloc_error(AllocCause::BadLayout))?;
-        let region = Region::reserve(all, label).map_err(|error| alloc_error(error.alloc_cause()))?;
+        let all = all.ok_or(alloc_error(AllocErrorKind::BadLayout))?;
+        let region = Region::reserve(all, label).map_err(|error| alloc_error(error.alloc_kind()))?;
         let lead = region.as_ptr().addr().get().wrapping_neg() & (align - 1);
-        region.commit(lead + blocks, table).map_err(|error| alloc_error(error.alloc_cause()))?;
+        region.commit(lead + blocks, table).map_err(|error| alloc_error(error.alloc_kind()))?;
         // SAFETY: `lead` is below `slack`, so the start lies inside the region.
         let base = unsafe { region.as_ptr().add(lead) };
         Ok(Self { base, blocks, table, source: Source::Region { region, lead, committed: 0 } })
@@ -82,8 +83,8 @@ impl<R: Resource> Backing<R> {
         let (Some(blocks), Some(all)) = (blocks, all) else {
             return Err(AllocError::bad_layout(usize::MAX, align, ResourceState::default(), label));
         };
-        let layout =
-            AllocError::layout(all, align.max(8)).map_err(|error| error.of(upstream.state(), label))?;
+        let layout = arenite_core::layout(all, align.max(8))
+            .map_err(|error| error.with_context(upstream.state(), label))?;
         let base = upstream.allocate(layout)?.cast::<u8>();
         // SAFETY: inside the chunk, which ends `table` bytes later.
         let start = unsafe { base.add(blocks) };
@@ -112,7 +113,7 @@ impl<R: Resource> Backing<R> {
 
     /// Commits the blocks' first `end` bytes, and a little more if possible. Returns the number of
     /// committed bytes.
-    pub(crate) fn commit_to(&mut self, end: usize) -> Result<usize, AllocCause> {
+    pub(crate) fn commit_to(&mut self, end: usize) -> Result<usize, AllocErrorKind> {
         let blocks = self.blocks;
         if let Source::Region { region, lead, committed } = &mut self.source
             && end > *committed
@@ -120,7 +121,7 @@ impl<R: Resource> Backing<R> {
             let target = end.max(*committed + MIN_COMMIT_BYTES.max(*committed / 8));
             let target =
                 target.checked_next_multiple_of(page_size()).map_or(blocks, |target| target.min(blocks));
-            region.commit(*lead + *committed, target - *committed).map_err(|error| error.alloc_cause())?;
+            region.commit(*lead + *committed, target - *committed).map_err(|error| error.alloc_kind())?;
             *committed = target;
         }
         Ok(self.committed())

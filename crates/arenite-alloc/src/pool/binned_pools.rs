@@ -7,7 +7,7 @@
 
 use super::Pool;
 use crate::util::fibonacci_hash::FibonacciBuildHasher;
-use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Bytes, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
@@ -30,8 +30,8 @@ const MAX_BLOCKS: usize = 1 << 16;
 /// use arenite_core::{AllocError, Block, Resource};
 /// let pools = BinnedPools::new();
 /// for _ in 0..10 {
-///     let _a = Block::new_in(AllocError::layout(4096, 64)?, &pools)?;
-///     let _b = Block::new_in(AllocError::layout(1 << 20, 64)?, &pools)?;
+///     let _a = Block::new_in(arenite_core::layout(4096, 64)?, &pools)?;
+///     let _b = Block::new_in(arenite_core::layout(1 << 20, 64)?, &pools)?;
 /// }
 /// assert_eq!(pools.bin_count(), 2);
 /// assert_eq!(pools.state().live_blocks, 0);
@@ -63,10 +63,10 @@ impl BinnedPools {
     fn class(&self, layout: Layout) -> Result<Layout, AllocError> {
         let align = layout.align().max(64);
         let class = Layout::from_size_align(layout.size().max(1), align).map(|class| class.pad_to_align());
-        class.map_err(|_| self.alloc_error(AllocCause::BadLayout, layout))
+        class.map_err(|_| self.alloc_error(AllocErrorKind::BadLayout, layout))
     }
 
-    fn alloc_error(&self, cause: AllocCause, layout: Layout) -> AllocError {
+    fn alloc_error(&self, cause: AllocErrorKind, layout: Layout) -> AllocError {
         AllocError::new(cause, layout, self.state(), LABEL)
     }
 
@@ -89,8 +89,9 @@ impl BinnedPools {
         body: impl FnOnce(&Pool) -> Result<T, AllocError>,
     ) -> Result<T, AllocError> {
         let mut pools = self.pools.borrow_mut();
-        let no_memory =
-            || AllocError::new(AllocCause::Exhausted { errno: 0 }, class, ResourceState::default(), LABEL);
+        let no_memory = || {
+            AllocError::new(AllocErrorKind::Exhausted { errno: 0 }, class, ResourceState::default(), LABEL)
+        };
         if !pools.contains_key(&class) {
             pools.try_reserve(1).map_err(|_| no_memory())?;
             pools.insert(class, Self::pool(class)?.with_label(LABEL));
@@ -107,7 +108,7 @@ unsafe impl Resource for BinnedPools {
         let class = self.class(layout)?;
         let block = self
             .with_pool(class, Pool::allocate_block)
-            .map_err(|error| self.alloc_error(error.cause, layout))?;
+            .map_err(|error| self.alloc_error(error.kind, layout))?;
         self.live.set(self.live.get() + 1);
         self.in_use.set(self.in_use.get() + class.size());
         self.peak.set(self.peak.get().max(self.in_use.get()));

@@ -10,7 +10,7 @@ use super::slots::Slots;
 use crate::Global;
 use crate::util::resource_macros::grow_and_shrink_by;
 use crate::util::with_layout;
-use arenite_core::{AllocCause, AllocError, Label, Owns, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Label, Owns, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::cell::{Cell, UnsafeCell};
 use core::fmt;
@@ -177,8 +177,8 @@ impl<R: Resource> Pool<R> {
     /// Allocates a block of undefined bytes. O(1).
     ///
     /// # Errors
-    /// [`AllocCause::CapacityReached`] if every block is live, or the system's error if it has no
-    /// more memory.
+    /// [`AllocErrorKind::CapacityReached`] if every block is live, or the system's error if it has
+    /// no more memory.
     #[inline]
     pub fn allocate_block(&self) -> Result<NonNull<u8>, AllocError> {
         self.allocate_slot(SLOT_LIVE)
@@ -230,7 +230,7 @@ impl<R: Resource> Pool<R> {
     fn commit_more(&self) -> Result<(), AllocError> {
         let end = self.fresh.get().addr() - self.base.addr() + self.slots.stride;
         if end > self.slots.bytes() {
-            return Err(self.alloc_error(AllocCause::CapacityReached));
+            return Err(self.alloc_error(AllocErrorKind::CapacityReached));
         }
         // SAFETY: the pool is used by one thread, and nothing here calls back into it.
         let backing = unsafe { &mut *self.backing.get() };
@@ -244,7 +244,7 @@ impl<R: Resource> Pool<R> {
         if self.slots.serves(layout) {
             return Ok(());
         }
-        let error = self.alloc_error(AllocCause::TooLarge { largest: self.slots.stride });
+        let error = self.alloc_error(AllocErrorKind::TooLarge { largest: self.slots.stride });
         Err(with_layout(error, layout))
     }
 
@@ -266,9 +266,9 @@ impl<R: Resource> Pool<R> {
     }
 
     #[cold]
-    fn alloc_error(&self, cause: AllocCause) -> AllocError {
+    fn alloc_error(&self, cause: AllocErrorKind) -> AllocError {
         AllocError {
-            cause,
+            kind: cause,
             size: self.slots.stride,
             align: self.slots.align,
             state: self.state(),
@@ -279,9 +279,10 @@ impl<R: Resource> Pool<R> {
     /// Frees `block`. O(1).
     ///
     /// # Errors
-    /// [`AllocCause::Foreign`] outside the pool, [`AllocCause::Interior`] inside a block,
-    /// [`AllocCause::NotLive`] for a block that is free, was never allocated, or was allocated
-    /// through the unchecked API (by a container). The pool is unchanged in each case.
+    /// [`AllocErrorKind::InvalidPointer`] outside the pool, [`AllocErrorKind::InteriorPointer`]
+    /// inside a block, [`AllocErrorKind::DoubleFree`] for a block that is free, was never
+    /// allocated, or was allocated through the unchecked API (by a container). The pool is
+    /// unchanged in each case.
     #[inline]
     pub fn deallocate_block(&self, block: NonNull<u8>) -> Result<(), AllocError> {
         let offset = block.addr().get().wrapping_sub(self.base.addr());
@@ -293,7 +294,7 @@ impl<R: Resource> Pool<R> {
         let flag = unsafe { self.flag(slot) };
         // SAFETY: an entry of the table, which this thread alone uses.
         if unsafe { flag.read() } != SLOT_LIVE {
-            return Err(self.alloc_error(AllocCause::NotLive));
+            return Err(self.alloc_error(AllocErrorKind::DoubleFree));
         }
         // SAFETY: as above.
         unsafe { flag.write(SLOT_FREE) };

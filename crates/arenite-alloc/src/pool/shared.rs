@@ -9,7 +9,7 @@ use super::slots::Slots;
 use crate::Global;
 use crate::util::resource_macros::grow_and_shrink_by;
 use crate::util::sync::AtomicU64;
-use arenite_core::{AllocCause, AllocError, Label, MemoryAllocator, Owns, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Label, MemoryAllocator, Owns, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::fmt;
 use core::ptr::NonNull;
@@ -71,10 +71,10 @@ impl SharedPool {
     }
 }
 
-fn alloc_error_kind(why: StackError) -> AllocCause {
+fn alloc_error_kind(why: StackError) -> AllocErrorKind {
     match why {
-        StackError::NotLive => AllocCause::NotLive,
-        StackError::Differs(SlotState { size, align, .. }) => AllocCause::Mismatch { size, align },
+        StackError::NotLive => AllocErrorKind::DoubleFree,
+        StackError::Differs(SlotState { size, align, .. }) => AllocErrorKind::Mismatch { size, align },
     }
 }
 
@@ -175,7 +175,7 @@ impl<R: Resource> SharedPool<R> {
 
     /// Allocates a slot that was never allocated before.
     #[cold]
-    fn allocate_fresh(&self, state: SlotState) -> Result<usize, AllocCause> {
+    fn allocate_fresh(&self, state: SlotState) -> Result<usize, AllocErrorKind> {
         loop {
             let backed = self.backed.load(Ordering::Acquire);
             let step = |fresh| (fresh < backed).then_some(fresh + 1);
@@ -190,7 +190,7 @@ impl<R: Resource> SharedPool<R> {
             }
             if backed == self.slots.count {
                 // Another thread may have freed a block meanwhile.
-                return self.stack.pop(self.links(), state).ok_or(AllocCause::CapacityReached);
+                return self.stack.pop(self.links(), state).ok_or(AllocErrorKind::CapacityReached);
             }
             let bytes = backing.commit_to((backed + 1) * self.slots.stride)?;
             self.backed.store((bytes / self.slots.stride).min(self.slots.count), Ordering::Release);
@@ -215,15 +215,15 @@ impl<R: Resource> SharedPool<R> {
     }
 
     #[cold]
-    fn alloc_error(&self, cause: AllocCause, size: usize, align: usize) -> AllocError {
-        AllocError { cause, size, align, state: self.state(), label: self.label }
+    fn alloc_error(&self, cause: AllocErrorKind, size: usize, align: usize) -> AllocError {
+        AllocError { kind: cause, size, align, state: self.state(), label: self.label }
     }
 
     /// Allocates a block of undefined bytes. O(1), lock-free.
     ///
     /// # Errors
-    /// [`AllocCause::CapacityReached`] if every block is live, or the system's error if it has no
-    /// more memory.
+    /// [`AllocErrorKind::CapacityReached`] if every block is live, or the system's error if it has
+    /// no more memory.
     #[inline]
     pub fn allocate_block(&self) -> Result<NonNull<u8>, AllocError> {
         self.allocate_slot(SlotState { owned: false, size: self.slots.stride, align: self.slots.align })
@@ -232,9 +232,10 @@ impl<R: Resource> SharedPool<R> {
     /// Frees `block`. O(1), lock-free.
     ///
     /// # Errors
-    /// [`AllocCause::Foreign`] outside the pool, [`AllocCause::Interior`] inside a block,
-    /// [`AllocCause::NotLive`] for a block that is free, was never allocated, or was allocated
-    /// through the unchecked API (by a container). The pool is unchanged in each case.
+    /// [`AllocErrorKind::InvalidPointer`] outside the pool, [`AllocErrorKind::InteriorPointer`]
+    /// inside a block, [`AllocErrorKind::DoubleFree`] for a block that is free, was never
+    /// allocated, or was allocated through the unchecked API (by a container). The pool is
+    /// unchanged in each case.
     #[inline]
     pub fn deallocate_block(&self, block: NonNull<u8>) -> Result<(), AllocError> {
         let is_checked = |state: SlotState| if state.owned { Err(StackError::NotLive) } else { Ok(()) };
@@ -243,7 +244,7 @@ impl<R: Resource> SharedPool<R> {
     }
 
     #[inline]
-    fn slot(&self, address: usize) -> Result<usize, AllocCause> {
+    fn slot(&self, address: usize) -> Result<usize, AllocErrorKind> {
         let offset = address.wrapping_sub(self.base.addr());
         let slot = self.slots.slot(offset);
         if slot < self.slots.count { Ok(slot) } else { Err(self.slots.pointer_error(offset)) }
@@ -254,7 +255,7 @@ impl<R: Resource> SharedPool<R> {
         &self,
         address: usize,
         accept: impl FnOnce(SlotState) -> Result<(), StackError>,
-    ) -> Result<(), AllocCause> {
+    ) -> Result<(), AllocErrorKind> {
         let slot = self.slot(address)?;
         self.stack.push(self.links(), slot, accept).map_err(alloc_error_kind)
     }
@@ -264,14 +265,15 @@ impl<R: Resource> SharedPool<R> {
             return Ok(());
         }
         Err(self.alloc_error(
-            AllocCause::TooLarge { largest: self.slots.stride },
+            AllocErrorKind::TooLarge { largest: self.slots.stride },
             layout.size(),
             layout.align(),
         ))
     }
 
     fn layout(&self, size: usize, align: usize) -> Result<Layout, AllocError> {
-        let layout = AllocError::layout(size, align).map_err(|error| error.of(self.state(), self.label))?;
+        let layout = arenite_core::layout(size, align)
+            .map_err(|error| error.with_context(self.state(), self.label))?;
         self.check_request(layout)?;
         Ok(layout)
     }

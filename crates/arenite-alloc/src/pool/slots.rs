@@ -6,7 +6,7 @@
 //! and inside a block (Granlund and Montgomery, "Division by invariant integers using
 //! multiplication", PLDI 1994, section 9).
 
-use arenite_core::{AllocCause, AllocError};
+use arenite_core::{AllocError, AllocErrorKind};
 use core::alloc::Layout;
 
 /// The geometry of a pool: `count` blocks of `stride` bytes.
@@ -26,7 +26,7 @@ impl Slots {
     /// that divides the size (8 at least).
     pub(crate) fn new(size: usize, align: Option<usize>, count: usize) -> Result<Self, AllocError> {
         let natural = if size >= 64 { 64 } else { (1 << size.trailing_zeros().min(6)).max(8) };
-        let layout = AllocError::layout(size.max(1), align.unwrap_or(natural))?;
+        let layout = arenite_core::layout(size.max(1), align.unwrap_or(natural))?;
         let stride = layout.pad_to_align().size();
         let bad = || {
             AllocError::bad_layout(
@@ -56,8 +56,12 @@ impl Slots {
 
     /// Returns why no block starts at `offset`.
     #[cold]
-    pub(crate) const fn pointer_error(&self, offset: usize) -> AllocCause {
-        if offset < self.stride * self.count { AllocCause::Interior } else { AllocCause::Foreign }
+    pub(crate) const fn pointer_error(&self, offset: usize) -> AllocErrorKind {
+        if offset < self.stride * self.count {
+            AllocErrorKind::InteriorPointer
+        } else {
+            AllocErrorKind::InvalidPointer
+        }
     }
 
     /// Returns whether a block serves `layout`.

@@ -8,7 +8,7 @@ use super::error::SpillError;
 use super::free_extents::FreeExtents;
 use crate::Heap;
 use crate::util::with_layout;
-use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Bytes, Label, Resource, ResourceState, Trim};
 use arenite_pages::Scalar;
 use core::alloc::Layout;
 use core::fmt::{self, Write as _};
@@ -165,7 +165,7 @@ impl<R: Resource> Spill<R> {
             drop(state);
             // SAFETY: allocated above, and belongs to no buffer.
             unsafe { self.release_block(block, layout) };
-            let cause = AllocCause::Exhausted { errno: 0 };
+            let cause = AllocErrorKind::Exhausted { errno: 0 };
             return Err(SpillError::Memory(AllocError::new(cause, layout, self.usage(), self.label)));
         }
         let used = state.next_tick();
@@ -213,7 +213,12 @@ impl<R: Resource> Spill<R> {
     fn reserve_block(&self, layout: Layout, pinned: bool) -> Result<NonNull<u8>, SpillError> {
         let size = layout.size();
         let over = || {
-            SpillError::Memory(AllocError::new(AllocCause::LimitReached, layout, self.usage(), self.label))
+            SpillError::Memory(AllocError::new(
+                AllocErrorKind::LimitReached,
+                layout,
+                self.usage(),
+                self.label,
+            ))
         };
         if size > self.limit && !pinned {
             return Err(over());
@@ -266,7 +271,7 @@ impl<R: Resource> Spill<R> {
 
     /// Relabels an upstream's error as this spill's.
     fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
-        with_layout(error, layout).of(self.usage(), self.label)
+        with_layout(error, layout).with_context(self.usage(), self.label)
     }
 
     /// Frees a block that belongs to no buffer.
@@ -485,7 +490,7 @@ unsafe impl<R: Resource> Resource for Spill<R> {
             SpillError::Memory(error) => error,
             SpillError::File { source, .. } => {
                 let errno = source.raw_os_error().unwrap_or(0);
-                AllocError::new(AllocCause::Exhausted { errno }, layout, self.usage(), self.label)
+                AllocError::new(AllocErrorKind::Exhausted { errno }, layout, self.usage(), self.label)
             }
         })?;
         let mut state = self.state();

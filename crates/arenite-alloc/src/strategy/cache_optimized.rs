@@ -10,7 +10,7 @@
 use crate::Heap;
 use crate::util::with_layout;
 use arenite_core::{AllocError, Resource, ResourceState, Trim};
-use arenite_pages::fetch_to_write;
+use arenite_pages::prefetch_write;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -33,7 +33,7 @@ const MAX_PREFETCH_BYTES: usize = 4096;
 /// use arenite_alloc::CacheOptimizedAllocator;
 /// use arenite_core::{AllocError, Block};
 /// let allocator = CacheOptimizedAllocator::new().with_prefetch_distance(64).with_alignment(32);
-/// let layout = AllocError::layout(64 << 10, 32)?;
+/// let layout = arenite_core::layout(64 << 10, 32)?;
 /// let blocks = (0..8).map(|_| Block::new_in(layout, &allocator));
 /// let blocks: Vec<_> = blocks.collect::<Result<_, _>>()?;
 /// let mut colours: Vec<_> =
@@ -116,7 +116,7 @@ impl<R: Resource> CacheOptimizedAllocator<R> {
         let colour = if colours > 1 { self.count.fetch_add(1, Relaxed) % colours } else { 0 };
         // SAFETY: the block is longer than requested by all colours but one.
         let start = unsafe { start.add(colour * step) };
-        fetch_to_write(start.as_ptr(), self.distance.min(layout.size()));
+        prefetch_write(start.as_ptr(), self.distance.min(layout.size()));
         Ok(NonNull::slice_from_raw_parts(start, layout.size()))
     }
 }

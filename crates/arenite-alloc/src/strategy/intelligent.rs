@@ -10,7 +10,9 @@ use crate::global::CountedGlobal;
 use crate::stratified::StratifiedMemoryPool;
 use crate::tlsf::{MemoryPool, SharedMemoryPool};
 use crate::util::fallible_vec::try_boxed;
-use arenite_core::{AllocCause, AllocError, Bytes, Label, MemoryAllocator, Resource, ResourceState, Trim};
+use arenite_core::{
+    AllocError, AllocErrorKind, Bytes, Label, MemoryAllocator, Resource, ResourceState, Trim,
+};
 use arenite_pages::{NumaAllocator, NumaPolicy};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -143,7 +145,7 @@ impl Router {
 unsafe impl Resource for Router {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let Some(route) = self.route(layout.size()) else {
-            let cause = AllocCause::Exhausted { errno: 0 };
+            let cause = AllocErrorKind::Exhausted { errno: 0 };
             return Err(AllocError::new(cause, layout, self.state(), Label::new("large")));
         };
         route.allocate(layout)

@@ -12,7 +12,7 @@ use arenite_pages::{NumaAllocator, NumaError, NumaPolicy, current_numa_node, num
 /// let strategy = strategy.with_local_node_preference(true);
 /// println!("node {} of {}", strategy.current_numa_node(), strategy.numa_node_count());
 /// let node_allocator = strategy.allocator_for_node(0)?;
-/// let block = Block::zeroed_in(AllocError::layout(1 << 20, 64)?, &node_allocator)?;
+/// let block = Block::zeroed_in(arenite_core::layout(1 << 20, 64)?, &node_allocator)?;
 /// # drop(block); Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

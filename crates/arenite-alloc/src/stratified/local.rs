@@ -101,7 +101,7 @@ impl<R: Resource> LocalStratifiedPool<R> {
     /// Relabels an upstream's error as this pool's.
     #[cold]
     fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
-        with_layout(error, layout).of(self.state(), self.label)
+        with_layout(error, layout).with_context(self.state(), self.label)
     }
 
     #[cold]
@@ -208,7 +208,7 @@ pub(super) unsafe fn resize(
         return Ok(NonNull::slice_from_raw_parts(block, new.size()));
     }
     // SAFETY: the caller's promises.
-    unsafe { arenite_core::relocate(pool, block, old, new, old.size().min(new.size())) }
+    unsafe { arenite_core::realloc_by_copy(pool, block, old, new, old.size().min(new.size())) }
 }
 
 impl<R: Resource + Trim> Trim for LocalStratifiedPool<R> {

@@ -15,7 +15,7 @@ use crate::util::sharded::{Sharded, ShardedState};
 use crate::util::usage_counter::UsageCounter;
 use crate::util::with_layout;
 use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
-use arenite_pages::Lock;
+use arenite_pages::ForkSafeMutex;
 use core::alloc::Layout;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -25,7 +25,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 #[derive(Debug)]
 struct Depot<R> {
     upstream: R,
-    magazines: [Lock<DepotList>; 5],
+    magazines: [ForkSafeMutex<DepotList>; 5],
     direct: UsageCounter,
     direct_calls: AtomicU64,
     peak: AtomicUsize,
@@ -35,12 +35,12 @@ struct Depot<R> {
     /// Lock order: this lock, then the list of shards, then a depot list. No foreign code runs
     /// under any of them, the global allocator included.
     fallback: Magazines,
-    fallback_lock: Lock<()>,
+    fallback_lock: ForkSafeMutex<()>,
     label: Label,
 }
 
 impl<R> Depot<R> {
-    const fn list(&self, bucket: SizeBucket) -> &Lock<DepotList> {
+    const fn list(&self, bucket: SizeBucket) -> &ForkSafeMutex<DepotList> {
         &self.magazines[bucket as usize]
     }
 
@@ -119,12 +119,12 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     pub fn with_upstream(name: impl Into<Label>, upstream: R) -> Self {
         let threads = Sharded::new(Depot {
             upstream,
-            magazines: [const { Lock::new(DepotList::EMPTY) }; 5],
+            magazines: [const { ForkSafeMutex::new(DepotList::EMPTY) }; 5],
             direct: UsageCounter::new(),
             direct_calls: AtomicU64::new(0),
             peak: AtomicUsize::new(0),
             fallback: Magazines::default(),
-            fallback_lock: Lock::new(()),
+            fallback_lock: ForkSafeMutex::new(()),
             label: name.into(),
         });
         Self { threads }
@@ -295,7 +295,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     /// Relabels an upstream's error as this pool's.
     #[cold]
     fn with_context(&self, error: AllocError, layout: Layout) -> AllocError {
-        with_layout(error, layout).of(self.state(), self.label())
+        with_layout(error, layout).with_context(self.state(), self.label())
     }
 
     fn update_peak(&self) {

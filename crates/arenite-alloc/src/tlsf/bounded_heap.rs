@@ -6,8 +6,8 @@
 
 use super::Tlsf;
 use crate::util::resource_macros::grow_and_shrink_by;
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, relocate};
-use arenite_pages::Lock;
+use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState, realloc_by_copy};
+use arenite_pages::ForkSafeMutex;
 use core::alloc::{GlobalAlloc, Layout};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -24,19 +24,19 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 ///
 /// ```
 /// use arenite_alloc::BoundedHeap;
-/// use arenite_core::{AllocCause, AllocError, Block};
+/// use arenite_core::{AllocErrorKind, AllocError, Block};
 /// let mut buffer = [core::mem::MaybeUninit::uninit(); 4096];
 /// let heap = BoundedHeap::new(&mut buffer);
-/// let block = Block::new_in(AllocError::layout(1000, 64)?, &heap)?;
-/// let error = Block::new_in(AllocError::layout(4000, 8)?, &heap).unwrap_err();
-/// assert_eq!(error.cause, AllocCause::CapacityReached);
+/// let block = Block::new_in(arenite_core::layout(1000, 64)?, &heap)?;
+/// let error = Block::new_in(arenite_core::layout(4000, 8)?, &heap).unwrap_err();
+/// assert_eq!(error.kind, AllocErrorKind::CapacityReached);
 /// drop(block);
-/// assert!(Block::new_in(AllocError::layout(4000, 8)?, &heap).is_ok());
+/// assert!(Block::new_in(arenite_core::layout(4000, 8)?, &heap).is_ok());
 /// # Ok::<(), AllocError>(())
 /// ```
 #[derive(Debug)]
 pub struct BoundedHeap<'m> {
-    tlsf: Lock<Tlsf>,
+    tlsf: ForkSafeMutex<Tlsf>,
     peak: AtomicUsize,
     label: Label,
     memory: PhantomData<&'m mut [MaybeUninit<u8>]>,
@@ -59,7 +59,7 @@ impl<'m> BoundedHeap<'m> {
     pub unsafe fn from_raw_parts(start: NonNull<u8>, len: usize) -> Self {
         Self {
             // SAFETY: the caller's promise.
-            tlsf: Lock::new(unsafe { Tlsf::new(start, len, 16) }),
+            tlsf: ForkSafeMutex::new(unsafe { Tlsf::new(start, len, 16) }),
             peak: AtomicUsize::new(0),
             label: Label::new("bounded heap"),
             memory: PhantomData,
@@ -93,12 +93,12 @@ impl<'m> BoundedHeap<'m> {
             }
         }
         // SAFETY: the caller's promises, with the smaller of both sizes.
-        unsafe { relocate(self, block, old, new, old.size().min(new.size())) }
+        unsafe { realloc_by_copy(self, block, old, new, old.size().min(new.size())) }
     }
 
     #[cold]
     fn alloc_error(&self, layout: Layout) -> AllocError {
-        AllocError::new(AllocCause::CapacityReached, layout, self.state(), self.label)
+        AllocError::new(AllocErrorKind::CapacityReached, layout, self.state(), self.label)
     }
 }
 

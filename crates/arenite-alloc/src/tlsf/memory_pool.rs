@@ -7,7 +7,9 @@
 use super::Tlsf;
 use crate::checked::Locked;
 use crate::util::resource_macros::grow_and_shrink_by;
-use arenite_core::{AllocCause, AllocError, Bytes, Label, Resource, ResourceState, Trim, relocate};
+use arenite_core::{
+    AllocError, AllocErrorKind, Bytes, Label, Resource, ResourceState, Trim, realloc_by_copy,
+};
 use arenite_pages::{HUGE_PAGE, Region, page_size};
 use core::alloc::Layout;
 use core::cell::RefCell;
@@ -166,7 +168,7 @@ impl MemoryPool {
     }
 
     #[cold]
-    fn alloc_error(&self, cause: AllocCause, layout: Layout) -> AllocError {
+    fn alloc_error(&self, cause: AllocErrorKind, layout: Layout) -> AllocError {
         AllocError::new(cause, layout, self.state(), self.label)
     }
 
@@ -175,7 +177,7 @@ impl MemoryPool {
     fn grow_and_allocate(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let mut inner = self.inner.borrow_mut();
         let grown = inner.grow(self, layout);
-        let block = grown.and_then(|()| inner.allocate(layout).ok_or(AllocCause::CapacityReached));
+        let block = grown.and_then(|()| inner.allocate(layout).ok_or(AllocErrorKind::CapacityReached));
         drop(inner);
         block.map_err(|cause| self.alloc_error(cause, layout))
     }
@@ -190,17 +192,18 @@ impl PoolState {
         Some(block)
     }
 
-    fn reserve(&mut self, pool: &MemoryPool) -> Result<(), AllocCause> {
+    fn reserve(&mut self, pool: &MemoryPool) -> Result<(), AllocErrorKind> {
         if self.region.is_some() {
             return Ok(());
         }
         if !pool.alignment.is_power_of_two() {
-            return Err(AllocCause::BadLayout);
+            return Err(AllocErrorKind::BadLayout);
         }
         let granule = pool.alignment.max(DEFAULT_ALIGNMENT);
         let frame = granule.checked_mul(2).and_then(|frame| frame.checked_add(page_size()));
-        let total = frame.and_then(|frame| frame.checked_add(pool.capacity)).ok_or(AllocCause::BadLayout)?;
-        let region = Region::reserve(total, pool.label).map_err(|error| error.alloc_cause())?;
+        let total =
+            frame.and_then(|frame| frame.checked_add(pool.capacity)).ok_or(AllocErrorKind::BadLayout)?;
+        let region = Region::reserve(total, pool.label).map_err(|error| error.alloc_kind())?;
         if region.len() > HUGE_PAGE {
             // If the system rejects the advice, ordinary pages work as well.
             let _advised: Result<(), _> = region.advise_huge(0, region.len(), true);
@@ -212,19 +215,19 @@ impl PoolState {
     }
 
     /// Commits more of the region, so that a block of that layout fits at its end.
-    fn grow(&mut self, pool: &MemoryPool, layout: Layout) -> Result<(), AllocCause> {
+    fn grow(&mut self, pool: &MemoryPool, layout: Layout) -> Result<(), AllocErrorKind> {
         self.reserve(pool)?;
-        let Some((region, tlsf)) = self.region.as_mut() else { return Err(AllocCause::CapacityReached) };
-        let (min_len, need) = tlsf.len_for(layout.size(), layout.align()).ok_or(AllocCause::BadLayout)?;
+        let Some((region, tlsf)) = self.region.as_mut() else { return Err(AllocErrorKind::CapacityReached) };
+        let (min_len, need) = tlsf.len_for(layout.size(), layout.align()).ok_or(AllocErrorKind::BadLayout)?;
         if min_len > pool.capacity {
-            return Err(AllocCause::CapacityReached);
+            return Err(AllocErrorKind::CapacityReached);
         }
         // A little more at once, but never above the capacity.
         let len = need.max(tlsf.len() + MIN_COMMIT_BYTES.max(tlsf.len() / 32)).min(pool.capacity);
         let end = len.checked_add(tlsf.frame()).and_then(|end| end.checked_next_multiple_of(page_size()));
         let end = end.map_or(region.len(), |end| end.min(region.len()));
         if end > self.committed {
-            region.commit(self.committed, end - self.committed).map_err(|error| error.alloc_cause())?;
+            region.commit(self.committed, end - self.committed).map_err(|error| error.alloc_kind())?;
             self.committed = end;
         }
         // The rest of the last OS page is used as well.
@@ -321,7 +324,7 @@ impl MemoryPool {
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }
         // SAFETY: the caller's promises, with the smaller of both sizes.
-        unsafe { relocate(self, block, old, new, old.size().min(new.size())) }
+        unsafe { realloc_by_copy(self, block, old, new, old.size().min(new.size())) }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The standard `Box::new`, `Vec::push` and `collect` abort when there is no memory.
 
-use arenite_pages::Lock;
+use arenite_pages::ForkSafeMutex;
 use std::collections::TryReserveError;
 
 /// Returns a box of one value.
@@ -36,7 +36,7 @@ pub(crate) fn try_extend<T>(
 /// Appends a value to a locked list. Aborts if there is no memory.
 ///
 /// No allocator is called under the lock: the global allocator may itself use the list.
-pub(crate) fn push_outside_lock<T>(locked: &Lock<Vec<T>>, value: T) {
+pub(crate) fn push_outside_lock<T>(locked: &ForkSafeMutex<Vec<T>>, value: T) {
     let mut longer = Vec::new();
     loop {
         let mut list = locked.lock();
@@ -60,7 +60,7 @@ pub(crate) fn push_outside_lock<T>(locked: &Lock<Vec<T>>, value: T) {
 /// called under the lock.
 pub(crate) fn try_extend_outside_lock<T, U>(
     list: &mut Vec<U>,
-    locked: &Lock<Vec<T>>,
+    locked: &ForkSafeMutex<Vec<T>>,
     mut each: impl FnMut(&T) -> Option<U>,
 ) -> Result<(), TryReserveError> {
     loop {
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_locked_list_grows_and_is_copied() {
-        let locked = Lock::new(Vec::new());
+        let locked = ForkSafeMutex::new(Vec::new());
         (0..100).for_each(|value| push_outside_lock(&locked, value));
         let mut even = vec![1000];
         try_extend_outside_lock(&mut even, &locked, |value| (value % 2 == 0).then_some(*value)).unwrap();

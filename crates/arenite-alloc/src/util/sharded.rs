@@ -6,7 +6,7 @@
 
 use crate::util::fallible_vec::try_boxed;
 use crate::util::prealloc_list::{PreallocList, PreallocNode};
-use arenite_pages::{AtThreadExit, Lock};
+use arenite_pages::{ForkSafeMutex, ThreadExitHook};
 use core::cell::Cell;
 use core::marker::PhantomData;
 use core::ptr::{NonNull, null};
@@ -39,7 +39,7 @@ unsafe impl<D: ShardedState> Sync for Sharded<D> {}
 #[derive(Debug)]
 struct Inner<D: ShardedState> {
     shared: D,
-    shards: Lock<PreallocList<Shard<D::Local>>>,
+    shards: ForkSafeMutex<PreallocList<Shard<D::Local>>>,
 }
 
 /// A shard and the id of the thread that owns it; 0 is an orphan. A box, kept as a pointer because
@@ -94,8 +94,8 @@ impl Drop for Initializing {
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-static EXIT_HOOK: AtThreadExit = AtThreadExit::new(on_thread_exit);
-static REGISTRY: Lock<PreallocList<LiveEntry>> = Lock::new(PreallocList::new());
+static EXIT_HOOK: ThreadExitHook = ThreadExitHook::new(on_thread_exit);
+static REGISTRY: ForkSafeMutex<PreallocList<LiveEntry>> = ForkSafeMutex::new(PreallocList::new());
 
 /// A value that is notified when a thread exits.
 trait ThreadExitListener {
@@ -117,8 +117,10 @@ fn next_id() -> u64 {
 
 impl<D: ShardedState> Sharded<D> {
     pub(crate) fn new(shared: D) -> Self {
-        let inner =
-            NonNull::from(Box::leak(Box::new(Inner { shared, shards: Lock::new(PreallocList::new()) })));
+        let inner = NonNull::from(Box::leak(Box::new(Inner {
+            shared,
+            shards: ForkSafeMutex::new(PreallocList::new()),
+        })));
         let this = Self { id: next_id(), inner, owns: PhantomData };
         let value: NonNull<dyn ThreadExitListener + '_> = inner;
         // SAFETY: the same type with a longer lifetime. `drop` removes the entry before the value
@@ -168,7 +170,7 @@ impl<D: ShardedState> Sharded<D> {
                 thread.set(next_id());
                 // If the hook cannot be registered, the shard stays this thread's until the value
                 // is dropped.
-                EXIT_HOOK.ask();
+                EXIT_HOOK.register();
             }
             thread.get()
         });

@@ -3,7 +3,7 @@
 //! They have the size and the zero value of the standard atomics, which shuttle's own atomics have
 //! not. A heap's atomics lie in memory that the system provides as zeroes.
 
-use arenite_pages::interleave;
+use arenite_pages::yield_point;
 use core::sync::atomic::{self, Ordering};
 
 macro_rules! interleaved {

@@ -8,7 +8,7 @@ use super::{Arena, rounded};
 use crate::arena::adopted::Adopted;
 use crate::arena::chunk_source::ChunkSource;
 use crate::arena::marks::{Mark, MarkFrame, RestoreError};
-use arenite_core::{AllocCause, AllocError, Resource};
+use arenite_core::{AllocError, AllocErrorKind, Resource};
 use core::alloc::Layout;
 
 impl<S: ChunkSource> Arena<S> {
@@ -16,7 +16,7 @@ impl<S: ChunkSource> Arena<S> {
     /// one mark.
     ///
     /// # Errors
-    /// [`AllocCause::TooManyMarks`] if there is no memory for the list of open marks.
+    /// [`AllocErrorKind::TooManyMarks`] if there is no memory for the list of open marks.
     #[inline]
     pub fn mark(&self) -> Result<Mark, AllocError> {
         if self.live.get() != 0 || self.top.get() != self.in_use() {
@@ -28,11 +28,11 @@ impl<S: ChunkSource> Arena<S> {
     #[inline(never)]
     fn open_frame(&self) -> Result<(), AllocError> {
         let Ok(mut cold) = self.cold.try_borrow_mut() else {
-            return Err(self.alloc_error(AllocCause::TooManyMarks, Layout::new::<()>()));
+            return Err(self.alloc_error(AllocErrorKind::TooManyMarks, Layout::new::<()>()));
         };
         if cold.below.try_reserve(1).is_err() {
             drop(cold);
-            return Err(self.alloc_error(AllocCause::TooManyMarks, Layout::new::<()>()));
+            return Err(self.alloc_error(AllocErrorKind::TooManyMarks, Layout::new::<()>()));
         }
         cold.below.push(MarkFrame { live: self.live.get(), ..self.frame.get() });
         let serial = cold.serials;

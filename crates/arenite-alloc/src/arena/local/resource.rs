@@ -6,7 +6,7 @@
 use super::{Arena, rounded};
 use crate::arena::chunk_source::{BumpRange, ChunkSource};
 use crate::arena::marks::MarkFrame;
-use arenite_core::{AllocError, Owns, Resource, ResourceState, Trim, relocate};
+use arenite_core::{AllocError, Owns, Resource, ResourceState, Trim, realloc_by_copy};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -50,7 +50,7 @@ unsafe impl<S: ChunkSource> Resource for Arena<S> {
             return Ok(NonNull::slice_from_raw_parts(self.with_own_provenance(block), new.size()));
         }
         // SAFETY: the caller's promises, with `old.size()` the smaller size.
-        unsafe { relocate(self, block, old, new, old.size()) }
+        unsafe { realloc_by_copy(self, block, old, new, old.size()) }
     }
 
     #[inline]
@@ -63,7 +63,7 @@ unsafe impl<S: ChunkSource> Resource for Arena<S> {
         let start = block.addr().get();
         if !start.is_multiple_of(new.align()) {
             // SAFETY: the caller's promises, with `new.size()` the smaller size.
-            return unsafe { relocate(self, block, old, new, new.size()) };
+            return unsafe { realloc_by_copy(self, block, old, new, new.size()) };
         }
         if self.is_last(block, old.size()) {
             self.record_high();

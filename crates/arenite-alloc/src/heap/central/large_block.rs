@@ -59,7 +59,8 @@ impl LargeHeader {
         // addresses to grow into, if there are enough
         let wish = rounded.checked_mul(2)?.checked_add(64 << 20)?.checked_add(DATA_OFFSET)?;
         let least = rounded.checked_add(DATA_OFFSET)?;
-        let reserve = |len| RegionOptions::new().with_label("heap block").with_alignment(SEGMENT_BYTES).reserve(len);
+        let reserve =
+            |len| RegionOptions::new().with_label("heap block").with_alignment(SEGMENT_BYTES).reserve(len);
         let region = reserve(wish).or_else(|_| reserve(least)).ok()?;
         // enough for a reader of the owner words
         let header = OWNERS_END.next_multiple_of(page_size());
@@ -175,8 +176,9 @@ impl LargeHeader {
             return Ok(());
         }
         // SAFETY: the clause covers the bytes; both ranges are committed parts of two regions.
-        let moved =
-            unsafe { donor.region.remap_replacing(DATA_OFFSET + at, end - at, &self.region, DATA_OFFSET + at) };
+        let moved = unsafe {
+            donor.region.remap_replacing(DATA_OFFSET + at, end - at, &self.region, DATA_OFFSET + at)
+        };
         if moved.map_err(|_| PagesLost)? {
             donor.donated.set(end);
             self.donor_address.set(donor_address);

@@ -152,8 +152,11 @@ impl Segment {
     /// Reserves a segment. Returns `None` if there are no addresses, or no memory for its metadata.
     /// O(units).
     pub(crate) fn reserve(huge: HugePolicy) -> Option<NonNull<Self>> {
-        let region =
-            RegionOptions::new().with_label("heap").with_alignment(SEGMENT_BYTES).reserve(SEGMENT_BYTES).ok()?;
+        let region = RegionOptions::new()
+            .with_label("heap")
+            .with_alignment(SEGMENT_BYTES)
+            .reserve(SEGMENT_BYTES)
+            .ok()?;
         region.commit(0, HEADER_UNITS * UNIT).ok()?;
         let base: NonNull<Self> = region.as_ptr().cast();
         // SAFETY: the metadata's units are committed, zeroed, aligned and known to this call alone.

@@ -70,7 +70,7 @@ mod exit {
 
     /// Registers the hook. A thread without it keeps its slabs until the heap is dropped.
     pub(super) fn register_hook() {
-        EXIT_HOOK.ask();
+        EXIT_HOOK.register();
     }
 }
 

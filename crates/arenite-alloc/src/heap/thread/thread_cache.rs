@@ -218,28 +218,29 @@ impl ThreadCache {
 mod tests {
     use super::*;
 
-    #[test]
-    fn bin_pops_newest_block_and_flushes_oldest() {
+    const LAST: usize = SIZE_CLASS_COUNT - 1;
+    /// Class, block size, initial and maximum capacity of a bin.
+    const BINS: [(usize, usize, usize, usize); 4] =
+        [(0, 8, 62, 62), (5, 4096, 16, 62), (40, 16 << 10, 4, 32), (LAST, 64 << 10, 4, 24)];
+
+    fn block(number: usize) -> NonNull<u8> {
+        NonNull::dangling().map_addr(|at| at.saturating_add(8 * (number + 1)))
+    }
+
+    fn fill(bin: &CacheBin) -> usize {
+        (0..80).filter(|&number| bin.push(block(number))).count()
+    }
+
+    /// Returns a cache whose bins have grown to the maximum and are empty.
+    fn grown() -> Box<ThreadCache> {
         // SAFETY: zeroes are null pointers, as in the memory of a new thread heap.
         let cache = unsafe { Box::<ThreadCache>::new_zeroed().assume_init() };
         cache.init();
-        let block =
-            |number: usize| NonNull::<u8>::dangling().map_addr(|at| at.saturating_add(8 * (number + 1)));
-        let sizes = [
-            (0, 8, 62, 62),
-            (5, 4096, 16, 62),
-            (40, 16 << 10, 4, 32),
-            (SIZE_CLASS_COUNT - 1, 64 << 10, 4, 24),
-        ];
-        for (class, size, first, max) in sizes {
+        for (class, size, first, max) in BINS {
             let bin = cache.bin(class);
-            assert!(
-                !bin.push(block(0)) && bin.pop().is_none() && cache.len(class) == 0,
-                "no capacity at first"
-            );
+            assert!(!bin.push(block(0)) && bin.pop().is_none(), "no capacity at first");
             (0..2).for_each(|_| cache.init_bin(class, size));
-            let fill = || (0..80).filter(|&number| bin.push(block(number))).count();
-            assert_eq!((fill(), cache.capacity(class)), (first, first));
+            assert_eq!((fill(bin), cache.capacity(class)), (first, first));
             assert!(!cache.grow(class, size), "no miss yet");
             let mut capacity = first;
             while capacity < max {
@@ -247,41 +248,54 @@ mod tests {
                 assert!(!cache.grow(class, size), "not empty at the miss");
                 cache.pop_oldest(class, capacity, |_| {});
                 cache.note_miss(class);
-                assert_eq!(fill(), capacity);
+                assert_eq!(fill(bin), capacity);
                 assert!(cache.grow(class, size) && !cache.grow(class, size));
                 let larger = cache.capacity(class);
-                assert_eq!((larger, fill()), ((2 * capacity).min(max), larger - capacity));
+                assert_eq!((larger, fill(bin)), ((2 * capacity).min(max), larger - capacity));
                 capacity = larger;
             }
             cache.pop_oldest(class, max, |_| {});
             cache.note_miss(class);
-            assert_eq!(fill(), max);
+            assert_eq!(fill(bin), max);
             assert!(!cache.grow(class, size), "at the maximum");
             cache.pop_oldest(class, max, |_| {});
-            let cached: Vec<usize> = (0..80).filter(|&number| bin.push(block(number))).collect();
-            assert_eq!(cached, (0..max).collect::<Vec<_>>());
+        }
+        cache
+    }
+
+    #[test]
+    fn bin_pops_newest_block_and_flushes_oldest() {
+        let cache = grown();
+        for (class, _, _, max) in BINS {
+            let bin = cache.bin(class);
+            assert_eq!((fill(bin), cache.len(class)), (max, max));
             let mut flushed = Vec::new();
             cache.pop_oldest(class, 1, |block| flushed.push(block));
             assert_eq!((flushed, cache.len(class)), (vec![block(0)], max - 1));
             let rest: Vec<_> = core::iter::from_fn(|| bin.pop()).collect();
-            assert_eq!(rest, cached.iter().skip(1).rev().map(|&number| block(number)).collect::<Vec<_>>());
+            assert_eq!(rest, (1..max).rev().map(block).collect::<Vec<_>>());
             assert_eq!((cache.len(class), bin.pop()), (0, None));
-            assert!((0..max).all(|number| bin.push(block(number))) && !bin.push(block(max)));
+            assert_eq!(fill(bin), max);
             cache.pop_oldest(class, usize::MAX, |_| {});
             assert_eq!(cache.len(class), 0);
         }
-        let held = sizes.map(|(_, size, _, max)| size * max).iter().sum::<usize>();
+    }
+
+    #[test]
+    fn capacity_resets_and_is_bounded_over_all_bins() {
+        let cache = grown();
+        let held = BINS.map(|(_, size, _, max)| size * max).iter().sum::<usize>();
         assert_eq!(cache.capacity_bytes.get(), held);
-        let size_of = |class| sizes.iter().find(|&&(it, ..)| it == class).map_or(8, |&(_, size, ..)| size);
+        let size_of = |class| BINS.iter().find(|&&(it, ..)| it == class).map_or(8, |&(_, size, ..)| size);
         cache.note_miss(5);
         cache.reset_capacities(size_of);
         assert!(!cache.grow(5, 4096), "the miss was before the reset");
-        assert_eq!(sizes.map(|(class, ..)| cache.capacity(class)), sizes.map(|(_, _, first, _)| first));
+        assert_eq!(BINS.map(|(class, ..)| cache.capacity(class)), BINS.map(|(_, _, first, _)| first));
         // the capacity that other classes have is not available
         cache.capacity_bytes.set(MAX_CACHED_BYTES - 3 * (64 << 10));
-        (0..2).for_each(|_| cache.note_miss(SIZE_CLASS_COUNT - 1));
-        assert!(cache.grow(SIZE_CLASS_COUNT - 1, 64 << 10) && cache.capacity(SIZE_CLASS_COUNT - 1) == 7);
-        cache.note_miss(SIZE_CLASS_COUNT - 1);
-        assert!(!cache.grow(SIZE_CLASS_COUNT - 1, 64 << 10));
+        (0..2).for_each(|_| cache.note_miss(LAST));
+        assert!(cache.grow(LAST, 64 << 10) && cache.capacity(LAST) == 7);
+        cache.note_miss(LAST);
+        assert!(!cache.grow(LAST, 64 << 10));
     }
 }
