@@ -7,7 +7,7 @@
 )]
 
 use crate::failure::Refused;
-use crate::lent::Lent;
+use crate::live_blocks::Lent;
 use crate::tally;
 use arenite_alloc::{Arena, ArenaBox, SharedArena, Store};
 use arenite_core::Resource;

@@ -3,12 +3,12 @@
 //! Rests on [`Contestant`]. Alternating, because a machine's clock and its other tenants change over seconds: what disturbs one
 //! round disturbs each contestant's alike.
 
-use crate::contestant::{Contestant, Side};
-use crate::distance::Distance;
+use crate::competitor::{Contestant, Side};
+use crate::core_distance::Distance;
 use crate::failure::Failure;
 use crate::report::{Figure, Row};
-use crate::spread::Spread;
-use crate::stamp::Reading;
+use crate::quantiles::Spread;
+use crate::measurement::Reading;
 use crate::tally;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -7,7 +7,7 @@
 use crate::arenas::{Bump, Marked, Put, Take};
 use crate::blocks::Blocks;
 use crate::failure::Refused;
-use crate::lent::Lent;
+use crate::live_blocks::Lent;
 use crate::tally;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;

@@ -3,7 +3,7 @@
 //! Rests on [`Spread`]. Its JSON is `{"suite", "machine", "rows": [{"case", "unit", "ours", "rivals", "lower_is_better", …}]}`.
 
 use crate::machine::Machine;
-use crate::spread::Spread;
+use crate::quantiles::Spread;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

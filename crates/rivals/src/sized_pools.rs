@@ -5,7 +5,7 @@
 
 use crate::arenas::{Marked, Take};
 use crate::failure::Refused;
-use crate::lent::Lent;
+use crate::live_blocks::Lent;
 use arenite_alloc::Pool;
 use std::alloc::Layout;
 use std::cell::Cell;

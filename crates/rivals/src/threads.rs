@@ -3,10 +3,10 @@
 //! Rests on [`Stamp`]. Threads are spawned outside the measured time and meet at a spinning barrier, so that they overlap; CPU
 //! time is each thread's own.
 
-use crate::contestant::unmeasured;
-use crate::distance::Between;
+use crate::competitor::unmeasured;
+use crate::core_distance::Between;
 use crate::failure::Refused;
-use crate::stamp::{Reading, Stamp};
+use crate::measurement::{Reading, Stamp};
 use crate::tally;
 use std::hint::black_box;
 use std::panic::resume_unwind;

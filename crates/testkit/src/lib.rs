@@ -8,11 +8,11 @@
 //! [`Lent`] is the set of blocks that they hold; [`doubles`] are resources that scribble and count; [`soundness`] shows what
 //! safe code cannot do to an arena.
 
-pub mod door;
+pub mod checked_api;
 pub mod doubles;
 pub mod laws;
-mod lent;
+mod live_blocks;
 pub mod model;
 pub mod soundness;
 
-pub use lent::Lent;
+pub use live_blocks::Lent;

@@ -6,7 +6,7 @@
 use super::{Case, fill, shared_arena};
 use crate::arenas::{Bump, BumpScopeArena, Marked, Marks, Put};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
-use crate::contestant::{Contestant, Side};
+use crate::competitor::{Contestant, Side};
 use crate::failure::{Failure, Refused};
 use crate::heaps::{Listed, SystemMalloc};
 use crate::report::Row;

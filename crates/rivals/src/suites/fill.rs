@@ -6,7 +6,7 @@
 
 use crate::arenas::{Bump, BumpScopeArena, Take};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
-use crate::contestant::{Contestant, Side};
+use crate::competitor::{Contestant, Side};
 use crate::failure::{Failure, Refused};
 use crate::report::Row;
 use arenite_alloc::{Arena, ArenaOptions, HugePages};

@@ -1,16 +1,16 @@
 //! The suite `pages`: what memory costs that comes from the kernel now: addresses, backing, the first touch, a ring.
 //!
-//! Rests on the lenders of [`mappings`](crate::mappings) and [`moves`](crate::moves), and on the crates that make rings by mapping memory
+//! Rests on the lenders of [`mappings`](crate::mappings) and [`moves`](crate::page_moves), and on the crates that make rings by mapping memory
 //! twice. Memory is fresh in every turn, but where it is moved: that goes to and fro.
 
 use super::{Case, made};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
-use crate::contestant::{Contestant, Side, unmeasured};
+use crate::competitor::{Contestant, Side, unmeasured};
 use crate::failure::{Failure, Refused};
 use crate::mappings::{Committed, Fresh, Mapping, PAGE, Reservation, Reserve};
-use crate::moves::{Copying, Move, Regions, Remapping};
+use crate::page_moves::{Copying, Move, Regions, Remapping};
 use crate::report::Row;
-use crate::stamp::{Reading, Stamp};
+use crate::measurement::{Reading, Stamp};
 use crate::tally;
 use arenite_core::Trim;
 use arenite_pages::{KeptRings, Region, ring_buffer};

@@ -6,7 +6,7 @@
 use super::{Case, made};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::blocks::{Blocks, Local, Shared, SlabBlocks};
-use crate::contestant::{Contestant, Side};
+use crate::competitor::{Contestant, Side};
 use crate::failure::{Failure, Refused};
 use crate::heaps::{ForHeap, Heap, HeapBlocks, each};
 use crate::report::Row;

@@ -9,11 +9,11 @@ use super::pool::pairs;
 use super::{Case, made};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::blocks::Blocks;
-use crate::contestant::{Contestant, Side};
+use crate::competitor::{Contestant, Side};
 use crate::failure::{Failure, Refused};
 use crate::heaps::{ForHeap, Heap, HeapBlocks, each};
 use crate::report::Row;
-use crate::stamp::Reading;
+use crate::measurement::Reading;
 use crate::tally;
 use crate::threads::{by_turns, shared_round};
 use arenite_alloc::{

@@ -6,11 +6,11 @@
 
 use super::heap::{Enter, Sequence, all};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
-use crate::contestant::{Contestant, Side};
+use crate::competitor::{Contestant, Side};
 use crate::failure::{Failure, Refused};
 use crate::heaps::{AnyBlock, AnyBlocks, Heap};
 use crate::report::Row;
-use crate::stamp::Reading;
+use crate::measurement::Reading;
 use std::alloc::Layout;
 use std::fs::File;
 use std::io::{Read, Write};

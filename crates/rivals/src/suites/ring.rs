@@ -7,7 +7,7 @@
 
 use super::{Case, ring_alone};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
-use crate::contestant::{Contestant, Side};
+use crate::competitor::{Contestant, Side};
 use crate::failure::{Failure, Refused};
 use crate::message::{Element, Message};
 use crate::report::Row;

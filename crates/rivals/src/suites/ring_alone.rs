@@ -5,7 +5,7 @@
 use super::made;
 use super::ring::{RING, WORDS};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
-use crate::contestant::{Contestant, Side};
+use crate::competitor::{Contestant, Side};
 use crate::failure::{Failure, Refused};
 use crate::message::{Element, Message};
 use crate::report::Row;

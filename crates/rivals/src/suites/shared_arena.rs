@@ -6,7 +6,7 @@
 
 use crate::arenas::Take;
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
-use crate::contestant::{Contestant, Side};
+use crate::competitor::{Contestant, Side};
 use crate::failure::{Failure, Refused};
 use crate::report::Row;
 use crate::threads::round;

@@ -7,7 +7,7 @@
 use super::{Case, made};
 use crate::arenas::Marked;
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
-use crate::contestant::{Contestant, Side};
+use crate::competitor::{Contestant, Side};
 use crate::failure::{Failure, Refused};
 use crate::heaps::{ForHeap, Heap, Listed, each};
 use crate::report::Row;

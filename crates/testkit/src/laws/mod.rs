@@ -3,20 +3,20 @@
 //! Rests on [`Lent`](crate::Lent). Each law is a function of its own, so that a test's name says which one is broken;
 //! [`resource_laws!`](crate::resource_laws) writes one test per law.
 
-mod account;
-mod blocks;
+mod accounting;
+mod owned_blocks;
 mod contents;
 mod fit;
 mod no_memory;
-mod refusal;
+mod failed_request;
 
-pub use account::account;
-pub(crate) use account::coherent;
-pub use blocks::blocks;
+pub use accounting::account;
+pub(crate) use accounting::coherent;
+pub use owned_blocks::blocks;
 pub use contents::{prefix, zeroed};
 pub use fit::{disjoint, fit, stay, zero_size};
 pub use no_memory::no_memory;
-pub use refusal::{errors, refusal};
+pub use failed_request::{errors, refusal};
 
 use core::alloc::Layout;
 

@@ -55,6 +55,6 @@ pub fn no_memory(resource: &dyn Resource, traits: &Traits) {
     let served = layouts.iter().map(|&layout| resource.allocate(layout).map(|block| (block, layout)));
     let served: Vec<_> = served.map(|one| one.expect("law 5: memory again, and still refused")).collect();
     for (block, layout) in served {
-        crate::lent::give_back(resource, block.cast(), layout);
+        crate::live_blocks::give_back(resource, block.cast(), layout);
     }
 }

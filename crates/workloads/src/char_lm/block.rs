@@ -1,4 +1,4 @@
-//! A block: layer norm and attention, layer norm and perceptron, each added to what came in.
+//! A block: layer norm and attention, layer norm and mlp, each added to what came in.
 //!
 //! Rests on the layers. The forward pass returns a trace of what the backward pass needs; the backward pass takes the trace
 //! and lets go of its parts as it goes, so that memory falls layer by layer as it rose.
@@ -6,7 +6,7 @@
 use super::attention::{self, Heads, Mixed};
 use super::layer_norm::Normed;
 use super::parameter::{Decay, Parameter};
-use super::{Config, Scalar, layer_norm, linear, perceptron};
+use super::{Config, Scalar, layer_norm, linear, mlp};
 use arenite_core::Resource;
 use arenite_tensor::{Array, ArrayError, Random};
 
@@ -16,7 +16,7 @@ pub(crate) struct Block<F: Scalar, R: Resource> {
     attention_norm: Parameter<F, R>,
     qkv: Parameter<F, R>,
     projection: Parameter<F, R>,
-    perceptron_norm: Parameter<F, R>,
+    mlp_norm: Parameter<F, R>,
     up: Parameter<F, R>,
     down: Parameter<F, R>,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Trace<F: Scalar, S: Resource> {
     input: Array<F, S>,
     attention: AttentionTrace<F, S>,
     middle: Array<F, S>,
-    perceptron: PerceptronTrace<F, S>,
+    mlp: MlpTrace<F, S>,
 }
 
 #[derive(Debug)]
@@ -38,7 +38,7 @@ struct AttentionTrace<F: Scalar, S: Resource> {
 }
 
 #[derive(Debug)]
-struct PerceptronTrace<F: Scalar, S: Resource> {
+struct MlpTrace<F: Scalar, S: Resource> {
     normed: Normed<F, S>,
     hidden: Array<F, S>,
     active: Array<F, S>,
@@ -66,14 +66,14 @@ impl<F: Scalar, R: Resource + Clone> Block<F, R> {
             up: drawn(width, hidden, spread)?,
             down: drawn(hidden, width, residual / (hidden as f64).sqrt())?,
             attention_norm: Parameter::gain(width, state.clone())?,
-            perceptron_norm: Parameter::gain(width, state.clone())?,
+            mlp_norm: Parameter::gain(width, state.clone())?,
         })
     }
 }
 
 impl<F: Scalar, R: Resource> Block<F, R> {
     pub(crate) fn parameters(&self) -> [&Parameter<F, R>; 6] {
-        [&self.attention_norm, &self.qkv, &self.projection, &self.perceptron_norm, &self.up, &self.down]
+        [&self.attention_norm, &self.qkv, &self.projection, &self.mlp_norm, &self.up, &self.down]
     }
 
     pub(crate) fn parameters_mut(&mut self) -> [&mut Parameter<F, R>; 6] {
@@ -81,7 +81,7 @@ impl<F: Scalar, R: Resource> Block<F, R> {
             &mut self.attention_norm,
             &mut self.qkv,
             &mut self.projection,
-            &mut self.perceptron_norm,
+            &mut self.mlp_norm,
             &mut self.up,
             &mut self.down,
         ]
@@ -100,12 +100,12 @@ impl<F: Scalar, R: Resource> Block<F, R> {
         let middle = input.add(&linear::forward(&mixed.rows, &self.projection, step.clone())?)?;
         let attention = AttentionTrace { normed, qkv, mixed };
 
-        let normed = layer_norm::forward(&middle, &self.perceptron_norm, step.clone())?;
+        let normed = layer_norm::forward(&middle, &self.mlp_norm, step.clone())?;
         let hidden = linear::forward(&normed.rows, &self.up, step.clone())?;
-        let active = perceptron::forward(&hidden, step.clone())?;
+        let active = mlp::forward(&hidden, step.clone())?;
         let output = middle.add(&linear::forward(&active, &self.down, step.clone())?)?;
-        let perceptron = PerceptronTrace { normed, hidden, active };
-        Ok((output, Trace { input, attention, middle, perceptron }))
+        let mlp = MlpTrace { normed, hidden, active };
+        Ok((output, Trace { input, attention, middle, mlp }))
     }
 
     /// Writes the gradients of the parameters and turns the gradient of the output into that of the input.
@@ -116,15 +116,15 @@ impl<F: Scalar, R: Resource> Block<F, R> {
         gradient: &mut Array<F, S>,
         step: &S,
     ) -> Result<(), ArrayError> {
-        let Trace { input, attention, middle, perceptron } = trace;
-        let PerceptronTrace { normed: Normed { rows: normed, statistics }, hidden, active } = perceptron;
+        let Trace { input, attention, middle, mlp } = trace;
+        let MlpTrace { normed: Normed { rows: normed, statistics }, hidden, active } = mlp;
         let mut dhidden = linear::backward(&active, gradient, &mut self.down, step.clone())?;
         drop(active);
-        perceptron::backward(&hidden, &mut dhidden);
+        mlp::backward(&hidden, &mut dhidden);
         drop(hidden);
         let mut dnormed = linear::backward(&normed, &dhidden, &mut self.up, step.clone())?;
         drop((normed, dhidden));
-        layer_norm::backward(&middle, &statistics, &mut dnormed, &mut self.perceptron_norm, gradient);
+        layer_norm::backward(&middle, &statistics, &mut dnormed, &mut self.mlp_norm, gradient);
         drop((middle, statistics, dnormed));
 
         let AttentionTrace { normed: Normed { rows: normed, statistics }, qkv, mixed } = attention;

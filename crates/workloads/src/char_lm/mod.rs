@@ -5,7 +5,7 @@
 //! step allocates, except the packing buffer that each matrix product takes for as long as it runs.
 //!
 //! In the order in which a character passes: [`Text`] gives it a number; a [`Batch`] of them goes into a [`Model`] of the
-//! sizes in a [`Config`], through embedding, blocks (layer norm, attention, perceptron) and head to the loss; the backward
+//! sizes in a [`Config`], through embedding, blocks (layer norm, attention, mlp) and head to the loss; the backward
 //! pass, written by hand, goes the same way back; Adam moves the parameters.
 //!
 //! ```
@@ -38,7 +38,7 @@ mod linear;
 mod loss;
 mod model;
 mod parameter;
-mod perceptron;
+mod mlp;
 mod scalar;
 mod text;
 

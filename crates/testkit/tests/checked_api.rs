@@ -1,6 +1,6 @@
 //! The checked door over every allocator there is: random valid and invalid calls, from one thread and from four.
 //!
-//! Rests on [`testkit::door`]. The type is chosen at run time, as a program does that keeps temporary, streaming and
+//! Rests on [`testkit::checked_api`]. The type is chosen at run time, as a program does that keeps temporary, streaming and
 //! persistent data apart.
 
 use arenite_alloc::*;
@@ -8,7 +8,7 @@ use arenite_core::{AllocError, MemoryAllocator};
 use arenite_pages::Pages;
 use proptest::prelude::*;
 use std::sync::{Arc, Mutex};
-use testkit::door::{AnyDoor, Call, Caller, calls, follow};
+use testkit::checked_api::{AnyDoor, Call, Caller, calls, follow};
 use testkit::model::run;
 
 macro_rules! doors {

@@ -38,7 +38,7 @@ fn refuse(resource: &dyn Resource, layout: Layout, zeroed: bool) -> Option<Alloc
 }
 
 fn give_back(resource: &dyn Resource, block: core::ptr::NonNull<u8>, layout: Layout) {
-    crate::lent::give_back(resource, block, layout);
+    crate::live_blocks::give_back(resource, block, layout);
 }
 
 /// Law 5: requests that cannot be served are refused without a panic, and the state is as it was: fresh, and with blocks.

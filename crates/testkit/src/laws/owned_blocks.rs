@@ -46,5 +46,5 @@ fn write(bytes: &mut [MaybeUninit<u8>]) {
 
 /// The first `len` bytes, which were written.
 fn read(bytes: &[MaybeUninit<u8>], len: usize) -> Vec<u8> {
-    crate::lent::initialised(&bytes[..len])
+    crate::live_blocks::initialised(&bytes[..len])
 }

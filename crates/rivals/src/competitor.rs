@@ -3,7 +3,7 @@
 //! Rests on [`Stamp`]. The call through a box is made once a round, so no body is kept from being inlined and none is favoured.
 
 use crate::failure::Refused;
-use crate::stamp::{Reading, Stamp};
+use crate::measurement::{Reading, Stamp};
 
 /// On which side a contestant stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
