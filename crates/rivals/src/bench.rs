@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ratios_are_of_rounds_and_not_of_medians() {
+    fn ratios_are_medians_of_round_ratios() {
         let of = |nanos: &[u64]| -> Vec<Reading> {
             nanos.iter().map(|&n| Reading { cpu: Duration::from_nanos(n), ..Reading::default() }).collect()
         };

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_way_is_measured_and_has_a_class() {
+    fn round_trip_is_measured_and_classified() {
         let between = Between::default();
         let way = std::thread::scope(|scope| {
             scope.spawn(|| between.answer());

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_read_is_in_no_reading() {
+    fn excluded_work_is_not_measured() {
         let spin = |time: Duration| {
             let before = thread_cpu();
             while thread_cpu() - before < time {}
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_faults_of_fresh_memory_are_counted() {
+    fn page_faults_of_fresh_memory_are_counted() {
         let before = Stamp::now();
         let room = std::hint::black_box(vec![1u8; 64 << 20]);
         let reading = before.elapsed();

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_word_of_every_whole_line_is_summed() {
+    fn first_word_of_every_whole_line_is_summed() {
         let mut bytes = Message::<u8, 200>::new();
         u8::number(bytes.elements(), 7);
         bytes.elements()[128] = 1;

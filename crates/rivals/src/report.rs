@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_rival_is_the_one_that_arenite_is_highest_over() {
+    fn best_rival_has_the_highest_ratio() {
         let mut row = row(10.0, &[("slow", 40.0), ("fast", 20.0), ("absent", 0.0)]);
         assert_eq!((row.best_rival(), row.ratio_to_best()), (Some(("absent", 0.0)), Some(f64::INFINITY)));
         row.rivals.remove("absent");

@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shared_work_is_done_once_whoever_does_it() {
+    fn shared_work_is_done_once() {
         for turns in [1, 7, 1000, 100_000] {
             let (done, calls) = (AtomicU64::new(0), AtomicU64::new(0));
             let count = |_: &mut (), turns: u64| {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn by_turns_is_alone_and_at_once_and_ends_where_one_does() {
+    fn alternating_round_measures_both_phases_and_ends_when_one_thread_fails() {
         let (done, at_once, lonely) = (AtomicU64::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
         let count = |_: &mut (), turns: u64| {
             let before = at_once.fetch_add(1, Ordering::AcqRel);

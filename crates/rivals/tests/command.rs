@@ -12,7 +12,7 @@ fn rivals(arguments: &[&str]) -> std::io::Result<(Option<i32>, String, String)> 
 }
 
 #[test]
-fn an_unknown_suite_is_refused_and_the_suites_are_named() {
+fn unknown_suite_fails_with_the_names_of_all_suites() {
     let (status, _, error) = rivals(&["stack"]).unwrap();
     assert_eq!(status, Some(2));
     assert!(
@@ -22,7 +22,7 @@ fn an_unknown_suite_is_refused_and_the_suites_are_named() {
 }
 
 #[test]
-fn no_suite_and_no_rounds_are_refused() {
+fn command_line_without_suite_or_with_zero_rounds_fails() {
     assert_eq!(rivals(&[]).unwrap().0, Some(2));
     assert_eq!(rivals(&["pool", "--rounds", "0"]).unwrap().0, Some(2));
 }
@@ -35,14 +35,14 @@ fn the_help_has_an_example() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_fails_before_the_first_round() {
+fn unwritable_file_fails_before_the_first_round() {
     let (status, out, error) = rivals(&["pool", "--quick", "--json", "/nowhere/at/all.json"]).unwrap();
     assert_eq!((status, out.as_str()), (Some(1), ""));
     assert!(error.contains("/nowhere/at/all.json"), "{error}");
 }
 
 #[test]
-fn two_suites_make_an_array_and_a_shorter_file_replaces_a_longer_one() {
+fn two_suites_write_an_array_that_replaces_a_longer_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("two.json");
     let name = |path: &Path| path.to_string_lossy().into_owned();

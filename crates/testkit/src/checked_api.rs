@@ -1,111 +1,112 @@
-//! The checked door: random valid and invalid calls through `dyn MemoryAllocator`, against a list of what is lent.
+//! Random valid and invalid calls of the checked API (`dyn MemoryAllocator`), compared with a list
+//! of live blocks.
 //!
-//! Rests on [`MemoryAllocator`] alone, as its users do. An invalid call must be refused and change nothing, whatever pointer
-//! it brings.
-#![expect(unsafe_code, reason = "reads and writes the blocks that it was lent")]
+//! An invalid call must fail and change nothing, whatever pointer it has.
+#![expect(unsafe_code, reason = "reads and writes allocated blocks")]
 
 use arenite_core::{AllocError, MemoryAllocator};
 use core::ptr::{null_mut, without_provenance_mut};
 use proptest::prelude::*;
 use std::boxed::Box;
 
-/// A door whose type is chosen at run time.
-pub type AnyDoor = Box<dyn MemoryAllocator<Error = AllocError>>;
+/// An allocator whose type is chosen at run time.
+pub type DynAllocator = Box<dyn MemoryAllocator<Error = AllocError>>;
 
-/// One call. `at` chooses a lent block: its remainder by their number.
+/// One call; `at` modulo the number of live blocks chooses a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// Take a block of so many bytes at so large an alignment.
+pub enum Op {
+    /// Allocate a block of this size and alignment.
     Allocate(usize, usize),
-    /// Ask for what does not exist: an alignment that is no power of two, or more bytes than there are addresses.
-    Impossible(usize, usize),
-    /// Change a block's size.
+    /// Request an impossible layout: an alignment that is not a power of two, or a size beyond the
+    /// address space.
+    AllocateInvalid(usize, usize),
+    /// Resize a block.
     Reallocate {
-        /// Which.
+        /// The index of the block, modulo the number of live blocks.
         at: usize,
-        /// To what.
+        /// The new size in bytes.
         size: usize,
     },
-    /// Give a block back.
+    /// Free a block.
     Deallocate {
-        /// Which.
+        /// The index of the block, modulo the number of live blocks.
         at: usize,
     },
-    /// Give back, or resize, what must be refused.
-    Wrong {
-        /// The block that the wrong call resembles.
+    /// Free or resize an invalid pointer, or a block with a wrong layout.
+    Bad {
+        /// The index of the block that the invalid call starts from.
         at: usize,
-        /// What is wrong.
-        what: Wrong,
-        /// Whether to resize instead of giving back.
+        /// The mistake in the call.
+        what: BadCall,
+        /// Whether the call resizes instead of freeing.
         resize: bool,
     },
 }
 
-/// What can be wrong with a pointer, size and alignment.
+/// A mistake in a pointer, size or alignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrong {
-    /// Null.
+pub enum BadCall {
+    /// A null pointer.
     Null,
     /// A dangling, aligned pointer.
     Dangling,
     /// A pointer to the caller's stack.
     Stack,
-    /// So many bytes inside a live block.
+    /// A pointer this many bytes inside a live block.
     Interior(usize),
     /// A live block with another size.
-    Size(usize),
+    WrongSize(usize),
     /// A live block with another alignment.
-    Alignment,
-    /// A live block with an alignment that is no power of two.
-    NoAlignment,
-    /// The block given back last, if its address is not lent again.
-    Twice,
+    WrongAlignment,
+    /// A live block with an alignment that is not a power of two.
+    InvalidAlignment,
+    /// The most recently freed block, unless its address is live again.
+    DoubleFree,
 }
 
-/// Up to 50 calls, of blocks up to `max_size` bytes at `max_align`.
-pub fn calls(max_size: usize, max_align: usize) -> impl Strategy<Value = Vec<Call>> {
+/// Returns up to 50 calls with blocks of up to `max_size` bytes at alignments up to `max_align`.
+pub fn ops(max_size: usize, max_align: usize) -> impl Strategy<Value = Vec<Op>> {
     let wrong = prop_oneof![
-        Just(Wrong::Null),
-        Just(Wrong::Dangling),
-        Just(Wrong::Stack),
-        (1usize..64).prop_map(Wrong::Interior),
-        (1usize..9).prop_map(Wrong::Size),
-        Just(Wrong::Alignment),
-        Just(Wrong::NoAlignment),
-        Just(Wrong::Twice),
+        Just(BadCall::Null),
+        Just(BadCall::Dangling),
+        Just(BadCall::Stack),
+        (1usize..64).prop_map(BadCall::Interior),
+        (1usize..9).prop_map(BadCall::WrongSize),
+        Just(BadCall::WrongAlignment),
+        Just(BadCall::InvalidAlignment),
+        Just(BadCall::DoubleFree),
     ];
     let align = (0..=max_align.ilog2()).prop_map(|shift| 1usize << shift);
-    let call = prop_oneof![
-        4 => (0..=max_size, align).prop_map(|(size, align)| Call::Allocate(size, align)),
+    let op = prop_oneof![
+        4 => (0..=max_size, align).prop_map(|(size, align)| Op::Allocate(size, align)),
         1 => prop_oneof![Just((8, 0)), Just((8, 3)), Just((usize::MAX, 8)), Just((1 << 63, 1)), Just((1 << 61, 8))]
-            .prop_map(|(size, align)| Call::Impossible(size, align)),
-        2 => (any::<usize>(), 0..=max_size).prop_map(|(at, size)| Call::Reallocate { at, size }),
-        2 => any::<usize>().prop_map(|at| Call::Deallocate { at }),
-        4 => (any::<usize>(), wrong, any::<bool>()).prop_map(|(at, what, resize)| Call::Wrong { at, what, resize }),
+            .prop_map(|(size, align)| Op::AllocateInvalid(size, align)),
+        2 => (any::<usize>(), 0..=max_size).prop_map(|(at, size)| Op::Reallocate { at, size }),
+        2 => any::<usize>().prop_map(|at| Op::Deallocate { at }),
+        4 => (any::<usize>(), wrong, any::<bool>()).prop_map(|(at, what, resize)| Op::Bad { at, what, resize }),
     ];
-    proptest::collection::vec(call, 1..50)
+    proptest::collection::vec(op, 1..50)
 }
 
-/// A block that is lent.
+/// A live block and its expected contents.
 #[derive(Clone, Debug)]
-struct Lease {
+struct Block {
     start: *mut u8,
     align: usize,
     contents: Vec<u8>,
 }
 
-// SAFETY: the block is lent to whoever has the lease.
-unsafe impl Send for Lease {}
+// SAFETY: the value owns the allocated block; no other value has its address.
+unsafe impl Send for Block {}
 
-impl Lease {
-    fn take(
-        door: &dyn MemoryAllocator<Error = AllocError>,
+impl Block {
+    fn allocate(
+        allocator: &dyn MemoryAllocator<Error = AllocError>,
         size: usize,
         align: usize,
         seed: usize,
     ) -> Result<Self, AllocError> {
-        let start = door.allocate(size, align)?;
+        let start = allocator.allocate(size, align)?;
         assert!(!start.is_null() && start.addr().is_multiple_of(align), "{start:?} for alignment {align}");
         Ok(Self::fill(start, size, align, seed))
     }
@@ -113,156 +114,164 @@ impl Lease {
     fn fill(start: *mut u8, size: usize, align: usize, seed: usize) -> Self {
         let contents: Vec<u8> =
             (0..size).map(|at| (seed.wrapping_mul(31) ^ at.wrapping_mul(7)).to_le_bytes()[0]).collect();
-        // SAFETY: the door lent `size` bytes at `start` to this lease alone.
+        // SAFETY: the allocator returned `size` bytes at `start`, and this block is their only
+        // user.
         unsafe { start.copy_from_nonoverlapping(contents.as_ptr(), size) };
         Self { start, align, contents }
     }
 
-    fn look(&self) {
+    fn check(&self) {
         let len = self.contents.len();
-        // SAFETY: lent and written; nobody else writes.
+        // SAFETY: the block is live and `fill` wrote its bytes; nothing else writes to them.
         let found = unsafe { core::slice::from_raw_parts(self.start, len) };
-        assert!(found == self.contents, "the bytes of a lent block of {len} changed");
+        assert!(found == self.contents, "the bytes of a live block of {len} changed");
     }
 }
 
-/// The leases of one caller.
+/// The live blocks of one caller.
 ///
-/// Several callers may use one door at a time; each looks at its own blocks.
+/// Several callers may share an allocator; each checks its own blocks.
 #[derive(Debug, Default)]
 pub struct Caller {
-    leases: Vec<Lease>,
+    blocks: Vec<Block>,
     last_freed: Option<(usize, usize, usize)>,
     seeds: usize,
 }
 
 impl Caller {
-    /// Makes one call; wrong ones must be refused.
+    /// Makes one call; an invalid call must fail.
     ///
     /// # Panics
-    /// If a valid call is refused or a wrong one is not, or a block's bytes changed.
-    pub fn call(&mut self, door: &dyn MemoryAllocator<Error = AllocError>, call: Call) {
+    /// If a valid call fails, an invalid call succeeds, or a byte of a block changed.
+    pub fn apply(&mut self, allocator: &dyn MemoryAllocator<Error = AllocError>, op: Op) {
         self.seeds += 1;
-        match call {
-            Call::Allocate(size, align) => match Lease::take(door, size, align, self.seeds) {
-                Ok(lease) => self.leases.push(lease),
-                Err(error) => panic!("{call:?}: {error}"),
+        match op {
+            Op::Allocate(size, align) => match Block::allocate(allocator, size, align, self.seeds) {
+                Ok(block) => self.blocks.push(block),
+                Err(error) => panic!("{op:?}: {error}"),
             },
-            Call::Impossible(size, align) => {
-                let error = door.allocate(size, align).expect_err("served the impossible");
+            Op::AllocateInvalid(size, align) => {
+                let error = allocator.allocate(size, align).expect_err("an invalid request succeeded");
                 assert_eq!((error.size, error.align), (size, align));
             }
-            Call::Reallocate { at, size } if !self.leases.is_empty() => self.reallocate(door, at, size),
-            Call::Deallocate { at } if !self.leases.is_empty() => self.deallocate(door, at),
-            Call::Wrong { at, what, resize } => self.wrong(door, at, what, resize),
+            Op::Reallocate { at, size } if !self.blocks.is_empty() => self.reallocate(allocator, at, size),
+            Op::Deallocate { at } if !self.blocks.is_empty() => self.deallocate(allocator, at),
+            Op::Bad { at, what, resize } => self.call_bad(allocator, at, what, resize),
             _ => {}
         }
     }
 
-    fn reallocate(&mut self, door: &dyn MemoryAllocator<Error = AllocError>, at: usize, size: usize) {
-        let index = at % self.leases.len();
-        let old = self.leases[index].clone();
-        let moved = door.reallocate(old.start, old.contents.len(), size, old.align);
+    fn reallocate(&mut self, allocator: &dyn MemoryAllocator<Error = AllocError>, at: usize, size: usize) {
+        let index = at % self.blocks.len();
+        let old = self.blocks[index].clone();
+        let moved = allocator.reallocate(old.start, old.contents.len(), size, old.align);
         let start = moved.unwrap_or_else(|error| panic!("to {size} bytes: {error}"));
-        let kept = old.contents[..size.min(old.contents.len())].to_vec();
-        Lease { start, align: old.align, contents: kept }.look();
-        self.leases[index] = Lease::fill(start, size, old.align, self.seeds);
+        let common = old.contents[..size.min(old.contents.len())].to_vec();
+        Block { start, align: old.align, contents: common }.check();
+        self.blocks[index] = Block::fill(start, size, old.align, self.seeds);
     }
 
-    fn deallocate(&mut self, door: &dyn MemoryAllocator<Error = AllocError>, at: usize) {
-        let lease = self.leases.swap_remove(at % self.leases.len());
-        lease.look();
-        if let Err(error) = door.deallocate(lease.start, lease.contents.len(), lease.align) {
-            panic!("a live block was refused: {error}");
+    fn deallocate(&mut self, allocator: &dyn MemoryAllocator<Error = AllocError>, at: usize) {
+        let block = self.blocks.swap_remove(at % self.blocks.len());
+        block.check();
+        if let Err(error) = allocator.deallocate(block.start, block.contents.len(), block.align) {
+            panic!("a live block was rejected: {error}");
         }
-        self.last_freed = Some((lease.start.addr(), lease.contents.len(), lease.align));
+        self.last_freed = Some((block.start.addr(), block.contents.len(), block.align));
     }
 
-    fn wrong(&self, door: &dyn MemoryAllocator<Error = AllocError>, at: usize, what: Wrong, resize: bool) {
+    fn call_bad(
+        &self,
+        allocator: &dyn MemoryAllocator<Error = AllocError>,
+        at: usize,
+        what: BadCall,
+        resize: bool,
+    ) {
         let mut on_stack = 0u64;
-        let lease = self.leases.get(at % self.leases.len().max(1));
+        let block = self.blocks.get(at % self.blocks.len().max(1));
         let (start, size, align) =
-            lease.map_or((null_mut(), 8, 8), |lease| (lease.start, lease.contents.len(), lease.align));
+            block.map_or((null_mut(), 8, 8), |block| (block.start, block.contents.len(), block.align));
         let (pointer, size, align) = match (what, self.last_freed) {
-            (Wrong::Null, _) => (null_mut(), size, align),
-            (Wrong::Stack, _) => ((&raw mut on_stack).cast::<u8>(), size, align),
-            (Wrong::Interior(by), _) if by < size => (start.wrapping_add(by), size, align),
-            (Wrong::Size(by), _) => (start, size + by, align),
-            (Wrong::Alignment, _) => (start, size, if align > 1 { align / 2 } else { 2 }),
-            (Wrong::NoAlignment, _) => (start, size, 3),
-            (Wrong::Twice, Some((address, size, align)))
-                if self.leases.iter().all(|lease| lease.start.addr() != address) =>
+            (BadCall::Null, _) => (null_mut(), size, align),
+            (BadCall::Stack, _) => ((&raw mut on_stack).cast::<u8>(), size, align),
+            (BadCall::Interior(by), _) if by < size => (start.wrapping_add(by), size, align),
+            (BadCall::WrongSize(by), _) => (start, size + by, align),
+            (BadCall::WrongAlignment, _) => (start, size, if align > 1 { align / 2 } else { 2 }),
+            (BadCall::InvalidAlignment, _) => (start, size, 3),
+            (BadCall::DoubleFree, Some((address, size, align)))
+                if self.blocks.iter().all(|block| block.start.addr() != address) =>
             {
                 (without_provenance_mut(address), size, align)
             }
             _ => (without_provenance_mut(8192), size, align),
         };
-        let refused = if resize {
-            door.reallocate(pointer, size, size + 8, align).is_err()
+        let rejected = if resize {
+            allocator.reallocate(pointer, size, size + 8, align).is_err()
         } else {
-            door.deallocate(pointer, size, align).is_err()
+            allocator.deallocate(pointer, size, align).is_err()
         };
-        assert!(refused, "{what:?} was accepted: {pointer:?}, {size} bytes at {align}");
+        assert!(rejected, "{what:?} was accepted: {pointer:?}, {size} bytes at {align}");
     }
 
-    /// Looks at every byte that is lent to this caller.
+    /// Checks every byte of every live block.
     ///
     /// # Panics
-    /// If one changed.
-    pub fn look(&self) {
-        self.leases.iter().for_each(Lease::look);
+    /// If a byte changed.
+    pub fn check(&self) {
+        self.blocks.iter().for_each(Block::check);
     }
 
-    /// The sum of the sizes lent to this caller.
+    /// Returns the sum of the sizes of the live blocks.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.leases.iter().map(|lease| lease.contents.len()).sum()
+    pub fn live_bytes(&self) -> usize {
+        self.blocks.iter().map(|block| block.contents.len()).sum()
     }
 
-    /// How many blocks are lent to this caller.
+    /// Returns the number of live blocks.
     #[must_use]
-    pub const fn held(&self) -> usize {
-        self.leases.len()
+    pub const fn live_blocks(&self) -> usize {
+        self.blocks.len()
     }
 
-    /// Gives everything back.
+    /// Frees every block.
     ///
     /// # Panics
-    /// If the door refuses, or a byte changed.
-    pub fn finish(&mut self, door: &dyn MemoryAllocator<Error = AllocError>) {
-        while !self.leases.is_empty() {
-            self.deallocate(door, 0);
+    /// If a call fails or a byte changed.
+    pub fn deallocate_all(&mut self, allocator: &dyn MemoryAllocator<Error = AllocError>) {
+        while !self.blocks.is_empty() {
+            self.deallocate(allocator, 0);
         }
     }
 
-    /// Hands the newest block to `other`, as threads do.
+    /// Moves the newest block to `other`, as threads do.
     pub fn hand_over(&mut self, other: &mut Self) {
-        other.leases.extend(self.leases.pop());
+        other.blocks.extend(self.blocks.pop());
     }
 }
 
-/// Makes the calls and compares what the door says it has lent with what it lent: exactly, or where blocks are of one size,
-/// by their number (`block` bytes each).
+/// Makes the calls and compares the allocator's counts with the live blocks.
+///
+/// `block_size` is the size that the allocator counts per block; `None` means the requested size.
 ///
 /// # Panics
-/// If a wrong call changes anything, or a number is wrong.
-pub fn follow(door: &AnyDoor, calls: &[Call], block: Option<usize>) {
+/// If an invalid call changes the counts, or a count is wrong.
+pub fn follow(allocator: &DynAllocator, ops: &[Op], block_size: Option<usize>) {
     let mut caller = Caller::default();
-    for &call in calls {
-        let before = (door.allocated_size(), door.peak_allocated());
-        caller.call(&**door, call);
-        caller.look();
-        let after = (door.allocated_size(), door.peak_allocated());
-        if matches!(call, Call::Wrong { .. } | Call::Impossible(..)) {
-            assert_eq!(after, before, "{call:?} changed something");
+    for &op in ops {
+        let before = (allocator.allocated_size(), allocator.peak_allocated());
+        caller.apply(&**allocator, op);
+        caller.check();
+        let after = (allocator.allocated_size(), allocator.peak_allocated());
+        if matches!(op, Op::Bad { .. } | Op::AllocateInvalid(..)) {
+            assert_eq!(after, before, "{op:?} changed the counts");
         }
-        let lent = block.map_or(caller.bytes(), |block| block * caller.leases.len());
-        assert_eq!(after.0, lent, "after {call:?}");
-        assert!(after.1 >= after.0 && after.1 >= before.1, "the peak after {call:?}");
+        let expected = block_size.map_or(caller.live_bytes(), |size| size * caller.blocks.len());
+        assert_eq!(after.0, expected, "after {op:?}");
+        assert!(after.1 >= after.0 && after.1 >= before.1, "the peak after {op:?}");
     }
-    caller.finish(&**door);
-    assert_eq!(door.allocated_size(), 0);
-    let peak = door.peak_allocated();
-    door.reset_peak();
-    assert!(door.peak_allocated() == 0 && peak >= caller.bytes());
+    caller.deallocate_all(&**allocator);
+    assert_eq!(allocator.allocated_size(), 0);
+    let peak = allocator.peak_allocated();
+    allocator.reset_peak();
+    assert!(allocator.peak_allocated() == 0 && peak >= caller.live_bytes());
 }

@@ -1,18 +1,24 @@
-//! What tests of memory share: the laws of a resource as checks, models, and doubles.
+//! Test support for memory resources: the laws of a resource as checks, models and test doubles.
 //!
-//! Rests on `arenite-core` alone, so that every room can test with it. The laws stand here and not beside each resource,
-//! because a law that every implementation checks for itself is a law that each of them reads in its own way.
+//! The crate depends on `arenite-core` alone, so every crate above it can use it in tests. The laws are here, and not beside
+//! each resource, so that every implementation is held to one reading of them.
 //!
-//! [`laws`] checks the numbered laws of [`Resource`](arenite_core::Resource) over any implementation, one line each by
-//! [`resource_laws!`]; [`model`] runs random operations against a naive model; [`door`] does both for the checked door;
-//! [`Lent`] is the set of blocks that they hold; [`doubles`] are resources that scribble and count; [`soundness`] shows what
-//! safe code cannot do to an arena.
+//! - [`laws`]: the numbered laws of [`Resource`](arenite_core::Resource); [`resource_laws!`] writes one test per law.
+//! - [`model`]: random operations on a resource, compared with a naive model.
+//! - [`checked_api`]: random valid and invalid calls of the checked API (`MemoryAllocator`).
+//! - [`LiveBlocks`], [`PatternBlock`]: allocated blocks whose contents are checked.
+//! - [`doubles`]: resources that scribble or count, and a global allocator that counts per thread.
+//! - [`soundness`]: programs that safe code must not be able to compile.
 
 pub mod checked_api;
 pub mod doubles;
 pub mod laws;
 mod live_blocks;
 pub mod model;
+mod pattern_block;
+mod random;
 pub mod soundness;
 
-pub use live_blocks::Lent;
+pub use live_blocks::LiveBlocks;
+pub use pattern_block::PatternBlock;
+pub use random::Random;

@@ -1,8 +1,8 @@
-//! The blocks that a test holds, each filled with bytes of its own.
+//! The live blocks of a test, each filled with its own bytes.
 //!
-//! Rests on any [`Resource`]. After every step a check asks whether each block still has its bytes, its alignment and its
-//! room to itself: that is laws 1, 2, 3 and 7 in one question.
-#![expect(unsafe_code, reason = "holds raw blocks and calls the unsafe half of a resource")]
+//! One check after every step verifies the bytes, alignment and exclusivity of each block: laws 1,
+//! 2, 3 and 7.
+#![expect(unsafe_code, reason = "owns raw blocks and calls the unchecked API")]
 
 use arenite_core::{AllocError, Resource};
 use core::alloc::Layout;
@@ -10,40 +10,43 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use std::sync::LazyLock;
 
-/// A block with what it was asked with and the number that its bytes are made of.
+/// A live block, its requested layout and the seed of its contents.
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct LiveBlock {
     start: NonNull<u8>,
     len: usize,
     layout: Layout,
     seed: usize,
 }
 
-/// Blocks lent by one resource, which every call names; nothing is given back on drop.
+/// A list of blocks allocated from one resource; dropping it leaks them.
+///
+/// Every call must name the resource that allocated the blocks.
 ///
 /// ```
 /// use arenite_core::AllocError;
-/// use testkit::Lent;
+/// use testkit::LiveBlocks;
 /// let system = arenite_alloc::System::new();
-/// let mut lent = Lent::default();
-/// lent.take(&system, AllocError::layout(100, 64)?)?;
-/// lent.verify();
-/// lent.give_all(&system);
+/// let mut live = LiveBlocks::default();
+/// live.allocate(&system, AllocError::layout(100, 64)?)?;
+/// live.verify();
+/// live.deallocate_all(&system);
 /// # Ok::<(), AllocError>(())
 /// ```
 #[derive(Debug, Default)]
-pub struct Lent {
-    blocks: Vec<Held>,
+pub struct LiveBlocks {
+    blocks: Vec<LiveBlock>,
     seeds: usize,
 }
 
-/// After so many bytes a block's contents begin again; more than most blocks have, and prime.
+/// Number of bytes after which a block's contents repeat: a prime above most block sizes.
 const PERIOD: usize = 65_521;
 
-/// A period of zeros to compare with.
+/// One period of zeros to compare with.
 static ZEROS: [u8; PERIOD] = [0; PERIOD];
 
-/// Two periods of bytes without a pattern, so that bytes moved by any distance show. Each block's contents begin elsewhere.
+/// Two periods of random bytes, so that a move by any distance is detected; each block starts at
+/// another offset.
 static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state = 1u64;
     let mut next = || {
@@ -55,61 +58,64 @@ static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     [&period[..], &period[..]].concat()
 });
 
-/// One period of the contents of the block numbered `seed`.
+/// Returns one period of the contents of the block with this seed.
 fn contents(seed: usize) -> &'static [u8] {
     let start = seed.wrapping_mul(4093) % PERIOD;
     &BYTES[start..start + PERIOD]
 }
 
-/// What lies above the size asked is filled up to this many bytes.
-const SPARE: usize = 4096;
+/// Maximum number of bytes filled beyond the requested size.
+const MAX_EXTRA_BYTES: usize = 4096;
 
-impl Lent {
-    /// None yet, and room for so many without another allocation.
-    pub(crate) fn with_room(count: usize) -> Self {
-        // the contents are made by the first that asks
+impl LiveBlocks {
+    /// Returns an empty list with capacity for `count` blocks, so that adding them does not
+    /// allocate.
+    pub(crate) fn with_capacity_for(count: usize) -> Self {
+        // The first call creates the shared contents, which allocates.
         contents(0);
         Self { blocks: Vec::with_capacity(count), seeds: 0 }
     }
 
-    /// Takes a block and fills it.
+    /// Allocates a block and fills it.
     ///
     /// # Errors
     /// As [`Resource::allocate`].
     ///
     /// # Panics
     /// If the block breaks law 1 or 2.
-    pub fn take(&mut self, resource: &dyn Resource, layout: Layout) -> Result<(), AllocError> {
+    pub fn allocate(&mut self, resource: &dyn Resource, layout: Layout) -> Result<(), AllocError> {
         let block = resource.allocate(layout)?;
-        self.enter(block, layout);
+        self.insert(block, layout);
         Ok(())
     }
 
-    /// Takes a zeroed block, looks at every byte, and fills it.
+    /// Allocates a zeroed block, checks every byte and fills it.
     ///
     /// # Errors
     /// As [`Resource::allocate_zeroed`].
     ///
     /// # Panics
     /// If the block breaks law 1, 2 or 6.
-    pub fn take_zeroed(&mut self, resource: &dyn Resource, layout: Layout) -> Result<(), AllocError> {
+    pub fn allocate_zeroed(&mut self, resource: &dyn Resource, layout: Layout) -> Result<(), AllocError> {
         let block = resource.allocate_zeroed(layout)?;
-        // SAFETY: a fresh block of this length, zeroed by contract; nobody writes to it meanwhile.
+        // SAFETY: a fresh block of this length, zeroed by contract; nothing writes to it during the
+        // check.
         let bytes = unsafe { block.as_ref() };
         let zero = bytes.chunks(PERIOD).all(|part| part == &ZEROS[..part.len()]);
         assert!(zero, "law 6: a zeroed block of {layout:?} is not zero");
-        self.enter(block, layout);
+        self.insert(block, layout);
         Ok(())
     }
 
-    fn enter(&mut self, block: NonNull<[u8]>, layout: Layout) {
-        let held = self.checked(block, layout);
-        self.blocks.push(held);
-        fill(held);
+    fn insert(&mut self, block: NonNull<[u8]>, layout: Layout) {
+        let block = self.check_new(block, layout);
+        self.blocks.push(block);
+        fill(block);
     }
 
-    /// The block as an entry, if it is one: long enough, aligned, apart from every other.
-    fn checked(&mut self, block: NonNull<[u8]>, layout: Layout) -> Held {
+    /// Checks that a new block is long enough, aligned and disjoint from every other, and returns
+    /// its entry.
+    fn check_new(&mut self, block: NonNull<[u8]>, layout: Layout) -> LiveBlock {
         let start = block.cast::<u8>();
         let (at, len) = (start.addr().get(), block.len());
         assert!(len >= layout.size(), "law 1: {len} bytes for {layout:?}");
@@ -121,141 +127,146 @@ impl Lent {
             assert!(apart, "law 2: {start:?}+{len} overlaps {other:?}");
         }
         self.seeds += 1;
-        Held { start, len: len.min(layout.size() + SPARE), layout, seed: self.seeds }
+        LiveBlock { start, len: len.min(layout.size() + MAX_EXTRA_BYTES), layout, seed: self.seeds }
     }
 
-    /// Changes a block's size and alignment, by `grow` or `shrink`; says whether it moved.
+    /// Resizes a block with `grow` or `shrink`. Returns whether it moved.
     ///
     /// # Errors
-    /// As [`Resource::grow`]; the block is then looked at and stays.
+    /// As [`Resource::grow`]; the block is then checked and stays in the list.
     ///
     /// # Panics
-    /// If laws 1, 2 or 7 are broken.
+    /// If law 1, 2 or 7 is broken.
     pub fn resize(&mut self, resource: &dyn Resource, index: usize, new: Layout) -> Result<bool, AllocError> {
         let old = self.blocks[index];
         let resized = if new.size() >= old.layout.size() {
-            // SAFETY: a live block of this resource with this layout; on success the old entry goes.
+            // SAFETY: a live block of this resource with this layout; on success its old entry is
+            // removed.
             unsafe { resource.grow(old.start, old.layout, new) }
         } else {
-            // SAFETY: as above.
+            // SAFETY: a live block of this resource with this layout; on success its old entry is
+            // removed.
             unsafe { resource.shrink(old.start, old.layout, new) }
         };
         let block = match resized {
             Ok(block) => block,
             Err(error) => {
-                intact(old, old.len, "law 7: after a refused resize");
+                assert_unchanged(old, old.len, "law 7: after a failed resize");
                 return Err(error);
             }
         };
         self.blocks.swap_remove(index);
-        let held = self.checked(block, new);
-        let kept = old.layout.size().min(new.size());
-        intact(Held { seed: old.seed, ..held }, kept, "law 7: the prefix");
-        self.blocks.push(held);
+        let block = self.check_new(block, new);
+        let common = old.layout.size().min(new.size());
+        assert_unchanged(LiveBlock { seed: old.seed, ..block }, common, "law 7: the prefix");
+        self.blocks.push(block);
         let last = self.blocks.len() - 1;
         self.blocks.swap(index, last);
-        fill(held);
-        Ok(held.start != old.start)
+        fill(block);
+        Ok(block.start != old.start)
     }
 
-    /// Gives a block back after a last look at it.
+    /// Checks a block and frees it.
     ///
     /// # Panics
-    /// If its bytes are not its own any more.
-    pub fn give(&mut self, resource: &dyn Resource, index: usize) {
-        let held = self.blocks.swap_remove(index);
-        intact(held, held.len, "law 3: before it is given back");
-        // SAFETY: a live block of this resource with this layout, which leaves the list.
-        unsafe { resource.deallocate(held.start, held.layout) };
+    /// If its bytes changed.
+    pub fn deallocate(&mut self, resource: &dyn Resource, index: usize) {
+        let block = self.blocks.swap_remove(index);
+        assert_unchanged(block, block.len, "law 3: before it is freed");
+        // SAFETY: a live block of this resource with this layout; its entry was removed.
+        unsafe { resource.deallocate(block.start, block.layout) };
     }
 
-    /// Gives every block back, oldest and newest in turn.
+    /// Frees every block, oldest and newest in turn.
     ///
     /// # Panics
-    /// If the bytes of one are not its own any more.
-    pub fn give_all(&mut self, resource: &dyn Resource) {
+    /// If the bytes of a block changed.
+    pub fn deallocate_all(&mut self, resource: &dyn Resource) {
         while !self.blocks.is_empty() {
-            self.give(resource, 0);
+            self.deallocate(resource, 0);
             if !self.blocks.is_empty() {
-                self.give(resource, self.blocks.len() - 1);
+                self.deallocate(resource, self.blocks.len() - 1);
             }
         }
     }
 
-    /// Forgets the blocks for which `gone` is true of their index: the resource freed them all at once.
-    pub fn forget(&mut self, mut gone: impl FnMut(usize) -> bool) {
+    /// Removes the blocks for whose index `freed` is true: the resource freed them all at once.
+    pub fn remove_where(&mut self, mut freed: impl FnMut(usize) -> bool) {
         let mut index = 0;
         self.blocks.retain(|_| {
             index += 1;
-            !gone(index - 1)
+            !freed(index - 1)
         });
     }
 
-    /// Looks at every byte of every block.
+    /// Checks every byte of every block.
     ///
     /// # Panics
-    /// If one has changed.
+    /// If a byte changed.
     pub fn verify(&self) {
-        for &held in &self.blocks {
-            intact(held, held.len, "law 3: while it is live");
+        for &block in &self.blocks {
+            assert_unchanged(block, block.len, "law 3: while it is live");
         }
     }
 
-    /// How many blocks there are.
+    /// Returns the number of live blocks.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.blocks.len()
     }
 
-    /// Whether there is no block.
+    /// Returns whether no block is live.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.blocks.is_empty()
     }
 
-    /// The sum of the sizes asked, in bytes.
+    /// Returns the sum of the requested sizes, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.blocks.iter().map(|held| held.layout.size()).sum()
+        self.blocks.iter().map(|block| block.layout.size()).sum()
     }
 
-    /// The layout that block `index` was asked with.
+    /// Returns the requested layout of block `index`.
     #[must_use]
     pub fn layout(&self, index: usize) -> Layout {
         self.blocks[index].layout
     }
 
-    /// Where block `index` starts.
+    /// Returns the address of block `index`.
     #[must_use]
     pub fn address(&self, index: usize) -> usize {
         self.blocks[index].start.addr().get()
     }
 }
 
-fn fill(held: Held) {
-    // SAFETY: the resource lent the block to this list alone; any bytes may be written to `MaybeUninit`.
+fn fill(block: LiveBlock) {
+    // SAFETY: the resource allocated the block for this list alone; any bytes may be written to
+    // `MaybeUninit`.
     let bytes =
-        unsafe { core::slice::from_raw_parts_mut(held.start.as_ptr().cast::<MaybeUninit<u8>>(), held.len) };
+        unsafe { core::slice::from_raw_parts_mut(block.start.as_ptr().cast::<MaybeUninit<u8>>(), block.len) };
     for part in bytes.chunks_mut(PERIOD) {
-        part.write_copy_of_slice(&contents(held.seed)[..part.len()]);
+        part.write_copy_of_slice(&contents(block.seed)[..part.len()]);
     }
 }
 
-fn intact(held: Held, len: usize, when: &str) {
-    // SAFETY: the first `len` bytes of a live block were filled when it was entered, and nobody writes to them meanwhile.
-    let bytes = unsafe { core::slice::from_raw_parts(held.start.as_ptr(), len) };
-    let same = bytes.chunks(PERIOD).all(|part| part == &contents(held.seed)[..part.len()]);
-    assert!(same, "{when}: the first {len} bytes of {held:?} changed");
+fn assert_unchanged(block: LiveBlock, len: usize, when: &str) {
+    // SAFETY: `fill` wrote the first `len` bytes of this live block, and nothing else writes to
+    // them.
+    let bytes = unsafe { core::slice::from_raw_parts(block.start.as_ptr(), len) };
+    let same = bytes.chunks(PERIOD).all(|part| part == &contents(block.seed)[..part.len()]);
+    assert!(same, "{when}: the first {len} bytes of {block:?} changed");
 }
 
-/// Gives a block back that was taken outside a list.
-pub(crate) fn give_back(resource: &dyn Resource, block: NonNull<u8>, layout: Layout) {
-    // SAFETY: the caller just took the block from this resource with this layout and drops it here.
+/// Frees a block that is in no list.
+pub(crate) fn deallocate(resource: &dyn Resource, block: NonNull<u8>, layout: Layout) {
+    // SAFETY: the caller just allocated the block from this resource with this layout and does not
+    // use it again.
     unsafe { resource.deallocate(block, layout) };
 }
 
-/// A copy of bytes that the caller wrote before.
-pub(crate) fn initialised(bytes: &[MaybeUninit<u8>]) -> Vec<u8> {
-    // SAFETY: the callers of this crate wrote these bytes, or keep a copy of bytes written.
+/// Copies bytes that the caller has written.
+pub(crate) fn assume_init(bytes: &[MaybeUninit<u8>]) -> Vec<u8> {
+    // SAFETY: the callers in this crate wrote these bytes or preserved written ones.
     bytes.iter().map(|byte| unsafe { byte.assume_init() }).collect()
 }

@@ -1,39 +1,40 @@
-//! Random operations on a resource, against a naive model.
+//! Random operations on a resource, compared with a naive model.
 //!
-//! Rests on `proptest` for the operations and on [`Lent`] as the model: a list of blocks with their contents. Whatever the
-//! resource does, the list knows what must be there.
+//! `proptest` generates the operations; [`LiveBlocks`], a list of blocks and their contents, is the
+//! model.
 
-use crate::Lent;
+use crate::LiveBlocks;
 use crate::laws::Traits;
 use arenite_core::{AllocError, Resource};
 use core::alloc::Layout;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-/// One step. `at` chooses a block: its remainder by the number of blocks.
+/// One step; `at` modulo the number of live blocks chooses a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Take a block.
+    /// Allocate a block.
     Allocate(Layout),
-    /// Take a zeroed block.
+    /// Allocate a zeroed block.
     Zeroed(Layout),
     /// Grow or shrink a block.
     Resize {
-        /// Which.
+        /// The index of the block, modulo the number of live blocks.
         at: usize,
-        /// To what size, in bytes.
+        /// The new size in bytes.
         size: usize,
     },
-    /// Give a block back.
+    /// Free a block.
     Deallocate {
-        /// Which.
+        /// The index of the block, modulo the number of live blocks.
         at: usize,
     },
-    /// Give the newest block back.
+    /// Free the newest block.
     DeallocateNewest,
 }
 
-/// Layouts that a resource of these traits serves: small sizes mostly, also none and the largest.
+/// Returns layouts that a resource of these traits serves: mostly small, some empty, some of the
+/// largest size.
 pub fn layouts(traits: &Traits) -> impl Strategy<Value = Layout> + use<> {
     let (max_size, max_align) = (traits.max_size, traits.max_align.min(4096));
     let size = prop_oneof![
@@ -45,7 +46,7 @@ pub fn layouts(traits: &Traits) -> impl Strategy<Value = Layout> + use<> {
     (size, align).prop_filter_map("no such layout", |(size, align)| Layout::from_size_align(size, align).ok())
 }
 
-/// Up to 60 operations.
+/// Returns sequences of up to 60 operations.
 pub fn operations(traits: &Traits) -> impl Strategy<Value = Vec<Operation>> + use<> {
     let max_size = traits.max_size;
     let one = prop_oneof![
@@ -58,56 +59,59 @@ pub fn operations(traits: &Traits) -> impl Strategy<Value = Vec<Operation>> + us
     proptest::collection::vec(one, 1..60)
 }
 
-/// Does the operations, looks at every block after each, compares the counts, and gives all back.
+/// Runs the operations, checks every block and the counts after each, and frees all blocks.
 ///
 /// # Panics
-/// If a block or a count is not what the model says.
+/// If a block or a count differs from the model.
 pub fn follow(resource: &dyn Resource, operations: &[Operation], traits: &Traits) {
     let start = resource.state();
-    let mut lent = Lent::default();
+    let mut live = LiveBlocks::default();
     for &operation in operations {
-        step(resource, &mut lent, operation, traits).unwrap_or_else(|error| panic!("{operation:?}: {error}"));
-        lent.verify();
+        step(resource, &mut live, operation, traits).unwrap_or_else(|error| panic!("{operation:?}: {error}"));
+        live.verify();
         let state = resource.state();
-        crate::laws::coherent(&state);
+        crate::laws::assert_coherent(&state);
         if traits.own_counts {
-            assert_eq!(state.live_blocks, start.live_blocks + lent.len(), "after {operation:?}");
-            assert!(state.in_use >= lent.bytes(), "after {operation:?}: {state}");
+            assert_eq!(state.live_blocks, start.live_blocks + live.len(), "after {operation:?}");
+            assert!(state.in_use >= live.bytes(), "after {operation:?}: {state}");
         }
     }
-    lent.give_all(resource);
+    live.deallocate_all(resource);
     let end = resource.state();
     if traits.own_counts {
-        assert_eq!(end.live_blocks, start.live_blocks, "all is given back");
-        assert!(!traits.frees_each || end.in_use == start.in_use, "all is given back: {end}");
+        assert_eq!(end.live_blocks, start.live_blocks, "after freeing all");
+        assert!(!traits.frees_each || end.in_use == start.in_use, "after freeing all: {end}");
     }
 }
 
 fn step(
     resource: &dyn Resource,
-    lent: &mut Lent,
+    live: &mut LiveBlocks,
     operation: Operation,
     traits: &Traits,
 ) -> Result<(), AllocError> {
     match operation {
-        Operation::Allocate(layout) if lent.len() < traits.max_live => lent.take(resource, layout)?,
-        Operation::Zeroed(layout) if lent.len() < traits.max_live => lent.take_zeroed(resource, layout)?,
-        Operation::Resize { at, size } if !lent.is_empty() => {
-            let index = at % lent.len();
-            let layout = AllocError::layout(size, lent.layout(index).align())?;
-            let _moved: bool = lent.resize(resource, index, layout)?;
+        Operation::Allocate(layout) if live.len() < traits.max_live => live.allocate(resource, layout)?,
+        Operation::Zeroed(layout) if live.len() < traits.max_live => {
+            live.allocate_zeroed(resource, layout)?
         }
-        Operation::Deallocate { at } if !lent.is_empty() => lent.give(resource, at % lent.len()),
-        Operation::DeallocateNewest if !lent.is_empty() => lent.give(resource, lent.len() - 1),
+        Operation::Resize { at, size } if !live.is_empty() => {
+            let index = at % live.len();
+            let layout = AllocError::layout(size, live.layout(index).align())?;
+            let _moved: bool = live.resize(resource, index, layout)?;
+        }
+        Operation::Deallocate { at } if !live.is_empty() => live.deallocate(resource, at % live.len()),
+        Operation::DeallocateNewest if !live.is_empty() => live.deallocate(resource, live.len() - 1),
         _ => {}
     }
     Ok(())
 }
 
-/// Runs `body` over random operations, fewer than usual because each of them looks at every byte.
+/// Runs `body` over 96 random sequences; fewer than proptest's default, because each step checks
+/// every byte.
 ///
 /// # Panics
-/// If `body` does; the message has the shortest operations for which it does.
+/// If `body` panics; the message has the shortest failing sequence.
 pub fn check(traits: &Traits, body: impl Fn(&[Operation])) {
     run(&operations(traits), 96, |operations| body(&operations));
 }
@@ -115,7 +119,7 @@ pub fn check(traits: &Traits, body: impl Fn(&[Operation])) {
 /// Runs `body` over `cases` values of `strategy`.
 ///
 /// # Panics
-/// If `body` does; the message has the smallest value for which it does.
+/// If `body` panics; the message has the smallest failing value.
 pub fn run<S: Strategy>(strategy: &S, cases: u32, body: impl Fn(S::Value)) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(strategy, |value| {

@@ -21,7 +21,7 @@ fn a03_raw_bytes_are_aligned_to_64() {
 }
 
 #[test]
-fn a04_a05_chunks_show_data_size_and_used_in_order() {
+fn a04_a05_chunks_report_data_size_and_used_in_order() {
     let arena = Arena::chunked_by(System::new(), 1000);
     for _ in 0..5 {
         let _kept = ArenaBox::leak(arena.alloc([0u8; 400]).unwrap());
@@ -35,7 +35,7 @@ fn a04_a05_chunks_show_data_size_and_used_in_order() {
 }
 
 #[test]
-fn a06_a_chunked_arena_takes_64_mib_at_a_time() {
+fn a06_chunked_arena_allocates_chunks_of_64_mib() {
     let upstream = Counting::new(arenite_pages::Pages::new());
     let arena = Arena::chunked(&upstream);
     let _kept = ArenaBox::leak(arena.alloc(1u8).unwrap());
@@ -43,25 +43,29 @@ fn a06_a_chunked_arena_takes_64_mib_at_a_time() {
 }
 
 #[test]
-fn a_bounded_arena_lends_its_capacity_and_not_a_byte_more() {
+fn bounded_arena_allocates_exactly_its_capacity() {
     for capacity in [0, 1, 7, 8, 100, 1000, 4096, 5000, 300_000] {
         let (arena, shared) = (Arena::with_capacity(capacity), SharedArena::with_capacity(capacity));
         for resource in [&arena as &dyn Resource, &shared] {
-            let mut lent = 0;
+            let mut allocated = 0;
             let error = loop {
                 match resource.allocate(layout(8)) {
-                    Ok(_block) => lent += 8,
+                    Ok(_block) => allocated += 8,
                     Err(error) => break error,
                 }
             };
-            assert_eq!((lent, error.cause), (capacity / 8 * 8, AllocCause::CapacityReached), "of {capacity}");
-            assert_eq!((error.state.in_use, error.state.limit), (lent, Some(capacity)));
+            assert_eq!(
+                (allocated, error.cause),
+                (capacity / 8 * 8, AllocCause::CapacityReached),
+                "of {capacity}"
+            );
+            assert_eq!((error.state.in_use, error.state.limit), (allocated, Some(capacity)));
         }
     }
 }
 
 #[test]
-fn a07_a13_blocks_lie_one_after_the_other_without_gaps() {
+fn a07_a13_blocks_are_contiguous() {
     let arena = Arena::new();
     let starts: Vec<usize> =
         (0..1000u64).map(|n| (&raw const *ArenaBox::leak(arena.alloc(n).unwrap())).addr()).collect();
@@ -70,7 +74,7 @@ fn a07_a13_blocks_lie_one_after_the_other_without_gaps() {
 }
 
 #[test]
-fn a08_a11_reset_frees_everything_and_touches_no_block() {
+fn a08_a11_reset_frees_all_blocks_without_visiting_them() {
     let upstream = Counting::new(System::new());
     let mut arena = Arena::chunked_by(&upstream, 4096);
     for round in 0..10 {
@@ -86,7 +90,7 @@ fn a08_a11_reset_frees_everything_and_touches_no_block() {
 }
 
 #[test]
-fn a09_dropping_an_arena_gives_every_chunk_back() {
+fn a09_arena_frees_every_chunk_on_drop() {
     let upstream = Counting::new(System::new());
     let arena = Arena::chunked_by(&upstream, 100);
     for _ in 0..100 {
@@ -98,7 +102,7 @@ fn a09_dropping_an_arena_gives_every_chunk_back() {
 }
 
 #[test]
-fn a10_restore_keeps_chunks_and_what_came_before() {
+fn a10_restore_keeps_chunks_and_older_blocks() {
     let upstream = Counting::new(System::new());
     let arena = Arena::chunked_by(&upstream, 1024);
     let weights = arena.alloc_slice_copy(&[7u64; 10]).unwrap();
@@ -114,13 +118,13 @@ fn a10_restore_keeps_chunks_and_what_came_before() {
     assert_eq!(
         (upstream.allocations(), upstream.deallocations()),
         (taken, 0),
-        "no step after the first asks for memory"
+        "later steps allocate nothing upstream"
     );
     assert_eq!(weights, [7; 10]);
 }
 
 #[test]
-fn a11_restore_touches_no_block_whatever_lies_above() {
+fn a11_restore_visits_no_block_above_the_mark() {
     let upstream = Counting::new(System::new());
     let mut arena = Arena::chunked_by(&upstream, 1 << 16);
     let mark = arena.mark().unwrap();
@@ -134,7 +138,7 @@ fn a11_restore_touches_no_block_whatever_lies_above() {
 }
 
 #[test]
-fn a10_a11_a_step_over_a_range_faults_no_page_the_second_time() {
+fn a10_a11_second_step_over_a_range_faults_no_page() {
     let mut arena = ArenaOptions::new().huge_pages(HugePages::Never).build();
     let resident = |arena: &Arena| arena.huge_report().unwrap().resident;
     let mark = arena.mark().unwrap();
@@ -143,13 +147,13 @@ fn a10_a11_a_step_over_a_range_faults_no_page_the_second_time() {
         let _written = arena.alloc_slice_copy(&vec![1u8; 3 << 20]).unwrap();
         seen.push(resident(&arena));
         arena.restore_mut(mark).unwrap();
-        assert_eq!(resident(&arena), seen[0], "what was touched stays resident");
+        assert_eq!(resident(&arena), seen[0], "touched pages stay resident");
     }
     assert!(seen.iter().all(|&now| now == seen[0] && now >= 3 << 20), "{seen:?}");
 }
 
 #[test]
-fn a12_growth_after_reset_reuses_kept_chunks() {
+fn a12_arena_reuses_chunks_after_reset() {
     let upstream = Counting::new(System::new());
     let mut arena = Arena::chunked_by(&upstream, 1000);
     let sizes = [400, 400, 5000, 100, 900, 20_000, 8];
@@ -168,7 +172,7 @@ fn a12_growth_after_reset_reuses_kept_chunks() {
 }
 
 #[test]
-fn a10_ten_thousand_nested_marks_come_back_in_any_order() {
+fn a10_nested_marks_are_restored_in_any_order() {
     let arena = Arena::new();
     let mut marks = Vec::new();
     for _ in 0..10_000 {
@@ -179,7 +183,7 @@ fn a10_ten_thousand_nested_marks_come_back_in_any_order() {
         std::mem::drop(below);
         let _kept = arena.alloc_slice_copy(&[1u8]);
     }
-    // What `alloc` lent counts as alive while the arena is shared: 10,000 slices.
+    // What `alloc` allocated counts as alive while the arena is shared: 10,000 slices.
     assert_eq!(arena.restore(marks[0].0), Err(RestoreError::BlocksAlive { count: 10_000 }));
     assert_eq!(arena.restore(marks[5000].0), Err(RestoreError::BlocksAlive { count: 5000 }));
     let mut arena = arena;
@@ -192,7 +196,7 @@ fn a10_ten_thousand_nested_marks_come_back_in_any_order() {
 }
 
 #[test]
-fn a10_marks_of_another_arena_and_stale_marks_are_refused() {
+fn a10_restore_fails_for_foreign_and_stale_marks() {
     let (mut arena, other, shared) = (Arena::new(), Arena::new(), SharedArena::new());
     let foreign = [other.mark().unwrap(), shared.mark().unwrap()];
     for mark in foreign {
@@ -215,7 +219,7 @@ fn a10_marks_of_another_arena_and_stale_marks_are_refused() {
 }
 
 #[test]
-fn a10_restore_with_live_blocks_of_handles_refuses_with_their_number() {
+fn a10_restore_fails_with_the_count_of_live_blocks() {
     let arena = LocalHandle::new(Arena::new());
     let mark = arena.mark().unwrap();
     let mut vectors: Vec<_> = (0..20u32)
@@ -235,7 +239,7 @@ fn a10_restore_with_live_blocks_of_handles_refuses_with_their_number() {
 }
 
 #[test]
-fn a_shared_arena_opens_63_marks_and_refuses_the_next() {
+fn shared_arena_fails_to_open_more_than_63_marks() {
     let arena = SharedArena::new();
     let block = || Block::new_in(layout(8), &arena).unwrap();
     let marks: Vec<_> = (0..63).map(|_| (block(), arena.mark().unwrap())).collect();
@@ -249,7 +253,7 @@ fn a_shared_arena_opens_63_marks_and_refuses_the_next() {
 }
 
 #[test]
-fn scopes_put_position_and_counts_back() {
+fn scopes_restore_position_and_counts() {
     let (mut arena, mut shared) = (Arena::chunked_by(System::new(), 256), SharedArena::new());
     for n in 0..5u64 {
         let _kept = (ArenaBox::leak(arena.alloc(n).unwrap()), ArenaBox::leak(shared.alloc(n).unwrap()));

@@ -1,6 +1,6 @@
 //! Arenas against a naive model: a stack of segments, each with its marks and its live blocks.
 //!
-//! Rests on [`Lent`] for the contents. The model knows nothing of chunks and cursors: only that a mark opens a segment, and
+//! Rests on [`LiveBlocks`] for the contents. The model knows nothing of chunks and cursors: only that a mark opens a segment, and
 //! that what lies above a mark is in the segments above it.
 
 use arenite_alloc::*;
@@ -8,16 +8,16 @@ use arenite_core::{AllocCause, AllocError, Resource, Trim};
 use arenite_pages::Pages;
 use core::alloc::Layout;
 use proptest::prelude::*;
-use testkit::Lent;
+use testkit::LiveBlocks;
 use testkit::laws::Traits;
 use testkit::model::{layouts, run};
 
 /// What a marked arena can do, whichever it is.
 trait Marked {
     /// Whether giving back the newest block gives its bytes back.
-    const TAKES_BACK: bool;
+    const REUSES_NEWEST: bool;
     /// The most segments that can be open.
-    const DEEPEST: usize;
+    const MAX_SEGMENTS: usize;
     fn resource(&self) -> &dyn Resource;
     fn mark(&self) -> Result<Mark, AllocError>;
     fn restore(&self, mark: Mark) -> Result<(), RestoreError>;
@@ -27,10 +27,10 @@ trait Marked {
 }
 
 macro_rules! marked {
-    ($([$($generics:tt)*] $type:ty, $takes_back:expr, $deepest:expr;)*) => {$(
+    ($([$($generics:tt)*] $type:ty, $reuses_newest:expr, $max_segments:expr;)*) => {$(
         impl<$($generics)*> Marked for $type {
-            const TAKES_BACK: bool = $takes_back;
-            const DEEPEST: usize = $deepest;
+            const REUSES_NEWEST: bool = $reuses_newest;
+            const MAX_SEGMENTS: usize = $max_segments;
             fn resource(&self) -> &dyn Resource {
                 self
             }
@@ -60,11 +60,11 @@ marked! {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Take(Layout),
+    Allocate(Layout),
     Zeroed(Layout),
     Resize(usize, usize),
-    Give(usize),
-    GiveNewest,
+    Free(usize),
+    FreeNewest,
     Mark,
     Restore(usize),
     RestoreMut(usize),
@@ -75,11 +75,11 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let traits = Traits { max_size: 9000, ..Traits::default() };
     let step = prop_oneof![
-        8 => layouts(&traits).prop_map(Step::Take),
+        8 => layouts(&traits).prop_map(Step::Allocate),
         1 => layouts(&traits).prop_map(Step::Zeroed),
         2 => (any::<usize>(), 0usize..3000).prop_map(|(at, size)| Step::Resize(at, size)),
-        4 => any::<usize>().prop_map(Step::Give),
-        4 => Just(Step::GiveNewest),
+        4 => any::<usize>().prop_map(Step::Free),
+        4 => Just(Step::FreeNewest),
         4 => Just(Step::Mark),
         4 => any::<usize>().prop_map(Step::Restore),
         2 => any::<usize>().prop_map(Step::RestoreMut),
@@ -89,7 +89,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..80)
 }
 
-/// What lies from one mark to the next: the mark and the position, if one was taken, and how many blocks are live.
+/// What lies from one mark to the next: the mark and the position, if one was marks, and how many blocks are live.
 struct Segment {
     mark: Option<Mark>,
     start: usize,
@@ -97,25 +97,31 @@ struct Segment {
 
 struct Model<A> {
     arena: A,
-    lent: Lent,
-    /// The segment of each block of `lent`, in its order.
-    homes: Vec<usize>,
+    live: LiveBlocks,
+    /// The segment of each block of `live`, in its order.
+    segment_of: Vec<usize>,
     segments: Vec<Segment>,
-    taken: Vec<Mark>,
+    marks: Vec<Mark>,
 }
 
 impl<A: Marked> Model<A> {
     fn new(arena: A) -> Self {
         let root = Segment { mark: None, start: 0 };
-        Self { arena, lent: Lent::default(), homes: Vec::new(), segments: vec![root], taken: Vec::new() }
+        Self {
+            arena,
+            live: LiveBlocks::default(),
+            segment_of: Vec::new(),
+            segments: vec![root],
+            marks: Vec::new(),
+        }
     }
 
     fn top(&self) -> usize {
         self.segments.len() - 1
     }
 
-    fn alive_from(&self, segment: usize) -> usize {
-        self.homes.iter().filter(|&&home| home >= segment).count()
+    fn live_from(&self, segment: usize) -> usize {
+        self.segment_of.iter().filter(|&&at| at >= segment).count()
     }
 
     fn in_use(&self) -> usize {
@@ -124,28 +130,29 @@ impl<A: Marked> Model<A> {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Take(layout) => {
-                self.lent.take(self.arena.resource(), layout).expect("room for a block");
-                self.homes.push(self.top());
+            Step::Allocate(layout) => {
+                self.live.allocate(self.arena.resource(), layout).expect("enough memory for a block");
+                self.segment_of.push(self.top());
             }
             Step::Zeroed(layout) => {
-                self.lent.take_zeroed(self.arena.resource(), layout).expect("room for a block");
-                self.homes.push(self.top());
+                self.live.allocate_zeroed(self.arena.resource(), layout).expect("enough memory for a block");
+                self.segment_of.push(self.top());
             }
-            Step::Resize(at, size) if !self.lent.is_empty() => {
-                let index = at % self.lent.len();
+            Step::Resize(at, size) if !self.live.is_empty() => {
+                let index = at % self.live.len();
                 let layout =
-                    Layout::from_size_align(size, self.lent.layout(index).align()).expect("a small layout");
-                if self.lent.resize(self.arena.resource(), index, layout).expect("room for a block") {
-                    self.homes[index] = self.top();
+                    Layout::from_size_align(size, self.live.layout(index).align()).expect("a small layout");
+                if self.live.resize(self.arena.resource(), index, layout).expect("enough memory for a block")
+                {
+                    self.segment_of[index] = self.top();
                 }
             }
-            Step::Give(at) if !self.lent.is_empty() => self.give(at % self.lent.len()),
-            Step::GiveNewest if !self.lent.is_empty() => self.give_newest(),
+            Step::Free(at) if !self.live.is_empty() => self.free(at % self.live.len()),
+            Step::FreeNewest if !self.live.is_empty() => self.free_newest(),
             Step::Mark => self.mark(),
-            Step::Restore(at) if !self.taken.is_empty() => self.restore(self.taken[at % self.taken.len()]),
-            Step::RestoreMut(at) if !self.taken.is_empty() => {
-                self.restore_mut(self.taken[at % self.taken.len()])
+            Step::Restore(at) if !self.marks.is_empty() => self.restore(self.marks[at % self.marks.len()]),
+            Step::RestoreMut(at) if !self.marks.is_empty() => {
+                self.restore_mut(self.marks[at % self.marks.len()])
             }
             Step::Reset => self.reset(),
             Step::Trim(target) => self.trim(target),
@@ -153,24 +160,25 @@ impl<A: Marked> Model<A> {
         }
     }
 
-    fn give(&mut self, index: usize) {
-        self.lent.give(self.arena.resource(), index);
-        self.homes.swap_remove(index);
+    fn free(&mut self, index: usize) {
+        self.live.deallocate(self.arena.resource(), index);
+        self.segment_of.swap_remove(index);
     }
 
-    fn give_newest(&mut self) {
+    fn free_newest(&mut self) {
         let before = self.in_use();
-        let newest = (0..self.lent.len()).max_by_key(|&index| (self.homes[index], self.lent.address(index)));
+        let newest =
+            (0..self.live.len()).max_by_key(|&index| (self.segment_of[index], self.live.address(index)));
         let index = newest.expect("not empty");
-        self.give(index);
+        self.free(index);
         assert!(self.in_use() <= before);
     }
 
     fn mark(&mut self) {
         let (top, position) = (self.top(), self.in_use());
-        let same = self.alive_from(top) == 0 && position == self.segments[top].start;
-        if !same && self.segments.len() == A::DEEPEST {
-            let error = self.arena.mark().expect_err("a segment more than there are");
+        let same = self.live_from(top) == 0 && position == self.segments[top].start;
+        if !same && self.segments.len() == A::MAX_SEGMENTS {
+            let error = self.arena.mark().expect_err("one segment over the maximum");
             assert_eq!(error.cause, AllocCause::TooManyMarks);
             return;
         }
@@ -179,10 +187,10 @@ impl<A: Marked> Model<A> {
             let known = *self.segments[top].mark.get_or_insert(mark);
             assert_eq!(mark, known, "marks with nothing between are one mark");
         } else {
-            assert!(!self.taken.contains(&mark), "a mark is new");
+            assert!(!self.marks.contains(&mark), "a mark is new");
             self.segments.push(Segment { mark: Some(mark), start: position });
         }
-        self.taken.push(mark);
+        self.marks.push(mark);
     }
 
     fn find(&self, mark: Mark) -> Option<usize> {
@@ -194,15 +202,15 @@ impl<A: Marked> Model<A> {
         let found = self.find(mark);
         let expected = match found {
             None => Err(RestoreError::StaleMark),
-            Some(at) => match self.alive_from(at) {
+            Some(at) => match self.live_from(at) {
                 0 => Ok(()),
                 count => Err(RestoreError::BlocksAlive { count }),
             },
         };
         assert_eq!(self.arena.restore(mark), expected);
         match (expected, found) {
-            (Ok(()), Some(at)) => self.went_back(at, before.held),
-            _ => assert_eq!(self.arena.resource().state(), before, "after a refused restore"),
+            (Ok(()), Some(at)) => self.check_restored(at, before.held),
+            _ => assert_eq!(self.arena.resource().state(), before, "after a failed restore"),
         }
     }
 
@@ -214,101 +222,101 @@ impl<A: Marked> Model<A> {
             return;
         };
         assert_eq!(self.arena.restore_mut(mark), Ok(()));
-        let homes = self.homes.clone();
-        self.lent.forget(|index| homes[index] >= at);
-        self.homes.retain(|&home| home < at);
-        self.went_back(at, before.held);
+        let segment_of = self.segment_of.clone();
+        self.live.remove_where(|index| segment_of[index] >= at);
+        self.segment_of.retain(|&segment| segment < at);
+        self.check_restored(at, before.held);
     }
 
-    fn went_back(&mut self, at: usize, held: usize) {
+    fn check_restored(&mut self, at: usize, held: usize) {
         self.segments.truncate(at + 1);
         assert_eq!(self.in_use(), self.segments[at].start, "the mark's position");
-        assert_eq!(self.arena.resource().state().held, held, "a restore keeps the memory");
+        assert_eq!(self.arena.resource().state().held, held, "a restore holds the memory");
     }
 
     fn reset(&mut self) {
         let held = self.arena.resource().state().held;
         self.arena.reset();
-        self.lent.forget(|_| true);
-        self.homes.clear();
+        self.live.remove_where(|_| true);
+        self.segment_of.clear();
         self.segments = vec![Segment { mark: None, start: 0 }];
         let state = self.arena.resource().state();
-        assert_eq!((state.in_use, state.live_blocks, state.held), (0, 0, held), "a reset keeps the memory");
+        assert_eq!((state.in_use, state.live_blocks, state.held), (0, 0, held), "a reset holds the memory");
     }
 
     fn trim(&mut self, target: usize) {
         let before = self.arena.resource().state();
-        let gone = self.arena.trim_to(target);
+        let trimmed = self.arena.trim_to(target);
         let after = self.arena.resource().state();
-        assert_eq!(after.held, before.held - gone, "what went back");
+        assert_eq!(after.held, before.held - trimmed, "trimmed bytes");
         assert!(
             after.in_use == before.in_use && after.live_blocks == before.live_blocks,
             "{before} then {after}"
         );
         assert!(
-            before.held <= target || after.held + 1 > target.min(before.held) || gone > 0,
+            before.held <= target || after.held + 1 > target.min(before.held) || trimmed > 0,
             "{before} then {after}"
         );
     }
 
-    fn look(&self) {
-        self.lent.verify();
+    fn check(&self) {
+        self.live.verify();
         let state = self.arena.resource().state();
-        assert_eq!(state.live_blocks, self.lent.len());
+        assert_eq!(state.live_blocks, self.live.len());
         assert!(
-            state.in_use >= self.lent.bytes() && state.held >= state.in_use && state.peak >= state.in_use,
+            state.in_use >= self.live.bytes() && state.held >= state.in_use && state.peak >= state.in_use,
             "{state}"
         );
-        if A::TAKES_BACK && self.segments.len() == 1 && self.lent.is_empty() {
+        if A::REUSES_NEWEST && self.segments.len() == 1 && self.live.is_empty() {
             assert_eq!(self.segments[0].start, 0);
         }
     }
 }
 
-fn model<A: Marked>(make: impl Fn() -> A) {
+fn follow_model<A: Marked>(make: impl Fn() -> A) {
     run(&steps(), 2000, |steps| {
         let mut model = Model::new(make());
         for step in steps {
             model.step(step);
-            model.look();
+            model.check();
         }
-        let Model { arena, lent, .. } = &mut model;
-        lent.give_all(arena.resource());
+        let Model { arena, live, .. } = &mut model;
+        live.deallocate_all(arena.resource());
         assert_eq!(arena.resource().state().live_blocks, 0);
     });
 }
 
 #[test]
 fn a10_an_arena_follows_the_model() {
-    model(Arena::new);
+    follow_model(Arena::new);
 }
 
 #[test]
 fn a10_an_arena_in_tiny_chunks_follows_the_model() {
-    model(|| Arena::chunked_by(System::new(), 256));
+    follow_model(|| Arena::chunked_by(System::new(), 256));
 }
 
 #[test]
 fn a10_an_arena_in_small_chunks_of_pages_follows_the_model() {
-    model(|| Arena::chunked_by(Pages::new(), 4096));
+    follow_model(|| Arena::chunked_by(Pages::new(), 4096));
 }
 
 #[test]
 fn a10_an_arena_over_an_arena_whose_chunks_touch_follows_the_model() {
-    model(|| Arena::chunked_by(LocalHandle::new(Arena::new()), 64));
+    follow_model(|| Arena::chunked_by(LocalHandle::new(Arena::new()), 64));
 }
 
 #[test]
 fn a10_an_arena_over_a_scribbling_upstream_follows_the_model() {
-    model(|| Arena::chunked_by(testkit::doubles::Scribbling::new(System::new()), 1000));
+    follow_model(|| Arena::chunked_by(testkit::doubles::Scribbling::new(System::new()), 1000));
 }
 
 #[test]
 fn a10_a_shared_arena_follows_the_model() {
-    model(SharedArena::new);
+    follow_model(SharedArena::new);
 }
 
 #[test]
 fn a10_a_bounded_arena_of_huge_pages_follows_the_model() {
-    model(|| ArenaOptions::new().capacity(16 << 20).huge_pages(HugePages::Always).build());
+    follow_model(|| ArenaOptions::new().capacity(16 << 20).huge_pages(HugePages::Always).build());
 }

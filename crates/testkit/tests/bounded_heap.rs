@@ -1,6 +1,6 @@
 //! The heap in memory that the caller provides: a static buffer, a region, a mapped file; full, shared, misaligned.
-#![expect(unsafe_code, reason = "lends memory to a heap by its address")]
-#![expect(clippy::unwrap_used, reason = "the helpers of a test")]
+#![expect(unsafe_code, reason = "passes memory to a heap by its address")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 use allocator_api2::vec::Vec as VecIn;
 use arenite_alloc::{BoundedHeap, Checked, Heap};
@@ -18,8 +18,8 @@ fn bytes<'a>(block: &'a Block<&BoundedHeap<'_>>) -> &'a [u8] {
 }
 
 /// Threads fill it, check what they wrote, and leave nothing behind.
-fn serves(heap: &BoundedHeap<'_>) {
-    let whole = heap.state();
+fn check_heap(heap: &BoundedHeap<'_>) {
+    let fresh = heap.state();
     std::thread::scope(|scope| {
         for seed in 1..4_u8 {
             scope.spawn(move || {
@@ -46,15 +46,15 @@ fn serves(heap: &BoundedHeap<'_>) {
         }
     });
     let end = heap.state();
-    assert_eq!((end.live_blocks, end.in_use, end.largest_free), (0, 0, whole.largest_free));
+    assert_eq!((end.live_blocks, end.in_use, end.largest_free), (0, 0, fresh.largest_free));
     assert!(end.peak > 0 && end.peak <= end.held && end.limit == Some(end.held));
 }
 
 #[test]
-fn n08_a_heap_lives_in_a_buffer_and_never_takes_more() {
+fn n08_bounded_heap_stays_inside_its_buffer() {
     let mut buffer = vec![MaybeUninit::uninit(); 300_000];
     for skip in [0, 1, 7, 8, 9] {
-        serves(&BoundedHeap::new(&mut buffer[skip..]));
+        check_heap(&BoundedHeap::new(&mut buffer[skip..]));
     }
     let heap = BoundedHeap::new(&mut buffer[..10_000]).labelled("buffer");
     let error = heap.allocate(AllocError::layout(20_000, 8).unwrap()).unwrap_err();
@@ -65,7 +65,7 @@ fn n08_a_heap_lives_in_a_buffer_and_never_takes_more() {
 }
 
 #[test]
-fn n08_a_heap_lives_in_a_region_and_in_a_mapped_file() {
+fn n08_bounded_heap_works_in_a_region_and_in_a_mapped_file() {
     // an allocator's own, for containers
     let mut list: VecIn<u32, &Heap> = VecIn::new_in(&HEAP);
     list.push(3);
@@ -73,33 +73,33 @@ fn n08_a_heap_lives_in_a_region_and_in_a_mapped_file() {
     let region = Region::reserve(1 << 20, "bounded").unwrap();
     region.commit(0, 1 << 20).unwrap();
     // SAFETY: the region is committed, outlives the heap, and nobody else uses it.
-    serves(&unsafe { BoundedHeap::over(region.as_ptr(), 1 << 20) });
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("heap");
+    check_heap(&unsafe { BoundedHeap::over(region.as_ptr(), 1 << 20) });
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("heap");
     std::fs::write(&path, vec![0; 1 << 20]).unwrap();
     let file = map_file(&path, MapMode::ReadWrite).unwrap();
     // SAFETY: the file is mapped for writes, outlives the heap, and nobody else uses it.
-    serves(&unsafe { BoundedHeap::over(file.as_ptr(), file.len()) });
+    check_heap(&unsafe { BoundedHeap::over(file.as_ptr(), file.len()) });
     drop(file);
-    assert!(std::fs::read(&path).unwrap().contains(&3), "blocks lay in the file");
+    assert!(std::fs::read(&path).unwrap().contains(&3), "blocks were in the file");
 }
 
 #[test]
-fn n10_the_checked_door_before_it_refuses_double_and_foreign_frees() {
+fn n10_checked_api_rejects_double_and_foreign_frees() {
     let mut buffer = vec![MaybeUninit::uninit(); 100_000];
     let heap = BoundedHeap::new(&mut buffer);
-    let door = Checked::new(&heap);
-    let door: &dyn MemoryAllocator<Error = AllocError> = &door;
-    let block = door.allocate(100, 8).unwrap();
-    assert!(door.deallocate(block, 99, 8).is_err());
-    door.deallocate(block, 100, 8).unwrap();
-    assert!(door.deallocate(block, 100, 8).is_err());
+    let allocator = Checked::new(&heap);
+    let allocator: &dyn MemoryAllocator<Error = AllocError> = &allocator;
+    let block = allocator.allocate(100, 8).unwrap();
+    assert!(allocator.deallocate(block, 99, 8).is_err());
+    allocator.deallocate(block, 100, 8).unwrap();
+    assert!(allocator.deallocate(block, 100, 8).is_err());
     let mut other = 5_u64;
-    assert!(door.deallocate((&raw mut other).cast(), 8, 8).is_err());
+    assert!(allocator.deallocate((&raw mut other).cast(), 8, 8).is_err());
 }
 
 #[test]
-fn n08_what_is_too_small_for_a_heap_refuses_everything() {
+fn n08_bounded_heap_fails_every_request_when_too_small() {
     let mut buffer = [MaybeUninit::uninit(); 200];
     for len in 0..64 {
         let heap = BoundedHeap::new(&mut buffer[..len]);

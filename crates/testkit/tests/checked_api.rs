@@ -1,4 +1,4 @@
-//! The checked door over every allocator there is: random valid and invalid calls, from one thread and from four.
+//! The checked allocator over every allocator there is: random valid and invalid calls, from one thread and from four.
 //!
 //! Rests on [`testkit::checked_api`]. The type is chosen at run time, as a program does that keeps temporary, streaming and
 //! persistent data apart.
@@ -8,32 +8,32 @@ use arenite_core::{AllocError, MemoryAllocator};
 use arenite_pages::Pages;
 use proptest::prelude::*;
 use std::sync::{Arc, Mutex};
-use testkit::checked_api::{AnyDoor, Call, Caller, calls, follow};
+use testkit::checked_api::{Caller, DynAllocator, Op, follow, ops};
 use testkit::model::run;
 
-macro_rules! doors {
+macro_rules! allocators {
     ($($name:ident: $make:expr, $max_size:expr, $max_align:expr, $block:expr;)*) => {$(
         mod $name {
             use super::*;
 
             #[test]
             fn u38_random_valid_and_invalid_calls_follow_the_model() {
-                run(&calls($max_size, $max_align), 300, |calls| {
-                    let door: AnyDoor = Box::new($make);
-                    follow(&door, &calls, $block);
+                run(&ops($max_size, $max_align), 300, |ops| {
+                    let allocator: DynAllocator = Box::new($make);
+                    follow(&allocator, &ops, $block);
                 });
             }
 
             #[test]
             fn u33_four_threads_allocate_resize_and_free_each_others_blocks() {
-                let door: AnyDoor = Box::new($make);
-                four_threads(&door, $max_size.min(300), $max_align);
+                let allocator: DynAllocator = Box::new($make);
+                four_threads(&allocator, $max_size.min(300), $max_align);
             }
         }
     )*};
 }
 
-doors! {
+allocators! {
     system: SystemAllocator::new(), 5000, 4096, None;
     arena: ArenaAllocator::new(10 * 1024 * 1024), 5000, 4096, None;
     pool: PoolAllocator::new(1024, 100).unwrap(), 1024, 64, Some(1024);
@@ -47,12 +47,12 @@ doors! {
     checked_sizes: ThreadSafeAllocator::over(SizedPools::new()), 5000, 4096, None;
     checked_limit: Checked::new(Limit::new(System::new(), 1 << 30)), 5000, 4096, None;
     logging: LoggingAllocator::with_log(SystemAllocator::new(), |_line| {}), 5000, 4096, None;
-    boxed_twice: Box::new(SystemAllocator::new()) as AnyDoor, 5000, 4096, None;
+    boxed_twice: Box::new(SystemAllocator::new()) as DynAllocator, 5000, 4096, None;
     counted: Arc::new(SystemAllocator::new()), 5000, 4096, None;
 }
 
 /// Each thread makes random calls, and gives some of its blocks to whoever comes next, who frees them.
-fn four_threads(door: &AnyDoor, max_size: usize, max_align: usize) {
+fn four_threads(allocator: &DynAllocator, max_size: usize, max_align: usize) {
     let exchange = Mutex::new(Caller::default());
     std::thread::scope(|threads| {
         for id in 0..4usize {
@@ -60,36 +60,36 @@ fn four_threads(door: &AnyDoor, max_size: usize, max_align: usize) {
             threads.spawn(move || {
                 let mut caller = Caller::default();
                 for round in 0..1000usize {
-                    caller.call(&**door, nth(round * 4 + id, max_size, max_align));
+                    caller.apply(&**allocator, nth(round * 4 + id, max_size, max_align));
                     if round % 7 == 0 {
                         caller.hand_over(&mut exchange.lock().expect("no panic"));
                     }
                     if round % 7 == 3 {
                         exchange.lock().expect("no panic").hand_over(&mut caller);
                     }
-                    if caller.held() > 15 {
-                        caller.finish(&**door);
+                    if caller.live_blocks() > 15 {
+                        caller.deallocate_all(&**allocator);
                     }
                 }
-                caller.look();
-                caller.finish(&**door);
+                caller.check();
+                caller.deallocate_all(&**allocator);
             });
         }
     });
-    exchange.lock().expect("no panic").finish(&**door);
-    assert_eq!(door.allocated_size(), 0);
-    assert!(door.peak_allocated() > 0);
+    exchange.lock().expect("no panic").deallocate_all(&**allocator);
+    assert_eq!(allocator.allocated_size(), 0);
+    assert!(allocator.peak_allocated() > 0);
 }
 
 /// The call of a thread's step: every third one gives a block back.
-fn nth(step: usize, max_size: usize, max_align: usize) -> Call {
+fn nth(step: usize, max_size: usize, max_align: usize) -> Op {
     let random = step.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
     match random % 6 {
         0..3 => {
-            Call::Allocate(random % (max_size + 1), 1 << (random % (max_align.min(64).ilog2() as usize + 1)))
+            Op::Allocate(random % (max_size + 1), 1 << (random % (max_align.min(64).ilog2() as usize + 1)))
         }
-        3 => Call::Reallocate { at: random, size: random % (max_size + 1) },
-        _ => Call::Deallocate { at: random },
+        3 => Op::Reallocate { at: random, size: random % (max_size + 1) },
+        _ => Op::Deallocate { at: random },
     }
 }
 
@@ -105,30 +105,30 @@ fn u38_an_allocator_is_chosen_by_use_at_run_time() {
         }
     };
     for class in ["temporary", "streaming", "persistent", "large_file", "other"] {
-        let door = choose(class);
-        let block = door.allocate(4096, 64).unwrap();
-        assert_eq!((door.allocated_size(), door.peak_allocated()), (4096, 4096), "{class}");
-        door.deallocate(block, 4096, 64).unwrap();
-        assert_eq!(door.allocated_size(), 0, "{class}");
-        assert!(door.deallocate(block, 4096, 64).is_err(), "{class}");
+        let allocator = choose(class);
+        let block = allocator.allocate(4096, 64).unwrap();
+        assert_eq!((allocator.allocated_size(), allocator.peak_allocated()), (4096, 4096), "{class}");
+        allocator.deallocate(block, 4096, 64).unwrap();
+        assert_eq!(allocator.allocated_size(), 0, "{class}");
+        assert!(allocator.deallocate(block, 4096, 64).is_err(), "{class}");
     }
 }
 
 #[test]
-fn u01_the_trait_is_shared_between_threads_and_all_its_methods_answer() {
+fn u01_trait_object_is_shared_and_all_methods_work() {
     fn shared<T: Send + Sync + ?Sized>(_: &T) {}
-    let door: AnyDoor = Box::new(SystemAllocator::new());
-    shared(&door);
-    let block = door.allocate(100, 8).unwrap();
-    let block = door.reallocate(block, 100, 200, 8).unwrap();
-    assert_eq!((door.allocated_size(), door.peak_allocated() >= 200), (200, true));
-    door.deallocate(block, 200, 8).unwrap();
-    door.reset_peak();
-    assert_eq!(door.peak_allocated(), 0);
+    let allocator: DynAllocator = Box::new(SystemAllocator::new());
+    shared(&allocator);
+    let block = allocator.allocate(100, 8).unwrap();
+    let block = allocator.reallocate(block, 100, 200, 8).unwrap();
+    assert_eq!((allocator.allocated_size(), allocator.peak_allocated() >= 200), (200, true));
+    allocator.deallocate(block, 200, 8).unwrap();
+    allocator.reset_peak();
+    assert_eq!(allocator.peak_allocated(), 0);
 }
 
 #[test]
-fn u05_ten_mebibytes_of_arena_are_lent_and_reset() {
+fn u05_arena_allocates_ten_mebibytes_and_resets() {
     let mut arena = ArenaAllocator::new(10 * 1024 * 1024);
     let blocks: Vec<_> = (0..10).map(|_| arena.allocate(1_000_000, 64).unwrap()).collect();
     assert_eq!(arena.allocated_size(), 10_000_000);
@@ -136,12 +136,15 @@ fn u05_ten_mebibytes_of_arena_are_lent_and_reset() {
     assert_eq!(error.size, 1_000_000);
     arena.reset();
     assert_eq!((arena.allocated_size(), arena.peak_allocated()), (0, 10_000_000));
-    assert!(blocks.iter().all(|&block| arena.deallocate(block, 1_000_000, 64).is_err()), "they are gone");
+    assert!(
+        blocks.iter().all(|&block| arena.deallocate(block, 1_000_000, 64).is_err()),
+        "the reset freed them"
+    );
     let _again = arena.allocate(10_000_000, 64).unwrap();
 }
 
 #[test]
-fn u12_the_system_allocator_tracks_what_it_lends() {
+fn u12_system_allocator_tracks_allocated_bytes() {
     let system = SystemAllocator::new();
     let a = system.allocate(1000, 8).unwrap();
     let b = system.allocate(2000, 16).unwrap();
@@ -152,7 +155,7 @@ fn u12_the_system_allocator_tracks_what_it_lends() {
 }
 
 #[test]
-fn u29_a_logging_allocator_forwards_all_six_methods() {
+fn u29_logging_allocator_forwards_all_six_methods() {
     let lines = Mutex::new(0);
     let logging = LoggingAllocator::with_log(SystemAllocator::new(), |_line| *lines.lock().unwrap() += 1);
     let block = logging.allocate(64, 8).unwrap();
@@ -184,7 +187,7 @@ fn u33_four_threads_of_a_hundred_allocations_return_to_zero_and_keep_the_peak() 
 }
 
 #[test]
-fn u08_a_pool_of_a_hundred_blocks_of_1_kib_serves_a_hundred_and_no_more() {
+fn u08_pool_allocates_exactly_its_block_count() {
     let pool = PoolAllocator::new(1024, 100).unwrap();
     let blocks: Vec<_> = (0..100).map(|_| pool.allocate_block().unwrap()).collect();
     assert!(pool.allocate_block().is_err());
@@ -199,7 +202,7 @@ fn u08_a_pool_of_a_hundred_blocks_of_1_kib_serves_a_hundred_and_no_more() {
 
 proptest! {
     #[test]
-    fn u09_a_pool_takes_back_its_own_live_blocks_and_nothing_else(offsets in proptest::collection::vec(0usize..6000, 1..40)) {
+    fn u09_pool_frees_only_its_own_live_blocks(offsets in proptest::collection::vec(0usize..6000, 1..40)) {
         let pool = PoolAllocator::new(100, 40).unwrap();
         let block = pool.state().limit.unwrap() / 40;
         let first = pool.allocate_block().unwrap();

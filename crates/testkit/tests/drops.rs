@@ -107,7 +107,7 @@ fn a_panic_inside_a_scope_frees_what_the_scope_allocated() {
 }
 
 #[test]
-fn a_shared_arena_drops_what_its_scope_adopted_also_after_a_panic() {
+fn shared_arena_scope_drops_adopted_values_after_a_panic() {
     let log = Log::default();
     let mut arena = SharedArena::new();
     let _below = arena.adopt(log.entry(1)).unwrap();
@@ -169,7 +169,7 @@ fn a_panic_while_filling_a_slice_drops_what_was_made() {
 }
 
 #[test]
-fn a_closure_that_fills_a_slice_may_allocate_from_the_same_arena() {
+fn slice_filling_closure_may_allocate_from_the_same_arena() {
     let arena = Arena::chunked_by(System::new(), 128);
     let mark = arena.mark().unwrap();
     let rows = arena

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 static HEAP: Heap = Heap::new();
 
 #[test]
-fn n08_containers_live_in_the_heap_that_the_program_has() {
+fn n08_containers_live_in_the_global_heap() {
     let words: Vec<String> = (0..20_000).map(|number| format!("word {number}")).collect();
     assert!(HEAP.state().live_blocks >= 20_000);
     let mut lengths: HashMap<&str, usize> = HashMap::new();
@@ -24,7 +24,7 @@ fn n08_containers_live_in_the_heap_that_the_program_has() {
 }
 
 #[test]
-fn n08_threads_send_each_other_what_they_allocate_and_end() {
+fn n08_threads_exchange_blocks_and_exit() {
     for _ in 0..30 {
         let (sender, receiver) = mpsc::channel::<Box<[usize]>>();
         let makers: Vec<_> = (1..4)
@@ -73,8 +73,8 @@ fn n08_a_child_process_starts_from_a_threaded_one() {
         })
         .collect();
     for _ in 0..20 {
-        let said = Command::new("echo").arg("hello").output().unwrap();
-        assert_eq!(said.stdout, b"hello\n");
+        let output = Command::new("echo").arg("hello").output().unwrap();
+        assert_eq!(output.stdout, b"hello\n");
     }
     busy.into_iter().for_each(|thread| assert!(thread.join().unwrap() > 0));
 }

@@ -1,77 +1,55 @@
 //! The heap under threads: blocks freed where they were not made, threads that end, heaps that end, growth, memory given back.
-#![expect(unsafe_code, reason = "uses and gives back raw blocks")]
-#![expect(clippy::unwrap_used, reason = "the helpers of a test")]
+#![expect(unsafe_code, reason = "uses and frees raw blocks")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 use arenite_alloc::{Heap, Misuse, SizeClasses};
 use arenite_core::{Resource, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::sync::mpsc;
+use testkit::{PatternBlock, Random};
 
-/// A live block with a pattern of its own in every byte.
-struct Held {
-    block: NonNull<u8>,
-    layout: Layout,
-    seed: u8,
+fn allocate(heap: &Heap, layout: Layout, seed: u8) -> PatternBlock {
+    PatternBlock::allocate(heap, layout, seed).unwrap()
 }
 
-// SAFETY: a block of a heap that threads share, whose bytes are its holder's.
-unsafe impl Send for Held {}
-
-impl Held {
-    fn take(heap: &Heap, layout: Layout, seed: u8) -> Self {
-        let block = heap.allocate(layout).unwrap().cast::<u8>();
-        assert!(block.addr().get().is_multiple_of(layout.align()));
-        // SAFETY: a fresh block of that size.
-        unsafe { block.write_bytes(seed, layout.size()) };
-        Self { block, layout, seed }
-    }
-
-    fn give(self, heap: &Heap) {
-        // SAFETY: a live block of that size, written by `take`.
-        let bytes = unsafe { core::slice::from_raw_parts(self.block.as_ptr(), self.layout.size()) };
-        assert!(
-            bytes.iter().all(|&byte| byte == self.seed),
-            "a block of {} was written by another",
-            bytes.len()
-        );
-        // SAFETY: the block is live, of this layout, and not used again.
-        unsafe { heap.deallocate(self.block, self.layout) };
-    }
+/// Returns a layout with a log-uniform size of 8 B to 64 KiB, sometimes 1 MiB, and an alignment of 1 to 128.
+fn random_layout(random: &mut Random) -> Layout {
+    let exponent = 3 + random.below(14);
+    let size = if random.below(200) == 0 { 1 << 20 } else { (1 << exponent) - random.below(8) };
+    Layout::from_size_align(size, 1 << random.below(8)).unwrap()
 }
 
-/// A cheap sequence of numbers.
-struct Random(u64);
+/// Runs the test `name` in a child process with the environment variable `name = mode`.
+///
+/// Returns the exit status, `None` if a signal ended the child, and the standard error.
+fn run_in_child(name: &str, mode: &str) -> (Option<i32>, String) {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = child.args(["--exact", name]).env(name, mode).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
 
-impl Random {
-    fn next(&mut self) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 8).unwrap()
-    }
-
-    /// Log-uniform sizes of 8 B to 64 KiB, now and then a larger one, at various alignments.
-    fn layout(&mut self) -> Layout {
-        let exponent = 3 + self.next() % 14;
-        let size = if self.next().is_multiple_of(200) { 1 << 20 } else { (1 << exponent) - self.next() % 8 };
-        Layout::from_size_align(size, 1 << (self.next() % 8)).unwrap()
+/// Checks that each mode of the test `name` aborts its child process with a report that contains the given text.
+fn check_reports(name: &str, modes: &[(&str, &str)]) {
+    for (mode, report) in modes {
+        let (code, stderr) = run_in_child(name, mode);
+        assert!(code.is_none() && stderr.contains(report), "{mode}: {code:?} {stderr}");
     }
 }
 
 #[test]
-fn n10_blocks_freed_by_another_thread_come_back_whole() {
+fn n10_remote_freed_blocks_are_intact() {
     let heap = Heap::new();
     let rounds = 60_000;
     std::thread::scope(|scope| {
         for pair in 0..2_u64 {
-            let (sender, receiver) = mpsc::sync_channel::<Held>(1000);
+            let (sender, receiver) = mpsc::sync_channel::<PatternBlock>(1000);
             let heap = &heap;
             scope.spawn(move || {
                 let mut random = Random(0x9e37_79b9 + pair);
                 for round in 0..rounds {
-                    let held = Held::take(heap, random.layout(), u8::try_from(round % 251).unwrap());
-                    if random.next().is_multiple_of(4) { held.give(heap) } else { sender.send(held).unwrap() }
+                    let held = allocate(heap, random_layout(&mut random), u8::try_from(round % 251).unwrap());
+                    if random.below(4) == 0 { held.free(heap) } else { sender.send(held).unwrap() }
                 }
             });
             scope.spawn(move || {
@@ -79,11 +57,11 @@ fn n10_blocks_freed_by_another_thread_come_back_whole() {
                 for held in receiver {
                     waiting.push(held);
                     if waiting.len() > 200 {
-                        let at = random.next() % waiting.len();
-                        waiting.swap_remove(at).give(heap);
+                        let at = random.below(waiting.len());
+                        waiting.swap_remove(at).free(heap);
                     }
                 }
-                waiting.into_iter().for_each(|held| held.give(heap));
+                waiting.into_iter().for_each(|held| held.free(heap));
             });
         }
     });
@@ -92,14 +70,12 @@ fn n10_blocks_freed_by_another_thread_come_back_whole() {
 }
 
 #[test]
-fn n10_blocks_that_come_back_to_full_slabs_are_found_again_and_again() {
+fn n10_remote_frees_into_full_slabs_are_reused() {
     for (size, count) in [(64, 40_000), (256, 10_000), (1024, 6000), (10_000, 600)] {
         let heap = Heap::new();
         let layout = Layout::from_size_align(size, 8).unwrap();
         let taken = |number: usize| {
-            (0..number)
-                .map(|at| Held::take(&heap, layout, u8::try_from(at % 251).unwrap()))
-                .collect::<Vec<_>>()
+            (0..number).map(|at| allocate(&heap, layout, u8::try_from(at % 251).unwrap())).collect::<Vec<_>>()
         };
         let kept = taken(count / 2);
         let mut held = Vec::new();
@@ -108,47 +84,47 @@ fn n10_blocks_that_come_back_to_full_slabs_are_found_again_and_again() {
             let number = if round % 2 == 0 { count } else { count / 16 };
             let gone = taken(number);
             std::thread::scope(|scope| {
-                scope.spawn(|| gone.into_iter().for_each(|block| block.give(&heap)));
+                scope.spawn(|| gone.into_iter().for_each(|block| block.free(&heap)));
             });
             held.push(heap.state().held);
         }
         assert_eq!(heap.state().live_blocks, kept.len(), "{size} B");
         let (first, last) = (held[1], held[19]);
         assert!(last <= first + (5 << 20), "{size} B: {held:?}");
-        kept.into_iter().for_each(|block| block.give(&heap));
+        kept.into_iter().for_each(|block| block.free(&heap));
         assert_eq!(heap.state().live_blocks, 0, "{size} B");
     }
 }
 
 #[test]
-fn n10_slabs_of_threads_that_ended_are_used_again() {
+fn n10_slabs_of_exited_threads_are_reused() {
     let heap = Heap::with_classes(SizeClasses::Binary);
     let layout = Layout::from_size_align(256, 16).unwrap();
     let mut kept = Vec::new();
     for round in 0..50_u8 {
         let more = std::thread::scope(|scope| {
-            let work = || (0..300).map(|_| Held::take(&heap, layout, round)).collect::<Vec<_>>();
+            let work = || (0..300).map(|_| allocate(&heap, layout, round)).collect::<Vec<_>>();
             scope.spawn(work).join().unwrap()
         });
         // most of it goes back from here, to slabs whose thread is gone
         for (index, held) in more.into_iter().enumerate() {
-            if index.is_multiple_of(100) { kept.push(held) } else { held.give(&heap) }
+            if index.is_multiple_of(100) { kept.push(held) } else { held.free(&heap) }
         }
     }
     let state = heap.state();
     assert_eq!(state.live_blocks, kept.len());
     assert!(state.held < 4 << 20, "50 threads of 75 KiB each, one after the other: {state}");
     // a slab whose blocks are all live finds an owner, too
-    let full: Vec<Held> = std::thread::scope(|scope| {
-        scope.spawn(|| (0..1000).map(|_| Held::take(&heap, layout, 99)).collect()).join().unwrap()
+    let full: Vec<PatternBlock> = std::thread::scope(|scope| {
+        scope.spawn(|| (0..1000).map(|_| allocate(&heap, layout, 99)).collect()).join().unwrap()
     });
-    let more: Vec<Held> = (0..1000).map(|_| Held::take(&heap, layout, 98)).collect();
-    [kept, full, more].into_iter().flatten().for_each(|held| held.give(&heap));
+    let more: Vec<PatternBlock> = (0..1000).map(|_| allocate(&heap, layout, 98)).collect();
+    [kept, full, more].into_iter().flatten().for_each(|held| held.free(&heap));
     assert_eq!(heap.state().in_use, 0);
 }
 
 #[test]
-fn n14_heaps_end_before_and_after_the_threads_that_used_them() {
+fn n14_heaps_drop_before_and_after_the_threads_that_used_them() {
     for _ in 0..20 {
         let heaps: Vec<Heap> = (0..12).map(|_| Heap::new()).collect();
         let (first, rest) = heaps.split_at(6);
@@ -156,22 +132,22 @@ fn n14_heaps_end_before_and_after_the_threads_that_used_them() {
             for heap in first {
                 scope.spawn(move || {
                     for other in rest {
-                        Held::take(other, Layout::new::<[u64; 9]>(), 1).give(other);
+                        allocate(other, Layout::new::<[u64; 9]>(), 1).free(other);
                     }
-                    Held::take(heap, Layout::new::<[u64; 90]>(), 2).give(heap);
+                    allocate(heap, Layout::new::<[u64; 90]>(), 2).free(heap);
                 });
             }
         });
         // this thread has used more heaps than it remembers; they all go before it does
-        let held: Vec<(&Heap, Held)> =
-            heaps.iter().map(|heap| (heap, Held::take(heap, Layout::new::<[u64; 7]>(), 3))).collect();
-        held.into_iter().for_each(|(heap, held)| held.give(heap));
+        let held: Vec<(&Heap, PatternBlock)> =
+            heaps.iter().map(|heap| (heap, allocate(heap, Layout::new::<[u64; 7]>(), 3))).collect();
+        held.into_iter().for_each(|(heap, held)| held.free(heap));
         assert!(heaps.iter().all(|heap| heap.state().live_blocks == 0));
     }
 }
 
 #[test]
-fn n11_n12_batches_are_disjoint_and_go_back_from_any_thread() {
+fn n11_n12_batches_are_disjoint_and_freed_on_any_thread() {
     let heap = Heap::new();
     let layout = Layout::from_size_align(256, 16).unwrap();
     for round in 0..5 {
@@ -209,23 +185,23 @@ fn n11_n12_batches_are_disjoint_and_go_back_from_any_thread() {
 }
 
 #[test]
-fn n13_defrag_gives_empty_slabs_back() {
+fn n13_defrag_releases_empty_slabs() {
     let heap = Heap::new();
     let layout = Layout::from_size_align(1024, 16).unwrap();
-    let mut all: Vec<Held> = (0..40_000).map(|_| Held::take(&heap, layout, 5)).collect();
+    let mut all: Vec<PatternBlock> = (0..40_000).map(|_| allocate(&heap, layout, 5)).collect();
     let full = heap.state();
     assert!(full.held >= 40 << 20 && full.in_use == 40_000 * 1024);
     let kept = all.split_off(39_000);
-    all.into_iter().for_each(|held| held.give(&heap));
+    all.into_iter().for_each(|held| held.free(&heap));
     assert!(heap.defrag() > 30 << 20);
     let after = heap.state();
     assert!(after.held < 6 << 20 && after.in_use == 1000 * 1024, "{after}");
-    kept.into_iter().for_each(|held| held.give(&heap));
+    kept.into_iter().for_each(|held| held.free(&heap));
     assert_eq!(heap.state().live_blocks, 0);
 }
 
 #[test]
-fn n09_large_blocks_grow_without_losing_a_byte_and_are_kept_within_bounds() {
+fn n09_large_blocks_keep_their_bytes_when_grown() {
     let heap = Heap::new();
     let layout = |size| Layout::from_size_align(size, 64).unwrap();
     let write = |block: NonNull<u8>, at: usize, byte| {
@@ -254,7 +230,7 @@ fn n09_large_blocks_grow_without_losing_a_byte_and_are_kept_within_bounds() {
     let kept = heap.state();
     assert!(kept.in_use == 0 && kept.held >= 256 << 20, "{kept}");
     let zeroed = heap.allocate_zeroed(layout(200 << 20)).unwrap().cast::<u8>();
-    assert_eq!(read(zeroed, (1 << 20) - 1), 0, "a kept block is zeroed where it is asked for");
+    assert_eq!(read(zeroed, (1 << 20) - 1), 0, "a cached block is zeroed on request");
     // SAFETY: a live block of that layout.
     unsafe { heap.deallocate(zeroed, layout(200 << 20)) };
     heap.trim(0);
@@ -269,27 +245,27 @@ fn mappings() -> usize {
 }
 
 #[test]
-fn n13_what_other_threads_emptied_goes_back() {
+fn n13_trim_releases_slabs_emptied_by_other_threads() {
     let layout = Layout::from_size_align(256, 16).unwrap();
     for ends in [true, false] {
         let heap = Heap::new();
-        let take = || (0..100_000).map(|_| Held::take(&heap, layout, 4)).collect::<Vec<_>>();
-        let free = |all: Vec<Held>| all.into_iter().for_each(|held| held.give(&heap));
+        let alloc = || (0..100_000).map(|_| allocate(&heap, layout, 4)).collect::<Vec<_>>();
+        let free_all = |all: Vec<PatternBlock>| all.into_iter().for_each(|held| held.free(&heap));
         if ends {
-            let all = std::thread::scope(|scope| scope.spawn(take).join().unwrap());
-            free(all);
+            let all = std::thread::scope(|scope| scope.spawn(alloc).join().unwrap());
+            free_all(all);
         } else {
-            let all = take();
-            std::thread::scope(|scope| scope.spawn(|| free(all)).join().unwrap());
+            let all = alloc();
+            std::thread::scope(|scope| scope.spawn(|| free_all(all)).join().unwrap());
         }
         assert!(heap.state().live_blocks == 0 && heap.state().held > 20 << 20);
         heap.trim(0);
-        assert!(heap.state().held < 3 << 20, "its thread ended: {ends}: {}", heap.state());
+        assert!(heap.state().held < 3 << 20, "thread exited: {ends}: {}", heap.state());
     }
 }
 
 #[test]
-fn n13_spans_are_held_once_and_a_trim_between_them_takes_no_mappings() {
+fn n13_trim_between_spans_adds_no_mappings() {
     let heap = Heap::new();
     let layout = Layout::from_size_align(65_000, 4096 * 4).unwrap();
     let mut spans: Vec<NonNull<u8>> = heap.alloc_batch(layout, 4000).unwrap();
@@ -313,14 +289,14 @@ fn n13_spans_are_held_once_and_a_trim_between_them_takes_no_mappings() {
 }
 
 #[test]
-fn n10_small_blocks_with_large_alignments_take_no_mappings_of_their_own() {
+fn n10_small_blocks_with_large_alignments_share_mappings() {
     let heap = Heap::new();
     let before = mappings();
     for align in [128 << 10, 1 << 20, 2 << 20] {
         let layout = Layout::from_size_align(64, align).unwrap();
-        let held: Vec<Held> = (0..300).map(|_| Held::take(&heap, layout, 9)).collect();
+        let held: Vec<PatternBlock> = (0..300).map(|_| allocate(&heap, layout, 9)).collect();
         assert!(mappings() < before + 200);
-        held.into_iter().for_each(|held| held.give(&heap));
+        held.into_iter().for_each(|held| held.free(&heap));
     }
     assert_eq!(heap.state().live_blocks, 0);
 }
@@ -334,9 +310,9 @@ fn n08_blocks_without_a_layout_are_found_resized_and_freed() {
     for size in [1, 8, 9, 16, 100, 1000, 5000, 65_536, 65_537, 300_000, 16 << 20, (16 << 20) + 1, 40 << 20] {
         for align in [8, 16, 64, 4096, 1 << 20] {
             let layout = Layout::from_size_align(size, align).unwrap();
-            let held = Held::take(&heap, layout, 0x5a);
+            let held = allocate(&heap, layout, 0x5a);
             // SAFETY: a live block.
-            let usable = unsafe { heap.usable_size(held.block) };
+            let usable = unsafe { heap.usable_size(held.start()) };
             assert!(
                 usable >= size
                     && usable
@@ -347,15 +323,14 @@ fn n08_blocks_without_a_layout_are_found_resized_and_freed() {
                             .max(size.next_multiple_of(65_536)),
                 "{size} {align} {usable}"
             );
-            assert_eq!(at(held.block.as_ptr()).unwrap().len(), usable);
+            assert_eq!(at(held.start().as_ptr()).unwrap().len(), usable);
             for inside in [1, usable / 2, usable - 1].into_iter().filter(|&inside| inside > 0) {
-                assert!(at(held.block.as_ptr().wrapping_add(inside)).is_none(), "{size} {align} {inside}");
+                assert!(at(held.start().as_ptr().wrapping_add(inside)).is_none(), "{size} {align} {inside}");
             }
             // every usable byte is the caller's
-            let whole = Held { layout: Layout::from_size_align(usable, align).unwrap(), ..held };
-            // SAFETY: a live block of that many usable bytes.
-            unsafe { whole.block.write_bytes(whole.seed, usable) };
-            blocks.push(whole);
+            let layout = Layout::from_size_align(usable, align).unwrap();
+            // SAFETY: a live block with `usable` usable bytes, which has no other user.
+            blocks.push(unsafe { PatternBlock::fill(held.start(), layout, held.seed()) });
         }
     }
     for other in [core::ptr::null(), 8 as *const u8, (&raw const heap).cast(), usize::MAX as *const u8] {
@@ -363,18 +338,18 @@ fn n08_blocks_without_a_layout_are_found_resized_and_freed() {
     }
     for (turn, held) in blocks.into_iter().enumerate() {
         let size = match turn % 4 {
-            0 => held.layout.size() * 3,
-            1 => held.layout.size() / 3 + 1,
-            2 => held.layout.size() + 1,
+            0 => held.layout().size() * 3,
+            1 => held.layout().size() / 3 + 1,
+            2 => held.layout().size() + 1,
             _ => 24,
         };
-        let new = Layout::from_size_align(size, held.layout.align()).unwrap();
+        let new = Layout::from_size_align(size, held.layout().align()).unwrap();
         // SAFETY: a live block of this heap.
-        let block: NonNull<u8> = unsafe { heap.reallocate(held.block, new) }.unwrap().cast();
+        let block: NonNull<u8> = unsafe { heap.reallocate(held.start(), new) }.unwrap().cast();
         assert!(block.addr().get().is_multiple_of(new.align()));
         // SAFETY: a live block of at least that size.
-        let kept = unsafe { core::slice::from_raw_parts(block.as_ptr(), size.min(held.layout.size())) };
-        assert!(kept.iter().all(|&byte| byte == held.seed), "{size}");
+        let kept = unsafe { core::slice::from_raw_parts(block.as_ptr(), size.min(held.layout().size())) };
+        assert!(kept.iter().all(|&byte| byte == held.seed()), "{size}");
         // SAFETY: a live block of this heap, not used again.
         unsafe { heap.free(block) };
     }
@@ -385,12 +360,12 @@ fn n08_blocks_without_a_layout_are_found_resized_and_freed() {
 fn n09_a_span_grows_into_the_units_behind_it() {
     let heap = Heap::new();
     let layout = |size| Layout::from_size_align(size, 16).unwrap();
-    let held = Held::take(&heap, layout(100_000), 3);
+    let held = allocate(&heap, layout(100_000), 3);
     // SAFETY: a live block of this layout.
-    let grown = unsafe { heap.grow(held.block, held.layout, layout(5 << 20)) }.unwrap().cast::<u8>();
-    assert_eq!(grown, held.block);
+    let grown = unsafe { heap.grow(held.start(), held.layout(), layout(5 << 20)) }.unwrap().cast::<u8>();
+    assert_eq!(grown, held.start());
     assert!(heap.state().in_use >= 5 << 20 && heap.state().live_blocks == 1);
-    let behind = Held::take(&heap, layout(100_000), 4);
+    let behind = allocate(&heap, layout(100_000), 4);
     // SAFETY: a live block of this layout.
     let moved = unsafe { heap.grow(grown, layout(5 << 20), layout(6 << 20)) }.unwrap().cast::<u8>();
     assert_ne!(moved, grown);
@@ -398,7 +373,7 @@ fn n09_a_span_grows_into_the_units_behind_it() {
     assert_eq!(unsafe { moved.as_ptr().wrapping_add(99_999).read() }, 3);
     // SAFETY: a live block, not used again.
     unsafe { heap.deallocate(moved, layout(6 << 20)) };
-    behind.give(&heap);
+    behind.free(&heap);
     assert_eq!(heap.state().live_blocks, 0);
 }
 
@@ -418,7 +393,7 @@ fn n08_a_thread_with_the_smallest_stack_can_allocate() {
 }
 
 #[test]
-fn n08_a_large_block_is_given_back_once_and_by_its_start() {
+fn n08_large_block_is_freed_once_and_by_its_start() {
     let heap = Heap::new();
     let layout = Layout::from_size_align(40 << 20, 8).unwrap();
     let block = heap.allocate(layout).unwrap().cast::<u8>().as_ptr();
@@ -431,7 +406,7 @@ fn n08_a_large_block_is_given_back_once_and_by_its_start() {
 }
 
 #[test]
-fn n09_what_a_threads_last_destructors_allocate_is_not_lost() {
+fn n09_blocks_of_a_threads_last_destructors_are_not_lost() {
     static HEAP: Heap = Heap::new();
     const LAYOUT: Layout = Layout::new::<[u64; 10]>();
 
@@ -473,23 +448,24 @@ fn n09_what_a_threads_last_destructors_allocate_is_not_lost() {
 }
 
 #[test]
-fn n08_a_wide_block_that_its_own_thread_gives_back_wrongly_ends_the_program_with_a_report() {
+fn n08_invalid_free_of_a_wide_block_aborts_with_a_report() {
     static HEAP: Heap = Heap::new();
-    if let Ok(mode) = std::env::var("ARENITE_GIVES_WIDE_WRONGLY") {
+    const NAME: &str = "n08_invalid_free_of_a_wide_block_aborts_with_a_report";
+    if let Ok(mode) = std::env::var(NAME) {
         let size = if mode.ends_with("small") { 2000 } else { 20_000 };
         let layout = Layout::from_size_align(size, 8).unwrap();
         // as many as fill several slabs, and many more than wait for the next request
         let blocks: Vec<_> = (0..120).map(|_| HEAP.allocate(layout).unwrap().cast::<u8>()).collect();
         // SAFETY: none in four modes: what is wrong there is meant to end the program.
-        let give = |block| unsafe { HEAP.deallocate(block, layout) };
-        give(blocks[0]);
+        let free_block = |block| unsafe { HEAP.deallocate(block, layout) };
+        free_block(blocks[0]);
         match mode.as_str() {
-            "twice" | "twice, small" => give(blocks[0]),
+            "twice" | "twice, small" => free_block(blocks[0]),
             // the first slab is empty, and kept as that
             "into an empty slab" => {
-                blocks[1..60].iter().copied().for_each(give);
-                give(blocks[0]);
-                blocks[60..].iter().copied().for_each(give);
+                blocks[1..60].iter().copied().for_each(free_block);
+                free_block(blocks[0]);
+                blocks[60..].iter().copied().for_each(free_block);
                 std::process::exit(0);
             }
             // where small blocks lay before
@@ -500,91 +476,79 @@ fn n08_a_wide_block_that_its_own_thread_gives_back_wrongly_ends_the_program_with
                 pair.into_iter().rev().for_each(|block| unsafe { HEAP.deallocate(block, small) });
                 HEAP.trim(0);
                 let fresh: Vec<_> = (0..60).map(|_| HEAP.allocate(layout).unwrap().cast::<u8>()).collect();
-                [fresh[0]].iter().chain(&fresh).copied().for_each(give);
+                [fresh[0]].iter().chain(&fresh).copied().for_each(free_block);
             }
-            "inside" => give(blocks[1].map_addr(|at| at.saturating_add(8))),
+            "inside" => free_block(blocks[1].map_addr(|at| at.saturating_add(8))),
             _ => {}
         }
         // those that wait go to their slabs
-        blocks[2..].iter().copied().for_each(give);
+        blocks[2..].iter().copied().for_each(free_block);
         std::process::exit(0);
     }
-    let run = |mode: &str| {
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        let name = "n08_a_wide_block_that_its_own_thread_gives_back_wrongly_ends_the_program_with_a_report";
-        let output = child.args(["--exact", name]).env("ARENITE_GIVES_WIDE_WRONGLY", mode).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    assert_eq!((run("once").0, run("once, small").0), (Some(0), Some(0)));
-    let free = "the block is already free";
-    for (mode, report) in [
-        ("twice", free),
-        ("twice, small", free),
-        ("into an empty slab", free),
-        ("after small ones", free),
-        ("inside", "inside a block, not its start"),
-    ] {
-        let (code, said) = run(mode);
-        assert!(code.is_none() && said.contains(report), "{mode}: {code:?} {said}");
+    for mode in ["once", "once, small"] {
+        assert_eq!(run_in_child(NAME, mode).0, Some(0), "{mode}");
     }
+    let free = "the block is already free";
+    check_reports(
+        NAME,
+        &[
+            ("twice", free),
+            ("twice, small", free),
+            ("into an empty slab", free),
+            ("after small ones", free),
+            ("inside", "inside a block, not its start"),
+        ],
+    );
 }
 
 #[test]
-fn n13_what_a_thread_kept_is_counted_once_while_it_ends() {
+fn n13_live_blocks_are_exact_while_a_thread_exits() {
     let heap = Heap::new();
     let layout = |class: usize| Layout::from_size_align(100 * (class + 1), 8).unwrap();
-    let take = |class: usize| heap.allocate(layout(class)).unwrap().cast::<u8>();
+    let alloc = |class: usize| heap.allocate(layout(class)).unwrap().cast::<u8>();
     // SAFETY: each is given back once, with its layout.
-    let give = |(class, block)| unsafe { heap.deallocate(block, layout(class)) };
-    let live: Vec<_> = (0..2000).map(|number| (number % 10, take(number % 10))).collect();
+    let free_block = |(class, block)| unsafe { heap.deallocate(block, layout(class)) };
+    let live: Vec<_> = (0..2000).map(|number| (number % 10, alloc(number % 10))).collect();
     for turn in 0..500 {
         // the scope ends before the thread has given up its slabs
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let blocks: Vec<_> = (0..600).map(|number| (number % 10, take(number % 10))).collect();
-                blocks.into_iter().for_each(give);
+                let blocks: Vec<_> = (0..600).map(|number| (number % 10, alloc(number % 10))).collect();
+                blocks.into_iter().for_each(free_block);
             });
         });
         assert_eq!(heap.state().live_blocks, 2000, "turn {turn}");
     }
-    live.into_iter().for_each(give);
+    live.into_iter().for_each(free_block);
     assert_eq!((heap.state().live_blocks, heap.state().in_use), (0, 0));
 }
 
 #[test]
-fn n08_what_another_thread_gives_back_wrongly_ends_the_program_with_a_report() {
+fn n08_invalid_free_on_another_thread_aborts_with_a_report() {
     static HEAP: Heap = Heap::new();
+    const NAME: &str = "n08_invalid_free_on_another_thread_aborts_with_a_report";
     let layout = Layout::from_size_align(200, 8).unwrap();
-    if let Ok(mode) = std::env::var("ARENITE_GIVES_WRONGLY") {
+    if let Ok(mode) = std::env::var(NAME) {
         let block = HEAP.allocate(layout).unwrap().cast::<u8>().addr().get();
-        let wrongly = move || {
+        let misuse = move || {
             let at = |address: usize| NonNull::new(core::ptr::with_exposed_provenance_mut(address)).unwrap();
             // SAFETY: none in two modes: what is wrong there is meant to end the program; in the third the block is given back once.
-            let give = move |address| unsafe { HEAP.deallocate(at(address), layout) };
+            let free_block = move |address| unsafe { HEAP.deallocate(at(address), layout) };
             match mode.as_str() {
-                "twice" => [block, block].map(give).len(),
-                "inside" => [block + 8].map(give).len(),
+                "twice" => [block, block].map(free_block).len(),
+                "inside" => [block + 8].map(free_block).len(),
                 // what a thread has not told of is told when it ends
                 "by two" => {
-                    std::thread::spawn(move || give(block)).join().unwrap();
-                    [block].map(give).len()
+                    std::thread::spawn(move || free_block(block)).join().unwrap();
+                    [block].map(free_block).len()
                 }
-                _ => [block].map(give).len(),
+                _ => [block].map(free_block).len(),
             }
         };
-        std::thread::spawn(wrongly).join().unwrap();
+        std::thread::spawn(misuse).join().unwrap();
         std::process::exit(0);
     }
-    let run = |mode: &str| {
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "n08_what_another_thread_gives_back_wrongly_ends_the_program_with_a_report"]);
-        let output = child.env("ARENITE_GIVES_WRONGLY", mode).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    assert_eq!(run("once").0, Some(0));
+    assert_eq!(run_in_child(NAME, "once").0, Some(0));
     let free = "the block is already free";
-    for (mode, report) in [("twice", free), ("by two", free), ("inside", "inside a block, not its start")] {
-        let (code, said) = run(mode);
-        assert!(code.is_none() && said.contains(report), "{mode}: {code:?} {said}");
-    }
+    check_reports(NAME, &[("twice", free), ("by two", free), ("inside", "inside a block, not its start")]);
 }

@@ -16,9 +16,9 @@ static SECOND: Heap = Heap::new();
 fn work(seed: usize, threads: bool) -> bool {
     let lists: Vec<Vec<usize>> = (0..300).map(|count| vec![seed; 1 + (count * 37) % 5_000]).collect();
     let sizes = [100, 70_000, 17 << 20];
-    let taken =
+    let allocate =
         || sizes.map(|size| AllocError::layout(size, 16).and_then(|layout| Block::new_in(layout, &SECOND)));
-    let blocks = taken();
+    let blocks = allocate();
     let own = Heap::new();
     let in_own = AllocError::layout(1000, 8).and_then(|layout| Block::new_in(layout, &own)).is_ok();
     let threaded =
@@ -31,7 +31,7 @@ fn work(seed: usize, threads: bool) -> bool {
 }
 
 /// Waits for a child; its exit code, or `None` where it hangs.
-fn awaited(child: libc::pid_t) -> Option<i32> {
+fn wait_for_exit(child: libc::pid_t) -> Option<i32> {
     let end = Instant::now() + Duration::from_secs(20);
     let mut status = 0;
     while Instant::now() < end {
@@ -47,7 +47,7 @@ fn awaited(child: libc::pid_t) -> Option<i32> {
 }
 
 #[test]
-fn n08_a_child_of_fork_allocates_while_the_parents_threads_held_the_locks() {
+fn n08_forked_child_allocates_when_parent_threads_held_the_locks() {
     static STOP: AtomicBool = AtomicBool::new(false);
     let busy: Vec<_> = (0..3)
         .map(|seed| {
@@ -66,7 +66,7 @@ fn n08_a_child_of_fork_allocates_while_the_parents_threads_held_the_locks() {
                 // SAFETY: ends the child here.
                 unsafe { libc::_exit(if fine { 7 } else { 1 }) };
             }
-            child => assert_eq!(awaited(child), Some(7), "child {turn}"),
+            child => assert_eq!(wait_for_exit(child), Some(7), "child {turn}"),
         }
     }
     STOP.store(true, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! The hardened heap: it serves as the other does, and finds what is done wrong.
 #![expect(unsafe_code, reason = "misuses blocks on purpose")]
-#![expect(clippy::unwrap_used, reason = "the helpers of a test")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 use arenite_alloc::{Hardening, Heap, Misuse, MisuseReport};
 use arenite_core::{Resource, Trim};
@@ -11,7 +11,7 @@ fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).unwrap()
 }
 
-fn take(heap: &Heap, size: usize) -> *mut u8 {
+fn alloc(heap: &Heap, size: usize) -> *mut u8 {
     let block = heap.allocate(layout(size)).unwrap().cast::<u8>();
     // SAFETY: a fresh block of that size.
     unsafe { block.write_bytes(0x11, size) };
@@ -34,10 +34,10 @@ fn write(address: *mut u8, byte: u8) {
 }
 
 #[test]
-fn n10_double_foreign_and_interior_frees_are_refused_and_change_nothing() {
+fn n10_double_foreign_and_interior_frees_fail_and_change_nothing() {
     let heap = Heap::new().hardened(Hardening::ALL);
     for size in [1, 8, 100, 3000, 30_000, 65_536, 70_000, 5 << 20, 20 << 20] {
-        let block = take(&heap, size);
+        let block = alloc(&heap, size);
         if size > 16 {
             assert_eq!(misuse(&heap, block.wrapping_add(8)), Misuse::Interior, "{size}");
         }
@@ -49,7 +49,7 @@ fn n10_double_foreign_and_interior_frees_are_refused_and_change_nothing() {
             let (taken, freed) = (again.taken_by.unwrap(), again.freed_by.unwrap());
             assert!(taken.thread == freed.thread && taken.call < freed.call, "{again}");
         } else {
-            assert_eq!(again.misuse, Misuse::NotABlock, "its addresses are gone");
+            assert_eq!(again.misuse, Misuse::NotABlock, "its addresses are unmapped");
         }
         assert_eq!(heap.state().live_blocks, 0);
     }
@@ -57,16 +57,16 @@ fn n10_double_foreign_and_interior_frees_are_refused_and_change_nothing() {
     assert_eq!(misuse(&heap, other.as_mut_ptr()), Misuse::NotABlock);
     assert_eq!(free(&heap, core::ptr::null_mut()), Ok(()));
     // a block of a slab that was never lent, and what lies behind the slab
-    let block = take(&heap, 100);
+    let block = alloc(&heap, 100);
     let fresh = (1..600).map(|step| block.wrapping_add(step * 104)).find_map(|at| free(&heap, at).err());
     assert_eq!(fresh.unwrap().misuse, Misuse::NotABlock);
     assert_eq!(free(&heap, block), Ok(()));
 }
 
 #[test]
-fn n10_writes_after_a_free_and_beyond_an_end_are_found() {
+fn n10_write_after_free_and_overflow_are_detected() {
     let heap = Heap::new().hardened(Hardening::ALL.quarantine(1000));
-    let block = take(&heap, 100);
+    let block = alloc(&heap, 100);
     write(block.wrapping_add(100), 5);
     let report = free(&heap, block).unwrap_err();
     assert_eq!((report.misuse, report.address), (Misuse::WrittenBeyond, block.addr() + 100));
@@ -75,7 +75,7 @@ fn n10_writes_after_a_free_and_beyond_an_end_are_found() {
     write(block.wrapping_add(40), 5);
     let mut found = None;
     for _ in 0..50 {
-        let other = take(&heap, 100);
+        let other = alloc(&heap, 100);
         if let Err(report) = free(&heap, other) {
             found = Some(report);
             break;
@@ -87,25 +87,25 @@ fn n10_writes_after_a_free_and_beyond_an_end_are_found() {
 }
 
 #[test]
-fn n10_what_was_freed_is_poisoned_or_zero_and_waits() {
+fn n10_freed_blocks_are_poisoned_or_zeroed_and_quarantined() {
     for (hardening, byte) in [(Hardening::ALL, 0xdf), (Hardening::ALL.zero_on_free(true), 0)] {
         let heap = Heap::new().hardened(hardening);
-        let block = take(&heap, 64);
+        let block = alloc(&heap, 64);
         assert_eq!(free(&heap, block), Ok(()));
         // SAFETY: memory of a freed block, which the heap keeps; reading it is what is tested.
         let kept = unsafe { core::slice::from_raw_parts(block, 64) };
         assert!(kept.iter().all(|&found| found == byte));
-        let others: Vec<*mut u8> = (0..2000).map(|_| take(&heap, 64)).collect();
-        assert!(!others.contains(&block), "it waits in the quarantine");
+        let others: Vec<*mut u8> = (0..2000).map(|_| alloc(&heap, 64)).collect();
+        assert!(!others.contains(&block), "the block is in the quarantine");
         others.into_iter().for_each(|other| assert_eq!(free(&heap, other), Ok(())));
     }
 }
 
 #[test]
-fn n10_the_order_is_random_and_differs_between_heaps() {
+fn n10_hardened_heaps_allocate_in_different_random_orders() {
     let order = |hardening| {
         let heap = Heap::new().hardened(hardening);
-        let blocks: Vec<usize> = (0..200).map(|_| take(&heap, 64).addr() & 0xffff).collect();
+        let blocks: Vec<usize> = (0..200).map(|_| alloc(&heap, 64).addr() & 0xffff).collect();
         assert_eq!(heap.state().live_blocks, 200);
         blocks
     };
@@ -133,7 +133,7 @@ fn n08_a_hardened_heap_serves_threads_batches_and_growth() {
                             assert_eq!(free(heap, block), Ok(()));
                         }
                         let size = 1 + random % (16 << (random % 9));
-                        live.push((take(heap, size), size));
+                        live.push((alloc(heap, size), size));
                     }
                     live.into_iter().for_each(|(block, _)| assert_eq!(free(heap, block), Ok(())));
                 });

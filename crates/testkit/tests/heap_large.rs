@@ -1,11 +1,12 @@
 //! Large blocks that grow, go back, and get the OS pages of those that went back.
-#![expect(unsafe_code, reason = "uses and gives back raw blocks")]
-#![expect(clippy::unwrap_used, reason = "the helpers of a test")]
+#![expect(unsafe_code, reason = "uses and frees raw blocks")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 use arenite_alloc::Heap;
 use arenite_core::{Resource, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
+use testkit::Random;
 
 const MIB: usize = 1 << 20;
 
@@ -21,7 +22,7 @@ struct Marked {
 }
 
 impl Marked {
-    fn take(heap: &Heap, size: usize, seed: u64) -> Self {
+    fn allocate(heap: &Heap, size: usize, seed: u64) -> Self {
         let block = heap.allocate(layout(size)).unwrap().cast();
         let marked = Self { block, size, seed };
         marked.mark(0);
@@ -56,7 +57,7 @@ impl Marked {
         self.check();
     }
 
-    fn give(self, heap: &Heap) {
+    fn free(self, heap: &Heap) {
         self.check();
         // SAFETY: a live block of that size, which is not used again.
         unsafe { heap.deallocate(self.block, layout(self.size)) };
@@ -72,16 +73,16 @@ fn faults() -> i64 {
 }
 
 #[test]
-fn n09_a_block_that_grows_again_finds_the_pages_of_the_one_before() {
+fn n09_growing_block_reuses_the_pages_of_its_predecessor() {
     let heap = Heap::new().decaying(None);
     let mut spent = Vec::new();
     for round in 0..4 {
         let before = faults();
-        let mut block = Marked::take(&heap, 40 * MIB, round << 40);
+        let mut block = Marked::allocate(&heap, 40 * MIB, round << 40);
         for size in [70, 100, 180, 256] {
             block.grow(&heap, size * MIB);
         }
-        block.give(&heap);
+        block.free(&heap);
         spent.push(faults() - before);
         let state = heap.state();
         assert_eq!((state.in_use, state.live_blocks), (0, 0));
@@ -96,15 +97,15 @@ fn n09_a_block_that_grows_again_finds_the_pages_of_the_one_before() {
 }
 
 #[test]
-fn n09_a_block_that_gave_pages_away_is_whole_when_it_is_lent() {
+fn n09_block_that_donated_pages_is_whole_when_reused() {
     let heap = Heap::new().decaying(None);
-    Marked::take(&heap, 200 * MIB, 1 << 50).give(&heap);
+    Marked::allocate(&heap, 200 * MIB, 1 << 50).free(&heap);
     // a part of its pages goes to another
-    let small = Marked::take(&heap, 50 * MIB, 2 << 50);
-    let large = Marked::take(&heap, 200 * MIB, 3 << 50);
+    let small = Marked::allocate(&heap, 50 * MIB, 2 << 50);
+    let large = Marked::allocate(&heap, 200 * MIB, 3 << 50);
     small.check();
-    let other = Marked::take(&heap, 60 * MIB, 4 << 50);
-    [small, large, other].into_iter().for_each(|block| block.give(&heap));
+    let other = Marked::allocate(&heap, 60 * MIB, 4 << 50);
+    [small, large, other].into_iter().for_each(|block| block.free(&heap));
     // fresh ones are zeroed, also where pages could come from a kept block
     let zeroed = heap.allocate_zeroed(layout(30 * MIB)).unwrap().cast::<u8>();
     // SAFETY: a live block of that size.
@@ -116,33 +117,29 @@ fn n09_a_block_that_gave_pages_away_is_whole_when_it_is_lent() {
 }
 
 #[test]
-fn n09_large_blocks_in_any_order_keep_what_is_theirs() {
+fn n09_large_blocks_keep_their_contents_in_any_order() {
     let heap = Heap::new();
-    let mut random = 7_u64;
-    let mut next = move |below: usize| {
-        random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
-        (random >> 33) as usize % below
-    };
+    let mut random = Random(7);
     let mut live: Vec<Marked> = Vec::new();
     for step in 0..400_u64 {
-        match next(3) {
+        match random.below(3) {
             0 if live.len() < 6 => {
-                live.push(Marked::take(&heap, 17 * MIB + next(60) * MIB / 3, step << 40));
+                live.push(Marked::allocate(&heap, 17 * MIB + random.below(60) * MIB / 3, step << 40));
             }
             1 if !live.is_empty() => {
-                let at = next(live.len());
+                let at = random.below(live.len());
                 let now = live[at].size;
-                let size = (now + 1 + next(40 * MIB)).min(150 * MIB).max(now);
+                let size = (now + 1 + random.below(40 * MIB)).min(150 * MIB).max(now);
                 live[at].grow(&heap, size);
             }
-            _ if !live.is_empty() => live.swap_remove(next(live.len())).give(&heap),
+            _ if !live.is_empty() => live.swap_remove(random.below(live.len())).free(&heap),
             _ => {}
         }
         if step % 100 == 50 {
-            heap.trim(next(400) * MIB);
+            heap.trim(random.below(400) * MIB);
         }
     }
-    live.into_iter().for_each(|block| block.give(&heap));
+    live.into_iter().for_each(|block| block.free(&heap));
     let state = heap.state();
     assert_eq!((state.in_use, state.live_blocks), (0, 0));
 }

@@ -1,6 +1,6 @@
 //! Large blocks where the process has almost no mapping left. Alone in its process: it fills the table of mappings.
-#![expect(unsafe_code, reason = "uses and gives back raw blocks, and maps memory")]
-#![expect(clippy::unwrap_used, reason = "the helpers of a test")]
+#![expect(unsafe_code, reason = "uses and frees raw blocks, and maps memory")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 use arenite_alloc::Heap;
 use arenite_core::Resource;
@@ -20,8 +20,8 @@ struct Filler {
 }
 
 impl Filler {
-    /// All but `spared` of those that there could be; `None` where there could be more than are worth making.
-    fn sparing(spared: usize) -> Option<Self> {
+    /// All but `left` of those that there could be; `None` where there could be more than are worth making.
+    fn leaving(left: usize) -> Option<Self> {
         let most: usize =
             std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
         let pages = most.min(200_000) + 1000;
@@ -35,10 +35,10 @@ impl Filler {
             // SAFETY: a page of the mapping above, which nobody uses.
             unsafe { libc::mprotect(at, 4096, access) }
         };
-        let refused = (0..pages).step_by(2).find(|&page| protect(page, libc::PROT_READ) != 0);
+        let limit = (0..pages).step_by(2).find(|&page| protect(page, libc::PROT_READ) != 0);
         // each that is closed again joins its neighbours: two mappings fewer
-        let last = refused?;
-        for page in (0..last).rev().filter(|page| page.is_multiple_of(2)).take(spared.div_ceil(2)) {
+        let last = limit?;
+        for page in (0..last).rev().filter(|page| page.is_multiple_of(2)).take(left.div_ceil(2)) {
             assert_eq!(protect(page, none), 0);
         }
         Some(filler)
@@ -53,9 +53,9 @@ impl Drop for Filler {
 }
 
 #[test]
-fn n09_a_block_that_cannot_move_for_want_of_mappings_stays_whole() {
+fn n09_large_block_is_unchanged_when_mappings_run_out() {
     let mut grown = [0, 0];
-    for spared in 0..24 {
+    for left in 0..24 {
         let heap = Heap::new().decaying(None);
         let block = heap.allocate(layout(17 * MIB)).unwrap().cast::<u8>();
         let word = |block: NonNull<u8>, at: usize| -> NonNull<usize> {
@@ -65,8 +65,8 @@ fn n09_a_block_that_cannot_move_for_want_of_mappings_stays_whole() {
             // SAFETY: inside the block, at a multiple of 8.
             unsafe { word(block, at).write(at + 1) };
         }
-        let Some(filler) = Filler::sparing(spared) else {
-            println!("skipped: the process may have more than 200,000 mappings");
+        let Some(filler) = Filler::leaving(left) else {
+            println!("skipped: the mapping limit is above 200,000 mappings");
             return;
         };
         // SAFETY: a live block of that size.
@@ -77,7 +77,7 @@ fn n09_a_block_that_cannot_move_for_want_of_mappings_stays_whole() {
         let block = answer.map_or(block, NonNull::cast);
         for at in (0..17 * MIB).step_by(4096) {
             // SAFETY: inside the block, at a multiple of 8.
-            assert_eq!(unsafe { word(block, at).read() }, at + 1, "{spared} mappings spared");
+            assert_eq!(unsafe { word(block, at).read() }, at + 1, "{left} mappings left");
         }
         // SAFETY: a live block of that size, which nobody uses afterwards.
         unsafe { heap.deallocate(block, layout(size)) };

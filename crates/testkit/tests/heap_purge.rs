@@ -1,6 +1,6 @@
 //! The heap gives memory back: inside free blocks, by itself after a while, and what it says of itself is what the kernel says.
-#![expect(unsafe_code, reason = "uses and gives back raw blocks")]
-#![expect(clippy::unwrap_used, reason = "the helpers of a test")]
+#![expect(unsafe_code, reason = "uses and frees raw blocks")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 use arenite_alloc::{Heap, SizeClasses};
 use arenite_core::{Resource, Trim};
@@ -8,30 +8,19 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::time::Duration;
 use std::time::Instant;
+use testkit::Random;
 
-/// The generator of Marsaglia (2003).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// 8 bytes to 64 KiB, each doubling as likely as the other.
-    fn size(&mut self) -> usize {
-        let doubling = self.next() % 13;
-        8_usize << doubling | usize::try_from(self.next()).unwrap() & ((8 << doubling) - 1)
-    }
+/// Returns a log-uniform size of 8 bytes to 64 KiB.
+fn random_size(random: &mut Random) -> usize {
+    let doubling = random.below(13);
+    8 << doubling | random.below(8 << doubling)
 }
 
 fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).unwrap()
 }
 
-fn take(heap: &Heap, size: usize) -> NonNull<u8> {
+fn alloc(heap: &Heap, size: usize) -> NonNull<u8> {
     let block = heap.allocate(layout(size)).unwrap().cast::<u8>();
     // SAFETY: a fresh block of that size.
     unsafe { block.write_bytes(mark(block), size) };
@@ -42,7 +31,7 @@ fn mark(block: NonNull<u8>) -> u8 {
     (block.addr().get() >> 3).to_le_bytes()[0] | 1
 }
 
-fn give(heap: &Heap, block: NonNull<u8>, size: usize) {
+fn free(heap: &Heap, block: NonNull<u8>, size: usize) {
     // SAFETY: a live block of that size, written by `take`.
     let bytes = unsafe { core::slice::from_raw_parts(block.as_ptr(), size) };
     assert!(bytes.iter().all(|&byte| byte == mark(block)), "a block of {size} changed");
@@ -50,46 +39,46 @@ fn give(heap: &Heap, block: NonNull<u8>, size: usize) {
     unsafe { heap.deallocate(block, layout(size)) };
 }
 
-fn fragmented(classes: SizeClasses) {
-    let (heap, mut random) = (Heap::with_classes(classes).decaying(None), Random(88_172_645_463_325_252));
+fn purge_fragmented(classes: SizeClasses) {
+    let (heap, mut random) = (Heap::with_classes(classes).decaying(None), Random(7));
     let mut blocks: Vec<(NonNull<u8>, usize)> = Vec::new();
     let mut bytes = 0;
     while bytes < 200 << 20 {
-        let size = random.size();
-        blocks.push((take(&heap, size), size));
+        let size = random_size(&mut random);
+        blocks.push((alloc(&heap, size), size));
         bytes += size;
     }
     let full = heap.resident().unwrap();
     assert!(full >= bytes, "{full} of {bytes}");
     let mut live = 0;
     blocks.retain(|&(block, size)| {
-        let stays = random.next().is_multiple_of(10);
+        let stays = random.below(10) == 0;
         if stays {
             live += size
         } else {
-            give(&heap, block, size)
+            free(&heap, block, size)
         }
         stays
     });
     let held = heap.state().held;
-    let gone = heap.defrag();
+    let purged = heap.defrag();
     let (resident, state) = (heap.resident().unwrap(), heap.state());
-    println!("{classes:?}: live {live}, resident {full} → {resident}, gone {gone}, {state}");
+    println!("{classes:?}: live {live}, resident {full} → {resident}, purged {purged}, {state}");
     assert!(resident * 10 <= live * 25, "resident {resident} for {live} live");
-    assert_eq!(held - state.held, gone, "what it says went");
+    assert_eq!(held - state.held, purged, "the returned byte count");
     assert!(
-        state.held >= resident && gone >= full - resident - full / 10,
-        "{gone} said, {} gone",
+        state.held >= resident && purged >= full - resident - full / 10,
+        "{purged} returned, {} purged",
         full - resident
     );
     // the blocks that dried are lent again, and none twice
     let mut more = Vec::new();
     while bytes > live {
-        let size = random.size();
-        more.push((take(&heap, size), size));
+        let size = random_size(&mut random);
+        more.push((alloc(&heap, size), size));
         bytes -= size.min(bytes);
     }
-    blocks.iter().chain(&more).for_each(|&(block, size)| give(&heap, block, size));
+    blocks.iter().chain(&more).for_each(|&(block, size)| free(&heap, block, size));
     let end = heap.state();
     assert_eq!((end.in_use, end.live_blocks), (0, 0));
     heap.defrag();
@@ -100,21 +89,21 @@ fn fragmented(classes: SizeClasses) {
 }
 
 #[test]
-fn n13_defrag_gives_pages_inside_free_blocks_back() {
-    fragmented(SizeClasses::Fine);
+fn n13_defrag_purges_pages_inside_free_blocks() {
+    purge_fragmented(SizeClasses::Fine);
 }
 
 #[test]
-fn n13_n15_with_the_binary_classes_too() {
-    fragmented(SizeClasses::Binary);
+fn n13_n15_defrag_purges_pages_inside_free_blocks_of_binary_classes() {
+    purge_fragmented(SizeClasses::Binary);
 }
 
 #[test]
-fn n13_slabs_of_threads_that_ended_and_of_others_dry_too() {
+fn n13_slabs_of_exited_and_of_other_threads_are_purged() {
     let heap = Heap::new().decaying(None);
     let heap = &heap;
     let size = 3000;
-    let filled = || (0..20_000).map(|_| take(heap, size).as_ptr().expose_provenance()).collect::<Vec<_>>();
+    let filled = || (0..20_000).map(|_| alloc(heap, size).as_ptr().expose_provenance()).collect::<Vec<_>>();
     let back = |address: usize| NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address)).unwrap();
     let (done, wait) = std::sync::mpsc::channel::<Vec<usize>>();
     let (go, gone) = std::sync::mpsc::channel::<()>();
@@ -123,8 +112,8 @@ fn n13_slabs_of_threads_that_ended_and_of_others_dry_too() {
             done.send(filled()).unwrap();
             gone.recv().unwrap();
             // hears the call when it runs out of a slab
-            let more: Vec<_> = (0..100).map(|_| take(heap, 700)).collect();
-            more.into_iter().for_each(|block| give(heap, block, 700));
+            let more: Vec<_> = (0..100).map(|_| alloc(heap, 700)).collect();
+            more.into_iter().for_each(|block| free(heap, block, 700));
         });
         let other = wait.recv().unwrap();
         // after the other, which would take over what this one leaves
@@ -132,7 +121,7 @@ fn n13_slabs_of_threads_that_ended_and_of_others_dry_too() {
         let keep = |at: usize| at.is_multiple_of(200);
         for (at, &address) in ended.iter().chain(&other).enumerate() {
             if !keep(at) {
-                give(heap, back(address), size);
+                free(heap, back(address), size);
             }
         }
         let full = heap.resident().unwrap();
@@ -148,7 +137,7 @@ fn n13_slabs_of_threads_that_ended_and_of_others_dry_too() {
         assert!(rest <= full / 10, "of the one that works: {full} → {rest}");
         for (at, &address) in ended.iter().chain(&other).enumerate() {
             if keep(at) {
-                give(heap, back(address), size);
+                free(heap, back(address), size);
             }
         }
     });
@@ -156,14 +145,14 @@ fn n13_slabs_of_threads_that_ended_and_of_others_dry_too() {
 }
 
 #[test]
-fn n13_memory_of_an_idle_program_falls_by_itself() {
+fn n13_background_decay_purges_an_idle_program() {
     static HEAP: Heap = Heap::new().decaying(Some(Duration::from_millis(100)));
     HEAP.decay_in_background().unwrap();
     let sizes = [70_000, 3 << 20, 40 << 20];
-    let blocks: Vec<_> = sizes.iter().map(|&size| (take(&HEAP, size), size)).collect();
-    let small: Vec<_> = (0..100_000).map(|_| (take(&HEAP, 500), 500)).collect();
+    let blocks: Vec<_> = sizes.iter().map(|&size| (alloc(&HEAP, size), size)).collect();
+    let small: Vec<_> = (0..100_000).map(|_| (alloc(&HEAP, 500), 500)).collect();
     let full = HEAP.resident().unwrap();
-    blocks.into_iter().chain(small).for_each(|(block, size)| give(&HEAP, block, size));
+    blocks.into_iter().chain(small).for_each(|(block, size)| free(&HEAP, block, size));
     let until = Instant::now() + Duration::from_secs(20);
     while HEAP.resident().unwrap() > full / 20 && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
@@ -173,26 +162,26 @@ fn n13_memory_of_an_idle_program_falls_by_itself() {
 }
 
 #[test]
-fn n13_memory_of_a_working_program_falls_without_a_thread() {
+fn n13_decay_purges_a_working_program_without_a_background_thread() {
     let heap = Heap::new().decaying(Some(Duration::from_millis(50)));
-    let blocks: Vec<_> = [5 << 20, 60 << 20].map(|size| (take(&heap, size), size)).into();
-    blocks.into_iter().for_each(|(block, size)| give(&heap, block, size));
+    let blocks: Vec<_> = [5 << 20, 60 << 20].map(|size| (alloc(&heap, size), size)).into();
+    blocks.into_iter().for_each(|(block, size)| free(&heap, block, size));
     assert!(heap.resident().unwrap() > 60 << 20);
     let until = Instant::now() + Duration::from_secs(20);
     // what it works with, 3 MB, stays its own
     while heap.resident().unwrap() > 8 << 20 && Instant::now() < until {
-        let some: Vec<_> = (0..3_000).map(|_| take(&heap, 1000)).collect();
-        some.into_iter().for_each(|block| give(&heap, block, 1000));
+        let some: Vec<_> = (0..3_000).map(|_| alloc(&heap, 1000)).collect();
+        some.into_iter().for_each(|block| free(&heap, block, 1000));
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(heap.resident().unwrap() <= 8 << 20, "{:?}", heap.state());
 }
 
 #[test]
-fn n08_the_stats_are_what_was_done() {
+fn n08_stats_match_the_operations() {
     let heap = Heap::new().decaying(None);
-    let small: Vec<_> = (0..5_000).map(|_| take(&heap, 96)).collect();
-    let large: Vec<_> = [100_000, 1 << 20, 20 << 20].map(|size| (take(&heap, size), size)).into();
+    let small: Vec<_> = (0..5_000).map(|_| alloc(&heap, 96)).collect();
+    let large: Vec<_> = [100_000, 1 << 20, 20 << 20].map(|size| (alloc(&heap, size), size)).into();
     let stats = heap.stats();
     let class =
         |stats: &arenite_alloc::HeapStats| *stats.classes().iter().find(|class| class.size == 96).unwrap();
@@ -201,8 +190,8 @@ fn n08_the_stats_are_what_was_done() {
     assert_eq!((stats.large_blocks, stats.large_bytes), (3, 131_072 + (1 << 20) + (20 << 20)));
     assert!(stats.state.held >= stats.state.in_use && stats.peak_held >= stats.state.held);
     assert!(stats.fragmentation() > 0.0 && stats.fragmentation() < 0.2, "{}", stats.fragmentation());
-    small.into_iter().for_each(|block| give(&heap, block, 96));
-    large.into_iter().for_each(|(block, size)| give(&heap, block, size));
+    small.into_iter().for_each(|block| free(&heap, block, 96));
+    large.into_iter().for_each(|(block, size)| free(&heap, block, size));
     let end = heap.stats();
     assert_eq!((class(&end).live_blocks, end.large_blocks, end.state.in_use), (0, 0, 0));
     assert!(class(&end).at_peak > 4_000 && end.kept == 20 << 20 && end.state.peak > 21 << 20, "{end:?}");
@@ -210,7 +199,7 @@ fn n08_the_stats_are_what_was_done() {
 }
 
 #[test]
-fn n13_blocks_that_wait_for_the_next_request_do_not_outlive_their_thread() {
+fn n13_cached_blocks_are_flushed_when_their_thread_exits() {
     let heap = Heap::new().decaying(None);
     // at its end, and when another thread asks for all that can go
     for ends in [true, false] {
@@ -219,14 +208,14 @@ fn n13_blocks_that_wait_for_the_next_request_do_not_outlive_their_thread() {
         std::thread::scope(|scope| {
             let heap = &heap;
             let thread = scope.spawn(move || {
-                let blocks: Vec<_> = (0..7).map(|_| take(heap, 2000)).collect();
-                blocks.into_iter().for_each(|block| give(heap, block, 2000));
+                let blocks: Vec<_> = (0..7).map(|_| alloc(heap, 2000)).collect();
+                blocks.into_iter().for_each(|block| free(heap, block, 2000));
                 done.send(()).unwrap();
                 if !ends {
                     from.recv().unwrap();
                     // the next look of this thread
-                    let block = take(heap, 50_000);
-                    give(heap, block, 50_000);
+                    let block = alloc(heap, 50_000);
+                    free(heap, block, 50_000);
                     done.send(()).unwrap();
                     let _end = from.recv();
                 }
@@ -261,10 +250,10 @@ fn n13_blocks_that_wait_for_the_next_request_do_not_outlive_their_thread() {
 }
 
 #[test]
-fn n10_what_a_thread_gave_back_and_has_not_told_of_is_not_in_use_and_comes_back() {
+fn n10_unposted_remote_frees_are_not_in_use_and_are_reused() {
     let heap = Heap::new().decaying(None);
-    let stay: Vec<_> = (0..20).map(|_| take(&heap, 1000)).collect();
-    let blocks: Vec<_> = (0..300).map(|_| take(&heap, 200)).collect();
+    let stay: Vec<_> = (0..20).map(|_| alloc(&heap, 1000)).collect();
+    let blocks: Vec<_> = (0..300).map(|_| alloc(&heap, 200)).collect();
     let addresses: std::collections::HashSet<_> = blocks.iter().map(|block| block.addr()).collect();
     let (slabs, in_use) = (heap.stats().slabs, heap.state().in_use);
     let (to, from) = std::sync::mpsc::channel::<()>();
@@ -277,7 +266,7 @@ fn n10_what_a_thread_gave_back_and_has_not_told_of_is_not_in_use_and_comes_back(
             let (first, rest) = numbers.split_at(128);
             let turns = first[..64].iter().zip(&first[64..]).flat_map(|(one, other)| [one, other]);
             for &number in turns.chain(rest) {
-                give(heap, NonNull::new(core::ptr::with_exposed_provenance_mut(number)).unwrap(), 200);
+                free(heap, NonNull::new(core::ptr::with_exposed_provenance_mut(number)).unwrap(), 200);
             }
             done.send(()).unwrap();
             from.recv().unwrap_err();
@@ -295,17 +284,17 @@ fn n10_what_a_thread_gave_back_and_has_not_told_of_is_not_in_use_and_comes_back(
         thread.join().unwrap();
     });
     assert_eq!(heap.state().live_blocks, 20);
-    let again: Vec<_> = (0..300).map(|_| take(&heap, 200)).collect();
+    let again: Vec<_> = (0..300).map(|_| alloc(&heap, 200)).collect();
     let known = again.iter().filter(|block| addresses.contains(&block.addr())).count();
     assert!(known >= 250, "{known} of 300 blocks came back");
-    assert_eq!(heap.stats().slabs, slabs, "what came back is lent before more is taken");
-    again.into_iter().for_each(|block| give(&heap, block, 200));
-    stay.into_iter().for_each(|block| give(&heap, block, 1000));
+    assert_eq!(heap.stats().slabs, slabs, "freed blocks are reused before new slabs");
+    again.into_iter().for_each(|block| free(&heap, block, 200));
+    stay.into_iter().for_each(|block| free(&heap, block, 1000));
     assert_eq!(heap.state().live_blocks, 0);
 }
 
 /// Has another thread give back blocks and stay; `then` is called while it waits, and again what it does after each word it is sent.
-fn given_elsewhere(
+fn free_on_other_thread(
     heap: &Heap,
     blocks: &[NonNull<u8>],
     size: usize,
@@ -317,7 +306,7 @@ fn given_elsewhere(
     std::thread::scope(|scope| {
         let thread = scope.spawn(move || {
             for number in numbers {
-                give(heap, NonNull::new(core::ptr::with_exposed_provenance_mut(number)).unwrap(), size);
+                free(heap, NonNull::new(core::ptr::with_exposed_provenance_mut(number)).unwrap(), size);
             }
             done.send(()).unwrap();
             while from.recv().is_ok() {
@@ -333,24 +322,24 @@ fn given_elsewhere(
 }
 
 #[test]
-fn n13_a_thread_that_only_frees_tells_of_it_when_it_asks_for_memory_back() {
+fn n13_freeing_thread_posts_its_frees_when_it_trims() {
     let heap = Heap::new().decaying(None);
-    let blocks: Vec<_> = (0..60).map(|_| take(&heap, 256)).collect();
-    given_elsewhere(&heap, &blocks, 256, |to, is_done| {
+    let blocks: Vec<_> = (0..60).map(|_| alloc(&heap, 256)).collect();
+    free_on_other_thread(&heap, &blocks, 256, |to, is_done| {
         heap.trim(0);
-        assert_eq!(heap.stats().slabs, 64 << 10, "the slab has to wait for the thread that sleeps");
+        assert_eq!(heap.stats().slabs, 64 << 10, "the sleeping thread pins the slab");
         to.send(()).unwrap();
         is_done.recv().unwrap();
         heap.trim(0);
-        assert_eq!(heap.stats().slabs, 0, "it told of what it freed");
+        assert_eq!(heap.stats().slabs, 0, "its frees were posted");
     });
 }
 
 #[test]
-fn n13_a_thread_that_only_frees_hears_the_call_of_another() {
+fn n13_freeing_thread_serves_a_trim_request() {
     let heap = Heap::new().decaying(None);
-    let old: Vec<_> = (0..60).map(|_| take(&heap, 256)).collect();
-    let new: Vec<_> = (0..2000).map(|_| take(&heap, 512)).collect();
+    let old: Vec<_> = (0..60).map(|_| alloc(&heap, 256)).collect();
+    let new: Vec<_> = (0..2000).map(|_| alloc(&heap, 512)).collect();
     let numbers = |blocks: &[NonNull<u8>]| -> Vec<usize> {
         blocks.iter().map(|block| block.as_ptr().expose_provenance()).collect()
     };
@@ -361,11 +350,11 @@ fn n13_a_thread_that_only_frees_hears_the_call_of_another() {
     std::thread::scope(|scope| {
         let heap = &heap;
         let thread = scope.spawn(move || {
-            old.into_iter().for_each(|number| give(heap, at(number), 256));
+            old.into_iter().for_each(|number| free(heap, at(number), 256));
             done.send(()).unwrap();
             from.recv().unwrap();
             // of many words of other slabs, and none of the ones before
-            new.into_iter().for_each(|number| give(heap, at(number), 512));
+            new.into_iter().for_each(|number| free(heap, at(number), 512));
             done.send(()).unwrap();
             from.recv().unwrap();
         });
@@ -376,77 +365,77 @@ fn n13_a_thread_that_only_frees_hears_the_call_of_another() {
         heap.trim(0);
         let class =
             |size: usize| heap.stats().classes().iter().find(|class| class.size == size).unwrap().slabs;
-        assert_eq!(class(256), 0, "it told of what it freed before the call");
+        assert_eq!(class(256), 0, "frees before the request were posted");
         to.send(()).unwrap();
         thread.join().unwrap();
     });
 }
 
 #[test]
-fn n10_what_waits_to_be_told_is_bounded() {
+fn n10_unposted_remote_frees_are_bounded() {
     let heap = Heap::new().decaying(None);
     // a slab of 64 blocks of 1 KiB, one word
-    let blocks: Vec<_> = (0..64).map(|_| take(&heap, 1024)).collect();
-    given_elsewhere(&heap, &blocks, 1024, |_, _| {
+    let blocks: Vec<_> = (0..64).map(|_| alloc(&heap, 1024)).collect();
+    free_on_other_thread(&heap, &blocks, 1024, |_, _| {
         // what was told comes back to its owner: all but the 16 KiB that may wait
-        let again: Vec<_> = (0..64).map(|_| take(&heap, 1024)).collect();
+        let again: Vec<_> = (0..64).map(|_| alloc(&heap, 1024)).collect();
         let back = again.iter().filter(|block| blocks.contains(block)).count();
         assert!((48..64).contains(&back), "{back}");
-        again.into_iter().for_each(|block| give(&heap, block, 1024));
+        again.into_iter().for_each(|block| free(&heap, block, 1024));
     });
 }
 
 #[test]
-fn n15_the_binary_classes_lend_again_what_was_just_given_back() {
+fn n15_binary_classes_reuse_the_most_recently_freed_blocks() {
     let heap = Heap::with_classes(SizeClasses::Binary).decaying(None);
     for size in [600, 1000, 1024, 2000] {
-        let blocks: Vec<_> = (0..64).map(|_| take(&heap, size)).collect();
+        let blocks: Vec<_> = (0..64).map(|_| alloc(&heap, size)).collect();
         let slabs = heap.stats().slabs;
-        blocks[..7].iter().for_each(|&block| give(&heap, block, size));
-        let again: Vec<_> = (0..7).map(|_| take(&heap, size)).collect();
+        blocks[..7].iter().for_each(|&block| free(&heap, block, size));
+        let again: Vec<_> = (0..7).map(|_| alloc(&heap, size)).collect();
         assert!(again.iter().all(|block| blocks[..7].contains(block)), "{size}");
         assert_eq!(heap.stats().slabs, slabs, "{size}");
-        again.into_iter().chain(blocks[7..].iter().copied()).for_each(|block| give(&heap, block, size));
+        again.into_iter().chain(blocks[7..].iter().copied()).for_each(|block| free(&heap, block, size));
     }
 }
 
 #[test]
-fn n13_what_is_taken_after_a_trim_holds_little_more_than_it_needs() {
+fn n13_heap_holds_little_more_than_needed_after_a_trim() {
     const SLABS: usize = 1000;
     for scattered in [false, true] {
         let heap = Heap::new().on_huge_pages(false).decaying(None);
         // four in a slab of one unit
-        let blocks: Vec<_> = (0..4 * SLABS).map(|_| take(&heap, 16 << 10)).collect();
+        let blocks: Vec<_> = (0..4 * SLABS).map(|_| alloc(&heap, 16 << 10)).collect();
         let mut order: Vec<usize> = (0..SLABS).collect();
         if scattered {
             order.sort_by_key(|&at| at.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         }
         let in_order = order.iter().flat_map(|slab| &blocks[4 * slab..][..4]);
-        in_order.for_each(|&block| give(&heap, block, 16 << 10));
+        in_order.for_each(|&block| free(&heap, block, 16 << 10));
         heap.trim(0);
         let before = heap.state().held;
-        let again: Vec<_> = (0..400).map(|_| take(&heap, 16 << 10)).collect();
+        let again: Vec<_> = (0..400).map(|_| alloc(&heap, 16 << 10)).collect();
         let more = heap.state().held - before;
-        assert!(more <= 10 << 20, "{} KiB for 6400, freed scattered: {scattered}", more >> 10);
-        again.into_iter().for_each(|block| give(&heap, block, 16 << 10));
+        assert!(more <= 10 << 20, "{} KiB for 6400, scattered frees: {scattered}", more >> 10);
+        again.into_iter().for_each(|block| free(&heap, block, 16 << 10));
     }
 }
 
 #[test]
-fn n13_units_that_held_small_blocks_hold_large_ones_next() {
+fn n13_units_of_small_blocks_are_reused_for_large_ones() {
     let heap = Heap::new().decaying(None);
     for _ in 0..3 {
-        let small = [64, 64].map(|size| take(&heap, size));
-        small.into_iter().rev().for_each(|block| give(&heap, block, 64));
+        let small = [64, 64].map(|size| alloc(&heap, size));
+        small.into_iter().rev().for_each(|block| free(&heap, block, 64));
         heap.trim(0);
         assert_eq!(heap.stats().slabs, 0);
-        let large: Vec<_> = (0..30).map(|_| take(&heap, 20_000)).collect();
-        large[..20].iter().for_each(|&block| give(&heap, block, 20_000));
-        let again: Vec<_> = (0..20).map(|_| take(&heap, 20_000)).collect();
+        let large: Vec<_> = (0..30).map(|_| alloc(&heap, 20_000)).collect();
+        large[..20].iter().for_each(|&block| free(&heap, block, 20_000));
+        let again: Vec<_> = (0..20).map(|_| alloc(&heap, 20_000)).collect();
         let addresses: std::collections::HashSet<_> =
             again.iter().chain(&large[20..]).map(|block| block.addr()).collect();
-        assert_eq!(addresses.len(), 30, "each block is lent once");
-        again.into_iter().chain(large[20..].iter().copied()).for_each(|block| give(&heap, block, 20_000));
+        assert_eq!(addresses.len(), 30, "each block is allocated once");
+        again.into_iter().chain(large[20..].iter().copied()).for_each(|block| free(&heap, block, 20_000));
         heap.trim(0);
     }
 }

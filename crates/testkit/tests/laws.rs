@@ -28,8 +28,8 @@ const POOL: Traits = EACH.equal_blocks(4096, 64, 64);
 
 /// Blocks in a file that nobody finds again: it has lost its name.
 fn in_a_file() -> MemoryMappedAllocator {
-    let folder = tempfile::tempdir().expect("a folder for a test");
-    MemoryMappedAllocator::new(folder.path().join("blocks"), true).expect("a file for a test")
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    MemoryMappedAllocator::new(dir.path().join("blocks"), true).expect("a test file")
 }
 
 /// A heap in a buffer that stays.

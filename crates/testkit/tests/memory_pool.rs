@@ -1,20 +1,15 @@
 //! A memory pool: blocks of any size of one region, given back and joined.
 //!
 //! Rests on the pool's public calls and on `/proc/self/smaps` by `Region`'s own reading.
-#![expect(unsafe_code, reason = "takes a block by its address")]
+#![expect(unsafe_code, reason = "rebuilds a block from its address")]
 
 use arenite_alloc::{Checked, MemoryPool, PoolPtr, SharedMemoryPool};
 use arenite_core::{AllocCause, AllocError, Block, Resource, Trim};
 use std::rc::Rc;
-
-/// A number of no pattern below `bound`.
-fn next(state: &mut u64, bound: usize) -> usize {
-    *state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
-    usize::try_from(*state >> 33).expect("31 bits") % bound
-}
+use testkit::Random;
 
 #[test]
-fn e08_a_pool_of_a_gibibyte_holds_nothing_before_its_first_block() {
+fn e08_pool_holds_nothing_before_its_first_block() {
     let pool = MemoryPool::new(1 << 30);
     assert_eq!((pool.state().held, pool.capacity(), pool.alignment()), (0, 1 << 30, 16));
     let block = pool.allocate::<f32>(1000).unwrap();
@@ -36,7 +31,7 @@ fn e09_every_block_has_the_pools_alignment() {
 }
 
 #[test]
-fn e10_support_for_a_gpu_gets_a_typed_answer() {
+fn e10_gpu_support_returns_a_typed_error() {
     let pool = MemoryPool::new(1 << 20);
     assert_eq!(pool.gpu_support(), Ok(None));
     let pool = pool.with_gpu_support(true);
@@ -46,7 +41,7 @@ fn e10_support_for_a_gpu_gets_a_typed_answer() {
 }
 
 #[test]
-fn e12_e13_values_return_with_their_owner() {
+fn e12_e13_values_are_dropped_with_their_owner() {
     let pool = MemoryPool::new(1 << 20);
     let counted = Rc::new(());
     let values = pool.allocate_uninit::<Rc<()>>(100).unwrap().fill_with(|_| Rc::clone(&counted));
@@ -60,7 +55,7 @@ fn e12_e13_values_return_with_their_owner() {
 }
 
 #[test]
-fn e14_what_is_free_is_used_again_and_joined() {
+fn e14_free_blocks_are_reused_and_coalesced() {
     let pool = MemoryPool::new(1 << 20);
     let (one, two, three) = (
         pool.allocate::<u8>(1000).unwrap(),
@@ -78,7 +73,7 @@ fn e14_what_is_free_is_used_again_and_joined() {
 }
 
 #[test]
-fn e15_e16_a_hundred_epochs_hold_what_one_does() {
+fn e15_e16_pool_holds_no_more_after_a_hundred_epochs() {
     let pool = MemoryPool::new(1 << 30).with_alignment(32);
     let mut held = 0;
     for epoch in 0..100 {
@@ -95,17 +90,17 @@ fn e15_e16_a_hundred_epochs_hold_what_one_does() {
 fn e12_fragmentation_stays_bounded_in_a_million_tensors() {
     let turns = if cfg!(debug_assertions) { 200_000 } else { 1_000_000 };
     let pool = MemoryPool::new(2 << 30).with_alignment(64);
-    let (mut live, mut random) = (Vec::new(), 7);
+    let (mut live, mut random) = (Vec::new(), Random(7));
     let mut worst = 0.0_f64;
     let parts = |part: usize, whole: usize| {
         f64::from(u32::try_from(part).unwrap()) / f64::from(u32::try_from(whole).unwrap())
     };
     for turn in 1..=turns {
-        let top = 1 << (8 + next(&mut random, 13));
-        let size = top + next(&mut random, top);
+        let top = 1 << (8 + random.below(13));
+        let size = top + random.below(top);
         live.push(pool.allocate_uninit::<u8>(size).unwrap());
         if live.len() > 400 {
-            live.swap_remove(next(&mut random, live.len()));
+            live.swap_remove(random.below(live.len()));
         }
         if turn % (turns / 10) == 0 {
             let state = pool.state();
@@ -122,7 +117,7 @@ fn e12_fragmentation_stays_bounded_in_a_million_tensors() {
     let gone = pool.trim(0);
     let now = pool.state().held;
     assert_eq!(held - gone, now);
-    assert!(now < in_use + in_use / 10, "what no block has is given back: {now} for {in_use}");
+    assert!(now < in_use + in_use / 10, "unused pages are released: {now} for {in_use}");
     drop(live);
     pool.trim(0);
     assert!(pool.state().held <= 4096);
@@ -137,7 +132,7 @@ fn e39_a_block_costs_eight_bytes_and_its_rounding() {
 }
 
 #[test]
-fn e08_the_capacity_is_kept_and_growth_moves_it() {
+fn e08_pool_fails_at_capacity_and_growth_raises_it() {
     let pool = MemoryPool::new(1 << 20);
     let error = pool.allocate::<u8>((1 << 20) + 1).unwrap_err();
     assert_eq!((error.cause, error.state.limit), (AllocCause::CapacityReached, Some(1 << 20)));
@@ -155,15 +150,15 @@ fn e08_the_capacity_is_kept_and_growth_moves_it() {
 }
 
 #[test]
-fn e12_threads_share_a_pool_behind_a_lock_and_a_checked_door() {
+fn e12_threads_share_a_locked_checked_pool() {
     let pool = Checked::new(SharedMemoryPool::new(MemoryPool::new(64 << 20)));
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let pool = &pool;
             scope.spawn(move || {
-                let mut random = thread;
+                let mut random = Random(thread);
                 for _ in 0..2000 {
-                    let size = 1 + next(&mut random, 10_000);
+                    let size = 1 + random.below(10_000);
                     let layout = AllocError::layout(size, 8).unwrap();
                     let mut block = Block::new_in(layout, pool).unwrap();
                     block.bytes_mut().fill(core::mem::MaybeUninit::new(7));

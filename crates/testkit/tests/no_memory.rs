@@ -1,7 +1,7 @@
 //! What asks for memory on its way, where there is none: it answers, and the program goes on.
 //!
 //! Rests on a global allocator that refuses. The law over every resource is in `laws.rs`; here is what is more than a resource.
-#![expect(unsafe_code, reason = "offers a range that nobody uses")]
+#![expect(unsafe_code, reason = "offers a range without users")]
 
 use arenite_alloc::*;
 use arenite_core::{AllocCause, Resource, Trim};
@@ -16,13 +16,13 @@ use testkit::doubles::{ThreadCounter, allocations_of_this_thread, with_blocks_le
 #[global_allocator]
 static COUNTER: ThreadCounter = ThreadCounter;
 
-fn exhausted<A: core::fmt::Debug>(result: Result<A, arenite_core::AllocError>) {
-    let refused = matches!(&result, Err(error) if error.cause == AllocCause::Exhausted { errno: 0 });
-    assert!(refused, "{result:?}");
+fn assert_exhausted<A: core::fmt::Debug>(result: Result<A, arenite_core::AllocError>) {
+    let exhausted = matches!(&result, Err(error) if error.cause == AllocCause::Exhausted { errno: 0 });
+    assert!(exhausted, "{result:?}");
 }
 
 #[test]
-fn r18_a_context_refuses_what_it_cannot_remember() {
+fn r18_context_fails_when_its_list_cannot_grow() {
     let pool = StratifiedMemoryPool::new("contexts");
     drop((0..40).map(|_| pool.allocate(1000).unwrap()).collect::<Vec<_>>());
     let before = pool.state();
@@ -32,30 +32,30 @@ fn r18_a_context_refuses_what_it_cannot_remember() {
         let first: [_; 4] = core::array::from_fn(|at| context.allocate_typed::<u64>(100 + at).unwrap());
         assert!(first.iter().all(|slice| slice.iter().all(|&word| word == 0)));
         for _ in 0..3 {
-            exhausted(context.allocate(1000));
+            assert_exhausted(context.allocate(1000));
         }
         assert_eq!((context.stats().allocation_count, context.stats().current_bytes), (4, 3248));
     });
-    assert_eq!(pool.state().in_use - before.in_use, 4 * 1024, "refused ones are back");
+    assert_eq!(pool.state().in_use - before.in_use, 4 * 1024, "failed requests hold nothing");
     let fifth = with_blocks_left(1, || context.allocate(1000).is_ok());
-    assert!(fifth, "one block is enough for the list");
+    assert!(fifth, "one allocation is enough for the list");
     assert_eq!(context.stats().allocation_count, 5);
     with_blocks_left(0, || drop(context));
     assert_eq!((pool.state().in_use, pool.state().live_blocks), (before.in_use, before.live_blocks));
 }
 
 #[test]
-fn r22_a_builder_refuses_what_it_cannot_remember() {
+fn r22_builder_fails_when_its_list_cannot_grow() {
     let pool = StratifiedMemoryPool::new("contexts");
     drop(pool.allocate(10_000).unwrap());
     let builder = AnalyticsContextBuilder::new("no memory").with_pool(&pool);
     let builder = builder.with_expected_allocations(100).with_preallocation(10_000);
-    exhausted(with_blocks_left(0, || builder.build()));
+    assert_exhausted(with_blocks_left(0, || builder.build()));
     assert_eq!(pool.state().live_blocks, 0);
 }
 
 #[test]
-fn r14_a_thread_without_memory_uses_the_shelves_of_all() {
+fn r14_thread_uses_the_shared_shelves_when_out_of_memory() {
     let pool = StratifiedMemoryPool::new("shared");
     let kept = pool.allocate(1000).unwrap();
     let began = std::sync::Barrier::new(4);
@@ -84,11 +84,11 @@ fn r14_a_thread_without_memory_uses_the_shelves_of_all() {
     assert!(stats.free_bytes > 0);
     drop(kept);
     with_blocks_left(0, || pool.shrink_to(0));
-    assert_eq!(pool.state().held, 0, "the shelves of all give back, too");
+    assert_eq!(pool.state().held, 0, "the shared shelves are trimmed too");
 }
 
 #[test]
-fn r14_an_upstream_may_come_back_to_a_pool_whose_thread_has_no_shelves() {
+fn r14_upstream_may_reenter_a_pool_when_the_thread_has_no_shelves() {
     let budget = Budget::new("upstream", 64 << 10);
     let pool = Arc::new(StratifiedMemoryPool::with_upstream(
         "over a budget",
@@ -99,22 +99,22 @@ fn r14_an_upstream_may_come_back_to_a_pool_whose_thread_has_no_shelves() {
     std::thread::spawn(move || drop(StratifiedMemoryPool::allocate(&keeper, 40_000).unwrap()))
         .join()
         .unwrap();
-    let reliefs = Arc::new(AtomicUsize::new(0));
-    let (weak, ran) = (Arc::downgrade(&pool), Arc::clone(&reliefs));
+    let calls = Arc::new(AtomicUsize::new(0));
+    let (weak, ran) = (Arc::downgrade(&pool), Arc::clone(&calls));
     budget.on_refusal(move |_| {
         ran.fetch_add(1, Relaxed);
         weak.upgrade().map_or(0, |pool| pool.shrink_to(0))
     });
-    let lent = std::thread::scope(|scope| {
+    let allocated = std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             with_blocks_left(0, || StratifiedMemoryPool::allocate(&pool, 10_000).map(drop).is_ok())
         });
         thread.join().unwrap()
     });
     assert_eq!(
-        (lent, reliefs.load(Relaxed)),
+        (allocated, calls.load(Relaxed)),
         (true, 1),
-        "the budget was full, and the pool gave back what it kept"
+        "the budget was full and the pool released its cache"
     );
     assert_eq!((pool.state().in_use, pool.state().held), (0, 16 << 10));
     // what the other thread put on the shelves of all is found by one that has its own
@@ -127,7 +127,7 @@ fn r14_an_upstream_may_come_back_to_a_pool_whose_thread_has_no_shelves() {
 }
 
 #[test]
-fn u34_a_refused_charge_answers_with_less_where_there_is_no_memory() {
+fn u34_failed_charge_reports_less_when_out_of_memory() {
     let process = Budget::new("process", 1000);
     let job = process.child("job", 900);
     let kept = Arc::new(std::sync::Mutex::new(Some(job.child("cache", usize::MAX).reserve(800).unwrap())));
@@ -136,8 +136,8 @@ fn u34_a_refused_charge_answers_with_less_where_there_is_no_memory() {
     assert_eq!((error.path.as_str(), error.largest.len()), ("", 0));
     let error = job.charge(200).unwrap_err();
     assert_eq!((error.path.as_str(), error.largest.len()), ("process/job", 1));
-    let relieved = Arc::clone(&kept);
-    job.on_refusal(move |_| relieved.lock().unwrap().take().map_or(0, |kept| kept.bytes()));
+    let reservation = Arc::clone(&kept);
+    job.on_refusal(move |_| reservation.lock().unwrap().take().map_or(0, |kept| kept.bytes()));
     // the refusing node's own need no list, and it has none that its child's would be in
     let cache = job.child("cache", usize::MAX);
     let other = cache.reserve(50).unwrap();
@@ -160,7 +160,7 @@ fn u34_a_refused_charge_answers_with_less_where_there_is_no_memory() {
 }
 
 #[test]
-fn u34_reliefs_below_the_refusing_node_are_asked_as_far_as_there_is_memory() {
+fn u34_budget_callbacks_below_the_failing_node_run_when_memory_suffices() {
     for left in 0..12 {
         let job = Budget::new("job", 1000);
         let cache = job.child("cache", usize::MAX);
@@ -168,39 +168,39 @@ fn u34_reliefs_below_the_refusing_node_are_asked_as_far_as_there_is_memory() {
         cache.on_refusal(move |_| kept.lock().unwrap().take().map_or(0, |kept| kept.bytes()));
         let charged = with_blocks_left(left, || job.charge(200).is_ok());
         assert_eq!(job.used(), if charged { 200 } else { 900 }, "{left}");
-        assert!(left > 0 || !charged, "a list is needed to find it");
+        assert!(left > 0 || !charged, "the callback is found through a list");
         assert!(left < 11 || charged);
     }
 }
 
 #[test]
-fn u34_each_relief_is_asked_once_whatever_memory_there_is() {
+fn u34_each_budget_callback_runs_once_when_memory_is_short() {
     for left in 0..16 {
         let process = Budget::new("process", 1000);
         let job = process.child("job", 500);
         // the job refuses first; when it has room, the process does
         let held = [(&job, 450), (&process, 500)].map(|(node, bytes)| {
             let kept = std::sync::Mutex::new(Some(node.reserve(bytes).unwrap()));
-            let asked = Arc::new(AtomicUsize::new(0));
-            let count = Arc::clone(&asked);
+            let calls = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&calls);
             // one that has nothing stands before each
             node.on_refusal(|_| 0);
             node.on_refusal(move |_| {
                 count.fetch_add(1, Relaxed);
                 kept.lock().unwrap().take().map_or(0, |kept| kept.bytes())
             });
-            asked
+            calls
         });
         process.charge(40).unwrap();
         let charged = with_blocks_left(left, || job.charge(480).is_ok());
         assert!(charged, "{left}");
-        assert_eq!(held.map(|asked| asked.load(Relaxed)), [1, 1], "{left}");
+        assert_eq!(held.map(|calls| calls.load(Relaxed)), [1, 1], "{left}");
         assert_eq!((process.used(), job.used()), (520, 480));
     }
 }
 
 #[test]
-fn r41_a_spill_moves_buffers_out_and_back_with_what_it_had() {
+fn r41_spill_evicts_and_reloads_when_out_of_memory() {
     let spill = Spill::new("no memory").with_limit(100 << 10);
     let fill = |number: u64| {
         let mut buffer = spill.buffer::<u64>(4096)?; // 32 KiB: three are in memory at once
@@ -211,9 +211,9 @@ fn r41_a_spill_moves_buffers_out_and_back_with_what_it_had() {
     buffers.reserve(100);
     // the fourth needs a file, whose name and places need memory
     for left in 0..3 {
-        let refused = with_blocks_left(left, || fill(9).map(drop));
-        assert!(refused.is_ok() || matches!(refused, Err(SpillError::Memory(_) | SpillError::File { .. })));
-        assert_eq!(spill.stats().resident + spill.stats().spilled, 96 << 10, "{left}: {refused:?}");
+        let result = with_blocks_left(left, || fill(9).map(drop));
+        assert!(result.is_ok() || matches!(result, Err(SpillError::Memory(_) | SpillError::File { .. })));
+        assert_eq!(spill.stats().resident + spill.stats().spilled, 96 << 10, "{left}: {result:?}");
     }
     buffers.extend((3..20).map(|number| fill(number).unwrap()));
     with_blocks_left(0, || {
@@ -236,16 +236,16 @@ fn r41_a_spill_moves_buffers_out_and_back_with_what_it_had() {
 }
 
 #[test]
-fn u13_a_strategy_that_was_refused_is_as_before() {
+fn u13_failed_request_leaves_the_strategy_unchanged() {
     let strategy = IntelligentAllocationStrategy::new();
-    let (size, mut served) = (4 << 20, Vec::with_capacity(20));
+    let (size, mut blocks) = (4 << 20, Vec::with_capacity(20));
     for left in 0..12 {
         let block = with_blocks_left(left, || arenite_core::MemoryAllocator::allocate(&strategy, size, 64));
-        assert!(left > 0 || block.is_err(), "the range's lists need one, and the door's entry more");
-        served.extend(block);
+        assert!(left > 0 || block.is_err(), "the lists of the range and of the checked API need memory");
+        blocks.extend(block);
     }
-    assert!(!served.is_empty());
-    for block in served {
+    assert!(!blocks.is_empty());
+    for block in blocks {
         arenite_core::MemoryAllocator::deallocate(&strategy, block, size, 64).unwrap();
     }
     // large blocks lie in the range, and not with the middle ones: what it holds for nobody can be had back
@@ -253,16 +253,12 @@ fn u13_a_strategy_that_was_refused_is_as_before() {
 }
 
 #[test]
-fn u21_u24_the_level_is_read_where_there_is_no_memory() {
+fn u21_u24_pressure_is_read_when_out_of_memory() {
     let monitor = MemoryMonitor::new();
     let read = || (PressureReading::read(), monitor.available_memory(), monitor.current_pressure_level());
     let before = allocations_of_this_thread();
     let (with, left_with, _) = read();
-    assert_eq!(
-        allocations_of_this_thread(),
-        before,
-        "a file that needs memory would be missed where there is none"
-    );
+    assert_eq!(allocations_of_this_thread(), before, "reading the files must not allocate");
     let (without, left_without, level) = with_blocks_left(0, read);
     assert!((with.free - without.free).abs() < 0.2 && without.free < 1.0, "{with:?} {without:?}");
     let all = arenite_pages::machine::Available::read().bytes().unwrap();
@@ -271,49 +267,49 @@ fn u21_u24_the_level_is_read_where_there_is_no_memory() {
 }
 
 #[test]
-fn u22_a_monitor_shrinks_and_tells_where_there_is_no_memory() {
+fn u22_monitor_shrinks_and_notifies_when_out_of_memory() {
     let reading = |free| move || PressureReading { free, some: 0.0, full: 0.0 };
     let monitor = MemoryMonitor::reading(reading(0.001), Duration::from_secs(3600));
     let pools: [Arc<StratifiedMemoryPool>; 5] =
         core::array::from_fn(|_| Arc::new(StratifiedMemoryPool::new("idle")));
     for (number, pool) in pools.iter().enumerate() {
-        let taken: Vec<_> =
+        let buffers: Vec<_> =
             (0..=number).map(|_| StratifiedMemoryPool::allocate(pool, 60_000).unwrap()).collect();
-        drop(taken);
+        drop(buffers);
         monitor.register(pool);
     }
-    let gone = with_blocks_left(0, || monitor.trigger_garbage_collection());
-    assert_eq!((gone, pools.iter().map(|pool| pool.state().held).sum::<usize>()), (15 << 16, 0));
+    let reclaimed = with_blocks_left(0, || monitor.trigger_garbage_collection());
+    assert_eq!((reclaimed, pools.iter().map(|pool| pool.state().held).sum::<usize>()), (15 << 16, 0));
 
-    // a change that this thread finds, after the monitor's own looked
+    // a change that this thread finds, after the monitor's own count_read
     let free = Arc::new(AtomicUsize::new(90));
     let now = Arc::clone(&free);
-    let looks = Arc::new(AtomicUsize::new(0));
-    let looked = Arc::clone(&looks);
+    let reads = Arc::new(AtomicUsize::new(0));
+    let count_read = Arc::clone(&reads);
     let source = move || {
         let free = if now.load(SeqCst) == 90 { 0.9 } else { 0.001 };
         // after the load: who sees this look changes nothing that it reads
-        looked.fetch_add(1, SeqCst);
+        count_read.fetch_add(1, SeqCst);
         PressureReading { free, some: 0.0, full: 0.0 }
     };
     let monitor = MemoryMonitor::reading(source, Duration::from_secs(3600));
-    let (told, thread) = (Arc::new(AtomicUsize::new(0)), std::thread::current().id());
-    let heard = Arc::clone(&told);
+    let (notified, thread) = (Arc::new(AtomicUsize::new(0)), std::thread::current().id());
+    let level_seen = Arc::clone(&notified);
     let on_change = move |_, new: arenite_core::PressureLevel| {
         assert_eq!(std::thread::current().id(), thread);
-        heard.store(new as usize, Relaxed);
+        level_seen.store(new as usize, Relaxed);
     };
     monitor.on_level_change(on_change).unwrap();
-    while looks.load(SeqCst) == 0 {
+    while reads.load(SeqCst) == 0 {
         std::thread::yield_now();
     }
     free.store(0, SeqCst);
     with_blocks_left(0, || monitor.level());
-    assert_eq!(told.load(Relaxed), arenite_core::PressureLevel::OutOfMemory as usize);
+    assert_eq!(notified.load(Relaxed), arenite_core::PressureLevel::OutOfMemory as usize);
 }
 
 #[test]
-fn n20_what_is_offered_is_whole_or_said_to_be_lost_where_there_is_no_memory() {
+fn n20_offered_pages_are_intact_or_reported_lost_when_out_of_memory() {
     let page = arenite_pages::page_size();
     let at = arenite_pages::memory::reserve(64 * page, "offered").unwrap().addr;
     arenite_pages::memory::commit(at, 64 * page).unwrap();
@@ -326,7 +322,7 @@ fn n20_what_is_offered_is_whole_or_said_to_be_lost_where_there_is_no_memory() {
         let offered = with_blocks_left(left, || arenite_pages::memory::offer(at, 64 * page));
         assert!(
             offered.is_ok() || (0..64).all(|number| whole(at + number * page)),
-            "{left}: nothing was lent"
+            "{left}: a failed offer changed a page"
         );
         offered.is_ok()
     });
@@ -340,7 +336,7 @@ fn n20_what_is_offered_is_whole_or_said_to_be_lost_where_there_is_no_memory() {
 }
 
 #[test]
-fn n05_what_is_closed_is_as_before_where_there_is_no_memory_to_remember_it() {
+fn n05_failed_protect_changes_nothing_when_out_of_memory() {
     let page = arenite_pages::page_size();
     let region = Region::reserve(64 * page, "closed").unwrap();
     region.commit(0, 64 * page).unwrap();
@@ -361,13 +357,13 @@ fn n05_what_is_closed_is_as_before_where_there_is_no_memory_to_remember_it() {
         if opened { PageState::Reserved } else { PageState::Committed }
     );
     let infos = with_blocks_left(0, || region.query_all().map(drop));
-    assert!(infos.is_err(), "they are a list");
+    assert!(infos.is_err(), "the result is a list");
     let info = with_blocks_left(0, || region.query(3 * page)).unwrap();
     assert_eq!((info.range, info.protection), (3 * page..4 * page, Protection::ReadWrite));
 }
 
 #[test]
-fn n22_what_was_written_is_told_where_there_is_no_memory_for_the_ranges() {
+fn n22_write_watch_loses_no_write_when_out_of_memory() {
     let page = arenite_pages::page_size();
     let mut region = Region::reserve(64 * page, "watched").unwrap();
     region.commit(0, 64 * page).unwrap();
@@ -381,7 +377,10 @@ fn n22_what_was_written_is_told_where_there_is_no_memory_for_the_ranges() {
         // SAFETY: committed, and nobody else uses it.
         unsafe { base.wrapping_add(number * page).write(1) };
     }
-    assert!(with_blocks_left(0, || watch.written().map(drop)).is_err(), "nothing is forgotten then");
+    assert!(
+        with_blocks_left(0, || watch.written().map(drop)).is_err(),
+        "a failed query keeps the written pages"
+    );
     // one list, which is not made longer
     let written = with_blocks_left(1, || watch.written()).unwrap();
     for number in [3, 9, 20, 30, 40, 50] {
@@ -391,7 +390,7 @@ fn n22_what_was_written_is_told_where_there_is_no_memory_for_the_ranges() {
 }
 
 #[test]
-fn n20_more_is_said_to_be_lost_than_is_where_there_is_no_memory_for_the_ranges() {
+fn n20_reclaim_reports_a_wider_lost_range_when_out_of_memory() {
     let page = arenite_pages::page_size();
     let mut region = Region::reserve(64 * page, "offered").unwrap();
     region.commit(0, 64 * page).unwrap();
@@ -417,7 +416,7 @@ fn n20_more_is_said_to_be_lost_than_is_where_there_is_no_memory_for_the_ranges()
     if stays {
         println!("skipped: this kernel did not drop offered pages on MADV_PAGEOUT");
     } else {
-        assert_eq!(back.lost.len(), 1, "one range, of what is lost and what lies between");
+        assert_eq!(back.lost.len(), 1, "one range covers the lost pages and those between");
         assert_eq!(back.lost[0], 3 * page..42 * page);
         assert_eq!(back.kept, 25 * page);
     }
@@ -441,7 +440,7 @@ fn e38_a_tracker_without_memory_counts_new_labels_together() {
     assert!((1..16).contains(&listed.len()), "{listed:?}");
     assert!(listed.iter().all(|usage| usage.live_blocks == 1));
     assert_eq!((tracker.total().live_blocks, unlisted.live_blocks), (16, 16 - listed.len()));
-    // memory is there again: what was not listed is taken off where it was counted, and each entry keeps all that its label did
+    // memory is there again: what was not listed is buffers off where it was counted, and each entry keeps all that its label did
     blocks.truncate(15);
     let again = arenite_core::Block::zeroed_in(layout, &traced[15]).unwrap();
     assert_eq!(tracker.by_label(), listed);

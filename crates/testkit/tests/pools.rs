@@ -8,13 +8,13 @@ use core::num::NonZero;
 use core::ptr::NonNull;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use testkit::Lent;
+use testkit::LiveBlocks;
 use testkit::model::run;
 
 /// What both pools offer.
 trait Blocks: Resource + Sized {
-    fn take(&self) -> Result<NonNull<u8>, AllocError>;
-    fn give(&self, block: NonNull<u8>) -> Result<(), AllocError>;
+    fn alloc(&self) -> Result<NonNull<u8>, AllocError>;
+    fn free(&self, block: NonNull<u8>) -> Result<(), AllocError>;
     fn stride(&self) -> usize;
     fn fragmentation(&self) -> f64;
     fn trim_all(&mut self) -> usize;
@@ -23,10 +23,10 @@ trait Blocks: Resource + Sized {
 macro_rules! blocks {
     ($($type:ty, $trim:expr;)*) => {$(
         impl Blocks for $type {
-            fn take(&self) -> Result<NonNull<u8>, AllocError> {
+            fn alloc(&self) -> Result<NonNull<u8>, AllocError> {
                 self.allocate_block()
             }
-            fn give(&self, block: NonNull<u8>) -> Result<(), AllocError> {
+            fn free(&self, block: NonNull<u8>) -> Result<(), AllocError> {
                 self.deallocate_block(block)
             }
             fn stride(&self) -> usize {
@@ -55,18 +55,18 @@ fn at(address: usize) -> NonNull<u8> {
     NonNull::without_provenance(NonZero::new(address).expect("not null"))
 }
 
-fn refused(pool: &impl Blocks, address: usize) -> AllocCause {
+fn free_error(pool: &impl Blocks, address: usize) -> AllocCause {
     let before = pool.state();
-    let error = pool.give(at(address)).expect_err("what is no live block was taken back");
-    assert_eq!((pool.state(), error.state), (before, before), "after a refusal");
+    let error = pool.free(at(address)).expect_err("an invalid pointer was freed");
+    assert_eq!((pool.state(), error.state), (before, before), "after a failed free");
     error.cause
 }
 
-fn a_thousand_objects<P: Blocks>(pool: &P) {
-    let blocks: Vec<_> = (0..1024).map(|_| pool.take().expect("one of 1024")).collect();
+fn check_1024_objects<P: Blocks>(pool: &P) {
+    let blocks: Vec<_> = (0..1024).map(|_| pool.alloc().expect("one of 1024")).collect();
     let distinct: BTreeSet<_> = blocks.iter().map(|block| block.addr().get()).collect();
     assert_eq!(distinct.len(), 1024);
-    assert_eq!(pool.take().expect_err("more than there are").cause, AllocCause::CapacityReached);
+    assert_eq!(pool.alloc().expect_err("more than there are").cause, AllocCause::CapacityReached);
     let lowest = *distinct.first().expect("1024 of them");
     let end = lowest + 1024 * pool.stride();
     for outside in [
@@ -79,59 +79,59 @@ fn a_thousand_objects<P: Blocks>(pool: &P) {
         usize::MAX,
         NonNull::<u8>::dangling().addr().get(),
     ] {
-        assert_eq!(refused(pool, outside), AllocCause::Foreign, "{outside:#x}");
+        assert_eq!(free_error(pool, outside), AllocCause::Foreign, "{outside:#x}");
     }
     for inside in 1..pool.stride() {
-        assert_eq!(refused(pool, lowest + inside), AllocCause::Interior);
+        assert_eq!(free_error(pool, lowest + inside), AllocCause::Interior);
     }
     for block in &blocks {
-        pool.give(*block).expect("a live block");
-        assert_eq!(refused(pool, block.addr().get()), AllocCause::NotLive);
+        pool.free(*block).expect("a live block");
+        assert_eq!(free_error(pool, block.addr().get()), AllocCause::NotLive);
     }
     assert_eq!((pool.state().live_blocks, pool.state().in_use, pool.fragmentation()), (0, 0, 1.0));
-    let again: BTreeSet<_> = (0..1024).map(|_| pool.take().expect("freed").addr().get()).collect();
+    let again: BTreeSet<_> = (0..1024).map(|_| pool.alloc().expect("freed").addr().get()).collect();
     assert_eq!(again, distinct, "the same blocks again");
 }
 
 #[test]
-fn a15_a16_a17_a_pool_of_1024_objects_serves_reuses_and_refuses() {
-    a_thousand_objects(&Pool::new(40, 1024).unwrap());
-    a_thousand_objects(&Pool::new_in(System::new(), 64, 1024).unwrap());
-    a_thousand_objects(&Pool::new(1, 1024).unwrap());
+fn a15_a16_a17_pool_allocates_reuses_and_rejects_blocks() {
+    check_1024_objects(&Pool::new(40, 1024).unwrap());
+    check_1024_objects(&Pool::new_in(System::new(), 64, 1024).unwrap());
+    check_1024_objects(&Pool::new(1, 1024).unwrap());
 }
 
 #[test]
-fn a15_a16_a17_a_shared_pool_of_1024_objects_serves_reuses_and_refuses() {
-    a_thousand_objects(&SharedPool::new(40, 1024).unwrap());
-    a_thousand_objects(&SharedPool::new_in(System::new(), 64, 1024).unwrap());
+fn a15_a16_a17_shared_pool_allocates_reuses_and_rejects_blocks() {
+    check_1024_objects(&SharedPool::new(40, 1024).unwrap());
+    check_1024_objects(&SharedPool::new_in(System::new(), 64, 1024).unwrap());
 }
 
 #[test]
-fn a17_a_block_that_was_never_lent_is_not_live() {
+fn a17_free_of_a_never_allocated_block_fails() {
     let (pool, shared) = (Pool::new(64, 4).unwrap(), SharedPool::new(64, 4).unwrap());
     let first = pool.allocate_block().unwrap().addr().get();
-    assert_eq!(refused(&pool, first + 64), AllocCause::NotLive);
+    assert_eq!(free_error(&pool, first + 64), AllocCause::NotLive);
     let first = shared.allocate_block().unwrap().addr().get();
-    assert_eq!(refused(&shared, first + 128), AllocCause::NotLive);
+    assert_eq!(free_error(&shared, first + 128), AllocCause::NotLive);
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Take,
-    TakeOwned,
-    Give(usize),
-    GiveOwned(usize),
-    Wrong(usize),
+    Allocate,
+    AllocateOwned,
+    Free(usize),
+    FreeOwned(usize),
+    InvalidFree(usize),
     Trim,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        5 => Just(Step::Take),
-        3 => Just(Step::TakeOwned),
-        3 => any::<usize>().prop_map(Step::Give),
-        2 => any::<usize>().prop_map(Step::GiveOwned),
-        2 => (0usize..20_000).prop_map(Step::Wrong),
+        5 => Just(Step::Allocate),
+        3 => Just(Step::AllocateOwned),
+        3 => any::<usize>().prop_map(Step::Free),
+        2 => any::<usize>().prop_map(Step::FreeOwned),
+        2 => (0usize..20_000).prop_map(Step::InvalidFree),
         1 => Just(Step::Trim),
     ];
     proptest::collection::vec(step, 1..120)
@@ -140,41 +140,41 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Blocks by both doors, wrong frees and trims, against the set of live addresses.
 fn follow<P: Blocks>(mut pool: P, steps: &[Step], count: usize) {
     let layout = arenite_core::AllocError::layout(pool.stride(), 8).expect("a small layout");
-    let (mut lent, mut owned, mut peak) = (Vec::<NonNull<u8>>::new(), Lent::default(), 0);
+    let (mut direct, mut owned, mut peak) = (Vec::<NonNull<u8>>::new(), LiveBlocks::default(), 0);
     let mut base = None;
     for &step in steps {
-        let live = lent.len() + owned.len();
+        let live = direct.len() + owned.len();
         match step {
-            Step::Take => match pool.take() {
-                Ok(block) => lent.push(block),
+            Step::Allocate => match pool.alloc() {
+                Ok(block) => direct.push(block),
                 Err(error) => assert_eq!((error.cause, live), (AllocCause::CapacityReached, count)),
             },
-            Step::TakeOwned => assert_eq!(owned.take(&pool, layout).is_ok(), live < count),
-            Step::Give(which) if !lent.is_empty() => {
-                pool.give(lent.swap_remove(which % lent.len())).expect("a live block");
+            Step::AllocateOwned => assert_eq!(owned.allocate(&pool, layout).is_ok(), live < count),
+            Step::Free(which) if !direct.is_empty() => {
+                pool.free(direct.swap_remove(which % direct.len())).expect("a live block");
             }
-            Step::GiveOwned(which) if !owned.is_empty() => owned.give(&pool, which % owned.len()),
-            Step::Wrong(offset) => {
+            Step::FreeOwned(which) if !owned.is_empty() => owned.deallocate(&pool, which % owned.len()),
+            Step::InvalidFree(offset) => {
                 let address = base.unwrap_or(8192) + offset;
-                if lent.iter().all(|block| block.addr().get() != address) {
-                    let _cause = refused(&pool, address);
+                if direct.iter().all(|block| block.addr().get() != address) {
+                    let _cause = free_error(&pool, address);
                 }
             }
             Step::Trim => {
                 let held = pool.state().held;
-                let gone = pool.trim_all();
-                assert_eq!(pool.state().held + gone, held, "what went back");
+                let trimmed = pool.trim_all();
+                assert_eq!(pool.state().held + trimmed, held, "trimmed bytes");
             }
             _ => {}
         }
-        base = lent.first().map(|block| block.addr().get()).or(base);
+        base = direct.first().map(|block| block.addr().get()).or(base);
         owned.verify();
-        let distinct: BTreeSet<_> = lent
+        let distinct: BTreeSet<_> = direct
             .iter()
             .map(|block| block.addr().get())
             .chain((0..owned.len()).map(|at| owned.address(at)))
             .collect();
-        assert_eq!(distinct.len(), lent.len() + owned.len(), "two owners of one block");
+        assert_eq!(distinct.len(), direct.len() + owned.len(), "two owners of one block");
         let state = pool.state();
         peak = peak.max(distinct.len() * pool.stride());
         assert_eq!((state.live_blocks, state.in_use), (distinct.len(), distinct.len() * pool.stride()));
@@ -183,7 +183,7 @@ fn follow<P: Blocks>(mut pool: P, steps: &[Step], count: usize) {
         );
         assert!((0.0..=1.0).contains(&pool.fragmentation()));
     }
-    owned.give_all(&pool);
+    owned.deallocate_all(&pool);
 }
 
 #[test]
@@ -209,12 +209,12 @@ fn u11_four_threads_share_a_pool_and_no_block_has_two_owners() {
             threads.spawn(move || {
                 let layout = AllocError::layout(64, 8).unwrap();
                 for round in 0..2000usize {
-                    let mut lent = Lent::default();
+                    let mut live = LiveBlocks::default();
                     for _ in 0..1 + (round + usize::from(id)) % 15 {
-                        lent.take(pool, layout).unwrap();
+                        live.allocate(pool, layout).unwrap();
                     }
-                    lent.verify();
-                    lent.give_all(pool);
+                    live.verify();
+                    live.deallocate_all(pool);
                 }
             });
         }

@@ -5,7 +5,7 @@ use arenite_alloc::*;
 use arenite_core::{AllocCause, AllocError, Block, MemoryAllocator, Resource, Trim};
 
 #[test]
-fn a_pool_that_is_forgotten_is_left_alone_when_its_threads_end() {
+fn forgotten_pool_is_not_touched_when_its_threads_exit() {
     let mut memory = vec![core::mem::MaybeUninit::new(0_u8); 1 << 20];
     std::thread::scope(|scope| {
         let memory = &mut memory;
@@ -27,7 +27,7 @@ fn a_pool_that_is_forgotten_is_left_alone_when_its_threads_end() {
 }
 
 #[test]
-fn what_a_thread_that_ended_kept_is_the_others() {
+fn cache_of_an_exited_thread_is_reused() {
     let pool = StratifiedMemoryPool::new("left");
     std::thread::scope(|scope| {
         scope.spawn(|| drop((0..8).map(|_| pool.allocate(60_000).unwrap()).collect::<Vec<_>>()));
@@ -41,21 +41,21 @@ fn what_a_thread_that_ended_kept_is_the_others() {
 }
 
 #[test]
-fn a_memory_pool_is_trimmed_again_and_again() {
+fn memory_pool_trims_to_each_smaller_target() {
     let pool = MemoryPool::new(64 << 20);
     drop(pool.allocate::<u8>(32 << 20).unwrap());
     for target in [16 << 20, 8 << 20, 1 << 20, 0, 0] {
         let before = pool.state().held;
-        let gone = pool.trim(target);
+        let trimmed = pool.trim(target);
         let now = pool.state().held;
-        assert_eq!(before - gone, now);
+        assert_eq!(before - trimmed, now);
         assert!(now <= target + 8192 && (target == 0 || now + 8192 >= target), "{now} of {target}");
     }
     assert!(pool.allocate::<u8>(32 << 20).unwrap().iter().all(|&byte| byte == 0));
 }
 
 #[test]
-fn a_relief_may_spill_what_asks() {
+fn budget_callback_may_spill_the_requesting_spill() {
     let budget = Budget::new("all", 1 << 20);
     let spill: &'static Spill<Budgeted<Global>> =
         Box::leak(Box::new(Spill::with_upstream("s", Budgeted::new(Global, budget.clone()))));
@@ -74,17 +74,17 @@ fn a_relief_may_spill_what_asks() {
 }
 
 #[test]
-fn a_spill_keeps_its_limit_for_blocks_and_for_buffers() {
+fn spill_limits_blocks_and_buffers() {
     let spill = Spill::new("limited").with_limit(1 << 20);
     let kept = spill.buffer::<u8>(512 << 10).unwrap();
     let large = AllocError::layout(4 << 20, 64).unwrap();
     assert_eq!(Block::new_in(large, &spill).unwrap_err().cause, AllocCause::LimitReached);
     assert!(spill.buffer::<u8>(4 << 20).is_err());
-    assert_eq!((spill.stats().resident, spill.stats().writes), (512 << 10, 0), "nothing went for it");
+    assert_eq!((spill.stats().resident, spill.stats().writes), (512 << 10, 0), "nothing was evicted for it");
     let block = Block::new_in(AllocError::layout(900 << 10, 64).unwrap(), &spill).unwrap();
     assert_eq!((spill.stats().resident, spill.stats().spilled), (900 << 10, 512 << 10));
-    assert!(spill.buffer::<u8>(512 << 10).is_err(), "a block does not go out");
-    assert_eq!(kept.read().unwrap().len(), 512 << 10, "what is looked at is let in");
+    assert!(spill.buffer::<u8>(512 << 10).is_err(), "a block is not evicted");
+    assert_eq!(kept.read().unwrap().len(), 512 << 10, "a pinned buffer is loaded");
     drop(block);
     let _forgotten = core::mem::ManuallyDrop::new(kept.read().unwrap());
     drop(kept);
@@ -92,7 +92,7 @@ fn a_spill_keeps_its_limit_for_blocks_and_for_buffers() {
 }
 
 #[test]
-fn two_threads_bring_the_same_buffer_back_once() {
+fn threads_reload_the_same_buffer_once() {
     let spill = Spill::new("same");
     let mut buffer = spill.buffer::<u64>(100_000).unwrap();
     buffer.write().unwrap().fill(9);
@@ -108,7 +108,7 @@ fn two_threads_bring_the_same_buffer_back_once() {
 }
 
 #[test]
-fn hints_and_alignments_beyond_all_bounds_are_refused_or_ignored() {
+fn excessive_hints_and_alignments_fail_or_are_ignored() {
     assert!(AnalyticsContextBuilder::new("hint").with_expected_allocations(usize::MAX).build().is_ok());
     let pool = MemoryPool::new(1 << 20).with_alignment(1 << 63);
     assert_eq!(pool.allocate::<u8>(1).unwrap_err().cause, AllocCause::BadLayout);
@@ -136,7 +136,7 @@ fn thresholds_that_change_after_the_first_block_lose_none() {
 }
 
 #[test]
-fn refusals_name_the_pool_and_what_was_asked_of_it() {
+fn errors_name_the_pool_and_the_requested_layout() {
     let pool = StratifiedMemoryPool::with_upstream("mine", Limit::new(Heap::new(), 0));
     let error = pool.allocate(100).unwrap_err();
     assert_eq!((error.label.as_str(), error.size, error.align), ("mine", 100, 64));

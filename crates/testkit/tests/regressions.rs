@@ -33,13 +33,13 @@ impl Canary {
 
 impl Drop for Canary {
     fn drop(&mut self) {
-        assert_eq!(self.marks, Self::MARKS, "overwritten while it was owned");
+        assert_eq!(self.marks, Self::MARKS, "overwritten while owned");
         DROPS[self.counter].fetch_add(1, Relaxed);
     }
 }
 
 #[test]
-fn a_root_mark_is_good_after_the_first_chunk_went_back() {
+fn root_mark_restores_after_the_first_chunk_is_freed() {
     let mut arena = Arena::chunked_by(Scribbling::new(Pages::new()), 4096);
     drop(Block::new_in(layout(64), &arena).unwrap());
     arena.reset();
@@ -54,7 +54,7 @@ fn a_root_mark_is_good_after_the_first_chunk_went_back() {
 }
 
 #[test]
-fn blocks_of_chunks_that_touch_do_not_pass_for_the_last_one() {
+fn block_below_a_touching_chunk_does_not_grow_in_place() {
     let outer = Arena::new();
     let arena = Arena::chunked_by(&outer, 64);
     let mut low = Block::new_in(layout(64), &arena).unwrap();
@@ -75,23 +75,23 @@ fn blocks_of_chunks_that_touch_do_not_pass_for_the_last_one() {
 }
 
 #[test]
-fn a_scope_of_a_shared_arena_cannot_be_restored_away_below_its_start() {
+fn shared_arena_scope_survives_a_restore_below_its_start() {
     let mut arena = SharedArena::new();
     let _kept = ArenaBox::leak(arena.alloc(1u64).unwrap());
     let mark = arena.mark().unwrap();
     drop(Block::new_in(layout(24), &arena).unwrap());
     arena.scope(|scope| {
-        let _refused_or_not: Result<(), RestoreError> = scope.restore(mark);
+        let _either: Result<(), RestoreError> = scope.restore(mark);
         let _adopted = scope.adopt(Canary::new(0)).unwrap();
     });
-    assert_eq!(DROPS[0].load(Relaxed), 1, "what a scope adopts is dropped at its end");
+    assert_eq!(DROPS[0].load(Relaxed), 1, "adopted values are dropped at the end of the scope");
     let _over = arena.alloc_slice_copy(&[0u64; 50]).unwrap();
     arena.reset();
     assert_eq!(DROPS[0].load(Relaxed), 1);
 }
 
 #[test]
-fn values_adopted_by_many_threads_are_dropped_above_a_mark_taken_meanwhile() {
+fn values_adopted_by_threads_are_dropped_above_a_concurrent_mark() {
     const EACH: usize = 2000;
     for round in 1..=50 {
         let mut arena = SharedArena::new();
@@ -123,14 +123,14 @@ fn values_adopted_by_many_threads_are_dropped_above_a_mark_taken_meanwhile() {
 }
 
 #[test]
-fn blocks_of_no_bytes_go_back_once_each_through_the_door() {
-    let door = SystemAllocator::new();
-    let blocks: Vec<_> = (0..10).map(|_| door.allocate(0, 8).unwrap()).collect();
+fn zero_size_blocks_are_freed_once_by_the_checked_api() {
+    let allocator = SystemAllocator::new();
+    let blocks: Vec<_> = (0..10).map(|_| allocator.allocate(0, 8).unwrap()).collect();
     for block in blocks {
-        door.deallocate(block, 0, 8).unwrap();
-        assert!(door.deallocate(std::ptr::without_provenance_mut(12_345), 0, 8).is_err());
+        allocator.deallocate(block, 0, 8).unwrap();
+        assert!(allocator.deallocate(std::ptr::without_provenance_mut(12_345), 0, 8).is_err());
     }
-    assert_eq!(door.allocated_size(), 0);
+    assert_eq!(allocator.allocated_size(), 0);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn chunks_can_be_listed_after_a_trim_of_an_empty_arena() {
 }
 
 #[test]
-fn a_shared_arena_refuses_what_its_position_cannot_say() {
+fn shared_arena_fails_beyond_its_largest_position() {
     let arena = SharedArena::with_capacity(8 << 40);
     let vast = Layout::from_size_align(5 << 40, 8).unwrap();
     let error = arena.allocate(vast).unwrap_err();
@@ -153,7 +153,7 @@ fn a_shared_arena_refuses_what_its_position_cannot_say() {
 }
 
 #[test]
-fn the_safe_way_back_into_a_pool_refuses_blocks_that_containers_own() {
+fn pool_checked_free_rejects_blocks_owned_by_containers() {
     let (pool, shared) = (Pool::new(64, 4).unwrap(), SharedPool::new(64, 4).unwrap());
     let owned = Block::new_in(layout(64), &pool).unwrap();
     assert!(
@@ -167,18 +167,18 @@ fn the_safe_way_back_into_a_pool_refuses_blocks_that_containers_own() {
         shared.deallocate_block(owned.as_ptr()).is_err(),
         "a block that a container owns was freed by safe code"
     );
-    let door: &dyn MemoryAllocator<Error = arenite_core::AllocError> = &shared;
-    assert!(door.deallocate(owned.as_ptr().as_ptr(), 64, 8).is_err());
-    assert!(door.reallocate(owned.as_ptr().as_ptr(), 64, 32, 8).is_err());
+    let allocator: &dyn MemoryAllocator<Error = arenite_core::AllocError> = &shared;
+    assert!(allocator.deallocate(owned.as_ptr().as_ptr(), 64, 8).is_err());
+    assert!(allocator.reallocate(owned.as_ptr().as_ptr(), 64, 32, 8).is_err());
     drop(owned);
-    let lent = pool.allocate_block().unwrap();
-    pool.deallocate_block(lent).unwrap();
-    let lent = shared.allocate_block().unwrap();
-    shared.deallocate_block(lent).unwrap();
+    let block = pool.allocate_block().unwrap();
+    pool.deallocate_block(block).unwrap();
+    let block = shared.allocate_block().unwrap();
+    shared.deallocate_block(block).unwrap();
 }
 
 #[test]
-fn a_pool_serves_alignments_above_two_mebibytes_or_refuses_them() {
+fn pool_aligns_blocks_or_fails_above_two_mebibytes() {
     for align in [4 << 20, 16 << 20, 64 << 20] {
         let layout = Layout::from_size_align(100, align).unwrap();
         if let Ok(pool) = Pool::with_alignment(100, align, 2) {
@@ -192,7 +192,7 @@ fn a_pool_serves_alignments_above_two_mebibytes_or_refuses_them() {
 }
 
 #[test]
-fn a_refused_request_does_not_raise_the_peak_of_a_limit() {
+fn failed_request_does_not_raise_the_peak_of_a_limit() {
     let limit = Limit::new(Failing::at(System::new(), 0), 1000);
     assert_eq!(limit.allocate(layout(900)).unwrap_err().cause, AllocCause::Injected);
     assert_eq!(limit.state().peak, 0);
@@ -245,7 +245,7 @@ impl Sink for CallBack {
 }
 
 #[test]
-fn an_upstream_that_calls_back_into_its_arena_gets_no_memory_twice() {
+fn reentrant_upstream_gets_no_block_twice() {
     let arena = LocalHandle::new(Arena::chunked_by(Traced::new(System::new(), CallBack, "upstream"), 256));
     ARENA.set(Some(arena.clone()));
     let root = arena.mark().unwrap();
@@ -299,7 +299,7 @@ impl Sink for Panicking {
 }
 
 #[test]
-fn a_sink_that_panics_frees_no_block_twice() {
+fn panicking_sink_frees_no_block_twice() {
     let upstream = Counting::new(System::new());
     // The double's growth is a new block and a free of the old one.
     let traced = Traced::new(Scribbling::new(&upstream), Panicking, "traced");
@@ -312,12 +312,12 @@ fn a_sink_that_panics_frees_no_block_twice() {
         if let Err(payload) = ended {
             let _kept = std::mem::ManuallyDrop::new(payload);
         }
-        assert_eq!(upstream.strays(), 0, "a block went back twice");
+        assert_eq!(upstream.invalid_frees(), 0, "a block was freed twice");
     }
 }
 
 #[test]
-fn what_goes_back_upstream_is_what_was_taken() {
+fn upstream_blocks_are_freed_as_allocated() {
     let upstream = Counting::new(System::new());
     for chunk in [0, 1, 7, 100, 4096] {
         let mut arena = Arena::chunked_by(&upstream, chunk);

@@ -24,7 +24,7 @@ fn address(ring: &mut Ring) -> Option<usize> {
     Some(ring.0.reserve(1)?.as_uninit().as_ptr().addr())
 }
 
-/// Runs `child` in a child and `parent` here; each has an end to hear the other and one to speak. Whether the child ended and was right.
+/// Runs `child` in a child and `parent` here; each has an end to from the other and one to to. Whether the child ended and was right.
 fn forked(
     child: impl FnOnce(&mut PipeReader, &mut PipeWriter) -> bool,
     parent: impl FnOnce(&mut PipeReader, &mut PipeWriter) -> bool,
@@ -52,16 +52,16 @@ fn forked(
     }
 }
 
-fn heard(word: &mut PipeReader) -> bool {
+fn wait_for(word: &mut PipeReader) -> bool {
     word.read_exact(&mut [0]).is_ok()
 }
 
-fn say(word: &mut PipeWriter) -> bool {
+fn signal(word: &mut PipeWriter) -> bool {
     word.write_all(&[0]).is_ok()
 }
 
 #[test]
-fn n24_memory_of_dropped_rings_is_used_again_but_never_by_two_processes() {
+fn n24_cached_rings_are_reused_but_never_by_two_processes() {
     let ring = || ring_buffer::<u8>(SIZE).unwrap();
     let mut first = ring();
     fill(&mut first, 1);
@@ -74,19 +74,19 @@ fn n24_memory_of_dropped_rings_is_used_again_but_never_by_two_processes() {
 
     // what is kept when the process forks is neither side's afterwards
     let right = forked(
-        |hear, speak| {
-            let told = heard(hear);
+        |from, to| {
+            let signalled = wait_for(from);
             let mut own = ring();
             fill(&mut own, 2);
-            told && say(speak) && heard(hear) && is_full_of(&mut own, 2)
+            signalled && signal(to) && wait_for(from) && is_full_of(&mut own, 2)
         },
-        |hear, speak| {
+        |from, to| {
             let mut own = ring();
             fill(&mut own, 3);
             // both have one now, and each has written over all of it
-            let filled = say(speak) && heard(hear) && is_full_of(&mut own, 3);
+            let filled = signal(to) && wait_for(from) && is_full_of(&mut own, 3);
             fill(&mut own, 4);
-            filled && say(speak)
+            filled && signal(to)
         },
     );
     assert!(right.unwrap());
@@ -95,13 +95,13 @@ fn n24_memory_of_dropped_rings_is_used_again_but_never_by_two_processes() {
     // nor is a ring that lived when the process forked kept on either side
     let mut alive = Some(ring());
     let right = forked(
-        |hear, _| {
-            let told = heard(hear);
+        |from, _| {
+            let signalled = wait_for(from);
             fill(alive.as_mut().unwrap(), 4);
             alive = None;
-            told && KeptRings::held() == 0
+            signalled && KeptRings::held() == 0
         },
-        |_, speak| say(speak),
+        |_, to| signal(to),
     );
     assert!(right.unwrap());
     drop(alive);

@@ -2,35 +2,32 @@
 
 use arenite_alloc::{Heap, Limit, Spill, SpillError};
 use arenite_core::Trim;
+use testkit::Random;
 
 #[test]
-fn buffers_are_what_was_written_wherever_they_were() {
+fn buffers_keep_their_contents_when_spilled() {
     let spill = Spill::new("model").with_limit(100_000);
-    let (mut buffers, mut model, mut state) = (Vec::new(), Vec::<Vec<u32>>::new(), 7_u64);
-    let mut next = |bound: usize| {
-        state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
-        usize::try_from(state >> 33).unwrap() % bound
-    };
+    let (mut buffers, mut model, mut random) = (Vec::new(), Vec::<Vec<u32>>::new(), Random(7));
     for turn in 0..3000_u32 {
-        match next(5) {
+        match random.below(5) {
             0 if buffers.len() < 40 => {
-                let len = next(8000);
+                let len = random.below(8000);
                 buffers.push(spill.buffer::<u32>(len).unwrap());
                 model.push(vec![0; len]);
             }
             1 if !buffers.is_empty() => {
-                let at = next(buffers.len());
+                let at = random.below(buffers.len());
                 drop(buffers.swap_remove(at));
                 model.swap_remove(at);
             }
-            2 => _ = spill.trim(next(100_000)),
+            2 => _ = spill.trim(random.below(100_000)),
             3 if !buffers.is_empty() => {
-                let at = next(buffers.len());
+                let at = random.below(buffers.len());
                 buffers[at].write().unwrap().fill(turn);
                 model[at].fill(turn);
             }
             _ if !buffers.is_empty() => {
-                let at = next(buffers.len());
+                let at = random.below(buffers.len());
                 assert_eq!(*buffers[at].read().unwrap(), *model[at], "turn {turn}");
             }
             _ => {}
@@ -46,7 +43,7 @@ fn buffers_are_what_was_written_wherever_they_were() {
 }
 
 #[test]
-fn what_is_looked_at_stays_and_the_coldest_goes_first() {
+fn pinned_buffers_stay_and_the_coldest_is_evicted_first() {
     let spill = Spill::new("cold");
     let buffers: Vec<_> = (0..4).map(|_| spill.buffer::<u8>(1000).unwrap()).collect();
     let hot = buffers[0].read().unwrap();
@@ -54,7 +51,7 @@ fn what_is_looked_at_stays_and_the_coldest_goes_first() {
     assert_eq!((spill.trim(2000), spill.stats().resident, spill.stats().pinned), (2000, 2000, 1000));
     let reads = spill.stats().reads;
     drop(buffers[1].read().unwrap());
-    assert_eq!(spill.stats().reads, reads, "the one used last is in memory");
+    assert_eq!(spill.stats().reads, reads, "the most recently used buffer is in memory");
     spill.trim(0);
     assert_eq!((spill.stats().resident, hot.len()), (1000, 1000));
     // what did not change is not written again
@@ -67,15 +64,15 @@ fn what_is_looked_at_stays_and_the_coldest_goes_first() {
 }
 
 #[test]
-fn memory_that_is_refused_is_made_by_others_going_out() {
-    let spill = Spill::with_upstream("refused", Limit::new(Heap::new(), 10_000));
+fn spill_evicts_other_buffers_when_allocation_fails() {
+    let spill = Spill::with_upstream("limited", Limit::new(Heap::new(), 10_000));
     let mut buffers: Vec<_> = (0..8).map(|_| spill.buffer::<u8>(4000).unwrap()).collect();
     assert!(spill.stats().spilled >= 24_000);
     let (one, two) = buffers.split_at_mut(1);
     let (mut first, second) = (one[0].write().unwrap(), two[0].read().unwrap());
     first[0] = second[0] + 1;
     let error = two[1].read().unwrap_err();
-    assert!(matches!(error, SpillError::Memory(_)) && error.to_string().contains("refused"), "{error}");
+    assert!(matches!(error, SpillError::Memory(_)) && error.to_string().contains("limited"), "{error}");
     drop((first, second));
     assert_eq!((buffers[0].read().unwrap()[0], buffers[2].read().unwrap()[0]), (1, 0));
     assert!(matches!(spill.buffer::<u64>(usize::MAX), Err(SpillError::Memory(_))));
@@ -83,7 +80,7 @@ fn memory_that_is_refused_is_made_by_others_going_out() {
 }
 
 #[test]
-fn without_a_folder_nothing_goes_and_nothing_is_lost() {
+fn spill_without_a_directory_evicts_and_loses_nothing() {
     let spill = Spill::new("nowhere").with_folder("/nonexistent").with_limit(1000);
     let mut kept = spill.buffer::<u8>(900).unwrap();
     kept.write().unwrap().fill(7);

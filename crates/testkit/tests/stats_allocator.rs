@@ -1,7 +1,7 @@
 //! The front of the global allocator: what one front keeps, no other allocator may get.
 //!
 //! Rests on an allocator that counts blocks which are not its own instead of freeing them.
-#![expect(unsafe_code, reason = "is a global allocator")]
+#![expect(unsafe_code, reason = "implements a global allocator")]
 
 use arenite_alloc::Front;
 use core::alloc::{GlobalAlloc, Layout};
@@ -13,36 +13,36 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 static FRONT: Front = Front::system();
 
 /// An allocator that has lent nothing yet: whatever comes back is another's.
-struct Alien;
+struct ForeignAllocator;
 
-static STRAYS: AtomicUsize = AtomicUsize::new(0);
+static FOREIGN_FREES: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: it lends nothing, and takes nothing back: both are in the contract.
-unsafe impl GlobalAlloc for Alien {
+unsafe impl GlobalAlloc for ForeignAllocator {
     unsafe fn alloc(&self, _layout: Layout) -> *mut u8 {
         core::ptr::null_mut()
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        STRAYS.fetch_add(1, Relaxed);
+        FOREIGN_FREES.fetch_add(1, Relaxed);
         // SAFETY: in this program every block is the system's, so the stray one is neither leaked nor misused.
         unsafe { System.dealloc(block, layout) }
     }
 }
 
 #[test]
-fn blocks_kept_by_one_front_do_not_reach_the_allocator_of_another() {
-    static OTHER: Front<Alien> = Front::new(Alien);
+fn cached_blocks_do_not_reach_the_allocator_of_another_front() {
+    static OTHER: Front<ForeignAllocator> = Front::new(ForeignAllocator);
     let recycling = OTHER.recycle();
     for _ in 0..20 {
         drop(black_box(Box::new([0u8; 4096])));
     }
     drop(recycling);
-    assert_eq!(STRAYS.load(Relaxed), 0, "the system's blocks were given to another allocator");
+    assert_eq!(FOREIGN_FREES.load(Relaxed), 0, "blocks of the system reached another allocator");
 }
 
 #[test]
-fn a_recycled_block_is_one_of_its_size_and_alignment_and_has_one_owner() {
+fn recycled_block_matches_its_layout_and_has_one_owner() {
     let recycling = FRONT.recycle();
     let inner = FRONT.recycle();
     for round in 0..100usize {

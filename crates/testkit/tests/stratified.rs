@@ -6,7 +6,7 @@ use core::ops::DerefMut;
 use std::sync::mpsc;
 
 #[test]
-fn r10_r11_each_size_has_its_bucket_and_its_bytes() {
+fn r10_r11_buffer_has_the_bucket_and_length_of_its_size() {
     let pool = StratifiedMemoryPool::new("analytics");
     for (size, bucket) in [
         (100, Some(SizeBucket::Tiny)),
@@ -31,7 +31,7 @@ fn r10_r11_each_size_has_its_bucket_and_its_bytes() {
 }
 
 #[test]
-fn r12_r13_r17_what_comes_back_is_the_next_hit() {
+fn r12_r13_r17_freed_buffer_is_the_next_hit() {
     let pool = StratifiedMemoryPool::new("hits");
     let first = pool.allocate(2500).unwrap().as_ptr();
     let again = pool.allocate(3500).unwrap();
@@ -43,7 +43,7 @@ fn r12_r13_r17_what_comes_back_is_the_next_hit() {
 }
 
 #[test]
-fn r12_buffers_go_from_thread_to_thread_and_none_is_lost() {
+fn r12_buffers_move_between_threads_and_none_is_lost() {
     const ROUNDS: usize = 20_000;
     let pool = StratifiedMemoryPool::new("threads");
     std::thread::scope(|scope| {
@@ -64,18 +64,18 @@ fn r12_buffers_go_from_thread_to_thread_and_none_is_lost() {
     });
     let stats = pool.stats();
     assert_eq!((stats.total_allocations, pool.state().live_blocks), (ROUNDS as u64, 0));
-    assert!(stats.hit_rate() > 0.8, "what one thread frees another takes: {}", stats.hit_rate());
+    assert!(stats.hit_rate() > 0.8, "frees of one thread are reused by another: {}", stats.hit_rate());
     assert!(pool.state().held < 4 << 20, "{}", pool.state());
 }
 
 #[test]
-fn r10_a_pool_shrinks_to_what_it_is_asked_to() {
+fn r10_pool_shrinks_to_the_requested_size() {
     let pool = StratifiedMemoryPool::new("shrinks");
     let buffers: Vec<_> = (0..64).map(|_| pool.allocate(60_000).unwrap()).collect();
     drop(buffers);
     assert_eq!(pool.state().held, 64 << 16);
-    let gone = pool.shrink_to(32 << 16);
-    assert_eq!(pool.state().held, (64 << 16) - gone);
+    let freed = pool.shrink_to(32 << 16);
+    assert_eq!(pool.state().held, (64 << 16) - freed);
     assert!(pool.state().held <= 32 << 16);
     let kept = pool.allocate(60_000).unwrap();
     pool.trim(0);
@@ -88,7 +88,7 @@ fn r10_a_pool_shrinks_to_what_it_is_asked_to() {
 }
 
 #[test]
-fn r10_a_pool_over_a_limit_tells_of_it_and_loses_nothing() {
+fn r10_pool_over_a_limit_fails_and_loses_nothing() {
     let pool = StratifiedMemoryPool::with_upstream("small", Limit::new(Heap::new(), 10 << 10));
     let buffers: Vec<_> = (0..10).map(|_| pool.allocate(1000).unwrap()).collect();
     let error = pool.allocate(1000).unwrap_err();
@@ -96,13 +96,13 @@ fn r10_a_pool_over_a_limit_tells_of_it_and_loses_nothing() {
     assert!(pool.allocate(70_000).is_err());
     drop(buffers);
     assert!(pool.allocate(1000).is_ok());
-    assert!(pool.allocate(10_000).is_err(), "what is kept for others counts");
+    assert!(pool.allocate(10_000).is_err(), "cached bytes count");
     pool.shrink_to(0);
     assert!(pool.allocate(4000).is_ok());
 }
 
 #[test]
-fn r18_r19_r21_a_context_gives_everything_back() {
+fn r18_r19_r21_context_frees_everything_on_drop() {
     let pool = StratifiedMemoryPool::new("contexts");
     for round in 0..3 {
         let context = AnalyticsContext::with_pool("bfs", &pool);
@@ -124,7 +124,7 @@ fn r18_r19_r21_a_context_gives_everything_back() {
 }
 
 #[test]
-fn r19_a_buffer_goes_back_as_it_was_asked_however_its_type_is_aligned() {
+fn r19_overaligned_buffer_is_freed_with_its_layout() {
     #[derive(Clone, Copy)]
     #[repr(align(128))]
     struct Wide(u8);
@@ -150,25 +150,25 @@ fn r19_a_buffer_goes_back_as_it_was_asked_however_its_type_is_aligned() {
 }
 
 #[test]
-fn r21_the_peak_of_a_context_is_seen_whatever_goes_first() {
-    let whole = AnalyticsContext::new("whole");
-    let kept = whole.allocate(100).unwrap();
-    let inner = whole.sub_context("inner");
+fn r21_context_peak_is_exact_in_any_release_order() {
+    let parent = AnalyticsContext::new("parent");
+    let kept = parent.allocate(100).unwrap();
+    let inner = parent.sub_context("inner");
     let first = inner.allocate(1000).unwrap();
     kept.release();
-    assert_eq!((whole.stats().current_bytes, whole.stats().peak_bytes), (1000, 1100));
+    assert_eq!((parent.stats().current_bytes, parent.stats().peak_bytes), (1000, 1100));
     let second = inner.allocate(50).unwrap();
     first.release();
     assert_eq!((inner.stats().current_bytes, inner.stats().peak_bytes), (50, 1050));
-    assert_eq!((whole.stats().peak_bytes, whole.stats().allocation_count), (1100, 3));
+    assert_eq!((parent.stats().peak_bytes, parent.stats().allocation_count), (1100, 3));
     assert_eq!(second.len(), 50);
     drop(inner);
-    assert_eq!((whole.stats().current_bytes, whole.stats().peak_bytes), (0, 1100));
-    assert_eq!(whole.allocate(2000).unwrap().len(), 2000);
+    assert_eq!((parent.stats().current_bytes, parent.stats().peak_bytes), (0, 1100));
+    assert_eq!(parent.allocate(2000).unwrap().len(), 2000);
     assert_eq!(
-        (whole.stats().current_bytes, whole.stats().peak_bytes),
+        (parent.stats().current_bytes, parent.stats().peak_bytes),
         (2000, 2000),
-        "until the context goes"
+        "until the context is dropped"
     );
 }
 
@@ -188,7 +188,7 @@ fn r20_a_context_counts_by_type() {
 }
 
 #[test]
-fn r22_what_was_taken_before_is_what_is_lent() {
+fn r22_preallocated_buffers_are_used_first() {
     let pool = StratifiedMemoryPool::new("prepared");
     let context = AnalyticsContextBuilder::new("pagerank")
         .with_pool(&pool)
@@ -206,8 +206,8 @@ fn r22_what_was_taken_before_is_what_is_lent() {
     let _another = context.allocate_typed::<f32>(10_000).unwrap();
     assert_eq!(pool.stats().total_allocations, before + 1);
     drop(AnalyticsContextBuilder::new("unused").with_pool(&pool).with_preallocation(10).build().unwrap());
-    let refused = StratifiedMemoryPool::with_upstream("none", Limit::new(Heap::new(), 0));
-    assert!(refused.allocate(1).is_err());
+    let limited = StratifiedMemoryPool::with_upstream("none", Limit::new(Heap::new(), 0));
+    assert!(limited.allocate(1).is_err());
 }
 
 #[test]

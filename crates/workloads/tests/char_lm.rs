@@ -37,7 +37,7 @@ fn the_loss_falls() {
 }
 
 #[test]
-fn losses_and_parameters_are_the_same_to_the_bit_whatever_fresh_memory_holds() {
+fn training_is_bit_identical_when_fresh_memory_is_garbage() {
     let expected = losses(Global, &Global, 8);
     for garbage in [0x00, 0xff, 0x7f, 0xa5] {
         let (state, step) = (Probe::new(garbage), Probe::new(garbage));
@@ -47,13 +47,13 @@ fn losses_and_parameters_are_the_same_to_the_bit_whatever_fresh_memory_holds() {
 }
 
 #[test]
-fn losses_and_parameters_are_the_same_to_the_bit_in_arenas() {
+fn training_is_bit_identical_in_arenas() {
     let (state, step) = (Arena::new(), Arena::new());
     assert_eq!(losses(&state, &&step, 8), losses(Global, &Global, 8));
 }
 
 #[test]
-fn every_step_asks_for_the_same_blocks_in_the_same_order() {
+fn every_step_allocates_the_same_blocks_in_the_same_order() {
     let (text, probe) = (text(), Probe::new(0xa5));
     let mut model = Model::<_>::new(config(), text.vocabulary(), 3, Global).unwrap();
     let mut logs = (0..3).map(|_| {
@@ -88,7 +88,7 @@ fn the_estimate_of_a_step_is_exact() {
 }
 
 #[test]
-fn a_step_that_fails_anywhere_leaves_nothing_behind_and_can_be_taken_again() {
+fn failed_step_frees_everything_and_can_be_repeated() {
     let (text, step) = (text(), Probe::new(0xff));
     let mut model = Model::<_>::new(config(), text.vocabulary(), 3, Global).unwrap();
     let mut twin = Model::<_>::new(config(), text.vocabulary(), 3, Global).unwrap();
@@ -109,7 +109,7 @@ fn a_step_that_fails_anywhere_leaves_nothing_behind_and_can_be_taken_again() {
 }
 
 #[test]
-fn a_model_that_cannot_be_made_leaves_nothing_behind() {
+fn model_construction_frees_everything_when_it_fails() {
     let state = Probe::new(0xff);
     let mut nth = 0;
     loop {
@@ -125,7 +125,7 @@ fn a_model_that_cannot_be_made_leaves_nothing_behind() {
 }
 
 #[test]
-fn sizes_that_cannot_be_are_errors() {
+fn impossible_sizes_are_errors() {
     for changed in [
         Config { width: usize::MAX / 2 + 1, heads: 1, ..config() },
         Config { batch: 1 << 40, context: 1 << 20, ..config() },
@@ -141,7 +141,7 @@ fn sizes_that_cannot_be_are_errors() {
 }
 
 #[test]
-fn characters_outside_the_vocabulary_and_long_stretches_are_errors() {
+fn encoding_fails_for_unknown_characters_and_long_contexts() {
     let text = text();
     let mut model = Model::<_>::new(config(), text.vocabulary(), 3, Global).unwrap();
     let mut batch = text.batch(&config(), Part::Training, 1, Global).unwrap();
@@ -168,7 +168,7 @@ fn phases_come_in_order_and_memory_rises_and_falls_with_them() {
 }
 
 #[test]
-fn text_is_generated_from_any_prompt_and_leaves_nothing_behind() {
+fn generation_works_for_any_prompt_and_frees_everything() {
     let (text, step) = (text(), Probe::new(0xff));
     let mut model = Model::<_>::new(config(), text.vocabulary(), 3, Global).unwrap();
     for _ in 0..40 {

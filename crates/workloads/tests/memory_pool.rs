@@ -6,7 +6,7 @@ use arenite_tensor::Array;
 use workloads::char_lm::{Batch, Config, Model, Text};
 
 #[test]
-fn e16_steps_of_any_batch_hold_little_more_than_they_use() {
+fn e16_pool_holds_little_more_than_its_peak_when_batches_vary() {
     let config = Config { width: 48, heads: 4, context: 32, batch: 16, ..Config::default() };
     let text = Text::new("the quick brown fox jumps over the lazy dog. ".repeat(40).as_bytes(), 32).unwrap();
     let pool = MemoryPool::new(1 << 30).with_alignment(64);

@@ -46,7 +46,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 #[test]
-fn a_step_allocates_its_arrays_and_packing_buffers_only() {
+fn step_allocates_only_arrays_and_packing_buffers() {
     let config = Config { width: 16, heads: 2, context: 12, batch: 3, ..Config::default() };
     let text = Text::new("the quick brown fox jumps over the lazy dog. ".repeat(20).as_bytes(), 12).unwrap();
     let estimate = StepEstimate::new(&config, text.vocabulary()).unwrap();

@@ -69,7 +69,7 @@ fn naive(edges: &[(u32, u32)], damping: f64) -> Vec<f64> {
 }
 
 #[test]
-fn r18_ranks_are_those_of_the_whole_matrix() {
+fn r18_ranks_match_the_dense_matrix() {
     let edges = edges();
     let context = AnalyticsContext::new("pagerank");
     let graph = Graph::new(&context, NODES, &edges).unwrap();
@@ -96,7 +96,7 @@ fn r18_an_iteration_allocates_nothing() {
 }
 
 #[test]
-fn r18_distances_are_those_of_the_definition() {
+fn r18_distances_match_bellman_ford() {
     let edges = edges();
     let context = AnalyticsContext::new("bfs");
     let graph = Graph::new(&context, NODES, &edges).unwrap();
@@ -116,7 +116,7 @@ fn r18_distances_are_those_of_the_definition() {
 }
 
 #[test]
-fn r18_graphs_that_are_none_are_refused_and_empty_ones_are_not() {
+fn r18_graph_fails_for_invalid_edges_and_accepts_no_nodes() {
     let context = AnalyticsContext::new("bad");
     let error = Graph::new(&context, 3, &[(0, 1), (1, 3)]).unwrap_err();
     assert_eq!(error.to_string(), "edge 1 goes from 1 to 3, and there are 3 nodes");

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tensors_of_a_step_have_the_bytes_that_its_name_says() {
+    fn step_tensors_sum_to_the_bytes_in_the_case_name() {
         for (bytes, shares) in [(108_000_000, SHARES), (108_000_000, UNEVEN), (1_000_000, SHARES)] {
             let layouts = layouts(bytes, &shares);
             let sum: usize = layouts.iter().map(Layout::size).sum();

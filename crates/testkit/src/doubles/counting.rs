@@ -1,6 +1,6 @@
-//! Counts calls and knows the live blocks, so that a test can say "no block was visited" and "none went back twice".
+//! A resource that counts its calls and tracks the live blocks of its upstream.
 //!
-//! Rests on any [`Resource`].
+//! Tests use it to show that an operation visits no block and frees no block twice.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::with_blocks_left;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Counts the calls that reach `R`. Shared between threads if `R` is.
+/// A wrapper that counts the calls to `R`; threads can share it if they can share `R`.
 ///
 /// ```
 /// use arenite_alloc::{Arena, System};
@@ -29,12 +29,13 @@ pub struct Counting<R> {
     allocations: AtomicUsize,
     deallocations: AtomicUsize,
     resizes: AtomicUsize,
-    refusals: AtomicUsize,
-    strays: AtomicUsize,
+    failures: AtomicUsize,
+    invalid_frees: AtomicUsize,
     record: Mutex<Record>,
 }
 
-/// What was lent, and how many blocks are live at each address: blocks of no bytes may share one.
+/// The requested layouts, and the number of live blocks at each address (zero-size blocks may share
+/// one).
 #[derive(Debug)]
 struct Record {
     layouts: Vec<Layout>,
@@ -42,59 +43,61 @@ struct Record {
 }
 
 impl<R: Resource> Counting<R> {
-    /// Counts from zero.
+    /// Wraps `upstream` with all counts at zero.
     pub const fn new(upstream: R) -> Self {
         Self {
             upstream,
             allocations: AtomicUsize::new(0),
             deallocations: AtomicUsize::new(0),
             resizes: AtomicUsize::new(0),
-            refusals: AtomicUsize::new(0),
-            strays: AtomicUsize::new(0),
+            failures: AtomicUsize::new(0),
+            invalid_frees: AtomicUsize::new(0),
             record: Mutex::new(Record { layouts: Vec::new(), live: BTreeMap::new() }),
         }
     }
 
-    /// Blocks lent.
+    /// Returns the number of allocated blocks.
     pub fn allocations(&self) -> usize {
         self.allocations.load(Relaxed)
     }
 
-    /// Blocks taken back.
+    /// Returns the number of freed blocks.
     pub fn deallocations(&self) -> usize {
         self.deallocations.load(Relaxed)
     }
 
-    /// Blocks grown or shrunk.
+    /// Returns the number of successful resizes.
     pub fn resizes(&self) -> usize {
         self.resizes.load(Relaxed)
     }
 
-    /// Requests refused.
-    pub fn refusals(&self) -> usize {
-        self.refusals.load(Relaxed)
+    /// Returns the number of failed requests.
+    pub fn failures(&self) -> usize {
+        self.failures.load(Relaxed)
     }
 
-    /// The layouts of the blocks lent, in order.
+    /// Returns the layouts of all allocated blocks, in order.
     pub fn layouts(&self) -> Vec<Layout> {
         self.record().layouts.clone()
     }
 
-    /// Blocks given back, or resized, that were not live: they did not reach the upstream.
-    pub fn strays(&self) -> usize {
-        self.strays.load(Relaxed)
+    /// Returns the number of frees and resizes of blocks that were not live; they did not reach the
+    /// upstream.
+    pub fn invalid_frees(&self) -> usize {
+        self.invalid_frees.load(Relaxed)
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Strikes a live block out; `false`, and counted, where there is none.
-    fn strike(&self, block: NonNull<u8>) -> bool {
+    /// Removes a live block from the record. Returns `false` and counts the call if the block is
+    /// not live.
+    fn remove(&self, block: NonNull<u8>) -> bool {
         let address = block.addr().get();
         let mut record = self.record();
         let Some(count) = record.live.get_mut(&address) else {
-            self.strays.fetch_add(1, Relaxed);
+            self.invalid_frees.fetch_add(1, Relaxed);
             return false;
         };
         *count -= 1;
@@ -104,11 +107,12 @@ impl<R: Resource> Counting<R> {
         true
     }
 
-    /// Writes a live block down, also where a test lets the resource under it have no memory.
-    fn enter(&self, block: NonNull<u8>, lent_as: Option<Layout>) {
+    /// Records a live block. The record may allocate even while a test denies memory to the
+    /// upstream.
+    fn insert(&self, block: NonNull<u8>, layout: Option<Layout>) {
         with_blocks_left(usize::MAX, || {
             let mut record = self.record();
-            record.layouts.extend(lent_as);
+            record.layouts.extend(layout);
             *record.live.entry(block.addr().get()).or_default() += 1;
         });
     }
@@ -119,11 +123,11 @@ impl<R: Resource> Counting<R> {
         layout: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let Ok(block) = result else {
-            self.refusals.fetch_add(1, Relaxed);
+            self.failures.fetch_add(1, Relaxed);
             return result;
         };
         self.allocations.fetch_add(1, Relaxed);
-        self.enter(block.cast(), Some(layout));
+        self.insert(block.cast(), Some(layout));
         result
     }
 
@@ -133,19 +137,19 @@ impl<R: Resource> Counting<R> {
         new: Layout,
         resize: impl FnOnce() -> Result<NonNull<[u8]>, AllocError>,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        if !self.strike(block) {
+        if !self.remove(block) {
             return Err(AllocError::new(AllocCause::NotLive, new, self.state(), Label::new("counting")));
         }
         let resized = resize();
-        let count = if resized.is_ok() { &self.resizes } else { &self.refusals };
+        let count = if resized.is_ok() { &self.resizes } else { &self.failures };
         count.fetch_add(1, Relaxed);
         let now = resized.as_ref().map_or(block, |block| block.cast());
-        self.enter(now, None);
+        self.insert(now, None);
         resized
     }
 }
 
-// SAFETY: forwards every call that names a live block to the upstream, which keeps the laws.
+// SAFETY: every call that names a live block goes to the upstream, which obeys the laws.
 unsafe impl<R: Resource> Resource for Counting<R> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.count(self.upstream.allocate(layout), layout)
@@ -156,15 +160,15 @@ unsafe impl<R: Resource> Resource for Counting<R> {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        if self.strike(block) {
+        if self.remove(block) {
             self.deallocations.fetch_add(1, Relaxed);
-            // SAFETY: the caller's promise, of which "live" was just looked up.
+            // SAFETY: the caller's promise; `remove` just confirmed that the block is live.
             unsafe { self.upstream.deallocate(block, layout) }
         }
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise; `resize` runs this only if the block is live.
         self.resize(block, new, || unsafe { self.upstream.grow(block, old, new) })
     }
 
@@ -174,7 +178,7 @@ unsafe impl<R: Resource> Resource for Counting<R> {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise; `resize` runs this only if the block is live.
         self.resize(block, new, || unsafe { self.upstream.shrink(block, old, new) })
     }
 

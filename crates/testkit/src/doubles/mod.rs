@@ -1,7 +1,10 @@
-//! Doubles: resources that scribble, resources that count, an allocator that counts for one thread.
+//! Test doubles over any [`Resource`](arenite_core::Resource), and a global allocator for tests.
 //!
-//! Rests on any [`Resource`](arenite_core::Resource) as upstream. A resource that fails on demand is `Failing` of
-//! `arenite-alloc`.
+//! - `scribbling`: overwrites fresh and freed bytes.
+//! - `counting`: counts calls and tracks live blocks.
+//! - `thread_counter`: a global allocator that counts and limits allocations per thread.
+//!
+//! The resource that fails on demand is `Failing` in `arenite-alloc`.
 
 mod counting;
 mod scribbling;

@@ -1,19 +1,19 @@
-//! Writes over what nobody may read: fresh bytes and freed ones.
+//! A resource that overwrites fresh and freed bytes.
 //!
-//! Rests on any [`Resource`]. A program that takes fresh bytes for zero, or reads a block after it gave it back, sees these
-//! patterns instead of what happened to be there.
+//! A program that takes fresh bytes for zero, or reads a freed block, sees these patterns instead
+//! of plausible old bytes.
 #![expect(unsafe_code, reason = "writes over blocks and forwards an unsafe trait")]
 
 use arenite_core::{AllocError, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// What fresh bytes are set to.
+/// The value of fresh bytes.
 pub const FRESH: u8 = 0xA5;
-/// What freed bytes are set to.
+/// The value of freed bytes.
 pub const FREED: u8 = 0x5A;
 
-/// Fills fresh blocks with [`FRESH`] and freed ones with [`FREED`].
+/// A wrapper that fills fresh blocks with [`FRESH`] and freed blocks with [`FREED`].
 ///
 /// ```
 /// use arenite_alloc::System;
@@ -31,23 +31,24 @@ pub struct Scribbling<R> {
 }
 
 impl<R: Resource> Scribbling<R> {
-    /// Scribbles over blocks of `upstream`.
+    /// Wraps `upstream`.
     pub const fn new(upstream: R) -> Self {
         Self { upstream }
     }
 
-    /// The resource behind the double.
+    /// Returns the wrapped resource.
     pub const fn upstream(&self) -> &R {
         &self.upstream
     }
 }
 
-// SAFETY: forwards every call to the upstream, which keeps the laws, and writes only to bytes that nobody may read: those of
-// a fresh block, and those of a block that is given back. Growing and shrinking are the provided ones.
+// SAFETY: every call goes to the upstream, which obeys the laws. The writes go only to bytes that
+// no user may read: those of a fresh block and those of a block being freed. `grow` and `shrink`
+// are the provided ones.
 unsafe impl<R: Resource> Resource for Scribbling<R> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let block = self.upstream.allocate(layout)?;
-        // SAFETY: a fresh block, this long, nobody else's.
+        // SAFETY: a fresh block of `block.len()` bytes, which has no other user.
         unsafe { block.cast::<u8>().write_bytes(FRESH, block.len()) };
         Ok(block)
     }
@@ -57,9 +58,10 @@ unsafe impl<R: Resource> Resource for Scribbling<R> {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller gives the block back: it is live, at least this long, and not used afterwards.
+        // SAFETY: the caller frees a live block of at least this size and does not use it
+        // afterwards.
         unsafe { block.write_bytes(FREED, layout.size()) };
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise: a live block of this layout, not used afterwards.
         unsafe { self.upstream.deallocate(block, layout) }
     }
 

@@ -1,7 +1,7 @@
-//! A global allocator that counts what each thread asks of it, and refuses it where a test wants that.
+//! A global allocator that counts the allocations of each thread and can limit them.
 //!
-//! Rests on the system's. A test program that installs it can say that a path allocates nothing, or that it answers where there
-//! is no memory, whatever other tests do at the same time.
+//! A test program that installs it can show that a path does not allocate, or that it fails cleanly
+//! when memory is exhausted. Tests on other threads do not disturb the counts.
 #![expect(unsafe_code, reason = "forwards the global allocator's unsafe trait")]
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -11,26 +11,28 @@ use std::alloc::System;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    /// How many more blocks this thread gets before it is refused all.
-    static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// Number of allocations that still succeed on this thread; `usize::MAX` means no limit.
+    static REMAINING: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// Calls `body` with `blocks` more blocks for this thread from the global allocator, and none after them; `usize::MAX` are as many as
-/// there are. What insists on a block then, aborts the program. Changes nothing where [`ThreadCounter`] is not installed.
+/// Runs `body` with a limit: after `blocks` more allocations on this thread, all others fail.
+///
+/// `usize::MAX` means no limit. A caller that does not handle the failure aborts the program.
+/// Nothing changes if [`ThreadCounter`] is not installed.
 pub fn with_blocks_left<A>(blocks: usize, body: impl FnOnce() -> A) -> A {
-    struct Before(usize);
-    impl Drop for Before {
+    struct Restore(usize);
+    impl Drop for Restore {
         fn drop(&mut self) {
-            LEFT.set(self.0);
+            REMAINING.set(self.0);
         }
     }
-    let _before = Before(LEFT.replace(blocks));
+    let _restore = Restore(REMAINING.replace(blocks));
     body()
 }
 
-/// Whether this thread gets one more.
-fn may() -> bool {
-    let takes = |left: &Cell<usize>| match left.get() {
+/// Returns whether this thread may allocate, and counts the allocation against the limit.
+fn consume_one() -> bool {
+    let consume = |left: &Cell<usize>| match left.get() {
         usize::MAX => true,
         0 => false,
         more => {
@@ -38,26 +40,28 @@ fn may() -> bool {
             true
         }
     };
-    LEFT.try_with(takes).unwrap_or(true)
+    REMAINING.try_with(consume).unwrap_or(true)
 }
 
-/// How many blocks this thread got from the global allocator; 0 for ever where [`ThreadCounter`] is not installed.
+/// Returns the number of allocations on this thread; always 0 if [`ThreadCounter`] is not
+/// installed.
 #[must_use]
 pub fn allocations_of_this_thread() -> usize {
     ALLOCATIONS.with(Cell::get)
 }
 
-/// Counts a block that was lent; a refusal is none.
+/// Counts a block; null, a failed allocation, is not counted.
 fn count(block: *mut u8) -> *mut u8 {
     if block.is_null() {
         return block;
     }
-    // A thread on its way out has no counter any more, and nobody who reads it.
-    let _gone: Result<(), _> = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+    // An exiting thread has no counter any more, and nothing reads it.
+    let _ignored: Result<(), _> = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
     block
 }
 
-/// Counts for [`allocations_of_this_thread`], refuses for [`with_blocks_left`], and forwards to the system's allocator.
+/// A global allocator for [`allocations_of_this_thread`] and [`with_blocks_left`] that forwards to
+/// the system's.
 ///
 /// ```
 /// use testkit::doubles::{ThreadCounter, allocations_of_this_thread};
@@ -71,34 +75,36 @@ fn count(block: *mut u8) -> *mut u8 {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ThreadCounter;
 
-// SAFETY: forwards every call to the system's allocator; counting neither allocates nor panics.
+// SAFETY: every call goes to the system allocator; counting neither allocates nor panics.
 unsafe impl GlobalAlloc for ThreadCounter {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if !may() {
+        if !consume_one() {
             return null_mut();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise: the layout has a size above zero.
         count(unsafe { System.alloc(layout) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if !may() {
+        if !consume_one() {
             return null_mut();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise: the layout has a size above zero.
         count(unsafe { System.alloc_zeroed(layout) })
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise; every block comes from the system allocator with this
+        // layout.
         unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if !may() {
+        if !consume_one() {
             return null_mut();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise; every block comes from the system allocator with this
+        // layout, and the new size is valid.
         count(unsafe { System.realloc(block, layout, size) })
     }
 }

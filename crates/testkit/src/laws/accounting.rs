@@ -1,71 +1,69 @@
-//! Law 8: the numbers of a resource's state agree with what it lent.
-//!
-//! Rests on [`Lent`], which knows what was asked.
+//! Law 8: the counts in a resource's state match its live blocks.
 
 use super::Traits;
-use crate::Lent;
+use crate::LiveBlocks;
 use arenite_core::{Resource, ResourceState};
 
-/// Whether the numbers of `state` agree with each other.
+/// Asserts that the numbers of `state` agree with each other.
 ///
 /// # Panics
 /// If they do not.
-pub(crate) fn coherent(state: &ResourceState) {
+pub(crate) fn assert_coherent(state: &ResourceState) {
     assert!(state.held >= state.in_use, "law 8: held below in use: {state}");
     assert!(state.peak >= state.in_use, "law 8: peak below in use: {state}");
     assert!(state.limit.is_none_or(|limit| state.in_use <= limit), "law 8: in use above the limit: {state}");
 }
 
-/// Law 8: after each step the counts are what was lent and given back; the peak never falls.
+/// Checks law 8: after each step the counts match the live blocks, and the peak never falls.
 ///
 /// # Panics
 /// If the law is broken.
-pub fn account(resource: &dyn Resource, traits: &Traits) {
+pub fn accounting(resource: &dyn Resource, traits: &Traits) {
     let start = resource.state();
-    let mut seen = Seen { start, peak: start.peak, most: start.in_use };
-    let mut lent = Lent::default();
+    let mut observed = Observed { start, peak: start.peak, max_in_use: start.in_use };
+    let mut live = LiveBlocks::default();
     for layout in traits.mixed() {
-        lent.take(resource, layout).unwrap_or_else(|error| panic!("law 8: {error}"));
-        seen.look(resource, &lent, traits);
+        live.allocate(resource, layout).unwrap_or_else(|error| panic!("law 8: {error}"));
+        observed.check(resource, &live, traits);
     }
-    for index in 0..lent.len().min(10) {
-        let layout = lent.layout(index);
+    for index in 0..live.len().min(10) {
+        let layout = live.layout(index);
         let half = Traits { max_size: layout.size() / 2, ..*traits };
         for size in [half.max_size, layout.size()] {
-            let resized = lent.resize(resource, index, super::layout(size, layout.align()));
-            assert!(resized.is_ok() || traits.max_live == lent.len(), "law 8: {resized:?}");
-            seen.look(resource, &lent, traits);
+            let resized = live.resize(resource, index, super::layout(size, layout.align()));
+            assert!(resized.is_ok() || traits.max_live == live.len(), "law 8: {resized:?}");
+            observed.check(resource, &live, traits);
         }
     }
-    while !lent.is_empty() {
-        lent.give(resource, (lent.len() * 5) % lent.len().max(1));
-        seen.look(resource, &lent, traits);
+    while !live.is_empty() {
+        live.deallocate(resource, (live.len() * 5) % live.len().max(1));
+        observed.check(resource, &live, traits);
     }
     let end = resource.state();
     if traits.own_counts && traits.frees_each {
-        assert_eq!(end.in_use, start.in_use, "law 8: all is given back");
+        assert_eq!(end.in_use, start.in_use, "law 8: after freeing all");
     }
 }
 
-/// What the state was so far.
-struct Seen {
+/// The state at the start and the maxima observed since.
+struct Observed {
     start: ResourceState,
     peak: usize,
-    most: usize,
+    max_in_use: usize,
 }
 
-impl Seen {
-    fn look(&mut self, resource: &dyn Resource, lent: &Lent, traits: &Traits) {
+impl Observed {
+    fn check(&mut self, resource: &dyn Resource, live: &LiveBlocks, traits: &Traits) {
         let state = resource.state();
-        coherent(&state);
+        assert_coherent(&state);
         if !traits.own_counts {
             return;
         }
-        self.most = self.most.max(state.in_use);
-        assert!(state.in_use >= self.start.in_use.min(lent.bytes()), "law 8: {state}");
-        assert!(state.in_use >= lent.bytes(), "law 8: {} bytes are lent: {state}", lent.bytes());
-        assert_eq!(state.live_blocks, self.start.live_blocks + lent.len(), "law 8: live blocks");
-        assert!(state.peak >= self.peak && state.peak >= self.most, "law 8: the peak fell: {state}");
+        self.max_in_use = self.max_in_use.max(state.in_use);
+        assert!(state.in_use >= self.start.in_use.min(live.bytes()), "law 8: {state}");
+        assert!(state.in_use >= live.bytes(), "law 8: {} bytes are live: {state}", live.bytes());
+        assert_eq!(state.live_blocks, self.start.live_blocks + live.len(), "law 8: live blocks");
+        assert!(state.peak >= self.peak && state.peak >= self.max_in_use, "law 8: the peak fell: {state}");
         self.peak = state.peak;
     }
 }

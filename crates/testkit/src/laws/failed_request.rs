@@ -1,16 +1,16 @@
-//! Laws 5 and 9: a refused request changes nothing, and says with numbers what was there.
+//! Laws 5 and 9: a failed request changes nothing, and its error carries the layout and the state.
 //!
-//! Rests on requests that no machine serves, so nothing has to be exhausted first.
+//! The requests exceed every machine, so nothing has to be exhausted first.
 
 use super::{Traits, layout};
-use crate::Lent;
+use crate::LiveBlocks;
 use crate::doubles::allocations_of_this_thread;
 use arenite_core::{AllocError, Resource};
 use core::alloc::Layout;
 use core::fmt::{self, Write as _};
 
-/// Layouts that exist and that nobody can serve: up to the last byte of what a layout can say.
-fn vast() -> impl Iterator<Item = Layout> {
+/// Returns valid layouts that no resource can serve, up to the largest valid size and alignment.
+fn unservable_layouts() -> impl Iterator<Item = Layout> {
     let most = isize::MAX.unsigned_abs();
     let near = [0usize, 1, 7, 8, 15, 63, 64, 4095, 4096];
     let bytes = near.into_iter().map(move |less| layout(most - less, 1));
@@ -23,59 +23,61 @@ fn vast() -> impl Iterator<Item = Layout> {
     ])
 }
 
-fn refuse(resource: &dyn Resource, layout: Layout, zeroed: bool) -> Option<AllocError> {
-    let asked = if zeroed { resource.allocate_zeroed(layout) } else { resource.allocate(layout) };
-    match asked {
+fn expect_failure(resource: &dyn Resource, layout: Layout, zeroed: bool) -> Option<AllocError> {
+    let result = if zeroed { resource.allocate_zeroed(layout) } else { resource.allocate(layout) };
+    match result {
         Err(error) => Some(error),
-        // A block of no bytes at a vast alignment costs nothing where addresses are enough.
+        // A zero-size block at a vast alignment may succeed: it needs only an address.
         Ok(block) if layout.size() == 0 => {
             assert!(block.cast::<u8>().addr().get().is_multiple_of(layout.align()), "law 1: {layout:?}");
             give_back(resource, block.cast(), layout);
             None
         }
-        Ok(_) => panic!("law 5: {layout:?} was served"),
+        Ok(_) => panic!("law 5: {layout:?} was allocated"),
     }
 }
 
 fn give_back(resource: &dyn Resource, block: core::ptr::NonNull<u8>, layout: Layout) {
-    crate::live_blocks::give_back(resource, block, layout);
+    crate::live_blocks::deallocate(resource, block, layout);
 }
 
-/// Law 5: requests that cannot be served are refused without a panic, and the state is as it was: fresh, and with blocks.
+/// Checks law 5: an impossible request fails without a panic and leaves the state as it was, with
+/// and without live blocks.
 ///
 /// # Panics
 /// If the law is broken.
-pub fn refusal(resource: &dyn Resource, traits: &Traits) {
-    let mut lent = Lent::default();
+pub fn failed_request(resource: &dyn Resource, traits: &Traits) {
+    let mut live = LiveBlocks::default();
     for round in 0..2 {
-        for layout in vast() {
+        for layout in unservable_layouts() {
             let before = resource.state();
             for zeroed in [false, true] {
-                if refuse(resource, layout, zeroed).is_some() && traits.own_counts {
-                    assert_eq!(resource.state(), before, "law 5: after {layout:?} was refused");
+                if expect_failure(resource, layout, zeroed).is_some() && traits.own_counts {
+                    assert_eq!(resource.state(), before, "law 5: after {layout:?} failed");
                 }
-                lent.verify();
+                live.verify();
             }
         }
         if round == 0 {
             for layout in traits.mixed().take(traits.max_live.min(8)) {
-                lent.take(resource, layout).unwrap_or_else(|error| panic!("law 5: {error}"));
+                live.allocate(resource, layout).unwrap_or_else(|error| panic!("law 5: {error}"));
             }
         }
     }
-    lent.give_all(resource);
+    live.deallocate_all(resource);
 }
 
-/// Law 9: the error names what was asked, the state and a label, and neither making nor writing it allocates.
+/// Checks law 9: the error carries the layout, the state and a label, and neither creating nor
+/// formatting it allocates.
 ///
 /// # Panics
 /// If the law is broken.
 pub fn errors(resource: &dyn Resource, traits: &Traits) {
-    for layout in vast() {
-        // A list that grows on the way to the refusal stays grown: the second time it does not.
-        let _grown = refuse(resource, layout, false);
+    for layout in unservable_layouts() {
+        // A list may grow on the way to the first failure; the second failure needs no growth.
+        let _grown = expect_failure(resource, layout, false);
         let before = allocations_of_this_thread();
-        let Some(error) = refuse(resource, layout, false) else { continue };
+        let Some(error) = expect_failure(resource, layout, false) else { continue };
         let mut text = Text { bytes: [0; 1024], len: 0 };
         let written = write!(text, "{error}");
         assert_eq!(allocations_of_this_thread(), before, "law 9: {layout:?}");
@@ -83,7 +85,8 @@ pub fn errors(resource: &dyn Resource, traits: &Traits) {
         assert_eq!((error.size, error.align), (layout.size(), layout.align()), "law 9: {error}");
         assert!(!error.label.is_empty(), "law 9: no label in {error}");
         if traits.own_counts {
-            // Who refused may be an upstream, whose limit is another: never a lower one than the whole has.
+            // The failing resource may be an upstream with its own limit, which is never below the
+            // limit of the resource under test.
             let state = resource.state();
             assert_eq!(
                 (error.state.in_use, error.state.live_blocks),
@@ -98,7 +101,7 @@ pub fn errors(resource: &dyn Resource, traits: &Traits) {
     }
 }
 
-/// Text of a fixed length, because a `String` would allocate.
+/// A text buffer of fixed length, because a `String` would allocate.
 struct Text {
     bytes: [u8; 1024],
     len: usize,

@@ -1,63 +1,71 @@
 //! The laws of a resource as checks over any implementation.
 //!
-//! Rests on [`Lent`](crate::Lent). Each law is a function of its own, so that a test's name says which one is broken;
+//! Each law is a function of its own, so a test's name says which law is broken.
 //! [`resource_laws!`](crate::resource_laws) writes one test per law.
+//!
+//! - `fit`: laws 1 to 4: size, alignment, disjoint and stable blocks, zero-size blocks.
+//! - `failed_request`: laws 5 and 9: failed requests and their errors.
+//! - `no_memory`: law 5 when the global allocator is exhausted.
+//! - `contents`: laws 6 and 7: zeroed bytes and preserved prefixes.
+//! - `accounting`: law 8: the counts.
+//! - `owned_blocks`: [`Block`](arenite_core::Block) over any resource.
 
 mod accounting;
-mod owned_blocks;
 mod contents;
+mod failed_request;
 mod fit;
 mod no_memory;
-mod failed_request;
+mod owned_blocks;
 
-pub use accounting::account;
-pub(crate) use accounting::coherent;
-pub use owned_blocks::blocks;
-pub use contents::{prefix, zeroed};
+pub use accounting::accounting;
+pub(crate) use accounting::assert_coherent;
+pub use contents::{grow_keeps_prefix, zeroed};
+pub use failed_request::{errors, failed_request};
 pub use fit::{disjoint, fit, stay, zero_size};
 pub use no_memory::no_memory;
-pub use failed_request::{errors, refusal};
+pub use owned_blocks::owned_blocks;
 
 use core::alloc::Layout;
 
-/// What the laws may ask of one implementation.
+/// What the laws may request from one implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traits {
-    /// The largest alignment that it serves, in bytes.
+    /// Largest supported alignment in bytes.
     pub max_align: usize,
-    /// The largest block that the checks ask for, in bytes.
+    /// Largest block that the checks request, in bytes.
     pub max_size: usize,
-    /// How many blocks the checks hold at once.
+    /// Maximum number of blocks live at once.
     pub max_live: usize,
-    /// Whether `in_use` is back where it was when every block is given back.
+    /// Whether freeing every block returns `in_use` to its start.
     pub frees_each: bool,
-    /// Whether nobody else uses the same counts at the same time.
+    /// Whether the resource's counts have no other user.
     pub own_counts: bool,
 }
 
 impl Default for Traits {
-    /// Any alignment, 64 KiB blocks, 64 at once, each freed on its own, with counts of its own.
+    /// Returns the traits of a general allocator: alignments to 4 MiB, 64 blocks of up to 64 KiB,
+    /// own counts.
     fn default() -> Self {
         Self { max_align: 4 << 20, max_size: 64 << 10, max_live: 64, frees_each: true, own_counts: true }
     }
 }
 
 impl Traits {
-    /// The same for an arena: giving a block back frees its bytes only where it was the last.
+    /// Sets the trait of an arena: freeing a block reuses its bytes only if it is the newest.
     #[must_use]
     pub const fn freed_together(mut self) -> Self {
         self.frees_each = false;
         self
     }
 
-    /// The same for a resource whose counts others share, such as the program's global allocator.
+    /// Sets the trait of a resource with shared counts, such as the program's global allocator.
     #[must_use]
     pub const fn shared_counts(mut self) -> Self {
         self.own_counts = false;
         self
     }
 
-    /// The same for equal blocks of `size` bytes at `align`, `count` at once.
+    /// Sets the traits of a pool: up to `count` blocks of `size` bytes at `align`.
     #[must_use]
     pub const fn equal_blocks(mut self, size: usize, align: usize, count: usize) -> Self {
         self.max_size = size;
@@ -66,7 +74,7 @@ impl Traits {
         self
     }
 
-    /// The sizes to try, up to the largest.
+    /// Returns the sizes to test, up to the largest.
     fn sizes(&self) -> impl Iterator<Item = usize> + Clone + use<> {
         let max = self.max_size;
         [1, 3, 7, 8, 9, 24, 63, 64, 65, 255, 1000, 4096, 5000, 65_536]
@@ -74,13 +82,13 @@ impl Traits {
             .filter(move |&size| size <= max)
     }
 
-    /// The alignments to try, up to the largest.
+    /// Returns the alignments to test, up to the largest.
     fn aligns(&self) -> impl Iterator<Item = usize> + Clone + use<> {
         let max = self.max_align;
         (0..=16).chain([22]).map(|shift| 1 << shift).filter(move |&align| align <= max)
     }
 
-    /// Blocks of many sizes and alignments, as many as may be held at once.
+    /// Returns `max_live` layouts of many sizes and alignments.
     fn mixed(&self) -> impl Iterator<Item = Layout> + use<> {
         let sizes = self.sizes().cycle();
         let aligns = self.aligns().filter(|&align| align <= 4096).cycle();
@@ -88,14 +96,14 @@ impl Traits {
     }
 }
 
-/// A layout that the checks know to exist.
+/// Returns a layout that is known to be valid.
 fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).expect("a size and alignment that exist")
 }
 
 /// Writes one test per law for one implementation, and one of random operations against a model.
 ///
-/// The expression is evaluated for each test; what it borrows may be made in it.
+/// Each test evaluates the expression anew; temporaries that it borrows may be part of it.
 ///
 /// ```
 /// use testkit::{laws::Traits, resource_laws};
@@ -134,8 +142,8 @@ macro_rules! resource_laws {
                 $crate::laws::zero_size(&$make, &$traits);
             }
             #[test]
-            fn law_5_refusal() {
-                $crate::laws::refusal(&$make, &$traits);
+            fn law_5_failed_request() {
+                $crate::laws::failed_request(&$make, &$traits);
             }
             #[test]
             fn law_5_no_memory() {
@@ -146,20 +154,20 @@ macro_rules! resource_laws {
                 $crate::laws::zeroed(&$make, &$traits);
             }
             #[test]
-            fn law_7_prefix() {
-                $crate::laws::prefix(&$make, &$traits);
+            fn law_7_grow_keeps_prefix() {
+                $crate::laws::grow_keeps_prefix(&$make, &$traits);
             }
             #[test]
-            fn law_8_account() {
-                $crate::laws::account(&$make, &$traits);
+            fn law_8_accounting() {
+                $crate::laws::accounting(&$make, &$traits);
             }
             #[test]
             fn law_9_errors() {
                 $crate::laws::errors(&$make, &$traits);
             }
             #[test]
-            fn blocks_own_and_resize() {
-                $crate::laws::blocks(&$make, &$traits);
+            fn owned_blocks_resize() {
+                $crate::laws::owned_blocks(&$make, &$traits);
             }
             #[test]
             fn random_operations_follow_the_model() {

@@ -1,28 +1,31 @@
-//! Law 5 where the global allocator has nothing left: what a resource keeps for itself, it asks for and does not insist on.
+//! Law 5 when the global allocator is exhausted: a resource may request memory for its own lists,
+//! but must handle failure.
 //!
-//! Rests on [`with_blocks_left`]: a program that installs [`ThreadCounter`](crate::doubles::ThreadCounter). A resource that
-//! insists ends the program here.
+//! The test program installs [`ThreadCounter`](crate::doubles::ThreadCounter). A resource that does
+//! not handle the failure aborts the program.
 
 use super::Traits;
-use crate::Lent;
+use crate::LiveBlocks;
 use crate::doubles::with_blocks_left;
 use arenite_core::Resource;
 
-/// Law 5: with no memory for its lists, or with memory for a few of them, a resource serves a request or refuses it, and takes back
-/// what it lent; afterwards it is as before.
+/// Checks law 5 with no memory, or little memory, for a resource's own lists.
+///
+/// Each request succeeds or fails cleanly, and every block can be freed. Afterwards the resource
+/// works as before.
 ///
 /// # Panics
 /// If the law is broken.
 pub fn no_memory(resource: &dyn Resource, traits: &Traits) {
     let layouts: Vec<_> = traits.mixed().collect();
     let before = resource.state();
-    let mut most = 0;
+    let mut max_live = 0;
     for left in 0..10 {
-        let mut lent = Lent::with_room(layouts.len());
+        let mut live = LiveBlocks::with_capacity_for(layouts.len());
         with_blocks_left(left, || {
             for &layout in &layouts {
                 let before = resource.state();
-                if lent.take(resource, layout).is_err() && traits.own_counts {
+                if live.allocate(resource, layout).is_err() && traits.own_counts {
                     let after = resource.state();
                     assert_eq!(
                         (after.in_use, after.live_blocks),
@@ -32,18 +35,18 @@ pub fn no_memory(resource: &dyn Resource, traits: &Traits) {
                 }
             }
         });
-        lent.verify();
+        live.verify();
         if traits.own_counts && traits.frees_each {
             assert_eq!(
                 resource.state().live_blocks - before.live_blocks,
-                lent.len(),
+                live.len(),
                 "law 5: after {left} blocks"
             );
         }
-        most = most.max(lent.len());
-        with_blocks_left(0, || lent.give_all(resource));
+        max_live = max_live.max(live.len());
+        with_blocks_left(0, || live.deallocate_all(resource));
     }
-    assert!(most > 0, "law 5: with memory for nine lists, nothing was served");
+    assert!(max_live > 0, "law 5: with memory for nine lists, nothing was allocated");
     if traits.own_counts && traits.frees_each {
         let after = resource.state();
         assert_eq!(
@@ -53,8 +56,9 @@ pub fn no_memory(resource: &dyn Resource, traits: &Traits) {
         );
     }
     let served = layouts.iter().map(|&layout| resource.allocate(layout).map(|block| (block, layout)));
-    let served: Vec<_> = served.map(|one| one.expect("law 5: memory again, and still refused")).collect();
+    let served: Vec<_> =
+        served.map(|one| one.expect("law 5: a request failed although memory is available")).collect();
     for (block, layout) in served {
-        crate::live_blocks::give_back(resource, block.cast(), layout);
+        crate::live_blocks::deallocate(resource, block.cast(), layout);
     }
 }

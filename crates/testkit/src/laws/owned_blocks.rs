@@ -1,16 +1,17 @@
-//! A [`Block`] over any resource: owns, resizes, gives back.
+//! The owning [`Block`] over any resource: it is zeroed, resizes and frees itself.
 //!
-//! Rests on the laws; it is here because the one owner of raw blocks must work over every implementation.
+//! `Block` is the one safe owner of raw blocks, so it must work over every implementation.
 
 use super::{Traits, layout};
 use arenite_core::{Block, Resource};
 use core::mem::MaybeUninit;
 
-/// A block is zero where asked, keeps its bytes when resized or refused, and goes back when dropped.
+/// Checks that a block is zero on request, keeps its bytes after a resize or a failed resize, and
+/// is freed on drop.
 ///
 /// # Panics
-/// If it does not.
-pub fn blocks(resource: &dyn Resource, traits: &Traits) {
+/// If one of these is broken.
+pub fn owned_blocks(resource: &dyn Resource, traits: &Traits) {
     let before = resource.state().live_blocks;
     let small = traits.max_size.min(40);
     let mut block = Block::zeroed_in(layout(small, 8), resource).unwrap_or_else(|error| panic!("{error}"));
@@ -25,13 +26,13 @@ pub fn blocks(resource: &dyn Resource, traits: &Traits) {
     }
     assert!(block.resize(1 << 62).is_err());
     assert!(block.resize(usize::MAX).is_err());
-    assert_eq!(read(block.bytes_mut(), small), expected(small), "after a refused resize");
+    assert_eq!(read(block.bytes_mut(), small), expected(small), "after a failed resize");
     if traits.own_counts {
         assert_eq!(resource.state().live_blocks, before + 1);
     }
     drop(block);
     if traits.own_counts {
-        assert_eq!(resource.state().live_blocks, before, "given back on drop");
+        assert_eq!(resource.state().live_blocks, before, "freed on drop");
     }
 }
 
@@ -44,7 +45,7 @@ fn write(bytes: &mut [MaybeUninit<u8>]) {
     bytes.write_copy_of_slice(&all);
 }
 
-/// The first `len` bytes, which were written.
+/// Copies the first `len` bytes, all of which were written.
 fn read(bytes: &[MaybeUninit<u8>], len: usize) -> Vec<u8> {
-    crate::live_blocks::initialised(&bytes[..len])
+    crate::live_blocks::assume_init(&bytes[..len])
 }

@@ -66,17 +66,17 @@ fn check(config: Config, shape: [usize; 2]) {
 }
 
 #[test]
-fn every_gradient_is_that_of_finite_differences() {
+fn gradients_match_finite_differences() {
     check(small(2, 4), [3, 5]);
 }
 
 #[test]
-fn gradients_hold_for_one_layer_one_head_and_a_short_stretch() {
+fn gradients_match_for_one_layer_one_head_and_a_short_context() {
     check(Config { heads: 1, ..small(1, 1) }, [2, 3]);
 }
 
 #[test]
-fn gradients_that_are_not_finite_move_nothing() {
+fn non_finite_gradients_change_nothing() {
     let random = &mut Random::new(11);
     let mut model = Model::<Global, f64>::new(small(1, 2), 7, 5, Global).unwrap();
     let batch = batch(random, 7, [3, 5]);

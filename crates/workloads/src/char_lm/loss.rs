@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn even_scores_cost_the_logarithm_of_the_vocabulary() {
+    fn equal_scores_cost_the_logarithm_of_the_vocabulary() {
         let mut scores = Array::<f64>::zeros([3, 5]).unwrap();
         let loss = cross_entropy(&mut scores, &[0, 4, 2]).unwrap();
         assert!((loss - 5.0_f64.ln()).abs() < 1e-12);

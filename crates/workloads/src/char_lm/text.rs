@@ -184,7 +184,7 @@ mod tests {
     use arenite_tensor::Global;
 
     #[test]
-    fn texts_that_cannot_be_learnt_are_told_apart() {
+    fn unusable_texts_have_distinct_errors() {
         let error = |bytes: &[u8]| Text::new(bytes, 8).unwrap_err();
         assert_eq!(error(b""), TextError::Empty);
         assert_eq!(error(b"abc\0def"), TextError::Binary { position: 3 });
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_the_inputs_one_on_and_parts_do_not_overlap() {
+    fn targets_are_shifted_inputs_and_splits_do_not_overlap() {
         let source: String = (0..300_u32).map(|i| char::from_u32(0x100 + i % 100).unwrap()).collect();
         let text = Text::new(source.as_bytes(), 8).unwrap();
         let config = Config { context: 8, batch: 5, ..Config::default() };
