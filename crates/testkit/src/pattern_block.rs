@@ -24,7 +24,8 @@ pub struct PatternBlock {
     seed: u8,
 }
 
-// SAFETY: the value owns the block and its bytes, and nothing in it refers to the thread that allocated it.
+// SAFETY: the value owns the block and its bytes, and nothing in it refers to the thread that
+// allocated it.
 unsafe impl Send for PatternBlock {}
 
 impl PatternBlock {

@@ -1,7 +1,7 @@
-//! What safe code cannot do to an arena or a pool: programs that do not compile, each beside its twin that does.
+//! Programs that safe code must not be able to compile, each beside a variant that does.
 //!
-//! Rests on nothing: the programs run as documentation tests. A twin differs in the line that offends and in nothing else, so
-//! that the other program fails for the reason it names and not for another one.
+//! The programs run as documentation tests. A variant differs only in the offending line, so the
+//! other program fails for the reason in its heading.
 //!
 //! # A value does not leave its scope
 //! ```
@@ -21,7 +21,7 @@
 //! assert_eq!(*seven, 7);
 //! ```
 //!
-//! # Nor by way of a variable outside
+//! # A value does not leave its scope through an outer variable
 //! ```
 //! let mut arena = arenite_alloc::Arena::new();
 //! let mut found = None;
@@ -67,8 +67,8 @@
 //! });
 //! ```
 //!
-//! # The outer scope does not allocate while an inner one is open
-//! What it allocated would be freed with the inner one.
+//! # An outer scope does not allocate while an inner one is open
+//! The end of the inner scope would free the allocation.
 //! ```
 //! let mut arena = arenite_alloc::Arena::new();
 //! arena.scope(|outer| {
@@ -86,7 +86,7 @@
 //! });
 //! ```
 //!
-//! # Nor does a guard's scope
+//! # The scope of an outer guard does not allocate while an inner one is open
 //! ```
 //! let mut arena = arenite_alloc::Arena::new();
 //! let mut guard = arena.scope_guard();
@@ -122,7 +122,7 @@
 //! assert_eq!(text, "text");
 //! ```
 //!
-//! # Guards of one arena are not exchanged
+//! # Guards of one arena cannot be swapped
 //! ```
 //! let (mut one, mut two) = (arenite_alloc::Arena::new(), arenite_alloc::Arena::new());
 //! let (mut a, mut b) = (one.scope_guard(), two.scope_guard());
@@ -134,7 +134,7 @@
 //! std::mem::swap(&mut a, &mut b);
 //! ```
 //!
-//! # Nor are an inner and an outer scope
+//! # An inner and an outer scope cannot be swapped
 //! ```
 //! use arenite_alloc::{Arena, ArenaScope};
 //! let (mut one, mut two) = (Arena::new(), Arena::new());
@@ -173,7 +173,7 @@
 //! });
 //! ```
 //!
-//! # An inner scope does not open while a container may still grow in the outer one
+//! # An inner scope does not open while an outer container may still grow
 //! ```
 //! use allocator_api2::vec::Vec;
 //! let mut arena = arenite_alloc::Arena::new();
@@ -209,7 +209,7 @@
 //! assert_eq!(values[0], 1);
 //! ```
 //!
-//! # Nor a `restore_mut`
+//! # No reference survives a `restore_mut`
 //! ```
 //! let mut arena = arenite_alloc::Arena::new();
 //! let mark = arena.mark().unwrap();
@@ -225,7 +225,7 @@
 //! value.push('!');
 //! ```
 //!
-//! # Nor the arena
+//! # No reference survives the arena
 //! ```
 //! let arena = arenite_alloc::Arena::new();
 //! let value = arena.alloc(7).unwrap();
@@ -268,7 +268,7 @@
 //! });
 //! ```
 //!
-//! # Nor its handle
+//! # A local handle is not shared between threads
 //! ```
 //! use arenite_alloc::{SharedArena, SharedHandle};
 //! let arena = SharedHandle::new(SharedArena::new());
@@ -282,7 +282,7 @@
 //! std::thread::spawn(move || drop(other)).join().unwrap();
 //! ```
 //!
-//! # Nor a local pool, nor a container in a local arena
+//! # Neither a local pool nor a container in a local arena is shared between threads
 //! ```
 //! use arenite_alloc::SharedPool;
 //! let pool = SharedPool::new(64, 4).unwrap();
@@ -318,7 +318,7 @@
 //! ```
 //!
 //! # An adopted value borrows nothing
-//! Its destructor would run when what it borrows may be gone.
+//! Its destructor could run after the borrowed value was dropped.
 //! ```
 //! let arena = arenite_alloc::Arena::new();
 //! let text = String::from("text");
@@ -330,7 +330,7 @@
 //! let _adopted = arena.adopt(&*text).unwrap();
 //! ```
 //!
-//! # The only handle may reset, one of two may not
+//! # A unique handle may reset, one of two may not
 //! ```
 //! use arenite_alloc::{Arena, LocalHandle};
 //! let mut arena = LocalHandle::new(Arena::new());
@@ -346,7 +346,7 @@
 //! ```
 //!
 //! # A fallback owns its first resource
-//! A second one that draws on the first would have its blocks taken for the first one's.
+//! If the second resource used the first one too, its blocks would be freed as blocks of the first.
 //! ```
 //! use arenite_alloc::{Fallback, Global, Pool};
 //! let pool = Pool::new(64, 4).unwrap();

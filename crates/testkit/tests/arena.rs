@@ -1,6 +1,6 @@
-//! Arenas at work: what is kept, what is freed, what is refused.
+//! Arenas in use: which blocks and chunks they keep, free and reuse, and which calls fail.
 //!
-//! Rests on [`Counting`] for what reaches the upstream: a restore that asks it for nothing has visited no chunk.
+//! [`Counting`] shows the calls to the upstream: a restore without any has visited no chunk.
 
 use allocator_api2::vec::Vec as ArenaVec;
 use arenite_alloc::*;
@@ -183,7 +183,7 @@ fn a10_nested_marks_are_restored_in_any_order() {
         std::mem::drop(below);
         let _kept = arena.alloc_slice_copy(&[1u8]);
     }
-    // What `alloc` allocated counts as alive while the arena is shared: 10,000 slices.
+    // The 10,000 slices from `alloc_slice_copy` count as live while the arena is shared.
     assert_eq!(arena.restore(marks[0].0), Err(RestoreError::BlocksAlive { count: 10_000 }));
     assert_eq!(arena.restore(marks[5000].0), Err(RestoreError::BlocksAlive { count: 5000 }));
     let mut arena = arena;
@@ -279,7 +279,7 @@ fn scopes_restore_position_and_counts() {
     assert!(arena.state().peak >= 40 + 300);
 }
 
-/// A workspace that owns its arena and arrays in it, and can be moved and kept.
+/// A workspace that owns its arena and the arrays in it, and can be moved.
 struct TemporaryWorkspace {
     inputs: ArenaVec<f32, LocalHandle<Arena>>,
     outputs: ArenaVec<f32, LocalHandle<Arena>>,

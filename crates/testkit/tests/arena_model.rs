@@ -1,7 +1,7 @@
-//! Arenas against a naive model: a stack of segments, each with its marks and its live blocks.
+//! Arenas compared with a naive model: a stack of segments with their marks and live blocks.
 //!
-//! Rests on [`LiveBlocks`] for the contents. The model knows nothing of chunks and cursors: only that a mark opens a segment, and
-//! that what lies above a mark is in the segments above it.
+//! A mark opens a segment; blocks above a mark are in the segments above it. The model has no
+//! chunks and no cursors.
 
 use arenite_alloc::*;
 use arenite_core::{AllocCause, AllocError, Resource, Trim};
@@ -12,11 +12,11 @@ use testkit::LiveBlocks;
 use testkit::laws::Traits;
 use testkit::model::{layouts, run};
 
-/// What a marked arena can do, whichever it is.
+/// The operations of an arena with marks.
 trait Marked {
-    /// Whether giving back the newest block gives its bytes back.
+    /// Whether freeing the newest block reuses its bytes.
     const REUSES_NEWEST: bool;
-    /// The most segments that can be open.
+    /// Maximum number of open segments.
     const MAX_SEGMENTS: usize;
     fn resource(&self) -> &dyn Resource;
     fn mark(&self) -> Result<Mark, AllocError>;
@@ -89,7 +89,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..80)
 }
 
-/// What lies from one mark to the next: the mark and the position, if one was marks, and how many blocks are live.
+/// The blocks between two marks: the mark that opened the segment, if any, and the position there.
 struct Segment {
     mark: Option<Mark>,
     start: usize,
@@ -98,7 +98,7 @@ struct Segment {
 struct Model<A> {
     arena: A,
     live: LiveBlocks,
-    /// The segment of each block of `live`, in its order.
+    /// The segment of each block in `live`, in the same order.
     segment_of: Vec<usize>,
     segments: Vec<Segment>,
     marks: Vec<Mark>,

@@ -1,4 +1,5 @@
-//! The heap in memory that the caller provides: a static buffer, a region, a mapped file; full, shared, misaligned.
+//! The heap in memory that the caller provides: a buffer, a region, a mapped file; full, shared or
+//! misaligned.
 #![expect(unsafe_code, reason = "passes memory to a heap by its address")]
 #![expect(clippy::unwrap_used, reason = "test helpers")]
 
@@ -11,13 +12,13 @@ use core::mem::MaybeUninit;
 
 static HEAP: Heap = Heap::new();
 
-/// The bytes of a block, all of which were written.
+/// Returns the bytes of a block, all of which were written.
 fn bytes<'a>(block: &'a Block<&BoundedHeap<'_>>) -> &'a [u8] {
-    // SAFETY: zeroed when it was taken, so each is a byte.
+    // SAFETY: the block was zeroed when it was allocated, so every byte is initialised.
     unsafe { block.bytes().assume_init_ref() }
 }
 
-/// Threads fill it, check what they wrote, and leave nothing behind.
+/// Fills the heap on three threads, checks the contents, and checks that every block was freed.
 fn check_heap(heap: &BoundedHeap<'_>) {
     let fresh = heap.state();
     std::thread::scope(|scope| {
@@ -66,19 +67,19 @@ fn n08_bounded_heap_stays_inside_its_buffer() {
 
 #[test]
 fn n08_bounded_heap_works_in_a_region_and_in_a_mapped_file() {
-    // an allocator's own, for containers
+    // A heap is also an allocator for containers.
     let mut list: VecIn<u32, &Heap> = VecIn::new_in(&HEAP);
     list.push(3);
     assert_eq!(HEAP.state().live_blocks, 1);
     let region = Region::reserve(1 << 20, "bounded").unwrap();
     region.commit(0, 1 << 20).unwrap();
-    // SAFETY: the region is committed, outlives the heap, and nobody else uses it.
+    // SAFETY: the region is committed, outlives the heap, and has no other user.
     check_heap(&unsafe { BoundedHeap::over(region.as_ptr(), 1 << 20) });
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("heap");
     std::fs::write(&path, vec![0; 1 << 20]).unwrap();
     let file = map_file(&path, MapMode::ReadWrite).unwrap();
-    // SAFETY: the file is mapped for writes, outlives the heap, and nobody else uses it.
+    // SAFETY: the file is mapped for writes, outlives the heap, and has no other user.
     check_heap(&unsafe { BoundedHeap::over(file.as_ptr(), file.len()) });
     drop(file);
     assert!(std::fs::read(&path).unwrap().contains(&3), "blocks were in the file");

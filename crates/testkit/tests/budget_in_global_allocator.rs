@@ -1,6 +1,8 @@
-//! A budget that the global allocator itself charging: what the budget needs for its own lists comes back to it.
+//! A budget that the global allocator itself charges, so that the budget's own lists are charged
+//! too.
 //!
-//! Rests on a global allocator of this test, which charging what one thread asks for. What goes wrong here hangs, or ends the stack.
+//! The global allocator of this test charges the requests of one thread. An error here shows as a
+//! hang or a stack overflow.
 #![expect(unsafe_code, reason = "implements a global allocator")]
 
 use arenite_alloc::Budget;
@@ -18,7 +20,7 @@ thread_local! {
 
 struct ChargedSystem;
 
-// SAFETY: forwards to the system's, or refuses.
+// SAFETY: every call goes to the system allocator or fails with null.
 unsafe impl GlobalAlloc for ChargedSystem {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let charging = CHARGING.try_with(Cell::get).unwrap_or(false);
@@ -26,13 +28,14 @@ unsafe impl GlobalAlloc for ChargedSystem {
         if failed {
             return core::ptr::null_mut();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise: the layout has a size above zero.
         unsafe { System.alloc(layout) }
     }
 
-    // What was charged stays charged: the test gives it back as a whole.
+    // Charges are not released here: the test releases them in one call.
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise; it came from there.
+        // SAFETY: the caller's promise: a live block of this layout, which came from the system
+        // allocator.
         unsafe { System.dealloc(block, layout) };
     }
 }
@@ -40,7 +43,7 @@ unsafe impl GlobalAlloc for ChargedSystem {
 #[global_allocator]
 static GLOBAL: ChargedSystem = ChargedSystem;
 
-/// With what this thread asks for charged.
+/// Runs `body` while the requests of this thread are charged.
 fn with_charging<A>(body: impl FnOnce() -> A) -> A {
     CHARGING.set(true);
     let done = body();
@@ -52,7 +55,8 @@ fn with_charging<A>(body: impl FnOnce() -> A) -> A {
 fn u34_budget_in_the_global_allocator_may_allocate_for_its_own_lists() {
     let budget = BUDGET.get_or_init(|| Budget::new("all", 1 << 20)).clone();
     let full = || assert!(budget.charge(budget.available()).is_ok());
-    // a full budget with nobody to relieve it: a refusal, and no refusal of what its explanation needs
+    // A full budget without a callback: the charge fails, and building the error must not fail
+    // again.
     full();
     let failed =
         with_charging(|| budget.charge(100).map_err(|error| (error.path.is_empty(), error.largest.len())));
@@ -61,12 +65,13 @@ fn u34_budget_in_the_global_allocator_may_allocate_for_its_own_lists() {
     assert_eq!((explained.path.as_str(), explained.asked), ("all", 100));
     assert!(with_charging(|| Vec::<u8>::new().try_reserve(100)).is_err());
 
-    // each of these needs memory, is refused, and is relieved by one that is in the list
+    // Each of these calls allocates, exceeds the budget, and runs the callback that is already in
+    // the list.
     let calls = std::sync::Arc::new(AtomicUsize::new(0));
     let (ran, all) = (std::sync::Arc::clone(&calls), budget.clone());
     budget.on_refusal(move |lacking| {
         ran.fetch_add(1, Relaxed);
-        // no more than that, so that the next request is refused, too
+        // The callback releases no more than this, so the next request exceeds the budget too.
         all.release(lacking);
         lacking
     });

@@ -1,7 +1,8 @@
-//! The checked allocator over every allocator there is: random valid and invalid calls, from one thread and from four.
+//! The checked API over every allocator: random valid and invalid calls, from one thread and from
+//! four.
 //!
-//! Rests on [`testkit::checked_api`]. The type is chosen at run time, as a program does that keeps temporary, streaming and
-//! persistent data apart.
+//! The type is chosen at run time, as in a program that separates temporary, streaming and
+//! persistent data.
 
 use arenite_alloc::*;
 use arenite_core::{AllocError, MemoryAllocator};
@@ -51,7 +52,7 @@ allocators! {
     counted: Arc::new(SystemAllocator::new()), 5000, 4096, None;
 }
 
-/// Each thread makes random calls, and gives some of its blocks to whoever comes next, who frees them.
+/// Makes random calls on four threads, which pass some blocks to each other to be freed.
 fn four_threads(allocator: &DynAllocator, max_size: usize, max_align: usize) {
     let exchange = Mutex::new(Caller::default());
     std::thread::scope(|threads| {
@@ -81,7 +82,7 @@ fn four_threads(allocator: &DynAllocator, max_size: usize, max_align: usize) {
     assert!(allocator.peak_allocated() > 0);
 }
 
-/// The call of a thread's step: every third one gives a block back.
+/// Returns the call of a thread's step; one in three frees a block.
 fn nth(step: usize, max_size: usize, max_align: usize) -> Op {
     let random = step.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
     match random % 6 {

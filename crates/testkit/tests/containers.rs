@@ -1,6 +1,6 @@
 //! Containers in arenite's memory, compared with std's after a hundred thousand operations.
 //!
-//! Rests on `allocator-api2` and `hashbrown`; the memory scribbles over what is freed wherever that can be put below.
+//! Where it can be the upstream, [`Scribbling`] overwrites freed bytes.
 
 use allocator_api2::alloc::Allocator;
 use allocator_api2::boxed::Box as ArenaBoxed;
@@ -19,7 +19,7 @@ fn random(step: usize) -> usize {
     (mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 16
 }
 
-/// Inserts and removals in a map of strings and a vector, then the same in std's.
+/// Inserts into and removes from a map of strings and a vector, and compares them with std's.
 fn churn<A: Allocator + Clone>(allocator: &A, steps: usize) {
     let mut map = hashbrown::HashMap::<usize, ArenaVec<u8, A>, State, A>::with_hasher_in(
         State::default(),

@@ -1,13 +1,11 @@
-//! Values in arenas: dropped once, in order, also where a destructor or a closure panics.
-//!
-//! Rests on a log that each value writes its number to.
+//! Values in arenas are dropped once and in order, also if a destructor or a closure panics.
 
 use arenite_alloc::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-/// Logs its number when it is dropped; number 13 panics then.
+/// A value that logs its number on drop; number 13 panics then.
 struct Logged {
     number: usize,
     log: Arc<Mutex<Vec<usize>>>,
@@ -33,7 +31,7 @@ impl Log {
     }
 }
 
-/// Runs `body` and says whether it panicked.
+/// Returns whether `body` panics.
 fn panics(body: impl FnOnce()) -> bool {
     catch_unwind(AssertUnwindSafe(body)).is_err()
 }

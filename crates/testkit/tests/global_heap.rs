@@ -1,4 +1,4 @@
-//! A whole program on the heap: it is the global allocator of this test, its harness and its threads.
+//! The heap as the global allocator of a whole program: the tests, their harness and their threads.
 
 use arenite_alloc::Heap;
 use arenite_core::Resource;

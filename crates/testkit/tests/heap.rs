@@ -1,4 +1,4 @@
-//! The heap under threads: blocks freed where they were not made, threads that end, heaps that end, growth, memory given back.
+//! The heap under threads: remote frees, exiting threads, dropped heaps, growth and purging.
 #![expect(unsafe_code, reason = "uses and frees raw blocks")]
 #![expect(clippy::unwrap_used, reason = "test helpers")]
 
@@ -13,7 +13,8 @@ fn allocate(heap: &Heap, layout: Layout, seed: u8) -> PatternBlock {
     PatternBlock::allocate(heap, layout, seed).unwrap()
 }
 
-/// Returns a layout with a log-uniform size of 8 B to 64 KiB, sometimes 1 MiB, and an alignment of 1 to 128.
+/// Returns a layout with a log-uniform size of 8 B to 64 KiB, sometimes 1 MiB, and an alignment of
+/// 1 to 128.
 fn random_layout(random: &mut Random) -> Layout {
     let exponent = 3 + random.below(14);
     let size = if random.below(200) == 0 { 1 << 20 } else { (1 << exponent) - random.below(8) };
@@ -29,7 +30,8 @@ fn run_in_child(name: &str, mode: &str) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// Checks that each mode of the test `name` aborts its child process with a report that contains the given text.
+/// Checks that each mode of the test `name` aborts its child process with a report that contains
+/// the given text.
 fn check_reports(name: &str, modes: &[(&str, &str)]) {
     for (mode, report) in modes {
         let (code, stderr) = run_in_child(name, mode);
@@ -80,7 +82,8 @@ fn n10_remote_frees_into_full_slabs_are_reused() {
         let kept = taken(count / 2);
         let mut held = Vec::new();
         for round in 0..20 {
-            // each slab has some that stay and some that go, and another thread frees those that go: of all slabs, or of a few
+            // Every slab has blocks that stay and blocks that another thread frees; in odd rounds
+            // only a few slabs have the latter.
             let number = if round % 2 == 0 { count } else { count / 16 };
             let gone = taken(number);
             std::thread::scope(|scope| {
@@ -106,7 +109,7 @@ fn n10_slabs_of_exited_threads_are_reused() {
             let work = || (0..300).map(|_| allocate(&heap, layout, round)).collect::<Vec<_>>();
             scope.spawn(work).join().unwrap()
         });
-        // most of it goes back from here, to slabs whose thread is gone
+        // Most blocks are freed here, into slabs of an exited thread.
         for (index, held) in more.into_iter().enumerate() {
             if index.is_multiple_of(100) { kept.push(held) } else { held.free(&heap) }
         }
@@ -114,7 +117,7 @@ fn n10_slabs_of_exited_threads_are_reused() {
     let state = heap.state();
     assert_eq!(state.live_blocks, kept.len());
     assert!(state.held < 4 << 20, "50 threads of 75 KiB each, one after the other: {state}");
-    // a slab whose blocks are all live finds an owner, too
+    // A slab without free blocks is adopted too.
     let full: Vec<PatternBlock> = std::thread::scope(|scope| {
         scope.spawn(|| (0..1000).map(|_| allocate(&heap, layout, 99)).collect()).join().unwrap()
     });
@@ -138,7 +141,7 @@ fn n14_heaps_drop_before_and_after_the_threads_that_used_them() {
                 });
             }
         });
-        // this thread has used more heaps than it remembers; they all go before it does
+        // This thread has used more heaps than its cache holds; all are dropped before it exits.
         let held: Vec<(&Heap, PatternBlock)> =
             heaps.iter().map(|heap| (heap, allocate(heap, Layout::new::<[u64; 7]>(), 3))).collect();
         held.into_iter().for_each(|(heap, held)| held.free(heap));
@@ -166,7 +169,7 @@ fn n11_n12_batches_are_disjoint_and_freed_on_any_thread() {
                 .iter()
                 .map(|&address| NonNull::new(core::ptr::with_exposed_provenance_mut(address)).unwrap())
                 .collect();
-            // SAFETY: live blocks of this layout, given up.
+            // SAFETY: live blocks of this layout, each freed once and not used again.
             unsafe { heap.free_batch(&blocks, layout) };
         };
         if round % 2 == 0 {
@@ -179,7 +182,7 @@ fn n11_n12_batches_are_disjoint_and_freed_on_any_thread() {
     assert!(heap.alloc_batch(Layout::from_size_align(1 << 46, 64).unwrap(), 3).is_err());
     assert!(heap.alloc_batch(layout, usize::MAX).is_err());
     let large = heap.alloc_batch(Layout::from_size_align(100_000, 64).unwrap(), 20).unwrap();
-    // SAFETY: live blocks of this layout, given up.
+    // SAFETY: live blocks of this layout, each freed once and not used again.
     unsafe { heap.free_batch(&large, Layout::from_size_align(100_000, 64).unwrap()) };
     assert_eq!(heap.state().in_use, 0);
 }
@@ -205,11 +208,11 @@ fn n09_large_blocks_keep_their_bytes_when_grown() {
     let heap = Heap::new();
     let layout = |size| Layout::from_size_align(size, 64).unwrap();
     let write = |block: NonNull<u8>, at: usize, byte| {
-        // SAFETY: inside a live block.
+        // SAFETY: the offset is inside a live block.
         unsafe { block.as_ptr().wrapping_add(at).write(byte) };
     };
     let read = |block: NonNull<u8>, at: usize| {
-        // SAFETY: inside a live block, written before or zeroed.
+        // SAFETY: the offset is inside a live block, and the byte was written or zeroed before.
         unsafe { block.as_ptr().wrapping_add(at).read() }
     };
     let mut size = 1 << 20;
@@ -217,7 +220,7 @@ fn n09_large_blocks_keep_their_bytes_when_grown() {
     write(block, size - 1, 1);
     let mut marks = vec![(size - 1, 1_u8)];
     while size < 256 << 20 {
-        // SAFETY: a live block of that layout.
+        // SAFETY: a live block of that layout; the new size is larger.
         block = unsafe { heap.grow(block, layout(size), layout(2 * size)) }.unwrap().cast();
         size *= 2;
         let mark = u8::try_from(marks.len() + 1).unwrap();
@@ -225,13 +228,13 @@ fn n09_large_blocks_keep_their_bytes_when_grown() {
         marks.push((size - 1, mark));
         assert!(marks.iter().all(|&(at, mark)| read(block, at) == mark));
     }
-    // SAFETY: a live block of that layout.
+    // SAFETY: a live block of that layout, not used again.
     unsafe { heap.deallocate(block, layout(size)) };
     let kept = heap.state();
     assert!(kept.in_use == 0 && kept.held >= 256 << 20, "{kept}");
     let zeroed = heap.allocate_zeroed(layout(200 << 20)).unwrap().cast::<u8>();
     assert_eq!(read(zeroed, (1 << 20) - 1), 0, "a cached block is zeroed on request");
-    // SAFETY: a live block of that layout.
+    // SAFETY: a live block of that layout, not used again.
     unsafe { heap.deallocate(zeroed, layout(200 << 20)) };
     heap.trim(0);
     assert!(heap.state().held < 4 << 20, "{}", heap.state());
@@ -239,7 +242,7 @@ fn n09_large_blocks_keep_their_bytes_when_grown() {
     assert!(heap.allocate(Layout::from_size_align(10, 4 << 20).unwrap()).is_err());
 }
 
-/// The mappings of this process.
+/// Returns the number of mappings of this process.
 fn mappings() -> usize {
     std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
 }
@@ -276,14 +279,14 @@ fn n13_trim_between_spans_adds_no_mappings() {
     spans.retain(|&block| {
         index += 1;
         if index % 2 == 0 {
-            // SAFETY: a live block of this layout, given up.
+            // SAFETY: a live block of this layout, not used again.
             unsafe { heap.deallocate(block, layout) };
         }
         index % 2 == 1
     });
     heap.trim(0);
     assert!(mappings() < before + 200, "{before} mappings before, {} after", mappings());
-    // SAFETY: live blocks of this layout, given up.
+    // SAFETY: live blocks of this layout, each freed once and not used again.
     unsafe { heap.free_batch(&spans, layout) };
     assert_eq!(heap.state().in_use, 0);
 }
@@ -327,7 +330,7 @@ fn n08_blocks_without_a_layout_are_found_resized_and_freed() {
             for inside in [1, usable / 2, usable - 1].into_iter().filter(|&inside| inside > 0) {
                 assert!(at(held.start().as_ptr().wrapping_add(inside)).is_none(), "{size} {align} {inside}");
             }
-            // every usable byte is the caller's
+            // Every usable byte belongs to the caller.
             let layout = Layout::from_size_align(usable, align).unwrap();
             // SAFETY: a live block with `usable` usable bytes, which has no other user.
             blocks.push(unsafe { PatternBlock::fill(held.start(), layout, held.seed()) });
@@ -344,10 +347,10 @@ fn n08_blocks_without_a_layout_are_found_resized_and_freed() {
             _ => 24,
         };
         let new = Layout::from_size_align(size, held.layout().align()).unwrap();
-        // SAFETY: a live block of this heap.
+        // SAFETY: a live block of this heap, used under its new address only.
         let block: NonNull<u8> = unsafe { heap.reallocate(held.start(), new) }.unwrap().cast();
         assert!(block.addr().get().is_multiple_of(new.align()));
-        // SAFETY: a live block of at least that size.
+        // SAFETY: a live block of at least that size, whose old bytes were written.
         let kept = unsafe { core::slice::from_raw_parts(block.as_ptr(), size.min(held.layout().size())) };
         assert!(kept.iter().all(|&byte| byte == held.seed()), "{size}");
         // SAFETY: a live block of this heap, not used again.
@@ -361,15 +364,15 @@ fn n09_a_span_grows_into_the_units_behind_it() {
     let heap = Heap::new();
     let layout = |size| Layout::from_size_align(size, 16).unwrap();
     let held = allocate(&heap, layout(100_000), 3);
-    // SAFETY: a live block of this layout.
+    // SAFETY: a live block of this layout; the new size is larger.
     let grown = unsafe { heap.grow(held.start(), held.layout(), layout(5 << 20)) }.unwrap().cast::<u8>();
     assert_eq!(grown, held.start());
     assert!(heap.state().in_use >= 5 << 20 && heap.state().live_blocks == 1);
     let behind = allocate(&heap, layout(100_000), 4);
-    // SAFETY: a live block of this layout.
+    // SAFETY: a live block of this layout; the new size is larger.
     let moved = unsafe { heap.grow(grown, layout(5 << 20), layout(6 << 20)) }.unwrap().cast::<u8>();
     assert_ne!(moved, grown);
-    // SAFETY: its first bytes are those of the first block.
+    // SAFETY: the block is live, and its first bytes are those of the first block.
     assert_eq!(unsafe { moved.as_ptr().wrapping_add(99_999).read() }, 3);
     // SAFETY: a live block, not used again.
     unsafe { heap.deallocate(moved, layout(6 << 20)) };
@@ -385,7 +388,7 @@ fn n08_a_thread_with_the_smallest_stack_can_allocate() {
         let done = thread.spawn(|| {
             let layout = Layout::from_size_align(100, 8).unwrap();
             let block = HEAP.allocate(layout).map(|block| block.cast::<u8>());
-            // SAFETY: lent just now.
+            // SAFETY: a live block of this layout, allocated just now and not used again.
             block.map(|block| unsafe { HEAP.deallocate(block, layout) }).is_ok()
         });
         assert!(done.unwrap().join().unwrap());
@@ -397,7 +400,7 @@ fn n08_large_block_is_freed_once_and_by_its_start() {
     let heap = Heap::new();
     let layout = Layout::from_size_align(40 << 20, 8).unwrap();
     let block = heap.allocate(layout).unwrap().cast::<u8>().as_ptr();
-    // SAFETY: a block that nobody uses afterwards, or an address that is no block's.
+    // SAFETY: a live block that is not used afterwards, or an address that `try_free` rejects.
     let free = |address: *mut u8| unsafe { heap.try_free(address) }.map_err(|report| report.misuse);
     assert_eq!(free(block.wrapping_add(4096)), Err(Misuse::Interior));
     assert_eq!(free(block), Ok(()));
@@ -410,29 +413,30 @@ fn n09_blocks_of_a_threads_last_destructors_are_not_lost() {
     static HEAP: Heap = Heap::new();
     const LAYOUT: Layout = Layout::new::<[u64; 10]>();
 
-    /// Allocates, and asks to be called again for as long as the system does.
+    /// Allocates, and sets the key again, so that the system calls this for as long as it repeats
+    /// destructors.
     unsafe extern "C" fn again(key: *mut libc::c_void) {
         let block = HEAP.allocate(LAYOUT).unwrap().cast::<u8>();
-        // SAFETY: lent just now.
+        // SAFETY: a live block of this layout, allocated just now and not used again.
         unsafe { HEAP.deallocate(block, LAYOUT) };
         let number = libc::pthread_key_t::try_from(key.addr() - 1).unwrap();
-        // SAFETY: the key that this is called for.
+        // SAFETY: the key whose destructor is running.
         let _set = unsafe { libc::pthread_setspecific(number, key) };
     }
 
-    // the heap's own call at the end of a thread is asked for first, so that it comes before the other one in each round
+    // The heap registers its own destructor first, so that it runs before this one in each round.
     let first = HEAP.allocate(LAYOUT).unwrap().cast::<u8>();
     let mut key = 0;
-    // SAFETY: the library writes the key.
+    // SAFETY: the pointer is valid for the write of the key.
     assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(again)) }, 0);
     let threads = |count: usize| {
         for _ in 0..count {
             std::thread::spawn(move || {
                 let block = HEAP.allocate(LAYOUT).unwrap().cast::<u8>();
-                // SAFETY: lent just now.
+                // SAFETY: a live block of this layout, allocated just now and not used again.
                 unsafe { HEAP.deallocate(block, LAYOUT) };
                 let value = core::ptr::without_provenance(key as usize + 1);
-                // SAFETY: a key that was made.
+                // SAFETY: a key that was created above and not deleted.
                 assert_eq!(unsafe { libc::pthread_setspecific(key, value) }, 0);
             })
             .join()
@@ -443,7 +447,7 @@ fn n09_blocks_of_a_threads_last_destructors_are_not_lost() {
     let before = HEAP.state().held;
     threads(500);
     assert!(HEAP.state().held <= before + (1 << 20), "{before} {}", HEAP.state());
-    // SAFETY: lent above.
+    // SAFETY: a live block of this layout, allocated above and not used again.
     unsafe { HEAP.deallocate(first, LAYOUT) };
 }
 
@@ -454,25 +458,26 @@ fn n08_invalid_free_of_a_wide_block_aborts_with_a_report() {
     if let Ok(mode) = std::env::var(NAME) {
         let size = if mode.ends_with("small") { 2000 } else { 20_000 };
         let layout = Layout::from_size_align(size, 8).unwrap();
-        // as many as fill several slabs, and many more than wait for the next request
+        // Enough blocks to fill several slabs, and many more than the thread cache holds.
         let blocks: Vec<_> = (0..120).map(|_| HEAP.allocate(layout).unwrap().cast::<u8>()).collect();
-        // SAFETY: none in four modes: what is wrong there is meant to end the program.
+        // SAFETY: in two modes each block is freed once with its layout. In the others the invalid
+        // free is under test; it must abort the program.
         let free_block = |block| unsafe { HEAP.deallocate(block, layout) };
         free_block(blocks[0]);
         match mode.as_str() {
             "twice" | "twice, small" => free_block(blocks[0]),
-            // the first slab is empty, and kept as that
+            // The first slab is empty, and is cached as such.
             "into an empty slab" => {
                 blocks[1..60].iter().copied().for_each(free_block);
                 free_block(blocks[0]);
                 blocks[60..].iter().copied().for_each(free_block);
                 std::process::exit(0);
             }
-            // where small blocks lay before
+            // The units held small blocks before.
             "after small ones" => {
                 let small = Layout::from_size_align(64, 8).unwrap();
                 let pair = [(); 2].map(|()| HEAP.allocate(small).unwrap().cast::<u8>());
-                // SAFETY: lent just now.
+                // SAFETY: live blocks of this layout, allocated just now and not used again.
                 pair.into_iter().rev().for_each(|block| unsafe { HEAP.deallocate(block, small) });
                 HEAP.trim(0);
                 let fresh: Vec<_> = (0..60).map(|_| HEAP.allocate(layout).unwrap().cast::<u8>()).collect();
@@ -481,7 +486,7 @@ fn n08_invalid_free_of_a_wide_block_aborts_with_a_report() {
             "inside" => free_block(blocks[1].map_addr(|at| at.saturating_add(8))),
             _ => {}
         }
-        // those that wait go to their slabs
+        // These frees flush the thread cache into the slabs.
         blocks[2..].iter().copied().for_each(free_block);
         std::process::exit(0);
     }
@@ -506,11 +511,11 @@ fn n13_live_blocks_are_exact_while_a_thread_exits() {
     let heap = Heap::new();
     let layout = |class: usize| Layout::from_size_align(100 * (class + 1), 8).unwrap();
     let alloc = |class: usize| heap.allocate(layout(class)).unwrap().cast::<u8>();
-    // SAFETY: each is given back once, with its layout.
+    // SAFETY: each block is freed once, with its layout.
     let free_block = |(class, block)| unsafe { heap.deallocate(block, layout(class)) };
     let live: Vec<_> = (0..2000).map(|number| (number % 10, alloc(number % 10))).collect();
     for turn in 0..500 {
-        // the scope ends before the thread has given up its slabs
+        // The scope ends before the thread has released its slabs.
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let blocks: Vec<_> = (0..600).map(|number| (number % 10, alloc(number % 10))).collect();
@@ -532,12 +537,13 @@ fn n08_invalid_free_on_another_thread_aborts_with_a_report() {
         let block = HEAP.allocate(layout).unwrap().cast::<u8>().addr().get();
         let misuse = move || {
             let at = |address: usize| NonNull::new(core::ptr::with_exposed_provenance_mut(address)).unwrap();
-            // SAFETY: none in two modes: what is wrong there is meant to end the program; in the third the block is given back once.
+            // SAFETY: in the last mode the block is freed once. In the others the invalid free is
+            // under test; it must abort the program.
             let free_block = move |address| unsafe { HEAP.deallocate(at(address), layout) };
             match mode.as_str() {
                 "twice" => [block, block].map(free_block).len(),
                 "inside" => [block + 8].map(free_block).len(),
-                // what a thread has not told of is told when it ends
+                // An exiting thread posts its pending frees.
                 "by two" => {
                     std::thread::spawn(move || free_block(block)).join().unwrap();
                     [block].map(free_block).len()

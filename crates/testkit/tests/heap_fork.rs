@@ -1,4 +1,4 @@
-//! A child of `fork` uses the heap while the parent's other threads were in the midst of using it.
+//! A child of `fork` uses the heap although other threads of its parent were using it.
 #![expect(unsafe_code, reason = "forks, and leaves a child without running its parent's destructors")]
 
 use arenite_alloc::Heap;
@@ -11,8 +11,11 @@ static HEAP: Heap = Heap::new();
 
 static SECOND: Heap = Heap::new();
 
-/// Small, middle and large blocks of both heaps, a heap that begins and one that ends, and a thread where there may be one: the
-/// standard library has locks of its own around the start of a thread, which a child may find held.
+/// Allocates small, medium and large blocks of both heaps, and creates and drops a heap. Returns
+/// whether all succeeded.
+///
+/// `threads` also starts a thread. The standard library has its own locks around thread creation,
+/// which a child may find locked.
 fn work(seed: usize, threads: bool) -> bool {
     let lists: Vec<Vec<usize>> = (0..300).map(|count| vec![seed; 1 + (count * 37) % 5_000]).collect();
     let sizes = [100, 70_000, 17 << 20];
@@ -30,12 +33,12 @@ fn work(seed: usize, threads: bool) -> bool {
         && lists.iter().all(|list| list.iter().all(|&number| number == seed))
 }
 
-/// Waits for a child; its exit code, or `None` where it hangs.
+/// Returns the exit code of a child, or `None` if it hangs.
 fn wait_for_exit(child: libc::pid_t) -> Option<i32> {
     let end = Instant::now() + Duration::from_secs(20);
     let mut status = 0;
     while Instant::now() < end {
-        // SAFETY: writes the status of this process's own child.
+        // SAFETY: the pointer is valid for the write of the status of this process's own child.
         if unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == child {
             return libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
         }
@@ -63,7 +66,7 @@ fn n08_forked_child_allocates_when_parent_threads_held_the_locks() {
         match unsafe { libc::fork() } {
             0 => {
                 let fine = work(turn, false) && HEAP.state().live_blocks > 0;
-                // SAFETY: ends the child here.
+                // SAFETY: ends the child here, without the parent's destructors.
                 unsafe { libc::_exit(if fine { 7 } else { 1 }) };
             }
             child => assert_eq!(wait_for_exit(child), Some(7), "child {turn}"),

@@ -1,4 +1,4 @@
-//! The hardened heap: it serves as the other does, and finds what is done wrong.
+//! The hardened heap serves requests like the plain one, and detects misuse.
 #![expect(unsafe_code, reason = "misuses blocks on purpose")]
 #![expect(clippy::unwrap_used, reason = "test helpers")]
 
@@ -19,7 +19,8 @@ fn alloc(heap: &Heap, size: usize) -> *mut u8 {
 }
 
 fn free(heap: &Heap, address: *mut u8) -> Result<(), MisuseReport> {
-    // SAFETY: what is a live block is not used again; what is none is what is tested.
+    // SAFETY: a live block that is not used again, or an invalid pointer, which `try_free` must
+    // reject: that is the test.
     unsafe { heap.try_free(address) }
 }
 
@@ -27,9 +28,10 @@ fn misuse(heap: &Heap, address: *mut u8) -> Misuse {
     free(heap, address).unwrap_err().misuse
 }
 
-/// Writes a byte where nobody may.
+/// Writes a byte that the program must not write.
 fn write(address: *mut u8, byte: u8) {
-    // SAFETY: memory of the heap, open for writes; that nobody may write there is what is tested.
+    // SAFETY: the address is mapped for writes and belongs to the heap; detecting this write is the
+    // test.
     unsafe { address.write_volatile(byte) };
 }
 
@@ -56,7 +58,8 @@ fn n10_double_foreign_and_interior_frees_fail_and_change_nothing() {
     let mut other = [0_u8; 64];
     assert_eq!(misuse(&heap, other.as_mut_ptr()), Misuse::NotABlock);
     assert_eq!(free(&heap, core::ptr::null_mut()), Ok(()));
-    // a block of a slab that was never lent, and what lies behind the slab
+    // The addresses are those of a never allocated block of the slab, and of memory behind the
+    // slab.
     let block = alloc(&heap, 100);
     let fresh = (1..600).map(|step| block.wrapping_add(step * 104)).find_map(|at| free(&heap, at).err());
     assert_eq!(fresh.unwrap().misuse, Misuse::NotABlock);
@@ -92,7 +95,7 @@ fn n10_freed_blocks_are_poisoned_or_zeroed_and_quarantined() {
         let heap = Heap::new().hardened(hardening);
         let block = alloc(&heap, 64);
         assert_eq!(free(&heap, block), Ok(()));
-        // SAFETY: memory of a freed block, which the heap keeps; reading it is what is tested.
+        // SAFETY: the heap still holds and maps the freed block; checking its bytes is the test.
         let kept = unsafe { core::slice::from_raw_parts(block, 64) };
         assert!(kept.iter().all(|&found| found == byte));
         let others: Vec<*mut u8> = (0..2000).map(|_| alloc(&heap, 64)).collect();
@@ -142,17 +145,17 @@ fn n08_a_hardened_heap_serves_threads_batches_and_growth() {
         assert_eq!((heap.state().live_blocks, heap.state().in_use), (0, 0));
         let mut block = heap.allocate(layout(1)).unwrap().cast::<u8>();
         for size in 1..3000 {
-            // SAFETY: a live block of this layout.
+            // SAFETY: a live block of this layout; the new size is larger.
             block = unsafe { heap.grow(block, layout(size), layout(size + 1)) }.unwrap().cast();
         }
-        // SAFETY: a live block of this layout.
+        // SAFETY: a live block of this layout; the new size is smaller.
         block = unsafe { heap.shrink(block, layout(3000), layout(7)) }.unwrap().cast();
         // SAFETY: a live block of this heap.
         assert_eq!(unsafe { heap.usable_size(block) }, 7);
         // SAFETY: a live block of this layout, not used again.
         unsafe { heap.deallocate(block, layout(7)) };
         let blocks: Vec<NonNull<u8>> = heap.alloc_batch(layout(48), 3000).unwrap();
-        // SAFETY: live blocks of this layout, not used again.
+        // SAFETY: live blocks of this layout, each freed once and not used again.
         unsafe { heap.free_batch(&blocks, layout(48)) };
         assert_eq!(heap.state().live_blocks, 0);
         heap.trim(0);

@@ -1,4 +1,4 @@
-//! Large blocks that grow, go back, and get the OS pages of those that went back.
+//! Large blocks that grow, are freed, and reuse the OS pages of freed blocks.
 #![expect(unsafe_code, reason = "uses and frees raw blocks")]
 #![expect(clippy::unwrap_used, reason = "test helpers")]
 
@@ -14,7 +14,7 @@ fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 64).unwrap()
 }
 
-/// A block with a word of its own in every OS page.
+/// A block with its own word in every OS page.
 struct Marked {
     block: NonNull<u8>,
     size: usize,
@@ -29,7 +29,7 @@ impl Marked {
         marked
     }
 
-    /// The word at an offset that is a multiple of 8.
+    /// Returns the word at an offset that is a multiple of 8.
     fn word(&self, at: usize) -> NonNull<u64> {
         self.block.map_addr(|start| start.saturating_add(at)).cast()
     }
@@ -50,7 +50,7 @@ impl Marked {
     }
 
     fn grow(&mut self, heap: &Heap, size: usize) {
-        // SAFETY: a live block of that size.
+        // SAFETY: a live block of that size; the new size is not smaller.
         self.block = unsafe { heap.grow(self.block, layout(self.size), layout(size)) }.unwrap().cast();
         let before = core::mem::replace(&mut self.size, size);
         self.mark(before);
@@ -59,16 +59,16 @@ impl Marked {
 
     fn free(self, heap: &Heap) {
         self.check();
-        // SAFETY: a live block of that size, which is not used again.
+        // SAFETY: a live block of that size, not used again.
         unsafe { heap.deallocate(self.block, layout(self.size)) };
     }
 }
 
 fn faults() -> i64 {
     let mut usage = core::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: there is room for what the call writes.
+    // SAFETY: the pointer is valid for the structure that the call writes.
     assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) }, 0);
-    // SAFETY: zeroes are a value, and the call wrote one.
+    // SAFETY: the bytes were zeroed, which is a valid value, and the call wrote one.
     unsafe { usage.assume_init() }.ru_minflt
 }
 
@@ -89,7 +89,8 @@ fn n09_growing_block_reuses_the_pages_of_its_predecessor() {
         assert!(state.held >= 256 * MIB && state.held < 600 * MIB, "{state:?}");
     }
     assert!(spent[0] > 100, "{spent:?}");
-    // of 128 huge pages or 65,536 others; an instrumented program has faults of its own in each round
+    // The first round faults 128 huge pages or 65,536 small ones; an instrumented program has
+    // faults of its own in each round.
     assert!(spent[2..].iter().all(|&again| again + 64 < spent[0]), "{spent:?}");
     println!("{spent:?}");
     heap.trim(0);
@@ -100,18 +101,18 @@ fn n09_growing_block_reuses_the_pages_of_its_predecessor() {
 fn n09_block_that_donated_pages_is_whole_when_reused() {
     let heap = Heap::new().decaying(None);
     Marked::allocate(&heap, 200 * MIB, 1 << 50).free(&heap);
-    // a part of its pages goes to another
+    // Another block gets a part of its OS pages.
     let small = Marked::allocate(&heap, 50 * MIB, 2 << 50);
     let large = Marked::allocate(&heap, 200 * MIB, 3 << 50);
     small.check();
     let other = Marked::allocate(&heap, 60 * MIB, 4 << 50);
     [small, large, other].into_iter().for_each(|block| block.free(&heap));
-    // fresh ones are zeroed, also where pages could come from a kept block
+    // A zeroed block is zero although its pages could come from a cached block.
     let zeroed = heap.allocate_zeroed(layout(30 * MIB)).unwrap().cast::<u8>();
-    // SAFETY: a live block of that size.
+    // SAFETY: a live block of that size, zeroed by the heap.
     let bytes = unsafe { core::slice::from_raw_parts(zeroed.as_ptr(), 30 * MIB) };
     assert!(bytes.iter().all(|&byte| byte == 0));
-    // SAFETY: not used again.
+    // SAFETY: a live block of this layout, not used again.
     unsafe { heap.deallocate(zeroed, layout(30 * MIB)) };
     assert_eq!(heap.state().live_blocks, 0);
 }

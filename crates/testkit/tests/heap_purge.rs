@@ -1,4 +1,5 @@
-//! The heap gives memory back: inside free blocks, by itself after a while, and what it says of itself is what the kernel says.
+//! The heap returns memory to the OS: inside free blocks, on request and by decay; its statistics
+//! match the kernel's.
 #![expect(unsafe_code, reason = "uses and frees raw blocks")]
 #![expect(clippy::unwrap_used, reason = "test helpers")]
 
@@ -32,7 +33,7 @@ fn mark(block: NonNull<u8>) -> u8 {
 }
 
 fn free(heap: &Heap, block: NonNull<u8>, size: usize) {
-    // SAFETY: a live block of that size, written by `take`.
+    // SAFETY: a live block of that size, written by `alloc`.
     let bytes = unsafe { core::slice::from_raw_parts(block.as_ptr(), size) };
     assert!(bytes.iter().all(|&byte| byte == mark(block)), "a block of {size} changed");
     // SAFETY: the block is live, of this layout, and not used again.
@@ -71,7 +72,7 @@ fn purge_fragmented(classes: SizeClasses) {
         "{purged} returned, {} purged",
         full - resident
     );
-    // the blocks that dried are lent again, and none twice
+    // Purged blocks are allocated again, and none twice.
     let mut more = Vec::new();
     while bytes > live {
         let size = random_size(&mut random);
@@ -83,7 +84,8 @@ fn purge_fragmented(classes: SizeClasses) {
     assert_eq!((end.in_use, end.live_blocks), (0, 0));
     heap.defrag();
     assert_eq!(heap.stats().dry, 0);
-    // of 250 MiB: the tables of two arenas, which the kernel may have moved to huge pages meanwhile, and an empty slab of each class
+    // Of 250 MiB only the tables of two arenas, which may be on huge pages by now, and an empty
+    // slab per class remain.
     let resident = heap.resident().unwrap();
     assert!(resident < 8 << 20, "{resident} {:?}", heap.state());
 }
@@ -111,12 +113,12 @@ fn n13_slabs_of_exited_and_of_other_threads_are_purged() {
         scope.spawn(move || {
             done.send(filled()).unwrap();
             gone.recv().unwrap();
-            // hears the call when it runs out of a slab
+            // The thread serves the request when it needs a new slab.
             let more: Vec<_> = (0..100).map(|_| alloc(heap, 700)).collect();
             more.into_iter().for_each(|block| free(heap, block, 700));
         });
         let other = wait.recv().unwrap();
-        // after the other, which would take over what this one leaves
+        // This thread starts after the other, which would otherwise adopt the slabs of this one.
         let ended = scope.spawn(filled).join().unwrap();
         let keep = |at: usize| at.is_multiple_of(200);
         for (at, &address) in ended.iter().chain(&other).enumerate() {
@@ -168,7 +170,7 @@ fn n13_decay_purges_a_working_program_without_a_background_thread() {
     blocks.into_iter().for_each(|(block, size)| free(&heap, block, size));
     assert!(heap.resident().unwrap() > 60 << 20);
     let until = Instant::now() + Duration::from_secs(20);
-    // what it works with, 3 MB, stays its own
+    // The working set of 3 MB stays.
     while heap.resident().unwrap() > 8 << 20 && Instant::now() < until {
         let some: Vec<_> = (0..3_000).map(|_| alloc(&heap, 1000)).collect();
         some.into_iter().for_each(|block| free(&heap, block, 1000));
@@ -201,7 +203,7 @@ fn n08_stats_match_the_operations() {
 #[test]
 fn n13_cached_blocks_are_flushed_when_their_thread_exits() {
     let heap = Heap::new().decaying(None);
-    // at its end, and when another thread asks for all that can go
+    // The cache is flushed when the thread exits, and when another thread requests a trim.
     for ends in [true, false] {
         let (to, from) = std::sync::mpsc::channel::<()>();
         let (done, is_done) = std::sync::mpsc::channel();
@@ -213,7 +215,7 @@ fn n13_cached_blocks_are_flushed_when_their_thread_exits() {
                 done.send(()).unwrap();
                 if !ends {
                     from.recv().unwrap();
-                    // the next look of this thread
+                    // This allocation polls the request.
                     let block = alloc(heap, 50_000);
                     free(heap, block, 50_000);
                     done.send(()).unwrap();
@@ -239,7 +241,7 @@ fn n13_cached_blocks_are_flushed_when_their_thread_exits() {
                     .map(|class| class.slabs)
                     .sum::<usize>()
             };
-            // a thread's destructors may run after it was joined
+            // A thread's destructors may run after `join` returned.
             while slabs() > 0 && Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -262,7 +264,7 @@ fn n10_unposted_remote_frees_are_not_in_use_and_are_reused() {
     std::thread::scope(|scope| {
         let heap = &heap;
         let thread = scope.spawn(move || {
-            // two words in turns, then the rest in a row
+            // The frees alternate between two bitmap words, then go in order.
             let (first, rest) = numbers.split_at(128);
             let turns = first[..64].iter().zip(&first[64..]).flat_map(|(one, other)| [one, other]);
             for &number in turns.chain(rest) {
@@ -272,12 +274,12 @@ fn n10_unposted_remote_frees_are_not_in_use_and_are_reused() {
             from.recv().unwrap_err();
         });
         is_done.recv().unwrap();
-        // the thread lives, and waits
+        // The thread is alive and waits.
         let state = heap.state();
         assert_eq!(state.live_blocks, 20, "{state}");
         assert!(state.in_use <= in_use - 300 * 200, "{state}");
         drop(to);
-        // while it ends, too
+        // The count stays exact while the thread exits.
         for _ in 0..1000 {
             assert_eq!(heap.state().live_blocks, 20);
         }
@@ -293,7 +295,9 @@ fn n10_unposted_remote_frees_are_not_in_use_and_are_reused() {
     assert_eq!(heap.state().live_blocks, 0);
 }
 
-/// Has another thread give back blocks and stay; `then` is called while it waits, and again what it does after each word it is sent.
+/// Frees blocks on another thread and runs `then` while that thread waits.
+///
+/// The thread trims the heap for each message on the first channel and answers on the second.
 fn free_on_other_thread(
     heap: &Heap,
     blocks: &[NonNull<u8>],
@@ -353,7 +357,7 @@ fn n13_freeing_thread_serves_a_trim_request() {
             old.into_iter().for_each(|number| free(heap, at(number), 256));
             done.send(()).unwrap();
             from.recv().unwrap();
-            // of many words of other slabs, and none of the ones before
+            // These frees touch many words of other slabs, and none of the earlier words.
             new.into_iter().for_each(|number| free(heap, at(number), 512));
             done.send(()).unwrap();
             from.recv().unwrap();
@@ -374,10 +378,10 @@ fn n13_freeing_thread_serves_a_trim_request() {
 #[test]
 fn n10_unposted_remote_frees_are_bounded() {
     let heap = Heap::new().decaying(None);
-    // a slab of 64 blocks of 1 KiB, one word
+    // One slab of 64 blocks of 1 KiB has one bitmap word.
     let blocks: Vec<_> = (0..64).map(|_| alloc(&heap, 1024)).collect();
     free_on_other_thread(&heap, &blocks, 1024, |_, _| {
-        // what was told comes back to its owner: all but the 16 KiB that may wait
+        // The owner reuses all posted blocks; up to 16 KiB stay unposted.
         let again: Vec<_> = (0..64).map(|_| alloc(&heap, 1024)).collect();
         let back = again.iter().filter(|block| blocks.contains(block)).count();
         assert!((48..64).contains(&back), "{back}");
@@ -404,7 +408,7 @@ fn n13_heap_holds_little_more_than_needed_after_a_trim() {
     const SLABS: usize = 1000;
     for scattered in [false, true] {
         let heap = Heap::new().on_huge_pages(false).decaying(None);
-        // four in a slab of one unit
+        // A slab of one unit has four blocks.
         let blocks: Vec<_> = (0..4 * SLABS).map(|_| alloc(&heap, 16 << 10)).collect();
         let mut order: Vec<usize> = (0..SLABS).collect();
         if scattered {

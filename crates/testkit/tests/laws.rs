@@ -1,6 +1,4 @@
-//! The laws of a resource over every implementation there is: one line each.
-//!
-//! Rests on [`testkit::resource_laws!`]. A new resource is one more line here.
+//! The laws of a resource over every implementation; a new resource needs one more line here.
 
 use arenite_alloc::*;
 use arenite_core::{Alignment, Block, Resource};
@@ -14,25 +12,25 @@ use testkit::resource_laws;
 #[global_allocator]
 static COUNTER: ThreadCounter = ThreadCounter;
 
-/// A resource that frees each block.
+/// Traits of a resource that frees each block.
 const EACH: Traits =
     Traits { max_align: 4 << 20, max_size: 64 << 10, max_live: 64, frees_each: true, own_counts: true };
-/// An arena.
+/// Traits of an arena.
 const ARENA: Traits = EACH.freed_together();
-/// A heap, whose largest alignment is 2 MiB.
+/// Traits of a heap, whose largest alignment is 2 MiB.
 const HEAP: Traits = Traits { max_align: 2 << 20, ..EACH };
-/// A heap in 16 MiB, whose largest alignments leave room for a few blocks.
+/// Traits of a heap in 16 MiB, in which only a few blocks of the largest alignments fit.
 const BOUNDED: Traits = Traits { max_align: 64 << 10, max_size: 32 << 10, ..EACH };
-/// Blocks of 4 KiB at 64.
+/// Traits of a pool of 4 KiB blocks at alignment 64.
 const POOL: Traits = EACH.equal_blocks(4096, 64, 64);
 
-/// Blocks in a file that nobody finds again: it has lost its name.
+/// Returns blocks in a temporary file whose directory is already deleted.
 fn in_a_file() -> MemoryMappedAllocator {
     let dir = tempfile::tempdir().expect("a temporary directory");
     MemoryMappedAllocator::new(dir.path().join("blocks"), true).expect("a test file")
 }
 
-/// A heap in a buffer that stays.
+/// Returns a heap in a leaked buffer.
 fn in_a_buffer() -> BoundedHeap<'static> {
     BoundedHeap::new(Box::leak(Box::new_uninit_slice(16 << 20)))
 }
@@ -41,7 +39,7 @@ fn options() -> ArenaOptions {
     ArenaOptions::new()
 }
 
-// The program's allocator, and pages.
+// The global allocator, and OS pages.
 resource_laws!(global, Global, EACH.shared_counts());
 resource_laws!(system, System::new(), EACH);
 resource_laws!(pages, Pages::new(), EACH);
@@ -118,7 +116,7 @@ resource_laws!(failing_never, Failing::never(System::new()), EACH);
 resource_laws!(scribbling, Scribbling::new(System::new()), EACH);
 resource_laws!(counting, Counting::new(System::new()), EACH);
 
-// Doors and locks.
+// Checked wrappers and locks.
 resource_laws!(checked_system, Checked::new(System::new()), EACH);
 resource_laws!(checked_arena, Checked::new(SharedArena::new()), ARENA);
 resource_laws!(locked_arena, Locked::new(Arena::new()), ARENA);
@@ -139,7 +137,7 @@ resource_laws!(boxed, Box::new(System::new()) as Box<dyn Resource>, EACH);
 resource_laws!(counted, Rc::new(Arena::new()) as Rc<dyn Resource>, ARENA);
 resource_laws!(counted_by_threads, Arc::new(SharedArena::new()) as Arc<dyn Resource + Send + Sync>, ARENA);
 
-// A tower of them.
+// A stack of adaptors.
 resource_laws!(
     tower,
     Limit::new(

@@ -1,6 +1,4 @@
-//! A memory pool: blocks of any size of one region, given back and joined.
-//!
-//! Rests on the pool's public calls and on `/proc/self/smaps` by `Region`'s own reading.
+//! A memory pool: blocks of any size in one region, freed and coalesced.
 #![expect(unsafe_code, reason = "rebuilds a block from its address")]
 
 use arenite_alloc::{Checked, MemoryPool, PoolPtr, SharedMemoryPool};
@@ -49,7 +47,7 @@ fn e12_e13_values_are_dropped_with_their_owner() {
     drop(values);
     assert_eq!((Rc::strong_count(&counted), pool.state().live_blocks), (1, 0));
     let (start, count) = PoolPtr::into_raw(pool.allocate::<u64>(10).unwrap());
-    // SAFETY: the same block, of ten zeroes, taken back once.
+    // SAFETY: the block from `into_raw`, of ten zeroes, which is owned once again.
     let again = unsafe { PoolPtr::new(start, count, &pool) };
     assert_eq!(&*again, &[0; 10]);
 }

@@ -1,6 +1,7 @@
-//! What asks for memory on its way, where there is none: it answers, and the program goes on.
+//! Code that allocates internally, while the global allocator fails: it returns an error, and the
+//! program goes on.
 //!
-//! Rests on a global allocator that refuses. The law over every resource is in `laws.rs`; here is what is more than a resource.
+//! The law over every resource is in `laws.rs`; this file tests everything else.
 #![expect(unsafe_code, reason = "offers a range without users")]
 
 use arenite_alloc::*;
@@ -28,7 +29,7 @@ fn r18_context_fails_when_its_list_cannot_grow() {
     let before = pool.state();
     let context = AnalyticsContext::with_pool("no memory", &pool);
     with_blocks_left(0, || {
-        // what stands in the context itself needs none
+        // The first four entries are stored in the context itself.
         let first: [_; 4] = core::array::from_fn(|at| context.allocate_typed::<u64>(100 + at).unwrap());
         assert!(first.iter().all(|slice| slice.iter().all(|&word| word == 0)));
         for _ in 0..3 {
@@ -79,7 +80,7 @@ fn r14_thread_uses_the_shared_shelves_when_out_of_memory() {
     });
     let stats = pool.stats();
     assert_eq!((stats.total_allocations, pool.state().live_blocks), (4 * 2000 * 4 + 1, 1));
-    // from the second turn on they find what they gave back
+    // From the second round on, each request hits a freed buffer.
     assert!(stats.hits() >= 3 * (4 * 2000 - 4 * 4), "{stats:?}");
     assert!(stats.free_bytes > 0);
     drop(kept);
@@ -94,7 +95,7 @@ fn r14_upstream_may_reenter_a_pool_when_the_thread_has_no_shelves() {
         "over a budget",
         Budgeted::new(Heap::new(), budget.clone()),
     ));
-    // what a thread keeps that runs is that thread's: this one's is over
+    // The shelves of a running thread belong to it; this thread exits at once.
     let keeper = Arc::clone(&pool);
     std::thread::spawn(move || drop(StratifiedMemoryPool::allocate(&keeper, 40_000).unwrap()))
         .join()
@@ -117,7 +118,7 @@ fn r14_upstream_may_reenter_a_pool_when_the_thread_has_no_shelves() {
         "the budget was full and the pool released its cache"
     );
     assert_eq!((pool.state().in_use, pool.state().held), (0, 16 << 10));
-    // what the other thread put on the shelves of all is found by one that has its own
+    // A buffer on the shared shelves is found by a thread that has its own shelves.
     let fresh = StratifiedMemoryPool::new("stranded");
     std::thread::scope(|scope| {
         scope.spawn(|| with_blocks_left(0, || drop(fresh.allocate(1000).unwrap())));
@@ -138,7 +139,7 @@ fn u34_failed_charge_reports_less_when_out_of_memory() {
     assert_eq!((error.path.as_str(), error.largest.len()), ("process/job", 1));
     let reservation = Arc::clone(&kept);
     job.on_refusal(move |_| reservation.lock().unwrap().take().map_or(0, |kept| kept.bytes()));
-    // the refusing node's own need no list, and it has none that its child's would be in
+    // Callbacks on the failing node need no list; the list is for callbacks of its children.
     let cache = job.child("cache", usize::MAX);
     let other = cache.reserve(50).unwrap();
     cache.on_refusal(|_| 0);
@@ -178,12 +179,12 @@ fn u34_each_budget_callback_runs_once_when_memory_is_short() {
     for left in 0..16 {
         let process = Budget::new("process", 1000);
         let job = process.child("job", 500);
-        // the job refuses first; when it has room, the process does
+        // The job's limit fails first; once the job has headroom, the process's limit fails.
         let held = [(&job, 450), (&process, 500)].map(|(node, bytes)| {
             let kept = std::sync::Mutex::new(Some(node.reserve(bytes).unwrap()));
             let calls = Arc::new(AtomicUsize::new(0));
             let count = Arc::clone(&calls);
-            // one that has nothing stands before each
+            // A callback that frees nothing stands before each.
             node.on_refusal(|_| 0);
             node.on_refusal(move |_| {
                 count.fetch_add(1, Relaxed);
@@ -203,13 +204,13 @@ fn u34_each_budget_callback_runs_once_when_memory_is_short() {
 fn r41_spill_evicts_and_reloads_when_out_of_memory() {
     let spill = Spill::new("no memory").with_limit(100 << 10);
     let fill = |number: u64| {
-        let mut buffer = spill.buffer::<u64>(4096)?; // 32 KiB: three are in memory at once
+        let mut buffer = spill.buffer::<u64>(4096)?; // 32 KiB: three buffers fit in memory.
         buffer.write()?.fill(number);
         Ok::<_, SpillError>(buffer)
     };
     let mut buffers: Vec<_> = (0..3).map(|number| fill(number).unwrap()).collect();
     buffers.reserve(100);
-    // the fourth needs a file, whose name and places need memory
+    // The fourth buffer needs a file, whose name and free list allocate.
     for left in 0..3 {
         let result = with_blocks_left(left, || fill(9).map(drop));
         assert!(result.is_ok() || matches!(result, Err(SpillError::Memory(_) | SpillError::File { .. })));
@@ -222,7 +223,7 @@ fn r41_spill_evicts_and_reloads_when_out_of_memory() {
             assert!(view.iter().all(|&value| value == number as u64), "{number}");
         }
         spill.trim(0);
-        // every other goes, which leaves gaps in the file
+        // Dropping every other buffer leaves gaps in the file.
         let mut number = 0;
         buffers.retain(|_| {
             number += 1;
@@ -248,7 +249,8 @@ fn u13_failed_request_leaves_the_strategy_unchanged() {
     for block in blocks {
         arenite_core::MemoryAllocator::deallocate(&strategy, block, size, 64).unwrap();
     }
-    // large blocks lie in the range, and not with the middle ones: what it holds for nobody can be had back
+    // Large blocks are in the range, not in the middle layer, so the range's unused memory can be
+    // trimmed.
     assert!(strategy.trim(0) >= size);
 }
 
@@ -281,14 +283,15 @@ fn u22_monitor_shrinks_and_notifies_when_out_of_memory() {
     let reclaimed = with_blocks_left(0, || monitor.trigger_garbage_collection());
     assert_eq!((reclaimed, pools.iter().map(|pool| pool.state().held).sum::<usize>()), (15 << 16, 0));
 
-    // a change that this thread finds, after the monitor's own count_read
+    // This thread detects a change after the monitor's first reading.
     let free = Arc::new(AtomicUsize::new(90));
     let now = Arc::clone(&free);
     let reads = Arc::new(AtomicUsize::new(0));
     let count_read = Arc::clone(&reads);
     let source = move || {
         let free = if now.load(SeqCst) == 90 { 0.9 } else { 0.001 };
-        // after the load: who sees this look changes nothing that it reads
+        // The count follows the load, so a reading that is visible in the count has taken its
+        // value.
         count_read.fetch_add(1, SeqCst);
         PressureReading { free, some: 0.0, full: 0.0 }
     };
@@ -317,7 +320,7 @@ fn n20_offered_pages_are_intact_or_reported_lost_when_out_of_memory() {
         arenite_pages::memory::poke(at + number * page + 100, &[7; 8]).unwrap();
     }
     let whole = |at: usize| arenite_pages::memory::peek(at + 100, 8).unwrap() == [7; 8];
-    // how many lists there are to keep, each of which may be refused
+    // Each of the internal lists may fail to grow.
     let needed = (0..20).find(|&left| {
         let offered = with_blocks_left(left, || arenite_pages::memory::offer(at, 64 * page));
         assert!(
@@ -340,17 +343,18 @@ fn n05_failed_protect_changes_nothing_when_out_of_memory() {
     let page = arenite_pages::page_size();
     let region = Region::reserve(64 * page, "closed").unwrap();
     region.commit(0, 64 * page).unwrap();
-    // SAFETY: nobody uses the region.
+    // SAFETY: the region has no user.
     let close = |at: usize| unsafe { region.protect(at * page, page, Protection::None) };
     let protections = || region.query_all().unwrap().iter().map(|info| info.protection).collect::<Vec<_>>();
     assert!(with_blocks_left(0, || close(1)).is_err());
     assert_eq!(protections(), [Protection::ReadWrite]);
-    // until the next needs a longer list
+    // The calls succeed until the list must grow.
     let closed = with_blocks_left(1, || (0..32).take_while(|number| close(number * 2).is_ok()).count());
     assert!((1..32).contains(&closed), "{closed}");
     assert_eq!(protections().len(), 2 * closed);
-    // all that changes what is closed may need room: nothing is done by half
-    // SAFETY: nobody uses the region.
+    // Every change of closed ranges may need memory; none is done partly.
+    //
+    // SAFETY: the region has no user.
     let opened = with_blocks_left(0, || unsafe { region.decommit(0, page) }.is_ok());
     assert_eq!(
         region.query(0).unwrap().state,
@@ -374,14 +378,14 @@ fn n22_write_watch_loses_no_write_when_out_of_memory() {
         Err(error) => return println!("skipped: {error}"),
     };
     for number in [3, 9, 20, 30, 40, 50] {
-        // SAFETY: committed, and nobody else uses it.
+        // SAFETY: a committed byte, which has no other user.
         unsafe { base.wrapping_add(number * page).write(1) };
     }
     assert!(
         with_blocks_left(0, || watch.written().map(drop)).is_err(),
         "a failed query keeps the written pages"
     );
-    // one list, which is not made longer
+    // One list, which need not grow.
     let written = with_blocks_left(1, || watch.written()).unwrap();
     for number in [3, 9, 20, 30, 40, 50] {
         assert!(written.iter().any(|range| range.contains(&(number * page))), "{number}: {written:?}");
@@ -395,11 +399,11 @@ fn n20_reclaim_reports_a_wider_lost_range_when_out_of_memory() {
     let mut region = Region::reserve(64 * page, "offered").unwrap();
     region.commit(0, 64 * page).unwrap();
     (0..64).for_each(|number| region.poke(number * page + 100, &[7; 8]).unwrap());
-    // SAFETY: nobody uses the range until it is reclaimed.
+    // SAFETY: the range has no user until it is reclaimed.
     let offer = unsafe { region.offer(0, 64 * page) }.unwrap();
-    // these are dropped: more ranges than there is room for
+    // These pages are dropped: more ranges than the result has space for.
     let dropped = [3, 40, 41];
-    // pages that wait in a list of another processor's are not to be dropped yet
+    // Pages on the list of another processor cannot be dropped yet.
     let start = region.as_ptr().addr().get();
     let resident = |number: &usize| {
         region.page_out(number * page, page).unwrap();
@@ -427,7 +431,7 @@ fn e38_a_tracker_without_memory_counts_new_labels_together() {
     let tracker = Arc::new(MemoryTracker::new());
     let layout = arenite_core::AllocError::layout(100, 64).unwrap();
     let heap = Heap::new();
-    // until the next label needs a longer list
+    // The calls succeed until the next label needs a longer list.
     let labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"];
     let traced = labels.map(|label| Traced::new(&heap, Arc::clone(&tracker), label));
     let mut blocks = Vec::with_capacity(labels.len());
@@ -440,7 +444,8 @@ fn e38_a_tracker_without_memory_counts_new_labels_together() {
     assert!((1..16).contains(&listed.len()), "{listed:?}");
     assert!(listed.iter().all(|usage| usage.live_blocks == 1));
     assert_eq!((tracker.total().live_blocks, unlisted.live_blocks), (16, 16 - listed.len()));
-    // memory is there again: what was not listed is buffers off where it was counted, and each entry keeps all that its label did
+    // With memory again, a label without an entry is still counted with the others, and every entry
+    // keeps its counts.
     blocks.truncate(15);
     let again = arenite_core::Block::zeroed_in(layout, &traced[15]).unwrap();
     assert_eq!(tracker.by_label(), listed);

@@ -1,6 +1,6 @@
-//! Pools: equal blocks, taken and given back one by one, whatever the caller brings.
+//! Pools of equal blocks, compared with a naive model: the set of live addresses.
 //!
-//! Rests on the safe door of each pool and on a naive model: the set of live addresses. One set of tests serves both pools.
+//! The model frees valid and invalid pointers. The same tests run on the local and the shared pool.
 
 use arenite_alloc::*;
 use arenite_core::{AllocCause, AllocError, Resource, Trim};
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use testkit::LiveBlocks;
 use testkit::model::run;
 
-/// What both pools offer.
+/// The operations that both pools have.
 trait Blocks: Resource + Sized {
     fn alloc(&self) -> Result<NonNull<u8>, AllocError>;
     fn free(&self, block: NonNull<u8>) -> Result<(), AllocError>;
@@ -50,7 +50,7 @@ blocks! {
     SharedPool<System>, SharedPool::trim_mut;
 }
 
-/// Any pointer with this address.
+/// Returns a pointer with this address and no provenance.
 fn at(address: usize) -> NonNull<u8> {
     NonNull::without_provenance(NonZero::new(address).expect("not null"))
 }
@@ -137,7 +137,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..120)
 }
 
-/// Blocks by both doors, wrong frees and trims, against the set of live addresses.
+/// Runs allocations and frees of the checked and the unchecked API, invalid frees and trims, and
+/// compares with the live addresses.
 fn follow<P: Blocks>(mut pool: P, steps: &[Step], count: usize) {
     let layout = arenite_core::AllocError::layout(pool.stride(), 8).expect("a small layout");
     let (mut direct, mut owned, mut peak) = (Vec::<NonNull<u8>>::new(), LiveBlocks::default(), 0);

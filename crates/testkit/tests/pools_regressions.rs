@@ -1,4 +1,4 @@
-//! What a review of the pools, budgets and spills found, each in the smallest form that showed it.
+//! Regression tests of pools, budgets and spills, each in the smallest form that showed the bug.
 #![expect(unsafe_code, reason = "reads bytes that were all written")]
 
 use arenite_alloc::*;
@@ -19,9 +19,9 @@ fn forgotten_pool_is_not_touched_when_its_threads_exit() {
             memory.fill(core::mem::MaybeUninit::new(7));
         });
     });
-    // the scope ends before the thread's last destructors do
+    // The scope ends before the thread's last destructors run.
     std::thread::sleep(core::time::Duration::from_millis(200));
-    // SAFETY: filled at first, and by the thread.
+    // SAFETY: every byte was initialised at the start, and the thread wrote them again.
     let changed = memory.iter().filter(|byte| unsafe { byte.assume_init_read() } != 7).count();
     assert_eq!(changed, 0);
 }

@@ -1,6 +1,6 @@
-//! What a review found once, so that it stays fixed: one test per finding.
+//! Regression tests: one per finding of a review.
 //!
-//! Rests on nothing but safe code: each of these was memory misused, or a promise broken, without a line of unsafe code.
+//! Each finding was undefined behaviour or a broken contract that safe code could reach.
 
 use arenite_alloc::*;
 use arenite_core::{AllocCause, Block, Event, EventKind, MemoryAllocator, Resource, Sink, Trim};
@@ -15,7 +15,7 @@ fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).expect("a small layout")
 }
 
-/// A value that knows what it was made of; counts its drops in one of the counters of [`DROPS`].
+/// A value that detects overwriting and counts its drops in one of the counters of [`DROPS`].
 struct Canary {
     marks: [u64; 4],
     counter: usize,
@@ -227,7 +227,7 @@ thread_local! {
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Takes a block from the arena whose upstream tells it of an event.
+/// A sink that allocates from the arena whose upstream sends the event.
 struct CallBack;
 
 impl Sink for CallBack {
@@ -263,7 +263,7 @@ fn reentrant_upstream_gets_no_block_twice() {
     arena.restore(top).unwrap();
     held.clear();
     arena.restore(root).unwrap();
-    // Every chunk goes back, and each time the sink asks for a block.
+    // Every chunk is freed, and each time the sink allocates a block.
     arena.trim(0);
     let blocks = BLOCKS.take();
     assert_eq!(arena.state().live_blocks, blocks.len());
@@ -279,7 +279,7 @@ fn reentrant_upstream_gets_no_block_twice() {
     ARENA.set(None);
 }
 
-/// Panics when a block is resized, with a payload that panics when it is dropped.
+/// A sink that panics on a resize, with a payload that panics on drop.
 struct Panicking;
 
 struct Payload;
@@ -301,10 +301,10 @@ impl Sink for Panicking {
 #[test]
 fn panicking_sink_frees_no_block_twice() {
     let upstream = Counting::new(System::new());
-    // The double's growth is a new block and a free of the old one.
+    // The double grows a block by a new block and a free of the old one.
     let traced = Traced::new(Scribbling::new(&upstream), Panicking, "traced");
     for size in [100, 10_000, 8] {
-        // Whether the panic passes or not: the old block may not be given back again.
+        // The old block must not be freed again, whether or not the panic passes through.
         let ended = catch_unwind(AssertUnwindSafe(|| {
             let mut block = Block::zeroed_in(layout(64), &traced).unwrap();
             assert!(block.resize(size).is_ok());

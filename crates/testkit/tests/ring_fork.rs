@@ -1,4 +1,4 @@
-//! What is kept of dropped rings is used again, and by no two processes at once.
+//! The memory of dropped rings is cached and reused, and never by two processes at once.
 #![expect(unsafe_code, reason = "forks, and leaves a child without running its parent's destructors")]
 
 use arenite_core::Trim;
@@ -9,7 +9,7 @@ const SIZE: usize = 64 << 10;
 
 type Ring = (Producer<u8>, Consumer<u8>);
 
-/// Writes over all of the ring's memory, without putting anything in.
+/// Overwrites all of the ring's memory without publishing anything.
 fn fill(ring: &mut Ring, byte: u8) {
     let slots = ring.0.reserve(SIZE);
     slots.into_iter().for_each(|mut slots| slots.as_mut_slice().fill(byte));
@@ -24,20 +24,23 @@ fn address(ring: &mut Ring) -> Option<usize> {
     Some(ring.0.reserve(1)?.as_uninit().as_ptr().addr())
 }
 
-/// Runs `child` in a child and `parent` here; each has an end to from the other and one to to. Whether the child ended and was right.
+/// Runs `child` in a child process and `parent` here, each with a pipe from and a pipe to the
+/// other.
+///
+/// Returns whether both succeeded and the child exited normally.
 fn forked(
     child: impl FnOnce(&mut PipeReader, &mut PipeWriter) -> bool,
     parent: impl FnOnce(&mut PipeReader, &mut PipeWriter) -> bool,
 ) -> std::io::Result<bool> {
     let (mut of_parent, mut to_child) = pipe()?;
     let (mut of_child, mut to_parent) = pipe()?;
-    // SAFETY: the test's only thread that uses rings forks; the child leaves by `_exit`.
+    // SAFETY: only this thread of the test uses rings; the child leaves by `_exit`.
     match unsafe { libc::fork() } {
         0 => {
-            // so that it hears the end of a parent that ended without a word
+            // The child must see the end of the pipe if the parent exits early.
             drop((to_child, of_child));
             let right = child(&mut of_parent, &mut to_parent);
-            // SAFETY: ends the child here.
+            // SAFETY: ends the child here, without the parent's destructors.
             unsafe { libc::_exit(if right { 7 } else { 1 }) };
         }
         pid => {
@@ -45,7 +48,7 @@ fn forked(
             let right = parent(&mut of_child, &mut to_child);
             drop(to_child);
             let mut status = 0;
-            // SAFETY: writes the status of this process's own child.
+            // SAFETY: the pointer is valid for the write of the status of this process's own child.
             let ended = unsafe { libc::waitpid(pid, &raw mut status, 0) };
             Ok(right && ended == pid && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 7)
         }
@@ -72,7 +75,7 @@ fn n24_cached_rings_are_reused_but_never_by_two_processes() {
     assert_eq!((address(&mut again), KeptRings::held()), (at, 0));
     drop(again);
 
-    // what is kept when the process forks is neither side's afterwards
+    // Neither side reuses a ring that was cached at the time of the fork.
     let right = forked(
         |from, to| {
             let signalled = wait_for(from);
@@ -83,7 +86,7 @@ fn n24_cached_rings_are_reused_but_never_by_two_processes() {
         |from, to| {
             let mut own = ring();
             fill(&mut own, 3);
-            // both have one now, and each has written over all of it
+            // Both sides have a ring now, and each has overwritten all of it.
             let filled = signal(to) && wait_for(from) && is_full_of(&mut own, 3);
             fill(&mut own, 4);
             filled && signal(to)
@@ -92,7 +95,7 @@ fn n24_cached_rings_are_reused_but_never_by_two_processes() {
     assert!(right.unwrap());
     KeptRings.trim(0);
 
-    // nor is a ring that lived when the process forked kept on either side
+    // Neither side caches a ring that was alive at the time of the fork.
     let mut alive = Some(ring());
     let right = forked(
         |from, _| {

@@ -1,4 +1,5 @@
-//! Buffers that leave memory and come back: against a model, with memory refused, with files that cannot be had.
+//! Buffers that are evicted and loaded again: against a model, out of memory, and without a usable
+//! directory.
 
 use arenite_alloc::{Heap, Limit, Spill, SpillError};
 use arenite_core::Trim;
@@ -54,7 +55,7 @@ fn pinned_buffers_stay_and_the_coldest_is_evicted_first() {
     assert_eq!(spill.stats().reads, reads, "the most recently used buffer is in memory");
     spill.trim(0);
     assert_eq!((spill.stats().resident, hot.len()), (1000, 1000));
-    // what did not change is not written again
+    // A buffer that did not change is not written again.
     drop(hot);
     spill.trim(0);
     let writes = spill.stats().writes;

@@ -1,6 +1,5 @@
-//! The front of the global allocator: what one front keeps, no other allocator may get.
-//!
-//! Rests on an allocator that counts blocks which are not its own instead of freeing them.
+//! The recycling front of the global allocator: blocks cached by one instance reach no other
+//! allocator.
 #![expect(unsafe_code, reason = "implements a global allocator")]
 
 use arenite_alloc::Front;
@@ -12,12 +11,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 #[global_allocator]
 static FRONT: Front = Front::system();
 
-/// An allocator that has lent nothing yet: whatever comes back is another's.
+/// An allocator that has no blocks of its own and counts foreign frees.
 struct ForeignAllocator;
 
 static FOREIGN_FREES: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: it lends nothing, and takes nothing back: both are in the contract.
+// SAFETY: `alloc` always fails, which the contract allows, so no valid call reaches `dealloc` with
+// a block of this allocator.
 unsafe impl GlobalAlloc for ForeignAllocator {
     unsafe fn alloc(&self, _layout: Layout) -> *mut u8 {
         core::ptr::null_mut()
@@ -25,7 +25,8 @@ unsafe impl GlobalAlloc for ForeignAllocator {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         FOREIGN_FREES.fetch_add(1, Relaxed);
-        // SAFETY: in this program every block is the system's, so the stray one is neither leaked nor misused.
+        // SAFETY: in this program every block comes from the system allocator, so the foreign block
+        // is freed there with its layout.
         unsafe { System.dealloc(block, layout) }
     }
 }

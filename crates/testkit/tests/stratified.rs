@@ -1,4 +1,4 @@
-//! Stratified pools and contexts, by one thread and by many.
+//! Stratified pools and contexts, on one thread and on many.
 
 use arenite_alloc::*;
 use arenite_core::{AllocCause, Resource, Trim};
@@ -213,7 +213,7 @@ fn r22_preallocated_buffers_are_used_first() {
 #[test]
 fn r18_a_context_has_many_buffers_with_some_prepared() {
     let pool = StratifiedMemoryPool::new("many");
-    // asked for in another order than prepared: small ones first
+    // The requests come in another order than the preallocations: small ones first.
     let builder = (0..20_000)
         .fold(AnalyticsContextBuilder::new("many").with_pool(&pool), |builder, number| {
             builder.with_preallocation(if number % 2 == 0 { 5_000 } else { 100 })
