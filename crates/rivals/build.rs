@@ -1,4 +1,5 @@
-//! Tells the program what it was built with: the compiler and the versions of the rivals, read from `Cargo.lock`.
+//! Build script: passes the compiler version and the rivals' versions from `Cargo.lock` to the
+//! program.
 
 use std::path::Path;
 use std::process::Command;
@@ -42,7 +43,7 @@ fn compiler() -> String {
         .map_or("unknown".into(), |text| text.trim().into())
 }
 
-/// The version that the lock file gives for `name`.
+/// Returns the version of the package `name` in the lock file.
 fn version(lock: &str, name: &str) -> Option<String> {
     let entry = lock.split("[[package]]").find(|entry| entry.contains(&format!("\nname = \"{name}\"\n")))?;
     let line = entry.lines().find_map(|line| line.strip_prefix("version = \""))?;

@@ -1,13 +1,11 @@
-//! The lenders that free all at once: arenite's arenas, bumpalo, bump-scope, blink-alloc.
+//! Adapters for allocators that free all blocks at once: arenite's arenas, bumpalo, bump-scope,
+//! blink-alloc.
 //!
-//! Rests on each library's own best public call, which the table in the crate's documentation names.
-#![expect(
-    unsafe_code,
-    reason = "vouches for the blocks that arenas lend, and calls what the rivals declare unsafe"
-)]
+//! Each uses its library's fastest public call; the table in the crate's documentation lists them.
+#![expect(unsafe_code, reason = "wraps live blocks of arenas, and calls unsafe functions of the rivals")]
 
-use crate::failure::Refused;
-use crate::live_blocks::Lent;
+use crate::failure::AllocFailed;
+use crate::live_block::LiveBlock;
 use crate::tally;
 use arenite_alloc::{Arena, ArenaBox, SharedArena, Store};
 use arenite_core::Resource;
@@ -20,76 +18,79 @@ use bump_scope::{BumpBox, BumpScope};
 use std::alloc::Layout;
 use std::hint::black_box;
 
-/// bump-scope's settings that were fastest here: alignment 8 at least (as arenite's), downwards, allocated from the start, not
-/// claimable.
+/// The fastest settings of bump-scope here: minimum alignment 8 (as arenite's), downwards,
+/// allocated at once, not claimable.
 type Settings = BumpSettings<8, false, true, false>;
 
 /// The arena of bump-scope.
 pub(crate) type BumpScopeArena = bump_scope::Bump<Global, Settings>;
 
-/// Lends blocks.
-pub(crate) trait Take {
-    fn take(&self, layout: Layout) -> Result<Lent<'_>, Refused>;
+/// An allocator of blocks.
+pub(crate) trait AllocBlock {
+    fn alloc_block(&self, layout: Layout) -> Result<LiveBlock<'_>, AllocFailed>;
 }
 
-/// Takes all blocks back at once.
-pub(crate) trait Bump: Take {
+/// An allocator that frees all blocks at once.
+pub(crate) trait Bump: AllocBlock {
     fn reset(&mut self);
 }
 
-/// Lends a place for a value, through a typed call.
-pub(crate) trait Put {
-    /// Moves `value` in and returns where it lies.
-    fn put(&self, value: [u64; 8]) -> Result<*mut [u64; 8], Refused>;
+/// An allocator of values through a typed call.
+pub(crate) trait AllocValue {
+    /// Moves `value` into the arena and returns its address.
+    fn alloc_value(&self, value: [u64; 8]) -> Result<*mut [u64; 8], AllocFailed>;
 
     fn reset(&mut self);
 }
 
-/// Takes back what was lent since a mark.
-pub(crate) trait Marked: Take {
-    /// Takes a mark, runs `inside`, restores the mark.
-    fn marked(&mut self, inside: impl FnOnce(&Self) -> Result<(), Refused>) -> Result<(), Refused>;
+/// An allocator that frees all blocks since a mark.
+pub(crate) trait WithMark: AllocBlock {
+    /// Sets a mark, runs `inside` and restores the mark.
+    fn with_mark(&mut self, inside: impl FnOnce(&Self) -> Result<(), AllocFailed>)
+    -> Result<(), AllocFailed>;
 }
 
-/// What else arenas with marks are measured by.
-pub(crate) trait Marks: Marked {
-    /// A mark, a block, a mark, a block, both marks restored.
-    fn nested(&mut self, layout: Layout) -> Result<(), Refused>;
+/// The other operations that are measured on arenas with marks.
+pub(crate) trait NestedMarks: WithMark {
+    /// Sets two nested marks with a block in each and restores both.
+    fn nested_marks(&mut self, layout: Layout) -> Result<(), AllocFailed>;
 
-    /// Four blocks taken and given back one by one, newest first, between a mark and its restoration through `&self`.
-    fn given_back(&mut self, layout: Layout) -> Result<(), Refused>;
+    /// Between a mark and its restoration through `&self`, allocates four blocks and frees each,
+    /// newest first.
+    fn free_then_restore(&mut self, layout: Layout) -> Result<(), AllocFailed>;
 
-    /// Enters a scope, takes a block, leaves it.
-    fn scope(&mut self, layout: Layout) -> Result<(), Refused>;
+    /// Enters a scope, allocates a block and leaves the scope.
+    fn scope(&mut self, layout: Layout) -> Result<(), AllocFailed>;
 }
 
-macro_rules! take {
-    ([$($generics:tt)*] $lender:ty, $arena:ident, $layout:ident => $block:expr) => {
-        impl<$($generics)*> Take for $lender {
+macro_rules! alloc_block {
+    ([$($generics:tt)*] $allocator:ty, $arena:ident, $layout:ident => $block:expr) => {
+        impl<$($generics)*> AllocBlock for $allocator {
             #[inline(always)]
-            fn take(&self, $layout: Layout) -> Result<Lent<'_>, Refused> {
+            fn alloc_block(&self, $layout: Layout) -> Result<LiveBlock<'_>, AllocFailed> {
                 let $arena = self;
                 let block = $block;
-                // SAFETY: a fresh block of this layout, which its arena keeps for the borrow: freeing needs `&mut`, or one
-                // of the calls below, which free what they themselves took.
-                Ok(unsafe { Lent::new(block, $layout) })
+                // SAFETY: a fresh block of this layout, which its arena holds for the borrow.
+                // Freeing needs `&mut`, or one of the calls below, which free only their own
+                // blocks.
+                Ok(unsafe { LiveBlock::new(block, $layout) })
             }
         }
     };
 }
 
-take!([S: Store] Arena<S>, arena, layout => arena.allocate(layout).map_err(|_| Refused)?.cast());
-take!([] &SharedArena, arena, layout => arena.allocate(layout).map_err(|_| Refused)?.cast());
-take!([] bumpalo::Bump, arena, layout => arena.try_alloc_layout(layout).map_err(|_| Refused)?);
-take!([] BumpScopeArena, arena, layout => arena.allocate_layout(layout));
-take!([] BumpScope<'_, Global, Settings>, arena, layout => arena.allocate_layout(layout));
-take!([] BlinkAlloc, arena, layout => arena.allocate(layout).map_err(|_| Refused)?.cast());
-take!([] &SyncBlinkAlloc, arena, layout => arena.allocate(layout).map_err(|_| Refused)?.cast());
-take!([] LocalBlinkAlloc<'_>, arena, layout => arena.allocate(layout).map_err(|_| Refused)?.cast());
+alloc_block!([S: Store] Arena<S>, arena, layout => arena.allocate(layout).map_err(|_| AllocFailed)?.cast());
+alloc_block!([] &SharedArena, arena, layout => arena.allocate(layout).map_err(|_| AllocFailed)?.cast());
+alloc_block!([] bumpalo::Bump, arena, layout => arena.try_alloc_layout(layout).map_err(|_| AllocFailed)?);
+alloc_block!([] BumpScopeArena, arena, layout => arena.allocate_layout(layout));
+alloc_block!([] BumpScope<'_, Global, Settings>, arena, layout => arena.allocate_layout(layout));
+alloc_block!([] BlinkAlloc, arena, layout => arena.allocate(layout).map_err(|_| AllocFailed)?.cast());
+alloc_block!([] &SyncBlinkAlloc, arena, layout => arena.allocate(layout).map_err(|_| AllocFailed)?.cast());
+alloc_block!([] LocalBlinkAlloc<'_>, arena, layout => arena.allocate(layout).map_err(|_| AllocFailed)?.cast());
 
 macro_rules! bump {
-    ($($lender:ty: $reset:ident),* $(,)?) => {$(
-        impl Bump for $lender {
+    ($($allocator:ty: $reset:ident),* $(,)?) => {$(
+        impl Bump for $allocator {
             #[inline(always)]
             fn reset(&mut self) {
                 self.$reset();
@@ -100,12 +101,12 @@ macro_rules! bump {
 
 bump!(Arena: reset, bumpalo::Bump: reset, BumpScopeArena: reset_to_start, BlinkAlloc: reset);
 
-macro_rules! put {
-    ($($lender:ty, $reset:ident, |$arena:ident, $value:ident| $put:expr);* $(;)?) => {$(
-        impl Put for $lender {
+macro_rules! alloc_value {
+    ($($allocator:ty, $reset:ident, |$arena:ident, $value:ident| $put:expr);* $(;)?) => {$(
+        impl AllocValue for $allocator {
             #[inline(always)]
-            fn put(&self, $value: [u64; 8]) -> Result<*mut [u64; 8], Refused> {
-                tally::lent(size_of_val(&$value));
+            fn alloc_value(&self, $value: [u64; 8]) -> Result<*mut [u64; 8], AllocFailed> {
+                tally::allocated(size_of_val(&$value));
                 let $arena = self;
                 Ok($put)
             }
@@ -118,101 +119,118 @@ macro_rules! put {
     )*};
 }
 
-put! {
-    Arena, reset, |arena, value| ArenaBox::leak(arena.alloc(value).map_err(|_| Refused)?);
-    bumpalo::Bump, reset, |arena, value| arena.try_alloc(value).map_err(|_| Refused)?;
+alloc_value! {
+    Arena, reset, |arena, value| ArenaBox::leak(arena.alloc(value).map_err(|_| AllocFailed)?);
+    bumpalo::Bump, reset, |arena, value| arena.try_alloc(value).map_err(|_| AllocFailed)?;
     BumpScopeArena, reset_to_start, |arena, value| BumpBox::leak(arena.alloc(value));
     Blink, reset, |arena, value| arena.put_no_drop(value);
 }
 
-impl Marked for Arena {
+impl WithMark for Arena {
     #[inline(always)]
-    fn marked(&mut self, inside: impl FnOnce(&Self) -> Result<(), Refused>) -> Result<(), Refused> {
-        let mark = self.mark().map_err(|_| Refused)?;
+    fn with_mark(
+        &mut self,
+        inside: impl FnOnce(&Self) -> Result<(), AllocFailed>,
+    ) -> Result<(), AllocFailed> {
+        let mark = self.mark().map_err(|_| AllocFailed)?;
         inside(self)?;
-        self.restore_mut(mark).map_err(|_| Refused)
+        self.restore_mut(mark).map_err(|_| AllocFailed)
     }
 }
 
-impl Marks for Arena {
+impl NestedMarks for Arena {
     #[inline(always)]
-    fn nested(&mut self, layout: Layout) -> Result<(), Refused> {
-        let outer = self.mark().map_err(|_| Refused)?;
-        self.take(layout)?.keep();
-        let inner = self.mark().map_err(|_| Refused)?;
-        self.take(layout)?.keep();
-        self.restore_mut(inner).map_err(|_| Refused)?;
-        self.restore_mut(outer).map_err(|_| Refused)
+    fn nested_marks(&mut self, layout: Layout) -> Result<(), AllocFailed> {
+        let outer = self.mark().map_err(|_| AllocFailed)?;
+        self.alloc_block(layout)?.keep();
+        let inner = self.mark().map_err(|_| AllocFailed)?;
+        self.alloc_block(layout)?.keep();
+        self.restore_mut(inner).map_err(|_| AllocFailed)?;
+        self.restore_mut(outer).map_err(|_| AllocFailed)
     }
 
     #[inline(always)]
-    fn given_back(&mut self, layout: Layout) -> Result<(), Refused> {
-        let mark = self.mark().map_err(|_| Refused)?;
-        let blocks = [self.take(layout)?, self.take(layout)?, self.take(layout)?, self.take(layout)?];
-        blocks.iter().for_each(Lent::keep);
+    fn free_then_restore(&mut self, layout: Layout) -> Result<(), AllocFailed> {
+        let mark = self.mark().map_err(|_| AllocFailed)?;
+        let blocks = [
+            self.alloc_block(layout)?,
+            self.alloc_block(layout)?,
+            self.alloc_block(layout)?,
+            self.alloc_block(layout)?,
+        ];
+        blocks.iter().for_each(LiveBlock::keep);
         for block in blocks.into_iter().rev() {
             tally::freed();
-            // SAFETY: taken from this arena above with this layout, live, and not used again.
+            // SAFETY: allocated from this arena above with this layout, live, and not used again.
             unsafe { self.deallocate(block.start(), block.layout()) };
         }
-        self.restore(mark).map_err(|_| Refused)
+        self.restore(mark).map_err(|_| AllocFailed)
     }
 
     #[inline(always)]
-    fn scope(&mut self, layout: Layout) -> Result<(), Refused> {
-        tally::lent(layout.size());
+    fn scope(&mut self, layout: Layout) -> Result<(), AllocFailed> {
+        tally::allocated(layout.size());
         Arena::scope(self, |scope| {
-            black_box(scope.allocate(layout).map_err(|_| Refused)?.cast::<u8>());
+            black_box(scope.allocate(layout).map_err(|_| AllocFailed)?.cast::<u8>());
             Ok(())
         })
     }
 }
 
-impl Marked for BumpScopeArena {
+impl WithMark for BumpScopeArena {
     #[inline(always)]
-    fn marked(&mut self, inside: impl FnOnce(&Self) -> Result<(), Refused>) -> Result<(), Refused> {
+    fn with_mark(
+        &mut self,
+        inside: impl FnOnce(&Self) -> Result<(), AllocFailed>,
+    ) -> Result<(), AllocFailed> {
         let mark = self.checkpoint();
         inside(self)?;
-        // SAFETY: the checkpoint was taken from this arena above, which `inside` has neither reset nor restored, as it had a
-        // shared borrow; nothing that it took outlives its call.
+        // SAFETY: the checkpoint is of this arena. `inside` had a shared borrow, so it neither
+        // reset nor restored the arena, and none of its blocks outlives the call.
         unsafe { self.reset_to(mark) };
         Ok(())
     }
 }
 
-impl Marks for BumpScopeArena {
+impl NestedMarks for BumpScopeArena {
     #[inline(always)]
-    fn nested(&mut self, layout: Layout) -> Result<(), Refused> {
+    fn nested_marks(&mut self, layout: Layout) -> Result<(), AllocFailed> {
         let outer = self.checkpoint();
-        self.take(layout)?.keep();
+        self.alloc_block(layout)?.keep();
         let inner = self.checkpoint();
-        self.take(layout)?.keep();
-        // SAFETY: taken from this arena above, and nothing taken since is used.
+        self.alloc_block(layout)?.keep();
+        // SAFETY: the checkpoint is of this arena, from above, and no later block is used.
         unsafe { self.reset_to(inner) };
-        // SAFETY: taken from this arena above, older than what was restored, and nothing taken since is used.
+        // SAFETY: the checkpoint is of this arena, from above, older than the restored one, and no
+        // later block is used.
         unsafe { self.reset_to(outer) };
         Ok(())
     }
 
     #[inline(always)]
-    fn given_back(&mut self, layout: Layout) -> Result<(), Refused> {
+    fn free_then_restore(&mut self, layout: Layout) -> Result<(), AllocFailed> {
         let mark = self.checkpoint();
-        let blocks = [self.take(layout)?, self.take(layout)?, self.take(layout)?, self.take(layout)?];
-        blocks.iter().for_each(Lent::keep);
+        let blocks = [
+            self.alloc_block(layout)?,
+            self.alloc_block(layout)?,
+            self.alloc_block(layout)?,
+            self.alloc_block(layout)?,
+        ];
+        blocks.iter().for_each(LiveBlock::keep);
         for block in blocks.into_iter().rev() {
             tally::freed();
-            // SAFETY: taken from this arena above with this layout, live, and not used again.
+            // SAFETY: allocated from this arena above with this layout, live, and not used again.
             unsafe { Allocator::deallocate(self, block.start(), block.layout()) };
         }
-        // SAFETY: taken from this arena above, and nothing taken since is used.
+        // SAFETY: the checkpoint is of this arena, from above, and no later block is used.
         unsafe { self.reset_to(mark) };
         Ok(())
     }
 
     #[inline(always)]
-    fn scope(&mut self, layout: Layout) -> Result<(), Refused> {
+    fn scope(&mut self, layout: Layout) -> Result<(), AllocFailed> {
         self.scoped(|scope| {
-            scope.take(layout)?.keep();
+            scope.alloc_block(layout)?.keep();
             Ok(())
         })
     }

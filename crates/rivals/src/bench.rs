@@ -1,59 +1,59 @@
-//! A bench: lets the contestants of a case run in short alternating rounds, and takes the medians.
+//! A bench: runs the competitors of a case in short alternating rounds and takes medians.
 //!
-//! Rests on [`Contestant`]. Alternating, because a machine's clock and its other tenants change over seconds: what disturbs one
-//! round disturbs each contestant's alike.
+//! Alternation matters because a machine's clock and its other load change over seconds: a
+//! disturbance then affects all competitors of a round alike.
 
-use crate::competitor::{Contestant, Side};
-use crate::core_distance::Distance;
+use crate::competitor::{Competitor, Side};
+use crate::core_distance::CoreDistance;
 use crate::failure::Failure;
-use crate::report::{Figure, Row};
-use crate::quantiles::Spread;
-use crate::measurement::Reading;
+use crate::measurement::Measurement;
+use crate::quantiles::Quantiles;
+use crate::report::{Entry, Row};
 use crate::tally;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long and how often.
+/// The length and number of the rounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Rounds that count.
+    /// Number of measured rounds.
     pub rounds: u32,
-    /// Rounds before those.
+    /// Number of warm-up rounds.
     pub warm_up: u32,
-    /// The least CPU time of a round of the fastest contestant.
+    /// Minimum CPU time of a round of the fastest competitor.
     pub round: Duration,
 }
 
 impl Settings {
-    /// 61 rounds of 150 µs or more, after 6.
+    /// Returns the settings for a record: 61 rounds of at least 150 µs after 6 warm-up rounds.
     #[must_use]
     pub const fn full() -> Self {
         Self { rounds: 61, warm_up: 6, round: Duration::from_micros(150) }
     }
 
-    /// 9 rounds of 50 µs or more, after 2: for a look, not for a record.
+    /// Returns the settings for a quick check: 9 rounds of at least 50 µs after 2 warm-up rounds.
     #[must_use]
     pub const fn quick() -> Self {
         Self { rounds: 9, warm_up: 2, round: Duration::from_micros(50) }
     }
 }
 
-/// What a row counts.
+/// The quantity of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metric {
-    /// CPU time of the thread, in nanoseconds a unit of work.
+    /// CPU time of the thread, in nanoseconds per unit of work.
     Cpu,
-    /// CPU time of the thread, in microseconds a unit of work.
+    /// CPU time of the thread, in microseconds per unit of work.
     CpuMicros,
-    /// Wall time, in nanoseconds a unit of one thread's work.
+    /// Wall time, in nanoseconds per unit of one thread's work.
     Wall,
-    /// Page faults a unit of work.
+    /// Page faults per unit of work.
     Faults,
-    /// MiB in memory.
+    /// Resident memory in MiB.
     Resident,
-    /// Bytes in memory for each byte that is live, of which there is one MiB a unit.
+    /// Resident bytes per live byte; a unit has one live MiB.
     PerLive,
-    /// Wall time of threads that work at once over that of the same work done by each alone.
+    /// Wall time of concurrent threads over the wall time of each thread's same work alone.
     PerAlone,
 }
 
@@ -70,214 +70,226 @@ impl Metric {
         }
     }
 
-    fn of(self, reading: &Reading) -> f64 {
+    fn of(self, measurement: &Measurement) -> f64 {
         match self {
-            Self::Cpu => reading.cpu.as_secs_f64() * 1e9,
-            Self::CpuMicros => reading.cpu.as_secs_f64() * 1e6,
-            Self::Wall => reading.wall.as_secs_f64() * 1e9,
-            Self::Faults => reading.faults as f64,
-            Self::Resident | Self::PerLive => reading.bytes as f64 / f64::from(1 << 20),
-            Self::PerAlone => reading.wall.as_secs_f64() / reading.alone.as_secs_f64(),
+            Self::Cpu => measurement.cpu.as_secs_f64() * 1e9,
+            Self::CpuMicros => measurement.cpu.as_secs_f64() * 1e6,
+            Self::Wall => measurement.wall.as_secs_f64() * 1e9,
+            Self::Faults => measurement.faults as f64,
+            Self::Resident | Self::PerLive => measurement.bytes as f64 / f64::from(1 << 20),
+            Self::PerAlone => measurement.wall.as_secs_f64() / measurement.alone.as_secs_f64(),
         }
     }
 
-    /// The same for one unit of work.
-    fn of_unit(self, reading: &Reading, units: f64) -> f64 {
-        if self == Self::PerAlone { self.of(reading) } else { self.of(reading) / units }
+    /// Returns the value per unit of work.
+    fn of_unit(self, measurement: &Measurement, units: f64) -> f64 {
+        if self == Self::PerAlone { self.of(measurement) } else { self.of(measurement) / units }
     }
 }
 
-/// How a case is measured.
+/// The way a case is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
-    /// Units of work in a turn of the body.
+    /// Units of work per turn of the body.
     pub(crate) units: u32,
-    /// A row for each.
+    /// The metrics, one row each.
     pub(crate) metrics: &'static [Metric],
-    /// A round is one turn (long work); else as many as fill the settings' round this many times.
+    /// The number of turns per round.
     pub(crate) rounds_of: RoundsOf,
 }
 
-/// How many turns make a round.
+/// The rule for the number of turns per round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RoundsOf {
-    /// One.
+    /// One turn, for long work.
     OneTurn,
-    /// As many as take the settings' round times this.
+    /// As many turns as fill the settings' round time this many times.
     Time(u32),
 }
 
-/// Runs cases.
+/// A runner of cases.
 #[derive(Debug)]
 pub struct Bench {
     settings: Settings,
 }
 
 impl Bench {
-    /// A bench that measures by `settings`.
+    /// Creates a bench with these settings.
     #[must_use]
     pub const fn new(settings: Settings) -> Self {
         Self { settings }
     }
 
-    /// The same with few rounds, for figures that do not change from one to the next.
+    /// Returns a bench with at most 3 rounds and no warm-up, for values that do not vary.
     #[must_use]
-    pub(crate) fn few(&self) -> Self {
+    pub(crate) fn with_few_rounds(&self) -> Self {
         Self { settings: Settings { rounds: self.settings.rounds.min(3), warm_up: 0, ..self.settings } }
     }
 
-    /// Lets `contestants` run against each other; a row for each metric.
+    /// Runs the competitors against each other. Returns one row per metric.
     pub(crate) fn compare(
         &self,
         case: &str,
         plan: Plan,
-        mut contestants: Vec<Contestant<'_>>,
+        mut competitors: Vec<Competitor<'_>>,
     ) -> Result<Vec<Row>, Failure> {
-        let (units, readings) = self.readings(case, plan, &mut contestants)?;
-        let mut rows = rows(case, plan, units, &contestants, &readings)?;
+        let (units, measurements) = self.measure(case, plan, &mut competitors)?;
+        let mut rows = rows(case, plan, units, &competitors, &measurements)?;
         for (row, &metric) in rows.iter_mut().zip(plan.metrics) {
-            row.ratios = ratios(metric, &contestants, &readings);
+            row.ratios = ratios(metric, &competitors, &measurements);
         }
         Ok(rows)
     }
 
-    /// The same for contestants of two threads each: rows for each distance that a quarter of every contestant's rounds
-    /// ran at, without the other rounds.
+    /// Runs competitors of two threads each. Returns rows per core distance at which every
+    /// competitor ran at least a quarter of its rounds.
+    ///
+    /// The other rounds are dropped; if no distance qualifies, all rounds count.
     pub(crate) fn compare_by_distance(
         &self,
         case: &str,
         plan: Plan,
-        mut contestants: Vec<Contestant<'_>>,
+        mut competitors: Vec<Competitor<'_>>,
     ) -> Result<Vec<Row>, Failure> {
-        let (units, readings) = self.readings(case, plan, &mut contestants)?;
+        let (units, measurements) = self.measure(case, plan, &mut competitors)?;
         let mut all = Vec::new();
-        for distance in Distance::ALL {
-            let here = |reading: &&Reading| reading.apart.map(Distance::of) == Some(distance);
-            let readings: Vec<Vec<Reading>> =
-                readings.iter().map(|readings| readings.iter().filter(here).copied().collect()).collect();
-            let least = readings.iter().map(Vec::len).min().unwrap_or(0);
+        for distance in CoreDistance::ALL {
+            let matches =
+                |measurement: &&Measurement| measurement.round_trip.map(CoreDistance::of) == Some(distance);
+            let measurements: Vec<Vec<Measurement>> = measurements
+                .iter()
+                .map(|measurements| measurements.iter().filter(matches).copied().collect())
+                .collect();
+            let least = measurements.iter().map(Vec::len).min().unwrap_or(0);
             if least * 4 >= usize::try_from(self.settings.rounds).unwrap_or(usize::MAX) {
-                all.extend(rows(&format!("{case}, {distance}"), plan, units, &contestants, &readings)?);
+                all.extend(rows(&format!("{case}, {distance}"), plan, units, &competitors, &measurements)?);
             }
         }
-        if all.is_empty() { rows(case, plan, units, &contestants, &readings) } else { Ok(all) }
+        if all.is_empty() { rows(case, plan, units, &competitors, &measurements) } else { Ok(all) }
     }
 
-    /// The units of work in a round, and the readings of each contestant.
-    fn readings(
+    /// Measures the competitors. Returns the units of work per round and each competitor's
+    /// measurements.
+    fn measure(
         &self,
         case: &str,
         plan: Plan,
-        contestants: &mut [Contestant<'_>],
-    ) -> Result<(f64, Vec<Vec<Reading>>), Failure> {
-        same_work(case, contestants)?;
+        competitors: &mut [Competitor<'_>],
+    ) -> Result<(f64, Vec<Vec<Measurement>>), Failure> {
+        same_work(case, competitors)?;
         let turns = match plan.rounds_of {
             RoundsOf::OneTurn => 1,
-            RoundsOf::Time(times) => calibrate(case, contestants, self.settings.round * times)?,
+            RoundsOf::Time(times) => calibrate(case, competitors, self.settings.round * times)?,
         };
-        let readings = self.alternate(case, turns, contestants)?;
-        Ok((turns as f64 * f64::from(plan.units), readings))
+        let measurements = self.alternate(case, turns, competitors)?;
+        Ok((turns as f64 * f64::from(plan.units), measurements))
     }
 
-    /// The readings of each contestant, round by round, in rotating order.
+    /// Measures all rounds, with the order of the competitors rotated from round to round.
     fn alternate(
         &self,
         case: &str,
         turns: u64,
-        contestants: &mut [Contestant<'_>],
-    ) -> Result<Vec<Vec<Reading>>, Failure> {
-        let count = contestants.len();
-        let mut readings = vec![Vec::new(); count];
+        competitors: &mut [Competitor<'_>],
+    ) -> Result<Vec<Vec<Measurement>>, Failure> {
+        let count = competitors.len();
+        let mut measurements = vec![Vec::new(); count];
         for round in 0..self.settings.warm_up + self.settings.rounds {
             let first = usize::try_from(round).unwrap_or(0) % count;
             for index in (first..count).chain(0..first) {
-                let reading = run(case, &mut contestants[index], turns)?;
+                let measurement = run(case, &mut competitors[index], turns)?;
                 if round >= self.settings.warm_up {
-                    readings[index].push(reading);
+                    measurements[index].push(measurement);
                 }
             }
         }
-        Ok(readings)
+        Ok(measurements)
     }
 }
 
-/// A row for each metric of `plan`.
+/// Returns a row per metric of `plan`.
 fn rows(
     case: &str,
     plan: Plan,
     units: f64,
-    contestants: &[Contestant<'_>],
-    readings: &[Vec<Reading>],
+    competitors: &[Competitor<'_>],
+    measurements: &[Vec<Measurement>],
 ) -> Result<Vec<Row>, Failure> {
-    plan.metrics.iter().map(|metric| row(case, *metric, units, contestants, readings)).collect()
+    plan.metrics.iter().map(|metric| row(case, *metric, units, competitors, measurements)).collect()
 }
 
-/// Of each rival and variant the median of arenite's figure over its own, round by round. A machine whose clock changes during a case gives
-/// two medians of different clocks; the two figures of one round mostly have the same.
+/// Returns, for each rival and variant, the median over rounds of arenite's value divided by its
+/// own.
+///
+/// If the clock changes during a case, two medians may be of different clocks; the two values of
+/// one round mostly share a clock.
 fn ratios(
     metric: Metric,
-    contestants: &[Contestant<'_>],
-    readings: &[Vec<Reading>],
+    competitors: &[Competitor<'_>],
+    measurements: &[Vec<Measurement>],
 ) -> BTreeMap<String, f64> {
-    let all = || contestants.iter().zip(readings);
-    let Some((_, ours)) = all().find(|(contestant, _)| contestant.side == Side::Ours) else {
+    let all = || competitors.iter().zip(measurements);
+    let Some((_, ours)) = all().find(|(competitor, _)| competitor.side == Side::Ours) else {
         return BTreeMap::new();
     };
-    let ratio = |(contestant, theirs): (&Contestant<'_>, &Vec<Reading>)| {
+    let ratio = |(competitor, theirs): (&Competitor<'_>, &Vec<Measurement>)| {
         let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| metric.of(ours) / metric.of(theirs));
-        Some((contestant.name.to_owned(), middle(ratios.collect())?))
+        Some((competitor.name.to_owned(), median_of(ratios.collect())?))
     };
-    let of = |side| all().filter(move |(contestant, _)| contestant.side == side).map(&ratio);
-    // all or none: rivals of one row are not put in order by two measures
+    let of = |side| all().filter(move |(competitor, _)| competitor.side == side).map(&ratio);
+    // Either all rivals have a ratio or none has, so that one row does not order rivals by two
+    // measures.
     let rivals: Option<BTreeMap<_, _>> = of(Side::Rival).collect();
     rivals.into_iter().flatten().chain(of(Side::Variant).flatten()).collect()
 }
 
-/// The median, of the greater of two in the middle, to a millionth, so that it survives being written and read; `None` where there is none,
-/// or something is no number.
-fn middle(mut sample: Vec<f64>) -> Option<f64> {
+/// Returns the upper median, rounded to a millionth so that it survives JSON; `None` if the sample
+/// is empty or not finite.
+fn median_of(mut sample: Vec<f64>) -> Option<f64> {
     if sample.iter().any(|value| !value.is_finite()) {
         return None;
     }
     sample.sort_by(f64::total_cmp);
-    sample.get(sample.len() / 2).map(|middle| (middle * 1e6).round() / 1e6)
+    sample.get(sample.len() / 2).map(|median_of| (median_of * 1e6).round() / 1e6)
 }
 
 fn row(
     case: &str,
     metric: Metric,
     units: f64,
-    contestants: &[Contestant<'_>],
-    readings: &[Vec<Reading>],
+    competitors: &[Competitor<'_>],
+    measurements: &[Vec<Measurement>],
 ) -> Result<Row, Failure> {
     let unit = metric.unit();
-    let rounds = readings.iter().map(Vec::len).min().unwrap_or(0);
+    let rounds = measurements.iter().map(Vec::len).min().unwrap_or(0);
     let mut row = Row::new(case, unit, u32::try_from(rounds).unwrap_or(u32::MAX));
-    for (contestant, readings) in contestants.iter().zip(readings) {
-        let name = contestant.name;
-        let spread = Spread::of(readings.iter().map(|reading| metric.of_unit(reading, units)).collect());
-        let spread = spread.ok_or_else(|| Failure::NoFigure { case: case.to_owned(), name, unit })?;
-        row.add(match contestant.side {
-            Side::Ours => Figure::Ours(spread),
-            Side::Variant => Figure::Variant(name, spread),
-            Side::Rival => Figure::Rival(name, spread),
+    for (competitor, measurements) in competitors.iter().zip(measurements) {
+        let name = competitor.name;
+        let spread = Quantiles::of(
+            measurements.iter().map(|measurement| metric.of_unit(measurement, units)).collect(),
+        );
+        let spread = spread.ok_or_else(|| Failure::NoMeasurement { case: case.to_owned(), name, unit })?;
+        row.add(match competitor.side {
+            Side::Ours => Entry::Ours(spread),
+            Side::Variant => Entry::Variant(name, spread),
+            Side::Rival => Entry::Rival(name, spread),
         });
     }
     Ok(row)
 }
 
-fn run(case: &str, contestant: &mut Contestant<'_>, turns: u64) -> Result<Reading, Failure> {
-    (contestant.run)(turns).map_err(|_| Failure::Refused { case: case.to_owned(), name: contestant.name })
+fn run(case: &str, competitor: &mut Competitor<'_>, turns: u64) -> Result<Measurement, Failure> {
+    (competitor.run)(turns).map_err(|_| Failure::AllocFailed { case: case.to_owned(), name: competitor.name })
 }
 
-/// Lets each contestant take one turn and compares what they did, where that is counted.
-fn same_work(case: &str, contestants: &mut [Contestant<'_>]) -> Result<(), Failure> {
+/// Runs each competitor for one turn and compares the work done, in builds that count it.
+fn same_work(case: &str, competitors: &mut [Competitor<'_>]) -> Result<(), Failure> {
     let mut first = None;
-    for contestant in contestants {
-        let name = contestant.name;
-        let _before = tally::take();
-        run(case, contestant, 1)?;
-        let work = tally::take();
+    for competitor in competitors {
+        let name = competitor.name;
+        let _before = tally::reset();
+        run(case, competitor, 1)?;
+        let work = tally::reset();
         let (other, expected) = *first.get_or_insert((name, work));
         if work != expected {
             let (work, expected) = (work.to_string(), expected.to_string());
@@ -287,13 +299,13 @@ fn same_work(case: &str, contestants: &mut [Contestant<'_>]) -> Result<(), Failu
     Ok(())
 }
 
-/// How many turns the fastest contestant needs to fill `round`.
-fn calibrate(case: &str, contestants: &mut [Contestant<'_>], round: Duration) -> Result<u64, Failure> {
+/// Returns the number of turns with which the fastest competitor fills `round`.
+fn calibrate(case: &str, competitors: &mut [Competitor<'_>], round: Duration) -> Result<u64, Failure> {
     let mut turns = 1u64;
     loop {
         let mut fastest = Duration::MAX;
-        for contestant in contestants.iter_mut() {
-            fastest = fastest.min(run(case, contestant, turns)?.cpu);
+        for competitor in competitors.iter_mut() {
+            fastest = fastest.min(run(case, competitor, turns)?.cpu);
         }
         if fastest >= round || turns > u64::from(u32::MAX) {
             return Ok(turns);
@@ -308,23 +320,26 @@ mod tests {
 
     #[test]
     fn ratios_are_medians_of_round_ratios() {
-        let of = |nanos: &[u64]| -> Vec<Reading> {
-            nanos.iter().map(|&n| Reading { cpu: Duration::from_nanos(n), ..Reading::default() }).collect()
+        let of = |nanos: &[u64]| -> Vec<Measurement> {
+            nanos
+                .iter()
+                .map(|&n| Measurement { cpu: Duration::from_nanos(n), ..Measurement::default() })
+                .collect()
         };
-        let contestant = |name, side| Contestant::reading(name, side, |_| Ok(Reading::default()));
-        let contestants = [
-            contestant("arenite", Side::Ours),
-            contestant("peer", Side::Rival),
-            contestant("otherwise", Side::Variant),
+        let competitor = |name, side| Competitor::self_timed(name, side, |_| Ok(Measurement::default()));
+        let competitors = [
+            competitor("arenite", Side::Ours),
+            competitor("peer", Side::Rival),
+            competitor("otherwise", Side::Variant),
         ];
-        // the clock changes in the third round: the medians are of two clocks
-        let readings =
+        // The clock changes in the third round, so the medians are of two clocks.
+        let measurements =
             [of(&[100, 100, 300, 300, 100]), of(&[200, 200, 600, 600, 600]), of(&[50, 25, 75, 75, 25])];
         let both = [("peer".to_owned(), 0.5), ("otherwise".to_owned(), 4.0)];
-        assert_eq!(ratios(Metric::Cpu, &contestants, &readings), both.into());
-        let of_variant = ratios(Metric::Cpu, &contestants, &[of(&[1]), of(&[0]), of(&[2])]);
+        assert_eq!(ratios(Metric::Cpu, &competitors, &measurements), both.into());
+        let of_variant = ratios(Metric::Cpu, &competitors, &[of(&[1]), of(&[0]), of(&[2])]);
         assert_eq!(of_variant, [("otherwise".to_owned(), 0.5)].into());
-        assert_eq!((middle(vec![]), middle(vec![3.0, 0.0004, 1.0])), (None, Some(1.0)));
-        assert_eq!(middle(vec![0.000_4]), Some(0.000_4));
+        assert_eq!((median_of(vec![]), median_of(vec![3.0, 0.0004, 1.0])), (None, Some(1.0)));
+        assert_eq!(median_of(vec![0.000_4]), Some(0.000_4));
     }
 }

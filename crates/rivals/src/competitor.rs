@@ -1,54 +1,55 @@
-//! A contestant: a body on a lender, with a clock around it.
+//! A competitor: a body on one allocator, with a clock around it.
 //!
-//! Rests on [`Stamp`]. The call through a box is made once a round, so no body is kept from being inlined and none is favoured.
+//! The virtual call is made once per round, so every body can be inlined and none has an advantage.
 
-use crate::failure::Refused;
-use crate::measurement::{Reading, Stamp};
+use crate::failure::AllocFailed;
+use crate::measurement::{Measurement, Stopwatch};
 
-/// On which side a contestant stands.
+/// The role of a competitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// Arenite as it comes.
+    /// Arenite with its defaults.
     Ours,
-    /// Arenite in another set-up; not compared with the rivals' best.
+    /// Arenite in another configuration; not compared with the best rival.
     Variant,
     /// A peer.
     Rival,
 }
 
-/// One of those that a case compares.
-pub(crate) struct Contestant<'a> {
+/// One of the allocators that a case compares.
+pub(crate) struct Competitor<'a> {
     pub(crate) name: &'static str,
     pub(crate) side: Side,
-    pub(crate) run: Box<dyn FnMut(u64) -> Result<Reading, Refused> + 'a>,
+    pub(crate) run: Box<dyn FnMut(u64) -> Result<Measurement, AllocFailed> + 'a>,
 }
 
-impl<'a> Contestant<'a> {
-    /// Measures `body` on this thread; a part of its turns runs unmeasured before.
+impl<'a> Competitor<'a> {
+    /// Creates a competitor that measures `body` on this thread, after a warm-up of an eighth of
+    /// the turns.
     pub(crate) fn timed(
         name: &'static str,
         side: Side,
-        mut body: impl FnMut(u64) -> Result<(), Refused> + 'a,
+        mut body: impl FnMut(u64) -> Result<(), AllocFailed> + 'a,
     ) -> Self {
-        Self::reading(name, side, move |turns| {
-            body(unmeasured(turns))?;
-            let before = Stamp::now();
+        Self::self_timed(name, side, move |turns| {
+            body(warm_up_turns(turns))?;
+            let before = Stopwatch::start();
             body(turns)?;
             Ok(before.elapsed())
         })
     }
 
-    /// Takes the readings of `run` as they are.
-    pub(crate) fn reading(
+    /// Creates a competitor whose `run` measures itself.
+    pub(crate) fn self_timed(
         name: &'static str,
         side: Side,
-        run: impl FnMut(u64) -> Result<Reading, Refused> + 'a,
+        run: impl FnMut(u64) -> Result<Measurement, AllocFailed> + 'a,
     ) -> Self {
         Self { name, side, run: Box::new(run) }
     }
 }
 
-/// How many turns run before the measured ones.
-pub(crate) fn unmeasured(turns: u64) -> u64 {
+/// Returns the number of turns before the measured ones.
+pub(crate) fn warm_up_turns(turns: u64) -> u64 {
     turns.div_ceil(8)
 }

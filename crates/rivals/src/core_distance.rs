@@ -1,24 +1,24 @@
-//! How far apart two threads are: the time that a cache line takes there and back.
+//! The distance of two threads' cores: the round-trip time of a cache line.
 //!
-//! Rests on atomics. A virtual machine's processors are moved about by its host: for seconds they may share a core, then a
-//! cache, then nothing. What two threads hand each other costs ten times more in the last case than in the first, so
-//! figures of different distances do not belong in one median.
+//! The host of a virtual machine moves its processors: two may share a core for seconds, then a
+//! cache, then nothing. Communication costs ten times more in the last case than in the first, so
+//! rounds of different distances do not belong in one median.
 
 use std::fmt;
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Trips there and back, after as many that do not count.
+/// Number of measured round trips, after as many warm-up trips.
 const TRIPS: u32 = 100;
 
-/// A cache line, with the one that the processor fetches along with it.
+/// A cache line and its neighbour, which the processor prefetches with it.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Line(AtomicU32);
+struct CacheLine(AtomicU32);
 
-impl Line {
-    /// Spins until `trip` is here; lets others run where the two threads share a processor.
+impl CacheLine {
+    /// Spins until `trip` arrives; yields in between, in case both threads share a processor.
     fn await_trip(&self, trip: u32) {
         let mut spins = 0u32;
         while self.0.load(Ordering::Acquire) != trip {
@@ -31,51 +31,51 @@ impl Line {
     }
 }
 
-/// What lies between two threads.
+/// Two cache lines that two threads use to measure their distance.
 #[derive(Debug, Default)]
-pub(crate) struct Between {
-    there: Line,
-    back: Line,
+pub(crate) struct CoreLink {
+    request: CacheLine,
+    reply: CacheLine,
 }
 
-impl Between {
-    /// Measures the way, while another thread is in [`answer`](Self::answer).
-    pub(crate) fn ask(&self) -> Duration {
+impl CoreLink {
+    /// Measures the round-trip time while another thread is in [`echo`](Self::echo).
+    pub(crate) fn measure(&self) -> Duration {
         let mut began = Instant::now();
         for trip in 1..=2 * TRIPS {
             if trip == TRIPS + 1 {
                 began = Instant::now();
             }
-            self.there.0.store(trip, Ordering::Release);
-            self.back.await_trip(trip);
+            self.request.0.store(trip, Ordering::Release);
+            self.reply.await_trip(trip);
         }
         began.elapsed() / TRIPS
     }
 
-    pub(crate) fn answer(&self) {
+    pub(crate) fn echo(&self) {
         for trip in 1..=2 * TRIPS {
-            self.there.await_trip(trip);
-            self.back.0.store(trip, Ordering::Release);
+            self.request.await_trip(trip);
+            self.reply.0.store(trip, Ordering::Release);
         }
     }
 }
 
-/// A class of distances.
+/// A class of core distances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Distance {
-    /// Below 85 ns: two threads of one core, by all that is known of such times.
+pub(crate) enum CoreDistance {
+    /// Below 85 ns: most likely two threads of one core.
     Core,
-    /// Below 250 ns: two cores of one cache.
+    /// Below 250 ns: two cores that share a cache.
     Near,
-    /// All above.
+    /// Above: no shared cache.
     Far,
 }
 
-impl Distance {
+impl CoreDistance {
     pub(crate) const ALL: [Self; 3] = [Self::Core, Self::Near, Self::Far];
 
-    pub(crate) fn of(way: Duration) -> Self {
-        match way.as_nanos() {
+    pub(crate) fn of(round_trip: Duration) -> Self {
+        match round_trip.as_nanos() {
             0..85 => Self::Core,
             85..250 => Self::Near,
             _ => Self::Far,
@@ -83,7 +83,7 @@ impl Distance {
     }
 }
 
-impl fmt::Display for Distance {
+impl fmt::Display for CoreDistance {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Core => "one core",
@@ -99,15 +99,15 @@ mod tests {
 
     #[test]
     fn round_trip_is_measured_and_classified() {
-        let between = Between::default();
-        let way = std::thread::scope(|scope| {
-            scope.spawn(|| between.answer());
-            between.ask()
+        let link = CoreLink::default();
+        let round_trip = std::thread::scope(|scope| {
+            scope.spawn(|| link.echo());
+            link.measure()
         });
-        assert!(!way.is_zero());
-        assert!(Distance::ALL.contains(&Distance::of(way)));
-        assert_eq!(Distance::of(Duration::from_nanos(84)), Distance::Core);
-        assert_eq!(Distance::of(Duration::from_nanos(120)), Distance::Near);
-        assert_eq!(Distance::of(Duration::from_micros(3)), Distance::Far);
+        assert!(!round_trip.is_zero());
+        assert!(CoreDistance::ALL.contains(&CoreDistance::of(round_trip)));
+        assert_eq!(CoreDistance::of(Duration::from_nanos(84)), CoreDistance::Core);
+        assert_eq!(CoreDistance::of(Duration::from_nanos(120)), CoreDistance::Near);
+        assert_eq!(CoreDistance::of(Duration::from_micros(3)), CoreDistance::Far);
     }
 }

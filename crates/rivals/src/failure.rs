@@ -1,64 +1,65 @@
-//! What can go wrong in a benchmark.
+//! The errors of a benchmark.
 //!
-//! Rests on nothing. Bodies fail with [`Refused`], which is empty so that no contestant pays for carrying an error.
+//! Bodies fail with [`AllocFailed`], which is empty, so that no competitor pays for carrying an
+//! error.
 
 use std::path::PathBuf;
 
-/// A lender gave no memory.
+/// A failed allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("refused a block")]
-pub struct Refused;
+#[error("allocation failed")]
+pub struct AllocFailed;
 
-/// Why a suite ended without its figures.
+/// The reason why a suite has no results.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// A contestant ran out of memory.
-    #[error("{case}: {name} refused a block")]
-    Refused {
+    /// A competitor ran out of memory.
+    #[error("{case}: {name} failed to allocate")]
+    AllocFailed {
         /// The case that ran.
         case: String,
-        /// Who refused.
+        /// The competitor that failed.
         name: &'static str,
     },
-    /// Two contestants of a case did not do the same work.
-    #[error("{case}: {name} did other work than {other}: {work} against {expected}")]
+    /// Two competitors of a case did not do the same work.
+    #[error("{case}: {name} did different work from {other}: {work} against {expected}")]
     UnequalWork {
         /// The case that ran.
         case: String,
-        /// Who differs.
+        /// The competitor that differs.
         name: &'static str,
-        /// From whom.
+        /// The competitor that it is compared with.
         other: &'static str,
-        /// What it did.
+        /// The work of the first.
         work: String,
-        /// What the other did.
+        /// The work of the second.
         expected: String,
     },
-    /// A figure could not be taken.
-    #[error("{case}: {name} has no figure in {unit}")]
-    NoFigure {
+    /// A metric has no finite value.
+    #[error("{case}: {name} has no value in {unit}")]
+    NoMeasurement {
         /// The case that ran.
         case: String,
-        /// Whose figure.
+        /// The competitor without a value.
         name: &'static str,
-        /// In which unit.
+        /// The unit of the metric.
         unit: &'static str,
     },
-    /// The process of a case did not answer.
+    /// The process of a case failed.
     #[error("{case}: {cause}")]
     Process {
         /// The case that ran.
         case: String,
-        /// What it said.
+        /// The error text of the process.
         cause: String,
     },
     /// The JSON file could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The I/O error.
         source: std::io::Error,
     },
 }

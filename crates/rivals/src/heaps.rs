@@ -1,13 +1,15 @@
-//! The heaps: system malloc, mimalloc, jemalloc and snmalloc, side by side in one process.
+//! Adapters for the heaps: arenite, system malloc, mimalloc, jemalloc, snmalloc and rpmalloc in one
+//! process.
 //!
-//! Rests on their `GlobalAlloc` types, none of which is this program's global allocator: each is called by name. Every heap is one
-//! static of a type of its own, so a block's type says which heap it goes back to.
+//! None of them is this program's global allocator; each is called through its `GlobalAlloc` type.
+//! Every heap is one static of its own type, so a block's type identifies its heap.
 #![expect(unsafe_code, reason = "calls the allocators")]
 
-use crate::arenas::{Bump, Marked, Put, Take};
+use crate::arenas::{AllocBlock, AllocValue, Bump, WithMark};
 use crate::blocks::Blocks;
-use crate::failure::Refused;
-use crate::live_blocks::Lent;
+use crate::competitor::{Competitor, Side};
+use crate::failure::AllocFailed;
+use crate::live_block::LiveBlock;
 use crate::tally;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
@@ -15,12 +17,12 @@ use std::hint::black_box;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-/// A heap that is one static.
+/// A heap with one static instance.
 pub(crate) trait Heap: Send + Sync + 'static {
     type Allocator: GlobalAlloc + Sync;
     const NAME: &'static str;
     fn allocator() -> &'static Self::Allocator;
-    /// Gives to the system what the heap gives when it is asked.
+    /// Returns the heap's unused memory to the OS, as far as its API allows.
     fn trim();
 }
 
@@ -51,7 +53,7 @@ heap!(Arenite, "arenite", arenite_alloc::Heap, arenite_alloc::Heap::new(), || {
     _ = arenite_core::Trim::trim(Arenite::allocator(), 0);
 });
 heap!(SystemMalloc, "system", System, System, || {
-    // SAFETY: the C library's own.
+    // SAFETY: a function of the C library without preconditions.
     let _any = unsafe { libc::malloc_trim(0) };
 });
 heap!(
@@ -64,7 +66,7 @@ heap!(
         unsafe extern "C" {
             fn mi_collect(force: bool);
         }
-        // SAFETY: mimalloc's own, with its signature.
+        // SAFETY: a function of mimalloc, declared with its signature, without preconditions.
         unsafe { mi_collect(true) };
     }
 );
@@ -88,7 +90,8 @@ heap!(
         }
         let nothing = core::ptr::null_mut();
         for name in [c"thread.tcache.flush", c"arena.4096.purge"] {
-            // SAFETY: jemalloc's own, with its signature; neither name takes or gives a value. 4096 is all arenas.
+            // SAFETY: a function of jemalloc, declared with its signature; both names are commands
+            // without a value. 4096 is all arenas.
             let _done = unsafe { mallctl(name.as_ptr(), nothing, nothing.cast(), nothing, 0) };
         }
     }
@@ -112,30 +115,35 @@ heap!(
         unsafe extern "C" {
             fn rpmalloc_thread_collect();
         }
-        // SAFETY: rpmalloc's own, with its signature.
+        // SAFETY: a function of rpmalloc, declared with its signature, without preconditions.
         unsafe { rpmalloc_thread_collect() };
     }
 );
 
-/// What is done with each heap that was built in.
-pub(crate) trait ForHeap {
-    fn visit<H: Heap>(&mut self);
+/// A factory of one competitor per heap.
+pub(crate) trait PerHeap<'a> {
+    /// Returns the competitor that runs on heap `H`.
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'a>;
 }
 
-/// Visits every heap that was built in.
-pub(crate) fn each(visitor: &mut impl ForHeap) {
-    visitor.visit::<SystemMalloc>();
+/// Appends the factory's competitor for each peer that was built in.
+pub(crate) fn with_peers<'a, 'f: 'a>(
+    mut competitors: Vec<Competitor<'a>>,
+    factory: &impl PerHeap<'f>,
+) -> Vec<Competitor<'a>> {
+    competitors.push(factory.competitor::<SystemMalloc>(Side::Rival));
     #[cfg(feature = "mimalloc")]
-    visitor.visit::<Mimalloc>();
+    competitors.push(factory.competitor::<Mimalloc>(Side::Rival));
     #[cfg(feature = "jemalloc")]
-    visitor.visit::<Jemalloc>();
+    competitors.push(factory.competitor::<Jemalloc>(Side::Rival));
     #[cfg(feature = "snmalloc")]
-    visitor.visit::<Snmalloc>();
+    competitors.push(factory.competitor::<Snmalloc>(Side::Rival));
     #[cfg(feature = "rpmalloc")]
-    visitor.visit::<Rpmalloc>();
+    competitors.push(factory.competitor::<Rpmalloc>(Side::Rival));
+    competitors
 }
 
-/// The heaps that this program was built without, by feature.
+/// Returns the heaps whose features are disabled in this build.
 #[must_use]
 pub fn left_out() -> Vec<&'static str> {
     let features = [
@@ -148,12 +156,14 @@ pub fn left_out() -> Vec<&'static str> {
 }
 
 #[inline(always)]
-fn allocate<H: Heap>(layout: Layout) -> Result<NonNull<u8>, Refused> {
-    assert!(layout.size() > 0, "no case asks for nothing");
-    // SAFETY: the size is not zero, just checked.
-    NonNull::new(unsafe { H::allocator().alloc(layout) }).ok_or(Refused)
+fn allocate<H: Heap>(layout: Layout) -> Result<NonNull<u8>, AllocFailed> {
+    assert!(layout.size() > 0, "no case has zero-size blocks");
+    // SAFETY: the size is not zero, as just checked.
+    NonNull::new(unsafe { H::allocator().alloc(layout) }).ok_or(AllocFailed)
 }
 
+/// Frees a block.
+///
 /// # Safety
 /// 1. `block` came from `allocate::<H>` with this layout and is live. 2. It is not used afterwards.
 #[inline(always)]
@@ -162,7 +172,8 @@ unsafe fn deallocate<H: Heap>(block: NonNull<u8>, layout: Layout) {
     unsafe { H::allocator().dealloc(block.as_ptr(), layout) }
 }
 
-/// A heap with the list of what it lent: what a program keeps that frees everything at once without an arena.
+/// A heap with a list of its live blocks, as a program without an arena needs to free everything at
+/// once.
 #[derive(Debug)]
 pub(crate) struct Listed<H: Heap> {
     list: RefCell<Vec<(NonNull<u8>, Layout)>>,
@@ -174,83 +185,87 @@ impl<H: Heap> Listed<H> {
         Self { list: RefCell::new(Vec::with_capacity(128)), heap: PhantomData }
     }
 
-    /// Frees what was lent after the first `kept`, newest first.
+    /// Frees all blocks after the first `kept`, newest first.
     #[inline(always)]
-    fn free_down_to(&mut self, kept: usize) {
+    fn free_to(&mut self, kept: usize) {
         let list = self.list.get_mut();
         while list.len() > kept {
             if let Some((block, layout)) = list.pop() {
-                // SAFETY: only `take` fills the list, with blocks of `allocate::<H>` and their layouts; a block leaves the
-                // list here, and `&mut self` says that no `Lent` of it is left.
+                // SAFETY: only `alloc_block` fills the list, with blocks of `allocate::<H>` and
+                // their layouts. A block leaves the list here, and `&mut self` implies that no
+                // `LiveBlock` of it exists.
                 unsafe { deallocate::<H>(block, layout) }
             }
         }
     }
 }
 
-impl<H: Heap> Take for Listed<H> {
+impl<H: Heap> AllocBlock for Listed<H> {
     #[inline(always)]
-    fn take(&self, layout: Layout) -> Result<Lent<'_>, Refused> {
+    fn alloc_block(&self, layout: Layout) -> Result<LiveBlock<'_>, AllocFailed> {
         let block = allocate::<H>(layout)?;
         self.list.borrow_mut().push((block, layout));
         // SAFETY: a fresh block of this layout, which is freed through `&mut self` alone.
-        Ok(unsafe { Lent::new(block, layout) })
+        Ok(unsafe { LiveBlock::new(block, layout) })
     }
 }
 
 impl<H: Heap> Bump for Listed<H> {
     #[inline(always)]
     fn reset(&mut self) {
-        self.free_down_to(0);
+        self.free_to(0);
     }
 }
 
-impl<H: Heap> Put for Listed<H> {
+impl<H: Heap> AllocValue for Listed<H> {
     #[inline(always)]
-    fn put(&self, value: [u64; 8]) -> Result<*mut [u64; 8], Refused> {
-        let place = self.take(Layout::new::<[u64; 8]>())?.start().cast::<[u64; 8]>();
+    fn alloc_value(&self, value: [u64; 8]) -> Result<*mut [u64; 8], AllocFailed> {
+        let start = self.alloc_block(Layout::new::<[u64; 8]>())?.start().cast::<[u64; 8]>();
         // SAFETY: a fresh block of the value's layout.
-        unsafe { place.write(value) };
-        Ok(place.as_ptr())
+        unsafe { start.write(value) };
+        Ok(start.as_ptr())
     }
 
     #[inline(always)]
     fn reset(&mut self) {
-        self.free_down_to(0);
+        self.free_to(0);
     }
 }
 
-impl<H: Heap> Marked for Listed<H> {
+impl<H: Heap> WithMark for Listed<H> {
     #[inline(always)]
-    fn marked(&mut self, inside: impl FnOnce(&Self) -> Result<(), Refused>) -> Result<(), Refused> {
+    fn with_mark(
+        &mut self,
+        inside: impl FnOnce(&Self) -> Result<(), AllocFailed>,
+    ) -> Result<(), AllocFailed> {
         let kept = self.list.get_mut().len();
         let done = inside(self);
-        self.free_down_to(kept);
+        self.free_to(kept);
         done
     }
 }
 
 impl<H: Heap> Drop for Listed<H> {
     fn drop(&mut self) {
-        self.free_down_to(0);
+        self.free_to(0);
     }
 }
 
-/// A heap that lends blocks of any layout, one by one.
+/// A heap as an allocator of single blocks of any layout.
 #[derive(Debug)]
 pub(crate) struct AnyBlocks<H: Heap>(PhantomData<H>);
 
-/// A block of an `AnyBlocks<H>`; made by `take` alone.
+/// A block of an `AnyBlocks<H>`; only its methods create one.
 #[derive(Debug)]
 pub(crate) struct AnyBlock<H: Heap>(NonNull<u8>, Layout, PhantomData<H>);
 
-// SAFETY: a heap's blocks may be given back by any thread, and a block's bytes are its holder's.
+// SAFETY: every heap allows frees on any thread, and the value owns the bytes of its block.
 unsafe impl<H: Heap> Send for AnyBlock<H> {}
 
 impl<H: Heap> AnyBlock<H> {
-    /// Writes every byte of it.
+    /// Writes every byte of the block.
     pub(crate) fn fill(&self) {
-        // SAFETY: a live block of that size, whose bytes are its holder's.
+        // SAFETY: a live block of that size, whose bytes this value owns.
         unsafe { self.0.write_bytes(1, self.1.size()) };
     }
 }
@@ -260,22 +275,22 @@ impl<H: Heap> AnyBlocks<H> {
         Self(PhantomData)
     }
 
-    /// A block with its first word written.
+    /// Allocates a block and writes its first word.
     #[inline(always)]
-    pub(crate) fn take_with_a_word(&self, layout: Layout) -> Result<AnyBlock<H>, Refused> {
+    pub(crate) fn alloc_word(&self, layout: Layout) -> Result<AnyBlock<H>, AllocFailed> {
         let block = allocate::<H>(layout)?;
-        tally::lent(layout.size());
+        tally::allocated(layout.size());
         tally::wrote();
-        // SAFETY: inside a fresh block of eight bytes or more, which is aligned to them.
+        // SAFETY: inside a fresh block of at least eight bytes, aligned to eight.
         unsafe { block.cast::<u64>().write(1) };
         Ok(AnyBlock(black_box(block), layout, PhantomData))
     }
 
-    /// A block with a byte written in every OS page of it.
+    /// Allocates a block and writes a byte in every OS page of it.
     #[inline(always)]
-    pub(crate) fn take(&self, layout: Layout) -> Result<AnyBlock<H>, Refused> {
+    pub(crate) fn alloc_touched(&self, layout: Layout) -> Result<AnyBlock<H>, AllocFailed> {
         let block = allocate::<H>(layout)?;
-        tally::lent(layout.size());
+        tally::allocated(layout.size());
         tally::wrote();
         for at in (0..layout.size()).step_by(4096) {
             // SAFETY: inside a fresh block of that size.
@@ -284,69 +299,73 @@ impl<H: Heap> AnyBlocks<H> {
         Ok(AnyBlock(black_box(block), layout, PhantomData))
     }
 
-    /// The same block of at least `size` bytes, with a byte written in every new OS page of it.
-    pub(crate) fn grow(&self, block: AnyBlock<H>, size: usize) -> Result<AnyBlock<H>, Refused> {
+    /// Grows a block to `size` bytes and writes a byte in every new OS page of it.
+    pub(crate) fn grow(&self, block: AnyBlock<H>, size: usize) -> Result<AnyBlock<H>, AllocFailed> {
         let AnyBlock(start, old, _) = block;
         tally::wrote();
-        // SAFETY: a block of `allocate::<H>` with this layout, which is used no more; the size is larger.
+        // SAFETY: a block of `allocate::<H>` with this layout, not used again under its old
+        // address; the size is larger.
         let grown = unsafe { H::allocator().realloc(start.as_ptr(), old, size) };
         let (grown, layout) = (
-            NonNull::new(grown).ok_or(Refused)?,
-            Layout::from_size_align(size, old.align()).map_err(|_| Refused)?,
+            NonNull::new(grown).ok_or(AllocFailed)?,
+            Layout::from_size_align(size, old.align()).map_err(|_| AllocFailed)?,
         );
         for at in (old.size()..size).step_by(4096) {
-            // SAFETY: inside a block of that size.
+            // SAFETY: inside a live block of that size.
             unsafe { grown.as_ptr().wrapping_add(at).write(1) };
         }
         Ok(AnyBlock(black_box(grown), layout, PhantomData))
     }
 
     #[inline(always)]
-    pub(crate) fn give(&self, block: AnyBlock<H>) {
+    pub(crate) fn free(&self, block: AnyBlock<H>) {
         tally::freed();
-        // SAFETY: blocks of this type come from `allocate::<H>` with their layout, cannot be copied, and end here.
+        // SAFETY: blocks of this type come from `allocate::<H>` with their layout, cannot be
+        // copied, and end here.
         unsafe { deallocate::<H>(block.0, block.1) };
     }
 }
 
-/// Takes `count` blocks from arenite's heap by one call and gives them back by another, `turns` times.
-pub(crate) fn batches(layout: Layout, count: usize, turns: u64) -> Result<(), Refused> {
+/// Allocates `count` blocks of arenite's heap with one call and frees them with another, `turns`
+/// times.
+pub(crate) fn batches(layout: Layout, count: usize, turns: u64) -> Result<(), AllocFailed> {
     for _ in 0..turns {
-        let blocks = Arenite::allocator().alloc_batch(layout, count).map_err(|_| Refused)?;
-        blocks.iter().for_each(|_| tally::lent(layout.size()));
+        let blocks = Arenite::allocator().alloc_batch(layout, count).map_err(|_| AllocFailed)?;
+        blocks.iter().for_each(|_| tally::allocated(layout.size()));
         let blocks = black_box(blocks);
         blocks.iter().for_each(|_| tally::freed());
-        // SAFETY: taken just now with this layout, each once, and given up.
+        // SAFETY: allocated just now with this layout, each contained once, and not used again.
         unsafe { Arenite::allocator().free_batch(&blocks, layout) };
     }
     Ok(())
 }
 
-/// The same one by one, and nothing is written to the blocks either.
-pub(crate) fn singles<H: Heap>(layout: Layout, count: usize, turns: u64) -> Result<(), Refused> {
+/// Allocates `count` blocks one by one and frees them one by one, `turns` times; nothing is written
+/// to the blocks.
+pub(crate) fn singles<H: Heap>(layout: Layout, count: usize, turns: u64) -> Result<(), AllocFailed> {
     let mut blocks = Vec::with_capacity(count);
     for _ in 0..turns {
         for _ in 0..count {
             blocks.push(black_box(allocate::<H>(layout)?));
-            tally::lent(layout.size());
+            tally::allocated(layout.size());
         }
         for block in blocks.drain(..) {
             tally::freed();
-            // SAFETY: taken just now with this layout, and given up.
+            // SAFETY: allocated just now with this layout and not used again.
             unsafe { deallocate::<H>(block, layout) };
         }
     }
     Ok(())
 }
 
-/// A heap that lends blocks of `SIZE` bytes.
+/// A heap as an allocator of blocks of `SIZE` bytes.
 #[derive(Debug)]
 pub(crate) struct HeapBlocks<H: Heap, const SIZE: usize>(PhantomData<H>);
 
 impl<H: Heap, const SIZE: usize> HeapBlocks<H, SIZE> {
     const LAYOUT: Layout = match Layout::from_size_align(SIZE, 8) {
         Ok(layout) => layout,
-        Err(_) => panic!("no such size"),
+        Err(_) => panic!("invalid block size"),
     };
 
     pub(crate) const fn new() -> Self {
@@ -354,7 +373,7 @@ impl<H: Heap, const SIZE: usize> HeapBlocks<H, SIZE> {
     }
 }
 
-/// A block of a `HeapBlocks<H, SIZE>`; made by `take` alone.
+/// A block of a `HeapBlocks<H, SIZE>`; only `alloc` creates one.
 #[derive(Debug)]
 pub(crate) struct HeapBlock<H: Heap, const SIZE: usize>(NonNull<u8>, PhantomData<H>);
 
@@ -362,19 +381,20 @@ impl<H: Heap, const SIZE: usize> Blocks for HeapBlocks<H, SIZE> {
     type Token = HeapBlock<H, SIZE>;
 
     #[inline(always)]
-    fn take(&mut self, word: u64) -> Result<Self::Token, Refused> {
+    fn alloc(&mut self, word: u64) -> Result<Self::Token, AllocFailed> {
         let block = allocate::<H>(Self::LAYOUT)?;
-        tally::lent(SIZE);
+        tally::allocated(SIZE);
         tally::wrote();
-        // SAFETY: a fresh block of `LAYOUT`, aligned to 8, of 8 bytes at least in every case.
+        // SAFETY: a fresh block of `LAYOUT`, aligned to 8, of at least 8 bytes in every case.
         unsafe { block.cast::<u64>().write(word) };
         Ok(HeapBlock(black_box(block), PhantomData))
     }
 
     #[inline(always)]
-    fn give(&mut self, token: Self::Token) -> Result<(), Refused> {
+    fn free(&mut self, token: Self::Token) -> Result<(), AllocFailed> {
         tally::freed();
-        // SAFETY: tokens of this type come from `allocate::<H>` with `LAYOUT`, cannot be copied, and end here.
+        // SAFETY: tokens of this type come from `allocate::<H>` with `LAYOUT`, cannot be copied,
+        // and end here.
         unsafe { deallocate::<H>(token.0, Self::LAYOUT) };
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! A suite whose cases each run in a process of their own.
+//! A suite run with one process per case.
 //!
-//! Rests on this very program, which is called again with [`CASE`] and answers in JSON. A malloc remembers what was freed
-//! before, so a case that follows others in one process measures them too.
+//! The program starts itself with [`CASE`] and reads JSON. A malloc keeps state from earlier frees,
+//! so a case that follows others in one process would measure them too.
 
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -12,11 +12,11 @@ use std::process::{Command, Stdio};
 /// The hidden option that runs one case, by index, and prints its rows as JSON.
 pub const CASE: &str = "case";
 
-/// Runs every case of `suite` by calling this program again with `options`.
+/// Runs every case of `suite` in a child process of this program with `options`.
 ///
 /// # Errors
-/// [`Failure`] of the first case that fails.
-pub fn isolated(suite: &Suite, options: &[String], progress: &Progress) -> Result<Report, Failure> {
+/// The [`Failure`] of the first case that fails.
+pub fn run_isolated(suite: &Suite, options: &[String], progress: &Progress) -> Result<Report, Failure> {
     let mut rows = Vec::new();
     for (index, case) in suite.cases().enumerate() {
         progress.case(case);
@@ -28,7 +28,7 @@ pub fn isolated(suite: &Suite, options: &[String], progress: &Progress) -> Resul
     Ok(suite.report(rows))
 }
 
-/// The rows of one case, or why there are none.
+/// Returns the rows of one case, or the error text of its process.
 fn run(suite: &Suite, index: usize, options: &[String]) -> Result<Vec<Row>, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(program);

@@ -1,7 +1,8 @@
 //! The JSON file of a run: one object for one suite, an array for several.
 //!
-//! Rests on `tempfile`. The text goes to a file beside the target, which takes the target's name when it is whole: a reader
-//! never sees half a record. That file is made before the first round, so that a path that cannot be written costs no wait.
+//! The text goes to a temporary file in the target's directory, which is renamed when it is
+//! complete: a reader never sees half a record. The file is created before the first round, so an
+//! unwritable path fails early.
 
 use crate::failure::Failure;
 use crate::report::Report;
@@ -19,24 +20,24 @@ pub struct JsonFile {
 }
 
 impl JsonFile {
-    /// Makes sure that `path` can be written.
+    /// Creates the temporary file, which shows that `path` can be written.
     ///
     /// # Errors
-    /// [`Failure::Write`] if its folder takes no file or it is a folder itself.
+    /// [`Failure::Write`] if its directory cannot be written or `path` is a directory itself.
     pub fn at(path: &Path) -> Result<Self, Failure> {
         let fail = |source| Failure::Write { path: path.to_owned(), source };
         if path.is_dir() {
             return Err(fail(std::io::ErrorKind::IsADirectory.into()));
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(folder);
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(dir);
         Ok(Self { path: path.to_owned(), file: file.map_err(fail)? })
     }
 
-    /// Writes `reports` and gives the file its name.
+    /// Writes `reports` and renames the file to its path.
     ///
     /// # Errors
-    /// [`Failure::Write`]; what stood at the path before is then unchanged.
+    /// [`Failure::Write`]; the previous file at the path is then unchanged.
     pub fn write(mut self, reports: &[Report]) -> Result<(), Failure> {
         let path = self.path.clone();
         let fail = |source| Failure::Write { path, source };

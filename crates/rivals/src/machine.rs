@@ -1,33 +1,33 @@
-//! The machine of a record: processor, kernel, compiler, versions of the rivals.
+//! The machine of a record: processor, kernel, compiler and versions of the rivals.
 //!
-//! Rests on `uname`, `/proc` and `/sys`; what cannot be read is `unknown`.
-#![cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "asks the C library for its version"))]
+//! A value that cannot be read is `unknown`.
+#![cfg_attr(target_env = "gnu", expect(unsafe_code, reason = "reads the version of the C library"))]
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// Where figures were taken and with what.
+/// The machine and the software versions of a run.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Machine {
-    /// The processor's name.
+    /// Model name of the processor.
     pub cpu: String,
-    /// How many processors this process may use.
+    /// Number of processors available to this process.
     pub cores: usize,
-    /// The kernel and its release.
+    /// Name and release of the kernel.
     pub kernel: String,
-    /// The compiler.
+    /// Version of the compiler.
     pub rustc: String,
-    /// When the system gives huge pages.
+    /// Policy of transparent huge pages.
     pub huge_pages: String,
-    /// Package names and versions, the C library's among them.
+    /// Package names and versions, including the C library's.
     pub versions: BTreeMap<String, String>,
     /// Rivals that this program was built without.
     pub left_out: Vec<String>,
 }
 
 impl Machine {
-    /// This machine and this build.
+    /// Returns the description of this machine and this build.
     #[must_use]
     pub fn this() -> Self {
         let uname = rustix::system::uname();
@@ -61,9 +61,9 @@ fn cpu() -> String {
 
 #[cfg(target_env = "gnu")]
 fn c_library() -> String {
-    // SAFETY: takes nothing and returns a constant string.
+    // SAFETY: the function has no parameters and returns a constant string.
     let version = unsafe { libc::gnu_get_libc_version() };
-    // SAFETY: a constant, terminated string.
+    // SAFETY: a constant string with a terminating zero.
     let version = unsafe { std::ffi::CStr::from_ptr(version) };
     format!("glibc {}", version.to_string_lossy())
 }

@@ -1,9 +1,9 @@
-//! `rivals`: runs suites and prints how arenite stands.
+//! The command `rivals`: runs suites and prints how arenite compares.
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use rivals::{
-    Bench, CASE, Failure, JsonFile, Machine, Progress, Report, SUITES, Settings, Suite, isolated, losses,
+    Bench, CASE, Failure, JsonFile, Machine, Progress, Report, SUITES, Settings, Suite, losses, run_isolated,
     table,
 };
 use std::io::Write;
@@ -17,26 +17,26 @@ use std::process::ExitCode;
     version,
     after_help = "Example:\n  \
         cargo run --release -p rivals -- arena pool step pages ring --json rivals.json\n\n\
-        A cell is the median, [its quartiles], and arenite's figure over the rival's (×0.50: half of it).\n\
-        A row of two threads may end with how far apart they were: one core, near or far.\n\
-        Exit status: 0; 1 if a suite or the file failed; 2 if the command line is wrong."
+        A cell has the median, [its quartiles] and the ratio of arenite's value to the rival's (×0.50: half).\n\
+        The case name of two threads may end with the distance of their cores: one core, near or far.\n\
+        Exit status: 0; 1 if a suite or the file failed; 2 if the command line is invalid."
 )]
 struct Arguments {
-    /// What to run, in this order.
+    /// Suites to run, in this order.
     #[arg(required = true, value_name = "SUITE", value_parser = PossibleValuesParser::new(SUITES.iter().map(|suite| {
         clap::builder::PossibleValue::new(suite.name).help(suite.about)
     })))]
     suites: Vec<String>,
 
-    /// Also write the figures to FILE: one object, or an array where several suites are run.
+    /// Also write the results to FILE: one object, or an array if there are several suites.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Fewer and shorter rounds: for a look, not for a record.
+    /// Run fewer and shorter rounds: for a quick check, not for a record.
     #[arg(long)]
     quick: bool,
 
-    /// Rounds that each figure is the median of [default: 61, with --quick 9].
+    /// Number of measured rounds [default: 61, with --quick 9].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rounds: Option<u32>,
 
@@ -52,8 +52,8 @@ impl Arguments {
         settings
     }
 
-    /// The options that the process of a case gets.
-    fn handed_on(&self) -> Vec<String> {
+    /// Returns the options for the process of a case.
+    fn case_options(&self) -> Vec<String> {
         let quick = self.quick.then(|| "--quick".to_owned());
         quick.into_iter().chain(self.rounds.map(|rounds| format!("--rounds={rounds}"))).collect()
     }
@@ -87,20 +87,20 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let progress = Progress::new(u64::try_from(cases).unwrap_or(u64::MAX));
     let mut reports: Vec<Report> = Vec::new();
     for suite in suites {
-        reports.push(isolated(suite, &arguments.handed_on(), &progress)?);
+        reports.push(run_isolated(suite, &arguments.case_options(), &progress)?);
     }
     progress.finish();
     print(&text(&settings, &reports));
     file.map_or(Ok(()), |file| file.write(&reports))
 }
 
-/// What is printed: the machine, a table a suite, and where arenite is behind.
+/// Returns the printed text: the machine, a table per suite, and the cases in which arenite loses.
 fn text(settings: &Settings, reports: &[Report]) -> String {
     let machine = Machine::this();
     let versions: Vec<String> =
         machine.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     let mut text = format!(
-        "{}, {} cores, {}, huge pages {}, {}\n{}\nmedians of {} rounds, [quartiles], × is arenite over the rival within a round, the median of the rounds\n",
+        "{}, {} cores, {}, huge pages {}, {}\n{}\nmedians of {} rounds, [quartiles], × is the median ratio of arenite's value to the rival's within a round\n",
         machine.cpu,
         machine.cores,
         machine.kernel,
@@ -110,20 +110,20 @@ fn text(settings: &Settings, reports: &[Report]) -> String {
         settings.rounds,
     );
     for name in &machine.left_out {
-        text += &format!("{name} is left out: built without the feature `{name}`\n");
+        text += &format!("{name} is missing: built without the feature `{name}`\n");
     }
     for report in reports {
         text += &format!("\n{}\n", table(report));
     }
-    let behind: Vec<String> = reports.iter().flat_map(losses).collect();
-    text += if behind.is_empty() { "\nbehind nowhere\n" } else { "\nbehind:\n" };
-    for line in behind {
+    let lost_cases: Vec<String> = reports.iter().flat_map(losses).collect();
+    text += if lost_cases.is_empty() { "\nno losses\n" } else { "\nlosses:\n" };
+    for line in lost_cases {
         text += &format!("- {line}\n");
     }
     text
 }
 
-/// Prints; a reader that went away is no failure.
+/// Prints to standard output; a closed pipe is no failure.
 fn print(text: &str) {
-    let _gone: std::io::Result<()> = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ignored: std::io::Result<()> = std::io::stdout().lock().write_all(text.as_bytes());
 }

@@ -1,6 +1,6 @@
-//! A point in a thread's time, and what passed since: CPU time, wall time, page faults.
+//! A stopwatch for one thread: CPU time, wall time and page faults.
 //!
-//! Rests on `clock_gettime` and on what `arenite-pages` reads of the kernel's counts. CPU time of the thread, because it does not grow while others run.
+//! CPU time is the thread's, because it does not grow while other threads run.
 
 use arenite_pages::thread_faults;
 use rustix::time::{ClockId, clock_gettime};
@@ -8,76 +8,77 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 thread_local! {
-    /// CPU time that this thread spent on what is not measured.
-    static APART: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    /// CPU time that this thread spent in [`unmeasured`].
+    static UNMEASURED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Does something whose CPU time is in no reading: what all contestants of a case do alike, and some sleep in. Two calls to the system.
-pub(crate) fn unread<A>(work: impl FnOnce() -> A) -> A {
+/// Runs work whose CPU time is in no measurement: work that all competitors share, and in which
+/// some sleep. Costs two system calls.
+pub(crate) fn unmeasured<A>(work: impl FnOnce() -> A) -> A {
     let before = thread_cpu();
-    let answer = work();
-    APART.set(APART.get() + thread_cpu().saturating_sub(before));
-    answer
+    let result = work();
+    UNMEASURED.set(UNMEASURED.get() + thread_cpu().saturating_sub(before));
+    result
 }
 
-/// What a stretch of work took.
+/// The cost of an interval.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Reading {
-    /// CPU time of the thread (of the average thread, where there are several).
+pub(crate) struct Measurement {
+    /// CPU time of the thread; the mean if there are several.
     pub(crate) cpu: Duration,
-    /// Wall time.
+    /// Wall time of the interval.
     pub(crate) wall: Duration,
-    /// Page faults that needed no reading from a disk.
+    /// Page faults without disk reads.
     pub(crate) faults: u64,
-    /// Bytes of memory, where those are counted.
+    /// Bytes of memory, if they are counted.
     pub(crate) bytes: u64,
-    /// Wall time of the same work where each thread did it alone, where both was measured by turns.
+    /// Wall time of the same work done by each thread alone, if both are measured in turns.
     pub(crate) alone: Duration,
-    /// A cache line's way there and back, where there are two threads.
-    pub(crate) apart: Option<Duration>,
+    /// Round-trip time of a cache line, if there are two threads.
+    pub(crate) round_trip: Option<Duration>,
 }
 
-/// The start of a stretch of work.
+/// The start of an interval.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stamp {
+pub(crate) struct Stopwatch {
     cpu: Duration,
-    apart: Duration,
+    unmeasured: Duration,
     wall: Instant,
     faults: u64,
 }
 
-impl Stamp {
-    /// Now, on this thread.
-    pub(crate) fn now() -> Self {
+impl Stopwatch {
+    /// Starts an interval on this thread.
+    pub(crate) fn start() -> Self {
         let (faults, wall) = (faults(), Instant::now());
-        Self { cpu: thread_cpu(), apart: APART.get(), wall, faults }
+        Self { cpu: thread_cpu(), unmeasured: UNMEASURED.get(), wall, faults }
     }
 
-    /// When the stretch began.
-    pub(crate) fn wall(&self) -> Instant {
+    /// Returns the time at which the interval started.
+    pub(crate) fn started(&self) -> Instant {
         self.wall
     }
 
-    /// What passed since, on the same thread.
-    pub(crate) fn elapsed(&self) -> Reading {
+    /// Returns the cost since the start; must run on the same thread.
+    pub(crate) fn elapsed(&self) -> Measurement {
         let cpu = thread_cpu().saturating_sub(self.cpu);
-        Reading {
-            cpu: cpu.saturating_sub(APART.get().saturating_sub(self.apart)),
+        Measurement {
+            cpu: cpu.saturating_sub(UNMEASURED.get().saturating_sub(self.unmeasured)),
             wall: self.wall.elapsed(),
             faults: faults().saturating_sub(self.faults),
             bytes: 0,
             alone: Duration::ZERO,
-            apart: None,
+            round_trip: None,
         }
     }
 }
 
-/// The CPU time of this thread.
+/// Returns the CPU time of this thread.
 fn thread_cpu() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
-/// The page faults of this thread so far; 0 if the kernel does not tell.
+/// Returns the page faults of this thread so far; 0 if the kernel does not report them.
 fn faults() -> u64 {
     thread_faults().map_or(0, |faults| faults.minor)
 }
@@ -92,8 +93,8 @@ mod tests {
             let before = thread_cpu();
             while thread_cpu() - before < time {}
         };
-        let (before, all) = (Stamp::now(), thread_cpu());
-        unread(|| spin(Duration::from_millis(50)));
+        let (before, all) = (Stopwatch::start(), thread_cpu());
+        unmeasured(|| spin(Duration::from_millis(50)));
         spin(Duration::from_millis(5));
         let (cpu, all) = (before.elapsed().cpu, thread_cpu() - all);
         assert!(
@@ -104,9 +105,9 @@ mod tests {
 
     #[test]
     fn page_faults_of_fresh_memory_are_counted() {
-        let before = Stamp::now();
-        let room = std::hint::black_box(vec![1u8; 64 << 20]);
-        let reading = before.elapsed();
-        assert!(reading.faults > 0 && !reading.cpu.is_zero() && room.len() == 64 << 20);
+        let before = Stopwatch::start();
+        let memory = std::hint::black_box(vec![1u8; 64 << 20]);
+        let measurement = before.elapsed();
+        assert!(measurement.faults > 0 && !measurement.cpu.is_zero() && memory.len() == 64 << 20);
     }
 }

@@ -1,17 +1,18 @@
-//! What goes through a ring: messages that hold their own number, and the reading that whoever takes them does.
+//! The messages of the ring benchmarks, which carry their number, and the reading of a received
+//! message.
 //!
-//! Rests on nothing. One word of every cache line is read, so that every line must come over from the other thread, whether it
-//! is read in the ring or in a copy; the sum of what was read shows that the right messages came.
+//! One word of every cache line is read, so every line must move between the threads, in place or
+//! in a copy. The sum of the words shows that the right messages arrived.
 
-/// The bytes of a cache line.
+/// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// What a message is made of.
+/// An element of a message.
 pub(crate) trait Element: Copy + Default + Send {
-    /// Makes `message` the one of this number.
+    /// Writes `number` into `message`.
     fn number(message: &mut [Self], number: u64);
 
-    /// The sum of the first words of all cache lines.
+    /// Returns the sum of the first words of all cache lines.
     fn sum(message: &[Self]) -> u64;
 }
 
@@ -44,7 +45,8 @@ impl Element for u64 {
     }
 }
 
-/// A message of `LEN` elements at the start of a cache line, so that no contestant's stack is luckier than another's.
+/// A message of `LEN` elements, aligned to a cache line so that no competitor's stack has an
+/// advantage.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Message<T, const LEN: usize>([T; LEN]);
@@ -54,7 +56,8 @@ impl<T: Element, const LEN: usize> Message<T, LEN> {
         Self([T::default(); LEN])
     }
 
-    /// Its elements. (`LEN` is known where they are copied, as it is in a program that sends records.)
+    /// Returns the elements; `LEN` is known to the copying code, as in a program that sends
+    /// records.
     #[inline(always)]
     pub(crate) fn elements(&mut self) -> &mut [T; LEN] {
         &mut self.0

@@ -1,12 +1,12 @@
-//! How far a run is, shown on a terminal.
+//! The progress of a run on a terminal.
 //!
-//! Rests on `indicatif`. Nothing is drawn in the first second, and nothing at all where standard error is no terminal.
+//! Nothing is drawn in the first second, or if standard error is not a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// A bar that counts cases.
+/// A progress bar that counts cases.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
@@ -15,7 +15,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar of `cases`.
+    /// Creates a bar for `cases` cases.
     #[must_use]
     pub fn new(cases: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(cases), ProgressDrawTarget::hidden());
@@ -27,22 +27,22 @@ impl Progress {
         Self { bar, began: Instant::now(), shown: Cell::new(false) }
     }
 
-    /// Names what runs now.
+    /// Shows the name of the running case.
     pub fn case(&self, name: &str) {
         if !self.shown.get() && self.began.elapsed() > Duration::from_secs(1) {
             self.shown.set(true);
-            // A target that draws only if standard error is a terminal.
+            // This target draws only if standard error is a terminal.
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.set_message(name.to_owned());
     }
 
-    /// Counts a case.
+    /// Counts a finished case.
     pub fn step(&self) {
         self.bar.inc(1);
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

@@ -1,30 +1,31 @@
-//! The spread of a sample: median, quartiles, ends.
+//! The quantiles of a sample: median, quartiles, minimum and maximum.
 //!
-//! Rests on nothing. Linear interpolation between ranks, as spreadsheets do.
+//! Values between two ranks are interpolated linearly, as in spreadsheets.
 
 use serde::{Deserialize, Serialize};
 
-/// Five numbers of a sample.
+/// Five quantiles of a sample.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Spread {
-    /// The least.
+pub struct Quantiles {
+    /// The minimum.
     pub min: f64,
-    /// A quarter lies below.
+    /// The first quartile.
     pub q1: f64,
-    /// Half lies below: the figure of a contestant.
+    /// The median, which is the result of a competitor.
     pub median: f64,
-    /// A quarter lies above.
+    /// The third quartile.
     pub q3: f64,
-    /// The greatest.
+    /// The maximum.
     pub max: f64,
 }
 
-impl Spread {
-    /// The spread of `sample`; `None` if it is empty or holds something that is no number.
+impl Quantiles {
+    /// Returns the quantiles of `sample`; `None` if it is empty or not finite.
     ///
     /// ```
-    /// let spread = rivals::Spread::of(vec![4.0, 1.0, 3.0, 2.0, 5.0]);
-    /// assert_eq!(spread.map(|s| (s.min, s.q1, s.median, s.q3, s.max)), Some((1.0, 2.0, 3.0, 4.0, 5.0)));
+    /// let quantiles = rivals::Quantiles::of(vec![4.0, 1.0, 3.0, 2.0, 5.0]).unwrap();
+    /// assert_eq!((quantiles.min, quantiles.median, quantiles.max), (1.0, 3.0, 5.0));
+    /// assert_eq!((quantiles.q1, quantiles.q3), (2.0, 4.0));
     /// ```
     #[must_use]
     pub fn of(mut sample: Vec<f64>) -> Option<Self> {
@@ -32,7 +33,8 @@ impl Spread {
             return None;
         }
         sample.sort_by(f64::total_cmp);
-        // The rank of quarter `q` is `q / 4` of the way, in whole quarters so that no rank is rounded.
+        // The rank of quarter `q` is `q / 4` of the last rank, computed in whole quarters so that
+        // no rank is rounded.
         let at = |quarters: usize| {
             let position = quarters * (sample.len() - 1);
             let (low, part) = (position / 4, position % 4);
@@ -44,7 +46,7 @@ impl Spread {
     }
 }
 
-/// To a thousandth, so that a figure survives being written and read.
+/// Rounds to a thousandth, so that a value survives JSON.
 fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }

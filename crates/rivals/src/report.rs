@@ -1,57 +1,59 @@
-//! A report: the rows of a suite and the machine they were taken on.
+//! A report: the rows of a suite and the machine of the run.
 //!
-//! Rests on [`Spread`]. Its JSON is `{"suite", "machine", "rows": [{"case", "unit", "ours", "rivals", "lower_is_better", …}]}`.
+//! Its JSON is
+//! `{"suite", "machine", "rows": [{"case", "unit", "ours", "rivals", "lower_is_better", …}]}`.
 
 use crate::machine::Machine;
-use crate::quantiles::Spread;
+use crate::quantiles::Quantiles;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a suite found.
+/// The results of a suite.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Report {
-    /// The suite's name.
+    /// Name of the suite.
     pub suite: String,
-    /// Where it ran.
+    /// The machine of the run.
     pub machine: Machine,
-    /// A row a case and unit.
+    /// The rows, one per case and unit.
     pub rows: Vec<Row>,
 }
 
-/// One comparison. Figures are medians.
+/// One comparison; the values are medians.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Row {
-    /// What was done.
+    /// Name of the case.
     pub case: String,
-    /// In which unit the figures are.
+    /// Unit of the values.
     pub unit: String,
-    /// Arenite's figure.
+    /// Arenite's value.
     pub ours: f64,
-    /// The rivals' figures.
+    /// The rivals' values.
     pub rivals: BTreeMap<String, f64>,
-    /// Whether less is better: always, so far.
+    /// Whether lower values are better; always true so far.
     pub lower_is_better: bool,
-    /// Figures of arenite in other set-ups.
+    /// Values of arenite in other configurations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, f64>,
-    /// Arenite's figure over each rival's and each variant's within one round, in which they ran one after the other: the median of the rounds.
-    /// Empty where rounds cannot be compared, or a figure is 0.
+    /// Arenite's value over each rival's and variant's within one round, as the median over rounds.
+    ///
+    /// Empty if rounds cannot be compared or a value is 0.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ratios: BTreeMap<String, f64>,
-    /// The spread of each figure; arenite's is under `ours`.
-    pub spread: BTreeMap<String, Spread>,
-    /// How many rounds each figure is the median of, at the least.
+    /// Quantiles of each value; arenite's is under `ours`.
+    pub spread: BTreeMap<String, Quantiles>,
+    /// Minimum number of rounds behind each value.
     pub rounds: u32,
 }
 
-/// A figure on its way into a row.
-pub(crate) enum Figure {
-    Ours(Spread),
-    Variant(&'static str, Spread),
-    Rival(&'static str, Spread),
+/// A value to add to a row.
+pub(crate) enum Entry {
+    Ours(Quantiles),
+    Variant(&'static str, Quantiles),
+    Rival(&'static str, Quantiles),
 }
 
-/// Where arenite's own spread stands among the others.
+/// The key of arenite's own quantiles.
 pub(crate) const OURS: &str = "ours";
 
 impl Row {
@@ -69,17 +71,17 @@ impl Row {
         }
     }
 
-    pub(crate) fn add(&mut self, figure: Figure) {
+    pub(crate) fn add(&mut self, figure: Entry) {
         let (name, spread) = match figure {
-            Figure::Ours(spread) => {
+            Entry::Ours(spread) => {
                 self.ours = spread.median;
                 (OURS, spread)
             }
-            Figure::Variant(name, spread) => {
+            Entry::Variant(name, spread) => {
                 self.variants.insert(name.to_owned(), spread.median);
                 (name, spread)
             }
-            Figure::Rival(name, spread) => {
+            Entry::Rival(name, spread) => {
                 self.rivals.insert(name.to_owned(), spread.median);
                 (name, spread)
             }
@@ -87,7 +89,8 @@ impl Row {
         self.spread.insert(name.to_owned(), spread);
     }
 
-    /// The rival that arenite's figure is highest over; of several, the one with the least figure.
+    /// Returns the rival with the highest ratio of arenite's value to its own; of several, the one
+    /// with the lowest value.
     #[must_use]
     pub fn best_rival(&self) -> Option<(&str, f64)> {
         let order = |(name, figure): (&String, &f64)| (self.ratio_to(name).unwrap_or(0.0), -*figure);
@@ -98,22 +101,24 @@ impl Row {
         Some((best.0, *best.1))
     }
 
-    /// Arenite's figure over that of the rival `name`: below 1 arenite is ahead. The median of the rounds' ratios where the
-    /// rounds can be compared, else the ratio of the medians. Infinite where the rival's is 0 and arenite's is not.
+    /// Returns the ratio of arenite's value to that of the rival `name`; below 1 arenite is ahead.
+    ///
+    /// The ratio is the median over rounds if rounds can be compared, else the ratio of the
+    /// medians. It is infinite if only the rival's value is 0.
     #[must_use]
     pub fn ratio_to(&self, name: &str) -> Option<f64> {
         let theirs = *self.rivals.get(name)?;
         Some(self.ratios.get(name).copied().unwrap_or_else(|| ratio(self.ours, theirs)))
     }
 
-    /// [`Row::ratio_to`] the best rival.
+    /// Returns the [`ratio`](Row::ratio_to) to the best rival.
     #[must_use]
     pub fn ratio_to_best(&self) -> Option<f64> {
         self.best_rival().and_then(|(name, _)| self.ratio_to(name))
     }
 }
 
-/// `ours / theirs`, where two zeros are equal.
+/// Returns `ours / theirs`, or 1 if both are zero.
 fn ratio(ours: f64, theirs: f64) -> f64 {
     if ours == theirs { 1.0 } else { ours / theirs }
 }
@@ -123,10 +128,10 @@ mod tests {
     use super::*;
 
     fn row(ours: f64, rivals: &[(&'static str, f64)]) -> Row {
-        let spread = |value| Spread { min: value, q1: value, median: value, q3: value, max: value };
+        let spread = |value| Quantiles { min: value, q1: value, median: value, q3: value, max: value };
         let mut row = Row::new("a case", "ns", 1);
-        row.add(Figure::Ours(spread(ours)));
-        rivals.iter().for_each(|&(name, figure)| row.add(Figure::Rival(name, spread(figure))));
+        row.add(Entry::Ours(spread(ours)));
+        rivals.iter().for_each(|&(name, figure)| row.add(Entry::Rival(name, spread(figure))));
         row
     }
 
@@ -136,9 +141,9 @@ mod tests {
         assert_eq!((row.best_rival(), row.ratio_to_best()), (Some(("absent", 0.0)), Some(f64::INFINITY)));
         row.rivals.remove("absent");
         assert_eq!((row.best_rival(), row.ratio_to_best()), (Some(("fast", 20.0)), Some(0.5)));
-        // by rounds the other one was: its median fell into another clock
+        // By rounds the other rival is best: its median is of another clock.
         row.ratios = [("slow".to_owned(), 1.1), ("fast".to_owned(), 0.5)].into();
         assert_eq!((row.best_rival(), row.ratio_to_best()), (Some(("slow", 40.0)), Some(1.1)));
-        assert_eq!((row.ratio_to("fast"), row.ratio_to("nobody")), (Some(0.5), None));
+        assert_eq!((row.ratio_to("fast"), row.ratio_to("absent")), (Some(0.5), None));
     }
 }

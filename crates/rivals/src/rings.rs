@@ -1,49 +1,52 @@
-//! The rings of one producer and one consumer, each by its library's own calls.
+//! Adapters for rings of one producer and one consumer, each through its library's own calls.
 //!
-//! Rests on those libraries alone. Each answers at once whether there was room or enough; the waiting is the suite's, so that
-//! it is the same for all. Where a library has several calls for a thing the one that was fastest is here.
+//! Each call returns at once if the ring is full or empty; the suite does the waiting, which is
+//! then the same for all. If a library has several calls for an operation, the fastest is used.
 
-use crate::failure::Refused;
+use crate::failure::AllocFailed;
 use arenite_pages::{Consumer, Producer};
 use crossbeam_queue::ArrayQueue;
 use ringbuf::traits::{Consumer as _, Observer as _, Producer as _, Split as _};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
 use std::sync::Arc;
 
-/// The end at which elements go in.
-pub(crate) trait Give<T> {
-    /// Puts one in; false where there is no room.
-    fn give(&mut self, element: T) -> bool;
+/// A producer of single elements.
+pub(crate) trait PushOne<T> {
+    /// Pushes an element. Returns `false` if the ring is full.
+    fn push_one(&mut self, element: T) -> bool;
 }
 
-/// The end at which they come out.
-pub(crate) trait Take<T> {
-    /// Takes one; `None` where there is none.
-    fn take(&mut self) -> Option<T>;
+/// A consumer of single elements.
+pub(crate) trait PopOne<T> {
+    /// Pops an element, or returns `None` if the ring is empty.
+    fn pop_one(&mut self) -> Option<T>;
 }
 
-/// The end at which messages go in.
-pub(crate) trait GiveAll<T> {
-    /// Copies all of `message` in, or nothing; false where there is no room for all.
-    fn give_all(&mut self, message: &[T]) -> bool;
+/// A producer of messages.
+pub(crate) trait PushMessage<T> {
+    /// Copies all of `message` into the ring. Returns `false`, without a copy, if the free space is
+    /// too small.
+    fn push_message(&mut self, message: &[T]) -> bool;
 }
 
-/// The end at which they come out.
-pub(crate) trait TakeAll<T> {
-    /// Shows the next `room.len()` elements to `read`, as one slice, and takes them out; `None` where fewer are there.
-    /// Whoever must copy to show one slice copies to `room`.
-    fn take_all<A>(&mut self, room: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A>;
+/// A consumer of messages.
+pub(crate) trait PopMessage<T> {
+    /// Passes the next `buffer.len()` elements to `read` as one slice and removes them; `None` if
+    /// there are fewer.
+    ///
+    /// An adapter that needs a copy for one slice copies to `buffer`.
+    fn pop_message<A>(&mut self, buffer: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A>;
 }
 
-/// An end that is used without a copy, as far as its library lets it.
+/// A producer or consumer that avoids copies as far as its library allows.
 #[derive(Debug)]
 pub(crate) struct InPlace<E>(pub(crate) E);
 
-/// The two ends of a ring.
-pub(crate) type Ends<I, O> = Result<(I, O), Refused>;
+/// The producer and the consumer of a ring.
+pub(crate) type Ends<I, O> = Result<(I, O), AllocFailed>;
 
 pub(crate) fn arenite<T>(count: usize) -> Ends<Producer<T>, Consumer<T>> {
-    arenite_pages::ring_buffer(count).map_err(|_| Refused)
+    arenite_pages::ring_buffer(count).map_err(|_| AllocFailed)
 }
 
 pub(crate) fn rtrb<T>(count: usize) -> Ends<rtrb::Producer<T>, rtrb::Consumer<T>> {
@@ -59,38 +62,38 @@ pub(crate) fn crossbeam<T>(count: usize) -> Ends<Arc<ArrayQueue<T>>, Arc<ArrayQu
     Ok((Arc::clone(&queue), queue))
 }
 
-impl<T> Give<T> for Producer<T> {
+impl<T> PushOne<T> for Producer<T> {
     #[inline(always)]
-    fn give(&mut self, element: T) -> bool {
+    fn push_one(&mut self, element: T) -> bool {
         self.push(element).is_ok()
     }
 }
 
-impl<T> Take<T> for Consumer<T> {
+impl<T> PopOne<T> for Consumer<T> {
     #[inline(always)]
-    fn take(&mut self) -> Option<T> {
+    fn pop_one(&mut self) -> Option<T> {
         self.pop()
     }
 }
 
-impl<T: Copy> GiveAll<T> for Producer<T> {
+impl<T: Copy> PushMessage<T> for Producer<T> {
     #[inline(always)]
-    fn give_all(&mut self, message: &[T]) -> bool {
+    fn push_message(&mut self, message: &[T]) -> bool {
         self.push_all(message)
     }
 }
 
-impl<T: Copy> TakeAll<T> for Consumer<T> {
+impl<T: Copy> PopMessage<T> for Consumer<T> {
     #[inline(always)]
-    fn take_all<A>(&mut self, room: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {
-        self.pop_exact(room).then(|| read(room))
+    fn pop_message<A>(&mut self, buffer: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {
+        self.pop_exact(buffer).then(|| read(buffer))
     }
 }
 
-/// Written where it will be read: what a program does that makes its messages there.
-impl GiveAll<u64> for InPlace<Producer<u64>> {
+/// Messages are written in the ring, as in a program that builds them there.
+impl PushMessage<u64> for InPlace<Producer<u64>> {
     #[inline(always)]
-    fn give_all(&mut self, message: &[u64]) -> bool {
+    fn push_message(&mut self, message: &[u64]) -> bool {
         let Some(mut slots) = self.0.reserve(message.len()) else { return false };
         slots.as_mut_slice().copy_from_slice(message);
         slots.commit(message.len());
@@ -98,20 +101,21 @@ impl GiveAll<u64> for InPlace<Producer<u64>> {
     }
 }
 
-impl<T> TakeAll<T> for InPlace<Consumer<T>> {
+impl<T> PopMessage<T> for InPlace<Consumer<T>> {
     #[inline(always)]
-    fn take_all<A>(&mut self, room: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {
-        let answer = self.0.peek_exact(room.len()).map(read)?;
-        self.0.release(room.len());
-        Some(answer)
+    fn pop_message<A>(&mut self, buffer: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {
+        let result = self.0.peek_exact(buffer.len()).map(read)?;
+        self.0.release(buffer.len());
+        Some(result)
     }
 }
 
-/// Read where it lies, and given back many messages at a time: what a program does that works through all that is there.
+/// A consumer that reads in place and releases many messages at a time, as a program that processes
+/// all available messages.
 #[derive(Debug)]
 pub(crate) struct Drained<T> {
     from: Consumer<T>,
-    /// Elements that were read and not yet given back.
+    /// Number of elements read but not yet released.
     read: usize,
 }
 
@@ -121,111 +125,112 @@ impl<T> Drained<T> {
     }
 }
 
-impl<T> TakeAll<T> for Drained<T> {
+impl<T> PopMessage<T> for Drained<T> {
     #[inline(always)]
-    fn take_all<A>(&mut self, room: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {
-        let len = room.len();
+    fn pop_message<A>(&mut self, buffer: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {
+        let len = buffer.len();
         let Some(all) = self.from.peek_exact(self.read + len) else {
             self.from.release(self.read);
             self.read = 0;
             return None;
         };
-        let answer = read(&all[self.read..]);
+        let result = read(&all[self.read..]);
         self.read += len;
         if self.read + len > self.from.capacity() / 4 {
             self.from.release(self.read);
             self.read = 0;
         }
-        Some(answer)
+        Some(result)
     }
 }
 
-impl<T> Give<T> for rtrb::Producer<T> {
+impl<T> PushOne<T> for rtrb::Producer<T> {
     #[inline(always)]
-    fn give(&mut self, element: T) -> bool {
+    fn push_one(&mut self, element: T) -> bool {
         self.push(element).is_ok()
     }
 }
 
-impl<T> Take<T> for rtrb::Consumer<T> {
+impl<T> PopOne<T> for rtrb::Consumer<T> {
     #[inline(always)]
-    fn take(&mut self) -> Option<T> {
+    fn pop_one(&mut self) -> Option<T> {
         self.pop().ok()
     }
 }
 
-impl<T: Copy> GiveAll<T> for rtrb::Producer<T> {
+impl<T: Copy> PushMessage<T> for rtrb::Producer<T> {
     #[inline(always)]
-    fn give_all(&mut self, message: &[T]) -> bool {
+    fn push_message(&mut self, message: &[T]) -> bool {
         self.push_entire_slice(message).is_ok()
     }
 }
 
-impl<T: Copy> TakeAll<T> for rtrb::Consumer<T> {
+impl<T: Copy> PopMessage<T> for rtrb::Consumer<T> {
     #[inline(always)]
-    fn take_all<A>(&mut self, room: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {
-        self.pop_entire_slice(room).is_ok().then(|| read(room))
+    fn pop_message<A>(&mut self, buffer: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {
+        self.pop_entire_slice(buffer).is_ok().then(|| read(buffer))
     }
 }
 
-/// Two slices where a message crosses the end of the ring, which are copied then: `read` wants one.
-impl<T: Copy> TakeAll<T> for InPlace<rtrb::Consumer<T>> {
+/// A message that crosses the end of the ring has two slices, which are copied because `read` needs
+/// one.
+impl<T: Copy> PopMessage<T> for InPlace<rtrb::Consumer<T>> {
     #[inline(always)]
-    fn take_all<A>(&mut self, room: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {
-        let chunk = self.0.read_chunk(room.len()).ok()?;
-        let answer = match chunk.as_slices() {
+    fn pop_message<A>(&mut self, buffer: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {
+        let chunk = self.0.read_chunk(buffer.len()).ok()?;
+        let result = match chunk.as_slices() {
             (all, []) => read(all),
             (first, rest) => {
-                let (head, tail) = room.split_at_mut(first.len());
+                let (head, tail) = buffer.split_at_mut(first.len());
                 head.copy_from_slice(first);
                 tail.copy_from_slice(rest);
-                read(room)
+                read(buffer)
             }
         };
         chunk.commit_all();
-        Some(answer)
+        Some(result)
     }
 }
 
-impl<T> Give<T> for HeapProd<T> {
+impl<T> PushOne<T> for HeapProd<T> {
     #[inline(always)]
-    fn give(&mut self, element: T) -> bool {
+    fn push_one(&mut self, element: T) -> bool {
         self.try_push(element).is_ok()
     }
 }
 
-impl<T> Take<T> for HeapCons<T> {
+impl<T> PopOne<T> for HeapCons<T> {
     #[inline(always)]
-    fn take(&mut self) -> Option<T> {
+    fn pop_one(&mut self) -> Option<T> {
         self.try_pop()
     }
 }
 
-impl<T: Copy> GiveAll<T> for HeapProd<T> {
+impl<T: Copy> PushMessage<T> for HeapProd<T> {
     #[inline(always)]
-    fn give_all(&mut self, message: &[T]) -> bool {
+    fn push_message(&mut self, message: &[T]) -> bool {
         self.vacant_len() >= message.len() && self.push_slice(message) == message.len()
     }
 }
 
-impl<T: Copy> TakeAll<T> for HeapCons<T> {
+impl<T: Copy> PopMessage<T> for HeapCons<T> {
     #[inline(always)]
-    fn take_all<A>(&mut self, room: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {
-        let enough = self.occupied_len() >= room.len() && self.pop_slice(room) == room.len();
-        enough.then(|| read(room))
+    fn pop_message<A>(&mut self, buffer: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {
+        let enough = self.occupied_len() >= buffer.len() && self.pop_slice(buffer) == buffer.len();
+        enough.then(|| read(buffer))
     }
 }
 
-impl<T> Give<T> for Arc<ArrayQueue<T>> {
+impl<T> PushOne<T> for Arc<ArrayQueue<T>> {
     #[inline(always)]
-    fn give(&mut self, element: T) -> bool {
+    fn push_one(&mut self, element: T) -> bool {
         self.push(element).is_ok()
     }
 }
 
-impl<T> Take<T> for Arc<ArrayQueue<T>> {
+impl<T> PopOne<T> for Arc<ArrayQueue<T>> {
     #[inline(always)]
-    fn take(&mut self) -> Option<T> {
+    fn pop_one(&mut self) -> Option<T> {
         self.pop()
     }
 }

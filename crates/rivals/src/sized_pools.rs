@@ -1,61 +1,62 @@
-//! A pool for each tensor of a step: arenite without an arena.
-//!
-//! Rests on [`Pool`], whose checks are all on.
-#![expect(unsafe_code, reason = "vouches for the blocks that pools lend")]
+//! One pool for each tensor of a step: arenite without an arena, with all checks of [`Pool`].
+#![expect(unsafe_code, reason = "wraps live blocks of pools")]
 
-use crate::arenas::{Marked, Take};
-use crate::failure::Refused;
-use crate::live_blocks::Lent;
+use crate::arenas::{AllocBlock, WithMark};
+use crate::failure::AllocFailed;
+use crate::live_block::LiveBlock;
 use arenite_alloc::Pool;
 use std::alloc::Layout;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-/// One pool of one block for each layout, taken in turn.
+/// One pool of one block per layout, used in order.
 #[derive(Debug)]
 pub(crate) struct SizedPools {
-    places: Vec<Place>,
+    slots: Vec<Slot>,
     next: Cell<usize>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Slot {
     pool: Pool,
     layout: Layout,
-    lent: Cell<Option<NonNull<u8>>>,
+    block: Cell<Option<NonNull<u8>>>,
 }
 
 impl SizedPools {
-    pub(crate) fn new(layouts: &[Layout]) -> Result<Self, Refused> {
-        let place = |&layout: &Layout| {
-            let pool = Pool::with_alignment(layout.size(), layout.align(), 1).map_err(|_| Refused)?;
-            Ok(Place { pool, layout, lent: Cell::new(None) })
+    pub(crate) fn new(layouts: &[Layout]) -> Result<Self, AllocFailed> {
+        let slot = |&layout: &Layout| {
+            let pool = Pool::with_alignment(layout.size(), layout.align(), 1).map_err(|_| AllocFailed)?;
+            Ok(Slot { pool, layout, block: Cell::new(None) })
         };
-        let places = layouts.iter().map(place).collect::<Result<_, Refused>>()?;
-        Ok(Self { places, next: Cell::new(0) })
+        let slots = layouts.iter().map(slot).collect::<Result<_, AllocFailed>>()?;
+        Ok(Self { slots, next: Cell::new(0) })
     }
 }
 
-impl Take for SizedPools {
+impl AllocBlock for SizedPools {
     #[inline(always)]
-    fn take(&self, layout: Layout) -> Result<Lent<'_>, Refused> {
-        let place = self.places.get(self.next.get()).filter(|place| place.layout == layout).ok_or(Refused)?;
-        let block = place.pool.allocate_block().map_err(|_| Refused)?;
-        place.lent.set(Some(block));
+    fn alloc_block(&self, layout: Layout) -> Result<LiveBlock<'_>, AllocFailed> {
+        let slot = self.slots.get(self.next.get()).filter(|slot| slot.layout == layout).ok_or(AllocFailed)?;
+        let block = slot.pool.allocate_block().map_err(|_| AllocFailed)?;
+        slot.block.set(Some(block));
         self.next.set(self.next.get() + 1);
-        // SAFETY: a fresh block of a pool of this layout, which is given back through `&mut self` alone.
-        Ok(unsafe { Lent::new(block, layout) })
+        // SAFETY: a fresh block of a pool of this layout, which is freed through `&mut self` alone.
+        Ok(unsafe { LiveBlock::new(block, layout) })
     }
 }
 
-impl Marked for SizedPools {
+impl WithMark for SizedPools {
     #[inline(always)]
-    fn marked(&mut self, inside: impl FnOnce(&Self) -> Result<(), Refused>) -> Result<(), Refused> {
+    fn with_mark(
+        &mut self,
+        inside: impl FnOnce(&Self) -> Result<(), AllocFailed>,
+    ) -> Result<(), AllocFailed> {
         let kept = self.next.get();
         let done = inside(self);
-        for place in self.places.get(kept..self.next.get()).unwrap_or_default().iter().rev() {
-            if let Some(block) = place.lent.take() {
-                place.pool.deallocate_block(block).map_err(|_| Refused)?;
+        for slot in self.slots.get(kept..self.next.get()).unwrap_or_default().iter().rev() {
+            if let Some(block) = slot.block.take() {
+                slot.pool.deallocate_block(block).map_err(|_| AllocFailed)?;
             }
         }
         self.next.set(kept);

@@ -1,6 +1,8 @@
-//! The tally of work: blocks lent, bytes asked, words written, blocks freed, and what was read, by this thread.
+//! The work of this thread: blocks and bytes allocated, words written, blocks freed, and the sum of
+//! the words read.
 //!
-//! Rests on a thread-local, and counts only in builds with debug assertions: a release build times bodies without it.
+//! The tally counts only in builds with debug assertions, so that a release build times bodies
+//! without it.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,7 +12,7 @@ thread_local! {
     static TALLY: Cell<Tally> = const { Cell::new(Tally { blocks: 0, bytes: 0, words: 0, frees: 0, sum: 0 }) };
 }
 
-/// What a body did.
+/// The counted work of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     blocks: usize,
@@ -49,28 +51,28 @@ fn change(by: impl FnOnce(&mut Tally)) {
     }
 }
 
-/// Counts a block of `bytes`.
+/// Counts an allocated block of `bytes`.
 #[inline(always)]
-pub(crate) fn lent(bytes: usize) {
+pub(crate) fn allocated(bytes: usize) {
     change(|tally| {
         tally.blocks += 1;
         tally.bytes += bytes;
     });
 }
 
-/// Counts a word written.
+/// Counts a written word.
 #[inline(always)]
 pub(crate) fn wrote() {
     change(|tally| tally.words += 1);
 }
 
-/// Counts a block given back by the body.
+/// Counts a freed block.
 #[inline(always)]
 pub(crate) fn freed() {
     change(|tally| tally.frees += 1);
 }
 
-/// Counts a block that was read and given back; `word` stands for what it held.
+/// Counts a block that was read and freed; `word` stands for its contents.
 #[inline(always)]
 pub(crate) fn read(word: u64) {
     change(|tally| {
@@ -79,12 +81,12 @@ pub(crate) fn read(word: u64) {
     });
 }
 
-/// What was counted on this thread since the last call.
-pub(crate) fn take() -> Tally {
+/// Resets the tally of this thread and returns its counts.
+pub(crate) fn reset() -> Tally {
     TALLY.take()
 }
 
-/// Counts what another thread counted.
+/// Adds the counts of another thread.
 pub(crate) fn add(other: Tally) {
     change(|tally| *tally += other);
 }

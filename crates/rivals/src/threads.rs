@@ -1,128 +1,137 @@
-//! A round of several threads that work on one shared thing.
+//! A round of several threads that work on one shared object.
 //!
-//! Rests on [`Stamp`]. Threads are spawned outside the measured time and meet at a spinning barrier, so that they overlap; CPU
-//! time is each thread's own.
+//! Threads are spawned outside the measured time and start together at a spinning barrier, so that
+//! they overlap. CPU time is each thread's own.
 
-use crate::competitor::unmeasured;
-use crate::core_distance::Between;
-use crate::failure::Refused;
-use crate::measurement::{Reading, Stamp};
+use crate::competitor::warm_up_turns;
+use crate::core_distance::CoreLink;
+use crate::failure::AllocFailed;
+use crate::measurement::{Measurement, Stopwatch};
 use crate::tally;
 use std::hint::black_box;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Runs `body` with each of `handles` on a thread of its own. The reading has the mean of the threads' CPU times, the wall
-/// time from the first start to the last end, the sum of the faults, and how far apart the threads were if they are two.
-pub(crate) fn round<H: Send>(
+/// Runs `body` with each of `handles` on its own thread.
+///
+/// The measurement has the mean of the CPU times, the wall time from the first start to the last
+/// end, and the sum of the faults. With two threads it also has their round-trip time.
+pub(crate) fn threaded_round<H: Send>(
     handles: Vec<H>,
     turns: u64,
-    body: impl Fn(&mut H, u64) -> Result<(), Refused> + Sync,
-) -> Result<Reading, Refused> {
-    met(handles, |handle| body(handle, unmeasured(turns)), |handle| body(handle, turns))
+    body: impl Fn(&mut H, u64) -> Result<(), AllocFailed> + Sync,
+) -> Result<Measurement, AllocFailed> {
+    measure_round(handles, |handle| body(handle, warm_up_turns(turns)), |handle| body(handle, turns))
 }
 
-/// How many turns a thread takes at once of the work that several do together, at the most and of short work.
-const PORTION: u64 = 8192;
-const PORTIONS: u64 = 16;
+/// Maximum number of turns that a thread claims at once, and the minimum number of portions for
+/// short work.
+const MAX_PORTION: u64 = 8192;
+const MIN_PORTIONS: u64 = 16;
 
-/// As [`round`], but the threads do `turns` each on average: who is faster does more, so that they end together, and the
-/// wall time tells what all of them did and not how long the slowest processor took.
+/// Runs `body` on threads that share the work: `turns` turns each on average, more on a faster
+/// thread.
+///
+/// All threads end together, so the wall time measures the work and not the slowest processor.
 pub(crate) fn shared_round<H: Send>(
     handles: Vec<H>,
     turns: u64,
-    body: impl Fn(&mut H, u64) -> Result<(), Refused> + Sync,
-) -> Result<Reading, Refused> {
-    let taken = AtomicU64::new(0);
+    body: impl Fn(&mut H, u64) -> Result<(), AllocFailed> + Sync,
+) -> Result<Measurement, AllocFailed> {
+    let started = AtomicU64::new(0);
     let all = turns * handles.len() as u64;
-    let portion = all.div_ceil(PORTIONS).clamp(1, PORTION);
+    let portion = all.div_ceil(MIN_PORTIONS).clamp(1, MAX_PORTION);
     let portions = |handle: &mut H| loop {
-        let from = taken.fetch_add(portion, Ordering::Relaxed);
+        let from = started.fetch_add(portion, Ordering::Relaxed);
         if from >= all {
             return Ok(());
         }
         body(handle, portion.min(all - from))?;
     };
-    met(handles, |handle| body(handle, unmeasured(turns)), portions)
+    measure_round(handles, |handle| body(handle, warm_up_turns(turns)), portions)
 }
 
-/// One thread for each of `handles`; all do `warm`, meet, and do `work`, which is measured.
-fn met<H: Send>(
+/// Runs `warm`, a barrier and the measured `work` on one thread per handle.
+fn measure_round<H: Send>(
     handles: Vec<H>,
-    warm: impl Fn(&mut H) -> Result<(), Refused> + Sync,
-    work: impl Fn(&mut H) -> Result<(), Refused> + Sync,
-) -> Result<Reading, Refused> {
+    warm: impl Fn(&mut H) -> Result<(), AllocFailed> + Sync,
+    work: impl Fn(&mut H) -> Result<(), AllocFailed> + Sync,
+) -> Result<Measurement, AllocFailed> {
     let count = handles.len();
-    let (ready, between) = (&AtomicUsize::new(0), &Between::default());
+    let (ready, link) = (&AtomicUsize::new(0), &CoreLink::default());
     let (warm, work) = (&warm, &work);
-    let parts: Vec<Result<Part, Refused>> = std::thread::scope(|scope| {
+    let results: Vec<Result<ThreadResult, AllocFailed>> = std::thread::scope(|scope| {
         let threads: Vec<_> = handles
             .into_iter()
             .enumerate()
             .map(|(index, mut handle)| {
                 scope.spawn(move || {
-                    let apart = if count == 2 { measure(between, index) } else { None };
+                    let round_trip = if count == 2 { measure_distance(link, index) } else { None };
                     let warmed = warm(&mut handle);
-                    meet(ready, count);
+                    wait_for_all(ready, count);
                     warmed?;
-                    let before = Stamp::now();
+                    let before = Stopwatch::start();
                     work(&mut handle)?;
-                    let reading = Reading { apart, ..before.elapsed() };
-                    Ok(Part {
-                        began: before.wall(),
-                        ended: before.wall() + reading.wall,
-                        reading,
-                        work: tally::take(),
+                    let measurement = Measurement { round_trip, ..before.elapsed() };
+                    Ok(ThreadResult {
+                        began: before.started(),
+                        ended: before.started() + measurement.wall,
+                        measurement,
+                        work: tally::reset(),
                     })
                 })
             })
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|cause| resume_unwind(cause))).collect()
     });
-    parts.into_iter().collect::<Result<Vec<Part>, Refused>>().map(|parts| together(&parts))
+    results.into_iter().collect::<Result<Vec<ThreadResult>, AllocFailed>>().map(|results| combine(&results))
 }
 
-/// How often two threads go from working alone to working at once, in one round.
+/// Number of alternations between one thread and both, per round.
 const SLICES: u64 = 16;
 
-/// Runs `body` on two threads, by turns on one alone and on both at once: a slice of the work on one, while the other multiplies numbers;
-/// then one on both; then one on the other alone. A slice is a sixteenth of a round, and what is alone lies between what is at once: a
-/// clock that changes, or a thread that is moved, mostly changes both. A thread that waited in `pause` would leave the other a faster clock.
+/// Runs `body` on two threads, alternately on one alone and on both at once.
 ///
-/// The reading has the mean of the threads' CPU and wall times of `turns` turns at once, and of as many alone.
-pub(crate) fn by_turns<H: Send>(
+/// In each of 16 slices one thread works alone while the other multiplies numbers; then both work.
+/// The slices alternate, so a clock change or a moved thread affects both phases alike. The waiting
+/// thread must not use `pause`, which would speed up the other's clock.
+///
+/// The measurement has the mean CPU and wall times of `turns` turns at once, and of as many turns
+/// alone.
+pub(crate) fn alternating_round<H: Send>(
     handles: [H; 2],
     turns: u64,
-    body: impl Fn(&mut H, u64) -> Result<(), Refused> + Sync,
-) -> Result<Reading, Refused> {
-    let meeting = &Meeting::default();
+    body: impl Fn(&mut H, u64) -> Result<(), AllocFailed> + Sync,
+) -> Result<Measurement, AllocFailed> {
+    let barrier = &SpinBarrier::default();
     let (slice, body) = (turns.div_ceil(SLICES), &body);
-    let parts: Vec<Result<(Reading, tally::Tally), Refused>> = std::thread::scope(|scope| {
+    let results: Vec<Result<(Measurement, tally::Tally), AllocFailed>> = std::thread::scope(|scope| {
         let threads = [0, 1].into_iter().zip(handles).map(|(index, mut handle)| {
             scope.spawn(move || {
-                // who ends early lets the other go on
-                let _left = Left(meeting);
-                body(&mut handle, unmeasured(turns))?;
-                let mut sum = Reading::default();
+                // A thread that fails releases the other from the barrier.
+                let _close = CloseOnDrop(barrier);
+                body(&mut handle, warm_up_turns(turns))?;
+                let mut sum = Measurement::default();
                 for number in 0..SLICES {
-                    meeting.meet();
+                    barrier.wait();
                     if number % 2 == index {
-                        // read in the same way as what is done at once, which takes some time, too
-                        let before = Stamp::now();
+                        // The stopwatch is the same as for the concurrent phase, because it takes
+                        // some time too.
+                        let before = Stopwatch::start();
                         body(&mut handle, slice)?;
-                        // each has half of the slices to itself
+                        // Each thread has half of the slices alone.
                         sum.alone += 2 * before.elapsed().wall;
                     }
-                    meeting.meet();
-                    let before = Stamp::now();
+                    barrier.wait();
+                    let before = Stopwatch::start();
                     body(&mut handle, slice)?;
                     let both = before.elapsed();
                     sum.cpu += both.cpu;
                     sum.wall += both.wall;
                     sum.faults += both.faults;
                 }
-                Ok((sum, tally::take()))
+                Ok((sum, tally::reset()))
             })
         });
         let threads: Vec<_> = threads.collect();
@@ -132,31 +141,31 @@ pub(crate) fn by_turns<H: Send>(
             .map(|thread| joined(thread).unwrap_or_else(|cause| resume_unwind(cause)))
             .collect()
     });
-    let mut all = Reading::default();
-    for part in parts {
-        let (reading, work) = part?;
+    let mut all = Measurement::default();
+    for result in results {
+        let (measurement, work) = result?;
         tally::add(work);
-        all.cpu += reading.cpu / 2;
-        all.wall += reading.wall / 2;
-        all.alone += reading.alone / 2;
-        all.faults += reading.faults;
+        all.cpu += measurement.cpu / 2;
+        all.wall += measurement.wall / 2;
+        all.alone += measurement.alone / 2;
+        all.faults += measurement.faults;
     }
     Ok(all)
 }
 
-/// Where two threads wait for each other, again and again, and multiply numbers meanwhile.
+/// A barrier for two threads, which multiply numbers while they wait.
 #[derive(Debug, Default)]
-struct Meeting {
-    came: AtomicUsize,
-    left: AtomicBool,
+struct SpinBarrier {
+    arrivals: AtomicUsize,
+    closed: AtomicBool,
 }
 
-impl Meeting {
-    fn meet(&self) {
-        // the second to come finds an odd number
-        let next = (self.came.fetch_add(1, Ordering::AcqRel) | 1) + 1;
+impl SpinBarrier {
+    fn wait(&self) {
+        // The second arrival finds an odd number.
+        let next = (self.arrivals.fetch_add(1, Ordering::AcqRel) | 1) + 1;
         let mut lanes = [1_u64, 2, 3, 4];
-        while self.came.load(Ordering::Acquire) < next && !self.left.load(Ordering::Acquire) {
+        while self.arrivals.load(Ordering::Acquire) < next && !self.closed.load(Ordering::Acquire) {
             for _ in 0..8 {
                 let step = |lane: u64| lane.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 lanes = black_box(lanes.map(step));
@@ -165,34 +174,34 @@ impl Meeting {
     }
 }
 
-/// Tells who waits that nobody comes any more, however the other's work ended.
-struct Left<'a>(&'a Meeting);
+/// A guard that closes the barrier when its thread ends, however it ends.
+struct CloseOnDrop<'a>(&'a SpinBarrier);
 
-impl Drop for Left<'_> {
+impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.left.store(true, Ordering::Release);
+        self.0.closed.store(true, Ordering::Release);
     }
 }
 
-/// What one thread did.
-struct Part {
+/// The result of one thread.
+struct ThreadResult {
     began: Instant,
     ended: Instant,
-    reading: Reading,
+    measurement: Measurement,
     work: tally::Tally,
 }
 
-/// The first of two threads measures, the other answers.
-fn measure(between: &Between, index: usize) -> Option<Duration> {
+/// Measures the distance on the first of two threads; the second echoes.
+fn measure_distance(link: &CoreLink, index: usize) -> Option<Duration> {
     if index == 0 {
-        return Some(between.ask());
+        return Some(link.measure());
     }
-    between.answer();
+    link.echo();
     None
 }
 
-/// Waits until `count` threads are here.
-fn meet(ready: &AtomicUsize, count: usize) {
+/// Waits until `count` threads have arrived.
+fn wait_for_all(ready: &AtomicUsize, count: usize) {
     ready.fetch_add(1, Ordering::AcqRel);
     let mut spins = 0u32;
     while ready.load(Ordering::Acquire) < count {
@@ -204,20 +213,20 @@ fn meet(ready: &AtomicUsize, count: usize) {
     }
 }
 
-fn together(parts: &[Part]) -> Reading {
-    for part in parts {
-        tally::add(part.work);
+fn combine(results: &[ThreadResult]) -> Measurement {
+    for result in results {
+        tally::add(result.work);
     }
-    let count = u32::try_from(parts.len()).unwrap_or(1).max(1);
-    let began = parts.iter().map(|part| part.began).min();
-    let ended = parts.iter().map(|part| part.ended).max();
-    Reading {
-        cpu: parts.iter().map(|part| part.reading.cpu).sum::<Duration>() / count,
+    let count = u32::try_from(results.len()).unwrap_or(1).max(1);
+    let began = results.iter().map(|result| result.began).min();
+    let ended = results.iter().map(|result| result.ended).max();
+    Measurement {
+        cpu: results.iter().map(|result| result.measurement.cpu).sum::<Duration>() / count,
         wall: began.zip(ended).map_or_else(Default::default, |(began, ended)| ended - began),
-        faults: parts.iter().map(|part| part.reading.faults).sum(),
+        faults: results.iter().map(|result| result.measurement.faults).sum(),
         bytes: 0,
         alone: Duration::ZERO,
-        apart: parts.iter().find_map(|part| part.reading.apart),
+        round_trip: results.iter().find_map(|result| result.measurement.round_trip),
     }
 }
 
@@ -234,11 +243,11 @@ mod tests {
                 calls.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             };
-            let reading = shared_round(vec![(); 3], turns, count).unwrap();
-            // what was not measured, and the work
-            assert_eq!(done.into_inner(), 3 * unmeasured(turns) + 3 * turns);
+            let measurement = shared_round(vec![(); 3], turns, count).unwrap();
+            // The sum of the warm-up and the measured work.
+            assert_eq!(done.into_inner(), 3 * warm_up_turns(turns) + 3 * turns);
             assert!((4..=3 + 3 * turns.div_ceil(1000).max(16)).contains(&calls.into_inner()));
-            assert!(reading.apart.is_none());
+            assert!(measurement.round_trip.is_none());
         }
     }
 
@@ -255,20 +264,22 @@ mod tests {
             }
             Ok(())
         };
-        let reading = by_turns([(), ()], 160, count).unwrap();
-        // warm, half of the slices alone and all at once, on each
-        assert_eq!(done.into_inner(), 2 * (unmeasured(160) + 80 + 160));
-        // of 50; two that are at once see one another, if neither is held up for longer than the other sleeps
-        assert!((16..50).contains(&lonely.into_inner()), "half of the slices of each are alone, and not all");
+        let measurement = alternating_round([(), ()], 160, count).unwrap();
+        // Each thread runs the warm-up, half of the slices alone, and all slices at once.
+        assert_eq!(done.into_inner(), 2 * (warm_up_turns(160) + 80 + 160));
+        // Of 50 calls; two concurrent calls overlap unless one is delayed longer than the other
+        // sleeps.
+        assert!((16..50).contains(&lonely.into_inner()), "half of the slices of each thread run alone");
         let slept = Duration::from_micros(500) * 16;
-        assert!(reading.wall >= slept && reading.alone >= slept, "{reading:?}");
-        assert!(by_turns([(), ()], 8, |(), _| Err(Refused)).is_err());
+        assert!(measurement.wall >= slept && measurement.alone >= slept, "{measurement:?}");
+        assert!(alternating_round([(), ()], 8, |(), _| Err(AllocFailed)).is_err());
         let calls = AtomicUsize::new(0);
         let second_fails = |(): &mut (), _| {
-            if calls.fetch_add(1, Ordering::Relaxed) > 5 { Err(Refused) } else { Ok(()) }
+            if calls.fetch_add(1, Ordering::Relaxed) > 5 { Err(AllocFailed) } else { Ok(()) }
         };
-        assert!(by_turns([(), ()], 8, second_fails).is_err(), "and no thread waits for ever");
-        let panics = std::panic::catch_unwind(|| by_turns([(), ()], 8, |(), _| panic!("as a body may")));
+        assert!(alternating_round([(), ()], 8, second_fails).is_err(), "the other thread stops waiting");
+        let panics =
+            std::panic::catch_unwind(|| alternating_round([(), ()], 8, |(), _| panic!("a panicking body")));
         assert!(panics.is_err());
     }
 }

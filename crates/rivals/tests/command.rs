@@ -1,10 +1,10 @@
-//! The command line: its help, its refusals, its file.
+//! The command line: its help, its errors and its file.
 
 use rivals::Report;
 use std::path::Path;
 use std::process::Command;
 
-/// The exit status, standard output and standard error of a call.
+/// Runs the command and returns its exit status, standard output and standard error.
 fn rivals(arguments: &[&str]) -> std::io::Result<(Option<i32>, String, String)> {
     let output = Command::new(env!("CARGO_BIN_EXE_rivals")).args(arguments).output()?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -43,8 +43,8 @@ fn unwritable_file_fails_before_the_first_round() {
 
 #[test]
 fn two_suites_write_an_array_that_replaces_a_longer_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("two.json");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("two.json");
     let name = |path: &Path| path.to_string_lossy().into_owned();
     std::fs::write(&path, "x".repeat(1 << 20)).unwrap();
     let (status, out, error) =
@@ -54,5 +54,5 @@ fn two_suites_write_an_array_that_replaces_a_longer_file() {
     let suites: Vec<&str> = reports.iter().map(|report| report.suite.as_str()).collect();
     assert_eq!(suites, ["pool", "step"]);
     assert!(out.contains("pair, 64 B"), "{out}");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "something is left beside the file");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file is left");
 }

@@ -1,4 +1,5 @@
-//! Every suite runs with tiny rounds: each case gives figures, all contestants do the same work, the JSON survives.
+//! Every suite with tiny rounds: each case has results, all competitors do the same work, and the
+//! JSON round-trips.
 
 use rivals::{Bench, Failure, JsonFile, Report, SUITES, Settings, Suite, left_out, losses, table};
 use std::time::Duration;
@@ -11,27 +12,27 @@ fn run(name: &str) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// Checks figures, names and the way through a file and back.
+/// Checks the values, the names and a round trip through a file.
 fn check(report: &Report, rivals: &[&str]) -> Result<(), Box<dyn std::error::Error>> {
     for row in &report.rows {
         let figures = std::iter::once(&row.ours).chain(row.rivals.values()).chain(row.variants.values());
         for figure in figures {
-            // memory that another case of this process left to the heap is not taken again
+            // A case may need no new memory if another case of this process left some to the heap.
             let none = ["faults", "MiB", "× live"].contains(&row.unit.as_str());
             let positive = *figure > 0.0 || (none && *figure == 0.0);
             assert!(figure.is_finite() && positive, "{}: {figure} {}", row.case, row.unit);
         }
-        // rounds at another distance of the threads are left out of a row
+        // A row may exclude rounds at another core distance.
         let some = report.suite == "ring" && (1..=3).contains(&row.rounds);
         assert!(row.lower_is_better && (row.rounds == 3 || some), "{}: {} rounds", row.case, row.rounds);
-        assert!(!row.rivals.is_empty(), "{} has nobody to beat", row.case);
+        assert!(!row.rivals.is_empty(), "{} has no rival", row.case);
         assert_eq!(row.spread.len(), 1 + row.rivals.len() + row.variants.len());
     }
     for name in rivals.iter().filter(|name| !left_out().contains(name)) {
         assert!(report.rows.iter().any(|row| row.rivals.contains_key(*name)), "{name} did not run");
     }
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("report.json");
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("report.json");
     JsonFile::at(&path)?.write(std::slice::from_ref(report))?;
     let text = std::fs::read_to_string(&path)?;
     assert_eq!(&serde_json::from_str::<Report>(&text)?, report);

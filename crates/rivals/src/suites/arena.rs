@@ -1,13 +1,13 @@
-//! The suite `arena`: small blocks from a warm arena, marks, scopes; filling and sharing are in their own files.
+//! The suite `arena`: small blocks of a warm arena, marks and scopes; `fill` and `shared_arena`
+//! have the other cases.
 //!
-//! Rests on the lenders of [`arenas`](crate::arenas). The system's malloc frees one by one from a list, as a program without an
-//! arena must.
+//! The system's malloc frees its blocks one by one from a list, as a program without an arena does.
 
 use super::{Case, fill, shared_arena};
-use crate::arenas::{Bump, BumpScopeArena, Marked, Marks, Put};
+use crate::arenas::{AllocValue, Bump, BumpScopeArena, NestedMarks, WithMark};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
-use crate::competitor::{Contestant, Side};
-use crate::failure::{Failure, Refused};
+use crate::competitor::{Competitor, Side};
+use crate::failure::{AllocFailed, Failure};
 use crate::heaps::{Listed, SystemMalloc};
 use crate::report::Row;
 use arenite_alloc::Arena;
@@ -16,12 +16,12 @@ use std::alloc::Layout;
 use std::hint::black_box;
 
 pub(super) const CASES: &[Case] = &[
-    ("64 B, layout known, reset every 100", known),
-    ("64 B, layout unknown, reset every 100", unknown),
+    ("64 B, layout known, reset every 100", known_layout),
+    ("64 B, layout unknown, reset every 100", unknown_layout),
     ("[u64; 8] typed, reset every 100", typed),
     ("mark, 4 × 64 B, restore (exclusive)", marks),
-    ("mark, 4 × 64 B given back, restore (shared, counted)", given_back),
-    ("two nested marks, a block in each", nested),
+    ("mark, 4 × 64 B given back, restore (shared, counted)", freed_then_restored),
+    ("two nested marks, a block in each", nested_marks),
     ("scope: enter, 64 B, leave", scopes),
     ("fresh arena, 64 MiB in 4 KiB blocks, a word each", fill::fresh),
     ("the same arena again after reset", fill::again),
@@ -30,7 +30,7 @@ pub(super) const CASES: &[Case] = &[
     ("an arena per thread on a shared one, 64 B, 2 threads", shared_arena::fronts),
 ];
 
-/// Blocks between resets.
+/// Number of blocks between resets.
 const BATCH: u32 = 100;
 const BLOCK: Layout = Layout::new::<[u64; 8]>();
 
@@ -38,138 +38,130 @@ const fn plan(units: u32) -> Plan {
     Plan { units, metrics: &[Metric::Cpu], rounds_of: RoundsOf::Time(1) }
 }
 
-/// A contestant that runs `$body` on `$lender`.
+/// Creates a competitor that runs `$body` on `$allocator`.
 macro_rules! on {
-    ($name:literal, $side:ident, $lender:expr, $body:path) => {{
-        let mut lender = $lender;
-        Contestant::timed($name, Side::$side, move |turns| $body(&mut lender, turns))
+    ($name:literal, $side:ident, $allocator:expr, $body:path) => {{
+        let mut allocator = $allocator;
+        Competitor::timed($name, Side::$side, move |turns| $body(&mut allocator, turns))
     }};
 }
 
-fn known(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    fn body(lender: &mut impl Bump, turns: u64) -> Result<(), Refused> {
-        let lender = black_box(lender);
+/// Creates the competitors of all arenas; `$blink` is the type that blink-alloc uses for `$body`.
+macro_rules! arenas {
+    ($body:path, $blink:ty) => {
+        vec![
+            on!("arenite", Ours, Arena::new(), $body),
+            on!("bumpalo", Rival, bumpalo::Bump::new(), $body),
+            on!("bump-scope", Rival, BumpScopeArena::new(), $body),
+            on!("blink-alloc", Rival, <$blink>::new(), $body),
+            on!("system", Rival, Listed::<SystemMalloc>::new(), $body),
+        ]
+    };
+}
+
+/// Creates the competitors of the arenas that have marks.
+macro_rules! marked_arenas {
+    ($case:ident, $body:path) => {
+        vec![
+            on!("arenite", Ours, with_base_block($case, "arenite", Arena::new())?, $body),
+            on!("bump-scope", Rival, with_base_block($case, "bump-scope", BumpScopeArena::new())?, $body),
+        ]
+    };
+}
+
+fn known_layout(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
+    fn body(allocator: &mut impl Bump, turns: u64) -> Result<(), AllocFailed> {
+        let allocator = black_box(allocator);
         for _ in 0..turns {
             for _ in 0..BATCH {
-                lender.take(BLOCK)?.keep();
+                allocator.alloc_block(BLOCK)?.keep();
             }
-            lender.reset();
+            allocator.reset();
         }
         Ok(())
     }
-    let contestants = vec![
-        on!("arenite", Ours, Arena::new(), body),
-        on!("bumpalo", Rival, bumpalo::Bump::new(), body),
-        on!("bump-scope", Rival, BumpScopeArena::new(), body),
-        on!("blink-alloc", Rival, BlinkAlloc::new(), body),
-        on!("system", Rival, Listed::<SystemMalloc>::new(), body),
-    ];
-    bench.compare(case, plan(BATCH), contestants)
+    bench.compare(case, plan(BATCH), arenas!(body, BlinkAlloc))
 }
 
-fn unknown(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    fn body(lender: &mut impl Bump, turns: u64) -> Result<(), Refused> {
-        let lender = black_box(lender);
+fn unknown_layout(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
+    fn body(allocator: &mut impl Bump, turns: u64) -> Result<(), AllocFailed> {
+        let allocator = black_box(allocator);
         for _ in 0..turns {
             let layout = black_box(BLOCK);
             for _ in 0..BATCH {
-                lender.take(layout)?.keep();
+                allocator.alloc_block(layout)?.keep();
             }
-            lender.reset();
+            allocator.reset();
         }
         Ok(())
     }
-    let contestants = vec![
-        on!("arenite", Ours, Arena::new(), body),
-        on!("bumpalo", Rival, bumpalo::Bump::new(), body),
-        on!("bump-scope", Rival, BumpScopeArena::new(), body),
-        on!("blink-alloc", Rival, BlinkAlloc::new(), body),
-        on!("system", Rival, Listed::<SystemMalloc>::new(), body),
-    ];
-    bench.compare(case, plan(BATCH), contestants)
+    bench.compare(case, plan(BATCH), arenas!(body, BlinkAlloc))
 }
 
 fn typed(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    fn body(lender: &mut impl Put, turns: u64) -> Result<(), Refused> {
-        let lender = black_box(lender);
+    fn body(allocator: &mut impl AllocValue, turns: u64) -> Result<(), AllocFailed> {
+        let allocator = black_box(allocator);
         let value = black_box([1u64; 8]);
         for _ in 0..turns {
             for _ in 0..BATCH {
-                black_box(lender.put(value)?);
+                black_box(allocator.alloc_value(value)?);
             }
-            lender.reset();
+            allocator.reset();
         }
         Ok(())
     }
-    let contestants = vec![
-        on!("arenite", Ours, Arena::new(), body),
-        on!("bumpalo", Rival, bumpalo::Bump::new(), body),
-        on!("bump-scope", Rival, BumpScopeArena::new(), body),
-        on!("blink-alloc", Rival, Blink::new(), body),
-        on!("system", Rival, Listed::<SystemMalloc>::new(), body),
-    ];
-    bench.compare(case, plan(BATCH), contestants)
+    bench.compare(case, plan(BATCH), arenas!(body, Blink))
 }
 
-/// Puts a block under the marks, as in a program whose weights lie there.
-fn grounded<L: Marked>(case: &str, name: &'static str, lender: L) -> Result<L, Failure> {
-    super::made(case, name, lender.take(BLOCK).map(|block| block.keep()))?;
-    Ok(lender)
+/// Allocates a block below the marks, as in a program whose weights are there.
+fn with_base_block<L: WithMark>(case: &str, name: &'static str, allocator: L) -> Result<L, Failure> {
+    super::require(case, name, allocator.alloc_block(BLOCK).map(|block| block.keep()))?;
+    Ok(allocator)
 }
 
 fn marks(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    fn body(lender: &mut impl Marked, turns: u64) -> Result<(), Refused> {
-        let lender = black_box(lender);
+    fn body(allocator: &mut impl WithMark, turns: u64) -> Result<(), AllocFailed> {
+        let allocator = black_box(allocator);
         for _ in 0..turns {
-            lender.marked(|lender| {
+            allocator.with_mark(|allocator| {
                 for _ in 0..4 {
-                    lender.take(BLOCK)?.keep();
+                    allocator.alloc_block(BLOCK)?.keep();
                 }
                 Ok(())
             })?;
         }
         Ok(())
     }
-    let contestants = vec![
-        on!("arenite", Ours, grounded(case, "arenite", Arena::new())?, body),
-        on!("bump-scope", Rival, grounded(case, "bump-scope", BumpScopeArena::new())?, body),
-        on!("system", Rival, grounded(case, "system", Listed::<SystemMalloc>::new())?, body),
-    ];
-    bench.compare(case, plan(1), contestants)
+    let mut competitors = marked_arenas!(case, body);
+    competitors.push(on!(
+        "system",
+        Rival,
+        with_base_block(case, "system", Listed::<SystemMalloc>::new())?,
+        body
+    ));
+    bench.compare(case, plan(1), competitors)
 }
 
-fn given_back(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    fn body(lender: &mut impl Marks, turns: u64) -> Result<(), Refused> {
-        let lender = black_box(lender);
-        (0..turns).try_for_each(|_| lender.given_back(BLOCK))
+fn freed_then_restored(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
+    fn body(allocator: &mut impl NestedMarks, turns: u64) -> Result<(), AllocFailed> {
+        let allocator = black_box(allocator);
+        (0..turns).try_for_each(|_| allocator.free_then_restore(BLOCK))
     }
-    let contestants = vec![
-        on!("arenite", Ours, grounded(case, "arenite", Arena::new())?, body),
-        on!("bump-scope", Rival, grounded(case, "bump-scope", BumpScopeArena::new())?, body),
-    ];
-    bench.compare(case, plan(1), contestants)
+    bench.compare(case, plan(1), marked_arenas!(case, body))
 }
 
-fn nested(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    fn body(lender: &mut impl Marks, turns: u64) -> Result<(), Refused> {
-        let lender = black_box(lender);
-        (0..turns).try_for_each(|_| lender.nested(BLOCK))
+fn nested_marks(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
+    fn body(allocator: &mut impl NestedMarks, turns: u64) -> Result<(), AllocFailed> {
+        let allocator = black_box(allocator);
+        (0..turns).try_for_each(|_| allocator.nested_marks(BLOCK))
     }
-    let contestants = vec![
-        on!("arenite", Ours, grounded(case, "arenite", Arena::new())?, body),
-        on!("bump-scope", Rival, grounded(case, "bump-scope", BumpScopeArena::new())?, body),
-    ];
-    bench.compare(case, plan(1), contestants)
+    bench.compare(case, plan(1), marked_arenas!(case, body))
 }
 
 fn scopes(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    fn body(lender: &mut impl Marks, turns: u64) -> Result<(), Refused> {
-        let lender = black_box(lender);
-        (0..turns).try_for_each(|_| lender.scope(BLOCK))
+    fn body(allocator: &mut impl NestedMarks, turns: u64) -> Result<(), AllocFailed> {
+        let allocator = black_box(allocator);
+        (0..turns).try_for_each(|_| allocator.scope(BLOCK))
     }
-    let contestants = vec![
-        on!("arenite", Ours, grounded(case, "arenite", Arena::new())?, body),
-        on!("bump-scope", Rival, grounded(case, "bump-scope", BumpScopeArena::new())?, body),
-    ];
-    bench.compare(case, plan(1), contestants)
+    bench.compare(case, plan(1), marked_arenas!(case, body))
 }

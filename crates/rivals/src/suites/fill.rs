@@ -1,13 +1,13 @@
 //! Filling an arena: 64 MiB in blocks of 4 KiB, the first word of each written.
 //!
-//! Rests on the lenders of [`arenas`](crate::arenas). A fresh arena is made, filled and dropped in each round; nobody is told how much will
-//! be asked. Page faults have rows of their own, as they are what the time goes to, and as a malloc that kept an earlier
-//! round's memory shows there.
+//! A fresh arena is created, filled and dropped in each round, without a size hint. Page faults
+//! have rows of their own: they take most of the time, and they show a malloc that holds the memory
+//! of an earlier round.
 
-use crate::arenas::{Bump, BumpScopeArena, Take};
+use crate::arenas::{AllocBlock, Bump, BumpScopeArena};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
-use crate::competitor::{Contestant, Side};
-use crate::failure::{Failure, Refused};
+use crate::competitor::{Competitor, Side};
+use crate::failure::{AllocFailed, Failure};
 use crate::report::Row;
 use arenite_alloc::{Arena, ArenaOptions, HugePages};
 use blink_alloc::BlinkAlloc;
@@ -15,15 +15,15 @@ use std::alloc::Layout;
 use std::hint::black_box;
 
 const BLOCK: Layout = Layout::new::<[u64; 512]>();
-/// 64 MiB.
+/// Number of blocks: 64 MiB.
 const BLOCKS: u32 = 16 << 10;
 const PLAN: Plan =
     Plan { units: BLOCKS, metrics: &[Metric::Cpu, Metric::Faults], rounds_of: RoundsOf::OneTurn };
 
-fn fill(lender: &impl Take) -> Result<(), Refused> {
-    let lender = black_box(lender);
+fn fill(allocator: &impl AllocBlock) -> Result<(), AllocFailed> {
+    let allocator = black_box(allocator);
     for _ in 0..BLOCKS {
-        let mut block = lender.take(BLOCK)?;
+        let mut block = allocator.alloc_block(BLOCK)?;
         block.write_word(0, 1);
         block.keep();
     }
@@ -34,24 +34,24 @@ fn ours(huge: HugePages) -> Arena {
     ArenaOptions::new().huge_pages(huge).build()
 }
 
-/// Makes, fills and drops an arena each turn.
-fn renewed<'a, L: Take>(name: &'static str, side: Side, make: impl Fn() -> L + 'a) -> Contestant<'a> {
-    Contestant::timed(name, side, move |turns| (0..turns).try_for_each(|_| fill(&make())))
+/// Creates a competitor that creates, fills and drops an arena each turn.
+fn renewed<'a, L: AllocBlock>(name: &'static str, side: Side, make: impl Fn() -> L + 'a) -> Competitor<'a> {
+    Competitor::timed(name, side, move |turns| (0..turns).try_for_each(|_| fill(&make())))
 }
 
-/// Fills and resets one arena each turn.
-fn reused<'a, L: Bump + 'a>(name: &'static str, side: Side, mut lender: L) -> Contestant<'a> {
-    Contestant::timed(name, side, move |turns| {
+/// Creates a competitor that fills and resets one arena each turn.
+fn reused<'a, L: Bump + 'a>(name: &'static str, side: Side, mut allocator: L) -> Competitor<'a> {
+    Competitor::timed(name, side, move |turns| {
         (0..turns).try_for_each(|_| {
-            let filled = fill(&lender);
-            lender.reset();
+            let filled = fill(&allocator);
+            allocator.reset();
             filled
         })
     })
 }
 
 pub(super) fn fresh(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    let contestants = vec![
+    let competitors = vec![
         renewed("arenite", Side::Ours, Arena::new),
         renewed("huge pages always", Side::Variant, || ours(HugePages::Always)),
         renewed("huge pages never", Side::Variant, || ours(HugePages::Never)),
@@ -59,11 +59,11 @@ pub(super) fn fresh(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
         renewed("bump-scope", Side::Rival, BumpScopeArena::new),
         renewed("blink-alloc", Side::Rival, BlinkAlloc::new),
     ];
-    bench.compare(case, PLAN, contestants)
+    bench.compare(case, PLAN, competitors)
 }
 
 pub(super) fn again(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    let contestants = vec![
+    let competitors = vec![
         reused("arenite", Side::Ours, Arena::new()),
         reused("huge pages always", Side::Variant, ours(HugePages::Always)),
         reused("huge pages never", Side::Variant, ours(HugePages::Never)),
@@ -71,5 +71,5 @@ pub(super) fn again(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
         reused("bump-scope", Side::Rival, BumpScopeArena::new()),
         reused("blink-alloc", Side::Rival, BlinkAlloc::new()),
     ];
-    bench.compare(case, PLAN, contestants)
+    bench.compare(case, PLAN, competitors)
 }

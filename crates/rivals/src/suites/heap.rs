@@ -1,18 +1,18 @@
-//! The suite `heap`: blocks of any size and life time.
+//! The suite `heap`: blocks of any size and lifetime.
 //!
-//! Rests on [`heaps`](crate::heaps). Every heap is called as a program's global allocator is. A batch is arenite's alone: it stands
-//! beside the same blocks taken one by one, from it and from the others.
+//! Every heap is called as a program's global allocator is. Only arenite has batches; they are
+//! compared with the same blocks allocated one by one.
 
 use super::Case;
 use super::pool::pairs;
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::blocks::{Blocks, Local};
-use crate::competitor::{Contestant, Side};
-use crate::failure::{Failure, Refused};
-use crate::heaps::{AnyBlock, AnyBlocks, Arenite, ForHeap, Heap, HeapBlocks, batches, each, singles};
+use crate::competitor::{Competitor, Side};
+use crate::failure::{AllocFailed, Failure};
+use crate::heaps::{AnyBlock, AnyBlocks, Arenite, Heap, HeapBlocks, PerHeap, batches, singles, with_peers};
+use crate::measurement::unmeasured;
 use crate::report::Row;
-use crate::measurement::unread;
-use crate::threads::round;
+use crate::threads::threaded_round;
 use std::alloc::Layout;
 use std::hint::black_box;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -22,24 +22,24 @@ pub(super) const CASES: &[Case] = &[
     ("pair, 64 B", pair::<64>),
     ("pair, 256 B", pair::<256>),
     ("pair, 1 KiB", pair::<1024>),
-    ("10,000 taken, then all freed, 64 B", many::<64>),
-    ("10,000 taken, then all freed, 256 B", many::<256>),
-    ("10,000 taken, then all freed, 1 KiB", many::<1024>),
+    ("10,000 taken, then all freed, 64 B", bulk::<64>),
+    ("10,000 taken, then all freed, 256 B", bulk::<256>),
+    ("10,000 taken, then all freed, 1 KiB", bulk::<1024>),
     ("10,000 taken by one call, then freed by one, untouched, 256 B", batched),
     ("10,000 live, one of 8 B to 64 KiB freed, another taken", |bench, case| {
-        mixed(bench, case, Mixed(1, Write::Word))
+        mixed(bench, case, &ChurnThreads(1, Write::Word))
     }),
-    ("the same by two threads", |bench, case| mixed(bench, case, Mixed(2, Write::Word))),
+    ("the same by two threads", |bench, case| mixed(bench, case, &ChurnThreads(2, Write::Word))),
     ("the same by one, a byte of each OS page written", |bench, case| {
-        mixed(bench, case, Mixed(1, Write::Pages))
+        mixed(bench, case, &ChurnThreads(1, Write::Pages))
     }),
-    ("the same by one, of what another thread has just taken", |bench, case| mixed(bench, case, Inherited)),
+    ("the same by one, of what another thread has just taken", |bench, case| mixed(bench, case, &Inherited)),
     ("one thread takes, another frees, 256 B, 250 at a time", |bench, case| {
-        across(bench, case, 250, 40, false)
+        cross_thread(bench, case, 250, 40, false)
     }),
-    ("the same, 2,500 at a time", |bench, case| across(bench, case, 2500, 4, false)),
+    ("the same, 2,500 at a time", |bench, case| cross_thread(bench, case, 2500, 4, false)),
     ("one thread takes, another frees, 8 B to 64 KiB, 250 at a time", |bench, case| {
-        across(bench, case, 250, 4, true)
+        cross_thread(bench, case, 250, 4, true)
     }),
     ("allocate, touch, free, 1 MiB", |bench, case| tensor(bench, case, 1 << 20)),
     ("allocate, touch, free, 64 MiB", |bench, case| tensor(bench, case, 64 << 20)),
@@ -50,16 +50,17 @@ pub(super) const CASES: &[Case] = &[
 
 struct Doubled;
 
-impl Enter for Doubled {
-    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
-        Contestant::timed(H::NAME, side, |turns| {
-            let lender = AnyBlocks::<H>::new();
+impl PerHeap<'static> for Doubled {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
+        Competitor::timed(H::NAME, side, |turns| {
+            let allocator = AnyBlocks::<H>::new();
             for _ in 0..turns {
-                let mut block = lender.take(Layout::from_size_align(1 << 20, 16).map_err(|_| Refused)?)?;
+                let mut block = allocator
+                    .alloc_touched(Layout::from_size_align(1 << 20, 16).map_err(|_| AllocFailed)?)?;
                 for doubling in 21..=28 {
-                    block = lender.grow(block, 1 << doubling)?;
+                    block = allocator.grow(block, 1 << doubling)?;
                 }
-                lender.give(block);
+                allocator.free(block);
             }
             Ok(())
         })
@@ -68,31 +69,12 @@ impl Enter for Doubled {
 
 fn doubled(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let metrics = &[Metric::CpuMicros, Metric::Faults];
-    bench.compare(case, Plan { units: 1, metrics, rounds_of: RoundsOf::OneTurn }, all(Doubled))
+    bench.compare(case, Plan { units: 1, metrics, rounds_of: RoundsOf::OneTurn }, all_heaps(&Doubled))
 }
 
-/// Makes a contestant of any heap.
-pub(super) trait Enter {
-    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static>;
-}
-
-struct Field<F> {
-    contestants: Vec<Contestant<'static>>,
-    enter: F,
-}
-
-impl<F: Enter> ForHeap for Field<F> {
-    fn visit<H: Heap>(&mut self) {
-        self.contestants.push(self.enter.heap::<H>(Side::Rival));
-    }
-}
-
-/// Arenite's heap first, then the others.
-pub(super) fn all(enter: impl Enter) -> Vec<Contestant<'static>> {
-    let ours = enter.heap::<Arenite>(Side::Ours);
-    let mut field = Field { contestants: vec![ours], enter };
-    each(&mut field);
-    field.contestants
+/// Creates the competitors of arenite's heap and all peers.
+pub(super) fn all_heaps<'a>(factory: &impl PerHeap<'a>) -> Vec<Competitor<'a>> {
+    with_peers(vec![factory.competitor::<Arenite>(Side::Ours)], factory)
 }
 
 fn plan(units: u32, rounds_of: RoundsOf) -> Plan {
@@ -101,35 +83,35 @@ fn plan(units: u32, rounds_of: RoundsOf) -> Plan {
 
 struct Pair<const SIZE: usize>;
 
-impl<const SIZE: usize> Enter for Pair<SIZE> {
-    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
-        let mut lender = HeapBlocks::<H, SIZE>::new();
-        Contestant::timed(H::NAME, side, move |turns| pairs(&mut lender, turns))
+impl<const SIZE: usize> PerHeap<'static> for Pair<SIZE> {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
+        let mut allocator = HeapBlocks::<H, SIZE>::new();
+        Competitor::timed(H::NAME, side, move |turns| pairs(&mut allocator, turns))
     }
 }
 
 fn pair<const SIZE: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    let mut contestants = all(Pair::<SIZE>);
-    let mut pool = super::made(case, "a pool", Local::<SIZE>::new(100))?;
-    contestants.push(Contestant::timed("a pool", Side::Variant, move |turns| pairs(&mut pool, turns)));
-    bench.compare(case, plan(1, RoundsOf::Time(1)), contestants)
+    let mut competitors = all_heaps(&Pair::<SIZE>);
+    let mut pool = super::require(case, "a pool", Local::<SIZE>::new(100))?;
+    competitors.push(Competitor::timed("a pool", Side::Variant, move |turns| pairs(&mut pool, turns)));
+    bench.compare(case, plan(1, RoundsOf::Time(1)), competitors)
 }
 
-const MANY: u32 = 10_000;
+const BULK_BLOCKS: u32 = 10_000;
 
-struct Many<const SIZE: usize>;
+struct Bulk<const SIZE: usize>;
 
-impl<const SIZE: usize> Enter for Many<SIZE> {
-    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
-        let mut lender = HeapBlocks::<H, SIZE>::new();
-        let mut taken = Vec::with_capacity(MANY as usize);
-        Contestant::timed(H::NAME, side, move |turns| {
-            let lender = black_box(&mut lender);
+impl<const SIZE: usize> PerHeap<'static> for Bulk<SIZE> {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
+        let mut allocator = HeapBlocks::<H, SIZE>::new();
+        let mut blocks = Vec::with_capacity(BULK_BLOCKS as usize);
+        Competitor::timed(H::NAME, side, move |turns| {
+            let allocator = black_box(&mut allocator);
             for _ in 0..turns {
-                for word in 0..u64::from(MANY) {
-                    taken.push(lender.take(word)?);
+                for word in 0..u64::from(BULK_BLOCKS) {
+                    blocks.push(allocator.alloc(word)?);
                 }
-                taken.drain(..).try_for_each(|block| lender.give(block))?;
+                blocks.drain(..).try_for_each(|block| allocator.free(block))?;
             }
             Ok(())
         })
@@ -138,29 +120,29 @@ impl<const SIZE: usize> Enter for Many<SIZE> {
 
 struct Singles(Layout);
 
-impl Enter for Singles {
-    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
+impl PerHeap<'static> for Singles {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
         let layout = self.0;
-        Contestant::timed(H::NAME, side, move |turns| singles::<H>(layout, MANY as usize, turns))
+        Competitor::timed(H::NAME, side, move |turns| singles::<H>(layout, BULK_BLOCKS as usize, turns))
     }
 }
 
-/// Arenite's batches against the others' single calls.
+/// Compares arenite's batches with single calls.
 fn batched(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let layout = Layout::new::<[u64; 32]>();
-    let mut contestants = all(Singles(layout));
-    contestants[0] =
-        Contestant::timed("arenite", Side::Ours, move |turns| batches(layout, MANY as usize, turns));
-    let singly = move |turns| singles::<Arenite>(layout, MANY as usize, turns);
-    contestants.insert(1, Contestant::timed("one by one", Side::Variant, singly));
-    bench.compare(case, plan(MANY, RoundsOf::Time(2)), contestants)
+    let mut competitors = all_heaps(&Singles(layout));
+    competitors[0] =
+        Competitor::timed("arenite", Side::Ours, move |turns| batches(layout, BULK_BLOCKS as usize, turns));
+    let singly = move |turns| singles::<Arenite>(layout, BULK_BLOCKS as usize, turns);
+    competitors.insert(1, Competitor::timed("one by one", Side::Variant, singly));
+    bench.compare(case, plan(BULK_BLOCKS, RoundsOf::Time(2)), competitors)
 }
 
-fn many<const SIZE: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    bench.compare(case, plan(MANY, RoundsOf::Time(2)), all(Many::<SIZE>))
+fn bulk<const SIZE: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
+    bench.compare(case, plan(BULK_BLOCKS, RoundsOf::Time(2)), all_heaps(&Bulk::<SIZE>))
 }
 
-/// Sizes of 8 B to 64 KiB, each doubling as likely as any other, and places of no pattern.
+/// A sequence of log-uniform sizes of 8 B to 64 KiB and random indices.
 pub(super) struct Sequence(pub(super) u64);
 
 impl Sequence {
@@ -176,21 +158,22 @@ impl Sequence {
     }
 }
 
-/// Steps in a turn.
-const STEPS: u32 = 1000;
-/// Steps that are thought out; afterwards they come again.
-const PLANNED: usize = 32 * STEPS as usize;
+/// Number of steps per turn.
+const STEPS_PER_TURN: u32 = 1000;
+/// Number of precomputed steps, after which they repeat.
+const PLANNED_STEPS: usize = 32 * STEPS_PER_TURN as usize;
 
-/// Live blocks of one thread, and what comes next: thought out before, so that a step is what the heap does and little else.
+/// Live blocks of one thread and its precomputed steps, so that a step is little more than the
+/// heap's work.
 struct Churn<H: Heap> {
     live: Vec<Option<AnyBlock<H>>>,
-    /// Which block is freed, and of how many bytes one is taken then.
+    /// The index of the block to free, and the size of the next block in bytes.
     steps: Vec<(u32, u32)>,
     next: usize,
     write: Write,
 }
 
-/// What is written of a block.
+/// The part of a block that is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Write {
     Word,
@@ -199,62 +182,64 @@ enum Write {
 }
 
 impl<H: Heap> Churn<H> {
-    fn begin(seed: u64, count: u32, write: Write) -> Result<Self, Refused> {
-        let (mut sequence, lender) = (Sequence(seed), AnyBlocks::<H>::new());
-        let live = (0..count).map(|_| lender.take(sequence.layout()).map(Some)).collect::<Result<_, _>>()?;
-        let short = |number: usize| u32::try_from(number).map_err(|_| Refused);
+    fn new(seed: u64, count: u32, write: Write) -> Result<Self, AllocFailed> {
+        let (mut sequence, allocator) = (Sequence(seed), AnyBlocks::<H>::new());
+        let live = (0..count)
+            .map(|_| allocator.alloc_touched(sequence.layout()).map(Some))
+            .collect::<Result<_, _>>()?;
+        let short = |number: usize| u32::try_from(number).map_err(|_| AllocFailed);
         let mut step = || Ok((short(sequence.next() % count as usize)?, short(sequence.layout().size())?));
-        let steps = (0..PLANNED).map(|_| step()).collect::<Result<_, _>>()?;
+        let steps = (0..PLANNED_STEPS).map(|_| step()).collect::<Result<_, _>>()?;
         Ok(Self { live, steps, next: 0, write })
     }
 
-    fn turn(&mut self) -> Result<(), Refused> {
-        let lender = AnyBlocks::<H>::new();
+    fn turn(&mut self) -> Result<(), AllocFailed> {
+        let allocator = AnyBlocks::<H>::new();
         let steps = self.steps.get(self.next..).unwrap_or_default();
-        for &(at, size) in steps.iter().take(STEPS as usize) {
-            let Some(place) = self.live.get_mut(at as usize) else { return Err(Refused) };
-            if let Some(block) = place.take() {
-                lender.give(block);
+        for &(at, size) in steps.iter().take(STEPS_PER_TURN as usize) {
+            let Some(slot) = self.live.get_mut(at as usize) else { return Err(AllocFailed) };
+            if let Some(block) = slot.take() {
+                allocator.free(block);
             }
-            let layout = Layout::from_size_align(size as usize, 8).map_err(|_| Refused)?;
-            *place = Some(match self.write {
-                Write::Word => lender.take_with_a_word(layout)?,
-                Write::Pages => lender.take(layout)?,
+            let layout = Layout::from_size_align(size as usize, 8).map_err(|_| AllocFailed)?;
+            *slot = Some(match self.write {
+                Write::Word => allocator.alloc_word(layout)?,
+                Write::Pages => allocator.alloc_touched(layout)?,
             });
         }
-        self.next = (self.next + STEPS as usize) % PLANNED;
+        self.next = (self.next + STEPS_PER_TURN as usize) % PLANNED_STEPS;
         Ok(())
     }
 }
 
 impl<H: Heap> Drop for Churn<H> {
     fn drop(&mut self) {
-        self.live.drain(..).flatten().for_each(|block| AnyBlocks::<H>::new().give(block));
+        self.live.drain(..).flatten().for_each(|block| AnyBlocks::<H>::new().free(block));
     }
 }
 
-/// Steps before those that count, as many as ten times the live blocks: what the first steps find fresh is long used then.
-const SETTLED: u32 = 10 * MANY / STEPS;
+/// Number of warm-up turns: ten times as many steps as live blocks, after which no memory is fresh.
+const WARM_UP_TURNS: u32 = 10 * BULK_BLOCKS / STEPS_PER_TURN;
 
-/// So many threads.
-struct Mixed(usize, Write);
+/// A number of threads that each churn their own blocks.
+struct ChurnThreads(usize, Write);
 
-impl Enter for Mixed {
-    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
+impl PerHeap<'static> for ChurnThreads {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
         let Self(threads, write) = *self;
-        Contestant::reading(H::NAME, side, move |turns| {
-            let share = MANY / u32::try_from(threads).unwrap_or(1);
-            let parts = (1..=threads as u64).map(|seed| (seed, None)).collect();
-            round(parts, turns, |(seed, part): &mut (u64, Option<Churn<H>>), turns| {
-                let part = match part {
-                    Some(part) => part,
+        Competitor::self_timed(H::NAME, side, move |turns| {
+            let share = BULK_BLOCKS / u32::try_from(threads).unwrap_or(1);
+            let churns = (1..=threads as u64).map(|seed| (seed, None)).collect();
+            threaded_round(churns, turns, |(seed, churn): &mut (u64, Option<Churn<H>>), turns| {
+                let churn = match churn {
+                    Some(churn) => churn,
                     None => {
-                        let part = part.insert(Churn::begin(*seed, share, write)?);
-                        (0..SETTLED).try_for_each(|_| part.turn())?;
-                        part
+                        let churn = churn.insert(Churn::new(*seed, share, write)?);
+                        (0..WARM_UP_TURNS).try_for_each(|_| churn.turn())?;
+                        churn
                     }
                 };
-                (0..turns).try_for_each(|_| part.turn())
+                (0..turns).try_for_each(|_| churn.turn())
             })
         })
     }
@@ -262,67 +247,70 @@ impl Enter for Mixed {
 
 struct Inherited;
 
-impl Enter for Inherited {
-    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
-        Contestant::reading(H::NAME, side, move |turns| {
-            let mut part = Churn::<H>::begin(1, MANY, Write::Pages)?;
-            round(vec![&mut part], turns, |part: &mut &mut Churn<H>, turns| {
-                (0..turns).try_for_each(|_| part.turn())
+impl PerHeap<'static> for Inherited {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
+        Competitor::self_timed(H::NAME, side, move |turns| {
+            let mut churn = Churn::<H>::new(1, BULK_BLOCKS, Write::Pages)?;
+            threaded_round(vec![&mut churn], turns, |churn: &mut &mut Churn<H>, turns| {
+                (0..turns).try_for_each(|_| churn.turn())
             })
         })
     }
 }
 
-fn mixed(bench: &Bench, case: &str, enter: impl Enter) -> Result<Vec<Row>, Failure> {
-    bench.compare(case, plan(STEPS, RoundsOf::Time(10)), all(enter))
+fn mixed(bench: &Bench, case: &str, factory: &impl PerHeap<'static>) -> Result<Vec<Row>, Failure> {
+    bench.compare(case, plan(STEPS_PER_TURN, RoundsOf::Time(10)), all_heaps(factory))
 }
 
-/// How blocks go from one thread to the other. The CPU time is that of taking and freeing, and not that of the channel: how often a
-/// thread sleeps in it depends on which of the two is faster, and costs as much as the blocks.
+/// The settings of a case in which one thread allocates and another frees.
+///
+/// The CPU time covers the allocations and frees, not the channel. How often a thread sleeps in the
+/// channel depends on which is faster, and costs as much as the blocks.
 #[derive(Clone, Copy)]
-struct Across {
-    /// Blocks in a message.
+struct CrossThread {
+    /// Number of blocks in a message.
     message: usize,
-    /// Messages on their way at most.
+    /// Maximum number of messages in the channel.
     ahead: usize,
-    /// 8 B to 64 KiB, or 256 B.
+    /// Whether sizes are 8 B to 64 KiB instead of 256 B.
     mixed: bool,
 }
 
-struct End<H: Heap> {
-    side: TakesOrFrees<H>,
-    settled: bool,
+struct Endpoint<H: Heap> {
+    role: Role<H>,
+    warmed_up: bool,
 }
 
-enum TakesOrFrees<H: Heap> {
-    Takes(SyncSender<Vec<AnyBlock<H>>>, Sequence),
+enum Role<H: Heap> {
+    Allocates(SyncSender<Vec<AnyBlock<H>>>, Sequence),
     Frees(Receiver<Vec<AnyBlock<H>>>),
 }
 
-impl<H: Heap> End<H> {
-    fn new(side: TakesOrFrees<H>) -> Self {
-        Self { side, settled: false }
+impl<H: Heap> Endpoint<H> {
+    fn new(role: Role<H>) -> Self {
+        Self { role, warmed_up: false }
     }
 
-    fn work(&mut self, how: Across, turns: u64) -> Result<(), Refused> {
-        // what the first blocks find fresh, or left by the threads of the round before, is long used then
-        let before = if core::mem::replace(&mut self.settled, true) { 0 } else { SETTLED_ACROSS };
+    fn work(&mut self, how: CrossThread, turns: u64) -> Result<(), AllocFailed> {
+        // The warm-up ends the effects of fresh memory and of the previous round's threads.
+        let before = if core::mem::replace(&mut self.warmed_up, true) { 0 } else { CROSS_WARM_UP_TURNS };
         self.pass(how, before + turns)
     }
 
-    fn pass(&mut self, how: Across, turns: u64) -> Result<(), Refused> {
-        let lender = AnyBlocks::<H>::new();
-        for _ in 0..turns * u64::from(PASSED) / how.message as u64 {
-            match &mut self.side {
-                TakesOrFrees::Takes(to, sequence) => {
+    fn pass(&mut self, how: CrossThread, turns: u64) -> Result<(), AllocFailed> {
+        let allocator = AnyBlocks::<H>::new();
+        for _ in 0..turns * u64::from(CROSS_BLOCKS_PER_TURN) / how.message as u64 {
+            match &mut self.role {
+                Role::Allocates(to, sequence) => {
                     let layout = || if how.mixed { sequence.layout() } else { Layout::new::<[u64; 32]>() };
                     let layouts = std::iter::repeat_with(layout).take(how.message);
-                    let blocks = layouts.map(|layout| lender.take(layout)).collect::<Result<_, _>>()?;
-                    unread(|| to.send(blocks)).map_err(|_| Refused)?;
+                    let blocks =
+                        layouts.map(|layout| allocator.alloc_touched(layout)).collect::<Result<_, _>>()?;
+                    unmeasured(|| to.send(blocks)).map_err(|_| AllocFailed)?;
                 }
-                TakesOrFrees::Frees(from) => {
-                    let blocks = unread(|| from.recv()).map_err(|_| Refused)?;
-                    blocks.into_iter().for_each(|block| lender.give(block));
+                Role::Frees(from) => {
+                    let blocks = unmeasured(|| from.recv()).map_err(|_| AllocFailed)?;
+                    blocks.into_iter().for_each(|block| allocator.free(block));
                 }
             }
         }
@@ -330,36 +318,43 @@ impl<H: Heap> End<H> {
     }
 }
 
-impl Enter for Across {
-    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
+impl PerHeap<'static> for CrossThread {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
         let how = *self;
-        Contestant::reading(H::NAME, side, move |turns| {
+        Competitor::self_timed(H::NAME, side, move |turns| {
             let (to, from) = sync_channel(how.ahead);
-            let ends = [TakesOrFrees::<H>::Takes(to, Sequence(1)), TakesOrFrees::Frees(from)];
-            round(ends.map(End::new).into(), turns, |end, turns| end.work(how, turns))
+            let ends = [Role::<H>::Allocates(to, Sequence(1)), Role::Frees(from)];
+            threaded_round(ends.map(Endpoint::new).into(), turns, |end, turns| end.work(how, turns))
         })
     }
 }
 
-/// Blocks in a turn.
-const PASSED: u32 = 5000;
-/// Turns before those that count: ten times the blocks that are on their way.
-const SETTLED_ACROSS: u64 = 20;
+/// Number of blocks per turn.
+const CROSS_BLOCKS_PER_TURN: u32 = 5000;
+/// Number of warm-up turns: ten times the blocks in the channel.
+const CROSS_WARM_UP_TURNS: u64 = 20;
 
-fn across(bench: &Bench, case: &str, message: usize, ahead: usize, mixed: bool) -> Result<Vec<Row>, Failure> {
-    let plan = Plan { metrics: &[Metric::Cpu, Metric::Wall], ..plan(PASSED, RoundsOf::Time(20)) };
-    bench.compare(case, plan, all(Across { message, ahead, mixed }))
+fn cross_thread(
+    bench: &Bench,
+    case: &str,
+    message: usize,
+    ahead: usize,
+    mixed: bool,
+) -> Result<Vec<Row>, Failure> {
+    let plan =
+        Plan { metrics: &[Metric::Cpu, Metric::Wall], ..plan(CROSS_BLOCKS_PER_TURN, RoundsOf::Time(20)) };
+    bench.compare(case, plan, all_heaps(&CrossThread { message, ahead, mixed }))
 }
 
 struct Tensor(Layout);
 
-impl Enter for Tensor {
-    fn heap<H: Heap>(&self, side: Side) -> Contestant<'static> {
-        let (lender, layout) = (AnyBlocks::<H>::new(), self.0);
-        Contestant::timed(H::NAME, side, move |turns| {
+impl PerHeap<'static> for Tensor {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
+        let (allocator, layout) = (AnyBlocks::<H>::new(), self.0);
+        Competitor::timed(H::NAME, side, move |turns| {
             for _ in 0..turns {
-                let block = black_box(&lender).take(layout)?;
-                lender.give(block);
+                let block = black_box(&allocator).alloc_touched(layout)?;
+                allocator.free(block);
             }
             Ok(())
         })
@@ -369,5 +364,5 @@ impl Enter for Tensor {
 fn tensor(bench: &Bench, case: &str, size: usize) -> Result<Vec<Row>, Failure> {
     let layout = Layout::from_size_align(size, 64).unwrap_or(Layout::new::<u64>());
     let plan = Plan { units: 1, metrics: &[Metric::CpuMicros, Metric::Faults], rounds_of: RoundsOf::Time(1) };
-    bench.compare(case, plan, all(Tensor(layout)))
+    bench.compare(case, plan, all_heaps(&Tensor(layout)))
 }

@@ -1,6 +1,4 @@
-//! The suites: what is compared.
-//!
-//! Rests on the lenders for who is compared. A suite is a list of cases; a case is a body, a list of contestants and a plan.
+//! The suites: lists of cases; a case is a body, a list of competitors and a plan.
 
 mod arena;
 mod fill;
@@ -15,12 +13,12 @@ mod shared_arena;
 mod step;
 
 use crate::bench::Bench;
-use crate::failure::{Failure, Refused};
+use crate::failure::{AllocFailed, Failure};
 use crate::machine::Machine;
 use crate::report::{Report, Row};
 use std::fmt;
 
-/// The suites by name.
+/// All suites.
 pub const SUITES: &[Suite] = &[
     Suite {
         name: "arena",
@@ -44,12 +42,12 @@ pub const SUITES: &[Suite] = &[
     },
     Suite {
         name: "step",
-        about: "a training step's tensors, from an arena and from four heaps, with page faults",
+        about: "a training step's tensors, in an arena and in heaps, with page faults",
         cases: step::CASES,
     },
     Suite {
         name: "pages",
-        about: "addresses, backing, first touches and rings from the kernel, against its own calls and two crates",
+        about: "address space, backing, first touches and rings from the kernel, against its own calls and two crates",
         cases: pages::CASES,
     },
     Suite {
@@ -59,47 +57,48 @@ pub const SUITES: &[Suite] = &[
     },
 ];
 
-/// A case: its name, and what runs it.
+/// A case: its name and its function.
 pub(crate) type Case = (&'static str, fn(&Bench, &str) -> Result<Vec<Row>, Failure>);
 
 /// A list of cases.
 #[derive(Clone, Copy)]
 pub struct Suite {
-    /// What it is asked for by.
+    /// Name on the command line.
     pub name: &'static str,
-    /// What it compares.
+    /// What the suite compares.
     pub about: &'static str,
     cases: &'static [Case],
 }
 
 impl Suite {
-    /// The suite of this name.
+    /// Returns the suite of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         SUITES.iter().find(|suite| suite.name == name)
     }
 
-    /// How many cases it has.
+    /// Returns the number of cases.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.cases.len()
     }
 
-    /// Whether it has none.
+    /// Returns whether the suite has no case.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.cases.is_empty()
     }
 
-    /// The names of its cases, in order.
+    /// Returns the names of the cases, in order.
     pub fn cases(&self) -> impl Iterator<Item = &'static str> {
         self.cases.iter().map(|(name, _)| *name)
     }
 
-    /// Runs case `index` in this process: a row for each of its units, none where there is no such case.
+    /// Runs case `index` in this process. Returns a row per metric, or none if there is no such
+    /// case.
     ///
     /// # Errors
-    /// [`Failure`] of the case.
+    /// The [`Failure`] of the case.
     pub fn run_case(&self, index: usize, bench: &Bench) -> Result<Vec<Row>, Failure> {
         self.cases.get(index).map_or(Ok(Vec::new()), |(name, case)| case(bench, name))
     }
@@ -107,14 +106,14 @@ impl Suite {
     /// Runs every case in this process, in order.
     ///
     /// # Errors
-    /// [`Failure`] of the first case that fails.
+    /// The [`Failure`] of the first case that fails.
     pub fn run(&self, bench: &Bench) -> Result<Report, Failure> {
         let rows: Result<Vec<Vec<Row>>, Failure> =
             (0..self.len()).map(|index| self.run_case(index, bench)).collect();
         Ok(self.report(rows?.concat()))
     }
 
-    /// The report of rows that were taken here and now.
+    /// Builds a report of rows that were measured by this build on this machine.
     pub(crate) fn report(&self, rows: Vec<Row>) -> Report {
         Report { suite: self.name.to_owned(), machine: Machine::this(), rows }
     }
@@ -129,7 +128,7 @@ impl fmt::Debug for Suite {
     }
 }
 
-/// A lender that could not even be made.
-fn made<T>(case: &str, name: &'static str, lender: Result<T, Refused>) -> Result<T, Failure> {
-    lender.map_err(|_| Failure::Refused { case: case.to_owned(), name })
+/// Converts a failed setup into the [`Failure`] of the case.
+fn require<T>(case: &str, name: &'static str, allocator: Result<T, AllocFailed>) -> Result<T, Failure> {
+    allocator.map_err(|_| Failure::AllocFailed { case: case.to_owned(), name })
 }

@@ -1,16 +1,17 @@
-//! The suite `pages`: what memory costs that comes from the kernel now: addresses, backing, the first touch, a ring.
+//! The suite `pages`: the cost of memory from the kernel: address space, backing, the first touch,
+//! moves and rings.
 //!
-//! Rests on the lenders of [`mappings`](crate::mappings) and [`moves`](crate::page_moves), and on the crates that make rings by mapping memory
-//! twice. Memory is fresh in every turn, but where it is moved: that goes to and fro.
+//! Memory is fresh in every turn, except in the case that moves it, where it alternates between two
+//! addresses.
 
-use super::{Case, made};
+use super::{Case, require};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
-use crate::competitor::{Contestant, Side, unmeasured};
-use crate::failure::{Failure, Refused};
-use crate::mappings::{Committed, Fresh, Mapping, PAGE, Reservation, Reserve};
-use crate::page_moves::{Copying, Move, Regions, Remapping};
+use crate::competitor::{Competitor, Side, warm_up_turns};
+use crate::failure::{AllocFailed, Failure};
+use crate::mappings::{Committed, Mapping, PAGE, Reservation, Reserve, Writable};
+use crate::measurement::{Measurement, Stopwatch};
+use crate::page_moves::{Copying, MovePages, Regions, Remapping};
 use crate::report::Row;
-use crate::measurement::{Reading, Stamp};
 use crate::tally;
 use arenite_core::Trim;
 use arenite_pages::{KeptRings, Region, ring_buffer};
@@ -26,18 +27,18 @@ pub(super) const CASES: &[Case] = &[
     ("ring of 64 KiB, make and drop", ring),
 ];
 
-/// What is touched.
+/// Number of bytes touched.
 const TOUCHED: usize = 64 << 20;
-/// Its OS pages.
+/// Number of OS pages in them.
 const PAGES: u32 = 16 << 10;
 const _: () = assert!(TOUCHED == PAGES as usize * PAGE, "the units are what is touched");
 
-fn touched<M: Fresh>(
+fn touched<M: Writable>(
     name: &'static str,
     side: Side,
-    make: impl Fn() -> Result<M, Refused> + 'static,
-) -> Contestant<'static> {
-    Contestant::timed(name, side, move |turns| {
+    make: impl Fn() -> Result<M, AllocFailed> + 'static,
+) -> Competitor<'static> {
+    Competitor::timed(name, side, move |turns| {
         (0..turns).try_for_each(|_| {
             make()?.touch();
             Ok(())
@@ -47,28 +48,28 @@ fn touched<M: Fresh>(
 
 fn first_touch(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let plan = Plan { units: PAGES, metrics: &[Metric::Cpu, Metric::Faults], rounds_of: RoundsOf::OneTurn };
-    let contestants = vec![
+    let competitors = vec![
         touched("arenite", Side::Ours, || Committed::new(TOUCHED, true)),
         touched("without huge pages", Side::Variant, || Committed::new(TOUCHED, false)),
         touched("mmap", Side::Rival, || Mapping::new(TOUCHED, false)),
         touched("mmap, populated", Side::Rival, || Mapping::new(TOUCHED, true)),
     ];
-    bench.compare(case, plan, contestants)
+    bench.compare(case, plan, competitors)
 }
 
-/// What is committed at a time.
+/// Number of bytes per commit.
 const STEP: usize = 64 << 10;
-/// How often.
+/// Number of commits.
 const STEPS: u32 = 256;
 
-/// Commits `turns` reservations, which are made before and released after the measured time.
-fn stepped<R: Reserve>(turns: u64) -> Result<Reading, Refused> {
+/// Commits `turns` reservations, which are created before and released after the measured time.
+fn stepped<R: Reserve>(turns: u64) -> Result<Measurement, AllocFailed> {
     let len = STEPS as usize * STEP;
-    let reserved = (0..turns).map(|_| R::reserve(len)).collect::<Result<Vec<R>, Refused>>()?;
+    let reserved = (0..turns).map(|_| R::reserve(len)).collect::<Result<Vec<R>, AllocFailed>>()?;
     let reserved = black_box(reserved);
-    let before = Stamp::now();
+    let before = Stopwatch::start();
     for reserved in &reserved {
-        // what a lender knows of its memory it reads at each step, as where other work lies between two
+        // The adapter reloads its state at each step, as if other work ran in between.
         (0..len).step_by(STEP).try_for_each(|at| black_box(reserved).commit(at, STEP))?;
     }
     Ok(before.elapsed())
@@ -76,61 +77,65 @@ fn stepped<R: Reserve>(turns: u64) -> Result<Reading, Refused> {
 
 fn commit(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let plan = Plan { units: STEPS, metrics: &[Metric::Cpu], rounds_of: RoundsOf::Time(4) };
-    fn contestant<R: Reserve>(name: &'static str, side: Side) -> Contestant<'static> {
-        Contestant::reading(name, side, |turns| {
-            stepped::<R>(unmeasured(turns))?;
+    fn competitor<R: Reserve>(name: &'static str, side: Side) -> Competitor<'static> {
+        Competitor::self_timed(name, side, |turns| {
+            stepped::<R>(warm_up_turns(turns))?;
             stepped::<R>(turns)
         })
     }
-    let contestants =
-        vec![contestant::<Region>("arenite", Side::Ours), contestant::<Reservation>("mprotect", Side::Rival)];
-    bench.compare(case, plan, contestants)
+    let competitors =
+        vec![competitor::<Region>("arenite", Side::Ours), competitor::<Reservation>("mprotect", Side::Rival)];
+    bench.compare(case, plan, competitors)
 }
 
 fn reserve(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    fn contestant<R: Reserve>(name: &'static str, side: Side) -> Contestant<'static> {
-        Contestant::timed(name, side, |turns| {
+    fn competitor<R: Reserve>(name: &'static str, side: Side) -> Competitor<'static> {
+        Competitor::timed(name, side, |turns| {
             (0..turns).try_for_each(|_| R::reserve(1 << 30).map(|reserved| drop(black_box(reserved))))
         })
     }
-    let contestants =
-        vec![contestant::<Region>("arenite", Side::Ours), contestant::<Reservation>("mmap", Side::Rival)];
-    bench.compare(case, PLAN, contestants)
+    let competitors =
+        vec![competitor::<Region>("arenite", Side::Ours), competitor::<Reservation>("mmap", Side::Rival)];
+    bench.compare(case, PLAN, competitors)
 }
 
 const PLAN: Plan = Plan { units: 1, metrics: &[Metric::CpuMicros], rounds_of: RoundsOf::Time(4) };
 
 fn moving(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    fn contestant(name: &'static str, side: Side, mut memory: impl Move + 'static) -> Contestant<'static> {
-        Contestant::timed(name, side, move |turns| (0..turns).try_for_each(|_| memory.shift()))
+    fn competitor(
+        name: &'static str,
+        side: Side,
+        mut memory: impl MovePages + 'static,
+    ) -> Competitor<'static> {
+        Competitor::timed(name, side, move |turns| (0..turns).try_for_each(|_| memory.move_pages()))
     }
     let plan = Plan { rounds_of: RoundsOf::OneTurn, ..PLAN };
-    let contestants = vec![
-        contestant("arenite", Side::Ours, made(case, "arenite", Regions::new(TOUCHED, true))?),
-        contestant(
+    let competitors = vec![
+        competitor("arenite", Side::Ours, require(case, "arenite", Regions::new(TOUCHED, true))?),
+        competitor(
             "without huge pages",
             Side::Variant,
-            made(case, "without huge pages", Regions::new(TOUCHED, false))?,
+            require(case, "without huge pages", Regions::new(TOUCHED, false))?,
         ),
-        contestant("copy", Side::Rival, made(case, "copy", Copying::new(TOUCHED))?),
-        contestant("mremap", Side::Rival, made(case, "mremap", Remapping::new(TOUCHED))?),
+        competitor("copy", Side::Rival, require(case, "copy", Copying::new(TOUCHED))?),
+        competitor("mremap", Side::Rival, require(case, "mremap", Remapping::new(TOUCHED))?),
     ];
-    bench.compare(case, plan, contestants)
+    bench.compare(case, plan, competitors)
 }
 
-/// The bytes of a ring.
+/// Number of bytes of a ring.
 const RING: usize = 64 << 10;
 
 fn rings<R: 'static>(
     name: &'static str,
     side: Side,
-    make: impl Fn() -> Result<R, Refused> + 'static,
+    make: impl Fn() -> Result<R, AllocFailed> + 'static,
     len: fn(&R) -> usize,
-) -> Contestant<'static> {
-    Contestant::timed(name, side, move |turns| {
+) -> Competitor<'static> {
+    Competitor::timed(name, side, move |turns| {
         (0..turns).try_for_each(|_| {
             let ring = black_box(make()?);
-            tally::lent(len(&ring));
+            tally::allocated(len(&ring));
             drop(ring);
             tally::freed();
             Ok(())
@@ -139,24 +144,29 @@ fn rings<R: 'static>(
 }
 
 fn ring(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    let contestants = vec![
+    let competitors = vec![
         rings(
             "arenite",
             Side::Ours,
-            || ring_buffer::<u8>(RING).map_err(|_| Refused),
+            || ring_buffer::<u8>(RING).map_err(|_| AllocFailed),
             |(producer, _)| producer.capacity(),
         ),
-        // what a ring costs that does not find the memory of the one before
+        // This variant finds no cached ring memory.
         rings(
             "keeping none",
             Side::Variant,
             || {
                 KeptRings.trim(0);
-                ring_buffer::<u8>(RING).map_err(|_| Refused)
+                ring_buffer::<u8>(RING).map_err(|_| AllocFailed)
             },
             |(producer, _)| producer.capacity(),
         ),
-        rings("magic-buffer", Side::Rival, || MagicBuffer::new(RING).map_err(|_| Refused), MagicBuffer::len),
+        rings(
+            "magic-buffer",
+            Side::Rival,
+            || MagicBuffer::new(RING).map_err(|_| AllocFailed),
+            MagicBuffer::len,
+        ),
         rings(
             "slice-ring-buffer",
             Side::Rival,
@@ -164,5 +174,5 @@ fn ring(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
             SliceRingBuffer::capacity,
         ),
     ];
-    bench.compare(case, PLAN, contestants)
+    bench.compare(case, PLAN, competitors)
 }

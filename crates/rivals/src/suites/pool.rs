@@ -1,16 +1,15 @@
-//! The suite `pool`: equal blocks, taken and given back one by one.
+//! The suite `pool`: equal blocks, allocated and freed one by one.
 //!
-//! Rests on the lenders of [`blocks`](crate::blocks) and [`heaps`](crate::heaps). Every check of arenite's pools is on, as there is no other
-//! door; the heaps check nothing, and slab checks its keys.
+//! Arenite's pools have all their checks on; slab checks its keys, and the heaps check nothing.
 
-use super::{Case, made};
+use super::{Case, require};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::blocks::{Blocks, Local, Shared, SlabBlocks};
-use crate::competitor::{Contestant, Side};
-use crate::failure::{Failure, Refused};
-use crate::heaps::{ForHeap, Heap, HeapBlocks, each};
+use crate::competitor::{Competitor, Side};
+use crate::failure::{AllocFailed, Failure};
+use crate::heaps::{Heap, HeapBlocks, PerHeap, with_peers};
 use crate::report::Row;
-use crate::threads::round;
+use crate::threads::threaded_round;
 use std::hint::black_box;
 
 pub(super) const CASES: &[Case] = &[
@@ -24,83 +23,59 @@ pub(super) const CASES: &[Case] = &[
     ("shared pool, pair, 64 B, 2 threads", shared_two),
 ];
 
-/// Blocks of a local pool, and of a burst.
+/// Number of blocks of a local pool, and of a burst.
 const COUNT: u16 = 1000;
 
-/// The contestants of a case, filled heap by heap.
-struct Field<'a, F> {
-    contestants: Vec<Contestant<'a>>,
-    /// Makes a contestant of a heap.
-    enter: F,
-}
-
-/// Makes a contestant of any heap.
-trait Enter {
-    fn heap<H: Heap>(&self) -> Contestant<'static>;
-}
-
-impl<F: Enter> ForHeap for Field<'_, F> {
-    fn visit<H: Heap>(&mut self) {
-        self.contestants.push(self.enter.heap::<H>());
-    }
-}
-
-fn with_heaps<'a>(contestants: Vec<Contestant<'a>>, enter: impl Enter) -> Vec<Contestant<'a>> {
-    let mut field = Field { contestants, enter };
-    each(&mut field);
-    field.contestants
-}
-
-/// Takes a block and gives it back, each turn.
-pub(super) fn pairs(lender: &mut impl Blocks, turns: u64) -> Result<(), Refused> {
-    let lender = black_box(lender);
+/// Allocates a block and frees it, each turn.
+pub(super) fn pairs(allocator: &mut impl Blocks, turns: u64) -> Result<(), AllocFailed> {
+    let allocator = black_box(allocator);
     for turn in 0..turns {
-        let block = lender.take(turn)?;
-        lender.give(block)?;
+        let block = allocator.alloc(turn)?;
+        allocator.free(block)?;
     }
     Ok(())
 }
 
 struct Pair<const SIZE: usize>;
 
-impl<const SIZE: usize> Enter for Pair<SIZE> {
-    fn heap<H: Heap>(&self) -> Contestant<'static> {
-        let mut lender = HeapBlocks::<H, SIZE>::new();
-        Contestant::timed(H::NAME, Side::Rival, move |turns| pairs(&mut lender, turns))
+impl<const SIZE: usize> PerHeap<'static> for Pair<SIZE> {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
+        let mut allocator = HeapBlocks::<H, SIZE>::new();
+        Competitor::timed(H::NAME, side, move |turns| pairs(&mut allocator, turns))
     }
 }
 
 fn pair<const SIZE: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let plan = Plan { units: 1, metrics: &[Metric::Cpu], rounds_of: RoundsOf::Time(1) };
-    let mut pool = made(case, "arenite", Local::<SIZE>::new(COUNT.into()))?;
+    let mut pool = require(case, "arenite", Local::<SIZE>::new(COUNT.into()))?;
     let mut slab = SlabBlocks::<SIZE>::new(COUNT.into());
     let own = vec![
-        Contestant::timed("arenite", Side::Ours, |turns| pairs(&mut pool, turns)),
-        Contestant::timed("slab", Side::Rival, |turns| pairs(&mut slab, turns)),
+        Competitor::timed("arenite", Side::Ours, |turns| pairs(&mut pool, turns)),
+        Competitor::timed("slab", Side::Rival, |turns| pairs(&mut slab, turns)),
     ];
-    bench.compare(case, plan, with_heaps(own, Pair::<SIZE>))
+    bench.compare(case, plan, with_peers(own, &Pair::<SIZE>))
 }
 
-/// Takes `COUNT` blocks and gives them back in an order of no pattern, each turn.
-fn bursts<L: Blocks>(lender: &mut L, turns: u64) -> Result<(), Refused> {
-    let lender = black_box(lender);
+/// Allocates `COUNT` blocks and frees them in random order, each turn.
+fn bursts<L: Blocks>(allocator: &mut L, turns: u64) -> Result<(), AllocFailed> {
+    let allocator = black_box(allocator);
     let order = shuffled();
-    let mut taken: Vec<Option<L::Token>> = Vec::with_capacity(order.len());
+    let mut blocks: Vec<Option<L::Token>> = Vec::with_capacity(order.len());
     for _ in 0..turns {
         for word in 0..u64::from(COUNT) {
-            taken.push(Some(lender.take(word)?));
+            blocks.push(Some(allocator.alloc(word)?));
         }
         for &index in &order {
-            if let Some(token) = taken[usize::from(index)].take() {
-                lender.give(token)?;
+            if let Some(token) = blocks[usize::from(index)].take() {
+                allocator.free(token)?;
             }
         }
-        taken.clear();
+        blocks.clear();
     }
     Ok(())
 }
 
-/// The numbers below `COUNT` in an order of no pattern, always the same.
+/// Returns the numbers below `COUNT` in a random order that is always the same.
 fn shuffled() -> Vec<u16> {
     let mut order: Vec<u16> = (0..COUNT).collect();
     let mut state = 0x9E37_79B9_7F4A_7C15u64;
@@ -114,32 +89,32 @@ fn shuffled() -> Vec<u16> {
 
 struct Burst<const SIZE: usize>;
 
-impl<const SIZE: usize> Enter for Burst<SIZE> {
-    fn heap<H: Heap>(&self) -> Contestant<'static> {
-        let mut lender = HeapBlocks::<H, SIZE>::new();
-        Contestant::timed(H::NAME, Side::Rival, move |turns| bursts(&mut lender, turns))
+impl<const SIZE: usize> PerHeap<'static> for Burst<SIZE> {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
+        let mut allocator = HeapBlocks::<H, SIZE>::new();
+        Competitor::timed(H::NAME, side, move |turns| bursts(&mut allocator, turns))
     }
 }
 
 fn burst<const SIZE: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let plan = Plan { units: COUNT.into(), metrics: &[Metric::Cpu], rounds_of: RoundsOf::Time(1) };
-    let mut pool = made(case, "arenite", Local::<SIZE>::new(COUNT.into()))?;
+    let mut pool = require(case, "arenite", Local::<SIZE>::new(COUNT.into()))?;
     let mut slab = SlabBlocks::<SIZE>::new(COUNT.into());
     let own = vec![
-        Contestant::timed("arenite", Side::Ours, |turns| bursts(&mut pool, turns)),
-        Contestant::timed("slab", Side::Rival, |turns| bursts(&mut slab, turns)),
+        Competitor::timed("arenite", Side::Ours, |turns| bursts(&mut pool, turns)),
+        Competitor::timed("slab", Side::Rival, |turns| bursts(&mut slab, turns)),
     ];
-    bench.compare(case, plan, with_heaps(own, Burst::<SIZE>))
+    bench.compare(case, plan, with_peers(own, &Burst::<SIZE>))
 }
 
-/// Threads that use a heap at once.
+/// A number of threads that use a heap at once.
 struct Threads(usize);
 
-impl Enter for Threads {
-    fn heap<H: Heap>(&self) -> Contestant<'static> {
+impl PerHeap<'static> for Threads {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
         let threads = self.0;
-        Contestant::reading(H::NAME, Side::Rival, move |turns| {
-            round((0..threads).map(|_| HeapBlocks::<H, 64>::new()).collect(), turns, pairs)
+        Competitor::self_timed(H::NAME, side, move |turns| {
+            threaded_round((0..threads).map(|_| HeapBlocks::<H, 64>::new()).collect(), turns, pairs)
         })
     }
 }
@@ -151,11 +126,11 @@ fn shared(
     metrics: &'static [Metric],
 ) -> Result<Vec<Row>, Failure> {
     let plan = Plan { units: 1, metrics, rounds_of: RoundsOf::Time(4) };
-    let pool = made(case, "arenite", Shared::<64>::pool(COUNT.into()))?;
-    let own = vec![Contestant::reading("arenite", Side::Ours, |turns| {
-        round(vec![Shared::<64>::of(&pool); threads], turns, pairs)
+    let pool = require(case, "arenite", Shared::<64>::pool(COUNT.into()))?;
+    let own = vec![Competitor::self_timed("arenite", Side::Ours, |turns| {
+        threaded_round(vec![Shared::<64>::of(&pool); threads], turns, pairs)
     })];
-    bench.compare(case, plan, with_heaps(own, Threads(threads)))
+    bench.compare(case, plan, with_peers(own, &Threads(threads)))
 }
 
 fn shared_one(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {

@@ -1,21 +1,21 @@
-//! The suite `pools`: buffers of several sizes, contexts, one region cut into blocks, and charges.
+//! The suite `pools`: buffers of several sizes, contexts, one region cut into blocks, and budget
+//! charges.
 //!
-//! Rests on [`Resource`], which all of arenite's pools are, and on the heaps. Every contestant writes a word into each block that it
-//! takes, and all get the same sizes.
-#![expect(unsafe_code, reason = "takes and gives blocks by their layouts")]
+//! Every competitor writes a word into each block, and all use the same sizes.
+#![expect(unsafe_code, reason = "allocates and frees raw blocks")]
 
 use super::heap::Sequence;
 use super::pool::pairs;
-use super::{Case, made};
+use super::{Case, require};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::blocks::Blocks;
-use crate::competitor::{Contestant, Side};
-use crate::failure::{Failure, Refused};
-use crate::heaps::{ForHeap, Heap, HeapBlocks, each};
+use crate::competitor::{Competitor, Side};
+use crate::failure::{AllocFailed, Failure};
+use crate::heaps::{Heap, HeapBlocks, PerHeap, with_peers};
+use crate::measurement::Measurement;
 use crate::report::Row;
-use crate::measurement::Reading;
 use crate::tally;
-use crate::threads::{by_turns, shared_round};
+use crate::threads::{alternating_round, shared_round};
 use arenite_alloc::{
     AnalyticsContext, Budget, CacheOptimizedAllocator, LocalStratifiedPool, MemoryPool, StratifiedMemoryPool,
 };
@@ -45,57 +45,35 @@ pub(super) const CASES: &[Case] = &[
     ("budget: charged and released, two levels below it", charge::<2>),
 ];
 
-/// Lends blocks of `SIZE` bytes of any resource.
+/// Any resource as an allocator of blocks of `SIZE` bytes.
 #[derive(Clone, Copy)]
-struct Lender<'r, R: ?Sized, const SIZE: usize>(&'r R);
+struct ResourceBlocks<'r, R: ?Sized, const SIZE: usize>(&'r R);
 
 const fn layout(size: usize) -> Layout {
-    // SAFETY: a power of two, and sizes of the suite.
+    // SAFETY: 64 is a power of two, and the sizes of the suite are far below the maximum.
     unsafe { Layout::from_size_align_unchecked(size, 64) }
 }
 
-impl<R: Resource, const SIZE: usize> Blocks for Lender<'_, R, SIZE> {
+impl<R: Resource, const SIZE: usize> Blocks for ResourceBlocks<'_, R, SIZE> {
     type Token = NonNull<u8>;
 
     #[inline(always)]
-    fn take(&mut self, word: u64) -> Result<NonNull<u8>, Refused> {
-        let block = self.0.allocate(layout(SIZE)).map_err(|_| Refused)?.cast::<u8>();
-        tally::lent(SIZE);
+    fn alloc(&mut self, word: u64) -> Result<NonNull<u8>, AllocFailed> {
+        let block = self.0.allocate(layout(SIZE)).map_err(|_| AllocFailed)?.cast::<u8>();
+        tally::allocated(SIZE);
         tally::wrote();
-        // SAFETY: a fresh block, at 64.
+        // SAFETY: a fresh block of at least 8 bytes, aligned to 64.
         unsafe { block.cast::<u64>().write(word) };
         Ok(black_box(block))
     }
 
     #[inline(always)]
-    fn give(&mut self, token: NonNull<u8>) -> Result<(), Refused> {
+    fn free(&mut self, token: NonNull<u8>) -> Result<(), AllocFailed> {
         tally::freed();
-        // SAFETY: lent above with this layout.
+        // SAFETY: allocated above with this layout, and not used again.
         unsafe { self.0.deallocate(token, layout(SIZE)) };
         Ok(())
     }
-}
-
-/// Makes a contestant of any heap.
-trait Enter {
-    fn heap<H: Heap>(&self) -> Option<Contestant<'static>>;
-}
-
-struct Field<'a, F> {
-    contestants: Vec<Contestant<'a>>,
-    enter: F,
-}
-
-impl<F: Enter> ForHeap for Field<'_, F> {
-    fn visit<H: Heap>(&mut self) {
-        self.contestants.extend(self.enter.heap::<H>());
-    }
-}
-
-fn with_heaps<'a>(contestants: Vec<Contestant<'a>>, enter: impl Enter) -> Vec<Contestant<'a>> {
-    let mut field = Field { contestants, enter };
-    each(&mut field);
-    field.contestants
 }
 
 const PLAIN: Plan = Plan { units: 1, metrics: &[Metric::Cpu], rounds_of: RoundsOf::Time(1) };
@@ -103,10 +81,10 @@ const PLAIN: Plan = Plan { units: 1, metrics: &[Metric::Cpu], rounds_of: RoundsO
 /// One thread's pairs of 1 KiB.
 struct Pair;
 
-impl Enter for Pair {
-    fn heap<H: Heap>(&self) -> Option<Contestant<'static>> {
-        let mut lender = HeapBlocks::<H, 1024>::new();
-        Some(Contestant::timed(H::NAME, Side::Rival, move |turns| pairs(&mut lender, turns)))
+impl PerHeap<'static> for Pair {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
+        let mut allocator = HeapBlocks::<H, 1024>::new();
+        Competitor::timed(H::NAME, side, move |turns| pairs(&mut allocator, turns))
     }
 }
 
@@ -114,67 +92,69 @@ fn stratified(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let local = LocalStratifiedPool::new("local");
     let shared = StratifiedMemoryPool::new("shared");
     let own = vec![
-        Contestant::timed("arenite", Side::Ours, |turns| pairs(&mut Lender::<_, 1024>(&local), turns)),
-        Contestant::timed("arenite shared", Side::Variant, |turns| {
-            pairs(&mut Lender::<_, 1024>(&shared), turns)
+        Competitor::timed("arenite", Side::Ours, |turns| {
+            pairs(&mut ResourceBlocks::<_, 1024>(&local), turns)
+        }),
+        Competitor::timed("arenite shared", Side::Variant, |turns| {
+            pairs(&mut ResourceBlocks::<_, 1024>(&shared), turns)
         }),
     ];
-    bench.compare(case, PLAIN, with_heaps(own, Pair))
+    bench.compare(case, PLAIN, with_peers(own, &Pair))
 }
 
-/// Threads that use a heap at once.
+/// A number of threads that use a heap at once.
 struct Threads(usize);
 
-impl Enter for Threads {
-    fn heap<H: Heap>(&self) -> Option<Contestant<'static>> {
+impl PerHeap<'static> for Threads {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
         let threads = self.0;
-        Some(Contestant::reading(H::NAME, Side::Rival, move |turns| {
+        Competitor::self_timed(H::NAME, side, move |turns| {
             shared_round((0..threads).map(|_| HeapBlocks::<H, 1024>::new()).collect(), turns, pairs)
-        }))
+        })
     }
 }
 
 fn stratified_by(bench: &Bench, case: &str, threads: usize) -> Result<Vec<Row>, Failure> {
     let plan = Plan { units: 1, metrics: &[Metric::Cpu, Metric::Wall], rounds_of: RoundsOf::Time(4) };
     let pool = StratifiedMemoryPool::new("shared");
-    let apart = [StratifiedMemoryPool::new("first"), StratifiedMemoryPool::new("second")];
-    let mut own = vec![Contestant::reading("arenite", Side::Ours, |turns| {
-        shared_round((0..threads).map(|_| Lender::<_, 1024>(&pool)).collect(), turns, pairs)
+    let separate = [StratifiedMemoryPool::new("first"), StratifiedMemoryPool::new("second")];
+    let mut own = vec![Competitor::self_timed("arenite", Side::Ours, |turns| {
+        shared_round((0..threads).map(|_| ResourceBlocks::<_, 1024>(&pool)).collect(), turns, pairs)
     })];
     if threads == 2 {
-        // what two threads that share nothing get here
-        own.push(Contestant::reading("a pool each", Side::Variant, |turns| {
-            shared_round(apart.iter().map(Lender::<_, 1024>).collect(), turns, pairs)
+        // The result of two threads that share nothing.
+        own.push(Competitor::self_timed("a pool each", Side::Variant, |turns| {
+            shared_round(separate.iter().map(ResourceBlocks::<_, 1024>).collect(), turns, pairs)
         }));
     }
-    bench.compare(case, plan, with_heaps(own, Threads(threads)))
+    bench.compare(case, plan, with_peers(own, &Threads(threads)))
 }
 
-/// Two threads that use a heap alone and at once, by turns.
+/// Two threads that use a heap alone and at once, in turns.
 struct ByTurns;
 
-impl Enter for ByTurns {
-    fn heap<H: Heap>(&self) -> Option<Contestant<'static>> {
-        Some(Contestant::reading(H::NAME, Side::Rival, |turns| {
-            by_turns([HeapBlocks::<H, 1024>::new(), HeapBlocks::new()], turns, pairs)
-        }))
+impl PerHeap<'static> for ByTurns {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
+        Competitor::self_timed(H::NAME, side, |turns| {
+            alternating_round([HeapBlocks::<H, 1024>::new(), HeapBlocks::new()], turns, pairs)
+        })
     }
 }
 
 fn stratified_at_once(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let plan = Plan { units: 1, metrics: &[Metric::PerAlone], rounds_of: RoundsOf::Time(8) };
     let pool = StratifiedMemoryPool::new("shared");
-    let apart = [StratifiedMemoryPool::new("first"), StratifiedMemoryPool::new("second")];
+    let separate = [StratifiedMemoryPool::new("first"), StratifiedMemoryPool::new("second")];
     let own = vec![
-        Contestant::reading("arenite", Side::Ours, |turns| {
-            by_turns([Lender::<_, 1024>(&pool), Lender(&pool)], turns, pairs)
+        Competitor::self_timed("arenite", Side::Ours, |turns| {
+            alternating_round([ResourceBlocks::<_, 1024>(&pool), ResourceBlocks(&pool)], turns, pairs)
         }),
-        // what two threads that share nothing get here
-        Contestant::reading("a pool each", Side::Variant, |turns| {
-            by_turns(apart.each_ref().map(Lender::<_, 1024>), turns, pairs)
+        // The result of two threads that share nothing.
+        Competitor::self_timed("a pool each", Side::Variant, |turns| {
+            alternating_round(separate.each_ref().map(ResourceBlocks::<_, 1024>), turns, pairs)
         }),
     ];
-    bench.compare(case, plan, with_heaps(own, ByTurns))
+    bench.compare(case, plan, with_peers(own, &ByTurns))
 }
 
 fn stratified_one(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
@@ -187,58 +167,58 @@ fn stratified_two(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
 
 struct Zeroes;
 
-impl Enter for Zeroes {
-    fn heap<H: Heap>(&self) -> Option<Contestant<'static>> {
-        Some(Contestant::timed(H::NAME, Side::Rival, |turns| {
+impl PerHeap<'static> for Zeroes {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
+        Competitor::timed(H::NAME, side, |turns| {
             for _ in 0..turns {
-                // SAFETY: a size that is not zero.
+                // SAFETY: the size is not zero.
                 let block = unsafe { H::allocator().alloc_zeroed(layout(65_536)) };
-                let block = NonNull::new(black_box(block)).ok_or(Refused)?;
-                // SAFETY: lent just now.
+                let block = NonNull::new(black_box(block)).ok_or(AllocFailed)?;
+                // SAFETY: allocated just now with this layout, and not used again.
                 unsafe { H::allocator().dealloc(block.as_ptr(), layout(65_536)) };
             }
             Ok(())
-        }))
+        })
     }
 }
 
 fn zeroes(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let pool = StratifiedMemoryPool::new("zeroes");
-    let own = vec![Contestant::timed("arenite", Side::Ours, |turns| {
+    let own = vec![Competitor::timed("arenite", Side::Ours, |turns| {
         for _ in 0..turns {
-            drop(black_box(pool.allocate_zeroed(65_536).map_err(|_| Refused)?));
+            drop(black_box(pool.allocate_zeroed(65_536).map_err(|_| AllocFailed)?));
         }
         Ok(())
     })];
-    bench.compare(case, PLAIN, with_heaps(own, Zeroes))
+    bench.compare(case, PLAIN, with_peers(own, &Zeroes))
 }
 
 /// Three blocks, then all freed.
-struct Three;
+struct ThreeBlocks;
 
-impl Enter for Three {
-    fn heap<H: Heap>(&self) -> Option<Contestant<'static>> {
-        let mut lender = HeapBlocks::<H, 1024>::new();
-        Some(Contestant::timed(H::NAME, Side::Rival, move |turns| {
+impl PerHeap<'static> for ThreeBlocks {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
+        let mut allocator = HeapBlocks::<H, 1024>::new();
+        Competitor::timed(H::NAME, side, move |turns| {
             for turn in 0..turns {
-                let three = [lender.take(turn)?, lender.take(turn)?, lender.take(turn)?];
+                let three = [allocator.alloc(turn)?, allocator.alloc(turn)?, allocator.alloc(turn)?];
                 for block in three {
-                    lender.give(block)?;
+                    allocator.free(block)?;
                 }
             }
             Ok(())
-        }))
+        })
     }
 }
 
 fn context(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let own = vec![
-        Contestant::timed("arenite", Side::Ours, |turns| {
+        Competitor::timed("arenite", Side::Ours, |turns| {
             for turn in 0..turns {
                 let context = AnalyticsContext::new(black_box("bench"));
                 for _ in 0..3 {
-                    let mut block = context.allocate_uninit::<u64>(128).map_err(|_| Refused)?;
-                    tally::lent(1024);
+                    let mut block = context.allocate_uninit::<u64>(128).map_err(|_| AllocFailed)?;
+                    tally::allocated(1024);
                     tally::wrote();
                     black_box(block[0].write(turn));
                 }
@@ -247,12 +227,12 @@ fn context(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
             }
             Ok(())
         }),
-        Contestant::timed("arenite, zeroes", Side::Variant, |turns| {
+        Competitor::timed("arenite, zeroes", Side::Variant, |turns| {
             for turn in 0..turns {
                 let context = AnalyticsContext::new(black_box("bench"));
                 for _ in 0..3 {
-                    let mut block = context.allocate_typed::<u64>(128).map_err(|_| Refused)?;
-                    tally::lent(1024);
+                    let mut block = context.allocate_typed::<u64>(128).map_err(|_| AllocFailed)?;
+                    tally::allocated(1024);
                     tally::wrote();
                     block[0] = turn;
                     black_box(&mut block[0]);
@@ -263,23 +243,23 @@ fn context(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
             Ok(())
         }),
     ];
-    bench.compare(case, PLAIN, with_heaps(own, Three))
+    bench.compare(case, PLAIN, with_peers(own, &ThreeBlocks))
 }
 
-/// What the memory pool's cases may take.
+/// Capacity of the memory pool in its cases.
 const POOL: usize = if cfg!(debug_assertions) { 16 << 20 } else { 256 << 20 };
 
-/// A size from 4 KiB to 1 MiB, each doubling as likely.
+/// Returns a log-uniform size of 4 KiB to 1 MiB.
 fn tensor(sequence: &mut Sequence) -> usize {
     let top = 12 + sequence.next() % 8;
     (1 << top) + (sequence.next() % (1 << top)) / 64 * 64
 }
 
-/// Blocks of a pool, of tensors' sizes, which fill a part of it.
-fn filled(pool: &MemoryPool, percent: usize) -> Result<Vec<(NonNull<u8>, usize)>, Refused> {
+/// Fills a part of a pool with blocks of tensors' sizes.
+fn fill_pool(pool: &MemoryPool, percent: usize) -> Result<Vec<(NonNull<u8>, usize)>, AllocFailed> {
     let mut sequence = Sequence(5);
     let (mut blocks, mut bytes) = (Vec::new(), 0);
-    // twice as many as stay, so that there are gaps
+    // Some blocks are freed on the way, so that there are gaps.
     while bytes < POOL / 100 * percent {
         let size = tensor(&mut sequence);
         let Ok(block) = Resource::allocate(pool, layout(size)) else { break };
@@ -287,7 +267,7 @@ fn filled(pool: &MemoryPool, percent: usize) -> Result<Vec<(NonNull<u8>, usize)>
         bytes += size;
         if sequence.next().is_multiple_of(3) {
             let (block, size) = blocks.swap_remove(sequence.next() % blocks.len());
-            // SAFETY: a live block of the pool.
+            // SAFETY: a live block of the pool with this layout, which leaves the list.
             unsafe { pool.deallocate(block, layout(size)) };
             bytes -= size;
         }
@@ -295,7 +275,7 @@ fn filled(pool: &MemoryPool, percent: usize) -> Result<Vec<(NonNull<u8>, usize)>
     Ok(blocks)
 }
 
-/// Pairs of a sequence of sizes, or of one.
+/// Pairs of varying sizes, or of one size.
 struct Tensors {
     same: bool,
 }
@@ -307,121 +287,127 @@ impl Tensors {
     }
 }
 
-impl Enter for Tensors {
-    fn heap<H: Heap>(&self) -> Option<Contestant<'static>> {
+impl PerHeap<'static> for Tensors {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
         let sizes = Self { same: self.same };
-        Some(Contestant::timed(H::NAME, Side::Rival, move |turns| {
+        Competitor::timed(H::NAME, side, move |turns| {
             let mut sequence = Sequence(9);
             for turn in 0..turns {
                 let layout = sizes.layout(&mut sequence);
-                // SAFETY: a size that is not zero.
-                let block = NonNull::new(unsafe { H::allocator().alloc(layout) }).ok_or(Refused)?;
-                // SAFETY: at 64, and larger than a word.
+                // SAFETY: the size is not zero.
+                let block = NonNull::new(unsafe { H::allocator().alloc(layout) }).ok_or(AllocFailed)?;
+                // SAFETY: a fresh block, aligned to 64 and larger than a word.
                 unsafe { block.cast::<u64>().write(turn) };
-                // SAFETY: lent just now.
+                // SAFETY: allocated just now with this layout, and not used again.
                 unsafe { H::allocator().dealloc(black_box(block).as_ptr(), layout) };
             }
             Ok(())
-        }))
+        })
     }
 }
 
 fn pair_at<const PERCENT: usize, const SAME: bool>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let pool = MemoryPool::new(POOL).with_alignment(64);
-    let blocks = made(case, "arenite", filled(&pool, PERCENT))?;
-    let own = vec![Contestant::timed("arenite", Side::Ours, |turns| {
+    let blocks = require(case, "arenite", fill_pool(&pool, PERCENT))?;
+    let own = vec![Competitor::timed("arenite", Side::Ours, |turns| {
         let mut sequence = Sequence(9);
         let (pool, sizes) = (black_box(&pool), Tensors { same: SAME });
         for turn in 0..turns {
             let layout = sizes.layout(&mut sequence);
-            let block = Resource::allocate(pool, layout).map_err(|_| Refused)?.cast::<u8>();
-            // SAFETY: at 64, and larger than a word.
+            let block = Resource::allocate(pool, layout).map_err(|_| AllocFailed)?.cast::<u8>();
+            // SAFETY: a fresh block, aligned to 64 and larger than a word.
             unsafe { block.cast::<u64>().write(turn) };
-            // SAFETY: lent just now.
+            // SAFETY: allocated just now with this layout, and not used again.
             unsafe { pool.deallocate(black_box(block), layout) };
         }
         Ok(())
     })];
-    let rows = bench.compare(case, PLAIN, with_heaps(own, Tensors { same: SAME }));
+    let rows = bench.compare(case, PLAIN, with_peers(own, &Tensors { same: SAME }));
     for (block, size) in blocks {
-        // SAFETY: a live block of the pool.
+        // SAFETY: a live block of the pool with this layout, which leaves the list.
         unsafe { pool.deallocate(block, layout(size)) };
     }
     rows
 }
 
-/// Steps of a churn, and how often each is timed: what other tenants add falls on another step each time.
+/// The steps of a churn and the repetitions of each, so that disturbances hit another step each
+/// time.
 #[derive(Clone, Copy)]
-struct Churning {
+struct ChurnSettings {
     steps: usize,
     times: usize,
 }
 
-const OURS: Churning = if cfg!(debug_assertions) {
-    Churning { steps: 20_000, times: 2 }
+const OWN_CHURN: ChurnSettings = if cfg!(debug_assertions) {
+    ChurnSettings { steps: 20_000, times: 2 }
 } else {
-    Churning { steps: 1_000_000, times: 7 }
+    ChurnSettings { steps: 1_000_000, times: 7 }
 };
-/// Peers take fewer, as one of them takes 130 us for each: their median is as good, and their worst could only be worse.
-const THEIRS: Churning = Churning { steps: 5_000, times: 3 };
+/// Peers run fewer steps, because one takes 130 µs per step: the median is as good, and the maximum
+/// could only grow.
+const PEER_CHURN: ChurnSettings = ChurnSettings { steps: 5_000, times: 3 };
 
-/// The least time of each step of a churn, in order.
+/// Returns the fastest time of each step of a churn, sorted.
 fn churn<T>(
-    by: Churning,
-    mut begin: impl FnMut() -> T,
-    mut step: impl FnMut(&mut T, &mut Sequence) -> Result<(), Refused>,
-    mut end: impl FnMut(T),
-) -> Result<Vec<u32>, Refused> {
-    let mut least = vec![u32::MAX; by.steps];
+    by: ChurnSettings,
+    mut setup: impl FnMut() -> T,
+    mut step: impl FnMut(&mut T, &mut Sequence) -> Result<(), AllocFailed>,
+    mut teardown: impl FnMut(T),
+) -> Result<Vec<u32>, AllocFailed> {
+    let mut fastest = vec![u32::MAX; by.steps];
     for _ in 0..by.times {
-        let mut state = begin();
+        let mut state = setup();
         let mut sequence = Sequence(3);
-        for time in &mut least {
+        for time in &mut fastest {
             let before = Instant::now();
             step(&mut state, &mut sequence)?;
             let took = u32::try_from(before.elapsed().as_nanos()).unwrap_or(u32::MAX);
             *time = (*time).min(took);
         }
-        end(state);
+        teardown(state);
     }
-    least.sort_unstable();
-    Ok(least)
+    fastest.sort_unstable();
+    Ok(fastest)
 }
 
-/// A block of a heap or of the pool, by its layout.
-trait Give {
-    fn take(&self, layout: Layout) -> Option<NonNull<u8>>;
-    fn give(&self, block: NonNull<u8>, layout: Layout);
+/// An allocator of blocks by their layouts.
+trait LayoutAlloc {
+    fn alloc(&self, layout: Layout) -> Option<NonNull<u8>>;
+    fn free(&self, block: NonNull<u8>, layout: Layout);
 }
 
-impl Give for &MemoryPool {
-    fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
+impl LayoutAlloc for &MemoryPool {
+    fn alloc(&self, layout: Layout) -> Option<NonNull<u8>> {
         Some(Resource::allocate(*self, layout).ok()?.cast())
     }
 
-    fn give(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: lent by `take` with this layout.
+    fn free(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: allocated by `alloc` with this layout, and not used again.
         unsafe { self.deallocate(block, layout) };
     }
 }
 
-/// A heap, as [`Give`].
-struct Of<H>(PhantomData<H>);
+/// A heap as a [`LayoutAlloc`].
+struct HeapAlloc<H>(PhantomData<H>);
 
-impl<H: Heap> Give for Of<H> {
-    fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
-        // SAFETY: a size that is not zero.
+impl<H: Heap> LayoutAlloc for HeapAlloc<H> {
+    fn alloc(&self, layout: Layout) -> Option<NonNull<u8>> {
+        // SAFETY: the size is not zero.
         NonNull::new(unsafe { H::allocator().alloc(layout) })
     }
 
-    fn give(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: lent by `take` with this layout.
+    fn free(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: allocated by `alloc` with this layout, and not used again.
         unsafe { H::allocator().dealloc(block.as_ptr(), layout) };
     }
 }
 
-/// Blocks of a lender, and the steps of a churn over them.
-fn churn_of(lender: impl Give, by: Churning, at: fn(&[u32]) -> u32) -> Result<Reading, Refused> {
+/// Runs a churn over blocks of `allocator` and returns the chosen step's time.
+fn churn_of(
+    allocator: impl LayoutAlloc,
+    by: ChurnSettings,
+    at: fn(&[u32]) -> u32,
+) -> Result<Measurement, AllocFailed> {
     let times = churn(
         by,
         || {
@@ -429,7 +415,7 @@ fn churn_of(lender: impl Give, by: Churning, at: fn(&[u32]) -> u32) -> Result<Re
             let (mut blocks, mut bytes) = (Vec::new(), 0);
             while bytes < POOL / 100 * 30 {
                 let size = tensor(&mut sequence);
-                let Some(block) = lender.take(layout(size)) else { break };
+                let Some(block) = allocator.alloc(layout(size)) else { break };
                 blocks.push((block, size));
                 bytes += size;
             }
@@ -437,37 +423,37 @@ fn churn_of(lender: impl Give, by: Churning, at: fn(&[u32]) -> u32) -> Result<Re
         },
         |blocks, sequence| {
             let (block, size) = blocks.swap_remove(sequence.next() % blocks.len());
-            lender.give(block, layout(size));
+            allocator.free(block, layout(size));
             let size = tensor(sequence);
-            blocks.push((lender.take(layout(size)).ok_or(Refused)?, size));
+            blocks.push((allocator.alloc(layout(size)).ok_or(AllocFailed)?, size));
             Ok(())
         },
-        |blocks| blocks.into_iter().for_each(|(block, size)| lender.give(block, layout(size))),
+        |blocks| blocks.into_iter().for_each(|(block, size)| allocator.free(block, layout(size))),
     )?;
-    Ok(Reading { cpu: Duration::from_nanos(at(&times).into()), ..Reading::default() })
+    Ok(Measurement { cpu: Duration::from_nanos(at(&times).into()), ..Measurement::default() })
 }
 
 struct Churned(fn(&[u32]) -> u32);
 
-impl Enter for Churned {
-    fn heap<H: Heap>(&self) -> Option<Contestant<'static>> {
+impl PerHeap<'static> for Churned {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
         let at = self.0;
-        Some(Contestant::reading(H::NAME, Side::Rival, move |_| churn_of(Of::<H>(PhantomData), THEIRS, at)))
+        Competitor::self_timed(H::NAME, side, move |_| churn_of(HeapAlloc::<H>(PhantomData), PEER_CHURN, at))
     }
 }
 
 fn churned(bench: &Bench, case: &str, at: fn(&[u32]) -> u32) -> Result<Vec<Row>, Failure> {
     let plan = Plan { units: 1, metrics: &[Metric::Cpu], rounds_of: RoundsOf::OneTurn };
     let pool = MemoryPool::new(POOL).with_alignment(64);
-    // what was never touched would fault once, whoever lends it
-    let warm = Resource::allocate(&pool, layout(POOL / 2)).map_err(|_| Refused);
-    let warm = made(case, "arenite", warm)?.cast::<u8>();
+    // Untouched memory would fault once in any allocator, so it is touched first.
+    let warm = Resource::allocate(&pool, layout(POOL / 2)).map_err(|_| AllocFailed);
+    let warm = require(case, "arenite", warm)?.cast::<u8>();
     // SAFETY: a fresh block of that size.
     unsafe { warm.write_bytes(1, POOL / 2) };
-    // SAFETY: lent just now.
+    // SAFETY: allocated just now with this layout, and not used again.
     unsafe { pool.deallocate(warm, layout(POOL / 2)) };
-    let own = vec![Contestant::reading("arenite", Side::Ours, |_| churn_of(&pool, OURS, at))];
-    bench.few().compare(case, plan, with_heaps(own, Churned(at)))
+    let own = vec![Competitor::self_timed("arenite", Side::Ours, |_| churn_of(&pool, OWN_CHURN, at))];
+    bench.with_few_rounds().compare(case, plan, with_peers(own, &Churned(at)))
 }
 
 fn churn_median(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
@@ -478,19 +464,19 @@ fn churn_worst(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     churned(bench, case, |times| times[times.len() - 1])
 }
 
-/// Blocks that a loop goes through side by side, and the words of each.
+/// Number of blocks that a loop reads in parallel, and of words in each.
 const COLUMNS: usize = 64;
 const WORDS: usize = 512;
 
-/// Adds up a word of each block, and the next word of each, and so on.
-fn column_by_column(blocks: &[NonNull<u8>], turns: u64) -> Result<(), Refused> {
+/// Adds up a word of each block, then the next word of each, and so on.
+fn column_by_column(blocks: &[NonNull<u8>], turns: u64) -> Result<(), AllocFailed> {
     let mut sum = 0_u64;
     for _ in 0..turns {
         for word in 0..WORDS {
             for block in black_box(blocks) {
-                // SAFETY: below the block's end.
+                // SAFETY: the word is inside the block.
                 let at = unsafe { block.cast::<u64>().add(word) };
-                // SAFETY: as above, and written before.
+                // SAFETY: the word is inside the block and was written before.
                 sum = sum.wrapping_add(unsafe { at.read() });
             }
         }
@@ -499,12 +485,12 @@ fn column_by_column(blocks: &[NonNull<u8>], turns: u64) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Blocks of 64 KiB with their first words written; they are not given back.
-fn written(mut take: impl FnMut() -> Option<NonNull<u8>>) -> Result<Vec<NonNull<u8>>, Refused> {
+/// Allocates blocks of 64 KiB and writes their first words; the blocks are not freed.
+fn written(mut take: impl FnMut() -> Option<NonNull<u8>>) -> Result<Vec<NonNull<u8>>, AllocFailed> {
     let blocks: Option<Vec<_>> = (0..COLUMNS).map(|_| take()).collect();
-    let blocks = blocks.ok_or(Refused)?;
+    let blocks = blocks.ok_or(AllocFailed)?;
     for block in &blocks {
-        // SAFETY: a fresh block of more bytes.
+        // SAFETY: a fresh block with more bytes than these.
         unsafe { block.write_bytes(1, WORDS * 8) };
     }
     Ok(blocks)
@@ -512,11 +498,14 @@ fn written(mut take: impl FnMut() -> Option<NonNull<u8>>) -> Result<Vec<NonNull<
 
 struct Columns;
 
-impl Enter for Columns {
-    fn heap<H: Heap>(&self) -> Option<Contestant<'static>> {
-        // SAFETY: a size that is not zero.
-        let blocks = written(|| NonNull::new(unsafe { H::allocator().alloc(layout(65_536)) })).ok()?;
-        Some(Contestant::timed(H::NAME, Side::Rival, move |turns| column_by_column(&blocks, turns)))
+impl PerHeap<'static> for Columns {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
+        // SAFETY: the size is not zero.
+        let blocks = written(|| NonNull::new(unsafe { H::allocator().alloc(layout(65_536)) }));
+        Competitor::timed(H::NAME, side, move |turns| match &blocks {
+            Ok(blocks) => column_by_column(blocks, turns),
+            Err(failed) => Err(*failed),
+        })
     }
 }
 
@@ -525,14 +514,14 @@ fn columns(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let plan = Plan { units, metrics: &[Metric::Cpu], rounds_of: RoundsOf::Time(4) };
     let (coloured, plain) = (CacheOptimizedAllocator::new(), arenite_alloc::Heap::new());
     let of = |resource: &dyn Resource| written(|| Some(resource.allocate(layout(65_536)).ok()?.cast()));
-    let (ours, without) = (made(case, "arenite", of(&coloured))?, made(case, "arenite", of(&plain))?);
+    let (ours, without) = (require(case, "arenite", of(&coloured))?, require(case, "arenite", of(&plain))?);
     let own = vec![
-        Contestant::timed("arenite", Side::Ours, |turns| column_by_column(&ours, turns)),
-        Contestant::timed("arenite without colours", Side::Variant, |turns| {
+        Competitor::timed("arenite", Side::Ours, |turns| column_by_column(&ours, turns)),
+        Competitor::timed("arenite without colours", Side::Variant, |turns| {
             column_by_column(&without, turns)
         }),
     ];
-    bench.compare(case, plan, with_heaps(own, Columns))
+    bench.compare(case, plan, with_peers(own, &Columns))
 }
 
 fn charge<const DEPTH: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
@@ -540,34 +529,34 @@ fn charge<const DEPTH: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Fai
     for _ in 0..DEPTH {
         budget = budget.child("node", usize::MAX);
     }
-    // as in a program that has run for a while: each charge below the peak
-    made(case, "arenite", budget.charge(1 << 29).map_err(|_| Refused))?;
+    // As in a program that has run for a while, each charge stays below the peak.
+    require(case, "arenite", budget.charge(1 << 29).map_err(|_| AllocFailed))?;
     budget.release(1 << 29);
     let own = vec![
-        Contestant::timed("arenite", Side::Ours, |turns| {
+        Competitor::timed("arenite", Side::Ours, |turns| {
             let budget = black_box(&budget);
             for _ in 0..turns {
-                budget.charge(black_box(100)).map_err(|_| Refused)?;
+                budget.charge(black_box(100)).map_err(|_| AllocFailed)?;
                 budget.release(100);
             }
             Ok(())
         }),
-        Contestant::timed("arenite, the charge alone", Side::Variant, |turns| {
+        Competitor::timed("arenite, the charge alone", Side::Variant, |turns| {
             let budget = black_box(&budget);
             for _ in 0..turns {
-                budget.charge(black_box(1)).map_err(|_| Refused)?;
+                budget.charge(black_box(1)).map_err(|_| AllocFailed)?;
             }
-            budget.release(usize::try_from(turns).map_err(|_| Refused)?);
+            budget.release(usize::try_from(turns).map_err(|_| AllocFailed)?);
             Ok(())
         }),
     ];
-    // what no limit on several levels can cost less than
+    // One counter is a lower bound for any limit on several levels.
     let alone = AtomicUsize::new(0);
-    let counter = Contestant::timed("one atomic counter", Side::Rival, |turns| {
+    let counter = Competitor::timed("one atomic counter", Side::Rival, |turns| {
         let counter = black_box(&alone);
         for _ in 0..turns {
             let below = |used: usize| used.checked_add(100).filter(|&sum| sum <= 1 << 30);
-            counter.fetch_update(Relaxed, Relaxed, below).map_err(|_| Refused)?;
+            counter.fetch_update(Relaxed, Relaxed, below).map_err(|_| AllocFailed)?;
             counter.fetch_sub(100, Relaxed);
         }
         Ok(())

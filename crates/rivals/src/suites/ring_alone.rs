@@ -1,32 +1,36 @@
-//! Rings on one thread: some messages in, the same out, again and again.
+//! Rings on one thread: some messages in, the same out, repeated.
 //!
-//! Rests on the ends of [`rings`](crate::rings). Nobody waits and no cache line travels, so this is what the calls and the copies cost.
+//! No thread waits and no cache line moves, so this is the cost of the calls and the copies.
 
-use super::made;
+use super::require;
 use super::ring::{RING, WORDS};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
-use crate::competitor::{Contestant, Side};
-use crate::failure::{Failure, Refused};
+use crate::competitor::{Competitor, Side};
+use crate::failure::{AllocFailed, Failure};
 use crate::message::{Element, Message};
 use crate::report::Row;
-use crate::rings::{Give, GiveAll, InPlace, Take, TakeAll, arenite, crossbeam, ringbuf, rtrb};
+use crate::rings::{InPlace, PopMessage, PopOne, PushMessage, PushOne, arenite, crossbeam, ringbuf, rtrb};
 use crate::tally;
 use std::hint::black_box;
 
-/// Messages that go in before the first comes out.
+/// Number of messages that go in before the first comes out.
 const BURST: u32 = 16;
 const PLAN: Plan = Plan { units: BURST, metrics: &[Metric::Cpu], rounds_of: RoundsOf::Time(1) };
 
-fn words(give: &mut impl Give<u64>, take: &mut impl Take<u64>, turns: u64) -> Result<(), Refused> {
-    let (give, take) = (black_box(give), black_box(take));
+fn words(
+    producer: &mut impl PushOne<u64>,
+    consumer: &mut impl PopOne<u64>,
+    turns: u64,
+) -> Result<(), AllocFailed> {
+    let (producer, consumer) = (black_box(producer), black_box(consumer));
     let mut sum = 0u64;
     for turn in 0..turns {
         for _ in 0..BURST {
-            give.give(turn).then_some(()).ok_or(Refused)?;
-            tally::lent(size_of::<u64>());
+            producer.push_one(turn).then_some(()).ok_or(AllocFailed)?;
+            tally::allocated(size_of::<u64>());
         }
         for _ in 0..BURST {
-            let word = take.take().ok_or(Refused)?;
+            let word = consumer.pop_one().ok_or(AllocFailed)?;
             sum = sum.wrapping_add(word);
             tally::read(word);
         }
@@ -35,42 +39,43 @@ fn words(give: &mut impl Give<u64>, take: &mut impl Take<u64>, turns: u64) -> Re
     Ok(())
 }
 
-fn of_words<I: Give<u64> + 'static, O: Take<u64> + 'static>(
+fn word_competitor<I: PushOne<u64> + 'static, O: PopOne<u64> + 'static>(
     name: &'static str,
     side: Side,
-    (mut give, mut take): (I, O),
-) -> Contestant<'static> {
-    Contestant::timed(name, side, move |turns| words(&mut give, &mut take, turns))
+    (mut producer, mut consumer): (I, O),
+) -> Competitor<'static> {
+    Competitor::timed(name, side, move |turns| words(&mut producer, &mut consumer, turns))
 }
 
 pub(super) fn one_by_one(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    let contestants = vec![
-        of_words("arenite", Side::Ours, made(case, "arenite", arenite(WORDS))?),
-        of_words("rtrb", Side::Rival, made(case, "rtrb", rtrb(WORDS))?),
-        of_words("ringbuf", Side::Rival, made(case, "ringbuf", ringbuf(WORDS))?),
-        of_words("crossbeam", Side::Rival, made(case, "crossbeam", crossbeam(WORDS))?),
+    let competitors = vec![
+        word_competitor("arenite", Side::Ours, require(case, "arenite", arenite(WORDS))?),
+        word_competitor("rtrb", Side::Rival, require(case, "rtrb", rtrb(WORDS))?),
+        word_competitor("ringbuf", Side::Rival, require(case, "ringbuf", ringbuf(WORDS))?),
+        word_competitor("crossbeam", Side::Rival, require(case, "crossbeam", crossbeam(WORDS))?),
     ];
-    bench.compare(case, PLAN, contestants)
+    bench.compare(case, PLAN, competitors)
 }
 
 fn messages<T: Element, const LEN: usize>(
-    give: &mut impl GiveAll<T>,
-    take: &mut impl TakeAll<T>,
+    producer: &mut impl PushMessage<T>,
+    consumer: &mut impl PopMessage<T>,
     turns: u64,
-) -> Result<(), Refused> {
+) -> Result<(), AllocFailed> {
     let mut message = Message::<T, LEN>::new();
     let message = message.elements();
-    let (give, take) = (black_box(give), black_box(take));
+    let (producer, consumer) = (black_box(producer), black_box(consumer));
     let mut all = 0u64;
     for turn in 0..turns {
         T::number(message, turn);
         for _ in 0..BURST {
             let message = black_box(&*message);
-            give.give_all(message).then_some(()).ok_or(Refused)?;
-            tally::lent(size_of_val(message));
+            producer.push_message(message).then_some(()).ok_or(AllocFailed)?;
+            tally::allocated(size_of_val(message));
         }
         for _ in 0..BURST {
-            let sum = take.take_all(message, |message| T::sum(black_box(message))).ok_or(Refused)?;
+            let sum =
+                consumer.pop_message(message, |message| T::sum(black_box(message))).ok_or(AllocFailed)?;
             all = all.wrapping_add(sum);
             tally::read(sum);
         }
@@ -79,33 +84,37 @@ fn messages<T: Element, const LEN: usize>(
     Ok(())
 }
 
-fn of_bytes<I: GiveAll<u8> + 'static, O: TakeAll<u8> + 'static, const LEN: usize>(
+fn message_competitor<I: PushMessage<u8> + 'static, O: PopMessage<u8> + 'static, const LEN: usize>(
     name: &'static str,
     side: Side,
-    (mut give, mut take): (I, O),
-) -> Contestant<'static> {
-    Contestant::timed(name, side, move |turns| messages::<u8, LEN>(&mut give, &mut take, turns))
+    (mut producer, mut consumer): (I, O),
+) -> Competitor<'static> {
+    Competitor::timed(name, side, move |turns| messages::<u8, LEN>(&mut producer, &mut consumer, turns))
 }
 
-/// In and out by a copy.
+/// Compares rings that copy messages in and out.
 pub(super) fn copied<const LEN: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    let contestants = vec![
-        of_bytes::<_, _, LEN>("arenite", Side::Ours, made(case, "arenite", arenite(RING))?),
-        of_bytes::<_, _, LEN>("rtrb", Side::Rival, made(case, "rtrb", rtrb(RING))?),
-        of_bytes::<_, _, LEN>("ringbuf", Side::Rival, made(case, "ringbuf", ringbuf(RING))?),
+    let competitors = vec![
+        message_competitor::<_, _, LEN>("arenite", Side::Ours, require(case, "arenite", arenite(RING))?),
+        message_competitor::<_, _, LEN>("rtrb", Side::Rival, require(case, "rtrb", rtrb(RING))?),
+        message_competitor::<_, _, LEN>("ringbuf", Side::Rival, require(case, "ringbuf", ringbuf(RING))?),
     ];
-    bench.compare(case, PLAN, contestants)
+    bench.compare(case, PLAN, competitors)
 }
 
-/// In by a copy, and read where it lies, as far as the library lets one.
+/// Compares rings that copy messages in and read them in place, as far as the library allows.
 pub(super) fn in_place<const LEN: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    let (give, take) = made(case, "arenite", arenite(RING))?;
-    let (give_slices, take_slices) = made(case, "rtrb, two slices", rtrb(RING))?;
-    let contestants = vec![
-        of_bytes::<_, _, LEN>("arenite", Side::Ours, (give, InPlace(take))),
-        of_bytes::<_, _, LEN>("rtrb", Side::Rival, made(case, "rtrb", rtrb(RING))?),
-        of_bytes::<_, _, LEN>("ringbuf", Side::Rival, made(case, "ringbuf", ringbuf(RING))?),
-        of_bytes::<_, _, LEN>("rtrb, two slices", Side::Rival, (give_slices, InPlace(take_slices))),
+    let (producer, consumer) = require(case, "arenite", arenite(RING))?;
+    let (producer_slices, consumer_slices) = require(case, "rtrb, two slices", rtrb(RING))?;
+    let competitors = vec![
+        message_competitor::<_, _, LEN>("arenite", Side::Ours, (producer, InPlace(consumer))),
+        message_competitor::<_, _, LEN>("rtrb", Side::Rival, require(case, "rtrb", rtrb(RING))?),
+        message_competitor::<_, _, LEN>("ringbuf", Side::Rival, require(case, "ringbuf", ringbuf(RING))?),
+        message_competitor::<_, _, LEN>(
+            "rtrb, two slices",
+            Side::Rival,
+            (producer_slices, InPlace(consumer_slices)),
+        ),
     ];
-    bench.compare(case, PLAN, contestants)
+    bench.compare(case, PLAN, competitors)
 }

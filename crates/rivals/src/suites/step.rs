@@ -1,15 +1,15 @@
-//! The suite `step`: the tensors of a training step, allocated, touched and freed again and again.
+//! The suite `step`: the tensors of a training step, allocated, touched and freed repeatedly.
 //!
-//! Rests on [`Marked`]: a step is what happens between a mark and its restoration, and a heap's restoration frees block by block.
-//! A step runs unmeasured before each measured one, so that a heap that purges after a time unused is not measured
-//! by its purge.
+//! A step is the work between a mark and its restoration; a heap's restoration frees block by
+//! block. A warm-up step runs before each measured one, so that the delayed purge of a heap is not
+//! measured.
 
-use super::{Case, made};
-use crate::arenas::Marked;
+use super::{Case, require};
+use crate::arenas::WithMark;
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
-use crate::competitor::{Contestant, Side};
-use crate::failure::{Failure, Refused};
-use crate::heaps::{ForHeap, Heap, Listed, each};
+use crate::competitor::{Competitor, Side};
+use crate::failure::{AllocFailed, Failure};
+use crate::heaps::{Heap, Listed, PerHeap, with_peers};
 use crate::report::Row;
 use crate::sized_pools::SizedPools;
 use arenite_alloc::Arena;
@@ -25,21 +25,22 @@ pub(super) const CASES: &[Case] = &[
 /// The tensors' shares of a step, in thousandths, in the order of allocation.
 const SHARES: [usize; 16] = [50, 8, 200, 30, 120, 12, 70, 15, 150, 35, 5, 100, 25, 80, 40, 60];
 
-/// The same with one that is larger than what glibc will ever keep (32 MiB), as the scores over a large vocabulary are.
+/// Shares with one tensor above glibc's maximum `mmap` threshold (32 MiB), as the scores over a
+/// large vocabulary are.
 const UNEVEN: [usize; 16] = [38, 6, 400, 22, 90, 9, 52, 11, 112, 26, 4, 76, 19, 60, 30, 45];
 
-/// The layouts of a step of about `bytes`: aligned to 64, in whole multiples of 64.
+/// Returns the layouts of a step of about `bytes`: aligned to 64, in multiples of 64.
 fn layouts(bytes: usize, shares: &[usize]) -> Vec<Layout> {
     let sizes = shares.iter().map(|share| (bytes / 1000 * share).next_multiple_of(64));
     sizes.filter_map(|size| Layout::from_size_align(size, 64).ok()).collect()
 }
 
-fn steps(lender: &mut impl Marked, layouts: &[Layout], turns: u64) -> Result<(), Refused> {
-    let lender = black_box(lender);
+fn steps(allocator: &mut impl WithMark, layouts: &[Layout], turns: u64) -> Result<(), AllocFailed> {
+    let allocator = black_box(allocator);
     for _ in 0..turns {
-        lender.marked(|lender| {
+        allocator.with_mark(|allocator| {
             for &layout in layouts {
-                lender.take(layout)?.touch();
+                allocator.alloc_block(layout)?.touch();
             }
             Ok(())
         })?;
@@ -47,39 +48,32 @@ fn steps(lender: &mut impl Marked, layouts: &[Layout], turns: u64) -> Result<(),
     Ok(())
 }
 
-fn contestant<'a, L: Marked + 'a>(
+fn competitor<'a, L: WithMark + 'a>(
     name: &'static str,
     side: Side,
     layouts: &'a [Layout],
-    mut lender: L,
-) -> Contestant<'a> {
-    Contestant::timed(name, side, move |turns| steps(&mut lender, layouts, turns))
+    mut allocator: L,
+) -> Competitor<'a> {
+    Competitor::timed(name, side, move |turns| steps(&mut allocator, layouts, turns))
 }
 
-/// The contestants, filled heap by heap.
-struct Field<'a> {
-    layouts: &'a [Layout],
-    contestants: Vec<Contestant<'a>>,
-}
+/// The heaps, each with a list of its live blocks.
+struct Steps<'a>(&'a [Layout]);
 
-impl ForHeap for Field<'_> {
-    fn visit<H: Heap>(&mut self) {
-        self.contestants.push(contestant(H::NAME, Side::Rival, self.layouts, Listed::<H>::new()));
+impl<'a> PerHeap<'a> for Steps<'a> {
+    fn competitor<H: Heap>(&self, side: Side) -> Competitor<'a> {
+        competitor(H::NAME, side, self.0, Listed::<H>::new())
     }
 }
 
 fn step(bench: &Bench, case: &str, layouts: &[Layout], rounds_of: RoundsOf) -> Result<Vec<Row>, Failure> {
     let plan = Plan { units: 1, metrics: &[Metric::CpuMicros, Metric::Faults], rounds_of };
-    let pools = made(case, "a pool per size", SizedPools::new(layouts))?;
-    let mut field = Field {
-        layouts,
-        contestants: vec![
-            contestant("arenite", Side::Ours, layouts, Arena::new()),
-            contestant("a pool per size", Side::Variant, layouts, pools),
-        ],
-    };
-    each(&mut field);
-    bench.compare(case, plan, field.contestants)
+    let pools = require(case, "a pool per size", SizedPools::new(layouts))?;
+    let own = vec![
+        competitor("arenite", Side::Ours, layouts, Arena::new()),
+        competitor("a pool per size", Side::Variant, layouts, pools),
+    ];
+    bench.compare(case, plan, with_peers(own, &Steps(layouts)))
 }
 
 fn large(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {

@@ -1,8 +1,8 @@
-//! A block that an arena or a heap lends to a body.
+//! A live block of an arena or a heap.
 //!
-//! Rests on nothing. The life time is that of a borrow of the lender, which a lender's reset needs exclusively: so bodies write to
-//! blocks without a line of unsafe code.
-#![expect(unsafe_code, reason = "writes through the pointers that lenders lend")]
+//! Its lifetime is a borrow of the allocator, whose reset needs an exclusive borrow, so bodies
+//! write to blocks without unsafe code.
+#![expect(unsafe_code, reason = "writes through pointers to live blocks")]
 
 use crate::tally;
 use std::alloc::Layout;
@@ -10,37 +10,40 @@ use std::hint::black_box;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-/// A block, alone its holder's until the borrow of its lender ends.
+/// A block with no other user until the borrow of its allocator ends.
 #[derive(Debug)]
-pub(crate) struct Lent<'a> {
+pub(crate) struct LiveBlock<'a> {
     start: NonNull<u8>,
     layout: Layout,
-    lender: PhantomData<&'a [u8]>,
+    allocator: PhantomData<&'a [u8]>,
 }
 
-impl Lent<'_> {
+impl LiveBlock<'_> {
+    /// Wraps a live block and counts it.
+    ///
     /// # Safety
-    /// 1. `start` is aligned to `layout.align()` and valid for writes of `layout.size()` bytes for the life time.
-    /// 2. Nobody else uses those bytes meanwhile.
+    /// 1. `start` is aligned to `layout.align()` and valid for writes of `layout.size()` bytes for
+    ///    the lifetime.
+    /// 2. Nothing else uses those bytes during the lifetime.
     #[inline(always)]
     pub(crate) unsafe fn new(start: NonNull<u8>, layout: Layout) -> Self {
-        tally::lent(layout.size());
-        Self { start, layout, lender: PhantomData }
+        tally::allocated(layout.size());
+        Self { start, layout, allocator: PhantomData }
     }
 
-    /// The address, for keeping lists of what was lent.
+    /// Returns the address.
     #[inline(always)]
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start
     }
 
-    /// The layout it was asked with.
+    /// Returns the requested layout.
     #[inline(always)]
     pub(crate) fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// Keeps the compiler from leaving the allocation out.
+    /// Passes the address to `black_box`, so that the allocation is not optimised away.
     #[inline(always)]
     pub(crate) fn keep(&self) {
         black_box(self.start);
@@ -49,7 +52,7 @@ impl Lent<'_> {
     /// Writes the word at byte `at`, a multiple of 8.
     ///
     /// # Panics
-    /// If the word does not lie in the block, or the block is not aligned to 8.
+    /// If the word is not inside the block, or the block is not aligned to 8.
     #[inline(always)]
     pub(crate) fn write_word(&mut self, at: usize, word: u64) {
         assert!(
@@ -57,9 +60,10 @@ impl Lent<'_> {
             "outside the block"
         );
         tally::wrote();
-        // SAFETY: `at` lies in the block, just checked.
+        // SAFETY: `at` is inside the block, as just checked.
         let place = unsafe { self.start.add(at) }.cast::<u64>();
-        // SAFETY: 1. valid for writes: eight bytes from `at` on lie in the block. 2. aligned: the block and `at` are, to 8.
+        // SAFETY: 1. valid for writes: eight bytes from `at` on are inside the block. 2. aligned:
+        // the block and `at` are, to 8.
         unsafe { place.write(word) };
     }
 
