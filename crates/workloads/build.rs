@@ -1,10 +1,11 @@
-//! Gathers this repository's own documents and sources into one text, which the character model is trained on.
+//! Build script: gathers this repository's documents and sources into one text, the corpus of the
+//! character model.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// The most bytes that are gathered; what comes later in the order of the paths is left out.
-const LIMIT: usize = 1_500_000;
+/// Maximum size of the corpus in bytes; later files in path order are dropped.
+const MAX_BYTES: usize = 1_500_000;
 
 fn main() -> io::Result<()> {
     let here = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
@@ -23,7 +24,7 @@ fn main() -> io::Result<()> {
     for path in paths {
         println!("cargo:rerun-if-changed={}", path.display());
         if let Ok(text) = fs::read_to_string(&path) {
-            if corpus.len() + text.len() > LIMIT {
+            if corpus.len() + text.len() > MAX_BYTES {
                 break;
             }
             corpus.push_str(&text);
@@ -36,15 +37,15 @@ fn variable(name: &str) -> io::Result<String> {
     env::var(name).map_err(|error| io::Error::other(format!("{name}: {error}")))
 }
 
-/// The files of `folder` with one of these endings; a folder that is not there has none.
-fn gather(folder: &Path, deep: bool, endings: &[&str], paths: &mut Vec<PathBuf>) -> io::Result<()> {
-    if !folder.is_dir() {
+/// Adds the files of `dir` with one of these endings to `paths`; a missing directory has none.
+fn gather(dir: &Path, deep: bool, endings: &[&str], paths: &mut Vec<PathBuf>) -> io::Result<()> {
+    if !dir.is_dir() {
         return Ok(());
     }
     if deep {
-        println!("cargo:rerun-if-changed={}", folder.display());
+        println!("cargo:rerun-if-changed={}", dir.display());
     }
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.starts_with('.') || name == "target" {
@@ -56,8 +57,8 @@ fn gather(folder: &Path, deep: bool, endings: &[&str], paths: &mut Vec<PathBuf>)
             }
         } else if path
             .extension()
-            .and_then(|ending| ending.to_str())
-            .is_some_and(|ending| endings.contains(&ending))
+            .and_then(|head_state| head_state.to_str())
+            .is_some_and(|head_state| endings.contains(&head_state))
         {
             paths.push(path);
         }

@@ -1,4 +1,4 @@
-//! The heap in a buffer, of any size and alignment, until it is full.
+//! The heap in a buffer of any size and alignment, until it is full.
 #![no_main]
 
 mod blocks;
@@ -13,7 +13,7 @@ fuzz_target!(|input: (u32, Vec<Operation>)| {
     let mut buffer = vec![MaybeUninit::uninit(); (size as usize >> 4) % (4 << 20)];
     let skip = (size as usize & 15).min(buffer.len());
     let heap = BoundedHeap::new(&mut buffer[skip..]);
-    let whole = arenite_core::Resource::state(&heap).largest_free;
+    let free_at_start = arenite_core::Resource::state(&heap).largest_free;
     blocks::run(&heap, operations, |_, _| {});
-    assert_eq!(arenite_core::Resource::state(&heap).largest_free, whole);
+    assert_eq!(arenite_core::Resource::state(&heap).largest_free, free_at_start);
 });

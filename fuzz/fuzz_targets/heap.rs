@@ -1,18 +1,19 @@
-//! The heap under sequences of operations: taking, resizing and freeing here and on another thread, batches, trims, misuse.
+//! The heap under random operations: allocations, resizes, local and remote frees, batches, trims
+//! and misuse.
 #![no_main]
 
 mod blocks;
 
 use arenite_alloc::{Hardening, Heap, SizeClasses};
 use arenite_core::Trim;
-use blocks::{Held, Operation};
+use blocks::{LiveBlock, Operation};
 use core::alloc::Layout;
 use libfuzzer_sys::fuzz_target;
 
-struct There(Vec<Held>);
+struct RemoteBlocks(Vec<LiveBlock>);
 
-// SAFETY: blocks of a heap that threads share.
-unsafe impl Send for There {}
+// SAFETY: the value owns its blocks, and any thread may free blocks of this heap.
+unsafe impl Send for RemoteBlocks {}
 
 fuzz_target!(|input: (u8, Vec<Operation>)| {
     let (kind, operations) = input;
@@ -25,14 +26,14 @@ fuzz_target!(|input: (u8, Vec<Operation>)| {
     blocks::run(&heap, operations, |live, number| match number % 6 {
         0 => _ = heap.trim(usize::from(number) << 14),
         1 => {
-            // half of what lives is freed by a thread that ends then
-            let half = There(live.split_off(live.len() / 2));
+            // A thread that exits at once frees half of the live blocks.
+            let half = RemoteBlocks(live.split_off(live.len() / 2));
             std::thread::scope(|scope| {
                 scope.spawn(|| {
-                    let There(half) = { half };
-                    for held in half {
+                    let RemoteBlocks(half) = { half };
+                    for entry in half {
                         // SAFETY: a live block of this layout, not used again.
-                        unsafe { arenite_core::Resource::deallocate(&heap, held.block, held.layout) };
+                        unsafe { arenite_core::Resource::deallocate(&heap, entry.block, entry.layout) };
                     }
                 });
             });
@@ -45,25 +46,29 @@ fuzz_target!(|input: (u8, Vec<Operation>)| {
             }
         }
         3 if !live.is_empty() => {
-            // inside a block, and what is none
-            let held = &live[usize::from(number) % live.len()];
-            if held.layout.size() > 1 {
-                // SAFETY: not the start of a block.
-                let inside = unsafe { heap.try_free(held.block.as_ptr().wrapping_add(1)) };
+            // An address inside a block, and an invalid address.
+            let entry = &live[usize::from(number) % live.len()];
+            if entry.layout.size() > 1 {
+                // SAFETY: not the start of a block, which `try_free` rejects.
+                let inside = unsafe { heap.try_free(entry.block.as_ptr().wrapping_add(1)) };
                 assert!(inside.is_err());
             }
-            // SAFETY: as above.
-            assert!(unsafe { heap.try_free(core::ptr::without_provenance_mut(usize::from(number) << 30 | 8)) }.is_err() || number == 0);
+            // SAFETY: not the address of a block, which `try_free` rejects.
+            assert!(
+                unsafe { heap.try_free(core::ptr::without_provenance_mut(usize::from(number) << 30 | 8)) }
+                    .is_err()
+                    || number == 0
+            );
         }
         4 => {
             let stats = heap.stats();
             assert!(stats.state.held >= stats.state.in_use);
             assert_eq!(stats.state.live_blocks, live.len());
         }
-        _ => live.iter().for_each(|held| {
-            // SAFETY: this thread alone uses the heap.
-            let found = unsafe { Heap::block_at(held.block.as_ptr()) };
-            assert!(kind % 4 == 1 || kind % 4 == 2 || found.unwrap().len() >= held.layout.size());
+        _ => live.iter().for_each(|entry| {
+            // SAFETY: only this thread uses the heap.
+            let found = unsafe { Heap::block_at(entry.block.as_ptr()) };
+            assert!(kind % 4 == 1 || kind % 4 == 2 || found.unwrap().len() >= entry.layout.size());
         }),
     });
 });

@@ -1,6 +1,6 @@
 //! Trains the character model and prints the loss against time.
 use std::time::Instant;
-use workloads::char_lm::{CORPUS, Config, Model, Part, StepEstimate, Text};
+use workloads::char_lm::{CORPUS, Config, Model, Split, StepEstimate, Text};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = Config::default();
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut held = 0.0;
     for seed in 0..20 {
-        let batch = text.batch(&config, Part::Validation, seed, global)?;
+        let batch = text.batch(&config, Split::Validation, seed, global)?;
         held += model.evaluate(&batch, global)? / 20.0;
     }
     println!("validation {held:.3}");

@@ -1,24 +1,24 @@
-//! A job whose caches are larger than its memory may be.
+//! A job whose caches do not fit in its memory.
 //!
-//! Rests on whatever keeps them. It fills tables and then reads and changes them in an order of no pattern; the sum at the end says
-//! whether each was what it should have been.
+//! The job fills tables, then reads and changes them in a pseudo-random order. The final sum shows
+//! whether every table had its expected contents.
 
-/// What keeps tables of numbers.
+/// A store of tables of numbers.
 pub trait Caches {
-    /// Why one cannot be had.
+    /// The error of a table that cannot be created or accessed.
     type Error;
 
-    /// Makes another table of `len` zeroes.
+    /// Creates another table of `len` zeroes.
     ///
     /// # Errors
-    /// Where there is no room for it.
+    /// If there is not enough memory.
     fn make(&mut self, len: usize) -> Result<(), Self::Error>;
 
-    /// Has `change` look at table `at`, from 0.
+    /// Calls `change` with table `at`, counted from 0.
     ///
     /// # Errors
-    /// Where it cannot be had.
-    fn with(&mut self, at: usize, change: impl FnOnce(&mut [u64])) -> Result<(), Self::Error>;
+    /// If the table cannot be loaded.
+    fn with_table(&mut self, at: usize, change: impl FnOnce(&mut [u64])) -> Result<(), Self::Error>;
 }
 
 impl Caches for Vec<Vec<u64>> {
@@ -29,7 +29,7 @@ impl Caches for Vec<Vec<u64>> {
         Ok(())
     }
 
-    fn with(&mut self, at: usize, change: impl FnOnce(&mut [u64])) -> Result<(), Self::Error> {
+    fn with_table(&mut self, at: usize, change: impl FnOnce(&mut [u64])) -> Result<(), Self::Error> {
         change(&mut self[at]);
         Ok(())
     }
@@ -40,19 +40,20 @@ const fn mix(value: u64) -> u64 {
     (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB)
 }
 
-/// Fills `count` tables of `len` numbers, changes each `passes` times, and returns their sum. `observe` hears of each table that
-/// was done and of all there are to do.
+/// Fills `count` tables of `len` numbers, changes each `passes` times and returns their sum.
+///
+/// `observe` is called after each table with the number of finished tables and the total.
 ///
 /// ```
-/// use workloads::caches::job;
-/// let sum = job(&mut Vec::new(), 3, 100, 2, |_, _| {})?;
-/// assert_eq!(sum, job(&mut Vec::new(), 3, 100, 2, |_, _| {})?);
+/// use workloads::caches::run;
+/// let sum = run(&mut Vec::new(), 3, 100, 2, |_, _| {})?;
+/// assert_eq!(sum, run(&mut Vec::new(), 3, 100, 2, |_, _| {})?);
 /// # Ok::<(), core::convert::Infallible>(())
 /// ```
 ///
 /// # Errors
-/// What the caches refuse.
-pub fn job<C: Caches>(
+/// The error of the caches.
+pub fn run<C: Caches>(
     caches: &mut C,
     count: usize,
     len: usize,
@@ -62,7 +63,7 @@ pub fn job<C: Caches>(
     let all = count * (passes + 1);
     for table in 0..count {
         caches.make(len)?;
-        caches.with(table, |numbers| {
+        caches.with_table(table, |numbers| {
             for (at, number) in numbers.iter_mut().enumerate() {
                 *number = mix((table * len + at) as u64);
             }
@@ -73,7 +74,7 @@ pub fn job<C: Caches>(
     for pass in 0..passes {
         for turn in 0..count {
             let table = (turn * 7 + pass) % count;
-            caches.with(table, |numbers| {
+            caches.with_table(table, |numbers| {
                 for number in numbers {
                     sum = mix(sum ^ *number);
                     *number = number.wrapping_add(sum);

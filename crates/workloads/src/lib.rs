@@ -1,7 +1,7 @@
-//! Real jobs that run on any memory resource.
+//! Realistic jobs that run on any memory resource.
 //!
-//! Rests on `arenite-tensor`. Unpublished: these are the programs that the command, the benchmarks and the tests run, so
-//! that what is said about memory is said about something that does work.
+//! The command, the benchmarks and the tests run them, so that measurements of memory come from
+//! programs that do real work. The crate is not published.
 pub mod caches;
 pub mod char_lm;
 pub mod graph;

@@ -1,4 +1,5 @@
-//! The character model as a job: it learns, it is the same to the bit wherever its memory is, and it survives exhaustion.
+//! The character model as a job: it learns, is bit-identical in any memory, and survives
+//! exhaustion.
 
 mod support;
 
@@ -6,7 +7,7 @@ use arenite_alloc::Arena;
 use arenite_core::{AllocCause, Resource};
 use arenite_tensor::{ArrayError, Global};
 use support::Probe;
-use workloads::char_lm::{CORPUS, Config, Model, ModelError, Part, Phase, StepEstimate, Text};
+use workloads::char_lm::{CORPUS, Config, Model, ModelError, Phase, Split, StepEstimate, Text};
 
 fn config() -> Config {
     Config { layers: 2, width: 16, heads: 2, context: 12, batch: 3, steps: 40, ..Config::default() }
@@ -79,10 +80,10 @@ fn the_estimate_of_a_step_is_exact() {
         let mut model = Model::<_>::new(changed, text.vocabulary(), 3, &state).unwrap();
         assert_eq!(model.state_bytes(), state.state().in_use);
         model.train_step(&text, &step).unwrap();
-        let asked = step.take_log().into_iter().filter(|&size| size >= 0);
+        let requested = step.take_log().into_iter().filter(|&size| size >= 0);
         let estimate = StepEstimate::new(&changed, text.vocabulary()).unwrap();
-        assert_eq!(estimate.blocks, asked.clone().count());
-        assert_eq!(estimate.total_bytes, usize::try_from(asked.sum::<isize>()).unwrap());
+        assert_eq!(estimate.blocks, requested.clone().count());
+        assert_eq!(estimate.total_bytes, usize::try_from(requested.sum::<isize>()).unwrap());
         assert_eq!(estimate.peak_bytes, step.state().peak, "{changed:?}");
     }
 }
@@ -144,12 +145,12 @@ fn impossible_sizes_are_errors() {
 fn encoding_fails_for_unknown_characters_and_long_contexts() {
     let text = text();
     let mut model = Model::<_>::new(config(), text.vocabulary(), 3, Global).unwrap();
-    let mut batch = text.batch(&config(), Part::Training, 1, Global).unwrap();
+    let mut batch = text.batch(&config(), Split::Training, 1, Global).unwrap();
     batch.targets[[0, 0]] = 200;
     assert!(matches!(model.step(&batch, Global), Err(ArrayError::Index { index: 200, .. })));
     batch.inputs[[0, 0]] = 200;
     assert!(matches!(model.step(&batch, Global), Err(ArrayError::Index { index: 200, .. })));
-    let long = text.batch(&Config { context: 13, ..config() }, Part::Training, 1, Global).unwrap();
+    let long = text.batch(&Config { context: 13, ..config() }, Split::Training, 1, Global).unwrap();
     assert!(matches!(model.step(&long, Global), Err(ArrayError::Index { index: 12, bound: 12 })));
     assert_eq!(model.steps_done(), 0);
 }

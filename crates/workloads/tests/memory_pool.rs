@@ -1,4 +1,4 @@
-//! A transformer's training steps with a batch that varies, in a memory pool.
+//! Training steps of a transformer with varying batches, in a memory pool.
 
 use arenite_alloc::MemoryPool;
 use arenite_core::{Resource, Trim};

@@ -1,33 +1,11 @@
-//! Ranks and distances against naive computations, and an iteration that allocates nothing.
-#![expect(unsafe_code, reason = "counts the calls of the global allocator")]
+//! Ranks and distances compared with naive computations, and an iteration that allocates nothing.
 
 use arenite_alloc::AnalyticsContext;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use testkit::doubles::{ThreadCounter, allocations_of_this_thread};
 use workloads::graph::{Graph, GraphError, UNREACHED, bfs, pagerank};
 
-thread_local! {
-    static CALLS: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is forwarded to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.with(|calls| calls.set(calls.get() + 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static COUNTER: ThreadCounter = ThreadCounter;
 
 const NODES: usize = 300;
 
@@ -37,11 +15,11 @@ fn edges() -> Vec<(u32, u32)> {
         state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
         u32::try_from(state >> 33).expect("31 bits")
     };
-    // some point nowhere, some edges come twice
+    // Some nodes have no outgoing edge, and some edges are duplicates.
     (0..2000).map(|_| (next() % 250, next() % next().max(1) % 300)).collect()
 }
 
-/// The same by the matrix, which has an entry for each two nodes.
+/// Computes the ranks with a dense matrix.
 fn naive(edges: &[(u32, u32)], damping: f64) -> Vec<f64> {
     let mut matrix = vec![vec![0.0; NODES]; NODES];
     for &(from, to) in edges {
@@ -85,14 +63,17 @@ fn r18_an_iteration_allocates_nothing() {
     let context = AnalyticsContext::new("pagerank");
     let graph = Graph::new(&context, NODES, &edges()).unwrap();
     let mut calls = Vec::with_capacity(200);
-    let mut taken = Vec::with_capacity(200);
+    let mut allocations = Vec::with_capacity(200);
     pagerank(&context, &graph, 0.85, -1.0, 100, |_, _| {
-        calls.push(CALLS.get());
-        taken.push(context.stats().allocation_count);
+        calls.push(allocations_of_this_thread());
+        allocations.push(context.stats().allocation_count);
     })
     .unwrap();
     assert_eq!(calls.len(), 100);
-    assert!(calls.iter().all(|&count| count == calls[0]) && taken.iter().all(|&count| count == taken[0]));
+    assert!(
+        calls.iter().all(|&count| count == calls[0])
+            && allocations.iter().all(|&count| count == allocations[0])
+    );
 }
 
 #[test]
@@ -101,7 +82,7 @@ fn r18_distances_match_bellman_ford() {
     let context = AnalyticsContext::new("bfs");
     let graph = Graph::new(&context, NODES, &edges).unwrap();
     let distances = bfs(&context, &graph, 0).unwrap();
-    // Bellman and Ford's way
+    // Bellman-Ford.
     let mut naive = vec![UNREACHED; NODES];
     naive[0] = 0;
     for _ in 0..NODES {
@@ -119,7 +100,7 @@ fn r18_distances_match_bellman_ford() {
 fn r18_graph_fails_for_invalid_edges_and_accepts_no_nodes() {
     let context = AnalyticsContext::new("bad");
     let error = Graph::new(&context, 3, &[(0, 1), (1, 3)]).unwrap_err();
-    assert_eq!(error.to_string(), "edge 1 goes from 1 to 3, and there are 3 nodes");
+    assert_eq!(error.to_string(), "edge 1 from 1 to 3 is invalid: the graph has 3 nodes");
     assert!(matches!(Graph::new(&context, usize::MAX, &[]), Err(GraphError::TooMany { .. })));
     let empty = Graph::new(&context, 0, &[]).unwrap();
     assert!(pagerank(&context, &empty, 0.85, 1e-9, 10, |_, _| {}).unwrap().ranks.is_empty());

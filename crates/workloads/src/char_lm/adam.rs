@@ -1,6 +1,7 @@
-//! Adam with decoupled weight decay (Loshchilov and Hutter, 2019), clipped by the norm of all gradients.
+//! Adam with decoupled weight decay (Loshchilov and Hutter, 2019) and clipping by the global
+//! gradient norm.
 //!
-//! Rests on [`Parameter`]. It allocates nothing: the moments were made with the model.
+//! An update allocates nothing: the moments are allocated with the model.
 
 use super::parameter::{Decay, Parameter};
 use super::scalar::dot;
@@ -11,11 +12,12 @@ const FIRST: f64 = 0.9;
 const SECOND: f64 = 0.99;
 const EPSILON: f64 = 1e-8;
 
-/// The learning rate over a run: rises evenly, then falls as half a cosine to a twentieth.
+/// The learning rate over a run: a linear warm-up, then half a cosine down to a twentieth.
 ///
 /// ```
 /// use workloads::char_lm::{Config, Schedule};
-/// let schedule = Schedule::of(&Config { steps: 100, warm_up: 10, learning_rate: 1e-3, ..Config::default() });
+/// let config = Config { steps: 100, warm_up: 10, learning_rate: 1e-3, ..Config::default() };
+/// let schedule = Schedule::of(&config);
 /// assert!(schedule.rate(0) < schedule.rate(9));
 /// assert!(schedule.rate(99) < 0.1 * schedule.rate(10));
 /// ```
@@ -27,7 +29,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of a configuration.
+    /// Returns the schedule of a configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
         Self {
@@ -37,7 +39,7 @@ impl Schedule {
         }
     }
 
-    /// The rate of the step after `step` others.
+    /// Returns the learning rate of the step after `step` others.
     #[must_use]
     pub fn rate(&self, step: usize) -> f64 {
         let step = step as f64;
@@ -50,26 +52,27 @@ impl Schedule {
     }
 }
 
-/// The numbers of one update, the same for every parameter.
+/// The factors of one update, common to all parameters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Update<F> {
-    /// What gradients are multiplied with to keep their norm.
+    /// Factor that clips the gradients to the maximum norm.
     clip: F,
-    /// The learning rate over the bias of the first moment.
+    /// Learning rate divided by the bias of the first moment.
     rate: F,
-    /// One over the square root of the bias of the second moment.
+    /// Inverse square root of the bias of the second moment.
     unbias: F,
-    /// What is left of a decayed weight.
+    /// Factor of a decayed weight.
     keep: F,
 }
 
-/// The squared norm of a parameter's gradient.
+/// Returns the squared norm of a parameter's gradient.
 pub(crate) fn squared_norm<F: Scalar, R: Resource>(parameter: &Parameter<F, R>) -> F {
     dot(parameter.gradient.as_slice(), parameter.gradient.as_slice())
 }
 
 impl<F: Scalar> Update<F> {
-    /// The update after `step` others, for gradients of this norm; `None` where the norm is not finite.
+    /// Returns the update after `step` others for this gradient norm; `None` if the norm is not
+    /// finite.
     pub(crate) fn new(config: &Config, step: usize, squared_norm: F) -> Option<Self> {
         let norm = squared_norm.sqrt().to_f64();
         if !norm.is_finite() {
@@ -86,7 +89,7 @@ impl<F: Scalar> Update<F> {
         })
     }
 
-    /// Moves one parameter.
+    /// Updates one parameter.
     pub(crate) fn apply<R: Resource>(&self, parameter: &mut Parameter<F, R>) {
         let (first, second) = (F::from_f64(FIRST), F::from_f64(SECOND));
         let (first_rest, second_rest) = (F::ONE - first, F::ONE - second);
@@ -109,7 +112,7 @@ mod tests {
     use arenite_tensor::{Global, Random};
 
     fn parameter(decay: Decay) -> Parameter<f64, Global> {
-        Parameter::drawn([2, 3], 1.0, decay, &mut Random::new(1), Global).unwrap()
+        Parameter::uniform([2, 3], 1.0, decay, &mut Random::new(1), Global).unwrap()
     }
 
     #[test]

@@ -1,14 +1,14 @@
-//! Causal attention of several heads (Vaswani et al., 2017), between the projections into it and out of it.
+//! Causal multi-head attention (Vaswani et al., 2017), without its input and output projections.
 //!
-//! Rests on [`gemm`] over strided views: a head is a view of every third of the rows of one array, so nothing is copied
-//! apart. A row holds the queries of all heads, then the keys, then the values.
+//! A head is a strided view of one array, passed to [`gemm`] without a copy. A row holds the
+//! queries of all heads, then the keys, then the values.
 
 use super::scalar::{dot, softmax};
 use super::{Config, Scalar};
 use arenite_core::Resource;
 use arenite_tensor::{Array, ArrayError, Matrix, MatrixMut, gemm};
 
-/// The sizes of one call: stretches, characters in each, heads, and numbers of a head.
+/// The sizes of one call: sequences, characters per sequence, heads, and the model's width.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heads {
     pub(crate) batch: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Heads {
 }
 
 impl Heads {
-    /// The heads of a configuration over `batch` stretches of `context` characters.
+    /// Returns the sizes for a configuration and `batch` sequences of `context` characters.
     pub(crate) const fn new(config: &Config, batch: usize, context: usize) -> Self {
         Self { batch, context, heads: config.heads, width: config.width }
     }
@@ -27,35 +27,36 @@ impl Heads {
         self.width / self.heads
     }
 
-    /// Each stretch and head.
+    /// Returns every pair of a sequence and a head.
     fn each(self) -> impl Iterator<Item = (usize, usize)> {
-        (0..self.batch).flat_map(move |stretch| (0..self.heads).map(move |head| (stretch, head)))
+        (0..self.batch).flat_map(move |sequence| (0..self.heads).map(move |head| (sequence, head)))
     }
 
-    /// Where the numbers of a stretch and head start in an array of `parts` widths a row, in its part `part`.
-    const fn start(&self, stretch: usize, head: usize, parts: usize, part: usize) -> usize {
-        stretch * self.context * self.width * parts + part * self.width + head * self.head_width()
+    /// Returns the index of the first number of a sequence and head in part `part` of an array with
+    /// `parts` widths per row.
+    const fn start(&self, sequence: usize, head: usize, parts: usize, part: usize) -> usize {
+        sequence * self.context * self.width * parts + part * self.width + head * self.head_width()
     }
 
     fn view<'a, F>(
         &self,
         array: &'a [F],
-        (stretch, head): (usize, usize),
+        (sequence, head): (usize, usize),
         parts: usize,
         part: usize,
     ) -> Result<Matrix<'a, F>, ArrayError> {
-        let data = array.get(self.start(stretch, head, parts, part)..).unwrap_or(&[]);
+        let data = array.get(self.start(sequence, head, parts, part)..).unwrap_or(&[]);
         Matrix::strided(data, self.context, self.head_width(), self.width * parts, 1)
     }
 
     fn view_mut<'a, F>(
         &self,
         array: &'a mut [F],
-        (stretch, head): (usize, usize),
+        (sequence, head): (usize, usize),
         parts: usize,
         part: usize,
     ) -> Result<MatrixMut<'a, F>, ArrayError> {
-        let data = array.get_mut(self.start(stretch, head, parts, part)..).unwrap_or(&mut []);
+        let data = array.get_mut(self.start(sequence, head, parts, part)..).unwrap_or(&mut []);
         MatrixMut::strided(data, self.context, self.head_width(), self.width * parts, 1)
     }
 
@@ -64,21 +65,21 @@ impl Heads {
     }
 }
 
-/// What attention returns.
+/// The result of attention.
 #[derive(Debug)]
-pub(crate) struct Mixed<F: Scalar, S: Resource> {
-    /// The mixed values.
+pub(crate) struct AttentionOut<F: Scalar, S: Resource> {
+    /// The weighted sums of the values.
     pub(crate) rows: Array<F, S>,
-    /// The weights that mixed them, for the backward pass.
+    /// The attention weights, for the backward pass.
     pub(crate) weights: Array<F, S>,
 }
 
-/// Mixes the values of `qkv`, in `step`.
+/// Computes attention over `qkv`; allocates in `step`.
 pub(crate) fn forward<F: Scalar, S: Resource + Clone>(
     sizes: Heads,
     qkv: &Array<F, S>,
     step: S,
-) -> Result<Mixed<F, S>, ArrayError> {
+) -> Result<AttentionOut<F, S>, ArrayError> {
     let Heads { batch, context, heads, width } = sizes;
     let mut weights = Array::with_allocator(step.clone()).zeros([batch, heads, context, context])?;
     let mut mixed = Array::with_allocator(step).zeros([batch * context, width])?;
@@ -92,10 +93,11 @@ pub(crate) fn forward<F: Scalar, S: Resource + Clone>(
         let mixed = &mut sizes.view_mut(mixed.as_mut_slice(), at, 1, 0)?;
         gemm(Matrix::new(square, context, context)?, values, F::ZERO, mixed)?;
     }
-    Ok(Mixed { rows: mixed, weights })
+    Ok(AttentionOut { rows: mixed, weights })
 }
 
-/// The softmax of each row up to and with its diagonal, of scaled scores; zero above.
+/// Replaces the scores of each row by the softmax of its scaled scores up to the diagonal; zero
+/// above.
 fn causal_softmax<F: Scalar>(square: &mut [F], context: usize, scale: F) {
     for (i, row) in square.chunks_exact_mut(context).enumerate() {
         let (seen, unseen) = row.split_at_mut(i + 1);
@@ -107,7 +109,7 @@ fn causal_softmax<F: Scalar>(square: &mut [F], context: usize, scale: F) {
     }
 }
 
-/// The gradient of `qkv` from that of the mixed values, in `step`.
+/// Returns the gradient of `qkv` for the gradient of the output; allocates in `step`.
 pub(crate) fn backward<F: Scalar, S: Resource + Clone>(
     sizes: Heads,
     qkv: &Array<F, S>,
@@ -134,7 +136,8 @@ pub(crate) fn backward<F: Scalar, S: Resource + Clone>(
     Ok(dqkv)
 }
 
-/// Turns the gradient of the weights into that of the scores, in place; zero above the diagonal, as the weights are there.
+/// Replaces the gradient of the weights by that of the scores, which is zero above the diagonal as
+/// the weights are.
 fn softmax_backward<F: Scalar>(weights: &[F], gradient: &mut [F], context: usize, scale: F) {
     let rows = weights.chunks_exact(context).zip(gradient.chunks_exact_mut(context));
     for (weights, gradient) in rows {

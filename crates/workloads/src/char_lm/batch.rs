@@ -1,32 +1,33 @@
-//! A batch: stretches of text and, for each character of them, the one that follows.
+//! A batch: sequences of a text and, for each character, the next one.
 //!
-//! Rests on [`Array`] in the *step* resource. Which stretches is a function of the seed and the step alone.
+//! The sequences depend only on the seed and the step.
 
 use arenite_core::Resource;
 use arenite_tensor::{Array, ArrayError, Random};
 use core::ops::Range;
 
-/// Which part of a text stretches are drawn from.
+/// The part of a text from which sequences are sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The first nine tenths (all of it where a tenth is shorter than a stretch).
+pub enum Split {
+    /// The first nine tenths; the whole text if a tenth is shorter than a sequence.
     Training,
-    /// The last tenth (all of it where that is shorter than a stretch).
+    /// The last tenth; the whole text if a tenth is shorter than a sequence.
     Validation,
 }
 
-/// Characters and those that follow them, by number: `[batch, context]` each.
+/// Input characters and their successors as ids, `[batch, context]` each.
 #[derive(Debug)]
 pub struct Batch<S: Resource> {
-    /// The characters that the model sees.
+    /// The input characters.
     pub inputs: Array<u8, S>,
-    /// The characters that it should say.
+    /// The characters to predict.
     pub targets: Array<u8, S>,
 }
 
 impl<S: Resource + Clone> Batch<S> {
-    /// Draws `batch` stretches of `context` characters from a range of `tokens`, which the caller made long enough.
-    pub(crate) fn draw(
+    /// Samples `batch` sequences of `context` characters from a range of `tokens`, which must be
+    /// long enough.
+    pub(crate) fn sample(
         tokens: &[u8],
         range: Range<usize>,
         shape: [usize; 2],
@@ -34,8 +35,8 @@ impl<S: Resource + Clone> Batch<S> {
         step: S,
     ) -> Result<Self, ArrayError> {
         let [batch, context] = shape;
-        let stretches = range.len().saturating_sub(context);
-        if stretches == 0 {
+        let sequences = range.len().saturating_sub(context);
+        if sequences == 0 {
             return Err(ArrayError::Index { index: context, bound: range.len() });
         }
         let mut random = Random::new(seed);
@@ -46,17 +47,17 @@ impl<S: Resource + Clone> Batch<S> {
             .chunks_exact_mut(context)
             .zip(targets.as_mut_slice().chunks_exact_mut(context));
         for (input, target) in rows {
-            let start = range.start + random.below(stretches);
-            let stretch = tokens
+            let start = range.start + random.below(sequences);
+            let sequence = tokens
                 .get(start..start + context + 1)
                 .ok_or(ArrayError::Index { index: start + context, bound: tokens.len() })?;
-            input.copy_from_slice(&stretch[..context]);
-            target.copy_from_slice(&stretch[1..]);
+            input.copy_from_slice(&sequence[..context]);
+            target.copy_from_slice(&sequence[1..]);
         }
         Ok(Self { inputs, targets })
     }
 
-    /// The numbers of stretches and of characters in each.
+    /// Returns the number of sequences and the number of characters in each.
     #[must_use]
     pub fn sizes(&self) -> (usize, usize) {
         match *self.inputs.shape().dims() {

@@ -1,9 +1,10 @@
-//! A block: layer norm and attention, layer norm and mlp, each added to what came in.
+//! A transformer block: layer norm and attention, layer norm and MLP, each with a residual
+//! connection.
 //!
-//! Rests on the layers. The forward pass returns a trace of what the backward pass needs; the backward pass takes the trace
-//! and lets go of its parts as it goes, so that memory falls layer by layer as it rose.
+//! The forward pass returns a trace for the backward pass, which frees the trace part by part.
+//! Memory therefore falls layer by layer as it rose.
 
-use super::attention::{self, Heads, Mixed};
+use super::attention::{self, AttentionOut, Heads};
 use super::layer_norm::Normed;
 use super::parameter::{Decay, Parameter};
 use super::{Config, Scalar, layer_norm, linear, mlp};
@@ -21,7 +22,7 @@ pub(crate) struct Block<F: Scalar, R: Resource> {
     down: Parameter<F, R>,
 }
 
-/// What the backward pass of a block needs of its forward pass.
+/// The intermediate results that the backward pass of a block needs.
 #[derive(Debug)]
 pub(crate) struct Trace<F: Scalar, S: Resource> {
     input: Array<F, S>,
@@ -34,7 +35,7 @@ pub(crate) struct Trace<F: Scalar, S: Resource> {
 struct AttentionTrace<F: Scalar, S: Resource> {
     normed: Normed<F, S>,
     qkv: Array<F, S>,
-    mixed: Mixed<F, S>,
+    mixed: AttentionOut<F, S>,
 }
 
 #[derive(Debug)]
@@ -44,8 +45,8 @@ struct MlpTrace<F: Scalar, S: Resource> {
     active: Array<F, S>,
 }
 
-/// What a block returns: its output, and its trace.
-type Passed<F, S> = (Array<F, S>, Trace<F, S>);
+/// The output of a block and its trace.
+type BlockOutput<F, S> = (Array<F, S>, Trace<F, S>);
 
 impl<F: Scalar, R: Resource + Clone> Block<F, R> {
     pub(crate) fn new(
@@ -57,14 +58,14 @@ impl<F: Scalar, R: Resource + Clone> Block<F, R> {
         let width = config.width;
         let spread = 1.0 / (width as f64).sqrt();
         let residual = 1.0 / (2.0 * config.layers as f64).sqrt();
-        let mut drawn = |rows: usize, cols: usize, deviation: f64| {
-            Parameter::drawn([rows, cols], deviation, Decay::Yes, random, state.clone())
+        let mut uniform = |rows: usize, cols: usize, deviation: f64| {
+            Parameter::uniform([rows, cols], deviation, Decay::Yes, random, state.clone())
         };
         Ok(Self {
-            qkv: drawn(width, 3 * width, spread)?,
-            projection: drawn(width, width, spread * residual)?,
-            up: drawn(width, hidden, spread)?,
-            down: drawn(hidden, width, residual / (hidden as f64).sqrt())?,
+            qkv: uniform(width, 3 * width, spread)?,
+            projection: uniform(width, width, spread * residual)?,
+            up: uniform(width, hidden, spread)?,
+            down: uniform(hidden, width, residual / (hidden as f64).sqrt())?,
             attention_norm: Parameter::gain(width, state.clone())?,
             mlp_norm: Parameter::gain(width, state.clone())?,
         })
@@ -87,13 +88,13 @@ impl<F: Scalar, R: Resource> Block<F, R> {
         ]
     }
 
-    /// The block's output and its trace.
+    /// Returns the block's output and its trace.
     pub(crate) fn forward<S: Resource + Clone>(
         &self,
         sizes: Heads,
         input: Array<F, S>,
         step: &S,
-    ) -> Result<Passed<F, S>, ArrayError> {
+    ) -> Result<BlockOutput<F, S>, ArrayError> {
         let normed = layer_norm::forward(&input, &self.attention_norm, step.clone())?;
         let qkv = linear::forward(&normed.rows, &self.qkv, step.clone())?;
         let mixed = attention::forward(sizes, &qkv, step.clone())?;
@@ -108,7 +109,8 @@ impl<F: Scalar, R: Resource> Block<F, R> {
         Ok((output, Trace { input, attention, middle, mlp }))
     }
 
-    /// Writes the gradients of the parameters and turns the gradient of the output into that of the input.
+    /// Writes the gradients of the parameters and replaces the gradient of the output by that of
+    /// the input.
     pub(crate) fn backward<S: Resource + Clone>(
         &mut self,
         sizes: Heads,
@@ -128,7 +130,7 @@ impl<F: Scalar, R: Resource> Block<F, R> {
         drop((middle, statistics, dnormed));
 
         let AttentionTrace { normed: Normed { rows: normed, statistics }, qkv, mixed } = attention;
-        let Mixed { rows: mixed, weights } = mixed;
+        let AttentionOut { rows: mixed, weights } = mixed;
         let dmixed = linear::backward(&mixed, gradient, &mut self.projection, step.clone())?;
         drop(mixed);
         let dqkv = attention::backward(sizes, &qkv, &weights, &dmixed, step.clone())?;

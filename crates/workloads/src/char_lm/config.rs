@@ -1,8 +1,8 @@
-//! The sizes of a model and how it is trained.
+//! The sizes of a model and its training settings.
 //!
-//! Rests on nothing. Every size is checked here once, with the numbers in the error, so that the layers need not.
+//! Every size is checked once, here, so that the layers need no checks.
 
-/// Sizes and training settings. `Config::default()` is what the command trains.
+/// Sizes and training settings; the command trains `Config::default()`.
 ///
 /// ```
 /// use workloads::char_lm::{Config, ConfigError};
@@ -12,27 +12,27 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
-    /// Blocks, at most [`Config::MAX_LAYERS`].
+    /// Number of blocks, at most [`Config::MAX_LAYERS`].
     pub layers: usize,
-    /// Numbers that stand for one character between the layers.
+    /// Numbers per character between the layers.
     pub width: usize,
-    /// Attention heads of a block; they divide the width.
+    /// Attention heads per block; must divide the width.
     pub heads: usize,
-    /// Hidden numbers of the perceptron, in widths.
+    /// Hidden size of the MLP, in multiples of the width.
     pub expansion: usize,
-    /// Characters that the model sees at once.
+    /// Characters per sequence.
     pub context: usize,
-    /// Stretches of text in a step.
+    /// Sequences per step.
     pub batch: usize,
-    /// Steps that the learning rate is planned for.
+    /// Number of steps in the learning-rate schedule.
     pub steps: usize,
-    /// Steps until the learning rate is at its highest.
+    /// Number of warm-up steps.
     pub warm_up: usize,
-    /// The highest learning rate.
+    /// Maximum learning rate.
     pub learning_rate: f32,
-    /// How much of a weight is taken off in a step, per unit of learning rate.
+    /// Fraction of a weight removed per step and unit of learning rate.
     pub weight_decay: f32,
-    /// The largest norm of all gradients together; larger ones are scaled down.
+    /// Maximum norm of all gradients; larger gradients are scaled down.
     pub clip: f32,
 }
 
@@ -54,53 +54,53 @@ impl Default for Config {
     }
 }
 
-/// Why a configuration cannot be trained.
+/// The reason why a configuration cannot be trained.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A size that must be at least one is zero.
+    /// A size is zero.
     #[error("{field} is 0; it must be at least 1")]
     Zero {
-        /// The field's name.
+        /// Name of the field.
         field: &'static str,
     },
-    /// The heads do not divide the width.
+    /// The width is not a multiple of the heads.
     #[error("width {width} is not a multiple of {heads} heads")]
     Heads {
-        /// The width asked.
+        /// The requested width.
         width: usize,
-        /// The heads asked.
+        /// The requested heads.
         heads: usize,
     },
-    /// More blocks than a step has room for.
-    #[error("{found} layers, and {max} are the most", max = Config::MAX_LAYERS)]
+    /// More blocks than a step can store traces for.
+    #[error("{found} layers requested; the maximum is {max}", max = Config::MAX_LAYERS)]
     Layers {
-        /// The layers asked.
+        /// The requested layers.
         found: usize,
     },
-    /// More steps than can be noted.
-    #[error("{found} steps, and {max} are the most", max = Config::MAX_STEPS)]
+    /// More steps than can be recorded.
+    #[error("{found} steps requested; the maximum is {max}", max = Config::MAX_STEPS)]
     Steps {
-        /// The steps asked.
+        /// The requested steps.
         found: usize,
     },
-    /// A number outside its range.
-    #[error("{field} is {value}; it must lie in {range}")]
+    /// A number is outside its range.
+    #[error("{field} is {value}; it must be in {range}")]
     Range {
-        /// The field's name.
+        /// Name of the field.
         field: &'static str,
-        /// The value asked.
+        /// The requested value.
         value: f32,
-        /// The range in words.
+        /// The allowed range as text.
         range: &'static str,
     },
-    /// The vocabulary is not one that a byte can number.
-    #[error("a vocabulary of {found} characters; from 2 to 256 can be numbered")]
+    /// A byte cannot represent this vocabulary.
+    #[error("a vocabulary of {found} characters is not supported; use 2 to 256")]
     Vocabulary {
-        /// The vocabulary asked.
+        /// The requested vocabulary.
         found: usize,
     },
-    /// A step would need more bytes than can be addressed.
+    /// A step needs more bytes than the address space has.
     #[error(
         "a step of this configuration would need more memory than can be addressed; lower batch, context or width"
     )]
@@ -108,13 +108,13 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// The most blocks that a model can have: a step keeps their traces in a place of fixed size.
+    /// Maximum number of blocks: a step stores their traces in an array of this length.
     pub const MAX_LAYERS: usize = 16;
 
-    /// The most steps: what is noted of each must find room.
+    /// Maximum number of steps, so that a record of each fits in memory.
     pub const MAX_STEPS: usize = 10_000_000;
 
-    /// The characters in a step.
+    /// Returns the characters per step.
     ///
     /// # Errors
     /// [`ConfigError::Overflow`].

@@ -1,9 +1,9 @@
-//! The text that the model is trained on where no other is given: this repository's own sources and documents.
+//! The default training text: this repository's own sources and documents.
 //!
-//! Rests on the build script, which gathers them in the order of their paths, so that a build of one tree trains on one
-//! text and nothing has to be downloaded.
+//! The build script gathers them in path order, so a build of one tree trains on one text without a
+//! download.
 
-/// This repository's documents and sources, in the order of their paths; at most 1.5 MB.
+/// The documents and sources of this repository in path order, at most 1.5 MB.
 ///
 /// ```
 /// assert!(workloads::char_lm::CORPUS.contains("Array"));

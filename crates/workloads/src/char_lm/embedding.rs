@@ -1,6 +1,4 @@
-//! Characters and positions as rows of numbers.
-//!
-//! Rests on the two tables it is given.
+//! The embedding of characters and positions.
 
 use super::Scalar;
 use super::parameter::Parameter;
@@ -8,7 +6,7 @@ use super::scalar::accumulate;
 use arenite_core::Resource;
 use arenite_tensor::{Array, ArrayError};
 
-/// The row of each character plus the row of its position, in `step`.
+/// Returns the sum of each character's row and its position's row; allocates in `step`.
 pub(crate) fn forward<F: Scalar, R: Resource, S: Resource>(
     tokens: &[u8],
     context: usize,
@@ -33,7 +31,7 @@ pub(crate) fn forward<F: Scalar, R: Resource, S: Resource>(
     Ok(rows)
 }
 
-/// Writes the gradients of both tables from that of the rows.
+/// Writes the gradients of both tables for the gradient of the rows.
 pub(crate) fn backward<F: Scalar, R: Resource, S: Resource>(
     tokens: &[u8],
     context: usize,
@@ -54,7 +52,7 @@ pub(crate) fn backward<F: Scalar, R: Resource, S: Resource>(
     }
 }
 
-/// Rows and columns of a table.
+/// Returns the rows and columns of a table.
 fn table<F: Scalar, R: Resource>(table: &Parameter<F, R>) -> (usize, usize) {
     match *table.value.shape().dims() {
         [rows, cols] => (rows, cols),

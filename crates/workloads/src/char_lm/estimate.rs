@@ -1,11 +1,11 @@
-//! How much a step will need, before it is run.
+//! The memory needs of a step, computed before it runs.
 //!
-//! Rests on the sizes alone: the layers allocate the same arrays every step, so the peak is a formula, and a configuration
-//! that could not be addressed is refused before any memory is asked.
+//! The layers allocate the same arrays in every step, so the peak is a formula. A configuration
+//! beyond the address space fails before any allocation.
 
 use super::{Config, ConfigError};
 
-/// What one step asks of its resource.
+/// The allocations of one step.
 ///
 /// ```
 /// use workloads::char_lm::{Config, StepEstimate};
@@ -18,21 +18,24 @@ use super::{Config, ConfigError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StepEstimate {
-    /// The most bytes of `f32` temporaries (and batch) that are live at once, where blocks are freed as they are let go.
+    /// Peak bytes of live `f32` temporaries, including the batch, if blocks are freed individually.
     pub peak_bytes: usize,
-    /// The bytes of all blocks of a step together: what an arena that frees at the end of the step needs.
+    /// Bytes of all blocks of a step, which is the need of an arena that frees at the end of the
+    /// step.
     pub total_bytes: usize,
-    /// The blocks that a step asks for.
+    /// Number of blocks allocated in a step.
     pub blocks: usize,
-    /// The matrix products of a step, each of which takes a packing buffer from the global allocator.
+    /// Number of matrix products in a step; each allocates a packing buffer from the global
+    /// allocator.
     pub products: usize,
 }
 
 impl StepEstimate {
-    /// The estimate for a configuration and vocabulary.
+    /// Returns the estimate for a configuration and a vocabulary.
     ///
     /// # Errors
-    /// [`ConfigError::Vocabulary`] outside 2 to 256, [`ConfigError::Overflow`] where the bytes cannot be addressed.
+    /// [`ConfigError::Vocabulary`] outside 2 to 256, [`ConfigError::Overflow`] if the bytes exceed
+    /// the address space.
     pub fn new(config: &Config, vocabulary: usize) -> Result<Self, ConfigError> {
         if !(2..=256).contains(&vocabulary) {
             return Err(ConfigError::Vocabulary { found: vocabulary });
@@ -50,21 +53,25 @@ impl StepEstimate {
         let scores = tokens.checked_mul(vocabulary)?;
         let statistics = tokens.checked_mul(2)?;
         let sum = |parts: &[usize]| parts.iter().try_fold(0_usize, |sum, &part| sum.checked_add(part));
-        // Kept of a block: input, normed, statistics, queries with keys and values, weights, mixed, middle, and again
-        // normed and statistics, and the hidden numbers before and after activation.
-        let kept = sum(&[row.checked_mul(8)?, statistics.checked_mul(2)?, weights, hidden.checked_mul(2)?])?;
-        // The end: output, normed, statistics, scores, and the gradient of normed.
-        let ending = sum(&[row.checked_mul(3)?, statistics, scores])?;
-        // Going back, the last block holds all it kept and the gradients of its output and of the hidden numbers...
-        let perceptron = sum(&[row, hidden])?;
-        // ... or, with the perceptron's part let go, one square and the gradients into and out of the attention.
-        let let_go = sum(&[row.checked_mul(3)?, statistics, hidden.checked_mul(2)?])?;
-        let attention = sum(&[row.checked_mul(5)?, square])?.saturating_sub(let_go);
-        let traces = kept.checked_mul(layers)?;
-        let peak = traces.checked_add(ending.max(perceptron).max(attention))?;
-        let forward = sum(&[kept, row.checked_mul(2)?])?;
+        // The trace of a block: input, normed, statistics, qkv, weights, attention output, middle,
+        // normed and statistics again, and the hidden numbers before and after the activation.
+        let trace_bytes =
+            sum(&[row.checked_mul(8)?, statistics.checked_mul(2)?, weights, hidden.checked_mul(2)?])?;
+        // The end of the forward pass: output, normed, statistics, scores, and the gradient of
+        // normed.
+        let head_state = sum(&[row.checked_mul(3)?, statistics, scores])?;
+        // The start of the backward pass: the last block's trace and the gradients of its output
+        // and hidden numbers...
+        let mlp = sum(&[row, hidden])?;
+        // ... or, after the MLP's trace is freed, one square and the gradients into and out of the
+        // attention.
+        let freed_bytes = sum(&[row.checked_mul(3)?, statistics, hidden.checked_mul(2)?])?;
+        let attention = sum(&[row.checked_mul(5)?, square])?.saturating_sub(freed_bytes);
+        let traces = trace_bytes.checked_mul(layers)?;
+        let peak = traces.checked_add(head_state.max(mlp).max(attention))?;
+        let forward = sum(&[trace_bytes, row.checked_mul(2)?])?;
         let backward = sum(&[hidden, row.checked_mul(6)?, square])?;
-        let total = sum(&[forward.checked_add(backward)?.checked_mul(layers)?, ending, row])?;
+        let total = sum(&[forward.checked_add(backward)?.checked_mul(layers)?, head_state, row])?;
         let pairs = batch.checked_mul(heads)?;
         let bytes =
             |numbers: usize| numbers.checked_mul(size_of::<f32>())?.checked_add(tokens.checked_mul(2)?);

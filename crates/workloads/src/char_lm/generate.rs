@@ -1,6 +1,6 @@
-//! Text from a model: one character after another, each drawn from what the model says.
+//! Text generation: one character after another, each sampled from the model's prediction.
 //!
-//! Rests on the forward pass. Each character runs the whole context again: what is kept simple here is not what is measured.
+//! Each character runs the whole context again; generation is not measured, so it stays simple.
 
 use super::scalar::softmax;
 use super::{Model, Scalar};
@@ -8,13 +8,16 @@ use arenite_core::Resource;
 use arenite_tensor::{Array, ArrayError, Random};
 
 impl<R: Resource, F: Scalar> Model<R, F> {
-    /// Draws the character that follows `window`, of which the last [`context`](super::Config::context) count.
+    /// Samples the character that follows `window`, of which the last
+    /// [`context`](super::Config::context) count.
     ///
-    /// `temperature` divides the scores: below one for the likely, above one for the daring; at or below zero the likeliest.
-    /// An empty window is taken as one unknown character. The temporaries live in `step` and are gone on return.
+    /// `temperature` divides the scores: values below 1 favour likely characters, values above 1
+    /// unlikely ones, and 0 or less selects the likeliest. An empty window counts as one unknown
+    /// character. The temporaries are allocated in `step` and freed on return.
     ///
     /// # Errors
-    /// [`ArrayError::Alloc`] where memory is refused, [`ArrayError::Index`] for a character outside the vocabulary.
+    /// [`ArrayError::Alloc`] if an allocation fails, [`ArrayError::Index`] for a character outside
+    /// the vocabulary.
     pub fn next_token<S: Resource + Clone>(
         &self,
         window: &[u8],
@@ -24,19 +27,19 @@ impl<R: Resource, F: Scalar> Model<R, F> {
     ) -> Result<u8, ArrayError> {
         let start = window.len().saturating_sub(self.config().context);
         let window = window.get(start..).filter(|window| !window.is_empty()).unwrap_or(&[0]);
-        let mut ending = self.forward(window, (1, window.len()), &step, None, &mut |_| {})?;
+        let mut head_state = self.forward(window, (1, window.len()), &step, None, &mut |_| {})?;
         let from = (window.len() - 1) * self.vocabulary();
-        let row = ending.scores.as_mut_slice().get_mut(from..).unwrap_or(&mut []);
-        Ok(draw(row, temperature, random))
+        let row = head_state.scores.as_mut_slice().get_mut(from..).unwrap_or(&mut []);
+        Ok(sample(row, temperature, random))
     }
 
-    /// `prompt` and the `n` characters that follow it, in `step`, as are all temporaries.
+    /// Returns `prompt` followed by `n` generated characters; allocates in `step`.
     ///
-    /// On an arena, memory grows by a forward pass a character until the arena is restored; [`Model::next_token`] lets the
-    /// caller restore it between characters.
+    /// On an arena, memory grows by a forward pass per character until the arena is restored;
+    /// [`Model::next_token`] allows a restore between characters.
     ///
     /// # Errors
-    /// As [`Model::next_token`]; [`ArrayError::Overflow`] where the length cannot be.
+    /// As [`Model::next_token`]; [`ArrayError::Overflow`] if the length overflows.
     pub fn generate<S: Resource + Clone>(
         &self,
         prompt: &[u8],
@@ -59,8 +62,8 @@ impl<R: Resource, F: Scalar> Model<R, F> {
     }
 }
 
-/// The number of a score, drawn with the weight of its exponential.
-fn draw<F: Scalar>(scores: &mut [F], temperature: f32, random: &mut Random) -> u8 {
+/// Samples an index with the probabilities of the softmax of `scores`.
+fn sample<F: Scalar>(scores: &mut [F], temperature: f32, random: &mut Random) -> u8 {
     let numbered = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
     if temperature <= 0.0 || !temperature.is_finite() {
         let best =
@@ -94,9 +97,9 @@ mod tests {
         let mut counts = [0_usize; 3];
         for _ in 0..4000 {
             let mut scores = [0.0_f64, 2.0_f64.ln(), 1.0_f64.ln()];
-            counts[usize::from(draw(&mut scores, 1.0, &mut random))] += 1;
+            counts[usize::from(sample(&mut scores, 1.0, &mut random))] += 1;
         }
         assert!((800..1200).contains(&counts[0]) && (1800..2200).contains(&counts[1]), "{counts:?}");
-        assert_eq!(draw(&mut [1.0_f32, 5.0, 2.0], 0.0, &mut random), 1);
+        assert_eq!(sample(&mut [1.0_f32, 5.0, 2.0], 0.0, &mut random), 1);
     }
 }

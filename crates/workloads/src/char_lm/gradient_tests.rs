@@ -1,6 +1,8 @@
-//! The hand-written gradients against finite differences, for every parameter of a small model.
+//! The hand-written gradients compared with finite differences, for every parameter of a small
+//! model.
 //!
-//! Rests on the model in `f64`, where central differences of 1e-5 are right to about eight digits.
+//! The model runs in `f64`, where central differences with step 1e-5 are exact to about eight
+//! digits.
 
 use super::parameter::Parameter;
 use super::{Batch, Config, Model};
@@ -21,7 +23,7 @@ fn batch(random: &mut Random, vocabulary: usize, shape: [usize; 2]) -> Batch<Glo
     Batch { inputs: tokens(), targets: tokens() }
 }
 
-/// Moves every parameter away from where it starts, so that no gradient is small by chance of the initial values.
+/// Perturbs every parameter, so that no gradient is small because of the initial values.
 fn shake(model: &mut Model<Global, f64>, random: &mut Random) {
     for parameter in model.parameters_mut() {
         for value in parameter.value.as_mut_slice() {

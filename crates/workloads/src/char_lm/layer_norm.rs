@@ -1,7 +1,7 @@
-//! Layer norm with a gain and no bias (Ba, Kiros and Hinton, 2016).
+//! Layer norm with a gain and without a bias (Ba, Kiros and Hinton, 2016).
 //!
-//! Rests on the sums of `scalar`. The mean and the inverse deviation of each row are kept from the forward pass; the
-//! normalised row is not, because it costs less to make again than to keep.
+//! The trace has the mean and the inverse deviation of each row. The normalised row is recomputed,
+//! which costs less than storing it.
 
 use super::Scalar;
 use super::parameter::Parameter;
@@ -9,19 +9,19 @@ use super::scalar::{dot, sum};
 use arenite_core::Resource;
 use arenite_tensor::{Array, ArrayError};
 
-/// What is added to the variance, so that a constant row divides by something.
+/// Addend of the variance, which avoids a division by zero for a constant row.
 const EPSILON: f64 = 1e-5;
 
-/// What a layer norm returns.
+/// The result of a layer norm.
 #[derive(Debug)]
 pub(crate) struct Normed<F: Scalar, S: Resource> {
-    /// The rows, normalised and multiplied with the gain.
+    /// The normalised rows, multiplied by the gain.
     pub(crate) rows: Array<F, S>,
-    /// The mean and the inverse deviation of each row before, for the backward pass.
+    /// The mean and the inverse deviation of each input row, for the backward pass.
     pub(crate) statistics: Array<F, S>,
 }
 
-/// Normalises the rows of `x`, in `step`.
+/// Normalises the rows of `x`; allocates in `step`.
 pub(crate) fn forward<F: Scalar, R: Resource, S: Resource + Clone>(
     x: &Array<F, S>,
     gain: &Parameter<F, R>,
@@ -48,7 +48,7 @@ pub(crate) fn forward<F: Scalar, R: Resource, S: Resource + Clone>(
     Ok(Normed { rows: y, statistics })
 }
 
-/// Writes the gradient of the gain and adds that of the input to `dx`; `dy` is overwritten.
+/// Writes the gradient of the gain and adds that of the input to `dx`; overwrites `dy`.
 pub(crate) fn backward<F: Scalar, R: Resource, S: Resource>(
     x: &Array<F, S>,
     statistics: &Array<F, S>,
@@ -71,7 +71,7 @@ pub(crate) fn backward<F: Scalar, R: Resource, S: Resource>(
         }
         let total = sum(dy);
         let mean_dy = total * inverse_width;
-        // The mean of dy times the normalised row, without making that row.
+        // The mean of `dy` times the normalised row, without computing that row.
         let against = (dot(dy, x) - mean * total) * inverse * inverse_width;
         for ((dx, &dy), &x) in dx.iter_mut().zip(&*dy).zip(x) {
             let normal = (x - mean) * inverse;

@@ -1,13 +1,13 @@
 //! A linear layer without bias: a matrix product and its two gradients.
 //!
-//! Rests on [`gemm`], whose transposed views are why no transpose is ever copied.
+//! [`gemm`] accepts transposed views, so no transpose is copied.
 
 use super::Scalar;
 use super::parameter::Parameter;
 use arenite_core::Resource;
 use arenite_tensor::{Array, ArrayError, gemm};
 
-/// `x · w`, in `step`.
+/// Returns `x · w`; allocates in `step`.
 pub(crate) fn forward<F: Scalar, R: Resource, S: Resource>(
     x: &Array<F, S>,
     weight: &Parameter<F, R>,
@@ -16,7 +16,8 @@ pub(crate) fn forward<F: Scalar, R: Resource, S: Resource>(
     x.matmul_in(&weight.value, step)
 }
 
-/// Writes the gradient of the weight, `xᵀ · dy`, and returns that of the input, `dy · wᵀ`, in `step`.
+/// Writes the gradient of the weight, `xᵀ · dy`, and returns that of the input, `dy · wᵀ`;
+/// allocates in `step`.
 pub(crate) fn backward<F: Scalar, R: Resource, S: Resource>(
     x: &Array<F, S>,
     dy: &Array<F, S>,

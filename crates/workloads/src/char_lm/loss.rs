@@ -1,13 +1,13 @@
-//! The loss: how many nats the model's guess is short of each next character, on average.
+//! The loss: the mean cross-entropy of the next characters, in nats.
 //!
-//! Rests on the softmax of `scalar`. The gradient is made in the place of the scores, which nobody needs afterwards.
+//! The gradient overwrites the scores, which are not used afterwards.
 
 use super::Scalar;
 use super::scalar::softmax;
 use arenite_core::Resource;
 use arenite_tensor::{Array, ArrayError};
 
-/// The mean cross-entropy in nats; `scores` becomes its gradient.
+/// Returns the mean cross-entropy in nats and replaces `scores` by its gradient.
 pub(crate) fn cross_entropy<F: Scalar, S: Resource>(
     scores: &mut Array<F, S>,
     targets: &[u8],

@@ -1,12 +1,12 @@
-//! The activation of the perceptron: the square of the positive part (So et al., "Primer", 2021).
+//! The activation of the MLP: the square of the positive part (So et al., "Primer", 2021).
 //!
-//! Rests on nothing but arithmetic, which is why it was taken: no exponential, and a gradient made of what is kept anyway.
+//! The function needs no exponential, and its gradient needs only values that are stored anyway.
 
 use super::Scalar;
 use arenite_core::Resource;
 use arenite_tensor::{Array, ArrayError};
 
-/// The square of the positive part of each number, in `step`.
+/// Returns the square of the positive part of each number; allocates in `step`.
 pub(crate) fn forward<F: Scalar, S: Resource>(
     hidden: &Array<F, S>,
     step: S,
@@ -17,7 +17,7 @@ pub(crate) fn forward<F: Scalar, S: Resource>(
     })
 }
 
-/// Turns the gradient of the activation into that of `hidden`, in place.
+/// Replaces the gradient of the activation by that of `hidden`.
 pub(crate) fn backward<F: Scalar, S: Resource>(hidden: &Array<F, S>, gradient: &mut Array<F, S>) {
     let two = F::ONE + F::ONE;
     for (gradient, &x) in gradient.as_mut_slice().iter_mut().zip(hidden.as_slice()) {

@@ -1,17 +1,22 @@
-//! A language model of characters: a small decoder-only transformer, trained on the processor with one thread.
+//! A language model of characters: a small decoder-only transformer, trained on one CPU thread.
 //!
-//! Rests on [`Array`](arenite_tensor::Array): every parameter, gradient, moment, activation and temporary lives in one, and
-//! two handles say where. *state* is for what lives as long as the model, *step* for what lives one step. Nothing else in a
-//! step allocates, except the packing buffer that each matrix product takes for as long as it runs.
+//! Every parameter, gradient, moment, activation and temporary is an
+//! [`Array`](arenite_tensor::Array), and two handles choose its memory: *state* for the lifetime of
+//! the model, *step* for one step. The only other allocation in a step is the packing buffer of
+//! each matrix product.
 //!
-//! In the order in which a character passes: [`Text`] gives it a number; a [`Batch`] of them goes into a [`Model`] of the
-//! sizes in a [`Config`], through embedding, blocks (layer norm, attention, mlp) and head to the loss; the backward
-//! pass, written by hand, goes the same way back; Adam moves the parameters.
+//! A character takes this path:
+//!
+//! - [`Text`]: characters to ids; [`Batch`]: sequences of ids.
+//! - [`Model`], with the sizes of a [`Config`]: embedding, blocks (layer norm, attention, MLP),
+//!   head, loss.
+//! - The hand-written backward pass goes the same way back; Adam updates the parameters.
 //!
 //! ```
 //! use workloads::char_lm::{Config, Model, Text};
 //! let text = Text::new("to be or not to be, that is the question. ".repeat(20).as_bytes(), 16)?;
-//! let config = Config { width: 16, heads: 2, context: 16, batch: 4, steps: 30, ..Config::default() };
+//! let config =
+//!     Config { width: 16, heads: 2, context: 16, batch: 4, steps: 30, ..Config::default() };
 //! let mut model = Model::<_>::new(config, text.vocabulary(), 1, arenite_alloc::Global)?;
 //! let first = model.train_step(&text, arenite_alloc::Global)?;
 //! let mut last = first;
@@ -36,14 +41,14 @@ mod gradient_tests;
 mod layer_norm;
 mod linear;
 mod loss;
+mod mlp;
 mod model;
 mod parameter;
-mod mlp;
 mod scalar;
 mod text;
 
 pub use adam::Schedule;
-pub use batch::{Batch, Part};
+pub use batch::{Batch, Split};
 pub use config::{Config, ConfigError};
 pub use corpus::CORPUS;
 pub use estimate::StepEstimate;

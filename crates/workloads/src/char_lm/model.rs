@@ -1,49 +1,51 @@
-//! The model: embedding, blocks, head; a step forward, back, and the update.
+//! The model: embedding, blocks, head; a step runs forward, backward and the update.
 //!
-//! Rests on the layers beside it. The parameters live where `new` was told, a step's temporaries where the step is told; a
-//! step that fails for want of memory has not touched the parameters, because the update allocates nothing.
+//! The parameters are allocated in the resource of `new`, the temporaries in the resource of the
+//! step. A step that runs out of memory leaves the parameters unchanged, because the update
+//! allocates nothing.
 
 use super::adam::{Update, squared_norm};
 use super::attention::Heads;
 use super::block::{Block, Trace};
 use super::layer_norm::Normed;
 use super::parameter::{Decay, Parameter};
-use super::{Batch, Config, ConfigError, Part, Scalar, Text, embedding, layer_norm, linear, loss};
+use super::{Batch, Config, ConfigError, Scalar, Split, Text, embedding, layer_norm, linear, loss};
 use arenite_core::Resource;
 use arenite_tensor::{Array, ArrayError, Random};
 use core::fmt;
 
-/// A part of a step; an observer is called when it has ended, before its temporaries have all gone.
+/// A phase of a step; the observer is called at its end, before all of its temporaries are freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Characters and positions became rows of numbers.
+    /// The embedding is computed.
     Embedding,
-    /// The block of this number has run forward.
+    /// The forward pass of the block with this index is done.
     Forward(usize),
-    /// The scores and the loss are there.
+    /// The scores and the loss are computed.
     Loss,
-    /// The head has run backward.
+    /// The backward pass of the head is done.
     Head,
-    /// The block of this number has run backward.
+    /// The backward pass of the block with this index is done.
     Backward(usize),
-    /// The parameters have moved; all temporaries but the batch have gone.
+    /// The parameters are updated, and all temporaries except the batch are freed.
     Update,
 }
 
-/// Why a model could not be made.
+/// The reason why a model could not be created.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
     /// The configuration cannot be trained.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The memory was refused.
+    /// An allocation failed.
     #[error(transparent)]
     Array(#[from] ArrayError),
 }
 
-/// A character model of numbers `F` whose parameters live in `R`. Single-threaded, deterministic to the bit.
+/// A character model of numbers `F` with its parameters in `R`; single-threaded and
+/// bit-reproducible.
 ///
 /// See the [module's example](super).
 pub struct Model<R: Resource, F: Scalar = f32> {
@@ -57,71 +59,72 @@ pub struct Model<R: Resource, F: Scalar = f32> {
     head: Parameter<F, R>,
 }
 
-/// The end of a forward pass: scores, and what the head's backward pass needs.
-pub(crate) struct Ending<F: Scalar, S: Resource> {
+/// The scores, and the intermediate results for the head's backward pass.
+pub(crate) struct HeadState<F: Scalar, S: Resource> {
     output: Array<F, S>,
     normed: Normed<F, S>,
     pub(crate) scores: Array<F, S>,
 }
 
-/// The traces of all blocks, in a place of fixed size.
+/// The traces of all blocks, in an array of fixed length.
 type Traces<F, S> = [Option<Trace<F, S>>; Config::MAX_LAYERS];
 
 impl<R: Resource + Clone, F: Scalar> Model<R, F> {
-    /// A model of `vocabulary` characters, its parameters drawn from `seed`, living in `state`.
+    /// Creates a model of `vocabulary` characters in `state`, with parameters drawn from `seed`.
     ///
     /// # Errors
-    /// [`ModelError::Config`] where the configuration cannot be trained, [`ModelError::Array`] where memory is refused.
+    /// [`ModelError::Config`] if the configuration cannot be trained, [`ModelError::Array`] if an
+    /// allocation fails.
     pub fn new(config: Config, vocabulary: usize, seed: u64, state: R) -> Result<Self, ModelError> {
         config.validate()?;
         super::StepEstimate::new(&config, vocabulary)?;
         let hidden = config.width.checked_mul(config.expansion).ok_or(ConfigError::Overflow)?;
         let width = config.width;
         let random = &mut Random::new(seed);
-        let characters = Parameter::drawn([vocabulary, width], 0.5, Decay::No, random, state.clone())?;
-        let positions = Parameter::drawn([config.context, width], 0.1, Decay::No, random, state.clone())?;
+        let characters = Parameter::uniform([vocabulary, width], 0.5, Decay::No, random, state.clone())?;
+        let positions = Parameter::uniform([config.context, width], 0.1, Decay::No, random, state.clone())?;
         let mut blocks = Vec::with_capacity(config.layers);
         for _ in 0..config.layers {
             blocks.push(Block::new(&config, hidden, random, &state)?);
         }
         let norm = Parameter::gain(width, state.clone())?;
-        let head = Parameter::drawn([width, vocabulary], 0.02, Decay::Yes, random, state)?;
+        let head = Parameter::uniform([width, vocabulary], 0.02, Decay::Yes, random, state)?;
         Ok(Self { config, seed, steps_done: 0, characters, positions, blocks, norm, head })
     }
 }
 
 impl<R: Resource, F: Scalar> Model<R, F> {
-    /// The configuration.
+    /// Returns the configuration.
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The steps that have moved the parameters.
+    /// Returns the number of steps that updated the parameters.
     #[must_use]
     pub const fn steps_done(&self) -> usize {
         self.steps_done
     }
 
-    /// The number of characters that are told apart.
+    /// Returns the number of characters in the vocabulary.
     #[must_use]
     pub fn vocabulary(&self) -> usize {
         self.head.value.len() / self.config.width
     }
 
-    /// The number of parameters; gradients and moments are three times as many again.
+    /// Returns the number of parameters, without their gradients and moments.
     #[must_use]
     pub fn parameter_count(&self) -> usize {
         self.parameters().map(|parameter| parameter.value.len()).sum()
     }
 
-    /// The bytes of parameters, gradients and moments.
+    /// Returns the bytes of parameters, gradients and moments.
     #[must_use]
     pub fn state_bytes(&self) -> usize {
         4 * self.parameters().map(|parameter| parameter.value.memory_usage()).sum::<usize>()
     }
 
-    /// Every value of every parameter, in a fixed order.
+    /// Returns every value of every parameter, in a fixed order.
     pub fn values(&self) -> impl Iterator<Item = F> + '_ {
         self.parameters().flat_map(|parameter| parameter.value.as_slice().iter().copied())
     }
@@ -139,7 +142,8 @@ impl<R: Resource, F: Scalar> Model<R, F> {
             .chain([&mut self.norm, &mut self.head])
     }
 
-    /// Draws the next batch of `text` in `step` and takes a step on it; returns the loss in nats a character.
+    /// Samples the next batch of `text` in `step` and trains on it. Returns the loss in nats per
+    /// character.
     ///
     /// # Errors
     /// As [`Model::step`].
@@ -147,7 +151,7 @@ impl<R: Resource, F: Scalar> Model<R, F> {
         self.train_step_observed(text, step, |_| {})
     }
 
-    /// As [`Model::train_step`], telling `observe` of each phase that has ended.
+    /// Runs [`Model::train_step`] and calls `observe` at the end of each phase.
     ///
     /// # Errors
     /// As [`Model::step`].
@@ -158,22 +162,24 @@ impl<R: Resource, F: Scalar> Model<R, F> {
         observe: impl FnMut(Phase),
     ) -> Result<F, ArrayError> {
         let seed = Random::new(self.seed ^ (self.steps_done as u64) << 20).next_u64();
-        let batch = text.batch(&self.config, Part::Training, seed, step.clone())?;
+        let batch = text.batch(&self.config, Split::Training, seed, step.clone())?;
         self.step_observed(&batch, step, observe)
     }
 
-    /// One step on a batch, its temporaries in `step`; returns the loss in nats a character before the step.
+    /// Trains on a batch, with temporaries in `step`. Returns the loss before the update, in nats
+    /// per character.
     ///
-    /// Gradients that are not finite leave the parameters as they were.
+    /// Gradients that are not finite leave the parameters unchanged.
     ///
     /// # Errors
-    /// [`ArrayError::Alloc`] where memory is refused, [`ArrayError::Index`] where a character is not in the vocabulary or a
-    /// stretch is longer than the context. All temporaries have then gone, and the parameters are as they were.
+    /// [`ArrayError::Alloc`] if an allocation fails. [`ArrayError::Index`] if a character is not in
+    /// the vocabulary or a sequence is longer than the context. All temporaries are then freed, and
+    /// the parameters are unchanged.
     pub fn step<S: Resource + Clone>(&mut self, batch: &Batch<S>, step: S) -> Result<F, ArrayError> {
         self.step_observed(batch, step, |_| {})
     }
 
-    /// As [`Model::step`], telling `observe` of each phase that has ended.
+    /// Runs [`Model::step`] and calls `observe` at the end of each phase.
     ///
     /// # Errors
     /// As [`Model::step`].
@@ -195,16 +201,17 @@ impl<R: Resource, F: Scalar> Model<R, F> {
         Ok(loss)
     }
 
-    /// The loss of a batch without a step.
+    /// Returns the loss of a batch without an update.
     ///
     /// # Errors
     /// As [`Model::step`].
     pub fn evaluate<S: Resource + Clone>(&self, batch: &Batch<S>, step: S) -> Result<F, ArrayError> {
-        let mut ending = self.forward(batch.inputs.as_slice(), batch.sizes(), &step, None, &mut |_| {})?;
-        loss::cross_entropy(&mut ending.scores, batch.targets.as_slice())
+        let mut head_state =
+            self.forward(batch.inputs.as_slice(), batch.sizes(), &step, None, &mut |_| {})?;
+        loss::cross_entropy(&mut head_state.scores, batch.targets.as_slice())
     }
 
-    /// The loss; writes the gradient of every parameter.
+    /// Writes the gradient of every parameter and returns the loss.
     pub(crate) fn gradients<S: Resource + Clone>(
         &mut self,
         batch: &Batch<S>,
@@ -213,10 +220,10 @@ impl<R: Resource, F: Scalar> Model<R, F> {
     ) -> Result<F, ArrayError> {
         let (inputs, sizes) = (batch.inputs.as_slice(), batch.sizes());
         let mut traces: Traces<F, S> = core::array::from_fn(|_| None);
-        let mut ending = self.forward(inputs, sizes, step, Some(&mut traces), observe)?;
-        let loss = loss::cross_entropy(&mut ending.scores, batch.targets.as_slice())?;
+        let mut head_state = self.forward(inputs, sizes, step, Some(&mut traces), observe)?;
+        let loss = loss::cross_entropy(&mut head_state.scores, batch.targets.as_slice())?;
         observe(Phase::Loss);
-        let mut gradient = self.head_backward(ending, step)?;
+        let mut gradient = self.head_backward(head_state, step)?;
         observe(Phase::Head);
         let heads = Heads::new(&self.config, sizes.0, sizes.1);
         for (number, block) in self.blocks.iter_mut().enumerate().rev() {
@@ -229,38 +236,38 @@ impl<R: Resource, F: Scalar> Model<R, F> {
         Ok(loss)
     }
 
-    /// The scores of every next character of `tokens`; the blocks' traces are kept where there is a place for them.
+    /// Returns the scores of the next characters; stores the blocks' traces in `traces`, if given.
     pub(crate) fn forward<S: Resource + Clone>(
         &self,
         tokens: &[u8],
-        (stretches, context): (usize, usize),
+        (sequences, context): (usize, usize),
         step: &S,
         mut traces: Option<&mut Traces<F, S>>,
         observe: &mut impl FnMut(Phase),
-    ) -> Result<Ending<F, S>, ArrayError> {
-        let heads = Heads::new(&self.config, stretches, context);
+    ) -> Result<HeadState<F, S>, ArrayError> {
+        let heads = Heads::new(&self.config, sequences, context);
         let mut rows = embedding::forward(tokens, context, &self.characters, &self.positions, step.clone())?;
         observe(Phase::Embedding);
         for (number, block) in self.blocks.iter().enumerate() {
             let (output, trace) = block.forward(heads, rows, step)?;
             rows = output;
-            if let Some(place) = traces.as_deref_mut().and_then(|traces| traces.get_mut(number)) {
-                *place = Some(trace);
+            if let Some(slot) = traces.as_deref_mut().and_then(|traces| traces.get_mut(number)) {
+                *slot = Some(trace);
             }
             observe(Phase::Forward(number));
         }
         let normed = layer_norm::forward(&rows, &self.norm, step.clone())?;
         let scores = linear::forward(&normed.rows, &self.head, step.clone())?;
-        Ok(Ending { output: rows, normed, scores })
+        Ok(HeadState { output: rows, normed, scores })
     }
 
     /// Writes the gradients of the head and the last norm; returns that of the last block's output.
     fn head_backward<S: Resource + Clone>(
         &mut self,
-        ending: Ending<F, S>,
+        head_state: HeadState<F, S>,
         step: &S,
     ) -> Result<Array<F, S>, ArrayError> {
-        let Ending { output, normed: Normed { rows: normed, statistics }, scores } = ending;
+        let HeadState { output, normed: Normed { rows: normed, statistics }, scores } = head_state;
         let mut dnormed = linear::backward(&normed, &scores, &mut self.head, step.clone())?;
         drop((scores, normed));
         let mut gradient = Array::with_allocator(step.clone()).zeros(output.shape())?;

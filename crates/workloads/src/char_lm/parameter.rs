@@ -1,21 +1,19 @@
-//! A parameter: its value, its gradient and the two moments that Adam keeps of it.
-//!
-//! Rests on [`Array`]. The four live in the *state* resource as long as the model does.
+//! A parameter: its value, its gradient and its two Adam moments, all in the *state* resource.
 
 use super::Scalar;
 use arenite_core::Resource;
 use arenite_tensor::{Array, ArrayError, Random, Shape};
 
-/// Whether Adam takes weight off a parameter.
+/// The choice of weight decay for a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decay {
-    /// Matrices.
+    /// Weight decay, for matrices.
     Yes,
-    /// Gains and embeddings.
+    /// No weight decay, for gains and embeddings.
     No,
 }
 
-/// A parameter and all that is kept of it.
+/// A parameter with its gradient and moments.
 #[derive(Debug)]
 pub(crate) struct Parameter<F: Scalar, R: Resource> {
     pub(crate) value: Array<F, R>,
@@ -33,13 +31,13 @@ impl<F: Scalar, R: Resource + Clone> Parameter<F, R> {
         Ok(Self { value, gradient, first, second, decay })
     }
 
-    /// All ones: the gain of a layer norm.
+    /// Creates the gain of a layer norm, with all values 1.
     pub(crate) fn gain(width: usize, state: R) -> Result<Self, ArrayError> {
         Self::new(Array::with_allocator(state).ones([width])?, Decay::No)
     }
 
-    /// Drawn evenly from a range whose standard deviation is `deviation`.
-    pub(crate) fn drawn(
+    /// Creates a parameter with uniformly distributed values of standard deviation `deviation`.
+    pub(crate) fn uniform(
         shape: impl Into<Shape>,
         deviation: f64,
         decay: Decay,

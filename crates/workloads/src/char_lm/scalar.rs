@@ -1,15 +1,15 @@
-//! The loops that are not matrix products, in forms that a compiler turns into vector instructions.
+//! The loops that are not matrix products, in forms that a compiler vectorises.
 //!
-//! Rests on [`Real`]. The sums run in sixteen lanes in a fixed order and the exponential is a polynomial of our own, so that
-//! a run is the same to the bit on every resource, and so that a softmax does not call the mathematics library a character.
+//! The sums run in sixteen lanes in a fixed order, and the exponential is a polynomial. A run is
+//! therefore bit-identical on every resource, and a softmax does not call the mathematics library.
 
 use arenite_tensor::Real;
 
-/// A number that a model can be made of: `f32` to train, `f64` to check gradients.
+/// A number type for models: `f32` to train, `f64` to check gradients.
 pub trait Scalar: Real {
-    /// Replaces every number by `e` to its power.
+    /// Replaces every number `x` by `e^x`.
     ///
-    /// For `f32` within 2 units in the last place from -87 to 88, and clamped outside.
+    /// The `f32` version is within 2 units in the last place from -87 to 88, and clamped outside.
     fn exp_all(numbers: &mut [Self]);
 }
 
@@ -29,11 +29,12 @@ impl Scalar for f32 {
     }
 }
 
-/// `e^x` by splitting off a power of two and a polynomial of degree five for the rest (the constants are those of Cephes'
-/// `expf`, S. Moshier, 1992). No branch, no call.
+/// Computes `e^x` without branches or calls: a power of two times a polynomial of degree five.
+///
+/// The constants are those of Cephes' `expf` (S. Moshier, 1992).
 #[inline]
 fn exp(x: f32) -> f32 {
-    /// Adding this rounds to a whole number, which then stands in the low bits.
+    /// Adding this rounds to an integer, which is then in the low bits.
     const ROUND: f32 = 12_582_912.0;
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
@@ -53,7 +54,7 @@ fn exp(x: f32) -> f32 {
 
 const LANES: usize = 16;
 
-/// The sum of the products of two slices of one length.
+/// Returns the sum of the products of two slices of equal length.
 #[inline]
 pub(crate) fn dot<F: Real>(left: &[F], right: &[F]) -> F {
     let mut lanes = [F::ZERO; LANES];
@@ -70,7 +71,7 @@ pub(crate) fn dot<F: Real>(left: &[F], right: &[F]) -> F {
     fold(lanes, total)
 }
 
-/// The sum of a slice.
+/// Returns the sum of a slice.
 #[inline]
 pub(crate) fn sum<F: Real>(numbers: &[F]) -> F {
     let mut lanes = [F::ZERO; LANES];
@@ -95,7 +96,7 @@ fn fold<F: Real>(lanes: [F; LANES], mut total: F) -> F {
     total
 }
 
-/// The largest number of a slice; zero for an empty one.
+/// Returns the largest number of a slice, or zero for an empty one.
 #[inline]
 pub(crate) fn largest<F: Real>(numbers: &[F]) -> F {
     let Some(&first) = numbers.first() else { return F::ZERO };
@@ -116,7 +117,7 @@ pub(crate) fn largest<F: Real>(numbers: &[F]) -> F {
     result
 }
 
-/// `target += source`.
+/// Adds `source` to `target`, element by element.
 #[inline]
 pub(crate) fn accumulate<F: Real>(target: &mut [F], source: &[F]) {
     for (target, &source) in target.iter_mut().zip(source) {
@@ -124,7 +125,8 @@ pub(crate) fn accumulate<F: Real>(target: &mut [F], source: &[F]) {
     }
 }
 
-/// Replaces numbers by their softmax; returns the largest number and the sum of the exponentials above it.
+/// Replaces numbers by their softmax; returns the largest number and the sum of the exponentials
+/// relative to it.
 #[inline]
 pub(crate) fn softmax<F: Scalar>(numbers: &mut [F]) -> (F, F) {
     let top = largest(numbers);

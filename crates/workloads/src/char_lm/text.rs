@@ -1,14 +1,14 @@
-//! A text as numbers: its vocabulary, and stretches of it to learn from.
+//! A text as ids: its vocabulary, and the sequences to train on.
 //!
-//! Rests on nothing. A text is read once, before training; a step only copies out of it.
+//! A text is read once, before training; a step only copies from it.
 
-use super::{Batch, Config, Part};
+use super::{Batch, Config, Split};
 use arenite_core::Resource;
 use arenite_tensor::ArrayError;
 use core::ops::Range;
 use std::collections::BTreeMap;
 
-/// A text that a model can be trained on, every character of it numbered.
+/// A text for training, with an id for every character.
 ///
 /// ```
 /// use workloads::char_lm::Text;
@@ -25,50 +25,50 @@ pub struct Text {
     context: usize,
 }
 
-/// Why a text cannot be trained on, and what to do.
+/// The reason why a text cannot be trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    /// There is no text.
+    /// The text is empty.
     #[error("the text is empty; give a file of at least a few thousand characters")]
     Empty,
-    /// A zero byte, or bytes that are not UTF-8.
+    /// The text has a zero byte, or bytes that are not UTF-8.
     #[error("not a text: byte {position} is not UTF-8 text; give a plain text file, not a binary one")]
     Binary {
-        /// The first such byte.
+        /// Position of the first such byte.
         position: usize,
     },
-    /// The same character throughout.
+    /// The text is one repeated character.
     #[error("the text is {found:?} throughout; there is nothing to learn, give a text of several characters")]
     OneCharacter {
         /// The character.
         found: char,
     },
-    /// Shorter than one stretch and the character that follows it.
+    /// The text is shorter than a sequence and the character after it.
     #[error(
         "the text has {found} characters and a step needs {needed}; give a longer text or a shorter context"
     )]
     TooShort {
-        /// Characters found.
+        /// Number of characters found.
         found: usize,
-        /// Characters needed: the context and two.
+        /// Number of characters needed: the context and two.
         needed: usize,
     },
 }
 
 impl Text {
-    /// The most characters that a vocabulary has, the unknown one among them.
+    /// Maximum number of characters in a vocabulary, including the unknown one.
     pub const MAX_VOCABULARY: usize = 128;
-    /// What stands for characters outside the vocabulary, at number 0.
+    /// The replacement for characters outside the vocabulary, with id 0.
     pub const UNKNOWN: char = '\u{fffd}';
 
-    /// Reads a text to be seen `context` characters at a time.
+    /// Reads a text for sequences of `context` characters.
     ///
-    /// The vocabulary is the lower-case letters that occur and then the most frequent other characters, in the order of
-    /// their code points; the others become [`Text::UNKNOWN`].
+    /// The vocabulary has the lower-case letters of the text and then its most frequent other
+    /// characters, in code-point order. All others become [`Text::UNKNOWN`].
     ///
     /// # Errors
-    /// A [`TextError`] that says what is wrong and what to do.
+    /// A [`TextError`] with the reason and a remedy.
     pub fn new(bytes: &[u8], context: usize) -> Result<Self, TextError> {
         if let Some(position) = bytes.iter().position(|&byte| byte == 0) {
             return Err(TextError::Binary { position });
@@ -96,43 +96,43 @@ impl Text {
         Ok(Self { tokens, characters, numbers, context })
     }
 
-    /// The number of characters that are told apart, the unknown one among them.
+    /// Returns the number of characters in the vocabulary, including the unknown one.
     #[must_use]
     pub fn vocabulary(&self) -> usize {
         self.characters.len()
     }
 
-    /// The length in characters.
+    /// Returns the length in characters.
     #[must_use]
     pub fn len(&self) -> usize {
         self.tokens.len()
     }
 
-    /// Whether there is no text; never so for one that [`Text::new`] accepted.
+    /// Returns whether the text is empty, which [`Text::new`] prevents.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
 
-    /// The context that the text was read for.
+    /// Returns the context that the text was read for.
     #[must_use]
     pub const fn context(&self) -> usize {
         self.context
     }
 
-    /// The first `count` characters, as far as there are so many.
+    /// Returns the first `count` characters, or the whole text if it is shorter.
     #[must_use]
     pub fn opening(&self, count: usize) -> String {
         self.decode(&self.tokens[..count.min(self.tokens.len())])
     }
 
-    /// The numbers of the characters of `text`; 0 for those outside the vocabulary.
+    /// Returns the ids of the characters of `text`; 0 for those outside the vocabulary.
     #[must_use]
     pub fn encode(&self, text: &str) -> Vec<u8> {
         text.chars().map(|c| self.numbers.get(&c).copied().unwrap_or(0)).collect()
     }
 
-    /// The characters of these numbers; [`Text::UNKNOWN`] for those outside the vocabulary.
+    /// Returns the characters of these ids; [`Text::UNKNOWN`] for those outside the vocabulary.
     #[must_use]
     pub fn decode(&self, tokens: &[u8]) -> String {
         tokens
@@ -141,32 +141,33 @@ impl Text {
             .collect()
     }
 
-    /// Draws the stretches of one step; the same for the same seed.
+    /// Samples the sequences of one step; the result depends only on the seed.
     ///
     /// # Errors
-    /// [`ArrayError`] where the memory is refused, or where the configuration's context is longer than the text.
+    /// [`ArrayError`] if an allocation fails, or if the configuration's context is longer than the
+    /// text.
     pub fn batch<S: Resource + Clone>(
         &self,
         config: &Config,
-        part: Part,
+        part: Split,
         seed: u64,
         step: S,
     ) -> Result<Batch<S>, ArrayError> {
         let range = self.range(part, config.context);
-        Batch::draw(&self.tokens, range, [config.batch, config.context], seed, step)
+        Batch::sample(&self.tokens, range, [config.batch, config.context], seed, step)
     }
 
-    fn range(&self, part: Part, context: usize) -> Range<usize> {
+    fn range(&self, part: Split, context: usize) -> Range<usize> {
         let (all, tenth) = (self.tokens.len(), self.tokens.len() / 10);
         match part {
             _ if tenth < context.saturating_add(2) => 0..all,
-            Part::Training => 0..all - tenth,
-            Part::Validation => all - tenth..all,
+            Split::Training => 0..all - tenth,
+            Split::Validation => all - tenth..all,
         }
     }
 }
 
-/// The vocabulary: the unknown character, then the chosen ones in the order of their code points.
+/// Returns the vocabulary: the unknown character, then the chosen ones in code-point order.
 fn choose(counts: &BTreeMap<char, usize>) -> Vec<char> {
     let mut ranked: Vec<(char, usize)> = counts.iter().map(|(&c, &n)| (c, n)).collect();
     ranked.retain(|&(c, _)| c != Text::UNKNOWN);
@@ -211,7 +212,7 @@ mod tests {
         let source: String = (0..300_u32).map(|i| char::from_u32(0x100 + i % 100).unwrap()).collect();
         let text = Text::new(source.as_bytes(), 8).unwrap();
         let config = Config { context: 8, batch: 5, ..Config::default() };
-        for part in [Part::Training, Part::Validation] {
+        for part in [Split::Training, Split::Validation] {
             let batch = text.batch(&config, part, 7, Global).unwrap();
             let rows = batch.inputs.as_slice().chunks(8).zip(batch.targets.as_slice().chunks(8));
             for (input, target) in rows {
@@ -220,8 +221,8 @@ mod tests {
             let again = text.batch(&config, part, 7, Global).unwrap();
             assert_eq!(batch.inputs, again.inputs);
         }
-        assert_eq!(text.range(Part::Training, 8).end, text.range(Part::Validation, 8).start);
-        assert_eq!(text.range(Part::Validation, 100), 0..300);
-        assert!(text.batch(&Config { context: 300, ..config }, Part::Training, 7, Global).is_err());
+        assert_eq!(text.range(Split::Training, 8).end, text.range(Split::Validation, 8).start);
+        assert_eq!(text.range(Split::Validation, 100), 0..300);
+        assert!(text.batch(&Config { context: 300, ..config }, Split::Training, 7, Global).is_err());
     }
 }

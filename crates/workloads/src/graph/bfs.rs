@@ -1,15 +1,17 @@
-//! Breadth-first search: how many links away each node is.
+//! Breadth-first search: the distance of each node to a goal.
 //!
-//! Rests on [`Graph`]. As the graph lists who points at a node, links are followed backwards: the distances are to the node, not from it.
+//! The graph lists the sources of each node, so the search follows edges backwards: distances are
+//! to the goal, not from it.
 
 use super::Graph;
 use arenite_alloc::{AnalyticsContext, ContextSlice};
 use arenite_core::AllocError;
 
-/// The distance of a node from which the goal cannot be reached.
+/// The distance of a node that cannot reach the goal.
 pub const UNREACHED: u32 = u32::MAX;
 
-/// From how many links away each node reaches `goal`; [`UNREACHED`] for those that do not. O(nodes + edges).
+/// Returns the number of edges from each node to `goal`; [`UNREACHED`] if there is no path.
+/// O(nodes + edges).
 ///
 /// ```
 /// use arenite_alloc::AnalyticsContext;
@@ -29,7 +31,7 @@ pub fn bfs<'c>(
 ) -> Result<ContextSlice<'c, u32>, AllocError> {
     let nodes = graph.nodes();
     let mut distances = context.allocate_typed::<u32>(nodes)?;
-    // each node enters once
+    // Each node enters the queue at most once.
     let mut queue = context.allocate_typed::<u32>(nodes)?;
     distances.fill(UNREACHED);
     let (mut first, mut end) = (0, 0);

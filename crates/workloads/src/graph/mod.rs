@@ -1,7 +1,8 @@
-//! Work on a graph: who is linked to most, and how far everyone is.
+//! Graph analyses: PageRank and breadth-first search.
 //!
-//! Rests on an [`AnalyticsContext`](arenite_alloc::AnalyticsContext), which has every buffer: the graph's own and those of what is computed.
-//! So one context's figures say what an analysis took, and dropping it gives all of it back.
+//! An [`AnalyticsContext`](arenite_alloc::AnalyticsContext) owns every buffer, of the graph and of
+//! the results. Its statistics are therefore the memory use of an analysis, and dropping it frees
+//! everything.
 
 mod bfs;
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]

@@ -1,25 +1,29 @@
-//! PageRank: the part of its time that a walk along random links spends at each node.
+//! PageRank: the fraction of time that a random walk along edges spends at each node.
 //!
-//! Rests on [`Graph`] and three buffers of its context (Page, Brin, Motwani and Winograd, "The PageRank Citation Ranking", 1999). A node
-//! that points nowhere sends the walk anywhere, as common implementations do.
+//! The computation needs three buffers of its context (Page, Brin, Motwani and Winograd, "The
+//! PageRank Citation Ranking", 1999). From a node without outgoing edges the walk jumps to a random
+//! node, as in common implementations.
 
 use super::Graph;
 use arenite_alloc::{AnalyticsContext, ContextSlice};
 use arenite_core::AllocError;
 
-/// How the ranks came about.
+/// The result of PageRank.
 #[derive(Debug)]
 pub struct PageRank<'c> {
-    /// Of each node; together 1.
+    /// Rank of each node; the sum is 1.
     pub ranks: ContextSlice<'c, f64>,
-    /// How often they were computed anew.
+    /// Number of iterations.
     pub iterations: usize,
-    /// By how much all of them together changed the last time.
+    /// Sum of the changes in the last iteration.
     pub change: f64,
 }
 
-/// Computes ranks until they change by at most `tolerance` together, or `most` times. A walk follows a link with the probability
-/// `damping`, and goes anywhere else; 0.85 is usual. `observe` hears of each iteration and of the change; nothing is allocated in one.
+/// Computes ranks until their total change is at most `tolerance`, or for `most` iterations.
+///
+/// The walk follows an edge with probability `damping`, usually 0.85, and otherwise jumps to a
+/// random node. `observe` is called after each iteration with its number and change. An iteration
+/// allocates nothing.
 ///
 /// ```
 /// use arenite_alloc::AnalyticsContext;
@@ -46,7 +50,7 @@ pub fn pagerank<'c>(
     let nodes = graph.nodes();
     let mut ranks = context.allocate_typed::<f64>(nodes)?;
     let mut next = context.allocate_typed::<f64>(nodes)?;
-    // what each node gives to each that it points at
+    // The share of its rank that each node passes to each target.
     let mut shares = context.allocate_typed::<f64>(nodes)?;
     let even = 1.0 / nodes.max(1) as f64;
     ranks.fill(even);

@@ -1,6 +1,5 @@
-//! A resource for tests: fills fresh blocks with garbage, counts and records every call, and fails where it is told.
-//!
-//! Rests on the global allocator. Its handle is a reference, like that of an arena.
+//! A resource for tests over the global allocator: fills fresh blocks with garbage, records every
+//! call and fails on request.
 #![expect(unsafe_code, reason = "implements an unsafe trait")]
 
 use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
@@ -9,37 +8,38 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::cell::{Cell, RefCell};
 
-/// Counts and records; see the module.
+/// A resource that counts, records and fails; a reference to it is its handle.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     state: Cell<ResourceState>,
-    /// What fresh blocks are filled with.
+    /// The value of fresh bytes.
     garbage: u8,
-    /// The calls left until one fails.
-    left: Cell<Option<usize>>,
-    /// The size of each block asked, and of each given back (negative).
+    /// Number of calls until one fails; `None` never fails.
+    remaining: Cell<Option<usize>>,
+    /// Size of each allocated block, and of each freed block as a negative number.
     log: RefCell<Vec<isize>>,
 }
 
 impl Probe {
-    /// A probe whose fresh blocks hold this byte.
+    /// Creates a probe whose fresh blocks are filled with this byte.
     pub(crate) fn new(garbage: u8) -> Self {
         Self { garbage, ..Self::default() }
     }
 
-    /// Lets `calls` succeed and the one after them fail; `None` lets all succeed.
+    /// Sets the number of calls that succeed before one fails; `None` means no failure.
     pub(crate) fn fail_after(&self, calls: Option<usize>) {
-        self.left.set(calls);
+        self.remaining.set(calls);
     }
 
-    /// The sizes asked (positive) and given back (negative) since the last call of this.
+    /// Returns the sizes allocated (positive) and freed (negative) since the last call, and clears
+    /// the log.
     pub(crate) fn take_log(&self) -> Vec<isize> {
         self.log.take()
     }
 
     fn change(&self, size: isize) {
         let mut state = self.state.get();
-        state.in_use = state.in_use.checked_add_signed(size).expect("no more is given back than was lent");
+        state.in_use = state.in_use.checked_add_signed(size).expect("more freed than allocated");
         state.held = state.in_use;
         state.peak = state.peak.max(state.in_use);
         state.live_blocks = if size < 0 { state.live_blocks - 1 } else { state.live_blocks + 1 };
@@ -48,31 +48,32 @@ impl Probe {
     }
 }
 
-/// A layout's size, which is never above `isize::MAX`.
+/// Returns a layout's size, which is at most `isize::MAX`.
 fn signed(layout: Layout) -> isize {
-    isize::try_from(layout.size()).expect("a layout is no larger")
+    isize::try_from(layout.size()).expect("a layout is at most isize::MAX")
 }
 
-// SAFETY: the blocks are those of `Global`; counting and filling them moves none.
+// SAFETY: the blocks are those of `Global`, which obeys the laws; counting and filling move none.
 unsafe impl Resource for Probe {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        match self.left.get() {
+        match self.remaining.get() {
             Some(0) => {
-                self.left.set(None);
+                self.remaining.set(None);
                 return Err(AllocError::new(AllocCause::Injected, layout, self.state(), Label::new("probe")));
             }
-            Some(left) => self.left.set(Some(left - 1)),
+            Some(remaining) => self.remaining.set(Some(remaining - 1)),
             None => {}
         }
         let block = Global.allocate(layout)?;
-        // SAFETY: the block is new, ours alone, and valid for writes of its length.
+        // SAFETY: a fresh block, which has no other user and is valid for writes of its length.
         unsafe { block.cast::<u8>().write_bytes(self.garbage, block.len()) };
         self.change(signed(layout));
         Ok(block)
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise: the block came from `allocate` above, so from `Global`, with this layout.
+        // SAFETY: the caller's promise: the block came from `allocate` above, so from `Global`,
+        // with this layout.
         unsafe { Global.deallocate(block, layout) };
         self.change(-signed(layout));
     }
