@@ -55,8 +55,8 @@ pub(crate) trait NestedMarks: WithMark {
     /// Sets two nested marks with a block in each and restores both.
     fn nested_marks(&mut self, layout: Layout) -> Result<(), AllocFailed>;
 
-    /// Between a mark and its restoration through `&self`, allocates four blocks and frees each,
-    /// newest first.
+    /// Allocates four blocks and frees each, newest first, between a mark and its restoration
+    /// through `&self`.
     fn free_then_restore(&mut self, layout: Layout) -> Result<(), AllocFailed>;
 
     /// Enters a scope, allocates a block and leaves the scope.

@@ -160,8 +160,8 @@ impl Bench {
                 .iter()
                 .map(|measurements| measurements.iter().filter(matches).copied().collect())
                 .collect();
-            let least = measurements.iter().map(Vec::len).min().unwrap_or(0);
-            if least * 4 >= usize::try_from(self.settings.rounds).unwrap_or(usize::MAX) {
+            let min_rounds = measurements.iter().map(Vec::len).min().unwrap_or(0);
+            if min_rounds * 4 >= usize::try_from(self.settings.rounds).unwrap_or(usize::MAX) {
                 all.extend(rows(&format!("{case}, {distance}"), plan, units, &competitors, &measurements)?);
             }
         }
@@ -218,8 +218,8 @@ fn rows(
     plan.metrics.iter().map(|metric| row(case, *metric, units, competitors, measurements)).collect()
 }
 
-/// Returns, for each rival and variant, the median over rounds of arenite's value divided by its
-/// own.
+/// Returns the ratio of each rival and variant: the median over rounds of arenite's value divided
+/// by its own.
 ///
 /// If the clock changes during a case, two medians may be of different clocks; the two values of
 /// one round mostly share a clock.

@@ -61,10 +61,10 @@ impl LiveBlock<'_> {
         );
         tally::wrote();
         // SAFETY: `at` is inside the block, as just checked.
-        let place = unsafe { self.start.add(at) }.cast::<u64>();
+        let target = unsafe { self.start.add(at) }.cast::<u64>();
         // SAFETY: 1. valid for writes: eight bytes from `at` on are inside the block. 2. aligned:
         // the block and `at` are, to 8.
-        unsafe { place.write(word) };
+        unsafe { target.write(word) };
     }
 
     /// Writes one word in every 4 KiB.

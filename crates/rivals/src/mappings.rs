@@ -132,7 +132,7 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         // SAFETY: this value's own mapping, all of it; the value ends here.
         let released = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
-        assert!(released.is_ok(), "a whole mapping can be released");
+        assert!(released.is_ok(), "releasing a complete mapping cannot fail");
     }
 }
 

@@ -71,8 +71,8 @@ impl Row {
         }
     }
 
-    pub(crate) fn add(&mut self, figure: Entry) {
-        let (name, spread) = match figure {
+    pub(crate) fn add(&mut self, entry: Entry) {
+        let (name, spread) = match entry {
             Entry::Ours(spread) => {
                 self.ours = spread.median;
                 (OURS, spread)
@@ -93,7 +93,7 @@ impl Row {
     /// with the lowest value.
     #[must_use]
     pub fn best_rival(&self) -> Option<(&str, f64)> {
-        let order = |(name, figure): (&String, &f64)| (self.ratio_to(name).unwrap_or(0.0), -*figure);
+        let order = |(name, value): (&String, &f64)| (self.ratio_to(name).unwrap_or(0.0), -*value);
         let best = self.rivals.iter().max_by(|&a, &b| {
             let ((a, lesser_a), (b, lesser_b)) = (order(a), order(b));
             a.total_cmp(&b).then(lesser_a.total_cmp(&lesser_b))
@@ -131,7 +131,7 @@ mod tests {
         let spread = |value| Quantiles { min: value, q1: value, median: value, q3: value, max: value };
         let mut row = Row::new("a case", "ns", 1);
         row.add(Entry::Ours(spread(ours)));
-        rivals.iter().for_each(|&(name, figure)| row.add(Entry::Rival(name, spread(figure))));
+        rivals.iter().for_each(|&(name, value)| row.add(Entry::Rival(name, spread(value))));
         row
     }
 

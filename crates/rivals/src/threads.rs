@@ -267,7 +267,7 @@ mod tests {
         let measurement = alternating_round([(), ()], 160, count).unwrap();
         // Each thread runs the warm-up, half of the slices alone, and all slices at once.
         assert_eq!(done.into_inner(), 2 * (warm_up_turns(160) + 80 + 160));
-        // Of 50 calls; two concurrent calls overlap unless one is delayed longer than the other
+        // Two concurrent calls of the 50 overlap unless one is delayed longer than the other
         // sleeps.
         assert!((16..50).contains(&lonely.into_inner()), "half of the slices of each thread run alone");
         let slept = Duration::from_micros(500) * 16;

@@ -15,12 +15,12 @@ fn run(name: &str) -> Result<Report, Failure> {
 /// Checks the values, the names and a round trip through a file.
 fn check(report: &Report, rivals: &[&str]) -> Result<(), Box<dyn std::error::Error>> {
     for row in &report.rows {
-        let figures = std::iter::once(&row.ours).chain(row.rivals.values()).chain(row.variants.values());
-        for figure in figures {
+        let values = std::iter::once(&row.ours).chain(row.rivals.values()).chain(row.variants.values());
+        for value in values {
             // A case may need no new memory if another case of this process left some to the heap.
             let none = ["faults", "MiB", "× live"].contains(&row.unit.as_str());
-            let positive = *figure > 0.0 || (none && *figure == 0.0);
-            assert!(figure.is_finite() && positive, "{}: {figure} {}", row.case, row.unit);
+            let positive = *value > 0.0 || (none && *value == 0.0);
+            assert!(value.is_finite() && positive, "{}: {value} {}", row.case, row.unit);
         }
         // A row may exclude rounds at another core distance.
         let some = report.suite == "ring" && (1..=3).contains(&row.rounds);

@@ -109,7 +109,7 @@ fn a10_restore_keeps_chunks_and_older_blocks() {
     let mark = arena.mark().unwrap();
     let step = || drop((0..100).map(|_| Block::new_in(layout(500), &arena).unwrap()).collect::<Vec<_>>());
     step();
-    let (taken, held) = (upstream.allocations(), arena.state().held);
+    let (allocations, held) = (upstream.allocations(), arena.state().held);
     for _ in 0..100 {
         arena.restore(mark).unwrap();
         assert_eq!((arena.in_use(), arena.state().held), (80, held));
@@ -117,7 +117,7 @@ fn a10_restore_keeps_chunks_and_older_blocks() {
     }
     assert_eq!(
         (upstream.allocations(), upstream.deallocations()),
-        (taken, 0),
+        (allocations, 0),
         "later steps allocate nothing upstream"
     );
     assert_eq!(weights, [7; 10]);
@@ -131,9 +131,9 @@ fn a11_restore_visits_no_block_above_the_mark() {
     for n in 0..100_000u64 {
         let _kept = ArenaBox::leak(arena.alloc(n).unwrap());
     }
-    let taken = upstream.allocations();
+    let allocations = upstream.allocations();
     arena.restore_mut(mark).unwrap();
-    assert_eq!((upstream.allocations(), upstream.deallocations(), upstream.resizes()), (taken, 0, 0));
+    assert_eq!((upstream.allocations(), upstream.deallocations(), upstream.resizes()), (allocations, 0, 0));
     assert_eq!(arena.in_use(), 0);
 }
 
@@ -159,16 +159,16 @@ fn a12_arena_reuses_chunks_after_reset() {
     let sizes = [400, 400, 5000, 100, 900, 20_000, 8];
     let step = |arena: &Arena<_>| sizes.iter().for_each(|&size| assert!(arena.alloc_bytes(size).is_ok()));
     step(&arena);
-    let taken = upstream.allocations();
+    let allocations = upstream.allocations();
     for _ in 0..20 {
         arena.reset();
         step(&arena);
     }
-    assert_eq!((upstream.allocations(), upstream.deallocations()), (taken, 0));
+    assert_eq!((upstream.allocations(), upstream.deallocations()), (allocations, 0));
     let (held, back) = (arena.state().held, upstream.deallocations());
     arena.reset();
     assert_eq!(arena.trim(0), held);
-    assert_eq!((arena.state().held, upstream.deallocations()), (0, back + taken));
+    assert_eq!((arena.state().held, upstream.deallocations()), (0, back + allocations));
 }
 
 #[test]

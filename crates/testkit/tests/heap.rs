@@ -76,18 +76,18 @@ fn n10_remote_frees_into_full_slabs_are_reused() {
     for (size, count) in [(64, 40_000), (256, 10_000), (1024, 6000), (10_000, 600)] {
         let heap = Heap::new();
         let layout = Layout::from_size_align(size, 8).unwrap();
-        let taken = |number: usize| {
+        let allocate_all = |number: usize| {
             (0..number).map(|at| allocate(&heap, layout, u8::try_from(at % 251).unwrap())).collect::<Vec<_>>()
         };
-        let kept = taken(count / 2);
+        let kept = allocate_all(count / 2);
         let mut held = Vec::new();
         for round in 0..20 {
             // Every slab has blocks that stay and blocks that another thread frees; in odd rounds
             // only a few slabs have the latter.
             let number = if round % 2 == 0 { count } else { count / 16 };
-            let gone = taken(number);
+            let remote = allocate_all(number);
             std::thread::scope(|scope| {
-                scope.spawn(|| gone.into_iter().for_each(|block| block.free(&heap)));
+                scope.spawn(|| remote.into_iter().for_each(|block| block.free(&heap)));
             });
             held.push(heap.state().held);
         }
@@ -413,7 +413,7 @@ fn n09_blocks_of_a_threads_last_destructors_are_not_lost() {
     static HEAP: Heap = Heap::new();
     const LAYOUT: Layout = Layout::new::<[u64; 10]>();
 
-    /// Allocates, and sets the key again, so that the system calls this for as long as it repeats
+    /// Allocates and sets the key again, so that the system calls this for as long as it repeats
     /// destructors.
     unsafe extern "C" fn again(key: *mut libc::c_void) {
         let block = HEAP.allocate(LAYOUT).unwrap().cast::<u8>();

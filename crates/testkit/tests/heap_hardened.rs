@@ -48,8 +48,8 @@ fn n10_double_foreign_and_interior_frees_fail_and_change_nothing() {
         let again = free(&heap, block).unwrap_err();
         if size <= 65_536 {
             assert_eq!((again.misuse, again.block), (Misuse::DoubleFree, Some((block.addr(), size))));
-            let (taken, freed) = (again.taken_by.unwrap(), again.freed_by.unwrap());
-            assert!(taken.thread == freed.thread && taken.call < freed.call, "{again}");
+            let (allocated, freed) = (again.taken_by.unwrap(), again.freed_by.unwrap());
+            assert!(allocated.thread == freed.thread && allocated.call < freed.call, "{again}");
         } else {
             assert_eq!(again.misuse, Misuse::NotABlock, "its addresses are unmapped");
         }

@@ -24,9 +24,9 @@ struct Filler {
 impl Filler {
     /// Creates all possible mappings except `left`; `None` if the limit is too high to reach.
     fn leaving(left: usize) -> Option<Self> {
-        let most: usize =
+        let max_mappings: usize =
             std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
-        let pages = most.min(200_000) + 1000;
+        let pages = max_mappings.min(200_000) + 1000;
         let (none, flags) = (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE);
         // SAFETY: the kernel chooses the address, so no mapping is replaced.
         let base = unsafe { libc::mmap(core::ptr::null_mut(), pages * 4096, none, flags, -1, 0) };

@@ -84,8 +84,8 @@ fn purge_fragmented(classes: SizeClasses) {
     assert_eq!((end.in_use, end.live_blocks), (0, 0));
     heap.defrag();
     assert_eq!(heap.stats().dry, 0);
-    // Of 250 MiB only the tables of two arenas, which may be on huge pages by now, and an empty
-    // slab per class remain.
+    // Only the tables of two arenas, which may be on huge pages by now, and an empty slab per class
+    // remain of 250 MiB.
     let resident = heap.resident().unwrap();
     assert!(resident < 8 << 20, "{resident} {:?}", heap.state());
 }
@@ -108,11 +108,11 @@ fn n13_slabs_of_exited_and_of_other_threads_are_purged() {
     let filled = || (0..20_000).map(|_| alloc(heap, size).as_ptr().expose_provenance()).collect::<Vec<_>>();
     let back = |address: usize| NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address)).unwrap();
     let (done, wait) = std::sync::mpsc::channel::<Vec<usize>>();
-    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let (resume, resumed) = std::sync::mpsc::channel::<()>();
     std::thread::scope(move |scope| {
         scope.spawn(move || {
             done.send(filled()).unwrap();
-            gone.recv().unwrap();
+            resumed.recv().unwrap();
             // The thread serves the request when it needs a new slab.
             let more: Vec<_> = (0..100).map(|_| alloc(heap, 700)).collect();
             more.into_iter().for_each(|block| free(heap, block, 700));
@@ -130,7 +130,7 @@ fn n13_slabs_of_exited_and_of_other_threads_are_purged() {
         heap.defrag();
         let half = heap.resident().unwrap();
         assert!(half < full * 6 / 10, "of those that ended: {full} → {half}");
-        go.send(()).unwrap();
+        resume.send(()).unwrap();
         let until = Instant::now() + Duration::from_secs(20);
         while heap.resident().unwrap() > full / 10 && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(10));
@@ -288,7 +288,7 @@ fn n10_unposted_remote_frees_are_not_in_use_and_are_reused() {
     assert_eq!(heap.state().live_blocks, 20);
     let again: Vec<_> = (0..300).map(|_| alloc(&heap, 200)).collect();
     let known = again.iter().filter(|block| addresses.contains(&block.addr())).count();
-    assert!(known >= 250, "{known} of 300 blocks came back");
+    assert!(known >= 250, "{known} of 300 blocks were reused");
     assert_eq!(heap.stats().slabs, slabs, "freed blocks are reused before new slabs");
     again.into_iter().for_each(|block| free(&heap, block, 200));
     stay.into_iter().for_each(|block| free(&heap, block, 1000));

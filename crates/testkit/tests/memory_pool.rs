@@ -90,8 +90,8 @@ fn e12_fragmentation_stays_bounded_in_a_million_tensors() {
     let pool = MemoryPool::new(2 << 30).with_alignment(64);
     let (mut live, mut random) = (Vec::new(), Random(7));
     let mut worst = 0.0_f64;
-    let parts = |part: usize, whole: usize| {
-        f64::from(u32::try_from(part).unwrap()) / f64::from(u32::try_from(whole).unwrap())
+    let ratio_of = |part: usize, total: usize| {
+        f64::from(u32::try_from(part).unwrap()) / f64::from(u32::try_from(total).unwrap())
     };
     for turn in 1..=turns {
         let top = 1 << (8 + random.below(13));
@@ -102,7 +102,7 @@ fn e12_fragmentation_stays_bounded_in_a_million_tensors() {
         }
         if turn % (turns / 10) == 0 {
             let state = pool.state();
-            let ratio = parts(state.held, state.peak);
+            let ratio = ratio_of(state.held, state.peak);
             println!(
                 "{turn} tensors: held ×{ratio:.3} of the peak in use, fragmentation {:.3}",
                 pool.fragmentation()
@@ -112,9 +112,9 @@ fn e12_fragmentation_stays_bounded_in_a_million_tensors() {
     }
     assert!(worst < 1.5, "{worst}");
     let (held, in_use) = (pool.state().held, pool.state().in_use);
-    let gone = pool.trim(0);
+    let trimmed = pool.trim(0);
     let now = pool.state().held;
-    assert_eq!(held - gone, now);
+    assert_eq!(held - trimmed, now);
     assert!(now < in_use + in_use / 10, "unused pages are released: {now} for {in_use}");
     drop(live);
     pool.trim(0);
@@ -134,9 +134,9 @@ fn e08_pool_fails_at_capacity_and_growth_raises_it() {
     let pool = MemoryPool::new(1 << 20);
     let error = pool.allocate::<u8>((1 << 20) + 1).unwrap_err();
     assert_eq!((error.cause, error.state.limit), (AllocCause::CapacityReached, Some(1 << 20)));
-    let most = pool.allocate::<u8>((1 << 20) - 64).unwrap();
+    let largest = pool.allocate::<u8>((1 << 20) - 64).unwrap();
     assert!(pool.allocate::<u8>(4096).is_err());
-    drop(most);
+    drop(largest);
     let grown = MemoryPool::new(1 << 20).with_growth(4 << 20);
     assert!(grown.allocate::<u8>(3 << 20).is_ok());
     for size in [usize::MAX, usize::MAX / 2] {

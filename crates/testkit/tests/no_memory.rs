@@ -96,10 +96,8 @@ fn r14_upstream_may_reenter_a_pool_when_the_thread_has_no_shelves() {
         Budgeted::new(Heap::new(), budget.clone()),
     ));
     // The shelves of a running thread belong to it; this thread exits at once.
-    let keeper = Arc::clone(&pool);
-    std::thread::spawn(move || drop(StratifiedMemoryPool::allocate(&keeper, 40_000).unwrap()))
-        .join()
-        .unwrap();
+    let clone = Arc::clone(&pool);
+    std::thread::spawn(move || drop(StratifiedMemoryPool::allocate(&clone, 40_000).unwrap())).join().unwrap();
     let calls = Arc::new(AtomicUsize::new(0));
     let (weak, ran) = (Arc::downgrade(&pool), Arc::clone(&calls));
     budget.on_refusal(move |_| {
@@ -319,12 +317,12 @@ fn n20_offered_pages_are_intact_or_reported_lost_when_out_of_memory() {
     for number in 0..64 {
         arenite_pages::memory::poke(at + number * page + 100, &[7; 8]).unwrap();
     }
-    let whole = |at: usize| arenite_pages::memory::peek(at + 100, 8).unwrap() == [7; 8];
+    let intact = |at: usize| arenite_pages::memory::peek(at + 100, 8).unwrap() == [7; 8];
     // Each of the internal lists may fail to grow.
     let needed = (0..20).find(|&left| {
         let offered = with_blocks_left(left, || arenite_pages::memory::offer(at, 64 * page));
         assert!(
-            offered.is_ok() || (0..64).all(|number| whole(at + number * page)),
+            offered.is_ok() || (0..64).all(|number| intact(at + number * page)),
             "{left}: a failed offer changed a page"
         );
         offered.is_ok()
@@ -333,7 +331,7 @@ fn n20_offered_pages_are_intact_or_reported_lost_when_out_of_memory() {
     let back = with_blocks_left(0, || arenite_pages::memory::reclaim(at).unwrap());
     assert!(
         (0..64).all(|number| back.lost.iter().any(|lost| lost.contains(&(number * page)))
-            || whole(at + number * page))
+            || intact(at + number * page))
     );
     arenite_pages::memory::release(at).unwrap();
 }
@@ -412,10 +410,10 @@ fn n20_reclaim_reports_a_wider_lost_range_when_out_of_memory() {
     };
     let stays = (0..100).all(|_| dropped.iter().any(resident));
     let back = with_blocks_left(0, || offer.reclaim());
-    let whole = |number: usize| region.peek(number * page + 100, 8).unwrap() == [7; 8];
+    let intact = |number: usize| region.peek(number * page + 100, 8).unwrap() == [7; 8];
     let lost = |number: usize| back.lost.iter().any(|range| range.contains(&(number * page)));
     for number in 0..64 {
-        assert!(lost(number) || whole(number), "{number}: {back:?}");
+        assert!(lost(number) || intact(number), "{number}: {back:?}");
     }
     if stays {
         println!("skipped: this kernel did not drop offered pages on MADV_PAGEOUT");

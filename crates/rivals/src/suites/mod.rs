@@ -65,7 +65,7 @@ pub(crate) type Case = (&'static str, fn(&Bench, &str) -> Result<Vec<Row>, Failu
 pub struct Suite {
     /// Name on the command line.
     pub name: &'static str,
-    /// What the suite compares.
+    /// Description of the comparison.
     pub about: &'static str,
     cases: &'static [Case],
 }

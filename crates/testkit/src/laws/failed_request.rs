@@ -5,16 +5,17 @@
 use super::{Traits, layout};
 use crate::LiveBlocks;
 use crate::doubles::allocations_of_this_thread;
+use crate::live_blocks::deallocate;
 use arenite_core::{AllocError, Resource};
 use core::alloc::Layout;
 use core::fmt::{self, Write as _};
 
 /// Returns valid layouts that no resource can serve, up to the largest valid size and alignment.
 fn unservable_layouts() -> impl Iterator<Item = Layout> {
-    let most = isize::MAX.unsigned_abs();
+    let max_size = isize::MAX.unsigned_abs();
     let near = [0usize, 1, 7, 8, 15, 63, 64, 4095, 4096];
-    let bytes = near.into_iter().map(move |less| layout(most - less, 1));
-    let aligned = (0..62).map(move |shift: u32| layout(most - ((1usize << shift) - 1), 1 << shift));
+    let bytes = near.into_iter().map(move |less| layout(max_size - less, 1));
+    let aligned = (0..62).map(move |shift: u32| layout(max_size - ((1usize << shift) - 1), 1 << shift));
     bytes.chain(aligned).chain([
         layout(1 << 62, 64),
         layout(1 << 60, 8),
@@ -30,15 +31,11 @@ fn expect_failure(resource: &dyn Resource, layout: Layout, zeroed: bool) -> Opti
         // A zero-size block at a vast alignment may succeed: it needs only an address.
         Ok(block) if layout.size() == 0 => {
             assert!(block.cast::<u8>().addr().get().is_multiple_of(layout.align()), "law 1: {layout:?}");
-            give_back(resource, block.cast(), layout);
+            deallocate(resource, block.cast(), layout);
             None
         }
         Ok(_) => panic!("law 5: {layout:?} was allocated"),
     }
-}
-
-fn give_back(resource: &dyn Resource, block: core::ptr::NonNull<u8>, layout: Layout) {
-    crate::live_blocks::deallocate(resource, block, layout);
 }
 
 /// Checks law 5: an impossible request fails without a panic and leaves the state as it was, with
@@ -110,8 +107,8 @@ struct Text {
 impl fmt::Write for Text {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.len + text.len();
-        let room = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
-        room.copy_from_slice(text.as_bytes());
+        let target = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
+        target.copy_from_slice(text.as_bytes());
         self.len = end;
         Ok(())
     }

@@ -27,7 +27,7 @@ pub use owned_blocks::owned_blocks;
 
 use core::alloc::Layout;
 
-/// What the laws may request from one implementation.
+/// The requests that the laws may make to one implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traits {
     /// Largest supported alignment in bytes.

@@ -51,8 +51,8 @@ impl<R: Resource, F: Scalar> Model<R, F> {
         let mut random = Random::new(seed);
         let length = prompt.len().saturating_add(n);
         let mut text = Array::with_allocator(step.clone()).zeros([length])?;
-        for (place, &token) in text.as_mut_slice().iter_mut().zip(prompt) {
-            *place = token;
+        for (slot, &token) in text.as_mut_slice().iter_mut().zip(prompt) {
+            *slot = token;
         }
         for at in prompt.len()..length {
             let token = self.next_token(&text.as_slice()[..at], temperature, &mut random, step.clone())?;

@@ -19,7 +19,8 @@ pub struct PageRank<'c> {
     pub change: f64,
 }
 
-/// Computes ranks until their total change is at most `tolerance`, or for `most` iterations.
+/// Computes ranks until their total change is at most `tolerance`, or for `max_iterations`
+/// iterations.
 ///
 /// The walk follows an edge with probability `damping`, usually 0.85, and otherwise jumps to a
 /// random node. `observe` is called after each iteration with its number and change. An iteration
@@ -44,7 +45,7 @@ pub fn pagerank<'c>(
     graph: &Graph<'_>,
     damping: f64,
     tolerance: f64,
-    most: usize,
+    max_iterations: usize,
     mut observe: impl FnMut(usize, f64),
 ) -> Result<PageRank<'c>, AllocError> {
     let nodes = graph.nodes();
@@ -55,7 +56,7 @@ pub fn pagerank<'c>(
     let even = 1.0 / nodes.max(1) as f64;
     ranks.fill(even);
     let (mut iterations, mut change) = (0, 0.0);
-    while iterations < most {
+    while iterations < max_iterations {
         let mut dangling = 0.0;
         for node in 0..nodes {
             match graph.out_degree(node) {
