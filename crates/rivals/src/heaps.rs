@@ -143,6 +143,11 @@ pub(crate) fn with_peers<'a, 'f: 'a>(
     competitors
 }
 
+/// Creates the competitors of arenite's heap and all peers.
+pub(crate) fn all_heaps<'a>(factory: &impl PerHeap<'a>) -> Vec<Competitor<'a>> {
+    with_peers(vec![factory.competitor::<Arenite>(Side::Ours)], factory)
+}
+
 /// Returns the heaps whose features are disabled in this build.
 #[must_use]
 pub fn left_out() -> Vec<&'static str> {

@@ -10,6 +10,10 @@ use ringbuf::traits::{Consumer as _, Observer as _, Producer as _, Split as _};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
 use std::sync::Arc;
 
+/// Capacity of every ring, in bytes and in words.
+pub(crate) const RING_BYTES: usize = 64 << 10;
+pub(crate) const RING_WORDS: usize = RING_BYTES / size_of::<u64>();
+
 /// A producer of single elements.
 pub(crate) trait PushOne<T> {
     /// Pushes an element. Returns `false` if the ring is full.

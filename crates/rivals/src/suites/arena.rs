@@ -3,7 +3,8 @@
 //!
 //! The system's malloc frees its blocks one by one from a list, as a program without an arena does.
 
-use super::{Case, fill, shared_arena};
+use super::case::{Case, require};
+use super::{fill, shared_arena};
 use crate::arenas::{AllocValue, Bump, BumpScopeArena, NestedMarks, WithMark};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::competitor::{Competitor, Side};
@@ -115,7 +116,7 @@ fn typed(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
 
 /// Allocates a block below the marks, as in a program whose weights are there.
 fn with_base_block<L: WithMark>(case: &str, name: &'static str, allocator: L) -> Result<L, Failure> {
-    super::require(case, name, allocator.alloc_block(BLOCK).map(|block| block.keep()))?;
+    require(case, name, allocator.alloc_block(BLOCK).map(|block| block.keep()))?;
     Ok(allocator)
 }
 

@@ -3,13 +3,14 @@
 //! Every heap is called as a program's global allocator is. Only arenite has batches; they are
 //! compared with the same blocks allocated one by one.
 
-use super::Case;
+use super::case::{Case, require};
 use super::pool::pairs;
+use super::sequence::Sequence;
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::blocks::{Blocks, Local};
 use crate::competitor::{Competitor, Side};
 use crate::failure::{AllocFailed, Failure};
-use crate::heaps::{AnyBlock, AnyBlocks, Arenite, Heap, HeapBlocks, PerHeap, batches, singles, with_peers};
+use crate::heaps::{AnyBlock, AnyBlocks, Arenite, Heap, HeapBlocks, PerHeap, all_heaps, batches, singles};
 use crate::measurement::unmeasured;
 use crate::report::Row;
 use crate::threads::threaded_round;
@@ -72,11 +73,6 @@ fn doubled(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     bench.compare(case, Plan { units: 1, metrics, rounds_of: RoundsOf::OneTurn }, all_heaps(&Doubled))
 }
 
-/// Creates the competitors of arenite's heap and all peers.
-pub(super) fn all_heaps<'a>(factory: &impl PerHeap<'a>) -> Vec<Competitor<'a>> {
-    with_peers(vec![factory.competitor::<Arenite>(Side::Ours)], factory)
-}
-
 fn plan(units: u32, rounds_of: RoundsOf) -> Plan {
     Plan { units, metrics: &[Metric::Cpu], rounds_of }
 }
@@ -92,7 +88,7 @@ impl<const SIZE: usize> PerHeap<'static> for Pair<SIZE> {
 
 fn pair<const SIZE: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let mut competitors = all_heaps(&Pair::<SIZE>);
-    let mut pool = super::require(case, "a pool", Local::<SIZE>::new(100))?;
+    let mut pool = require(case, "a pool", Local::<SIZE>::new(100))?;
     competitors.push(Competitor::timed("a pool", Side::Variant, move |turns| pairs(&mut pool, turns)));
     bench.compare(case, plan(1, RoundsOf::Time(1)), competitors)
 }
@@ -140,22 +136,6 @@ fn batched(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
 
 fn bulk<const SIZE: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     bench.compare(case, plan(BULK_BLOCKS, RoundsOf::Time(2)), all_heaps(&Bulk::<SIZE>))
-}
-
-/// A sequence of log-uniform sizes of 8 B to 64 KiB and random indices.
-pub(super) struct Sequence(pub(super) u64);
-
-impl Sequence {
-    pub(super) fn next(&mut self) -> usize {
-        self.0 = self.0.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
-        usize::try_from(self.0 >> 33).unwrap_or(0)
-    }
-
-    pub(super) fn layout(&mut self) -> Layout {
-        let doubling = 8 << (self.next() % 13);
-        let size = doubling + self.next() % doubling;
-        Layout::from_size_align(size, 8).unwrap_or(Layout::new::<u64>())
-    }
 }
 
 /// Number of steps per turn.

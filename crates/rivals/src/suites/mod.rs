@@ -1,6 +1,7 @@
 //! The suites: lists of cases; a case is a body, a list of competitors and a plan.
 
 mod arena;
+mod case;
 mod fill;
 mod heap;
 mod pages;
@@ -9,13 +10,15 @@ mod pools;
 mod resident;
 mod ring;
 mod ring_alone;
+mod sequence;
 mod shared_arena;
 mod step;
 
 use crate::bench::Bench;
-use crate::failure::{AllocFailed, Failure};
+use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::report::{Report, Row};
+use case::Case;
 use std::fmt;
 
 /// All suites.
@@ -56,9 +59,6 @@ pub const SUITES: &[Suite] = &[
         cases: ring::CASES,
     },
 ];
-
-/// A case: its name and its function.
-pub(crate) type Case = (&'static str, fn(&Bench, &str) -> Result<Vec<Row>, Failure>);
 
 /// A list of cases.
 #[derive(Clone, Copy)]
@@ -126,9 +126,4 @@ impl fmt::Debug for Suite {
             .field("cases", &self.cases.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Converts a failed setup into the [`Failure`] of the case.
-fn require<T>(case: &str, name: &'static str, allocator: Result<T, AllocFailed>) -> Result<T, Failure> {
-    allocator.map_err(|_| Failure::AllocFailed { case: case.to_owned(), name })
 }

@@ -4,7 +4,7 @@
 //! Memory is fresh in every turn, except in the case that moves it, where it alternates between two
 //! addresses.
 
-use super::{Case, require};
+use super::case::{Case, require};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::competitor::{Competitor, Side, warm_up_turns};
 use crate::failure::{AllocFailed, Failure};

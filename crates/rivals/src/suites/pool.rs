@@ -2,7 +2,7 @@
 //!
 //! Arenite's pools have all their checks on; slab checks its keys, and the heaps check nothing.
 
-use super::{Case, require};
+use super::case::{Case, require};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::blocks::{Blocks, Local, Shared, SlabBlocks};
 use crate::competitor::{Competitor, Side};

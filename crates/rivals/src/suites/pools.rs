@@ -4,9 +4,9 @@
 //! Every competitor writes a word into each block, and all use the same sizes.
 #![expect(unsafe_code, reason = "allocates and frees raw blocks")]
 
-use super::heap::Sequence;
+use super::case::{Case, require};
 use super::pool::pairs;
-use super::{Case, require};
+use super::sequence::Sequence;
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::blocks::Blocks;
 use crate::competitor::{Competitor, Side};

@@ -4,11 +4,11 @@
 //! competitors get the same sequence.
 #![expect(unsafe_code, reason = "forks, and reads a value from a pipe")]
 
-use super::heap::{Sequence, all_heaps};
+use super::sequence::Sequence;
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::competitor::{Competitor, Side};
 use crate::failure::{AllocFailed, Failure};
-use crate::heaps::{AnyBlock, AnyBlocks, Heap, PerHeap};
+use crate::heaps::{AnyBlock, AnyBlocks, Heap, PerHeap, all_heaps};
 use crate::measurement::Measurement;
 use crate::report::Row;
 use std::alloc::Layout;

@@ -5,14 +5,16 @@
 //! the time of two threads, so a faster call does not always win. The cases on one thread show the
 //! cost of the calls alone.
 
-use super::{Case, ring_alone};
+use super::case::Case;
+use super::ring_alone;
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::competitor::{Competitor, Side};
 use crate::failure::{AllocFailed, Failure};
 use crate::message::{Element, Message};
 use crate::report::Row;
 use crate::rings::{
-    Drained, Ends, InPlace, PopMessage, PopOne, PushMessage, PushOne, arenite, crossbeam, ringbuf, rtrb,
+    Drained, Ends, InPlace, PopMessage, PopOne, PushMessage, PushOne, RING_BYTES, RING_WORDS, arenite,
+    crossbeam, ringbuf, rtrb,
 };
 use crate::tally;
 use crate::threads::threaded_round;
@@ -31,10 +33,6 @@ pub(super) const CASES: &[Case] = &[
     ("64 KiB, one thread: messages of 1000 B", ring_alone::copied::<1000>),
     ("64 KiB, one thread: messages of 1000 B, read in place", ring_alone::in_place::<1000>),
 ];
-
-/// Capacity of every ring, in bytes and in words.
-pub(super) const RING: usize = 64 << 10;
-pub(super) const WORDS: usize = RING / size_of::<u64>();
 
 /// Number of words per turn: one ring full.
 const WORDS_PER_TURN: u32 = 8 << 10;
@@ -101,10 +99,10 @@ fn words<I: PushOne<u64>, O: PopOne<u64>>(end: &mut End<I, O>, turns: u64) -> Re
 
 fn one_by_one(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let competitors = vec![
-        ends("arenite", Side::Ours, || arenite(WORDS), words),
-        ends("rtrb", Side::Rival, || rtrb(WORDS), words),
-        ends("ringbuf", Side::Rival, || ringbuf(WORDS), words),
-        ends("crossbeam", Side::Rival, || crossbeam(WORDS), words),
+        ends("arenite", Side::Ours, || arenite(RING_WORDS), words),
+        ends("rtrb", Side::Rival, || rtrb(RING_WORDS), words),
+        ends("ringbuf", Side::Rival, || ringbuf(RING_WORDS), words),
+        ends("crossbeam", Side::Rival, || crossbeam(RING_WORDS), words),
     ];
     bench.compare_by_distance(case, plan(WORDS_PER_TURN), competitors)
 }
@@ -149,12 +147,12 @@ fn messages<T: Element, I: PushMessage<T>, O: PopMessage<T>, const LEN: usize>(
 const BATCH: usize = 64;
 
 fn batches(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    let in_place = || arenite(WORDS).map(|(producer, consumer)| (InPlace(producer), InPlace(consumer)));
+    let in_place = || arenite(RING_WORDS).map(|(producer, consumer)| (InPlace(producer), InPlace(consumer)));
     let competitors = vec![
-        ends("arenite", Side::Ours, || arenite(WORDS), messages::<u64, _, _, BATCH>),
+        ends("arenite", Side::Ours, || arenite(RING_WORDS), messages::<u64, _, _, BATCH>),
         ends("reserve, peek_exact", Side::Variant, in_place, messages::<u64, _, _, BATCH>),
-        ends("rtrb", Side::Rival, || rtrb(WORDS), messages::<u64, _, _, BATCH>),
-        ends("ringbuf", Side::Rival, || ringbuf(WORDS), messages::<u64, _, _, BATCH>),
+        ends("rtrb", Side::Rival, || rtrb(RING_WORDS), messages::<u64, _, _, BATCH>),
+        ends("ringbuf", Side::Rival, || ringbuf(RING_WORDS), messages::<u64, _, _, BATCH>),
     ];
     bench.compare_by_distance(case, plan(MESSAGES_PER_TURN), competitors)
 }
@@ -162,9 +160,9 @@ fn batches(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
 /// Compares rings that copy messages in and out.
 fn copied<const LEN: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let competitors = vec![
-        ends("arenite", Side::Ours, || arenite(RING), messages::<u8, _, _, LEN>),
-        ends("rtrb", Side::Rival, || rtrb(RING), messages::<u8, _, _, LEN>),
-        ends("ringbuf", Side::Rival, || ringbuf(RING), messages::<u8, _, _, LEN>),
+        ends("arenite", Side::Ours, || arenite(RING_BYTES), messages::<u8, _, _, LEN>),
+        ends("rtrb", Side::Rival, || rtrb(RING_BYTES), messages::<u8, _, _, LEN>),
+        ends("ringbuf", Side::Rival, || ringbuf(RING_BYTES), messages::<u8, _, _, LEN>),
     ];
     bench.compare_by_distance(case, plan(MESSAGES_PER_TURN), competitors)
 }
@@ -172,14 +170,14 @@ fn copied<const LEN: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failu
 /// Compares rings that copy messages in and read them in place. Rivals copy out, except one that
 /// copies only if it must.
 fn in_place<const LEN: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    let ours = || arenite(RING).map(|(producer, consumer)| (producer, InPlace(consumer)));
-    let drained = || arenite(RING).map(|(producer, consumer)| (producer, Drained::new(consumer)));
-    let slices = || rtrb(RING).map(|(producer, consumer)| (producer, InPlace(consumer)));
+    let ours = || arenite(RING_BYTES).map(|(producer, consumer)| (producer, InPlace(consumer)));
+    let drained = || arenite(RING_BYTES).map(|(producer, consumer)| (producer, Drained::new(consumer)));
+    let slices = || rtrb(RING_BYTES).map(|(producer, consumer)| (producer, InPlace(consumer)));
     let competitors = vec![
         ends("arenite", Side::Ours, ours, messages::<u8, _, _, LEN>),
         ends("given back in quarters", Side::Variant, drained, messages::<u8, _, _, LEN>),
-        ends("rtrb", Side::Rival, || rtrb(RING), messages::<u8, _, _, LEN>),
-        ends("ringbuf", Side::Rival, || ringbuf(RING), messages::<u8, _, _, LEN>),
+        ends("rtrb", Side::Rival, || rtrb(RING_BYTES), messages::<u8, _, _, LEN>),
+        ends("ringbuf", Side::Rival, || ringbuf(RING_BYTES), messages::<u8, _, _, LEN>),
         ends("rtrb, two slices", Side::Rival, slices, messages::<u8, _, _, LEN>),
     ];
     bench.compare_by_distance(case, plan(MESSAGES_PER_TURN), competitors)

@@ -2,14 +2,16 @@
 //!
 //! No thread waits and no cache line moves, so this is the cost of the calls and the copies.
 
-use super::require;
-use super::ring::{RING, WORDS};
+use super::case::require;
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::competitor::{Competitor, Side};
 use crate::failure::{AllocFailed, Failure};
 use crate::message::{Element, Message};
 use crate::report::Row;
-use crate::rings::{InPlace, PopMessage, PopOne, PushMessage, PushOne, arenite, crossbeam, ringbuf, rtrb};
+use crate::rings::{
+    InPlace, PopMessage, PopOne, PushMessage, PushOne, RING_BYTES, RING_WORDS, arenite, crossbeam, ringbuf,
+    rtrb,
+};
 use crate::tally;
 use std::hint::black_box;
 
@@ -49,10 +51,10 @@ fn word_competitor<I: PushOne<u64> + 'static, O: PopOne<u64> + 'static>(
 
 pub(super) fn one_by_one(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let competitors = vec![
-        word_competitor("arenite", Side::Ours, require(case, "arenite", arenite(WORDS))?),
-        word_competitor("rtrb", Side::Rival, require(case, "rtrb", rtrb(WORDS))?),
-        word_competitor("ringbuf", Side::Rival, require(case, "ringbuf", ringbuf(WORDS))?),
-        word_competitor("crossbeam", Side::Rival, require(case, "crossbeam", crossbeam(WORDS))?),
+        word_competitor("arenite", Side::Ours, require(case, "arenite", arenite(RING_WORDS))?),
+        word_competitor("rtrb", Side::Rival, require(case, "rtrb", rtrb(RING_WORDS))?),
+        word_competitor("ringbuf", Side::Rival, require(case, "ringbuf", ringbuf(RING_WORDS))?),
+        word_competitor("crossbeam", Side::Rival, require(case, "crossbeam", crossbeam(RING_WORDS))?),
     ];
     bench.compare(case, PLAN, competitors)
 }
@@ -95,21 +97,33 @@ fn message_competitor<I: PushMessage<u8> + 'static, O: PopMessage<u8> + 'static,
 /// Compares rings that copy messages in and out.
 pub(super) fn copied<const LEN: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let competitors = vec![
-        message_competitor::<_, _, LEN>("arenite", Side::Ours, require(case, "arenite", arenite(RING))?),
-        message_competitor::<_, _, LEN>("rtrb", Side::Rival, require(case, "rtrb", rtrb(RING))?),
-        message_competitor::<_, _, LEN>("ringbuf", Side::Rival, require(case, "ringbuf", ringbuf(RING))?),
+        message_competitor::<_, _, LEN>(
+            "arenite",
+            Side::Ours,
+            require(case, "arenite", arenite(RING_BYTES))?,
+        ),
+        message_competitor::<_, _, LEN>("rtrb", Side::Rival, require(case, "rtrb", rtrb(RING_BYTES))?),
+        message_competitor::<_, _, LEN>(
+            "ringbuf",
+            Side::Rival,
+            require(case, "ringbuf", ringbuf(RING_BYTES))?,
+        ),
     ];
     bench.compare(case, PLAN, competitors)
 }
 
 /// Compares rings that copy messages in and read them in place, as far as the library allows.
 pub(super) fn in_place<const LEN: usize>(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    let (producer, consumer) = require(case, "arenite", arenite(RING))?;
-    let (producer_slices, consumer_slices) = require(case, "rtrb, two slices", rtrb(RING))?;
+    let (producer, consumer) = require(case, "arenite", arenite(RING_BYTES))?;
+    let (producer_slices, consumer_slices) = require(case, "rtrb, two slices", rtrb(RING_BYTES))?;
     let competitors = vec![
         message_competitor::<_, _, LEN>("arenite", Side::Ours, (producer, InPlace(consumer))),
-        message_competitor::<_, _, LEN>("rtrb", Side::Rival, require(case, "rtrb", rtrb(RING))?),
-        message_competitor::<_, _, LEN>("ringbuf", Side::Rival, require(case, "ringbuf", ringbuf(RING))?),
+        message_competitor::<_, _, LEN>("rtrb", Side::Rival, require(case, "rtrb", rtrb(RING_BYTES))?),
+        message_competitor::<_, _, LEN>(
+            "ringbuf",
+            Side::Rival,
+            require(case, "ringbuf", ringbuf(RING_BYTES))?,
+        ),
         message_competitor::<_, _, LEN>(
             "rtrb, two slices",
             Side::Rival,

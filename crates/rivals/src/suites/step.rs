@@ -4,7 +4,7 @@
 //! block. A warm-up step runs before each measured one, so that the delayed purge of a heap is not
 //! measured.
 
-use super::{Case, require};
+use super::case::{Case, require};
 use crate::arenas::WithMark;
 use crate::bench::{Bench, Metric, Plan, RoundsOf};
 use crate::competitor::{Competitor, Side};

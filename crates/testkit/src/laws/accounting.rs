@@ -1,6 +1,6 @@
 //! Law 8: the counts in a resource's state match its live blocks.
 
-use super::Traits;
+use super::traits::{Traits, layout};
 use crate::LiveBlocks;
 use arenite_core::{Resource, ResourceState};
 
@@ -27,10 +27,10 @@ pub fn accounting(resource: &dyn Resource, traits: &Traits) {
         observed.check(resource, &live, traits);
     }
     for index in 0..live.len().min(10) {
-        let layout = live.layout(index);
-        let half = Traits { max_size: layout.size() / 2, ..*traits };
-        for size in [half.max_size, layout.size()] {
-            let resized = live.resize(resource, index, super::layout(size, layout.align()));
+        let old = live.layout(index);
+        let half = Traits { max_size: old.size() / 2, ..*traits };
+        for size in [half.max_size, old.size()] {
+            let resized = live.resize(resource, index, layout(size, old.align()));
             assert!(resized.is_ok() || traits.max_live == live.len(), "law 8: {resized:?}");
             observed.check(resource, &live, traits);
         }

@@ -1,6 +1,6 @@
 //! Laws 6 and 7: zeroed bytes are zero, and a resize preserves the common prefix.
 
-use super::{Traits, layout};
+use super::traits::{Traits, layout};
 use crate::LiveBlocks;
 use arenite_core::Resource;
 

@@ -2,7 +2,7 @@
 //!
 //! The requests exceed every machine, so nothing has to be exhausted first.
 
-use super::{Traits, layout};
+use super::traits::{Traits, layout};
 use crate::LiveBlocks;
 use crate::doubles::allocations_of_this_thread;
 use crate::live_blocks::deallocate;

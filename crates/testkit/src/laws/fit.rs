@@ -1,6 +1,6 @@
 //! Laws 1 to 4: blocks are large enough, aligned, disjoint and stable, and zero-size blocks work.
 
-use super::{Traits, layout};
+use super::traits::{Traits, layout};
 use crate::LiveBlocks;
 use arenite_core::Resource;
 use std::boxed::Box;

@@ -3,6 +3,7 @@
 //! Each law is a function of its own, so a test's name says which law is broken.
 //! [`resource_laws!`](crate::resource_laws) writes one test per law.
 //!
+//! - `traits`: the parameters of an implementation.
 //! - `fit`: laws 1 to 4: size, alignment, disjoint and stable blocks, zero-size blocks.
 //! - `failed_request`: laws 5 and 9: failed requests and their errors.
 //! - `no_memory`: law 5 when the global allocator is exhausted.
@@ -16,6 +17,7 @@ mod failed_request;
 mod fit;
 mod no_memory;
 mod owned_blocks;
+mod traits;
 
 pub use accounting::accounting;
 pub(crate) use accounting::assert_coherent;
@@ -24,82 +26,7 @@ pub use failed_request::{errors, failed_request};
 pub use fit::{disjoint, fit, stay, zero_size};
 pub use no_memory::no_memory;
 pub use owned_blocks::owned_blocks;
-
-use core::alloc::Layout;
-
-/// The requests that the laws may make to one implementation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Traits {
-    /// Largest supported alignment in bytes.
-    pub max_align: usize,
-    /// Largest block that the checks request, in bytes.
-    pub max_size: usize,
-    /// Maximum number of blocks live at once.
-    pub max_live: usize,
-    /// Whether freeing every block returns `in_use` to its start.
-    pub frees_each: bool,
-    /// Whether the resource's counts have no other user.
-    pub own_counts: bool,
-}
-
-impl Default for Traits {
-    /// Returns the traits of a general allocator: alignments to 4 MiB, 64 blocks of up to 64 KiB,
-    /// own counts.
-    fn default() -> Self {
-        Self { max_align: 4 << 20, max_size: 64 << 10, max_live: 64, frees_each: true, own_counts: true }
-    }
-}
-
-impl Traits {
-    /// Sets the trait of an arena: freeing a block reuses its bytes only if it is the newest.
-    #[must_use]
-    pub const fn freed_together(mut self) -> Self {
-        self.frees_each = false;
-        self
-    }
-
-    /// Sets the trait of a resource with shared counts, such as the program's global allocator.
-    #[must_use]
-    pub const fn shared_counts(mut self) -> Self {
-        self.own_counts = false;
-        self
-    }
-
-    /// Sets the traits of a pool: up to `count` blocks of `size` bytes at `align`.
-    #[must_use]
-    pub const fn equal_blocks(mut self, size: usize, align: usize, count: usize) -> Self {
-        self.max_size = size;
-        self.max_align = align;
-        self.max_live = count;
-        self
-    }
-
-    /// Returns the sizes to test, up to the largest.
-    fn sizes(&self) -> impl Iterator<Item = usize> + Clone + use<> {
-        let max = self.max_size;
-        [1, 3, 7, 8, 9, 24, 63, 64, 65, 255, 1000, 4096, 5000, 65_536]
-            .into_iter()
-            .filter(move |&size| size <= max)
-    }
-
-    /// Returns the alignments to test, up to the largest.
-    fn aligns(&self) -> impl Iterator<Item = usize> + Clone + use<> {
-        let max = self.max_align;
-        (0..=16).chain([22]).map(|shift| 1 << shift).filter(move |&align| align <= max)
-    }
-
-    /// Returns `max_live` layouts of many sizes and alignments.
-    fn mixed(&self) -> impl Iterator<Item = Layout> + use<> {
-        let sizes = self.sizes().cycle();
-        let aligns = self.aligns().filter(|&align| align <= 4096).cycle();
-        sizes.zip(aligns).take(self.max_live).map(|(size, align)| layout(size, align))
-    }
-}
-
-/// Returns a layout that is known to be valid.
-fn layout(size: usize, align: usize) -> Layout {
-    Layout::from_size_align(size, align).expect("a size and alignment that exist")
-}
+pub use traits::Traits;
 
 /// Writes one test per law for one implementation, and one of random operations against a model.
 ///

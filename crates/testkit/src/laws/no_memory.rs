@@ -4,7 +4,7 @@
 //! The test program installs [`ThreadCounter`](crate::doubles::ThreadCounter). A resource that does
 //! not handle the failure aborts the program.
 
-use super::Traits;
+use super::traits::Traits;
 use crate::LiveBlocks;
 use crate::doubles::with_blocks_left;
 use arenite_core::Resource;

@@ -2,7 +2,7 @@
 //!
 //! `Block` is the one safe owner of raw blocks, so it must work over every implementation.
 
-use super::{Traits, layout};
+use super::traits::{Traits, layout};
 use arenite_core::{Block, Resource};
 use core::mem::MaybeUninit;
 
