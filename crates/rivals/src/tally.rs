@@ -37,7 +37,7 @@ impl fmt::Display for Tally {
         let Self { blocks, bytes, words, frees, sum } = self;
         write!(
             out,
-            "{blocks} blocks, {bytes} bytes, {words} words written, {frees} frees, {sum} the sum of what was read"
+            "{blocks} blocks, {bytes} bytes, {words} words written, {frees} frees, sum {sum} of the words read"
         )
     }
 }

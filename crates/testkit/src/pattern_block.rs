@@ -42,7 +42,7 @@ impl PatternBlock {
         Ok(unsafe { Self::fill(start, layout, seed) })
     }
 
-    /// Takes ownership of a live block and fills it with `seed`.
+    /// Wraps a live block and fills it with `seed`.
     ///
     /// # Safety
     /// `start` is a live block of this layout, and nothing else reads, writes or frees it.

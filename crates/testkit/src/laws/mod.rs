@@ -1,6 +1,6 @@
 //! The laws of a resource as checks over any implementation.
 //!
-//! Each law is a function of its own, so a test's name says which law is broken.
+//! Each law is a function of its own, so a test's name identifies the broken law.
 //! [`resource_laws!`](crate::resource_laws) writes one test per law.
 //!
 //! - `traits`: the parameters of an implementation.
@@ -47,9 +47,9 @@ macro_rules! resource_laws {
         mod $name {
             #[expect(
                 clippy::allow_attributes,
-                reason = "an implementation may need none of the names around it"
+                reason = "an implementation may need none of these names"
             )]
-            #[allow(unused_imports, reason = "the same")]
+            #[allow(unused_imports, reason = "an implementation may need none of these names")]
             use super::*;
 
             #[test]
