@@ -7,7 +7,7 @@
 //! - `threads`, `core_distance`: rounds of several threads.
 //! - [`bench`](Bench): runs the competitors of a case in short alternating rounds and takes
 //!   medians.
-//! - [`Report`]: the [`Row`]s of a suite; [`table`] and `json` write them.
+//! - [`Report`]: the [`Row`]s of a suite; [`table()`] and `json` write them.
 //!
 //! # Measured calls of each library
 //! | arena | allocate | free all |
