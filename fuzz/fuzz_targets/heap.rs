@@ -19,8 +19,8 @@ fuzz_target!(|input: (u8, Vec<Operation>)| {
     let (kind, operations) = input;
     let heap = match kind % 4 {
         0 => Heap::with_classes(SizeClasses::Binary),
-        1 => Heap::new().hardened(Hardening::ALL),
-        2 => Heap::new().hardened(Hardening::ALL.zero_on_free(true).guard_pages(false)),
+        1 => Heap::new().with_hardening(Hardening::ALL),
+        2 => Heap::new().with_hardening(Hardening::ALL.with_zero_on_free(true).with_guard_pages(false)),
         _ => Heap::new(),
     };
     blocks::run(&heap, operations, |live, number| match number % 6 {
@@ -49,13 +49,13 @@ fuzz_target!(|input: (u8, Vec<Operation>)| {
             // An address inside a block, and an invalid address.
             let entry = &live[usize::from(number) % live.len()];
             if entry.layout.size() > 1 {
-                // SAFETY: not the start of a block, which `try_free` rejects.
-                let inside = unsafe { heap.try_free(entry.block.as_ptr().wrapping_add(1)) };
+                // SAFETY: not the start of a block, which `checked_free` rejects.
+                let inside = unsafe { heap.checked_free(entry.block.as_ptr().wrapping_add(1)) };
                 assert!(inside.is_err());
             }
-            // SAFETY: not the address of a block, which `try_free` rejects.
+            // SAFETY: not the address of a block, which `checked_free` rejects.
             assert!(
-                unsafe { heap.try_free(core::ptr::without_provenance_mut(usize::from(number) << 30 | 8)) }
+                unsafe { heap.checked_free(core::ptr::without_provenance_mut(usize::from(number) << 30 | 8)) }
                     .is_err()
                     || number == 0
             );

@@ -2,7 +2,7 @@
 //!
 //! Exit code 2 means invalid input, 1 any other failure.
 
-use arenite_alloc::Front;
+use arenite_alloc::StatsAllocator;
 use arenite_cli::{check_renamed_variables, doctor, error_chain, rank, run, squeeze, train};
 use clap::{Parser, Subcommand};
 use std::error::Error;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// The global allocator: it counts the calls that reach malloc, and caches scratch blocks on
 /// request.
 #[global_allocator]
-static FRONT: Front = Front::system();
+static FRONT: StatsAllocator = StatsAllocator::system();
 
 /// Measure and reduce the memory cost of numerical and AI programs
 #[derive(Debug, Parser)]

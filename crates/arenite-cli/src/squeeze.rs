@@ -10,7 +10,7 @@ use crate::atomic_file::AtomicFile;
 use crate::format;
 use arenite_core::{Bytes, PressureLevel};
 use arenite_pages::machine::PressureReading;
-use arenite_pages::wait_measured;
+use arenite_pages::wait_with_usage;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -152,7 +152,7 @@ pub fn run(args: &SqueezeArgs) -> Result<u8, SqueezeError> {
     let ended = AtomicBool::new(false);
     let (waited, peak_level) = thread::scope(|scope| {
         let watch = scope.spawn(|| watch(&limit, args.limit, &ended));
-        let waited = wait_measured(child);
+        let waited = wait_with_usage(child);
         ended.store(true, Ordering::Relaxed);
         (waited, watch.join().unwrap_or_default())
     });
@@ -168,8 +168,8 @@ pub fn run(args: &SqueezeArgs) -> Result<u8, SqueezeError> {
         exit_code: crate::run::exit_code(status),
         killed_by_limit: killed,
         wall_s: start.elapsed().as_secs_f64(),
-        peak_bytes: counters.peak_bytes.unwrap_or(usage.resident_peak as u64),
-        max_rss_bytes: usage.resident_peak as u64,
+        peak_bytes: counters.peak_bytes.unwrap_or(usage.max_rss_bytes as u64),
+        max_rss_bytes: usage.max_rss_bytes as u64,
         limit_hits: counters.limit_hits,
         reclaimed_bytes: reclaimed.ok().and_then(|text| text.trim().parse().ok()),
         peak_pressure_level: peak_level.to_string(),

@@ -118,7 +118,7 @@ fn a_renamed_variable_is_an_error_with_the_new_name_when_it_is_set() {
     for (old, new) in [
         ("ARENITE_BACKGROUND", "ARENITE_BACKGROUND_THREAD"),
         ("ARENITE_PRELOAD", "ARENITE_PRELOAD_LIB"),
-        ("ARENITE_GUEST", "ARENITE_TEST_VM"),
+        ("ARENITE_TEST_VM", "ARENITE_TEST_VM"),
         ("ARENITE_GAVE_BACK", "ARENITE_RECLAIMED_FILE"),
     ] {
         let command = ["run", "--", "true"];

@@ -56,7 +56,7 @@ fn allocate(layout: Option<Layout>, zeroed: bool) -> *mut c_void {
 #[inline(always)]
 fn checked_block(call: &str, address: *mut c_void) -> Option<NonNull<u8>> {
     let block = NonNull::new(address.cast::<u8>())?;
-    if !Heap::may_own(block.as_ptr()) {
+    if !Heap::maybe_contains(block.as_ptr()) {
         invalid_free(call, address.addr());
     }
     Some(block)
@@ -294,7 +294,7 @@ pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
         fsmblks: 0,
         uordblks: stats.state.in_use,
         fordblks: free,
-        keepcost: stats.kept,
+        keepcost: stats.cached_large_bytes,
     }
 }
 

@@ -59,7 +59,7 @@ extern "C" fn init() {
     }
     if switch(c"ARENITE_HARDENED") == Some(true) {
         // no thread of the program has started yet
-        HEAP.harden(Hardening::ALL);
+        HEAP.enable_hardening(Hardening::ALL);
     }
     if let Some(period) = value(c"ARENITE_DECAY_MS") {
         match period.to_str().ok().and_then(|period| period.parse().ok()) {

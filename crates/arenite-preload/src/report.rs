@@ -52,9 +52,13 @@ impl Usage {
 
 /// Returns the classes with the most bytes at the peak, largest first.
 fn largest(stats: &HeapStats) -> Vec<ClassStats> {
-    let mut classes: Vec<ClassStats> =
-        stats.classes().iter().copied().filter(|class| class.at_peak.max(class.live_blocks) > 0).collect();
-    classes.sort_by_key(|class| core::cmp::Reverse(class.size * class.at_peak.max(class.live_blocks)));
+    let mut classes: Vec<ClassStats> = stats
+        .classes()
+        .iter()
+        .copied()
+        .filter(|class| class.blocks_at_peak.max(class.live_blocks) > 0)
+        .collect();
+    classes.sort_by_key(|class| core::cmp::Reverse(class.size * class.blocks_at_peak.max(class.live_blocks)));
     classes.truncate(MAX_CLASSES);
     classes
 }
@@ -78,7 +82,7 @@ fn text(stats: &HeapStats, usage: &Usage) -> String {
         format!("{}, fragmentation {:.0} %", Bytes(stats.state.held), 100.0 * stats.fragmentation()),
     );
     for class in largest(stats) {
-        let blocks = class.at_peak.max(class.live_blocks);
+        let blocks = class.blocks_at_peak.max(class.live_blocks);
         line(
             &format!("blocks of {}", Bytes(class.size)),
             format!("{blocks} at the peak ({}), {} live", Bytes(class.size * blocks), class.live_blocks),
@@ -104,8 +108,8 @@ fn json(stats: &HeapStats, usage: &Usage) -> String {
     let classes: Vec<String> = largest(stats)
         .iter()
         .map(|class| {
-            let (size, at_peak, live) = (class.size, class.at_peak, class.live_blocks);
-            format!("{{\"size_bytes\":{size},\"blocks_at_peak\":{at_peak},\"live_blocks\":{live}}}")
+            let (size, blocks_at_peak, live) = (class.size, class.blocks_at_peak, class.live_blocks);
+            format!("{{\"size_bytes\":{size},\"blocks_at_peak\":{blocks_at_peak},\"live_blocks\":{live}}}")
         })
         .collect();
     format!(

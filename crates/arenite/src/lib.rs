@@ -148,12 +148,13 @@ pub use arenite_tensor as tensor;
 pub mod prelude {
     pub use arenite_alloc::{
         Aligned, AllocationStrategy, AnalyticsContext, AnalyticsContextBuilder, Arena, ArenaAllocator,
-        ArenaBox, ArenaOptions, ArenaScope, Budget, Budgeted, CacheAwareStrategy, CacheOptimizedAllocator,
-        Checked, Fallback, Global, Heap, HugePages, IntelligentAllocationStrategy, Limit, LocalHandle,
-        LocalStratifiedPool, Mark, MemoryPool, NumaAwareStrategy, Pool, PoolAllocator, PoolPtr, RestoreError,
-        SharedArena, SharedChunkedArena, SharedHandle, SharedMemoryPool, SharedPool, SizeBucket, BinnedPools,
-        SpecializedAllocator, Spill, StratifiedBuffer, StratifiedMemoryPool, StratifiedPoolStats, System,
-        SystemAllocator, ThreadSafeAllocator, Traced,
+        ArenaBox, ArenaOptions, ArenaScope, BinnedPools, Budget, Budgeted, CacheAwareStrategy,
+        CacheOptimizedAllocator, Checked, CountedGlobal, Fallback, Global, Heap, HugePages,
+        IntelligentAllocationStrategy, Limit, LocalHandle, LocalStratifiedPool, Mark, MemoryPool,
+        NumaAwareStrategy, Pool, PoolAllocator, PoolPtr, RestoreError, SharedArena, SharedChunkedArena,
+        SharedHandle, SharedMemoryPool, SharedPool, SizeBucket, SpecializedAllocator, Spill,
+        StratifiedBuffer, StratifiedMemoryPool, StratifiedPoolStats, SystemAllocator, ThreadSafeAllocator,
+        Traced,
     };
     pub use arenite_core::{
         Alignment, AllocError, AllocErrorKind, Block, Bytes, Label, MemoryAllocator, MemoryPressure,
@@ -162,7 +163,8 @@ pub mod prelude {
     #[cfg(feature = "observe")]
     pub use arenite_observe::{MemoryMonitor, MemoryTracker, PressureHandler, PressureReaction, Timeline};
     pub use arenite_pages::{
-        MapMode, MappedArray, MemoryMappedAllocator, NumaAllocator, NumaPolicy, PageAllocator, Region, ring_buffer,
+        MapMode, MappedArray, MemoryMappedAllocator, NumaAllocator, NumaPolicy, PageAllocator, Region,
+        ring_buffer,
     };
     #[cfg(feature = "tensor")]
     pub use arenite_tensor::{Array, ArrayError, ArrayView, ArrayViewMut};

@@ -190,7 +190,7 @@ fn u10_fragmentation_is_the_free_fraction_of_touched_blocks() -> Result<(), Box<
 
 #[test]
 fn n41_n42_n43_pool_is_used_and_dropped() -> Result<(), Box<dyn Error>> {
-    let upstream = System::new();
+    let upstream = CountedGlobal::new();
     let pool = Pool::new_in(&upstream, 4096, 16)?.with_label("particles");
     let block = pool.allocate_block()?;
     pool.deallocate_block(block)?;
@@ -240,6 +240,6 @@ fn u36_u37_arrays_under_numa_policies() -> Result<(), Box<dyn Error>> {
     println!("Interleaved array NUMA distribution: {:?}", interleaved_array.numa_distribution());
     let bound = Array::<f64>::with_allocator(&node_allocator).ones([500, 500])?;
     assert_eq!((bound.numa_node()?, bound.numa_distribution()?.absent), (Some(0), 0));
-    assert!(bound.numa_distribution()?.on(0) >= bound.memory_usage());
+    assert!(bound.numa_distribution()?.bytes_on_node(0) >= bound.memory_usage());
     Ok(())
 }

@@ -34,10 +34,10 @@ fn memory_error<R: Resource>(memory: &R) -> AllocError {
 }
 
 /// Runs `run` with each upstream request failed in turn, and checks the errors.
-fn survives(run: impl Fn(Failing<&System>) -> Result<f64, ArrayError>) {
+fn survives(run: impl Fn(Failing<&CountedGlobal>) -> Result<f64, ArrayError>) {
     let mut failures = 0;
     for attempt in 0.. {
-        let system = System::new();
+        let system = CountedGlobal::new();
         match run(Failing::fail_nth(&system, attempt)) {
             Ok(sum) => {
                 assert_eq!(sum, 512.0 + 4950.0);
@@ -156,7 +156,7 @@ fn stacked_adaptors_survive_every_failed_request() {
 fn program_survives_every_failed_request() {
     survives(|upstream| program(&upstream));
     // With a second resource to fall back on, no request fails.
-    let system = System::new();
+    let system = CountedGlobal::new();
     for attempt in 0..20 {
         let pool = Pool::new(8192, 32).unwrap();
         let fallback = Fallback::new(pool, Failing::fail_nth(&system, attempt));
@@ -170,7 +170,7 @@ fn a12_bounded_arena_fails_at_every_capacity_below_the_peak() {
     program(&unbounded).unwrap();
     let needed = unbounded.state().peak;
     for capacity in (1..needed).step_by(61) {
-        let arena = ArenaOptions::new().capacity(capacity).label("bounded").build();
+        let arena = ArenaOptions::new().with_capacity(capacity).with_label("bounded").build();
         let Err(ArrayError::Alloc(error)) = program(&arena) else {
             panic!("{capacity} of {needed} was enough")
         };
@@ -180,7 +180,7 @@ fn a12_bounded_arena_fails_at_every_capacity_below_the_peak() {
         }
         assert_eq!(arena.state().live_blocks, 0);
     }
-    assert!(program(&ArenaOptions::new().capacity(needed).build()).is_ok());
+    assert!(program(&ArenaOptions::new().with_capacity(needed).build()).is_ok());
 }
 
 #[test]

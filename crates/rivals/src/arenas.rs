@@ -7,7 +7,7 @@
 use crate::failure::AllocFailed;
 use crate::live_block::LiveBlock;
 use crate::tally;
-use arenite_alloc::{Arena, ArenaBox, SharedArena, Store};
+use arenite_alloc::{Arena, ArenaBox, ChunkSource, SharedArena};
 use arenite_core::Resource;
 use blink_alloc::{Blink, BlinkAlloc, LocalBlinkAlloc, SyncBlinkAlloc};
 use bump_scope::alloc::{Allocator, Global};
@@ -79,7 +79,7 @@ macro_rules! alloc_block {
     };
 }
 
-alloc_block!([S: Store] Arena<S>, arena, layout => arena.allocate(layout).map_err(|_| AllocFailed)?.cast());
+alloc_block!([S: ChunkSource] Arena<S>, arena, layout => arena.allocate(layout).map_err(|_| AllocFailed)?.cast());
 alloc_block!([] &SharedArena, arena, layout => arena.allocate(layout).map_err(|_| AllocFailed)?.cast());
 alloc_block!([] bumpalo::Bump, arena, layout => arena.try_alloc_layout(layout).map_err(|_| AllocFailed)?);
 alloc_block!([] BumpScopeArena, arena, layout => arena.allocate_layout(layout));

@@ -48,7 +48,7 @@ pub(crate) enum Metric {
     /// Wall time, in nanoseconds per unit of one thread's work.
     Wall,
     /// Page faults per unit of work.
-    Faults,
+    PageFaults,
     /// Resident memory in MiB.
     Resident,
     /// Resident bytes per live byte; a unit has one live MiB.
@@ -63,7 +63,7 @@ impl Metric {
             Self::Cpu => "ns",
             Self::CpuMicros => "us",
             Self::Wall => "ns wall",
-            Self::Faults => "faults",
+            Self::PageFaults => "faults",
             Self::Resident => "MiB",
             Self::PerLive => "× live",
             Self::PerAlone => "× alone",
@@ -75,7 +75,7 @@ impl Metric {
             Self::Cpu => measurement.cpu.as_secs_f64() * 1e9,
             Self::CpuMicros => measurement.cpu.as_secs_f64() * 1e6,
             Self::Wall => measurement.wall.as_secs_f64() * 1e9,
-            Self::Faults => measurement.faults as f64,
+            Self::PageFaults => measurement.faults as f64,
             Self::Resident | Self::PerLive => measurement.bytes as f64 / f64::from(1 << 20),
             Self::PerAlone => measurement.wall.as_secs_f64() / measurement.alone.as_secs_f64(),
         }

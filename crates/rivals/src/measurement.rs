@@ -2,7 +2,7 @@
 //!
 //! CPU time is the thread's, because it does not grow while other threads run.
 
-use arenite_pages::thread_faults;
+use arenite_pages::thread_page_faults;
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -80,7 +80,7 @@ fn thread_cpu() -> Duration {
 
 /// Returns the page faults of this thread so far; 0 if the kernel does not report them.
 fn faults() -> u64 {
-    thread_faults().map_or(0, |faults| faults.minor)
+    thread_page_faults().map_or(0, |faults| faults.minor)
 }
 
 #[cfg(test)]

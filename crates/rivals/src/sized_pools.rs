@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 
 /// One pool of one block per layout, used in order.
 #[derive(Debug)]
-pub(crate) struct SizedPools {
+pub(crate) struct BinnedPools {
     slots: Vec<Slot>,
     next: Cell<usize>,
 }
@@ -23,7 +23,7 @@ struct Slot {
     block: Cell<Option<NonNull<u8>>>,
 }
 
-impl SizedPools {
+impl BinnedPools {
     pub(crate) fn new(layouts: &[Layout]) -> Result<Self, AllocFailed> {
         let slot = |&layout: &Layout| {
             let pool = Pool::with_alignment(layout.size(), layout.align(), 1).map_err(|_| AllocFailed)?;
@@ -34,7 +34,7 @@ impl SizedPools {
     }
 }
 
-impl AllocBlock for SizedPools {
+impl AllocBlock for BinnedPools {
     #[inline(always)]
     fn alloc_block(&self, layout: Layout) -> Result<LiveBlock<'_>, AllocFailed> {
         let slot = self.slots.get(self.next.get()).filter(|slot| slot.layout == layout).ok_or(AllocFailed)?;
@@ -46,7 +46,7 @@ impl AllocBlock for SizedPools {
     }
 }
 
-impl WithMark for SizedPools {
+impl WithMark for BinnedPools {
     #[inline(always)]
     fn with_mark(
         &mut self,

@@ -80,8 +80,8 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let mut number = |default| arguments.next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(default);
     let (seconds, threads) = (number(5), number(2));
-    let heap = Heap::new().decaying(Some(Duration::from_millis(300)));
-    let heap = if arguments.next().is_some() { heap.hardened(Hardening::ALL) } else { heap };
+    let heap = Heap::new().with_decay(Some(Duration::from_millis(300)));
+    let heap = if arguments.next().is_some() { heap.with_hardening(Hardening::ALL) } else { heap };
     let (shared, done) = (Mutex::new(Vec::new()), AtomicU64::new(0));
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut generation = 0;

@@ -26,9 +26,9 @@ struct LiveBlock {
 /// ```
 /// use arenite_core::AllocError;
 /// use testkit::LiveBlocks;
-/// let system = arenite_alloc::System::new();
+/// let system = arenite_alloc::CountedGlobal::new();
 /// let mut live = LiveBlocks::default();
-/// live.allocate(&system, AllocError::layout(100, 64)?)?;
+/// live.allocate(&system, arenite_core::layout(100, 64)?)?;
 /// live.verify();
 /// live.deallocate_all(&system);
 /// # Ok::<(), AllocError>(())

@@ -97,7 +97,7 @@ fn step(
         }
         Operation::Resize { at, size } if !live.is_empty() => {
             let index = at % live.len();
-            let layout = AllocError::layout(size, live.layout(index).align())?;
+            let layout = arenite_core::layout(size, live.layout(index).align())?;
             let _moved: bool = live.resize(resource, index, layout)?;
         }
         Operation::Deallocate { at } if !live.is_empty() => live.deallocate(resource, at % live.len()),

@@ -12,8 +12,8 @@ use core::ptr::NonNull;
 /// ```
 /// use arenite_core::AllocError;
 /// use testkit::PatternBlock;
-/// let system = arenite_alloc::System::new();
-/// let block = PatternBlock::allocate(&system, AllocError::layout(100, 64)?, 7)?;
+/// let system = arenite_alloc::CountedGlobal::new();
+/// let block = PatternBlock::allocate(&system, arenite_core::layout(100, 64)?, 7)?;
 /// block.free(&system);
 /// # Ok::<(), AllocError>(())
 /// ```
@@ -75,7 +75,7 @@ impl PatternBlock {
     /// # Panics
     /// If a byte changed, or `size` has no layout.
     pub fn resize(&mut self, resource: &dyn Resource, size: usize) -> Result<(), AllocError> {
-        let (old, new) = (self.layout, AllocError::layout(size, self.layout.align())?);
+        let (old, new) = (self.layout, arenite_core::layout(size, self.layout.align())?);
         self.check(old.size());
         let resized = if size >= old.size() {
             // SAFETY: a live block of `resource` with this layout; the new size is not smaller.

@@ -4,7 +4,7 @@
 
 use allocator_api2::vec::Vec as ArenaVec;
 use arenite_alloc::*;
-use arenite_core::{AllocCause, AllocError, Block, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Block, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use testkit::doubles::Counting;
 
@@ -22,7 +22,7 @@ fn a03_raw_bytes_are_aligned_to_64() {
 
 #[test]
 fn a04_a05_chunks_report_data_size_and_used_in_order() {
-    let arena = Arena::chunked_by(System::new(), 1000);
+    let arena = Arena::with_chunk_size(CountedGlobal::new(), 1000);
     for _ in 0..5 {
         let _kept = ArenaBox::leak(arena.alloc([0u8; 400]).unwrap());
     }
@@ -36,7 +36,7 @@ fn a04_a05_chunks_report_data_size_and_used_in_order() {
 
 #[test]
 fn a06_chunked_arena_allocates_chunks_of_64_mib() {
-    let upstream = Counting::new(arenite_pages::Pages::new());
+    let upstream = Counting::new(arenite_pages::PageAllocator::new());
     let arena = Arena::chunked(&upstream);
     let _kept = ArenaBox::leak(arena.alloc(1u8).unwrap());
     assert_eq!(upstream.layouts()[0].size(), 64 << 20);
@@ -55,8 +55,8 @@ fn bounded_arena_allocates_exactly_its_capacity() {
                 }
             };
             assert_eq!(
-                (allocated, error.cause),
-                (capacity / 8 * 8, AllocCause::CapacityReached),
+                (allocated, error.kind),
+                (capacity / 8 * 8, AllocErrorKind::CapacityReached),
                 "of {capacity}"
             );
             assert_eq!((error.state.in_use, error.state.limit), (allocated, Some(capacity)));
@@ -75,8 +75,8 @@ fn a07_a13_blocks_are_contiguous() {
 
 #[test]
 fn a08_a11_reset_frees_all_blocks_without_visiting_them() {
-    let upstream = Counting::new(System::new());
-    let mut arena = Arena::chunked_by(&upstream, 4096);
+    let upstream = Counting::new(CountedGlobal::new());
+    let mut arena = Arena::with_chunk_size(&upstream, 4096);
     for round in 0..10 {
         for n in 0..5000u64 {
             let _kept = ArenaBox::leak(arena.alloc(n).unwrap());
@@ -91,8 +91,8 @@ fn a08_a11_reset_frees_all_blocks_without_visiting_them() {
 
 #[test]
 fn a09_arena_frees_every_chunk_on_drop() {
-    let upstream = Counting::new(System::new());
-    let arena = Arena::chunked_by(&upstream, 100);
+    let upstream = Counting::new(CountedGlobal::new());
+    let arena = Arena::with_chunk_size(&upstream, 100);
     for _ in 0..100 {
         let _kept = ArenaBox::leak(arena.alloc([0u8; 60]).unwrap());
     }
@@ -103,8 +103,8 @@ fn a09_arena_frees_every_chunk_on_drop() {
 
 #[test]
 fn a10_restore_keeps_chunks_and_older_blocks() {
-    let upstream = Counting::new(System::new());
-    let arena = Arena::chunked_by(&upstream, 1024);
+    let upstream = Counting::new(CountedGlobal::new());
+    let arena = Arena::with_chunk_size(&upstream, 1024);
     let weights = arena.alloc_slice_copy(&[7u64; 10]).unwrap();
     let mark = arena.mark().unwrap();
     let step = || drop((0..100).map(|_| Block::new_in(layout(500), &arena).unwrap()).collect::<Vec<_>>());
@@ -125,8 +125,8 @@ fn a10_restore_keeps_chunks_and_older_blocks() {
 
 #[test]
 fn a11_restore_visits_no_block_above_the_mark() {
-    let upstream = Counting::new(System::new());
-    let mut arena = Arena::chunked_by(&upstream, 1 << 16);
+    let upstream = Counting::new(CountedGlobal::new());
+    let mut arena = Arena::with_chunk_size(&upstream, 1 << 16);
     let mark = arena.mark().unwrap();
     for n in 0..100_000u64 {
         let _kept = ArenaBox::leak(arena.alloc(n).unwrap());
@@ -139,7 +139,7 @@ fn a11_restore_visits_no_block_above_the_mark() {
 
 #[test]
 fn a10_a11_second_step_over_a_range_faults_no_page() {
-    let mut arena = ArenaOptions::new().huge_pages(HugePages::Never).build();
+    let mut arena = ArenaOptions::new().with_huge_pages(HugePages::Never).build();
     let resident = |arena: &Arena| arena.huge_report().unwrap().resident;
     let mark = arena.mark().unwrap();
     let mut seen = Vec::new();
@@ -154,8 +154,8 @@ fn a10_a11_second_step_over_a_range_faults_no_page() {
 
 #[test]
 fn a12_arena_reuses_chunks_after_reset() {
-    let upstream = Counting::new(System::new());
-    let mut arena = Arena::chunked_by(&upstream, 1000);
+    let upstream = Counting::new(CountedGlobal::new());
+    let mut arena = Arena::with_chunk_size(&upstream, 1000);
     let sizes = [400, 400, 5000, 100, 900, 20_000, 8];
     let step = |arena: &Arena<_>| sizes.iter().for_each(|&size| assert!(arena.alloc_bytes(size).is_ok()));
     step(&arena);
@@ -245,7 +245,7 @@ fn shared_arena_fails_to_open_more_than_63_marks() {
     let marks: Vec<_> = (0..63).map(|_| (block(), arena.mark().unwrap())).collect();
     let last = block();
     let error = arena.mark().unwrap_err();
-    assert_eq!((error.cause, error.state.live_blocks), (AllocCause::TooManyMarks, 64));
+    assert_eq!((error.kind, error.state.live_blocks), (AllocErrorKind::TooManyMarks, 64));
     drop(last);
     let first = marks[0].1;
     drop(marks);
@@ -254,7 +254,7 @@ fn shared_arena_fails_to_open_more_than_63_marks() {
 
 #[test]
 fn scopes_restore_position_and_counts() {
-    let (mut arena, mut shared) = (Arena::chunked_by(System::new(), 256), SharedArena::new());
+    let (mut arena, mut shared) = (Arena::with_chunk_size(CountedGlobal::new(), 256), SharedArena::new());
     for n in 0..5u64 {
         let _kept = (ArenaBox::leak(arena.alloc(n).unwrap()), ArenaBox::leak(shared.alloc(n).unwrap()));
     }

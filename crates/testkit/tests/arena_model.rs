@@ -4,8 +4,8 @@
 //! chunks and no cursors.
 
 use arenite_alloc::*;
-use arenite_core::{AllocCause, AllocError, Resource, Trim};
-use arenite_pages::Pages;
+use arenite_core::{AllocError, AllocErrorKind, Resource, Trim};
+use arenite_pages::PageAllocator;
 use core::alloc::Layout;
 use proptest::prelude::*;
 use testkit::LiveBlocks;
@@ -54,7 +54,7 @@ macro_rules! marked {
 }
 
 marked! {
-    [S: Store] Arena<S>, true, usize::MAX;
+    [S: ChunkSource] Arena<S>, true, usize::MAX;
     [] SharedArena, false, 64;
 }
 
@@ -179,7 +179,7 @@ impl<A: Marked> Model<A> {
         let same = self.live_from(top) == 0 && position == self.segments[top].start;
         if !same && self.segments.len() == A::MAX_SEGMENTS {
             let error = self.arena.mark().expect_err("one segment over the maximum");
-            assert_eq!(error.cause, AllocCause::TooManyMarks);
+            assert_eq!(error.kind, AllocErrorKind::TooManyMarks);
             return;
         }
         let mark = self.arena.mark().expect("a mark");
@@ -293,22 +293,22 @@ fn a10_an_arena_follows_the_model() {
 
 #[test]
 fn a10_an_arena_in_tiny_chunks_follows_the_model() {
-    follow_model(|| Arena::chunked_by(System::new(), 256));
+    follow_model(|| Arena::with_chunk_size(CountedGlobal::new(), 256));
 }
 
 #[test]
 fn a10_an_arena_in_small_chunks_of_pages_follows_the_model() {
-    follow_model(|| Arena::chunked_by(Pages::new(), 4096));
+    follow_model(|| Arena::with_chunk_size(PageAllocator::new(), 4096));
 }
 
 #[test]
 fn a10_an_arena_over_an_arena_whose_chunks_touch_follows_the_model() {
-    follow_model(|| Arena::chunked_by(LocalHandle::new(Arena::new()), 64));
+    follow_model(|| Arena::with_chunk_size(LocalHandle::new(Arena::new()), 64));
 }
 
 #[test]
 fn a10_an_arena_over_a_scribbling_upstream_follows_the_model() {
-    follow_model(|| Arena::chunked_by(testkit::doubles::Scribbling::new(System::new()), 1000));
+    follow_model(|| Arena::with_chunk_size(testkit::doubles::Scribbling::new(CountedGlobal::new()), 1000));
 }
 
 #[test]
@@ -318,5 +318,5 @@ fn a10_a_shared_arena_follows_the_model() {
 
 #[test]
 fn a10_a_bounded_arena_of_huge_pages_follows_the_model() {
-    follow_model(|| ArenaOptions::new().capacity(16 << 20).huge_pages(HugePages::Always).build());
+    follow_model(|| ArenaOptions::new().with_capacity(16 << 20).with_huge_pages(HugePages::Always).build());
 }

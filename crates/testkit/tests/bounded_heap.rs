@@ -6,7 +6,7 @@
 use allocator_api2::vec::Vec as VecIn;
 use arenite_alloc::{BoundedHeap, Checked, Heap};
 
-use arenite_core::{AllocCause, AllocError, Block, MemoryAllocator, Resource};
+use arenite_core::{AllocError, AllocErrorKind, Block, MemoryAllocator, Resource};
 use arenite_pages::{MapMode, Region, map_file};
 use core::mem::MaybeUninit;
 
@@ -27,14 +27,14 @@ fn check_heap(heap: &BoundedHeap<'_>) {
                 let mut live: Vec<(Block<&BoundedHeap<'_>>, u8)> = Vec::new();
                 for turn in 0..5_000_usize {
                     let size = 1 + (turn * 7_919 + usize::from(seed) * 104_729) % 3_000;
-                    match Block::zeroed_in(AllocError::layout(size, 1 << (turn % 8)).unwrap(), heap) {
+                    match Block::zeroed_in(arenite_core::layout(size, 1 << (turn % 8)).unwrap(), heap) {
                         Ok(mut block) => {
                             assert!(bytes(&block).iter().all(|&byte| byte == 0));
                             block.bytes_mut().fill(MaybeUninit::new(seed));
                             live.push((block, seed));
                         }
                         Err(error) => {
-                            assert_eq!(error.cause, AllocCause::CapacityReached);
+                            assert_eq!(error.kind, AllocErrorKind::CapacityReached);
                             live.truncate(live.len() / 2);
                         }
                     }
@@ -57,8 +57,8 @@ fn n08_bounded_heap_stays_inside_its_buffer() {
     for skip in [0, 1, 7, 8, 9] {
         check_heap(&BoundedHeap::new(&mut buffer[skip..]));
     }
-    let heap = BoundedHeap::new(&mut buffer[..10_000]).labelled("buffer");
-    let error = heap.allocate(AllocError::layout(20_000, 8).unwrap()).unwrap_err();
+    let heap = BoundedHeap::new(&mut buffer[..10_000]).with_label("buffer");
+    let error = heap.allocate(arenite_core::layout(20_000, 8).unwrap()).unwrap_err();
     assert!(error.to_string().contains("buffer"), "{error}");
     let mut numbers: VecIn<u64, _> = VecIn::new_in(&heap);
     numbers.extend(0..1_000);
@@ -74,13 +74,13 @@ fn n08_bounded_heap_works_in_a_region_and_in_a_mapped_file() {
     let region = Region::reserve(1 << 20, "bounded").unwrap();
     region.commit(0, 1 << 20).unwrap();
     // SAFETY: the region is committed, outlives the heap, and has no other user.
-    check_heap(&unsafe { BoundedHeap::over(region.as_ptr(), 1 << 20) });
+    check_heap(&unsafe { BoundedHeap::from_raw_parts(region.as_ptr(), 1 << 20) });
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("heap");
     std::fs::write(&path, vec![0; 1 << 20]).unwrap();
     let file = map_file(&path, MapMode::ReadWrite).unwrap();
     // SAFETY: the file is mapped for writes, outlives the heap, and has no other user.
-    check_heap(&unsafe { BoundedHeap::over(file.as_ptr(), file.len()) });
+    check_heap(&unsafe { BoundedHeap::from_raw_parts(file.as_ptr(), file.len()) });
     drop(file);
     assert!(std::fs::read(&path).unwrap().contains(&3), "blocks were in the file");
 }
@@ -104,10 +104,10 @@ fn n08_bounded_heap_fails_every_request_when_too_small() {
     let mut buffer = [MaybeUninit::uninit(); 200];
     for len in 0..64 {
         let heap = BoundedHeap::new(&mut buffer[..len]);
-        assert!(heap.allocate(AllocError::layout(64, 8).unwrap()).is_err());
+        assert!(heap.allocate(arenite_core::layout(64, 8).unwrap()).is_err());
         assert!(heap.state().held <= len);
     }
     let heap = BoundedHeap::new(&mut buffer);
-    assert!(heap.allocate(AllocError::layout(64, 8).unwrap()).is_ok());
-    assert!(heap.allocate(AllocError::layout(isize::MAX.unsigned_abs() - 5000, 4096).unwrap()).is_err());
+    assert!(heap.allocate(arenite_core::layout(64, 8).unwrap()).is_ok());
+    assert!(heap.allocate(arenite_core::layout(isize::MAX.unsigned_abs() - 5000, 4096).unwrap()).is_err());
 }

@@ -62,14 +62,14 @@ fn u34_budget_in_the_global_allocator_may_allocate_for_its_own_lists() {
         with_charging(|| budget.charge(100).map_err(|error| (error.path.is_empty(), error.largest.len())));
     assert_eq!(failed, Err((true, 0)), "no memory for the path");
     let explained = budget.charge(100).unwrap_err();
-    assert_eq!((explained.path.as_str(), explained.asked), ("all", 100));
+    assert_eq!((explained.path.as_str(), explained.requested), ("all", 100));
     assert!(with_charging(|| Vec::<u8>::new().try_reserve(100)).is_err());
 
     // Each of these calls allocates, exceeds the budget, and runs the callback that is already in
     // the list.
     let calls = std::sync::Arc::new(AtomicUsize::new(0));
     let (ran, all) = (std::sync::Arc::clone(&calls), budget.clone());
-    budget.on_refusal(move |lacking| {
+    budget.on_exhausted(move |lacking| {
         ran.fetch_add(1, Relaxed);
         // The callback releases no more than this, so the next request exceeds the budget too.
         all.release(lacking);
@@ -80,7 +80,7 @@ fn u34_budget_in_the_global_allocator_may_allocate_for_its_own_lists() {
         full();
         children.push(with_charging(|| budget.child("child", 1000 + number)));
         full();
-        with_charging(|| budget.on_refusal(|_| 0));
+        with_charging(|| budget.on_exhausted(|_| 0));
         full();
         let stats = with_charging(|| budget.stats());
         assert_eq!(stats.len(), 2 + number);

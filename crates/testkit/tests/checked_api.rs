@@ -6,7 +6,7 @@
 
 use arenite_alloc::*;
 use arenite_core::{AllocError, MemoryAllocator};
-use arenite_pages::Pages;
+use arenite_pages::PageAllocator;
 use proptest::prelude::*;
 use std::sync::{Arc, Mutex};
 use testkit::checked_api::{Caller, DynAllocator, Op, follow, ops};
@@ -40,13 +40,13 @@ allocators! {
     pool: PoolAllocator::new(1024, 100).unwrap(), 1024, 64, Some(1024);
     shared_pool: SharedPool::new(24, 100).unwrap(), 24, 8, Some(24);
     thread_safe: ThreadSafeAllocator::new(), 5000, 4096, None;
-    thread_safe_arena: ThreadSafeAllocator::over(Arena::new()), 5000, 4096, None;
-    thread_safe_chunks: ThreadSafeAllocator::over(Arena::chunked_by(Pages::new(), 4096)), 5000, 4096, None;
+    thread_safe_arena: ThreadSafeAllocator::with_upstream(Arena::new()), 5000, 4096, None;
+    thread_safe_chunks: ThreadSafeAllocator::with_upstream(Arena::with_chunk_size(PageAllocator::new(), 4096)), 5000, 4096, None;
     checked_arena: Checked::new(SharedArena::new()), 5000, 4096, None;
-    checked_pages: Checked::new(Pages::new()), 5000, 4096, None;
+    checked_pages: Checked::new(PageAllocator::new()), 5000, 4096, None;
     checked_pool: Checked::new(Locked::new(Pool::new(1024, 100).unwrap())), 1024, 64, None;
-    checked_sizes: ThreadSafeAllocator::over(SizedPools::new()), 5000, 4096, None;
-    checked_limit: Checked::new(Limit::new(System::new(), 1 << 30)), 5000, 4096, None;
+    checked_sizes: ThreadSafeAllocator::with_upstream(BinnedPools::new()), 5000, 4096, None;
+    checked_limit: Checked::new(Limit::new(CountedGlobal::new(), 1 << 30)), 5000, 4096, None;
     logging: LoggingAllocator::with_log(SystemAllocator::new(), |_line| {}), 5000, 4096, None;
     boxed_twice: Box::new(SystemAllocator::new()) as DynAllocator, 5000, 4096, None;
     counted: Arc::new(SystemAllocator::new()), 5000, 4096, None;
@@ -101,7 +101,7 @@ fn u38_an_allocator_is_chosen_by_use_at_run_time() {
             "temporary" => Box::new(ArenaAllocator::new(1 << 20)),
             "streaming" => Box::new(PoolAllocator::new(4096, 16).unwrap()),
             "persistent" => Box::new(SystemAllocator::new()),
-            "large_file" => Box::new(Checked::new(Pages::new())),
+            "large_file" => Box::new(Checked::new(PageAllocator::new())),
             _ => Box::new(ThreadSafeAllocator::new()),
         }
     };

@@ -7,7 +7,7 @@ use allocator_api2::boxed::Box as ArenaBoxed;
 use allocator_api2::vec::Vec as ArenaVec;
 use arenite_alloc::*;
 use arenite_core::Resource;
-use arenite_pages::Pages;
+use arenite_pages::PageAllocator;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use testkit::doubles::Scribbling;
@@ -68,14 +68,14 @@ fn containers_in_an_arena_agree_with_std() {
 
 #[test]
 fn containers_in_chunks_of_a_scribbling_upstream_agree_with_std() {
-    let arena = LocalHandle::new(Arena::chunked_by(Scribbling::new(System::new()), 4096));
+    let arena = LocalHandle::new(Arena::with_chunk_size(Scribbling::new(CountedGlobal::new()), 4096));
     churn(&arena, 100_000);
     assert_eq!(arena.state().live_blocks, 0);
 }
 
 #[test]
 fn containers_in_a_local_handle_agree_with_std() {
-    let arena = LocalHandle::new(Arena::chunked(Pages::new()));
+    let arena = LocalHandle::new(Arena::chunked(PageAllocator::new()));
     churn(&arena, 100_000);
     let mark = arena.mark().unwrap();
     churn(&arena, 1000);
@@ -106,21 +106,21 @@ fn containers_in_a_scope_agree_with_std() {
 
 #[test]
 fn containers_in_pools_by_size_agree_with_std() {
-    let pools = SizedPools::new();
+    let pools = BinnedPools::new();
     churn(&&pools, 100_000);
     assert_eq!((pools.state().live_blocks, pools.state().in_use), (0, 0));
 }
 
 #[test]
 fn containers_behind_adaptors_agree_with_std() {
-    let limited = Limit::new(System::new(), 64 << 20);
+    let limited = Limit::new(CountedGlobal::new(), 64 << 20);
     churn(&&limited, 20_000);
     assert_eq!((limited.state().live_blocks, limited.state().in_use), (0, 0));
-    let fallback = Fallback::new(Pool::new(64, 500).unwrap(), System::new());
+    let fallback = Fallback::new(Pool::new(64, 500).unwrap(), CountedGlobal::new());
     churn(&&fallback, 100_000);
     assert_eq!(fallback.state().live_blocks, 0);
     churn(&LocalHandle::new(Locked::new(Arena::new())), 20_000);
-    churn(&SharedHandle::new(Checked::new(System::new())), 20_000);
+    churn(&SharedHandle::new(Checked::new(CountedGlobal::new())), 20_000);
 }
 
 #[test]

@@ -40,20 +40,20 @@ fn panics(body: impl FnOnce()) -> bool {
 fn adopted_values_are_dropped_newest_first_and_once() {
     let log = Log::default();
     let mut arena = Arena::new();
-    let _first = arena.adopt(log.entry(1)).unwrap();
+    let _first = arena.alloc_with_drop(log.entry(1)).unwrap();
     let mark = arena.mark().unwrap();
-    let _more = [arena.adopt(log.entry(2)).unwrap(), arena.adopt(log.entry(3)).unwrap()];
+    let _more = [arena.alloc_with_drop(log.entry(2)).unwrap(), arena.alloc_with_drop(log.entry(3)).unwrap()];
     assert_eq!(arena.restore(mark), Err(RestoreError::BlocksAlive { count: 2 }));
     assert_eq!(log.take(), []);
     arena.restore_mut(mark).unwrap();
     assert_eq!(log.take(), [3, 2]);
     arena.scope(|scope| {
-        let _fourth = scope.adopt(log.entry(4)).unwrap();
-        scope.scope(|inner| inner.adopt(log.entry(5)).map(drop).unwrap());
+        let _fourth = scope.alloc_with_drop(log.entry(4)).unwrap();
+        scope.scope(|inner| inner.alloc_with_drop(log.entry(5)).map(drop).unwrap());
         assert_eq!(log.take(), [5]);
     });
     assert_eq!(log.take(), [4]);
-    let _sixth = arena.adopt(log.entry(6)).unwrap();
+    let _sixth = arena.alloc_with_drop(log.entry(6)).unwrap();
     drop(arena);
     assert_eq!(log.take(), [6, 1]);
 }
@@ -63,7 +63,7 @@ fn a_panicking_destructor_in_reset_loses_no_other_value_and_runs_once() {
     let log = Log::default();
     let mut arena = Arena::new();
     for number in [1, 2, 13, 4] {
-        let _adopted = arena.adopt(log.entry(number)).unwrap();
+        let _adopted = arena.alloc_with_drop(log.entry(number)).unwrap();
     }
     let in_use = arena.in_use();
     assert!(panics(|| arena.reset()));
@@ -75,9 +75,11 @@ fn a_panicking_destructor_in_reset_loses_no_other_value_and_runs_once() {
 #[test]
 fn a_panicking_destructor_in_a_scope_leaves_an_arena_that_works() {
     let log = Log::default();
-    let mut arena = Arena::chunked_by(System::new(), 256);
+    let mut arena = Arena::with_chunk_size(CountedGlobal::new(), 256);
     assert!(panics(|| {
-        arena.scope(|scope| [1, 13, 3].map(|number| scope.adopt(log.entry(number)).map(drop).unwrap()));
+        arena.scope(|scope| {
+            [1, 13, 3].map(|number| scope.alloc_with_drop(log.entry(number)).map(drop).unwrap())
+        });
     }));
     assert_eq!(log.take(), [3, 13]);
     let kept = arena.alloc_slice_copy(&[9u8; 100]).unwrap();
@@ -90,11 +92,11 @@ fn a_panicking_destructor_in_a_scope_leaves_an_arena_that_works() {
 fn a_panic_inside_a_scope_frees_what_the_scope_allocated() {
     let log = Log::default();
     let mut arena = Arena::new();
-    let _below = arena.adopt(log.entry(1)).unwrap();
+    let _below = arena.alloc_with_drop(log.entry(1)).unwrap();
     let before = arena.in_use();
     assert!(panics(|| {
         arena.scope(|scope| {
-            let _adopted = scope.adopt(log.entry(2)).unwrap();
+            let _adopted = scope.alloc_with_drop(log.entry(2)).unwrap();
             scope.scope(|inner| {
                 let _owned = inner.alloc(log.entry(3)).unwrap();
                 panic!("in the middle");
@@ -108,12 +110,12 @@ fn a_panic_inside_a_scope_frees_what_the_scope_allocated() {
 fn shared_arena_scope_drops_adopted_values_after_a_panic() {
     let log = Log::default();
     let mut arena = SharedArena::new();
-    let _below = arena.adopt(log.entry(1)).unwrap();
+    let _below = arena.alloc_with_drop(log.entry(1)).unwrap();
     let before = arena.in_use();
     assert!(panics(|| {
         arena.scope(|scope| {
             std::thread::scope(|threads| {
-                threads.spawn(|| scope.adopt(log.entry(2)).map(drop).unwrap());
+                threads.spawn(|| scope.alloc_with_drop(log.entry(2)).map(drop).unwrap());
             });
             panic!("in the middle");
         });
@@ -168,7 +170,7 @@ fn a_panic_while_filling_a_slice_drops_what_was_made() {
 
 #[test]
 fn slice_filling_closure_may_allocate_from_the_same_arena() {
-    let arena = Arena::chunked_by(System::new(), 128);
+    let arena = Arena::with_chunk_size(CountedGlobal::new(), 128);
     let mark = arena.mark().unwrap();
     let rows = arena
         .alloc_slice_fill_with(20, |n| {

@@ -400,9 +400,9 @@ fn n08_large_block_is_freed_once_and_by_its_start() {
     let heap = Heap::new();
     let layout = Layout::from_size_align(40 << 20, 8).unwrap();
     let block = heap.allocate(layout).unwrap().cast::<u8>().as_ptr();
-    // SAFETY: a live block that is not used afterwards, or an address that `try_free` rejects.
-    let free = |address: *mut u8| unsafe { heap.try_free(address) }.map_err(|report| report.misuse);
-    assert_eq!(free(block.wrapping_add(4096)), Err(Misuse::Interior));
+    // SAFETY: a live block that is not used afterwards, or an address that `checked_free` rejects.
+    let free = |address: *mut u8| unsafe { heap.checked_free(address) }.map_err(|report| report.misuse);
+    assert_eq!(free(block.wrapping_add(4096)), Err(Misuse::InteriorPointer));
     assert_eq!(free(block), Ok(()));
     assert_eq!(free(block), Err(Misuse::DoubleFree));
     assert_eq!(heap.state().live_blocks, 0);

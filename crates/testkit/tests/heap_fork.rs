@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "forks, and leaves a child without running its parent's destructors")]
 
 use arenite_alloc::Heap;
-use arenite_core::{AllocError, Block, Resource, Trim};
+use arenite_core::{Block, Resource, Trim};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,10 @@ fn work(seed: usize, threads: bool) -> bool {
     let lists: Vec<Vec<usize>> = (0..300).map(|count| vec![seed; 1 + (count * 37) % 5_000]).collect();
     let sizes = [100, 70_000, 17 << 20];
     let allocate =
-        || sizes.map(|size| AllocError::layout(size, 16).and_then(|layout| Block::new_in(layout, &SECOND)));
+        || sizes.map(|size| arenite_core::layout(size, 16).and_then(|layout| Block::new_in(layout, &SECOND)));
     let blocks = allocate();
     let own = Heap::new();
-    let in_own = AllocError::layout(1000, 8).and_then(|layout| Block::new_in(layout, &own)).is_ok();
+    let in_own = arenite_core::layout(1000, 8).and_then(|layout| Block::new_in(layout, &own)).is_ok();
     let threaded =
         !threads || std::thread::spawn(move || vec![seed; 1000].len()).join().is_ok_and(|len| len == 1000);
     SECOND.trim(0);

@@ -19,9 +19,9 @@ fn alloc(heap: &Heap, size: usize) -> *mut u8 {
 }
 
 fn free(heap: &Heap, address: *mut u8) -> Result<(), MisuseReport> {
-    // SAFETY: a live block that is not used again, or an invalid pointer, which `try_free` must
+    // SAFETY: a live block that is not used again, or an invalid pointer, which `checked_free` must
     // reject: that is the test.
-    unsafe { heap.try_free(address) }
+    unsafe { heap.checked_free(address) }
 }
 
 fn misuse(heap: &Heap, address: *mut u8) -> Misuse {
@@ -37,42 +37,42 @@ fn write(address: *mut u8, byte: u8) {
 
 #[test]
 fn n10_double_foreign_and_interior_frees_fail_and_change_nothing() {
-    let heap = Heap::new().hardened(Hardening::ALL);
+    let heap = Heap::new().with_hardening(Hardening::ALL);
     for size in [1, 8, 100, 3000, 30_000, 65_536, 70_000, 5 << 20, 20 << 20] {
         let block = alloc(&heap, size);
         if size > 16 {
-            assert_eq!(misuse(&heap, block.wrapping_add(8)), Misuse::Interior, "{size}");
+            assert_eq!(misuse(&heap, block.wrapping_add(8)), Misuse::InteriorPointer, "{size}");
         }
         assert_eq!(heap.state().live_blocks, 1);
         assert_eq!(free(&heap, block), Ok(()), "{size}");
         let again = free(&heap, block).unwrap_err();
         if size <= 65_536 {
             assert_eq!((again.misuse, again.block), (Misuse::DoubleFree, Some((block.addr(), size))));
-            let (allocated, freed) = (again.taken_by.unwrap(), again.freed_by.unwrap());
+            let (allocated, freed) = (again.allocated_by.unwrap(), again.freed_by.unwrap());
             assert!(allocated.thread == freed.thread && allocated.call < freed.call, "{again}");
         } else {
-            assert_eq!(again.misuse, Misuse::NotABlock, "its addresses are unmapped");
+            assert_eq!(again.misuse, Misuse::InvalidPointer, "its addresses are unmapped");
         }
         assert_eq!(heap.state().live_blocks, 0);
     }
     let mut other = [0_u8; 64];
-    assert_eq!(misuse(&heap, other.as_mut_ptr()), Misuse::NotABlock);
+    assert_eq!(misuse(&heap, other.as_mut_ptr()), Misuse::InvalidPointer);
     assert_eq!(free(&heap, core::ptr::null_mut()), Ok(()));
     // The addresses are those of a never allocated block of the slab, and of memory behind the
     // slab.
     let block = alloc(&heap, 100);
     let fresh = (1..600).map(|step| block.wrapping_add(step * 104)).find_map(|at| free(&heap, at).err());
-    assert_eq!(fresh.unwrap().misuse, Misuse::NotABlock);
+    assert_eq!(fresh.unwrap().misuse, Misuse::InvalidPointer);
     assert_eq!(free(&heap, block), Ok(()));
 }
 
 #[test]
 fn n10_write_after_free_and_overflow_are_detected() {
-    let heap = Heap::new().hardened(Hardening::ALL.quarantine(1000));
+    let heap = Heap::new().with_hardening(Hardening::ALL.with_quarantine(1000));
     let block = alloc(&heap, 100);
     write(block.wrapping_add(100), 5);
     let report = free(&heap, block).unwrap_err();
-    assert_eq!((report.misuse, report.address), (Misuse::WrittenBeyond, block.addr() + 100));
+    assert_eq!((report.misuse, report.address), (Misuse::BufferOverflow, block.addr() + 100));
     write(block.wrapping_add(100), 0xb5);
     assert_eq!(free(&heap, block), Ok(()));
     write(block.wrapping_add(40), 5);
@@ -85,14 +85,14 @@ fn n10_write_after_free_and_overflow_are_detected() {
         }
     }
     let report = found.unwrap();
-    assert_eq!((report.misuse, report.address), (Misuse::WrittenAfterFree, block.addr() + 40));
+    assert_eq!((report.misuse, report.address), (Misuse::WriteAfterFree, block.addr() + 40));
     assert!(report.to_string().contains("written to after it was freed; block 0x"), "{report}");
 }
 
 #[test]
 fn n10_freed_blocks_are_poisoned_or_zeroed_and_quarantined() {
-    for (hardening, byte) in [(Hardening::ALL, 0xdf), (Hardening::ALL.zero_on_free(true), 0)] {
-        let heap = Heap::new().hardened(hardening);
+    for (hardening, byte) in [(Hardening::ALL, 0xdf), (Hardening::ALL.with_zero_on_free(true), 0)] {
+        let heap = Heap::new().with_hardening(hardening);
         let block = alloc(&heap, 64);
         assert_eq!(free(&heap, block), Ok(()));
         // SAFETY: the heap still holds and maps the freed block; checking its bytes is the test.
@@ -107,7 +107,7 @@ fn n10_freed_blocks_are_poisoned_or_zeroed_and_quarantined() {
 #[test]
 fn n10_hardened_heaps_allocate_in_different_random_orders() {
     let order = |hardening| {
-        let heap = Heap::new().hardened(hardening);
+        let heap = Heap::new().with_hardening(hardening);
         let blocks: Vec<usize> = (0..200).map(|_| alloc(&heap, 64).addr() & 0xffff).collect();
         assert_eq!(heap.state().live_blocks, 200);
         blocks
@@ -119,8 +119,10 @@ fn n10_hardened_heaps_allocate_in_different_random_orders() {
 
 #[test]
 fn n08_a_hardened_heap_serves_threads_batches_and_growth() {
-    for hardening in [Hardening::ALL, Hardening::NONE, Hardening::ALL.guard_pages(false).quarantine(0)] {
-        let heap = Heap::new().hardened(hardening);
+    for hardening in
+        [Hardening::ALL, Hardening::NONE, Hardening::ALL.with_guard_pages(false).with_quarantine(0)]
+    {
+        let heap = Heap::new().with_hardening(hardening);
         std::thread::scope(|scope| {
             for seed in 1..4_usize {
                 let heap = &heap;

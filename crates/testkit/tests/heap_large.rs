@@ -74,7 +74,7 @@ fn faults() -> i64 {
 
 #[test]
 fn n09_growing_block_reuses_the_pages_of_its_predecessor() {
-    let heap = Heap::new().decaying(None);
+    let heap = Heap::new().with_decay(None);
     let mut spent = Vec::new();
     for round in 0..4 {
         let before = faults();
@@ -99,7 +99,7 @@ fn n09_growing_block_reuses_the_pages_of_its_predecessor() {
 
 #[test]
 fn n09_block_that_donated_pages_is_whole_when_reused() {
-    let heap = Heap::new().decaying(None);
+    let heap = Heap::new().with_decay(None);
     Marked::allocate(&heap, 200 * MIB, 1 << 50).free(&heap);
     // Another block gets a part of its OS pages.
     let small = Marked::allocate(&heap, 50 * MIB, 2 << 50);

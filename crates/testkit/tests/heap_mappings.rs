@@ -58,7 +58,7 @@ impl Drop for Filler {
 fn n09_large_block_is_unchanged_when_mappings_run_out() {
     let mut grown = [0, 0];
     for left in 0..24 {
-        let heap = Heap::new().decaying(None);
+        let heap = Heap::new().with_decay(None);
         let block = heap.allocate(layout(17 * MIB)).unwrap().cast::<u8>();
         let word = |block: NonNull<u8>, at: usize| -> NonNull<usize> {
             block.map_addr(|start| start.saturating_add(at)).cast()

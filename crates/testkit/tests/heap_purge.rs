@@ -38,7 +38,7 @@ fn addresses<'a>(blocks: impl IntoIterator<Item = &'a PatternBlock>) -> HashSet<
 }
 
 fn purge_fragmented(classes: SizeClasses) {
-    let (heap, mut random) = (Heap::with_classes(classes).decaying(None), Random(7));
+    let (heap, mut random) = (Heap::with_classes(classes).with_decay(None), Random(7));
     let mut blocks = Vec::new();
     let mut bytes = 0;
     while bytes < 200 << 20 {
@@ -73,7 +73,7 @@ fn purge_fragmented(classes: SizeClasses) {
     let end = heap.state();
     assert_eq!((end.in_use, end.live_blocks), (0, 0));
     heap.defrag();
-    assert_eq!(heap.stats().dry, 0);
+    assert_eq!(heap.stats().purged_bytes, 0);
     // Only the tables of two arenas, which may be on huge pages by now, and an empty slab per class
     // remain of 250 MiB.
     let resident = heap.resident().unwrap();
@@ -92,7 +92,7 @@ fn n13_n15_defrag_purges_pages_inside_free_blocks_of_binary_classes() {
 
 #[test]
 fn n13_slabs_of_exited_and_of_other_threads_are_purged() {
-    let heap = Heap::new().decaying(None);
+    let heap = Heap::new().with_decay(None);
     let heap = &heap;
     let filled = || alloc_all(heap, 20_000, 3000);
     let (done, wait) = std::sync::mpsc::channel();
@@ -128,7 +128,7 @@ fn n13_slabs_of_exited_and_of_other_threads_are_purged() {
 
 #[test]
 fn n13_background_decay_purges_an_idle_program() {
-    static HEAP: Heap = Heap::new().decaying(Some(Duration::from_millis(100)));
+    static HEAP: Heap = Heap::new().with_decay(Some(Duration::from_millis(100)));
     HEAP.decay_in_background().unwrap();
     let sizes = [70_000, 3 << 20, 40 << 20];
     let blocks = sizes.map(|size| alloc(&HEAP, size));
@@ -145,7 +145,7 @@ fn n13_background_decay_purges_an_idle_program() {
 
 #[test]
 fn n13_decay_purges_a_working_program_without_a_background_thread() {
-    let heap = Heap::new().decaying(Some(Duration::from_millis(50)));
+    let heap = Heap::new().with_decay(Some(Duration::from_millis(50)));
     free_all(&heap, [5 << 20, 60 << 20].map(|size| alloc(&heap, size)));
     assert!(heap.resident().unwrap() > 60 << 20);
     let until = Instant::now() + Duration::from_secs(20);
@@ -159,27 +159,30 @@ fn n13_decay_purges_a_working_program_without_a_background_thread() {
 
 #[test]
 fn n08_stats_match_the_operations() {
-    let heap = Heap::new().decaying(None);
+    let heap = Heap::new().with_decay(None);
     let small = alloc_all(&heap, 5_000, 96);
     let large = [100_000, 1 << 20, 20 << 20].map(|size| alloc(&heap, size));
     let stats = heap.stats();
     let class =
         |stats: &arenite_alloc::HeapStats| *stats.classes().iter().find(|class| class.size == 96).unwrap();
     assert_eq!(class(&stats).live_blocks, 5_000);
-    assert!(class(&stats).capacity >= 5_000 && class(&stats).slabs * 65_536 >= 5_000 * 96);
+    assert!(class(&stats).capacity >= 5_000 && class(&stats).slab_count * 65_536 >= 5_000 * 96);
     assert_eq!((stats.large_blocks, stats.large_bytes), (3, 131_072 + (1 << 20) + (20 << 20)));
     assert!(stats.state.held >= stats.state.in_use && stats.peak_held >= stats.state.held);
     assert!(stats.fragmentation() > 0.0 && stats.fragmentation() < 0.2, "{}", stats.fragmentation());
     free_all(&heap, small.into_iter().chain(large));
     let end = heap.stats();
     assert_eq!((class(&end).live_blocks, end.large_blocks, end.state.in_use), (0, 0, 0));
-    assert!(class(&end).at_peak > 4_000 && end.kept == 20 << 20 && end.state.peak > 21 << 20, "{end:?}");
+    assert!(
+        class(&end).blocks_at_peak > 4_000 && end.cached_large_bytes == 20 << 20 && end.state.peak > 21 << 20,
+        "{end:?}"
+    );
     assert!(end.peak_held >= stats.state.held);
 }
 
 #[test]
 fn n13_cached_blocks_are_flushed_when_their_thread_exits() {
-    let heap = Heap::new().decaying(None);
+    let heap = Heap::new().with_decay(None);
     // The cache is flushed when the thread exits, and when another thread requests a trim.
     for ends in [true, false] {
         let (to, from) = std::sync::mpsc::channel::<()>();
@@ -213,7 +216,7 @@ fn n13_cached_blocks_are_flushed_when_their_thread_exits() {
                     .classes()
                     .iter()
                     .filter(|class| (1024..4096).contains(&class.size))
-                    .map(|class| class.slabs)
+                    .map(|class| class.slab_count)
                     .sum::<usize>()
             };
             // A thread's destructors may run after `join` returned.
@@ -228,11 +231,11 @@ fn n13_cached_blocks_are_flushed_when_their_thread_exits() {
 
 #[test]
 fn n10_unposted_remote_frees_are_not_in_use_and_are_reused() {
-    let heap = Heap::new().decaying(None);
+    let heap = Heap::new().with_decay(None);
     let stay = alloc_all(&heap, 20, 1000);
     let mut blocks = alloc_all(&heap, 300, 200);
     let before = addresses(&blocks);
-    let (slabs, in_use) = (heap.stats().slabs, heap.state().in_use);
+    let (slabs, in_use) = (heap.stats().slab_bytes, heap.state().in_use);
     let (to, from) = std::sync::mpsc::channel::<()>();
     let (done, is_done) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
@@ -262,7 +265,7 @@ fn n10_unposted_remote_frees_are_not_in_use_and_are_reused() {
     let again = alloc_all(&heap, 300, 200);
     let known = addresses(&again).intersection(&before).count();
     assert!(known >= 250, "{known} of 300 blocks were reused");
-    assert_eq!(heap.stats().slabs, slabs, "freed blocks are reused before new slabs");
+    assert_eq!(heap.stats().slab_bytes, slabs, "freed blocks are reused before new slabs");
     free_all(&heap, again.into_iter().chain(stay));
     assert_eq!(heap.state().live_blocks, 0);
 }
@@ -295,20 +298,20 @@ fn free_on_other_thread(
 
 #[test]
 fn n13_freeing_thread_posts_its_frees_when_it_trims() {
-    let heap = Heap::new().decaying(None);
+    let heap = Heap::new().with_decay(None);
     free_on_other_thread(&heap, alloc_all(&heap, 60, 256), |to, is_done| {
         heap.trim(0);
-        assert_eq!(heap.stats().slabs, 64 << 10, "the sleeping thread pins the slab");
+        assert_eq!(heap.stats().slab_bytes, 64 << 10, "the sleeping thread pins the slab");
         to.send(()).unwrap();
         is_done.recv().unwrap();
         heap.trim(0);
-        assert_eq!(heap.stats().slabs, 0, "its frees were posted");
+        assert_eq!(heap.stats().slab_bytes, 0, "its frees were posted");
     });
 }
 
 #[test]
 fn n13_freeing_thread_serves_a_trim_request() {
-    let heap = Heap::new().decaying(None);
+    let heap = Heap::new().with_decay(None);
     let (old, new) = (alloc_all(&heap, 60, 256), alloc_all(&heap, 2000, 512));
     let (to, from) = std::sync::mpsc::channel::<()>();
     let (done, is_done) = std::sync::mpsc::channel();
@@ -329,7 +332,7 @@ fn n13_freeing_thread_serves_a_trim_request() {
         is_done.recv().unwrap();
         heap.trim(0);
         let class =
-            |size: usize| heap.stats().classes().iter().find(|class| class.size == size).unwrap().slabs;
+            |size: usize| heap.stats().classes().iter().find(|class| class.size == size).unwrap().slab_count;
         assert_eq!(class(256), 0, "frees before the request were posted");
         to.send(()).unwrap();
         thread.join().unwrap();
@@ -338,7 +341,7 @@ fn n13_freeing_thread_serves_a_trim_request() {
 
 #[test]
 fn n10_unposted_remote_frees_are_bounded() {
-    let heap = Heap::new().decaying(None);
+    let heap = Heap::new().with_decay(None);
     // One slab of 64 blocks of 1 KiB has one bitmap word.
     let blocks = alloc_all(&heap, 64, 1024);
     let before = addresses(&blocks);
@@ -353,16 +356,16 @@ fn n10_unposted_remote_frees_are_bounded() {
 
 #[test]
 fn n15_binary_classes_reuse_the_most_recently_freed_blocks() {
-    let heap = Heap::with_classes(SizeClasses::Binary).decaying(None);
+    let heap = Heap::with_classes(SizeClasses::Binary).with_decay(None);
     for size in [600, 1000, 1024, 2000] {
         let mut blocks = alloc_all(&heap, 64, size);
-        let slabs = heap.stats().slabs;
+        let slabs = heap.stats().slab_bytes;
         let stay = blocks.split_off(7);
         let before = addresses(&blocks);
         free_all(&heap, blocks);
         let again = alloc_all(&heap, 7, size);
         assert_eq!(addresses(&again), before, "{size}");
-        assert_eq!(heap.stats().slabs, slabs, "{size}");
+        assert_eq!(heap.stats().slab_bytes, slabs, "{size}");
         free_all(&heap, again.into_iter().chain(stay));
     }
 }
@@ -371,7 +374,7 @@ fn n15_binary_classes_reuse_the_most_recently_freed_blocks() {
 fn n13_heap_holds_little_more_than_needed_after_a_trim() {
     const SLABS: usize = 1000;
     for scattered in [false, true] {
-        let heap = Heap::new().on_huge_pages(false).decaying(None);
+        let heap = Heap::new().with_huge_pages(false).with_decay(None);
         // A slab of one unit has four blocks.
         let mut slabs: Vec<_> = (0..SLABS).map(|at| (at, alloc_all(&heap, 4, 16 << 10))).collect();
         if scattered {
@@ -389,11 +392,11 @@ fn n13_heap_holds_little_more_than_needed_after_a_trim() {
 
 #[test]
 fn n13_units_of_small_blocks_are_reused_for_large_ones() {
-    let heap = Heap::new().decaying(None);
+    let heap = Heap::new().with_decay(None);
     for _ in 0..3 {
         free_all(&heap, alloc_all(&heap, 2, 64).into_iter().rev());
         heap.trim(0);
-        assert_eq!(heap.stats().slabs, 0);
+        assert_eq!(heap.stats().slab_bytes, 0);
         let mut large = alloc_all(&heap, 30, 20_000);
         let stay = large.split_off(20);
         free_all(&heap, large);

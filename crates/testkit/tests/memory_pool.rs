@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "rebuilds a block from its address")]
 
 use arenite_alloc::{Checked, MemoryPool, PoolPtr, SharedMemoryPool};
-use arenite_core::{AllocCause, AllocError, Block, Resource, Trim};
+use arenite_core::{AllocErrorKind, Block, Resource, Trim};
 use std::rc::Rc;
 use testkit::Random;
 
@@ -24,16 +24,16 @@ fn e09_every_block_has_the_pools_alignment() {
     }
     for bad in [0, 3, 48, usize::MAX] {
         let error = MemoryPool::new(1 << 20).with_alignment(bad).allocate::<u8>(1).unwrap_err();
-        assert_eq!(error.cause, AllocCause::BadLayout, "{bad}");
+        assert_eq!(error.kind, AllocErrorKind::BadLayout, "{bad}");
     }
 }
 
 #[test]
 fn e10_gpu_support_returns_a_typed_error() {
     let pool = MemoryPool::new(1 << 20);
-    assert_eq!(pool.gpu_support(), Ok(None));
+    assert_eq!(pool.is_gpu_mapped(), Ok(false));
     let pool = pool.with_gpu_support(true);
-    let error = pool.gpu_support().unwrap_err();
+    let error = pool.is_gpu_mapped().unwrap_err();
     assert!(error.to_string().contains("host"), "{error}");
     assert!(pool.allocate::<u8>(10).is_ok(), "blocks serve the host in any case");
 }
@@ -133,7 +133,7 @@ fn e39_a_block_costs_eight_bytes_and_its_rounding() {
 fn e08_pool_fails_at_capacity_and_growth_raises_it() {
     let pool = MemoryPool::new(1 << 20);
     let error = pool.allocate::<u8>((1 << 20) + 1).unwrap_err();
-    assert_eq!((error.cause, error.state.limit), (AllocCause::CapacityReached, Some(1 << 20)));
+    assert_eq!((error.kind, error.state.limit), (AllocErrorKind::CapacityReached, Some(1 << 20)));
     let largest = pool.allocate::<u8>((1 << 20) - 64).unwrap();
     assert!(pool.allocate::<u8>(4096).is_err());
     drop(largest);
@@ -157,7 +157,7 @@ fn e12_threads_share_a_locked_checked_pool() {
                 let mut random = Random(thread);
                 for _ in 0..2000 {
                     let size = 1 + random.below(10_000);
-                    let layout = AllocError::layout(size, 8).unwrap();
+                    let layout = arenite_core::layout(size, 8).unwrap();
                     let mut block = Block::new_in(layout, pool).unwrap();
                     block.bytes_mut().fill(core::mem::MaybeUninit::new(7));
                 }

@@ -5,10 +5,10 @@
 #![expect(unsafe_code, reason = "offers a range without users")]
 
 use arenite_alloc::*;
-use arenite_core::{AllocCause, Resource, Trim};
+use arenite_core::{AllocErrorKind, Resource, Trim};
 use arenite_observe::{MemoryMonitor, MemoryTracker};
 use arenite_pages::machine::PressureReading;
-use arenite_pages::{PageState, Protection, Region, WriteWatch};
+use arenite_pages::{PageStatus, Protection, Region, WriteWatch};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use testkit::doubles::{ThreadCounter, allocations_of_this_thread, with_blocks_le
 static COUNTER: ThreadCounter = ThreadCounter;
 
 fn assert_exhausted<A: core::fmt::Debug>(result: Result<A, arenite_core::AllocError>) {
-    let exhausted = matches!(&result, Err(error) if error.cause == AllocCause::Exhausted { errno: 0 });
+    let exhausted = matches!(&result, Err(error) if error.kind == AllocErrorKind::Exhausted { errno: 0 });
     assert!(exhausted, "{result:?}");
 }
 
@@ -100,7 +100,7 @@ fn r14_upstream_may_reenter_a_pool_when_the_thread_has_no_shelves() {
     std::thread::spawn(move || drop(StratifiedMemoryPool::allocate(&clone, 40_000).unwrap())).join().unwrap();
     let calls = Arc::new(AtomicUsize::new(0));
     let (weak, ran) = (Arc::downgrade(&pool), Arc::clone(&calls));
-    budget.on_refusal(move |_| {
+    budget.on_exhausted(move |_| {
         ran.fetch_add(1, Relaxed);
         weak.upgrade().map_or(0, |pool| pool.shrink_to(0))
     });
@@ -131,16 +131,16 @@ fn u34_failed_charge_reports_less_when_out_of_memory() {
     let job = process.child("job", 900);
     let kept = Arc::new(std::sync::Mutex::new(Some(job.child("cache", usize::MAX).reserve(800).unwrap())));
     let error = with_blocks_left(0, || job.charge(200).unwrap_err());
-    assert_eq!((error.node.as_str(), error.asked, error.used, error.limit), ("job", 200, 800, 900));
+    assert_eq!((error.node.as_str(), error.requested, error.used, error.limit), ("job", 200, 800, 900));
     assert_eq!((error.path.as_str(), error.largest.len()), ("", 0));
     let error = job.charge(200).unwrap_err();
     assert_eq!((error.path.as_str(), error.largest.len()), ("process/job", 1));
     let reservation = Arc::clone(&kept);
-    job.on_refusal(move |_| reservation.lock().unwrap().take().map_or(0, |kept| kept.bytes()));
+    job.on_exhausted(move |_| reservation.lock().unwrap().take().map_or(0, |kept| kept.bytes()));
     // Callbacks on the failing node need no list; the list is for callbacks of its children.
     let cache = job.child("cache", usize::MAX);
     let other = cache.reserve(50).unwrap();
-    cache.on_refusal(|_| 0);
+    cache.on_exhausted(|_| 0);
     assert!(with_blocks_left(0, || job.charge(200)).is_ok());
     assert_eq!((process.used(), kept.lock().unwrap().is_none()), (250, true));
     for left in 0..8 {
@@ -164,7 +164,7 @@ fn u34_budget_callbacks_below_the_failing_node_run_when_memory_suffices() {
         let job = Budget::new("job", 1000);
         let cache = job.child("cache", usize::MAX);
         let kept = std::sync::Mutex::new(Some(cache.reserve(900).unwrap()));
-        cache.on_refusal(move |_| kept.lock().unwrap().take().map_or(0, |kept| kept.bytes()));
+        cache.on_exhausted(move |_| kept.lock().unwrap().take().map_or(0, |kept| kept.bytes()));
         let charged = with_blocks_left(left, || job.charge(200).is_ok());
         assert_eq!(job.used(), if charged { 200 } else { 900 }, "{left}");
         assert!(left > 0 || !charged, "the callback is found through a list");
@@ -183,8 +183,8 @@ fn u34_each_budget_callback_runs_once_when_memory_is_short() {
             let calls = Arc::new(AtomicUsize::new(0));
             let count = Arc::clone(&calls);
             // A callback that frees nothing stands before each.
-            node.on_refusal(|_| 0);
-            node.on_refusal(move |_| {
+            node.on_exhausted(|_| 0);
+            node.on_exhausted(move |_| {
                 count.fetch_add(1, Relaxed);
                 kept.lock().unwrap().take().map_or(0, |kept| kept.bytes())
             });
@@ -202,7 +202,7 @@ fn u34_each_budget_callback_runs_once_when_memory_is_short() {
 fn r41_spill_evicts_and_reloads_when_out_of_memory() {
     let spill = Spill::new("no memory").with_limit(100 << 10);
     let fill = |number: u64| {
-        let mut buffer = spill.buffer::<u64>(4096)?; // 32 KiB: three buffers fit in memory.
+        let mut buffer = spill.allocate_buffer::<u64>(4096)?; // 32 KiB: three buffers fit in memory.
         buffer.write()?.fill(number);
         Ok::<_, SpillError>(buffer)
     };
@@ -269,7 +269,7 @@ fn u21_u24_pressure_is_read_when_out_of_memory() {
 #[test]
 fn u22_monitor_shrinks_and_notifies_when_out_of_memory() {
     let reading = |free| move || PressureReading { free, some: 0.0, full: 0.0 };
-    let monitor = MemoryMonitor::reading(reading(0.001), Duration::from_secs(3600));
+    let monitor = MemoryMonitor::with_source(reading(0.001), Duration::from_secs(3600));
     let pools: [Arc<StratifiedMemoryPool>; 5] =
         core::array::from_fn(|_| Arc::new(StratifiedMemoryPool::new("idle")));
     for (number, pool) in pools.iter().enumerate() {
@@ -293,7 +293,7 @@ fn u22_monitor_shrinks_and_notifies_when_out_of_memory() {
         count_read.fetch_add(1, SeqCst);
         PressureReading { free, some: 0.0, full: 0.0 }
     };
-    let monitor = MemoryMonitor::reading(source, Duration::from_secs(3600));
+    let monitor = MemoryMonitor::with_source(source, Duration::from_secs(3600));
     let (notified, thread) = (Arc::new(AtomicUsize::new(0)), std::thread::current().id());
     let level_seen = Arc::clone(&notified);
     let on_change = move |_, new: arenite_core::PressureLevel| {
@@ -356,7 +356,7 @@ fn n05_failed_protect_changes_nothing_when_out_of_memory() {
     let opened = with_blocks_left(0, || unsafe { region.decommit(0, page) }.is_ok());
     assert_eq!(
         region.query(0).unwrap().state,
-        if opened { PageState::Reserved } else { PageState::Committed }
+        if opened { PageStatus::Reserved } else { PageStatus::Committed }
     );
     let infos = with_blocks_left(0, || region.query_all().map(drop));
     assert!(infos.is_err(), "the result is a list");
@@ -427,7 +427,7 @@ fn n20_reclaim_reports_a_wider_lost_range_when_out_of_memory() {
 #[test]
 fn e38_a_tracker_without_memory_counts_new_labels_together() {
     let tracker = Arc::new(MemoryTracker::new());
-    let layout = arenite_core::AllocError::layout(100, 64).unwrap();
+    let layout = arenite_core::layout(100, 64).unwrap();
     let heap = Heap::new();
     // The calls succeed until the next label needs a longer list.
     let labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"];
@@ -438,7 +438,7 @@ fn e38_a_tracker_without_memory_counts_new_labels_together() {
             blocks.push(arenite_core::Block::zeroed_in(layout, resource).unwrap());
         }
     });
-    let (listed, unlisted) = (tracker.by_label(), tracker.unlisted().unwrap());
+    let (listed, unlisted) = (tracker.by_label(), tracker.other_labels().unwrap());
     assert!((1..16).contains(&listed.len()), "{listed:?}");
     assert!(listed.iter().all(|usage| usage.live_blocks == 1));
     assert_eq!((tracker.total().live_blocks, unlisted.live_blocks), (16, 16 - listed.len()));
@@ -447,10 +447,10 @@ fn e38_a_tracker_without_memory_counts_new_labels_together() {
     blocks.truncate(15);
     let again = arenite_core::Block::zeroed_in(layout, &traced[15]).unwrap();
     assert_eq!(tracker.by_label(), listed);
-    assert_eq!(tracker.unlisted().unwrap().allocations, unlisted.allocations + 1);
+    assert_eq!(tracker.other_labels().unwrap().allocations, unlisted.allocations + 1);
     drop(again);
     blocks.clear();
-    assert_eq!((tracker.total().live_blocks, tracker.unlisted().unwrap().live_blocks), (0, 0));
+    assert_eq!((tracker.total().live_blocks, tracker.other_labels().unwrap().live_blocks), (0, 0));
     assert!(tracker.by_label().iter().all(|usage| usage.live_blocks == 0 && usage.allocations == 1));
     assert_eq!(tracker.by_label().len(), listed.len());
 }

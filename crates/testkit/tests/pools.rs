@@ -3,7 +3,7 @@
 //! The model frees valid and invalid pointers. The same tests run on the local and the shared pool.
 
 use arenite_alloc::*;
-use arenite_core::{AllocCause, AllocError, Resource, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Resource, Trim};
 use core::num::NonZero;
 use core::ptr::NonNull;
 use proptest::prelude::*;
@@ -45,9 +45,9 @@ macro_rules! blocks {
 
 blocks! {
     Pool, |pool| pool.trim(0);
-    Pool<System>, |pool| pool.trim(0);
+    Pool<CountedGlobal>, |pool| pool.trim(0);
     SharedPool, SharedPool::trim_mut;
-    SharedPool<System>, SharedPool::trim_mut;
+    SharedPool<CountedGlobal>, SharedPool::trim_mut;
 }
 
 /// Returns a pointer with this address and no provenance.
@@ -55,18 +55,18 @@ fn at(address: usize) -> NonNull<u8> {
     NonNull::without_provenance(NonZero::new(address).expect("not null"))
 }
 
-fn free_error(pool: &impl Blocks, address: usize) -> AllocCause {
+fn free_error(pool: &impl Blocks, address: usize) -> AllocErrorKind {
     let before = pool.state();
     let error = pool.free(at(address)).expect_err("an invalid pointer was freed");
     assert_eq!((pool.state(), error.state), (before, before), "after a failed free");
-    error.cause
+    error.kind
 }
 
 fn check_1024_objects<P: Blocks>(pool: &P) {
     let blocks: Vec<_> = (0..1024).map(|_| pool.alloc().expect("one of 1024")).collect();
     let distinct: BTreeSet<_> = blocks.iter().map(|block| block.addr().get()).collect();
     assert_eq!(distinct.len(), 1024);
-    assert_eq!(pool.alloc().expect_err("more than there are").cause, AllocCause::CapacityReached);
+    assert_eq!(pool.alloc().expect_err("more than there are").kind, AllocErrorKind::CapacityReached);
     let lowest = *distinct.first().expect("1024 of them");
     let end = lowest + 1024 * pool.stride();
     for outside in [
@@ -79,14 +79,14 @@ fn check_1024_objects<P: Blocks>(pool: &P) {
         usize::MAX,
         NonNull::<u8>::dangling().addr().get(),
     ] {
-        assert_eq!(free_error(pool, outside), AllocCause::Foreign, "{outside:#x}");
+        assert_eq!(free_error(pool, outside), AllocErrorKind::InvalidPointer, "{outside:#x}");
     }
     for inside in 1..pool.stride() {
-        assert_eq!(free_error(pool, lowest + inside), AllocCause::Interior);
+        assert_eq!(free_error(pool, lowest + inside), AllocErrorKind::InteriorPointer);
     }
     for block in &blocks {
         pool.free(*block).expect("a live block");
-        assert_eq!(free_error(pool, block.addr().get()), AllocCause::NotLive);
+        assert_eq!(free_error(pool, block.addr().get()), AllocErrorKind::DoubleFree);
     }
     assert_eq!((pool.state().live_blocks, pool.state().in_use, pool.fragmentation()), (0, 0, 1.0));
     let again: BTreeSet<_> = (0..1024).map(|_| pool.alloc().expect("freed").addr().get()).collect();
@@ -96,23 +96,23 @@ fn check_1024_objects<P: Blocks>(pool: &P) {
 #[test]
 fn a15_a16_a17_pool_allocates_reuses_and_rejects_blocks() {
     check_1024_objects(&Pool::new(40, 1024).unwrap());
-    check_1024_objects(&Pool::new_in(System::new(), 64, 1024).unwrap());
+    check_1024_objects(&Pool::new_in(CountedGlobal::new(), 64, 1024).unwrap());
     check_1024_objects(&Pool::new(1, 1024).unwrap());
 }
 
 #[test]
 fn a15_a16_a17_shared_pool_allocates_reuses_and_rejects_blocks() {
     check_1024_objects(&SharedPool::new(40, 1024).unwrap());
-    check_1024_objects(&SharedPool::new_in(System::new(), 64, 1024).unwrap());
+    check_1024_objects(&SharedPool::new_in(CountedGlobal::new(), 64, 1024).unwrap());
 }
 
 #[test]
 fn a17_free_of_a_never_allocated_block_fails() {
     let (pool, shared) = (Pool::new(64, 4).unwrap(), SharedPool::new(64, 4).unwrap());
     let first = pool.allocate_block().unwrap().addr().get();
-    assert_eq!(free_error(&pool, first + 64), AllocCause::NotLive);
+    assert_eq!(free_error(&pool, first + 64), AllocErrorKind::DoubleFree);
     let first = shared.allocate_block().unwrap().addr().get();
-    assert_eq!(free_error(&shared, first + 128), AllocCause::NotLive);
+    assert_eq!(free_error(&shared, first + 128), AllocErrorKind::DoubleFree);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -140,7 +140,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Runs allocations and frees of the checked and the unchecked API, invalid frees and trims, and
 /// compares with the live addresses.
 fn follow<P: Blocks>(mut pool: P, steps: &[Step], count: usize) {
-    let layout = arenite_core::AllocError::layout(pool.stride(), 8).expect("a small layout");
+    let layout = arenite_core::layout(pool.stride(), 8).expect("a small layout");
     let (mut direct, mut owned, mut peak) = (Vec::<NonNull<u8>>::new(), LiveBlocks::default(), 0);
     let mut base = None;
     for &step in steps {
@@ -148,7 +148,7 @@ fn follow<P: Blocks>(mut pool: P, steps: &[Step], count: usize) {
         match step {
             Step::Allocate => match pool.alloc() {
                 Ok(block) => direct.push(block),
-                Err(error) => assert_eq!((error.cause, live), (AllocCause::CapacityReached, count)),
+                Err(error) => assert_eq!((error.kind, live), (AllocErrorKind::CapacityReached, count)),
             },
             Step::AllocateOwned => assert_eq!(owned.allocate(&pool, layout).is_ok(), live < count),
             Step::Free(which) if !direct.is_empty() => {
@@ -191,14 +191,14 @@ fn follow<P: Blocks>(mut pool: P, steps: &[Step], count: usize) {
 fn n40_n43_a_pool_follows_the_model_of_live_addresses() {
     run(&steps(), 300, |steps| follow(Pool::new(64, 24).unwrap(), &steps, 24));
     run(&steps(), 100, |steps| follow(Pool::new(3000, 30).unwrap(), &steps, 30));
-    run(&steps(), 100, |steps| follow(Pool::new_in(System::new(), 24, 24).unwrap(), &steps, 24));
+    run(&steps(), 100, |steps| follow(Pool::new_in(CountedGlobal::new(), 24, 24).unwrap(), &steps, 24));
 }
 
 #[test]
 fn n40_n43_a_shared_pool_follows_the_model_of_live_addresses() {
     run(&steps(), 300, |steps| follow(SharedPool::new(64, 24).unwrap(), &steps, 24));
     run(&steps(), 100, |steps| follow(SharedPool::new(3000, 30).unwrap(), &steps, 30));
-    run(&steps(), 100, |steps| follow(SharedPool::new_in(System::new(), 24, 24).unwrap(), &steps, 24));
+    run(&steps(), 100, |steps| follow(SharedPool::new_in(CountedGlobal::new(), 24, 24).unwrap(), &steps, 24));
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn u11_four_threads_share_a_pool_and_no_block_has_two_owners() {
         for id in 0..4u8 {
             let pool = &pool;
             threads.spawn(move || {
-                let layout = AllocError::layout(64, 8).unwrap();
+                let layout = arenite_core::layout(64, 8).unwrap();
                 for round in 0..2000usize {
                     let mut live = LiveBlocks::default();
                     for _ in 0..1 + (round + usize::from(id)) % 15 {

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "reads bytes that were all written")]
 
 use arenite_alloc::*;
-use arenite_core::{AllocCause, AllocError, Block, MemoryAllocator, Resource, Trim};
+use arenite_core::{AllocErrorKind, Block, MemoryAllocator, Resource, Trim};
 
 #[test]
 fn forgotten_pool_is_not_touched_when_its_threads_exit() {
@@ -59,10 +59,10 @@ fn budget_callback_may_spill_the_requesting_spill() {
     let budget = Budget::new("all", 1 << 20);
     let spill: &'static Spill<Budgeted<Global>> =
         Box::leak(Box::new(Spill::with_upstream("s", Budgeted::new(Global, budget.clone()))));
-    budget.on_refusal(move |lacking| spill.move_out(spill.stats().resident.saturating_sub(lacking)));
+    budget.on_exhausted(move |lacking| spill.evict_to(spill.stats().resident.saturating_sub(lacking)));
     let buffers: Vec<_> = (0..3_u8)
         .map(|number| {
-            let mut buffer = spill.buffer::<u8>(700 << 10).unwrap();
+            let mut buffer = spill.allocate_buffer::<u8>(700 << 10).unwrap();
             buffer.write().unwrap().fill(number);
             buffer
         })
@@ -76,14 +76,14 @@ fn budget_callback_may_spill_the_requesting_spill() {
 #[test]
 fn spill_limits_blocks_and_buffers() {
     let spill = Spill::new("limited").with_limit(1 << 20);
-    let kept = spill.buffer::<u8>(512 << 10).unwrap();
-    let large = AllocError::layout(4 << 20, 64).unwrap();
-    assert_eq!(Block::new_in(large, &spill).unwrap_err().cause, AllocCause::LimitReached);
-    assert!(spill.buffer::<u8>(4 << 20).is_err());
+    let kept = spill.allocate_buffer::<u8>(512 << 10).unwrap();
+    let large = arenite_core::layout(4 << 20, 64).unwrap();
+    assert_eq!(Block::new_in(large, &spill).unwrap_err().kind, AllocErrorKind::LimitReached);
+    assert!(spill.allocate_buffer::<u8>(4 << 20).is_err());
     assert_eq!((spill.stats().resident, spill.stats().writes), (512 << 10, 0), "nothing was evicted for it");
-    let block = Block::new_in(AllocError::layout(900 << 10, 64).unwrap(), &spill).unwrap();
+    let block = Block::new_in(arenite_core::layout(900 << 10, 64).unwrap(), &spill).unwrap();
     assert_eq!((spill.stats().resident, spill.stats().spilled), (900 << 10, 512 << 10));
-    assert!(spill.buffer::<u8>(512 << 10).is_err(), "a block is not evicted");
+    assert!(spill.allocate_buffer::<u8>(512 << 10).is_err(), "a block is not evicted");
     assert_eq!(kept.read().unwrap().len(), 512 << 10, "a pinned buffer is loaded");
     drop(block);
     let _forgotten = core::mem::ManuallyDrop::new(kept.read().unwrap());
@@ -94,7 +94,7 @@ fn spill_limits_blocks_and_buffers() {
 #[test]
 fn threads_reload_the_same_buffer_once() {
     let spill = Spill::new("same");
-    let mut buffer = spill.buffer::<u64>(100_000).unwrap();
+    let mut buffer = spill.allocate_buffer::<u64>(100_000).unwrap();
     buffer.write().unwrap().fill(9);
     for _ in 0..50 {
         spill.trim(0);
@@ -111,7 +111,7 @@ fn threads_reload_the_same_buffer_once() {
 fn excessive_hints_and_alignments_fail_or_are_ignored() {
     assert!(AnalyticsContextBuilder::new("hint").with_expected_allocations(usize::MAX).build().is_ok());
     let pool = MemoryPool::new(1 << 20).with_alignment(1 << 63);
-    assert_eq!(pool.allocate::<u8>(1).unwrap_err().cause, AllocCause::BadLayout);
+    assert_eq!(pool.allocate::<u8>(1).unwrap_err().kind, AllocErrorKind::BadLayout);
     let pool = MemoryPool::new(1 << 20);
     drop(pool.allocate::<u8>(1).unwrap());
     let pool = pool.with_growth(8 << 20).with_alignment(4096);

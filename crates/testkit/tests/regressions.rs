@@ -3,8 +3,8 @@
 //! Each finding was undefined behaviour or a broken contract that safe code could reach.
 
 use arenite_alloc::*;
-use arenite_core::{AllocCause, Block, Event, EventKind, MemoryAllocator, Resource, Sink, Trim};
-use arenite_pages::Pages;
+use arenite_core::{AllocErrorKind, Block, Event, EventKind, MemoryAllocator, Resource, Sink, Trim};
+use arenite_pages::PageAllocator;
 use core::alloc::Layout;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,7 +40,7 @@ impl Drop for Canary {
 
 #[test]
 fn root_mark_restores_after_the_first_chunk_is_freed() {
-    let mut arena = Arena::chunked_by(Scribbling::new(Pages::new()), 4096);
+    let mut arena = Arena::with_chunk_size(Scribbling::new(PageAllocator::new()), 4096);
     drop(Block::new_in(layout(64), &arena).unwrap());
     arena.reset();
     let mark = arena.mark().unwrap();
@@ -56,7 +56,7 @@ fn root_mark_restores_after_the_first_chunk_is_freed() {
 #[test]
 fn block_below_a_touching_chunk_does_not_grow_in_place() {
     let outer = Arena::new();
-    let arena = Arena::chunked_by(&outer, 64);
+    let arena = Arena::with_chunk_size(&outer, 64);
     let mut low = Block::new_in(layout(64), &arena).unwrap();
     let high = Block::new_in(layout(64), &arena).unwrap();
     assert_eq!(low.as_ptr().addr().get() + 64, high.as_ptr().addr().get(), "the chunks touch");
@@ -82,7 +82,7 @@ fn shared_arena_scope_survives_a_restore_below_its_start() {
     drop(Block::new_in(layout(24), &arena).unwrap());
     arena.scope(|scope| {
         let _either: Result<(), RestoreError> = scope.restore(mark);
-        let _adopted = scope.adopt(Canary::new(0)).unwrap();
+        let _adopted = scope.alloc_with_drop(Canary::new(0)).unwrap();
     });
     assert_eq!(DROPS[0].load(Relaxed), 1, "adopted values are dropped at the end of the scope");
     let _over = arena.alloc_slice_copy(&[0u64; 50]).unwrap();
@@ -97,7 +97,9 @@ fn values_adopted_by_threads_are_dropped_above_a_concurrent_mark() {
         let mut arena = SharedArena::new();
         let marks: Vec<_> = std::thread::scope(|threads| {
             for _ in 0..3 {
-                threads.spawn(|| (0..EACH).for_each(|_| arena.adopt(Canary::new(1)).map(drop).unwrap()));
+                threads.spawn(|| {
+                    (0..EACH).for_each(|_| arena.alloc_with_drop(Canary::new(1)).map(drop).unwrap())
+                });
             }
             let mark_further_on = |last: &mut usize| {
                 while arena.in_use() <= *last && arena.state().live_blocks < 3 * EACH {
@@ -135,7 +137,7 @@ fn zero_size_blocks_are_freed_once_by_the_checked_api() {
 
 #[test]
 fn chunks_can_be_listed_after_a_trim_of_an_empty_arena() {
-    let arena = Arena::chunked_by(Pages::new(), 4096);
+    let arena = Arena::with_chunk_size(PageAllocator::new(), 4096);
     drop(Block::new_in(layout(64), &arena).unwrap());
     drop(Block::new_in(layout(90_000), &arena).unwrap());
     arena.trim(4096);
@@ -149,7 +151,10 @@ fn shared_arena_fails_beyond_its_largest_position() {
     let arena = SharedArena::with_capacity(8 << 40);
     let vast = Layout::from_size_align(5 << 40, 8).unwrap();
     let error = arena.allocate(vast).unwrap_err();
-    assert!(matches!(error.cause, AllocCause::CapacityReached | AllocCause::Exhausted { .. }), "{error}");
+    assert!(
+        matches!(error.kind, AllocErrorKind::CapacityReached | AllocErrorKind::Exhausted { .. }),
+        "{error}"
+    );
 }
 
 #[test]
@@ -185,7 +190,7 @@ fn pool_aligns_blocks_or_fails_above_two_mebibytes() {
             let block = pool.allocate_block().unwrap();
             assert!(block.addr().get().is_multiple_of(align), "{block:?} for {align}");
         }
-        if let Ok(block) = Block::new_in(layout, &SizedPools::new()) {
+        if let Ok(block) = Block::new_in(layout, &BinnedPools::new()) {
             assert!(block.as_ptr().addr().get().is_multiple_of(align), "{block:?}");
         }
     }
@@ -193,8 +198,8 @@ fn pool_aligns_blocks_or_fails_above_two_mebibytes() {
 
 #[test]
 fn failed_request_does_not_raise_the_peak_of_a_limit() {
-    let limit = Limit::new(Failing::at(System::new(), 0), 1000);
-    assert_eq!(limit.allocate(layout(900)).unwrap_err().cause, AllocCause::Injected);
+    let limit = Limit::new(Failing::fail_nth(CountedGlobal::new(), 0), 1000);
+    assert_eq!(limit.allocate(layout(900)).unwrap_err().kind, AllocErrorKind::Injected);
     assert_eq!(limit.state().peak, 0);
     let mut block = Block::new_in(layout(10), &limit).unwrap();
     assert!(block.resize(2000).is_err());
@@ -211,15 +216,16 @@ fn a_panicking_destructor_leaves_no_scope_of_a_shared_arena_open() {
     }
     let mut arena = SharedArena::new();
     let mark = arena.mark().unwrap();
-    let panicked =
-        catch_unwind(AssertUnwindSafe(|| arena.scope(|scope| scope.adopt(Bomb).map(drop).unwrap())));
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        arena.scope(|scope| scope.alloc_with_drop(Bomb).map(drop).unwrap())
+    }));
     assert!(panicked.is_err());
     assert!(!matches!(arena.restore(mark), Err(RestoreError::OutsideScope)), "no scope is open");
     arena.restore_mut(mark).unwrap();
     assert_eq!(arena.in_use(), 0);
 }
 
-type Reentrant = Arena<Chunked<Traced<System, CallBack>>>;
+type Reentrant = Arena<Chunked<Traced<CountedGlobal, CallBack>>>;
 
 thread_local! {
     static ARENA: RefCell<Option<LocalHandle<Reentrant>>> = const { RefCell::new(None) };
@@ -246,7 +252,10 @@ impl Sink for CallBack {
 
 #[test]
 fn reentrant_upstream_gets_no_block_twice() {
-    let arena = LocalHandle::new(Arena::chunked_by(Traced::new(System::new(), CallBack, "upstream"), 256));
+    let arena = LocalHandle::new(Arena::with_chunk_size(
+        Traced::new(CountedGlobal::new(), CallBack, "upstream"),
+        256,
+    ));
     ARENA.set(Some(arena.clone()));
     let root = arena.mark().unwrap();
     let mut held: Vec<Block<_>> = Vec::new();
@@ -300,7 +309,7 @@ impl Sink for Panicking {
 
 #[test]
 fn panicking_sink_frees_no_block_twice() {
-    let upstream = Counting::new(System::new());
+    let upstream = Counting::new(CountedGlobal::new());
     // The double grows a block by a new block and a free of the old one.
     let traced = Traced::new(Scribbling::new(&upstream), Panicking, "traced");
     for size in [100, 10_000, 8] {
@@ -318,9 +327,9 @@ fn panicking_sink_frees_no_block_twice() {
 
 #[test]
 fn upstream_blocks_are_freed_as_allocated() {
-    let upstream = Counting::new(System::new());
+    let upstream = Counting::new(CountedGlobal::new());
     for chunk in [0, 1, 7, 100, 4096] {
-        let mut arena = Arena::chunked_by(&upstream, chunk);
+        let mut arena = Arena::with_chunk_size(&upstream, chunk);
         for size in [0, 1, 100, 5000, 3] {
             let _kept = ArenaBox::leak(arena.alloc([0u8; 10]).unwrap());
             assert!(arena.alloc_bytes(size).is_ok());

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "forks, and leaves a child without running its parent's destructors")]
 
 use arenite_core::Trim;
-use arenite_pages::{Consumer, KeptRings, Producer, ring_buffer};
+use arenite_pages::{Consumer, Producer, RingCache, ring_buffer};
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 
 const SIZE: usize = 64 << 10;
@@ -70,9 +70,9 @@ fn n24_cached_rings_are_reused_but_never_by_two_processes() {
     fill(&mut first, 1);
     let at = address(&mut first);
     drop(first);
-    assert_eq!(KeptRings::held(), SIZE);
+    assert_eq!(RingCache::held(), SIZE);
     let mut again = ring();
-    assert_eq!((address(&mut again), KeptRings::held()), (at, 0));
+    assert_eq!((address(&mut again), RingCache::held()), (at, 0));
     drop(again);
 
     // Neither side reuses a ring that was cached at the time of the fork.
@@ -93,7 +93,7 @@ fn n24_cached_rings_are_reused_but_never_by_two_processes() {
         },
     );
     assert!(right.unwrap());
-    KeptRings.trim(0);
+    RingCache.trim(0);
 
     // Neither side caches a ring that was alive at the time of the fork.
     let mut alive = Some(ring());
@@ -102,13 +102,13 @@ fn n24_cached_rings_are_reused_but_never_by_two_processes() {
             let signalled = wait_for(from);
             fill(alive.as_mut().unwrap(), 4);
             alive = None;
-            signalled && KeptRings::held() == 0
+            signalled && RingCache::held() == 0
         },
         |_, to| signal(to),
     );
     assert!(right.unwrap());
     drop(alive);
-    assert_eq!(KeptRings::held(), 0);
+    assert_eq!(RingCache::held(), 0);
     drop(ring());
-    assert_eq!((KeptRings.trim(0), KeptRings::held()), (SIZE, 0));
+    assert_eq!((RingCache.trim(0), RingCache::held()), (SIZE, 0));
 }

@@ -164,9 +164,9 @@ impl Counted<'_> {
     fn acquire(&self) -> usize {
         let free = self.free.lock().unwrap().pop();
         if free.is_some() {
-            self.stats.hit()
+            self.stats.record_hit()
         } else {
-            self.stats.miss()
+            self.stats.record_miss()
         }
         free.unwrap_or_else(|| {
             self.heap.allocate(Self::LAYOUT).unwrap().cast::<u8>().expose_provenance().get()
@@ -174,7 +174,7 @@ impl Counted<'_> {
     }
 
     fn release(&self, block: usize) {
-        self.stats.give_back();
+        self.stats.record_return();
         self.free.lock().unwrap().push(block);
     }
 }

@@ -13,7 +13,7 @@ fn buffers_keep_their_contents_when_spilled() {
         match random.below(5) {
             0 if buffers.len() < 40 => {
                 let len = random.below(8000);
-                buffers.push(spill.buffer::<u32>(len).unwrap());
+                buffers.push(spill.allocate_buffer::<u32>(len).unwrap());
                 model.push(vec![0; len]);
             }
             1 if !buffers.is_empty() => {
@@ -46,7 +46,7 @@ fn buffers_keep_their_contents_when_spilled() {
 #[test]
 fn pinned_buffers_stay_and_the_coldest_is_evicted_first() {
     let spill = Spill::new("cold");
-    let buffers: Vec<_> = (0..4).map(|_| spill.buffer::<u8>(1000).unwrap()).collect();
+    let buffers: Vec<_> = (0..4).map(|_| spill.allocate_buffer::<u8>(1000).unwrap()).collect();
     let hot = buffers[0].read().unwrap();
     drop(buffers[1].read().unwrap());
     assert_eq!((spill.trim(2000), spill.stats().resident, spill.stats().pinned), (2000, 2000, 1000));
@@ -67,7 +67,7 @@ fn pinned_buffers_stay_and_the_coldest_is_evicted_first() {
 #[test]
 fn spill_evicts_other_buffers_when_allocation_fails() {
     let spill = Spill::with_upstream("limited", Limit::new(Heap::new(), 10_000));
-    let mut buffers: Vec<_> = (0..8).map(|_| spill.buffer::<u8>(4000).unwrap()).collect();
+    let mut buffers: Vec<_> = (0..8).map(|_| spill.allocate_buffer::<u8>(4000).unwrap()).collect();
     assert!(spill.stats().spilled >= 24_000);
     let (one, two) = buffers.split_at_mut(1);
     let (mut first, second) = (one[0].write().unwrap(), two[0].read().unwrap());
@@ -76,16 +76,16 @@ fn spill_evicts_other_buffers_when_allocation_fails() {
     assert!(matches!(error, SpillError::Memory(_)) && error.to_string().contains("limited"), "{error}");
     drop((first, second));
     assert_eq!((buffers[0].read().unwrap()[0], buffers[2].read().unwrap()[0]), (1, 0));
-    assert!(matches!(spill.buffer::<u64>(usize::MAX), Err(SpillError::Memory(_))));
-    assert!(spill.buffer::<u64>(0).unwrap().read().unwrap().is_empty());
+    assert!(matches!(spill.allocate_buffer::<u64>(usize::MAX), Err(SpillError::Memory(_))));
+    assert!(spill.allocate_buffer::<u64>(0).unwrap().read().unwrap().is_empty());
 }
 
 #[test]
 fn spill_without_a_directory_evicts_and_loses_nothing() {
-    let spill = Spill::new("nowhere").with_folder("/nonexistent").with_limit(1000);
-    let mut kept = spill.buffer::<u8>(900).unwrap();
+    let spill = Spill::new("nowhere").with_dir("/nonexistent").with_limit(1000);
+    let mut kept = spill.allocate_buffer::<u8>(900).unwrap();
     kept.write().unwrap().fill(7);
-    let error = spill.buffer::<u8>(900).unwrap_err();
+    let error = spill.allocate_buffer::<u8>(900).unwrap_err();
     assert!(error.to_string().contains("/nonexistent"), "{error}");
     assert_eq!(spill.trim(0), 0);
     assert!(kept.read().unwrap().iter().all(|&byte| byte == 7));
@@ -99,7 +99,7 @@ fn threads_use_their_buffers_at_once() {
         for thread in 0..4_u64 {
             let (spill, all_there) = (&spill, &all_there);
             scope.spawn(move || {
-                let mut buffer = spill.buffer::<u64>(4000).unwrap();
+                let mut buffer = spill.allocate_buffer::<u64>(4000).unwrap();
                 all_there.wait();
                 for round in 0..50 {
                     buffer.write().unwrap().fill(thread * 1000 + round);

@@ -2,14 +2,14 @@
 //! allocator.
 #![expect(unsafe_code, reason = "implements a global allocator")]
 
-use arenite_alloc::Front;
+use arenite_alloc::StatsAllocator;
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 #[global_allocator]
-static FRONT: Front = Front::system();
+static FRONT: StatsAllocator = StatsAllocator::system();
 
 /// An allocator that has no blocks of its own and counts foreign frees.
 struct ForeignAllocator;
@@ -33,8 +33,8 @@ unsafe impl GlobalAlloc for ForeignAllocator {
 
 #[test]
 fn cached_blocks_do_not_reach_the_allocator_of_another_front() {
-    static OTHER: Front<ForeignAllocator> = Front::new(ForeignAllocator);
-    let recycling = OTHER.recycle();
+    static OTHER: StatsAllocator<ForeignAllocator> = StatsAllocator::new(ForeignAllocator);
+    let recycling = OTHER.recycle_scope();
     for _ in 0..20 {
         drop(black_box(Box::new([0u8; 4096])));
     }
@@ -44,8 +44,8 @@ fn cached_blocks_do_not_reach_the_allocator_of_another_front() {
 
 #[test]
 fn recycled_block_matches_its_layout_and_has_one_owner() {
-    let recycling = FRONT.recycle();
-    let inner = FRONT.recycle();
+    let recycling = FRONT.recycle_scope();
+    let inner = FRONT.recycle_scope();
     for round in 0..100usize {
         let blocks: Vec<_> = (0..40).map(|n| black_box(vec![n; 130 + (round * 7 + n) % 5 * 100])).collect();
         assert!(blocks.iter().enumerate().all(|(n, block)| block.iter().all(|&found| found == n)));

@@ -1,7 +1,7 @@
 //! Stratified pools and contexts, on one thread and on many.
 
 use arenite_alloc::*;
-use arenite_core::{AllocCause, Resource, Trim};
+use arenite_core::{AllocErrorKind, Resource, Trim};
 use core::ops::DerefMut;
 use std::sync::mpsc;
 
@@ -27,7 +27,7 @@ fn r10_r11_buffer_has_the_bucket_and_length_of_its_size() {
     }
     assert_eq!(pool.stats().direct, 4);
     let error = pool.allocate(usize::MAX).unwrap_err();
-    assert_eq!((error.cause, error.label.as_str()), (AllocCause::BadLayout, "analytics"));
+    assert_eq!((error.kind, error.label.as_str()), (AllocErrorKind::BadLayout, "analytics"));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn r10_pool_over_a_limit_fails_and_loses_nothing() {
     let pool = StratifiedMemoryPool::with_upstream("small", Limit::new(Heap::new(), 10 << 10));
     let buffers: Vec<_> = (0..10).map(|_| pool.allocate(1000).unwrap()).collect();
     let error = pool.allocate(1000).unwrap_err();
-    assert_eq!(error.cause, AllocCause::LimitReached);
+    assert_eq!(error.kind, AllocErrorKind::LimitReached);
     assert!(pool.allocate(70_000).is_err());
     drop(buffers);
     assert!(pool.allocate(1000).is_ok());
@@ -120,7 +120,7 @@ fn r18_r19_r21_context_frees_everything_on_drop() {
     assert!(pool.stats().hit_rate() > 0.6, "{:?}", pool.stats());
     let context = AnalyticsContext::with_pool("bfs", &pool);
     let error = context.allocate_typed::<u64>(usize::MAX).unwrap_err();
-    assert_eq!((error.cause, error.label.as_str()), (AllocCause::BadLayout, "bfs"));
+    assert_eq!((error.kind, error.label.as_str()), (AllocErrorKind::BadLayout, "bfs"));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn r19_overaligned_buffer_is_freed_with_its_layout() {
         let wide =
             context.allocate_uninit::<Wide>(3).unwrap().fill_with(|at| Wide(u8::try_from(at).unwrap()));
         assert!(wide.as_ptr().addr().is_multiple_of(128) && wide[2].0 == 2);
-        assert_eq!((context.stats().current_bytes, context.types()[0].bytes), (384, 384));
+        assert_eq!((context.stats().current_bytes, context.stats_by_type()[0].bytes), (384, 384));
         if released {
             wide.release();
             assert_eq!(context.stats().current_bytes, 0);
@@ -181,7 +181,7 @@ fn r20_a_context_counts_by_type() {
         context.allocate_typed::<u64>(10).unwrap(),
         context.allocate(50).unwrap(),
     );
-    let types = context.types();
+    let types = context.stats_by_type();
     assert_eq!(types[0], TypeStats { name: "f32", buffers: 2, bytes: 4096 });
     assert_eq!((types[1].name, types[2].name), ("u64", "u8"));
     assert_eq!((context.stats().allocation_count, context.stats().typed_allocations), (4, 3));
@@ -202,7 +202,7 @@ fn r22_preallocated_buffers_are_used_first() {
     let _ranks =
         (context.allocate_typed::<f32>(10_000).unwrap(), context.allocate_typed::<f32>(10_000).unwrap());
     let _weights = context.allocate_typed::<f64>(100_000).unwrap();
-    assert_eq!((pool.stats().total_allocations, context.prepared_bytes()), (before, 0));
+    assert_eq!((pool.stats().total_allocations, context.preallocated_bytes()), (before, 0));
     let _another = context.allocate_typed::<f32>(10_000).unwrap();
     assert_eq!(pool.stats().total_allocations, before + 1);
     drop(AnalyticsContextBuilder::new("unused").with_pool(&pool).with_preallocation(10).build().unwrap());

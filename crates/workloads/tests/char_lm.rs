@@ -4,7 +4,7 @@
 mod support;
 
 use arenite_alloc::Arena;
-use arenite_core::{AllocCause, Resource};
+use arenite_core::{AllocErrorKind, Resource};
 use arenite_tensor::{ArrayError, Global};
 use support::Probe;
 use workloads::char_lm::{CORPUS, Config, Model, ModelError, Phase, Split, StepEstimate, Text};
@@ -98,7 +98,7 @@ fn failed_step_frees_everything_and_can_be_repeated() {
         let before: Vec<u32> = model.values().map(f32::to_bits).collect();
         step.fail_after(Some(nth));
         match model.train_step(&text, &step) {
-            Err(ArrayError::Alloc(error)) => assert_eq!(error.cause, AllocCause::Injected),
+            Err(ArrayError::Alloc(error)) => assert_eq!(error.kind, AllocErrorKind::Injected),
             other => panic!("call {nth} did not fail: {other:?}"),
         }
         assert_eq!((step.state().live_blocks, step.state().in_use), (0, 0), "call {nth}");

@@ -5,11 +5,11 @@
 #![expect(unsafe_code, reason = "uses the memory of regions that it has just created")]
 
 use arenite_core::Bytes;
-use arenite_pages::machine::{Available, CgroupEvents, OsPages, numa_info};
+use arenite_pages::machine::{Available, CgroupEvents, PageSizes, numa_info};
 use arenite_pages::{
-    FileError, MapMode, MappedArray, PageCause, PageError, PressureError, PressureTrigger, Protection,
-    Region, RegionOptions, RingFile, StallKind, WriteWatch, large_alloc, map_file, numa_alloc, page_size,
-    ring_buffer,
+    FileError, MapMode, MappedArray, PressureError, PressureTrigger, Protection, Region, RegionError,
+    RegionErrorKind, RegionOptions, RingFile, StallKind, WriteWatch, large_alloc, map_file, numa_alloc,
+    page_size, ring_buffer,
 };
 use serde::Serialize;
 use std::error::Error;
@@ -50,11 +50,13 @@ enum CheckError {
 impl<E: Into<Box<dyn Error>>> From<E> for CheckError {
     fn from(error: E) -> Self {
         let error = error.into();
-        let is_unsupported = match error.downcast_ref::<PageError>() {
-            Some(page) => matches!(page.cause, PageCause::Unsupported { .. } | PageCause::LockLimit { .. }),
+        let is_unsupported = match error.downcast_ref::<RegionError>() {
+            Some(page) => {
+                matches!(page.kind, RegionErrorKind::Unsupported { .. } | RegionErrorKind::LockLimit { .. })
+            }
             None => matches!(
                 error.downcast_ref(),
-                Some(PressureError::Unsupported { .. } | PressureError::BadTimes { .. })
+                Some(PressureError::Unsupported { .. } | PressureError::InvalidWindow { .. })
             ),
         };
         if is_unsupported { Self::Unsupported(error.to_string()) } else { Self::Failed(error.to_string()) }
@@ -112,7 +114,7 @@ fn expect(holds: bool, detail: impl Into<String>) -> CheckResult {
     if holds { Ok(detail) } else { Err(CheckError::Failed(detail)) }
 }
 
-fn region(size: usize) -> Result<Region, PageError> {
+fn region(size: usize) -> Result<Region, RegionError> {
     let region = Region::reserve(size, "doctor")?;
     region.commit(0, size)?;
     Ok(region)
@@ -139,7 +141,7 @@ fn protect() -> CheckResult {
 }
 
 fn guards() -> CheckResult {
-    let region = RegionOptions::new().guarded(1).reserve(page_size())?;
+    let region = RegionOptions::new().with_guard(1).reserve(page_size())?;
     region.commit(0, page_size())?;
     expect(region.guard() >= page_size(), format!("{} on each side", Bytes(region.guard())))
 }
@@ -184,10 +186,10 @@ fn offer() -> CheckResult {
 }
 
 fn transparent() -> CheckResult {
-    if !OsPages::read().grants_transparent() {
+    if !PageSizes::read().grants_transparent() {
         return Err(CheckError::Unsupported("the machine's policy is `never`, or unknown".to_owned()));
     }
-    let region = RegionOptions::new().huge(true).reserve(8 << 20)?;
+    let region = RegionOptions::new().with_huge_pages(true).reserve(8 << 20)?;
     region.commit(0, 8 << 20)?;
     region.prefetch(0, 8 << 20)?;
     let huge = region.query(0)?.huge;
@@ -195,7 +197,7 @@ fn transparent() -> CheckResult {
 }
 
 fn explicit() -> CheckResult {
-    let pools = OsPages::read().explicit;
+    let pools = PageSizes::read().explicit;
     let pool_text = pools
         .iter()
         .map(|pool| format!("{} of {} free", pool.free, Bytes(usize::try_from(pool.size).unwrap_or(0))));
@@ -210,7 +212,7 @@ fn explicit() -> CheckResult {
 }
 
 fn collapse() -> CheckResult {
-    let region = RegionOptions::new().huge(false).reserve(4 << 20)?;
+    let region = RegionOptions::new().with_huge_pages(false).reserve(4 << 20)?;
     region.commit(0, 4 << 20)?;
     region.prefetch(0, 4 << 20)?;
     region.advise_huge(0, 4 << 20, true)?;
@@ -243,7 +245,7 @@ fn numa() -> CheckResult {
         let mut block = numa_alloc(1 << 20, node.id)?;
         block.fill(1);
         let found = block.distribution()?;
-        if found.on(node.id) != 1 << 20 {
+        if found.bytes_on_node(node.id) != 1 << 20 {
             return Err(CheckError::Failed(format!("bound to node {}, found {found:?}", node.id)));
         }
         verified.push(node.id.to_string());
@@ -282,7 +284,7 @@ fn truncation(dir: &Path) -> CheckResult {
     let is_error = matches!(array.get(&[50_000]), Err(FileError::Truncated { .. }));
     // SAFETY: no process writes to the file while the slice lives.
     let last = unsafe { array.as_slice() }[99_999];
-    expect(is_error && last == 0 && array.file().is_damaged(), "an error and a flag, not SIGBUS")
+    expect(is_error && last == 0 && array.file().is_truncated(), "an error and a flag, not SIGBUS")
 }
 
 fn ring() -> CheckResult {

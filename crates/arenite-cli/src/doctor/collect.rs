@@ -12,8 +12,9 @@ use crate::format::bytes;
 use arenite_device::probe::{DeviceDetails, DeviceInfo, ProbeError};
 use arenite_device::{MemoryVisibility, Probe};
 use arenite_pages::machine::{
-    Available, Cache, CacheKind, Ceiling, Cgroup, CgroupEvents, CgroupVersion, ExplicitHuge, Limit, Limits,
-    Machine, Meminfo, Numa, NumaNode, OsPages, Overcommit, OvercommitMode, Pressure, Rlimit, TransparentHuge,
+    Available, Cache, CacheKind, Cgroup, CgroupEvents, CgroupVersion, HugetlbPool, Limit, Limits, Machine,
+    Meminfo, MemoryLimitKind, Numa, NumaNode, Overcommit, OvercommitMode, PageSizes, Pressure, Rlimit,
+    TransparentHugePages,
 };
 
 /// Minimum pressure in percent of the last ten seconds that gets a remark.
@@ -121,21 +122,21 @@ fn numa(numa: &Numa, memory: Option<&Meminfo>) -> Annotated<Vec<NodeLine>> {
     Annotated { value: numa.nodes.iter().map(node).collect(), remark }
 }
 
-fn pages(pages: &OsPages) -> PagesSection {
+fn pages(pages: &PageSizes) -> PagesSection {
     let transparent = match pages.transparent {
-        TransparentHuge::Always => "always",
-        TransparentHuge::Madvise => "madvise",
-        TransparentHuge::Never => "never",
-        TransparentHuge::Unknown => "unknown",
+        TransparentHugePages::Always => "always",
+        TransparentHugePages::Madvise => "madvise",
+        TransparentHugePages::Never => "never",
+        TransparentHugePages::Unknown => "unknown",
     };
     let reason = match (pages.transparent_here, pages.transparent) {
         (Some(false), _) => "no, transparent huge pages are off for this process (prctl)",
-        (_, TransparentHuge::Always) => "yes, the policy is `always`, so other memory gets them too",
-        (_, TransparentHuge::Madvise) => "yes, the policy is `madvise`",
-        (_, TransparentHuge::Never) => {
+        (_, TransparentHugePages::Always) => "yes, the policy is `always`, so other memory gets them too",
+        (_, TransparentHugePages::Madvise) => "yes, the policy is `madvise`",
+        (_, TransparentHugePages::Never) => {
             "no, the policy is `never`; as root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"
         }
-        (_, TransparentHuge::Unknown) => "no, the kernel reports no transparent huge pages",
+        (_, TransparentHugePages::Unknown) => "no, the kernel reports no transparent huge pages",
     };
     PagesSection {
         size_bytes: pages.size,
@@ -148,12 +149,12 @@ fn pages(pages: &OsPages) -> PagesSection {
     }
 }
 
-fn hugetlb(pool: &ExplicitHuge) -> HugetlbLine {
+fn hugetlb(pool: &HugetlbPool) -> HugetlbLine {
     HugetlbLine { size_bytes: pool.size, total: pool.total, free: pool.free }
 }
 
 fn pressure_line(scope: &'static str, pressure: &Pressure) -> PressureLine {
-    let percents = |stall: &arenite_pages::machine::Stall| [stall.avg10, stall.avg60, stall.avg300];
+    let percents = |stall: &arenite_pages::machine::PressureStall| [stall.avg10, stall.avg60, stall.avg300];
     let is_short = pressure.some.avg10 >= MIN_REMARKED_STALL_PERCENT;
     PressureLine {
         scope,
@@ -168,11 +169,11 @@ fn available(available: &Available) -> Annotated<Option<u64>> {
         return Annotated { value: None, remark: Some("no limit could be read".to_owned()) };
     };
     let what = match limit {
-        Ceiling::Machine => "the machine's available memory",
-        Ceiling::CommitLimit => "the kernel's commit limit (overcommit mode 2)",
-        Ceiling::Cgroup => "the control group",
-        Ceiling::AddressSpace => "RLIMIT_AS",
-        Ceiling::Data => "RLIMIT_DATA",
+        MemoryLimitKind::Machine => "the machine's available memory",
+        MemoryLimitKind::CommitLimit => "the kernel's commit limit (overcommit mode 2)",
+        MemoryLimitKind::Cgroup => "the control group",
+        MemoryLimitKind::AddressSpace => "RLIMIT_AS",
+        MemoryLimitKind::Data => "RLIMIT_DATA",
         _ => "another limit",
     };
     Annotated { value: Some(bytes), remark: Some(format!("limited by {what}")) }
@@ -223,18 +224,18 @@ fn cgroup(cgroup: Option<&Cgroup>) -> LimitLine {
     let version = if cgroup.version == CgroupVersion::V1 { "v1" } else { "v2" };
     let own = cgroup.levels.first().and_then(|level| level.usage);
     let own = own.map_or(String::new(), |usage| format!(", {} used by this group", bytes(usage)));
-    let Some(tightest) = cgroup.tightest() else {
+    let Some(binding_level) = cgroup.binding_level() else {
         return LimitLine { name, value: None, text: format!("{version}, unlimited{own}"), remark: None };
     };
-    let limit = tightest.limit.unwrap_or(u64::MAX);
-    let swap = tightest.swap_limit.map_or(String::new(), |swap| format!(", swap {}", bytes(swap)));
+    let limit = binding_level.limit.unwrap_or(u64::MAX);
+    let swap = binding_level.swap_limit.map_or(String::new(), |swap| format!(", swap {}", bytes(swap)));
     LimitLine {
         name,
         value: Some(limit),
-        text: format!("{version}, {} at {}{own}{swap}", bytes(limit), tightest.path.display()),
+        text: format!("{version}, {} at {}{own}{swap}", bytes(limit), binding_level.path.display()),
         remark: Some(format!(
             "the kernel kills a process of the group above it; {} available",
-            cgroup.room().map_or("unknown".to_owned(), bytes)
+            cgroup.headroom().map_or("unknown".to_owned(), bytes)
         )),
     }
 }
@@ -427,7 +428,7 @@ mod tests {
 
     #[test]
     fn r36_a_missing_driver_and_one_without_devices_have_a_reason() {
-        let error = ProbeError::Implausible { call: "cuDeviceGetCount", answer: -1 };
+        let error = ProbeError::Implausible { call: "cuDeviceGetCount", value: -1 };
         assert!(
             driver(&Err(error)).unavailable_reason.is_some_and(|reason| reason.contains("cuDeviceGetCount"))
         );

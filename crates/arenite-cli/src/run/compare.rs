@@ -8,7 +8,7 @@ use super::error::RunError;
 use super::{library, single};
 use crate::atomic_file::AtomicFile;
 use crate::format;
-use arenite_pages::{Usage, wait_measured};
+use arenite_pages::{ResourceUsage, wait_with_usage};
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy)]
 struct Run {
     wall: Duration,
-    usage: Usage,
+    usage: ResourceUsage,
     exit_code: u8,
     output_hash: u64,
 }
@@ -159,7 +159,7 @@ fn measure(args: &RunArgs, program: &Path, preload: Option<&OsString>) -> Result
             }
         }
     }
-    let (status, usage) = wait_measured(child).map_err(run_error)?;
+    let (status, usage) = wait_with_usage(child).map_err(run_error)?;
     Ok(Run {
         wall: before.elapsed(),
         usage,
@@ -216,7 +216,7 @@ fn rows(allocators: &[Allocator]) -> Vec<Row> {
         wall_s: median_of(allocator, |run| run.wall.as_secs_f64()),
         cpu_s: median_of(allocator, |run| (run.usage.user + run.usage.system).as_secs_f64()),
         faults: median_of(allocator, |run| (run.usage.minor_faults + run.usage.major_faults) as f64),
-        max_rss_bytes: median_of(allocator, |run| run.usage.resident_peak as f64),
+        max_rss_bytes: median_of(allocator, |run| run.usage.max_rss_bytes as f64),
         ratios: None,
     };
     let mut rows: Vec<Row> = allocators.iter().map(row).collect();

@@ -9,7 +9,7 @@ use arenite_observe::{PressureHandler, PressureReaction};
 use clap::Args;
 use std::convert::Infallible;
 use std::path::PathBuf;
-use workloads::caches::{Caches, job};
+use workloads::caches::{self, Caches};
 
 /// Run a job whose caches are larger than its memory
 #[derive(Debug, Clone, Args)]
@@ -55,11 +55,11 @@ impl Caches for SpilledTables<'_> {
 
     fn make(&mut self, len: usize) -> Result<(), SpillError> {
         self.check_pressure();
-        self.buffers.push(self.spill.buffer(len)?);
+        self.buffers.push(self.spill.allocate_buffer(len)?);
         Ok(())
     }
 
-    fn with(&mut self, at: usize, change: impl FnOnce(&mut [u64])) -> Result<(), SpillError> {
+    fn with_table(&mut self, at: usize, change: impl FnOnce(&mut [u64])) -> Result<(), SpillError> {
         self.check_pressure();
         if let Some(buffer) = self.buffers.get_mut(at) {
             change(&mut buffer.write()?);
@@ -75,19 +75,19 @@ impl Caches for SpilledTables<'_> {
 pub fn run(args: &JobArgs) -> Result<(), SpillError> {
     let len = args.size.0 / size_of::<u64>();
     if !args.spill {
-        let Ok(sum) = job(&mut Vec::new(), args.tables, len, args.passes, |_, _| {});
+        let Ok(sum) = caches::run(&mut Vec::new(), args.tables, len, args.passes, |_, _| {});
         println!("{sum:016x}");
         return Ok(());
     }
     let mut spill = Spill::new("tables");
     if let Some(dir) = &args.dir {
-        spill = spill.with_folder(dir);
+        spill = spill.with_dir(dir);
     }
     let handler = PressureHandler::new()
         .on_elevated(PressureReaction::Shrink { target_utilization: 0.8 })
         .on_critical(PressureReaction::Shrink { target_utilization: 0.5 });
     let mut caches = SpilledTables { spill: &spill, handler, buffers: Vec::new(), reclaimed_bytes: 0 };
-    let sum = job(&mut caches, args.tables, len, args.passes, |_, _| {})?;
+    let sum = caches::run(&mut caches, args.tables, len, args.passes, |_, _| {})?;
     println!("{sum:016x}");
     if let Some(path) = std::env::var_os("ARENITE_RECLAIMED_FILE") {
         // the file is optional for the job, so an error is ignored

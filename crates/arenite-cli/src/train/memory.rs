@@ -2,7 +2,7 @@
 //!
 //! A strategy is a resource with an action before and after each step.
 
-use arenite_alloc::{Arena, Mark, RestoreError, SizedPools, System};
+use arenite_alloc::{Arena, BinnedPools, CountedGlobal, Mark, RestoreError};
 use arenite_core::{AllocError, Resource};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,7 @@ pub(super) trait Memory: Resource {
     fn after_step(&self, step: Self::Step) -> Result<(), RestoreError>;
 }
 
-impl Memory for System {
+impl Memory for CountedGlobal {
     type Step = ();
     const CACHES_SCRATCH: bool = false;
 
@@ -90,7 +90,7 @@ impl Memory for System {
     }
 }
 
-impl Memory for SizedPools {
+impl Memory for BinnedPools {
     type Step = ();
     const CACHES_SCRATCH: bool = true;
 

@@ -6,9 +6,9 @@
 use super::memory::{Memory, Strategy};
 use super::protocol::{Response, Spec};
 use crate::report::{StrategyReport, TimelinePoint};
-use arenite_alloc::{Front, Global, Limit, Traced};
+use arenite_alloc::{Global, Limit, StatsAllocator, Traced};
 use arenite_core::{EventKind, Resource};
-use arenite_observe::{Both, MemoryTracker, ProcessUsage, Timeline};
+use arenite_observe::{MemoryTracker, ProcessUsage, Tee, Timeline};
 use std::alloc::System as Malloc;
 use std::time::Instant;
 use workloads::char_lm::{CORPUS, Config, Model, Text};
@@ -39,12 +39,12 @@ impl Sinks {
     }
 }
 
-type TracedMemory<'s, M> = Traced<Limit<M>, Both<&'s MemoryTracker, &'s Timeline>>;
+type TracedMemory<'s, M> = Traced<Limit<M>, Tee<&'s MemoryTracker, &'s Timeline>>;
 
 /// Returns the memory of a session, with a limit, whose events go to the sinks.
 pub(super) fn instrument<M: Memory>(memory: M, limit: Option<usize>, sinks: &Sinks) -> TracedMemory<'_, M> {
-    let limited = Limit::new(memory, limit.unwrap_or(usize::MAX)).labelled("train");
-    Traced::new(limited, Both(&sinks.tracker, &sinks.timeline), "train")
+    let limited = Limit::new(memory, limit.unwrap_or(usize::MAX)).with_label("train");
+    Traced::new(limited, Tee(&sinks.tracker, &sinks.timeline), "train")
 }
 
 /// A model in training under one strategy.
@@ -120,7 +120,7 @@ impl<'m, 's, M: Memory> Session<'m, 's, M> {
     fn step(&mut self) -> Result<Cost, Box<dyn std::error::Error>> {
         let blocks = self.sinks.tracker.allocation_count();
         let faults = ProcessUsage::faults_now();
-        let calls = Front::<Malloc>::counts().upstream_calls;
+        let calls = StatsAllocator::<Malloc>::counts().upstream_calls;
         let began = Instant::now();
         let memory = self.memory.upstream().upstream();
         let step = memory.before_step()?;
@@ -131,7 +131,7 @@ impl<'m, 's, M: Memory> Session<'m, 's, M> {
             loss,
             ms,
             faults: ProcessUsage::faults_now() - faults,
-            malloc_calls: Front::<Malloc>::counts().upstream_calls - calls,
+            malloc_calls: StatsAllocator::<Malloc>::counts().upstream_calls - calls,
             blocks: self.sinks.tracker.allocation_count() - blocks,
         };
         self.memory.note(EventKind::Restore, 0);
@@ -182,7 +182,7 @@ impl<'m, 's, M: Memory> Session<'m, 's, M> {
                 .iter()
                 .map(|point| point.held_bytes)
                 .fold(bytes(self.peak_held), u64::max),
-            max_rss_bytes: ProcessUsage::now().resident_peak,
+            max_rss_bytes: ProcessUsage::now().max_rss_bytes,
             losses: self.costs.iter().map(|cost| cost.loss).collect(),
             step_ms: self.costs.iter().map(|cost| cost.ms).collect(),
             timeline,
@@ -193,10 +193,10 @@ impl<'m, 's, M: Memory> Session<'m, 's, M> {
     /// far memory falls between steps.
     fn timeline(&self) -> Vec<TimelinePoint> {
         let bytes = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
-        let samples = self.sinks.timeline.moments();
+        let samples = self.sinks.timeline.samples();
         let points = samples.iter().flat_map(|sample| {
             let elapsed_ms = sample.nanos as f64 / 1e6;
-            [sample.least_in_use, sample.in_use].map(|in_use| TimelinePoint {
+            [sample.min_in_use, sample.in_use].map(|in_use| TimelinePoint {
                 elapsed_ms,
                 in_use_bytes: bytes(in_use),
                 held_bytes: bytes(sample.held),

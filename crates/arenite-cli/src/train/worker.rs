@@ -7,18 +7,18 @@ use super::memory::{Memory, Strategy};
 use super::protocol::{Request, Response, Spec};
 use super::session::{Session, Sinks, instrument};
 use crate::error_chain;
-use arenite_alloc::{Arena, Front, SizedPools, System};
+use arenite_alloc::{Arena, BinnedPools, CountedGlobal, StatsAllocator};
 use std::error::Error;
 use std::io::{self, BufRead, Write};
 
 /// Trains one strategy with the requests on standard input.
 ///
-/// `front` is the program's global allocator.
+/// `stats` is the program's global allocator.
 ///
 /// # Errors
 /// [`io::Error`] if a pipe fails. An error in training is a response to the coordinator.
-pub fn run_worker(front: &'static Front) -> io::Result<()> {
-    match handle_requests(front) {
+pub fn run_worker(stats: &'static StatsAllocator) -> io::Result<()> {
+    match handle_requests(stats) {
         // the coordinator has exited, so nothing reads the responses
         Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe) => {
             Ok(())
@@ -27,7 +27,7 @@ pub fn run_worker(front: &'static Front) -> io::Result<()> {
     }
 }
 
-fn handle_requests(front: &'static Front) -> io::Result<()> {
+fn handle_requests(stats: &'static StatsAllocator) -> io::Result<()> {
     let mut requests = io::stdin().lock().lines();
     let spec: Spec = parse(requests.next())?;
     let Request::Start(strategy) = parse(requests.next())? else {
@@ -35,9 +35,9 @@ fn handle_requests(front: &'static Front) -> io::Result<()> {
     };
     let mut requests = requests.map(|line| parse::<Request>(Some(line)));
     let served = match strategy {
-        Strategy::System => serve(strategy, System::new(), &spec, front, &mut requests),
-        Strategy::Pool => serve(strategy, SizedPools::new(), &spec, front, &mut requests),
-        Strategy::Arena => serve(strategy, Arena::new(), &spec, front, &mut requests),
+        Strategy::System => serve(strategy, CountedGlobal::new(), &spec, stats, &mut requests),
+        Strategy::Pool => serve(strategy, BinnedPools::new(), &spec, stats, &mut requests),
+        Strategy::Arena => serve(strategy, Arena::new(), &spec, stats, &mut requests),
     };
     match served {
         Ok(()) => Ok(()),
@@ -61,14 +61,14 @@ fn serve<M: Memory>(
     strategy: Strategy,
     memory: M,
     spec: &Spec,
-    front: &'static Front,
+    stats: &'static StatsAllocator,
     requests: &mut dyn Iterator<Item = io::Result<Request>>,
 ) -> Result<(), Box<dyn Error>> {
     let sinks = Sinks::new();
     let memory = instrument(memory, spec.limit, &sinks);
     let mut session = Session::new(strategy, spec, &memory, &sinks)?;
     respond(&session.ready())?;
-    let scratch_cache = spec.cache_scratch.applies(M::CACHES_SCRATCH).then(|| front.recycle());
+    let scratch_cache = spec.cache_scratch.applies(M::CACHES_SCRATCH).then(|| stats.recycle_scope());
     for request in requests {
         match request? {
             Request::Start(_) => {}

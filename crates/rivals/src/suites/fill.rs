@@ -18,7 +18,7 @@ const BLOCK: Layout = Layout::new::<[u64; 512]>();
 /// Number of blocks: 64 MiB.
 const BLOCKS: u32 = 16 << 10;
 const PLAN: Plan =
-    Plan { units: BLOCKS, metrics: &[Metric::Cpu, Metric::Faults], rounds_of: RoundsOf::OneTurn };
+    Plan { units: BLOCKS, metrics: &[Metric::Cpu, Metric::PageFaults], rounds_of: RoundsOf::OneTurn };
 
 fn fill(allocator: &impl AllocBlock) -> Result<(), AllocFailed> {
     let allocator = black_box(allocator);
@@ -31,7 +31,7 @@ fn fill(allocator: &impl AllocBlock) -> Result<(), AllocFailed> {
 }
 
 fn ours(huge: HugePages) -> Arena {
-    ArenaOptions::new().huge_pages(huge).build()
+    ArenaOptions::new().with_huge_pages(huge).build()
 }
 
 /// Creates a competitor that creates, fills and drops an arena each turn.

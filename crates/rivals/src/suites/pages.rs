@@ -14,7 +14,7 @@ use crate::page_moves::{Copying, MovePages, Regions, Remapping};
 use crate::report::Row;
 use crate::tally;
 use arenite_core::Trim;
-use arenite_pages::{KeptRings, Region, ring_buffer};
+use arenite_pages::{Region, RingCache, ring_buffer};
 use magic_buffer::MagicBuffer;
 use slice_ring_buffer::SliceRingBuffer;
 use std::hint::black_box;
@@ -47,7 +47,8 @@ fn touched<M: Writable>(
 }
 
 fn first_touch(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
-    let plan = Plan { units: PAGES, metrics: &[Metric::Cpu, Metric::Faults], rounds_of: RoundsOf::OneTurn };
+    let plan =
+        Plan { units: PAGES, metrics: &[Metric::Cpu, Metric::PageFaults], rounds_of: RoundsOf::OneTurn };
     let competitors = vec![
         touched("arenite", Side::Ours, || Committed::new(TOUCHED, true)),
         touched("without huge pages", Side::Variant, || Committed::new(TOUCHED, false)),
@@ -156,7 +157,7 @@ fn ring(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
             "keeping none",
             Side::Variant,
             || {
-                KeptRings.trim(0);
+                RingCache.trim(0);
                 ring_buffer::<u8>(RING).map_err(|_| AllocFailed)
             },
             |(producer, _)| producer.capacity(),

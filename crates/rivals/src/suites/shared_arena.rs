@@ -67,7 +67,7 @@ pub(super) fn fronts(bench: &Bench, case: &str) -> Result<Vec<Row>, Failure> {
     let competitors = vec![
         Competitor::self_timed("arenite", Side::Ours, |turns| {
             arena.reset();
-            threaded_round((0..2).map(|_| Arena::chunked_by(&arena, CHUNK)).collect(), turns, body)
+            threaded_round((0..2).map(|_| Arena::with_chunk_size(&arena, CHUNK)).collect(), turns, body)
         }),
         Competitor::self_timed("blink-alloc", Side::Rival, |turns| {
             blink.reset();

@@ -11,7 +11,7 @@ use crate::competitor::{Competitor, Side};
 use crate::failure::{AllocFailed, Failure};
 use crate::heaps::{Heap, Listed, PerHeap, with_peers};
 use crate::report::Row;
-use crate::sized_pools::SizedPools;
+use crate::sized_pools::BinnedPools;
 use arenite_alloc::Arena;
 use std::alloc::Layout;
 use std::hint::black_box;
@@ -67,8 +67,8 @@ impl<'a> PerHeap<'a> for Steps<'a> {
 }
 
 fn step(bench: &Bench, case: &str, layouts: &[Layout], rounds_of: RoundsOf) -> Result<Vec<Row>, Failure> {
-    let plan = Plan { units: 1, metrics: &[Metric::CpuMicros, Metric::Faults], rounds_of };
-    let pools = require(case, "a pool per size", SizedPools::new(layouts))?;
+    let plan = Plan { units: 1, metrics: &[Metric::CpuMicros, Metric::PageFaults], rounds_of };
+    let pools = require(case, "a pool per size", BinnedPools::new(layouts))?;
     let own = vec![
         competitor("arenite", Side::Ours, layouts, Arena::new()),
         competitor("a pool per size", Side::Variant, layouts, pools),

@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::with_blocks_left;
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::collections::BTreeMap;
@@ -14,10 +14,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// A wrapper that counts the calls to `R`; threads can share it if they can share `R`.
 ///
 /// ```
-/// use arenite_alloc::{Arena, System};
+/// use arenite_alloc::{Arena, CountedGlobal};
 /// use testkit::doubles::Counting;
-/// let upstream = Counting::new(System::new());
-/// let mut arena = Arena::chunked_by(&upstream, 4096);
+/// let upstream = Counting::new(CountedGlobal::new());
+/// let mut arena = Arena::with_chunk_size(&upstream, 4096);
 /// drop(arena.alloc(7)?);
 /// arena.reset();
 /// assert_eq!((upstream.allocations(), upstream.deallocations()), (1, 0));
@@ -138,7 +138,12 @@ impl<R: Resource> Counting<R> {
         resize: impl FnOnce() -> Result<NonNull<[u8]>, AllocError>,
     ) -> Result<NonNull<[u8]>, AllocError> {
         if !self.remove(block) {
-            return Err(AllocError::new(AllocCause::NotLive, new, self.state(), Label::new("counting")));
+            return Err(AllocError::new(
+                AllocErrorKind::DoubleFree,
+                new,
+                self.state(),
+                Label::new("counting"),
+            ));
         }
         let resized = resize();
         let count = if resized.is_ok() { &self.resizes } else { &self.failures };

@@ -16,11 +16,11 @@ pub const FREED: u8 = 0x5A;
 /// A wrapper that fills fresh blocks with [`FRESH`] and freed blocks with [`FREED`].
 ///
 /// ```
-/// use arenite_alloc::System;
+/// use arenite_alloc::CountedGlobal;
 /// use arenite_core::{AllocError, Block};
 /// use testkit::doubles::Scribbling;
-/// let scribbling = Scribbling::new(System::new());
-/// let mut block = Block::new_in(AllocError::layout(8, 8)?, &scribbling)?;
+/// let scribbling = Scribbling::new(CountedGlobal::new());
+/// let mut block = Block::new_in(arenite_core::layout(8, 8)?, &scribbling)?;
 /// // SAFETY: the double wrote every byte.
 /// assert_eq!(unsafe { block.bytes()[7].assume_init() }, 0xA5);
 /// # Ok::<(), AllocError>(())

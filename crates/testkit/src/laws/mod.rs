@@ -34,10 +34,10 @@ pub use traits::Traits;
 ///
 /// ```
 /// use testkit::{laws::Traits, resource_laws};
-/// resource_laws!(system, arenite_alloc::System::new(), Traits::default());
+/// resource_laws!(system, arenite_alloc::CountedGlobal::new(), Traits::default());
 /// resource_laws!(
 ///     arena_over_arena,
-///     arenite_alloc::Arena::chunked_by(&arenite_alloc::Arena::new(), 4096),
+///     arenite_alloc::Arena::with_chunk_size(&arenite_alloc::Arena::new(), 4096),
 ///     Traits::default().freed_together()
 /// );
 /// ```

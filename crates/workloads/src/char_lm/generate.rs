@@ -77,7 +77,7 @@ fn sample<F: Scalar>(scores: &mut [F], temperature: f32, random: &mut Random) ->
         *score *= inverse;
     }
     softmax(scores);
-    let mut left = F::from_f64(random.unit());
+    let mut left = F::from_f64(random.next_f64());
     for (at, &weight) in scores.iter().enumerate() {
         if left < weight {
             return numbered(at);

@@ -27,7 +27,7 @@ fn batch(random: &mut Random, vocabulary: usize, shape: [usize; 2]) -> Batch<Glo
 fn shake(model: &mut Model<Global, f64>, random: &mut Random) {
     for parameter in model.parameters_mut() {
         for value in parameter.value.as_mut_slice() {
-            *value += random.unit() - 0.5;
+            *value += random.next_f64() - 0.5;
         }
     }
 }

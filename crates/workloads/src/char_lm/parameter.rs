@@ -45,7 +45,7 @@ impl<F: Scalar, R: Resource + Clone> Parameter<F, R> {
         state: R,
     ) -> Result<Self, ArrayError> {
         let range = deviation * 12.0_f64.sqrt();
-        let draw = |_| F::from_f64((random.unit() - 0.5) * range);
+        let draw = |_| F::from_f64((random.next_f64() - 0.5) * range);
         Self::new(Array::with_allocator(state).from_fn(shape.into(), draw)?, decay)
     }
 }

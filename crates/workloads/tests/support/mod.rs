@@ -2,7 +2,7 @@
 //! call and fails on request.
 #![expect(unsafe_code, reason = "implements an unsafe trait")]
 
-use arenite_core::{AllocCause, AllocError, Label, Resource, ResourceState};
+use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState};
 use arenite_tensor::Global;
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -59,7 +59,12 @@ unsafe impl Resource for Probe {
         match self.remaining.get() {
             Some(0) => {
                 self.remaining.set(None);
-                return Err(AllocError::new(AllocCause::Injected, layout, self.state(), Label::new("probe")));
+                return Err(AllocError::new(
+                    AllocErrorKind::Injected,
+                    layout,
+                    self.state(),
+                    Label::new("probe"),
+                ));
             }
             Some(remaining) => self.remaining.set(Some(remaining - 1)),
             None => {}
