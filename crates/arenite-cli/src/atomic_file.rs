@@ -21,7 +21,8 @@ impl AtomicFile {
     /// # Errors
     /// [`io::Error`] if it cannot be written.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()); // keeps a symbolic link
+        // keeps a symbolic link
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         match fs::metadata(&path) {
             Ok(found) if found.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)),
             Ok(found) if !found.is_file() => {

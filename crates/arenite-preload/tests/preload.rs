@@ -81,15 +81,15 @@ fn n10_a_hardened_program_aborts_with_a_report_on_misuse() {
         break; case 'g': { volatile char *q = malloc(65536); for (int i = 0; i < 1 << 20; i++) q[i] = 1; } } return 0; }";
     let Some(program) = compiled(dir.path(), "misuse", source) else { return };
     let cases = [
-        ("d", "the block is already free; block 0x"),
-        ("o", "written to beyond its end; block 0x"),
-        ("i", "inside a block, not its start"),
-        ("u", "written to after it was freed; block 0x"),
+        ("d", "double free: the block is already free; block 0x"),
+        ("o", "buffer overflow: written beyond the requested size; block 0x"),
+        ("i", "interior pointer: inside a block, not its start"),
+        ("u", "write after free; block 0x"),
     ];
     for (case, says) in cases {
         let output = preloaded(&program).arg(case).env("ARENITE_HARDENED", "1").output().unwrap();
         let error = text(&output.stderr);
-        assert!(error.starts_with("arenite: heap misused: 0x") && error.contains(says), "{case}: {error}");
+        assert!(error.starts_with("arenite: heap misuse: 0x") && error.contains(says), "{case}: {error}");
         if case != "i" {
             assert!(error.contains("(100 bytes); ") && error.contains("by thread 1"), "{case}: {error}");
         }

@@ -92,7 +92,7 @@
 //! ```
 //! use arenite::prelude::*;
 //! let tracker = MemoryTracker::new();
-//! let limited = Limit::new(Arena::new(), 1 << 20).labelled("cache");
+//! let limited = Limit::new(Arena::new(), 1 << 20).with_label("cache");
 //! let cache = Traced::new(limited, &tracker, "cache");
 //! let rows = Array::<f64>::with_allocator(&cache).zeros([100, 100])?;
 //! let error = Array::<f64>::with_allocator(&cache).zeros([1000, 1000]).unwrap_err().to_string();
@@ -174,3 +174,13 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The examples of the guide to the allocators, run as tests.
+#[cfg(all(doctest, feature = "tensor"))]
+#[doc = include_str!("../../../docs/choosing.md")]
+struct Choosing;
+
+/// The examples of the guide to observability, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/observability.md")]
+struct Observability;

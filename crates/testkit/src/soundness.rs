@@ -213,14 +213,14 @@
 //! ```
 //! let mut arena = arenite_alloc::Arena::new();
 //! let mark = arena.mark().unwrap();
-//! let value = arena.adopt(String::from("text")).unwrap();
+//! let value = arena.alloc_with_drop(String::from("text")).unwrap();
 //! value.push('!');
 //! arena.restore_mut(mark).unwrap();
 //! ```
 //! ```compile_fail,E0502
 //! let mut arena = arenite_alloc::Arena::new();
 //! let mark = arena.mark().unwrap();
-//! let value = arena.adopt(String::from("text")).unwrap();
+//! let value = arena.alloc_with_drop(String::from("text")).unwrap();
 //! arena.restore_mut(mark).unwrap();
 //! value.push('!');
 //! ```
@@ -308,12 +308,12 @@
 //! # An arena moves to another thread with all its values, if those may
 //! ```
 //! let arena = arenite_alloc::Arena::new();
-//! let _adopted = arena.adopt(vec![7]).unwrap();
+//! let _adopted = arena.alloc_with_drop(vec![7]).unwrap();
 //! std::thread::spawn(move || drop(arena)).join().unwrap();
 //! ```
 //! ```compile_fail,E0277
 //! let arena = arenite_alloc::Arena::new();
-//! let _adopted = arena.adopt(std::rc::Rc::new(7)).unwrap();
+//! let _adopted = arena.alloc_with_drop(std::rc::Rc::new(7)).unwrap();
 //! std::thread::spawn(move || drop(arena)).join().unwrap();
 //! ```
 //!
@@ -322,12 +322,12 @@
 //! ```
 //! let arena = arenite_alloc::Arena::new();
 //! let text = String::from("text");
-//! let _adopted = arena.adopt(text.clone()).unwrap();
+//! let _adopted = arena.alloc_with_drop(text.clone()).unwrap();
 //! ```
 //! ```compile_fail,E0597
 //! let arena = arenite_alloc::Arena::new();
 //! let text = String::from("text");
-//! let _adopted = arena.adopt(&*text).unwrap();
+//! let _adopted = arena.alloc_with_drop(&*text).unwrap();
 //! ```
 //!
 //! # A unique handle may reset, one of two may not

@@ -197,7 +197,8 @@ fn u08_pool_allocates_exactly_its_block_count() {
         pool.deallocate_block(block).unwrap(); // u09
     }
     assert_eq!(pool.fragmentation_level(), 0.5); // u10
-    let again: Vec<_> = (0..50).map(|_| pool.allocate_block().unwrap()).collect(); // u11: the same blocks
+    // u11: the same blocks
+    let again: Vec<_> = (0..50).map(|_| pool.allocate_block().unwrap()).collect();
     assert!(again.iter().all(|block| blocks.contains(block)));
 }
 

@@ -86,7 +86,7 @@ fn n10_write_after_free_and_overflow_are_detected() {
     }
     let report = found.unwrap();
     assert_eq!((report.misuse, report.address), (Misuse::WriteAfterFree, block.addr() + 40));
-    assert!(report.to_string().contains("written to after it was freed; block 0x"), "{report}");
+    assert!(report.to_string().contains("write after free; block 0x"), "{report}");
 }
 
 #[test]

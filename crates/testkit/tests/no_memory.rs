@@ -202,7 +202,8 @@ fn u34_each_budget_callback_runs_once_when_memory_is_short() {
 fn r41_spill_evicts_and_reloads_when_out_of_memory() {
     let spill = Spill::new("no memory").with_limit(100 << 10);
     let fill = |number: u64| {
-        let mut buffer = spill.allocate_buffer::<u64>(4096)?; // 32 KiB: three buffers fit in memory.
+        // 32 KiB: three buffers fit in memory
+        let mut buffer = spill.allocate_buffer::<u64>(4096)?;
         buffer.write()?.fill(number);
         Ok::<_, SpillError>(buffer)
     };

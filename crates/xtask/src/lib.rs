@@ -6,12 +6,10 @@
 //!   [`summary`] prints the table at the end.
 //! - Crates: [`graph`] reads the dependencies, [`layers`] checks them, and [`dependencies`] checks
 //!   the list of third-party crates.
-//! - Files: [`sources`] checks length, opening and unsafe code, [`style`] the comments, with the
-//!   problems in [`baseline`] tolerated. [`imports`] and [`circles`] find files that import each
-//!   other.
+//! - Files: [`sources`] checks length, opening and unsafe code, [`style`] the comments.
+//!   [`imports`] and [`circles`] find files that import each other.
 //! - Text: [`strip`] separates code from comments and literals.
 
-pub mod baseline;
 pub mod circles;
 pub mod dependencies;
 pub mod graph;

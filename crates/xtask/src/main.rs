@@ -1,17 +1,15 @@
 //! `cargo xtask`: the test command of the workspace, and its checks.
 
 use clap::{Args, Parser, Subcommand};
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use xtask::baseline::{self, Baseline};
 use xtask::graph::Graph;
 use xtask::plan::{self, Machine};
 use xtask::sources::read_sources;
-use xtask::style::{self, Problem};
+use xtask::style;
 use xtask::summary::{passed, summary};
 
 /// Runs the tests and checks of the workspace.
@@ -52,9 +50,6 @@ struct Options {
 
 #[derive(Debug, Args)]
 struct StyleOptions {
-    /// Lower the counts of the baseline to the number of problems; without a baseline, write one
-    #[arg(long)]
-    write_baseline: bool,
     /// Show the problems of files with these prefixes only
     paths: Vec<String>,
 }
@@ -87,28 +82,18 @@ fn run(task: &Task) -> Result<bool, Box<dyn Error>> {
     Ok(passed(&all))
 }
 
-/// Prints the style problems. Returns `false` if they differ from the baseline.
+/// Prints the style problems of the files below `options.paths`. Returns whether there are none.
 fn style(root: &Path, options: &StyleOptions) -> Result<bool, Box<dyn Error>> {
-    let problems: Vec<Problem> = read_sources(root)?.iter().flat_map(style::problems).collect();
-    let mut out = io::stdout().lock();
     let is_shown = |path: &str| {
         options.paths.is_empty() || options.paths.iter().any(|prefix| path.starts_with(prefix.as_str()))
     };
+    let problems = read_sources(root)?.iter().flat_map(style::problems).collect::<Vec<_>>();
+    let mut out = io::stdout().lock();
+    let mut count = 0;
     for problem in problems.iter().filter(|problem| is_shown(&problem.path)) {
         writeln!(out, "{problem}")?;
+        count += 1;
     }
-    let file = root.join(baseline::PATH);
-    let mut baseline = Baseline::read(root)?;
-    if options.write_baseline {
-        baseline = if file.exists() { baseline.lowered(&problems) } else { Baseline::tolerating(&problems) };
-        std::fs::write(&file, baseline.to_text())?;
-    }
-    let shown: BTreeSet<String> = problems.iter().map(ToString::to_string).collect();
-    let mut differences = baseline.differences(&problems);
-    differences.retain(|line| is_shown(line) && !shown.contains(line));
-    for line in &differences {
-        writeln!(out, "{line}")?;
-    }
-    writeln!(out, "{} problems, the baseline allows {}", problems.len(), baseline.total())?;
-    Ok(differences.is_empty())
+    writeln!(out, "{count} problems")?;
+    Ok(count == 0)
 }

@@ -92,20 +92,6 @@ pub enum Rule {
     Verb,
 }
 
-impl Rule {
-    /// Every rule.
-    pub const ALL: [Self; 3] = [Self::Width, Self::Words, Self::Verb];
-
-    /// Returns the name of the rule in the baseline file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Width => "width",
-            Self::Words => "words",
-            Self::Verb => "verb",
-        }
-    }
-}
-
 /// A comment that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {

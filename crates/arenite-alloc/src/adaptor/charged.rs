@@ -50,7 +50,7 @@ macro_rules! impl_charged_resource {
 
             #[inline]
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-                // SAFETY: the caller's promise.
+                // SAFETY: the caller's guarantees hold for the forwarded call.
                 unsafe { self.upstream.deallocate(block, layout) };
                 self.usage.record_freed_block();
                 self.uncharge(layout.size());
@@ -63,7 +63,7 @@ macro_rules! impl_charged_resource {
                 old: Layout,
                 new: Layout,
             ) -> Result<NonNull<[u8]>, AllocError> {
-                // SAFETY: the caller's promise.
+                // SAFETY: the caller's guarantees hold for the forwarded call.
                 let grow = || unsafe { self.upstream.grow(block, old, new) };
                 self.charged(new.size() - old.size(), 0, new, grow)
             }
@@ -75,7 +75,7 @@ macro_rules! impl_charged_resource {
                 old: Layout,
                 new: Layout,
             ) -> Result<NonNull<[u8]>, AllocError> {
-                // SAFETY: the caller's promise.
+                // SAFETY: the caller's guarantees hold for the forwarded call.
                 let shrunk = unsafe { self.upstream.shrink(block, old, new) }?;
                 self.uncharge(old.size() - new.size());
                 Ok($crate::adaptor::with_requested_size(shrunk, new))

@@ -73,13 +73,13 @@ unsafe impl<R: Resource> Resource for Failing<R> {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.upstream.deallocate(block, layout) }
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         self.attempt(new)?;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.upstream.grow(block, old, new) }
     }
 
@@ -90,7 +90,7 @@ unsafe impl<R: Resource> Resource for Failing<R> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         self.attempt(new)?;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.upstream.shrink(block, old, new) }
     }
 

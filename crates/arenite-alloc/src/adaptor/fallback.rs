@@ -75,7 +75,7 @@ unsafe impl<A: Owns, B: Resource> Resource for Fallback<A, B> {
         // SAFETY: the caller's promise, and the block is of `first`.
         match unsafe { self.first.grow(block, old, new) } {
             Ok(grown) => Ok(grown),
-            // SAFETY: the caller's promise; the block is unchanged after a failure.
+            // SAFETY: the caller's guarantee; the block is unchanged after a failure.
             Err(_) => unsafe { realloc_by_copy(self, block, old, new, old.size()) },
         }
     }

@@ -95,14 +95,14 @@ unsafe impl<R: Resource, S: Sink> Resource for Traced<R, S> {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.upstream.deallocate(block, layout) };
         self.emit(EventKind::Deallocate, block.addr().get(), layout.size(), layout.align());
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let kind = EventKind::Resize { old_address: block.addr().get(), old_size: old.size() };
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         self.record_result(unsafe { self.upstream.grow(block, old, new) }, kind, new)
     }
 
@@ -113,7 +113,7 @@ unsafe impl<R: Resource, S: Sink> Resource for Traced<R, S> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let kind = EventKind::Resize { old_address: block.addr().get(), old_size: old.size() };
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         self.record_result(unsafe { self.upstream.shrink(block, old, new) }, kind, new)
     }
 

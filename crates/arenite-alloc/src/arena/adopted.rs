@@ -98,7 +98,7 @@ unsafe fn destroy<T>(header: NonNull<Header>) {
     let adopted = header.cast::<Adopted<T>>();
     // SAFETY: the address of a field of a live value.
     let value = unsafe { &raw mut (*adopted.as_ptr()).value };
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's guarantees are the same.
     unsafe { value.drop_in_place() }
 }
 

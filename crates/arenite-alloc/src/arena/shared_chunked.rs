@@ -12,8 +12,8 @@ use arenite_core::{AllocError, Resource};
 ///
 /// ```
 /// use arenite_alloc::SharedChunkedArena;
-/// use arenite_pages::Pages;
-/// let arena = SharedChunkedArena::with_chunk_size(Pages::new(), 1 << 20);
+/// use arenite_pages::PageAllocator;
+/// let arena = SharedChunkedArena::with_chunk_size(PageAllocator::new(), 1 << 20);
 /// let kept = arena.mark()?;
 /// std::thread::scope(|threads| {
 ///     for id in 0..2u64 {

@@ -11,9 +11,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 ///
 /// ```
 /// use arenite_alloc::{Arena, Locked};
-/// use arenite_core::{AllocError, Block, Resource};
-/// use arenite_pages::Pages;
-/// let arena = Locked::new(Arena::chunked(Pages::new())); // shared, in chunks of an upstream
+/// use arenite_core::{Block, Resource};
+/// use arenite_pages::PageAllocator;
+/// // shared, in chunks of an upstream
+/// let arena = Locked::new(Arena::chunked(PageAllocator::new()));
 /// std::thread::scope(|threads| {
 ///     threads.spawn(|| Block::new_in(arenite_core::layout(64, 8).unwrap(), &arena).unwrap());
 /// });

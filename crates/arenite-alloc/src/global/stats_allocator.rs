@@ -187,7 +187,7 @@ impl<A: GlobalAlloc + 'static> StatsAllocator<A> {
     /// `block` came from `upstream` with `layout` and is not used afterwards.
     unsafe fn free(&self, block: *mut u8, layout: Layout) {
         Self::record_upstream_call();
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.upstream.dealloc(block, layout) }
     }
 }
@@ -227,14 +227,14 @@ unsafe impl<A: GlobalAlloc + 'static> GlobalAlloc for StatsAllocator<A> {
             return block;
         }
         Self::record_upstream_call();
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.upstream.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         Self::record(1, 0, layout.size());
         Self::record_upstream_call();
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.upstream.alloc_zeroed(layout) }
     }
 
@@ -249,7 +249,7 @@ unsafe impl<A: GlobalAlloc + 'static> GlobalAlloc for StatsAllocator<A> {
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         Self::record(1, 0, new_size);
         Self::record_upstream_call();
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.upstream.realloc(block, layout, new_size) }
     }
 }

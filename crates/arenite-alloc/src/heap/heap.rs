@@ -551,7 +551,7 @@ impl Drop for Heap {
         // SAFETY: made in `init`; the heap is not borrowed, and no exiting thread finds it any
         // more.
         unsafe { central.drop_in_place() };
-        // SAFETY: allocated from `Pages` with this layout.
+        // SAFETY: allocated from `PageAllocator` with this layout.
         unsafe { PageAllocator::new().deallocate(central.cast(), CENTRAL) };
     }
 }

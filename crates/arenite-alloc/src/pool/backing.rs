@@ -139,7 +139,7 @@ impl<R: Resource> Backing<R> {
             return 0;
         }
         let released = *committed - keep;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         if unsafe { region.decommit(*lead + keep, released) }.is_err() {
             return 0;
         }

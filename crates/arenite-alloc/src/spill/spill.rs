@@ -280,7 +280,7 @@ impl<R: Resource> Spill<R> {
     /// The block came from `reserve_block` with this layout, and is not used afterwards.
     unsafe fn release_block(&self, block: NonNull<u8>, layout: Layout) {
         self.state().stats.resident -= layout.size();
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.upstream.deallocate(block, layout) };
     }
 
@@ -506,7 +506,7 @@ unsafe impl<R: Resource> Resource for Spill<R> {
         state.stats.pinned -= layout.size();
         state.blocks -= 1;
         drop(state);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.release_block(block, layout) };
     }
 

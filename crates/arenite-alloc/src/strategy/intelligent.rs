@@ -155,7 +155,7 @@ unsafe impl Resource for Router {
         let route = self.route(layout.size());
         debug_assert!(route.is_some(), "the resource that allocated the block exists");
         if let Some(route) = route {
-            // SAFETY: the caller's promise; a block of that size was allocated there.
+            // SAFETY: the caller's guarantee; a block of that size was allocated there.
             unsafe { route.deallocate(block, layout) };
         }
     }

@@ -7,7 +7,7 @@ use arenite_pages::{NumaAllocator, NumaError, NumaPolicy, current_numa_node, num
 ///
 /// ```
 /// use arenite_alloc::NumaAwareStrategy;
-/// use arenite_core::{AllocError, Block};
+/// use arenite_core::Block;
 /// let strategy = NumaAwareStrategy::new().with_interleaving(false);
 /// let strategy = strategy.with_local_node_preference(true);
 /// println!("node {} of {}", strategy.current_numa_node(), strategy.numa_node_count());

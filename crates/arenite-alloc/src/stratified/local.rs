@@ -207,7 +207,7 @@ pub(super) unsafe fn resize(
     if SizeBucket::for_layout(old).is_some() && SizeBucket::for_layout(old) == SizeBucket::for_layout(new) {
         return Ok(NonNull::slice_from_raw_parts(block, new.size()));
     }
-    // SAFETY: the caller's promises.
+    // SAFETY: the caller's guarantees are the same.
     unsafe { arenite_core::realloc_by_copy(pool, block, old, new, old.size().min(new.size())) }
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Node {
 /// The buffer is free, and the caller alone uses it as long as the reference lives.
 #[inline(always)]
 const unsafe fn next<'a>(node: NonNull<Node>) -> &'a Cell<*mut Node> {
-    // SAFETY: the caller's promise; `push` wrote the first word of every free buffer.
+    // SAFETY: the caller's guarantee; `push` wrote the first word of every free buffer.
     unsafe { node.cast::<Cell<*mut Node>>().as_ref() }
 }
 

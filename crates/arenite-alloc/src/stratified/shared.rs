@@ -49,7 +49,7 @@ impl<R> Depot<R> {
     /// # Safety
     /// The chain is the caller's, of that bucket.
     unsafe fn push(&self, bucket: SizeBucket, chain: &BlockChain) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.list(bucket).lock().push(chain) };
     }
 
@@ -69,7 +69,7 @@ impl<R> Depot<R> {
     /// They are the calling thread's, or no thread uses them now.
     unsafe fn flush(&self, magazines: &Magazines) {
         for bucket in SizeBucket::ALL {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's guarantees are the same.
             if let Some(chain) = unsafe { magazines.flush_to(bucket, 0) } {
                 // SAFETY: flushed just now, so the chain is this call's.
                 unsafe { self.push(bucket, &chain) };
@@ -193,7 +193,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
             // SAFETY: allocated there with this layout, and no longer used.
             unsafe { upstream.deallocate(buffer, bucket.layout()) };
         };
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { chain.for_each(free) };
     }
 
@@ -254,7 +254,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
                     unsafe { self.flush_half(magazines, bucket) };
                 }
             }
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's guarantees are the same.
             None => unsafe { self.free_direct(block, layout) },
         }
     }
@@ -267,7 +267,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     #[inline(never)]
     unsafe fn push_to_fallback(&self, block: NonNull<u8>, layout: Layout) {
         let Some(bucket) = SizeBucket::for_layout(layout) else {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's guarantees are the same.
             return unsafe { self.free_direct(block, layout) };
         };
         self.with_fallback(|fallback| {
@@ -347,9 +347,9 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
             self.flush_orphans();
             list.lock().pop()
         })?;
-        // SAFETY: the caller's promise; the magazine of that bucket is empty.
+        // SAFETY: the caller's guarantee; the magazine of that bucket is empty.
         unsafe { magazines.refill(bucket, &chain) };
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { magazines.pop(bucket) }
     }
 
@@ -361,11 +361,11 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     #[inline(never)]
     unsafe fn flush_half(&self, magazines: &Magazines, bucket: SizeBucket) {
         if magazines.poll_flush_request() {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's guarantees are the same.
             unsafe { self.depot().flush(magazines) };
             return;
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         if let Some(chain) = unsafe { magazines.flush_to(bucket, bucket.default_capacity() / 2) } {
             // SAFETY: flushed just now, so the chain is this call's.
             unsafe { self.depot().push(bucket, &chain) };
@@ -402,7 +402,7 @@ impl<R: Resource + Sync> ReturnHandle<'_, R> {
         match self.magazines {
             // SAFETY: the calling thread's magazines; the caller's promises.
             Some(magazines) => unsafe { self.pool.push_block(magazines, block, layout) },
-            // SAFETY: the caller's promises.
+            // SAFETY: the caller's guarantees are the same.
             None => unsafe { self.pool.push_to_fallback(block, layout) },
         }
     }
@@ -427,7 +427,7 @@ unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
         match self.threads.local() {
             // SAFETY: the calling thread's magazines; the caller's promise.
             Some(magazines) => unsafe { self.push_block(magazines, block, layout) },
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's guarantees are the same.
             None => unsafe { self.push_to_fallback(block, layout) },
         }
     }

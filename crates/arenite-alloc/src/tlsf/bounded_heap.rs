@@ -58,7 +58,7 @@ impl<'m> BoundedHeap<'m> {
     #[must_use]
     pub unsafe fn from_raw_parts(start: NonNull<u8>, len: usize) -> Self {
         Self {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's guarantees are the same.
             tlsf: ForkSafeMutex::new(unsafe { Tlsf::new(start, len, 16) }),
             peak: AtomicUsize::new(0),
             label: Label::new("bounded heap"),
@@ -119,7 +119,7 @@ unsafe impl Resource for BoundedHeap<'_> {
     unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
         let mut tlsf = self.tlsf.lock();
         debug_assert!(tlsf.contains(block), "not a block of this heap");
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { tlsf.free(block) };
     }
 

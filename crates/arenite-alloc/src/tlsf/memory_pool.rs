@@ -281,7 +281,7 @@ unsafe impl Resource for MemoryPool {
     unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
         if let Some((_, tlsf)) = &mut self.inner.borrow_mut().region {
             debug_assert!(tlsf.contains(block), "not a block of this pool");
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's guarantees are the same.
             unsafe { tlsf.free(block) };
         }
     }

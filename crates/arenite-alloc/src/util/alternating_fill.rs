@@ -29,7 +29,7 @@ thread_local! {
 #[inline]
 pub(crate) unsafe fn fill(start: NonNull<u8>, bytes: usize, byte: u8) {
     if bytes <= NEAREST_CACHE_BYTES {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { start.write_bytes(byte, bytes) };
     } else {
         // SAFETY: as above.

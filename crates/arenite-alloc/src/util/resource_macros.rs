@@ -21,7 +21,7 @@ macro_rules! forward_resource {
 
         #[inline]
         unsafe fn deallocate(&$this, block: core::ptr::NonNull<u8>, layout: core::alloc::Layout) {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's guarantees hold for the forwarded call.
             unsafe { $target.deallocate(block, layout) }
         }
 
@@ -32,7 +32,7 @@ macro_rules! forward_resource {
             old: core::alloc::Layout,
             new: core::alloc::Layout,
         ) -> Result<core::ptr::NonNull<[u8]>, arenite_core::AllocError> {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's guarantees hold for the forwarded call.
             unsafe { $target.grow(block, old, new) }
         }
 
@@ -43,7 +43,7 @@ macro_rules! forward_resource {
             old: core::alloc::Layout,
             new: core::alloc::Layout,
         ) -> Result<core::ptr::NonNull<[u8]>, arenite_core::AllocError> {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's guarantees hold for the forwarded call.
             unsafe { $target.shrink(block, old, new) }
         }
 
@@ -64,7 +64,7 @@ macro_rules! grow_and_shrink_by {
             old: core::alloc::Layout,
             new: core::alloc::Layout,
         ) -> Result<core::ptr::NonNull<[u8]>, arenite_core::AllocError> {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's guarantees hold for the forwarded call.
             unsafe { $resize(self, block, old, new) }
         }
 
@@ -75,7 +75,7 @@ macro_rules! grow_and_shrink_by {
             old: core::alloc::Layout,
             new: core::alloc::Layout,
         ) -> Result<core::ptr::NonNull<[u8]>, arenite_core::AllocError> {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller's guarantees hold for the forwarded call.
             unsafe { $resize(self, block, old, new) }
         }
     };

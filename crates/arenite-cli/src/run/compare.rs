@@ -1,4 +1,4 @@
-//! The same program on several allocators in turn, and the ratios of its cost.
+//! Comparison of one program on several allocators in turn, and the ratios of its cost.
 //!
 //! Each round starts with the next allocator, so that a change of the machine's speed affects all
 //! of them. The table shows medians. The program's output is compared and not shown.

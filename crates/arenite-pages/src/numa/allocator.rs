@@ -69,7 +69,7 @@ unsafe impl Resource for NumaAllocator {
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.pages.deallocate(block, layout) };
     }
 

@@ -96,7 +96,7 @@ pub(crate) unsafe fn reserve_at(start: NonNull<u8>, len: usize, replace: bool) -
 #[inline]
 pub(crate) unsafe fn protect(start: NonNull<u8>, len: usize, access: Access) -> Result<(), Errno> {
     let flags = MprotectFlags::from_bits_retain(protection(access).bits());
-    // SAFETY: the caller's promises.
+    // SAFETY: the caller's guarantees are the same.
     unsafe { rustix::mm::mprotect(start.as_ptr().cast(), len, flags) }
 }
 
@@ -127,7 +127,7 @@ pub(crate) unsafe fn decommit(start: NonNull<u8>, len: usize) -> Result<(), Errn
 /// The range is a mapping of the caller's (or complete parts of one) that no code uses afterwards.
 #[inline]
 pub(crate) unsafe fn release(start: NonNull<u8>, len: usize) -> Result<(), Errno> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's guarantees are the same.
     unsafe { rustix::mm::munmap(start.as_ptr().cast(), len) }
 }
 

@@ -82,7 +82,7 @@ impl Region {
     /// No code uses the range, or commits, decommits or protects a part of it, before it is
     /// reclaimed.
     pub unsafe fn offer(&self, from: usize, size: usize) -> Result<Offer<'_>, RegionError> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's guarantees are the same.
         let offered = unsafe { self.tag_pages(from, size) }?;
         Ok(Offer { region: self, offered: Some(offered) })
     }

@@ -134,7 +134,7 @@ pub(crate) fn lock_for_fork() {
 /// # Safety
 /// The calling thread, or the one it was forked from, locked it by [`lock_for_fork`].
 pub(crate) unsafe fn unlock_after_fork() {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's guarantees are the same.
     drop(unsafe { TABLE.guard_from_raw() });
 }
 

@@ -92,7 +92,7 @@ impl Region {
     ) -> Result<bool, RegionError> {
         const CALL: RegionOp = RegionOp::Remap;
         let (source, goal) = (self.range(CALL, from, size)?, target.range(CALL, at, size)?);
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller's guarantees are the same.
         match unsafe { os::mremap_replace(source, size, goal) } {
             Ok(false) => return Ok(false),
             Ok(true) => {}

@@ -133,7 +133,7 @@ impl RingFile {
     /// 1. Every process that maps the file follows this protocol (uses this version of this
     ///    crate). 2. No code writes to the file by other means, or truncates it.
     pub unsafe fn producer<T: Pod>(&self) -> Result<Producer<T>, RingError> {
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.end(Side::Producer) }.map(Producer::new)
     }
 
@@ -146,7 +146,7 @@ impl RingFile {
     /// # Safety
     /// As [`RingFile::producer`].
     pub unsafe fn consumer<T: Pod>(&self) -> Result<Consumer<T>, RingError> {
-        // SAFETY: the caller's promises.
+        // SAFETY: the caller's guarantees are the same.
         unsafe { self.end(Side::Consumer) }.map(Consumer::new)
     }
 

@@ -167,13 +167,13 @@ unsafe impl<R: Resource> Resource for Counting<R> {
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if self.remove(block) {
             self.deallocations.fetch_add(1, Relaxed);
-            // SAFETY: the caller's promise; `remove` just confirmed that the block is live.
+            // SAFETY: the caller's guarantee; `remove` just confirmed that the block is live.
             unsafe { self.upstream.deallocate(block, layout) }
         }
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise; `resize` runs this only if the block is live.
+        // SAFETY: the caller's guarantee; `resize` runs this only if the block is live.
         self.resize(block, new, || unsafe { self.upstream.grow(block, old, new) })
     }
 
@@ -183,7 +183,7 @@ unsafe impl<R: Resource> Resource for Counting<R> {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promise; `resize` runs this only if the block is live.
+        // SAFETY: the caller's guarantee; `resize` runs this only if the block is live.
         self.resize(block, new, || unsafe { self.upstream.shrink(block, old, new) })
     }
 

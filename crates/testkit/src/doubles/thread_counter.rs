@@ -94,7 +94,7 @@ unsafe impl GlobalAlloc for ThreadCounter {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise; every block comes from the system allocator with this
+        // SAFETY: the caller's guarantee; every block comes from the system allocator with this
         // layout.
         unsafe { System.dealloc(block, layout) }
     }
@@ -103,7 +103,7 @@ unsafe impl GlobalAlloc for ThreadCounter {
         if !consume_one() {
             return null_mut();
         }
-        // SAFETY: the caller's promise; every block comes from the system allocator with this
+        // SAFETY: the caller's guarantee; every block comes from the system allocator with this
         // layout, and the new size is valid.
         count(unsafe { System.realloc(block, layout, size) })
     }

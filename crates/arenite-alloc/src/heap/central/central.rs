@@ -363,7 +363,8 @@ impl Drop for Central {
         while let Some(thread) = state.all_threads {
             // SAFETY: thread heaps live until the next line.
             state.all_threads = unsafe { thread.as_ref() }.next_in_all.get();
-            // SAFETY: allocated from `Pages` with this layout, and no thread uses it any more.
+            // SAFETY: allocated from `PageAllocator` with this layout, and no thread uses it any
+            // more.
             unsafe { PageAllocator::new().deallocate(thread.cast(), THREAD_HEAP_LAYOUT) };
         }
     }
