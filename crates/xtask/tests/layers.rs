@@ -86,7 +86,10 @@ fn layers_inherited_unsafe_code_is_expected_elsewhere() -> TestResult {
     for (path, parent) in INHERITED_UNSAFE {
         assert!(root.join(path).is_file(), "{path} is listed and does not exist");
         let parent = strip::strip_comments(&std::fs::read_to_string(root.join(parent))?);
-        assert!(parent.contains("expect(unsafe_code"), "{path} is listed, and the other file expects no unsafe code");
+        assert!(
+            parent.contains("expect(unsafe_code"),
+            "{path} is listed, and the other file expects no unsafe code"
+        );
     }
     Ok(())
 }

@@ -51,10 +51,11 @@ use core::time::Duration;
 ///
 /// # Detection of misuse
 ///
-/// The unchecked API (`Resource`) ends the program with a report in these cases: a block of another
-/// thread is freed twice, or by an interior address, and its owner collects the free; a block of 1
-/// KiB and more is freed so by its own thread, and reaches its slab. A heap
-/// [with hardening](Self::with_hardening) detects more.
+/// The unchecked API (`Resource`) ends the program with a report if a thread frees a block of
+/// another thread by an interior address, or twice before the owner collected the first free. It
+/// does the same if a thread frees a block of 1 KiB and more of its own so, once the block leaves
+/// the thread cache. Other misuse of small blocks goes unnoticed; a heap
+/// [with hardening](Self::with_hardening) detects it.
 ///
 /// # Statistics
 ///
@@ -328,7 +329,7 @@ impl Heap {
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
-    /// Frees a block that the calling thread's slabs do not hold.
+    /// Frees a block on every path but the fast one of `deallocate`.
     ///
     /// # Safety
     /// As [`Resource::deallocate`].
@@ -369,9 +370,10 @@ impl Heap {
         // SAFETY: a live block with an owner lies in a segment whose metadata is committed.
         let segment = unsafe { segment_of(block).as_ref() };
         match self.current_thread_heap() {
+            // `deallocate` missed this thread's own slab if the heap's id was published meanwhile.
             // SAFETY: the owner word says that the slab is this thread's; the caller gives up the
             // live block.
-            Some(thread) if thread.is_owner(owner.holder()) => unsafe {
+            Some(thread) if thread.is_holder(owner.holder()) => unsafe {
                 thread.free_local(owner.tag(), block)
             },
             thread => {

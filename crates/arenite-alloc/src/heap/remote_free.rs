@@ -8,12 +8,13 @@
 
 use crate::util::sync::{AtomicU64, Ordering};
 
-/// Bits of a word.
-const WORD_BITS: usize = 64;
+/// Blocks per remote-free word.
+pub(crate) const WORD_BITS: usize = 64;
 /// Words per bit of [`RemoteFreeBits`]. A slab of the smallest blocks has 128 words.
 const WORDS_PER_GROUP: usize = 2;
 
-/// The groups of words that have bits. Zero: none.
+/// The summary of a slab's remote-free words: a bit per group of words that may have bits. The
+/// words themselves are passed to each method. Zero: no group.
 #[derive(Debug, Default)]
 pub(crate) struct RemoteFreeBits(AtomicU64);
 
@@ -22,8 +23,8 @@ pub(crate) struct RemoteFreeBits(AtomicU64);
 pub(crate) struct PushResult {
     /// Bits that were set before: double frees.
     pub(crate) already_set: u64,
-    /// Whether this push made the word and its group non-empty, so the caller must notify the
-    /// owner.
+    /// Whether this push made the word and the whole summary non-empty, so that the caller must
+    /// notify the owner.
     pub(crate) must_notify: bool,
 }
 
@@ -33,14 +34,15 @@ impl RemoteFreeBits {
     #[inline]
     pub(crate) fn push(&self, words: &[AtomicU64], word: usize, bits: u64) -> PushResult {
         let before = words[word].fetch_or(bits, Ordering::Release);
-        // The group bit is set after the word's bits. An owner that drained them before needs no
-        // notification; one that missed them sees the group bit later.
+        // The group bit follows the word's bits. An owner that finds the group bit thus finds the
+        // bits. An owner that took the bits before the group bit was set needs no group bit.
         let must_notify =
             before == 0 && self.0.fetch_or(1 << (word / WORDS_PER_GROUP), Ordering::Release) == 0;
         PushResult { already_set: before & bits, must_notify }
     }
 
-    /// Returns whether no block was freed by another thread.
+    /// Returns whether the summary has no group. A word between the two steps of a push does not
+    /// count.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0

@@ -96,7 +96,7 @@ impl Heap {
             let run = &blocks[at..at + blocks[at..].iter().take_while(same).count().max(1)];
             let current_thread_heap = self.current_thread_heap();
             if let Some(thread) = current_thread_heap
-                && thread.is_owner(owner.holder())
+                && thread.is_holder(owner.holder())
             {
                 // SAFETY: live blocks of one slab of this thread, which the caller gives up.
                 unsafe { thread.free_run(&segment.slabs[slab.1], run) };

@@ -52,7 +52,7 @@ pub(crate) struct Central {
     pub(crate) peak: AtomicUsize,
     /// Trim requests so far, see [`Central::trim_epoch`].
     trim_epoch: AtomicU32,
-    /// Remote frees so far, by class.
+    /// Notifications of remote frees so far, by class.
     pub(crate) remote_epochs: RemoteEpochs,
 }
 
@@ -223,8 +223,8 @@ impl Central {
         self.poll_decay(&mut state, false);
     }
 
-    /// Adds a slab of an exiting thread to the abandoned ones. Remote frees are collected under the
-    /// lock, so that statistics count each block once.
+    /// Adds a slab that its thread gives up to the abandoned ones, or frees its units if it is
+    /// empty. Remote frees are collected under the lock, so that statistics count each block once.
     pub(crate) fn abandon_slab(&self, slab: &Slab) {
         let mut state = self.lock();
         if let Err(address) = collect_all(slab) {

@@ -3,8 +3,8 @@
 use core::time::Duration;
 use std::time::Instant;
 
-/// Number of small requests between two checks of the time.
-const CLOCK_CHECK_INTERVAL: u32 = 64;
+/// Number of polls under the heap's lock between two checks of the time.
+const POLLS_PER_CLOCK_CHECK: u32 = 64;
 
 /// A clock that advances by one tick per decay period, under the heap's lock.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Clock {
     #[inline]
     pub(crate) fn poll(&mut self, now: bool) -> bool {
         self.polls += 1;
-        (now || self.polls >= CLOCK_CHECK_INTERVAL) && self.period.is_some()
+        (now || self.polls >= POLLS_PER_CLOCK_CHECK) && self.period.is_some()
     }
 
     /// Advances the clock by a tick if a period has passed. Returns whether it did.

@@ -13,8 +13,8 @@ impl RemoteEpochs {
         Self([const { AtomicU32::new(0) }; SIZE_CLASS_COUNT])
     }
 
-    /// Notes that a remote free reached some slab of this class. Called after the block's bit is
-    /// set (Release).
+    /// Notes that a remote free made the summary of some slab of this class non-empty. Called after
+    /// the bits are set (Release).
     pub(crate) fn bump(&self, class: usize) {
         self.0[class].fetch_add(1, Ordering::Release);
     }

@@ -93,7 +93,9 @@ pub(crate) struct Segment {
     /// For the first unit of each slab: which groups of its remote-free words have bits.
     pub(crate) remote: [RemoteFreeBits; UNITS_PER_SEGMENT],
     pub(crate) slabs: [Slab; UNITS_PER_SEGMENT],
-    /// For the first unit of each slab: its block geometry, for threads that do not own it.
+    /// For the first unit of each slab: its block geometry, for threads that do not own it. Written
+    /// under the heap's lock before a block of the slab is allocated, and unchanged while one
+    /// lives.
     geometries: [Cell<BlockGeometry>; UNITS_PER_SEGMENT],
     /// For the first unit of each slab: a bit per block that another thread freed, see `remote`.
     /// The system backs the words when they are touched.
@@ -102,7 +104,7 @@ pub(crate) struct Segment {
 
 impl core::fmt::Debug for Segment {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        out.debug_struct("Header").field("free_units", &self.free_unit_count()).finish_non_exhaustive()
+        out.debug_struct("Segment").field("free_units", &self.free_unit_count()).finish_non_exhaustive()
     }
 }
 
@@ -112,7 +114,7 @@ pub(crate) fn segment_base(block: NonNull<u8>) -> *const Segment {
     block.as_ptr().map_addr(|address| address & !(SEGMENT_BYTES - 1)).cast()
 }
 
-/// Returns the segment that an address lies in, if it lies in one.
+/// Returns the segment that an address would lie in: the start of its window of 256 MiB.
 #[inline(always)]
 pub(crate) fn segment_of(block: NonNull<u8>) -> NonNull<Segment> {
     let base = block.as_ptr().map_addr(|address| address & !(SEGMENT_BYTES - 1));

@@ -23,7 +23,8 @@ pub(crate) fn collect(slab: &Slab) -> u32 {
 /// Collects like [`collect`], from every word that may have a bit.
 ///
 /// # Errors
-/// The address of a block that was freed twice. The caller ends the program when it holds no lock.
+/// The address of a block that was freed twice, or the slab's start if only their number shows it.
+/// The caller ends the program when it holds no lock.
 pub(crate) fn collect_all(slab: &Slab) -> Result<u32, usize> {
     collect_from(slab, true)
 }
@@ -34,7 +35,7 @@ fn collect_from(slab: &Slab, scan_all: bool) -> Result<u32, usize> {
     let segment: &Segment = unsafe { segment_of(start).as_ref() };
     let (size, mut count) = (slab.block.get() as usize, 0);
     let mut twice = None;
-    segment.drain_remote(unit_of(start), scan_all, |first, mut bits| {
+    segment.drain_remote(unit_of(start), scan_all, |first_block, mut bits| {
         count += bits.count_ones();
         if slab.uses_bitmap() {
             twice = twice.or(slab.find_double_free(bits));
@@ -43,7 +44,7 @@ fn collect_from(slab: &Slab, scan_all: bool) -> Result<u32, usize> {
         }
         while let Some(bit) = bits.checked_ilog2() {
             bits ^= 1 << bit;
-            let offset = (first + bit as usize) * size;
+            let offset = (first_block + bit as usize) * size;
             let node: NonNull<Node> = start.map_addr(|start| start.saturating_add(offset)).cast();
             // SAFETY: a block that its user freed, at least 8 bytes and aligned to 8; taking its
             // bit made it this thread's.
@@ -57,6 +58,7 @@ fn collect_from(slab: &Slab, scan_all: bool) -> Result<u32, usize> {
             slab.set_used(used);
             Ok(count)
         }
+        // more blocks came back than were allocated: which of them is unknown
         (twice, _) => Err(twice.unwrap_or(start.addr().get())),
     }
 }

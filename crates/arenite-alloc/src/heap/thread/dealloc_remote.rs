@@ -2,19 +2,20 @@
 //!
 //! The owner word of the block led here. The free is buffered in the [`RemoteFreeCache`] of its
 //! class, which posts up to 64 of them at once to the slab's bits; see `remote_free` for those. A
-//! thread without a thread heap, and a block above 8 KiB, posts at once. The owner collects the
-//! bits when it runs out of blocks of the class.
+//! free is posted at once if the block is above 8 KiB, or if the heap is not the one that the
+//! thread used last. The owner collects the bits when it runs out of blocks of the class.
 
 use crate::heap::central::central::Central;
 use crate::heap::hardened::misuse::{Misuse, MisuseReport, abort_misuse};
+use crate::heap::remote_free::WORD_BITS;
 use crate::heap::segment::segment::Segment;
-use crate::heap::thread::remote_cache::{MAX_PENDING_BYTES, WORD_BITS, post_word};
+use crate::heap::thread::remote_cache::{MAX_BUFFERED_BLOCK_BYTES, MAX_PENDING_BYTES, post_word};
 use crate::heap::thread::thread_heap::ThreadHeap;
 use core::ptr::NonNull;
 
 impl ThreadHeap {
     /// Frees a block of another thread's slab, which begins with the unit `first`. `this` is the
-    /// calling thread's part of the heap, if it has one. O(1).
+    /// calling thread's part of the heap, if it is the heap that the thread used last. O(1).
     ///
     /// # Errors
     /// No block begins there, or a block was freed twice: this one, or one that was buffered.
@@ -30,8 +31,8 @@ impl ThreadHeap {
         let already_set = |address| MisuseReport::new(Misuse::DoubleFree, address);
         let (number, geometry) = segment.block_index_at(first, block).map_err(wrong)?;
         match this.and_then(|this| this.remote_cache.get(geometry.class())) {
-            Some(remote_cache) if geometry.size() <= usize::from(MAX_PENDING_BYTES / 2) => {
-                let posted = remote_cache
+            Some(remote_cache) if geometry.size() <= MAX_BUFFERED_BLOCK_BYTES => {
+                let changed = remote_cache
                     .push(
                         &central.remote_epochs,
                         segment,
@@ -40,7 +41,7 @@ impl ThreadHeap {
                         geometry.blocks_in(MAX_PENDING_BYTES),
                     )
                     .map_err(already_set)?;
-                if let (true, Some(this)) = (posted, this) {
+                if let (true, Some(this)) = (changed, this) {
                     this.poll_trim_request();
                 }
                 Ok(())
@@ -57,7 +58,7 @@ impl ThreadHeap {
     }
 
     /// Posts every buffered remote free. A double free ends the program. Runs under the heap's
-    /// lock, so that statistics count each block of an exiting thread once.
+    /// lock, so that statistics count each block once.
     pub(crate) fn flush_remote_frees(&self) {
         let lock = self.central().lock();
         let posted = self

@@ -1,9 +1,9 @@
 //! A throttle for scanning the full slabs of a class for remote frees.
 //!
-//! The heap counts remote frees that reached an empty slab word, per class. If the counter is
-//! unchanged since a thread scanned all of its full slabs, they usually have none, and a scan would
-//! fetch a cache line for each. Some are scanned now and then even so: a late thread may notify the
-//! class that the slab had before, and a thread that `fork` left behind never notifies.
+//! The heap counts, per class, the remote frees that made a slab's summary non-empty. If the
+//! counter is unchanged since a thread scanned all of its full slabs, they usually have none, and a
+//! scan would fetch a cache line for each. Some are scanned now and then even so: a late poster may
+//! notify the class that the slab had before.
 
 use core::cell::Cell;
 

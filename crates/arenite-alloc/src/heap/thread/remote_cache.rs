@@ -3,11 +3,13 @@
 //! A thread usually frees another thread's blocks in allocation order, so up to 64 of them share
 //! one bitmap word and one atomic operation. The buffer is posted when a block of another word
 //! arrives, when it is full, when the thread exits, and on a trim request, which a thread serves
-//! when it posts or needs a slab. A sleeping thread posts nothing and pins the slabs of its
-//! buffered blocks. (Liétar et al., "snmalloc: a message passing allocator", 2019.)
+//! when the buffered word changes or an allocation takes the slow path. A sleeping thread posts
+//! nothing and pins the slabs of its buffered blocks. (Liétar et al., "snmalloc: a message passing
+//! allocator", 2019.)
 #![expect(unsafe_code, reason = "stores the address of a segment")]
 
 use crate::heap::central::remote_epochs::RemoteEpochs;
+use crate::heap::remote_free::WORD_BITS;
 use crate::heap::segment::segment::Segment;
 use crate::util::sync::plain::{AtomicU64, Ordering::Relaxed};
 use core::cell::Cell;
@@ -15,8 +17,8 @@ use core::ptr::NonNull;
 
 /// Maximum number of bytes of blocks that are buffered per class.
 pub(crate) const MAX_PENDING_BYTES: u16 = 16 << 10;
-/// Bits of a word.
-pub(crate) const WORD_BITS: usize = 64;
+/// Largest block whose remote free is buffered, so that at least two fit.
+pub(crate) const MAX_BUFFERED_BLOCK_BYTES: usize = MAX_PENDING_BYTES as usize / 2;
 
 /// The buffer of one class: blocks of one word of one slab. All zeroes: empty. The owning thread
 /// alone changes it; any thread may read the number of blocks.
@@ -34,8 +36,8 @@ pub(crate) struct RemoteFreeCache {
 
 impl RemoteFreeCache {
     /// Buffers block `block` of another thread's slab at the unit `first`. Posts the pending word
-    /// first if it is another one or full; `max` blocks of a word are buffered. Returns whether
-    /// anything was posted.
+    /// first if it is another one or full; `max` blocks of a word are buffered. Returns whether the
+    /// pending word changed, so that it was posted if it had bits.
     ///
     /// # Errors
     /// The address of a block that was freed twice: this one, or one that was buffered.
@@ -49,8 +51,8 @@ impl RemoteFreeCache {
         max: usize,
     ) -> Result<bool, usize> {
         let target = core::ptr::from_ref(segment).addr() | (first << 8) | (block / WORD_BITS);
-        let flushes = target != self.target.get() || self.remaining.get() == 0;
-        if flushes {
+        let changes = target != self.target.get() || self.remaining.get() == 0;
+        if changes {
             self.flush(epochs)?;
             self.target.set(target);
             self.segment.set(Some(NonNull::from(segment)));
@@ -59,7 +61,7 @@ impl RemoteFreeCache {
         let (bits, bit) = (self.bits.load(Relaxed), 1 << (block % WORD_BITS));
         self.bits.store(bits | bit, Relaxed);
         self.remaining.set(self.remaining.get() - 1);
-        if bits & bit == 0 { Ok(flushes) } else { Err(segment.slabs[first].address_of(block)) }
+        if bits & bit == 0 { Ok(changes) } else { Err(segment.slabs[first].address_of(block)) }
     }
 
     /// Posts the buffered blocks.

@@ -3,7 +3,7 @@
 //! An allocation takes the most recently freed block of the class from the thread cache. If there
 //! is none, it takes one from the class's current slab; slabs with free blocks are in `partial`,
 //! those without in `full`. Remote frees are collected when the thread runs out of blocks, so the
-//! fast path is two loads, a test and a store.
+//! fast path is a few loads and stores and one test.
 #![expect(unsafe_code, reason = "walks slabs and lists that this thread owns")]
 
 use crate::heap::central::central::Central;
@@ -24,7 +24,7 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 
 /// Number of slabs that become empty and stay before the thread checks the time.
-const CLOCK_CHECK_INTERVAL: u32 = 16;
+const EMPTIED_PER_CLOCK_CHECK: u32 = 16;
 /// Maximum number of units of empty slabs that a thread keeps: 2 MiB.
 const MAX_EMPTY_UNITS: u32 = 32;
 
@@ -45,7 +45,7 @@ fn empty_slab() -> *const Slab {
 #[repr(C, align(4096))]
 #[derive(Debug)]
 pub(crate) struct ThreadHeap {
-    /// Blocks freed most recently; allocated as far as their slabs know.
+    /// Blocks freed most recently. Their slabs count them as allocated.
     cache: ThreadCache,
     current: [Cell<*const Slab>; BIN_COUNT],
     partial: [SlabList; SIZE_CLASS_COUNT],
@@ -91,8 +91,8 @@ impl ThreadHeap {
 
     /// Returns whether the holder in an owner word is this thread heap.
     #[inline(always)]
-    pub(crate) fn is_owner(&self, owner: usize) -> bool {
-        core::ptr::from_ref(self).addr() == owner
+    pub(crate) fn is_holder(&self, holder: usize) -> bool {
+        core::ptr::from_ref(self).addr() == holder
     }
 
     pub(crate) fn central(&self) -> &Central {
@@ -359,7 +359,7 @@ impl ThreadHeap {
                 slab.reset();
                 // a thread that never needs the heap's lock for slabs checks the time here
                 self.emptied_count.set(self.emptied_count.get().wrapping_add(1));
-                if self.emptied_count.get().is_multiple_of(CLOCK_CHECK_INTERVAL) {
+                if self.emptied_count.get().is_multiple_of(EMPTIED_PER_CLOCK_CHECK) {
                     self.central().tick();
                 }
             }
@@ -410,8 +410,8 @@ impl ThreadHeap {
         Some(slab)
     }
 
-    /// Returns a full slab that has remote frees, if the throttle allows a scan; see
-    /// [`ScanThrottle`].
+    /// Scans full slabs, as many as the throttle allows, and returns the first one with remote
+    /// frees: its blocks are collected, and it is in no list any more. See [`ScanThrottle`].
     fn scan_full(&self, class: usize) -> Option<*const Slab> {
         let (full, scan) = (&self.full[class], &self.scan[class]);
         for _ in 0..scan.budget(self.central().remote_epochs.get(class), full.len()) {
@@ -450,7 +450,7 @@ impl ThreadHeap {
         self.empty_units_total.set(self.empty_units_total.get() - self.empty_units[class].replace(0));
     }
 
-    /// Abandons every slab to the heap, empty ones included.
+    /// Gives every slab up: the heap frees empty ones and keeps the others as abandoned.
     pub(crate) fn abandon_all(&self) {
         self.flush_remote_frees();
         self.flush_on_exit();
@@ -516,7 +516,8 @@ impl ThreadHeap {
         purged_bytes
     }
 
-    /// Serves a trim request: releases empty slabs, or everything.
+    /// Serves a trim request. A change of the epoch's high half requests everything, one of the low
+    /// half the slabs that are empty.
     #[cold]
     fn handle_trim_request(&self, epoch: u32) {
         let all = (epoch ^ self.seen_trim_epoch.replace(epoch)) >> 16 != 0;
