@@ -6,7 +6,7 @@
 
 use crate::util::resource_macros::forward_resource;
 use allocator_api2::alloc::{AllocError as ApiAllocError, Allocator};
-use arenite_core::{Resource, Trim};
+use arenite_core::{AllocResult, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::rc::Rc;

@@ -36,6 +36,6 @@ pub use label::Label;
 pub use memory_allocator::MemoryAllocator;
 pub use owns::Owns;
 pub use pressure::{MemoryPressure, PressureLevel};
-pub use resource::{Resource, realloc_by_copy};
+pub use resource::{AllocResult, Resource, realloc_by_copy};
 pub use state::ResourceState;
 pub use trim::Trim;

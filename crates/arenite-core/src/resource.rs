@@ -8,6 +8,17 @@ use crate::{AllocError, ResourceState};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
+/// The result of an allocation: the block with its length in bytes, or the error.
+///
+/// ```
+/// use arenite_core::AllocResult;
+/// fn block_len(result: &AllocResult) -> usize {
+///     result.as_ref().map_or(0, |block| block.len())
+/// }
+/// # assert_eq!(block_len(&Ok(core::ptr::NonNull::from(&mut [0_u8; 4][..]))), 4);
+/// ```
+pub type AllocResult = Result<NonNull<[u8]>, AllocError>;
+
 /// An allocator of blocks without checks: `deallocate` is `unsafe`, and release builds check
 /// nothing.
 ///
@@ -54,7 +65,7 @@ pub unsafe trait Resource {
     ///
     /// # Errors
     /// [`AllocError`] with the numbers of the failing resource; the resource is unchanged (law 5).
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError>;
+    fn allocate(&self, layout: Layout) -> AllocResult;
 
     /// Deallocates a block.
     ///
@@ -73,7 +84,7 @@ pub unsafe trait Resource {
     /// # Errors
     /// As [`Resource::allocate`].
     #[inline]
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> AllocResult {
         let block = self.allocate(layout)?;
         // SAFETY: the block is live, has no other user yet, and is valid for writes of its full
         // length (laws 1 and 2).
@@ -91,7 +102,7 @@ pub unsafe trait Resource {
     /// 2. `new.size() >= old.size()`.
     /// 3. After success the old block is not used.
     #[inline]
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         debug_assert!(new.size() >= old.size(), "grow to a smaller size");
         // SAFETY: the caller's promises are those of `realloc_by_copy`, and `old.size()` is the
         // smaller size.
@@ -108,12 +119,7 @@ pub unsafe trait Resource {
     /// 2. `new.size() <= old.size()`.
     /// 3. After success the old block is not used.
     #[inline]
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         debug_assert!(new.size() <= old.size(), "shrink to a larger size");
         // SAFETY: the caller's promises are those of `realloc_by_copy`, and `new.size()` is the
         // smaller size.
@@ -136,7 +142,7 @@ pub unsafe fn realloc_by_copy<R: Resource + ?Sized>(
     old: Layout,
     new: Layout,
     preserved: usize,
-) -> Result<NonNull<[u8]>, AllocError> {
+) -> AllocResult {
     let moved = resource.allocate(new)?;
     // SAFETY: 1. both blocks are live and at least `preserved` bytes long: the caller's promise 2
     // and law 1. 2. live blocks do not overlap: law 2.

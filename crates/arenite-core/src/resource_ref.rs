@@ -4,7 +4,7 @@
 //! ownership, `Box<dyn Resource>` hides the type.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
-use crate::{AllocError, Owns, Resource, ResourceState, Trim};
+use crate::{AllocResult, Owns, Resource, ResourceState, Trim};
 use alloc::{boxed::Box, rc::Rc, sync::Arc};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -15,11 +15,11 @@ macro_rules! forward {
         // laws. Moving or cloning a handle does not move the blocks of that resource.
         unsafe impl<R: Resource + ?Sized> Resource for $handle {
             #[inline]
-            fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            fn allocate(&self, layout: Layout) -> AllocResult {
                 (**self).allocate(layout)
             }
             #[inline]
-            fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            fn allocate_zeroed(&self, layout: Layout) -> AllocResult {
                 (**self).allocate_zeroed(layout)
             }
             #[inline]
@@ -28,12 +28,12 @@ macro_rules! forward {
                 unsafe { (**self).deallocate(block, layout) }
             }
             #[inline]
-            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
                 // SAFETY: the caller's promise about the handle holds for the resource behind it.
                 unsafe { (**self).grow(block, old, new) }
             }
             #[inline]
-            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
                 // SAFETY: the caller's promise about the handle holds for the resource behind it.
                 unsafe { (**self).shrink(block, old, new) }
             }

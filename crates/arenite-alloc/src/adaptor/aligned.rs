@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use crate::util::with_layout;
-use arenite_core::{Alignment, AllocError, Resource, ResourceState, Trim};
+use arenite_core::{Alignment, AllocError, AllocResult, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -51,12 +51,12 @@ impl<R: Resource> Aligned<R> {
 // SAFETY: forwards every call with the same raised layout, for which the upstream keeps the laws.
 unsafe impl<R: Resource> Resource for Aligned<R> {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         self.upstream.allocate(self.raise_layout(layout)?).map_err(|error| with_layout(error, layout))
     }
 
     #[inline]
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> AllocResult {
         self.upstream.allocate_zeroed(self.raise_layout(layout)?).map_err(|error| with_layout(error, layout))
     }
 
@@ -66,19 +66,14 @@ unsafe impl<R: Resource> Resource for Aligned<R> {
         unsafe { self.upstream.deallocate(block, self.raised(layout)) }
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         let raised = self.raise_layout(new)?;
         // SAFETY: the caller's promise, and the block was allocated with the raised layout.
         unsafe { self.upstream.grow(block, self.raised(old), raised) }
             .map_err(|error| with_layout(error, new))
     }
 
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         let raised = self.raise_layout(new)?;
         // SAFETY: the caller's promise, and the block was allocated with the raised layout.
         unsafe { self.upstream.shrink(block, self.raised(old), raised) }

@@ -27,8 +27,8 @@ macro_rules! impl_charged_resource {
                 bytes: usize,
                 blocks: usize,
                 layout: Layout,
-                call: impl FnOnce() -> Result<NonNull<[u8]>, AllocError>,
-            ) -> Result<NonNull<[u8]>, AllocError> {
+                call: impl FnOnce() -> AllocResult,
+            ) -> AllocResult {
                 self.charge(bytes, layout)?;
                 let block = call().inspect_err(|_| self.uncharge(bytes))?;
                 self.usage.confirm_charge(blocks);
@@ -39,12 +39,12 @@ macro_rules! impl_charged_resource {
         // SAFETY: forwards every call to the upstream, which keeps the laws.
         unsafe impl<R: Resource> Resource for $type<R> {
             #[inline]
-            fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            fn allocate(&self, layout: Layout) -> AllocResult {
                 self.charged(layout.size(), 1, layout, || self.upstream.allocate(layout))
             }
 
             #[inline]
-            fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            fn allocate_zeroed(&self, layout: Layout) -> AllocResult {
                 self.charged(layout.size(), 1, layout, || self.upstream.allocate_zeroed(layout))
             }
 
@@ -57,24 +57,14 @@ macro_rules! impl_charged_resource {
             }
 
             /// Charges the difference only.
-            unsafe fn grow(
-                &self,
-                block: NonNull<u8>,
-                old: Layout,
-                new: Layout,
-            ) -> Result<NonNull<[u8]>, AllocError> {
+            unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
                 // SAFETY: the caller's guarantees hold for the forwarded call.
                 let grow = || unsafe { self.upstream.grow(block, old, new) };
                 self.charged(new.size() - old.size(), 0, new, grow)
             }
 
             /// Reverts the charge of the difference.
-            unsafe fn shrink(
-                &self,
-                block: NonNull<u8>,
-                old: Layout,
-                new: Layout,
-            ) -> Result<NonNull<[u8]>, AllocError> {
+            unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
                 // SAFETY: the caller's guarantees hold for the forwarded call.
                 let shrunk = unsafe { self.upstream.shrink(block, old, new) }?;
                 self.uncharge(old.size() - new.size());

@@ -4,7 +4,7 @@
 //! then once for each of them with that allocation failing.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
-use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, AllocResult, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -62,12 +62,12 @@ impl<R: Resource> Failing<R> {
 
 // SAFETY: forwards every call to the upstream, which keeps the laws, or fails before the call.
 unsafe impl<R: Resource> Resource for Failing<R> {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         self.attempt(layout)?;
         self.upstream.allocate(layout)
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> AllocResult {
         self.attempt(layout)?;
         self.upstream.allocate_zeroed(layout)
     }
@@ -77,18 +77,13 @@ unsafe impl<R: Resource> Resource for Failing<R> {
         unsafe { self.upstream.deallocate(block, layout) }
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         self.attempt(new)?;
         // SAFETY: the caller's guarantees are the same.
         unsafe { self.upstream.grow(block, old, new) }
     }
 
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         self.attempt(new)?;
         // SAFETY: the caller's guarantees are the same.
         unsafe { self.upstream.shrink(block, old, new) }

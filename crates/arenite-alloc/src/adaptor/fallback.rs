@@ -3,7 +3,7 @@
 //! The first resource implements [`Owns`], so that every block is freed where it was allocated.
 #![expect(unsafe_code, reason = "frees blocks in the resource that allocated them")]
 
-use arenite_core::{AllocError, Owns, Resource, ResourceState, Trim, realloc_by_copy};
+use arenite_core::{AllocResult, Owns, Resource, ResourceState, Trim, realloc_by_copy};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -47,12 +47,12 @@ impl<A: Owns, B: Resource> Fallback<A, B> {
 // `owns` selects the resource that allocated it.
 unsafe impl<A: Owns, B: Resource> Resource for Fallback<A, B> {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         self.first.allocate(layout).or_else(|_| self.second.allocate(layout))
     }
 
     #[inline]
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> AllocResult {
         self.first.allocate_zeroed(layout).or_else(|_| self.second.allocate_zeroed(layout))
     }
 
@@ -67,7 +67,7 @@ unsafe impl<A: Owns, B: Resource> Resource for Fallback<A, B> {
         }
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         if !self.first.owns(block) {
             // SAFETY: the caller's promise, and the block is not of `first`.
             return unsafe { self.second.grow(block, old, new) };
@@ -80,12 +80,7 @@ unsafe impl<A: Owns, B: Resource> Resource for Fallback<A, B> {
         }
     }
 
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         if self.first.owns(block) {
             // SAFETY: the caller's promise, and the block is of `first`.
             unsafe { self.first.shrink(block, old, new) }

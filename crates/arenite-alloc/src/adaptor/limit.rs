@@ -3,7 +3,7 @@
 
 use super::charged::impl_charged_resource;
 use crate::util::usage_counter::UsageCounter;
-use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, AllocResult, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 

@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::charged::with_requested_size;
-use arenite_core::{AllocError, Event, EventKind, Label, Resource, ResourceState, Sink, Trim};
+use arenite_core::{AllocResult, Event, EventKind, Label, Resource, ResourceState, Sink, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,12 +70,7 @@ impl<R: Resource, S: Sink> Traced<R, S> {
         }
     }
 
-    fn record_result(
-        &self,
-        result: Result<NonNull<[u8]>, AllocError>,
-        kind: EventKind,
-        layout: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    fn record_result(&self, result: AllocResult, kind: EventKind, layout: Layout) -> AllocResult {
         match &result {
             Ok(block) => self.emit(kind, block.cast::<u8>().addr().get(), layout.size(), layout.align()),
             Err(_) => self.emit(EventKind::AllocFailed, 0, layout.size(), layout.align()),
@@ -86,11 +81,11 @@ impl<R: Resource, S: Sink> Traced<R, S> {
 
 // SAFETY: forwards every call to the upstream, which keeps the laws.
 unsafe impl<R: Resource, S: Sink> Resource for Traced<R, S> {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         self.record_result(self.upstream.allocate(layout), EventKind::Allocate, layout)
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> AllocResult {
         self.record_result(self.upstream.allocate_zeroed(layout), EventKind::Allocate, layout)
     }
 
@@ -100,18 +95,13 @@ unsafe impl<R: Resource, S: Sink> Resource for Traced<R, S> {
         self.emit(EventKind::Deallocate, block.addr().get(), layout.size(), layout.align());
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         let kind = EventKind::Resize { old_address: block.addr().get(), old_size: old.size() };
         // SAFETY: the caller's guarantees are the same.
         self.record_result(unsafe { self.upstream.grow(block, old, new) }, kind, new)
     }
 
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         let kind = EventKind::Resize { old_address: block.addr().get(), old_size: old.size() };
         // SAFETY: the caller's guarantees are the same.
         self.record_result(unsafe { self.upstream.shrink(block, old, new) }, kind, new)

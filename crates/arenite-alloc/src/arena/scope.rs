@@ -9,8 +9,10 @@ use super::chunk_source::ChunkSource;
 use super::marks::MarkFrame;
 use super::{Arena, ReservedRange};
 use crate::util::resource_macros::forward_resource;
-use arenite_core::{AllocError, Resource};
+use arenite_core::{AllocError, AllocResult, Resource, ResourceState};
+use core::alloc::Layout;
 use core::marker::PhantomData;
+use core::ptr::NonNull;
 
 /// A scope of an arena. Made by [`Arena::scope`] and [`ScopeGuard::scope`].
 ///

@@ -9,7 +9,9 @@ use super::local::{NEXT_ARENA_ID, rounded};
 use super::marks::{Mark, RestoreError};
 use super::reserved_range::{HugePages, ReservedRange};
 use super::shared_cursor::{MAX_OFFSET, SharedCursor};
-use arenite_core::{AllocError, AllocErrorKind, Label, Owns, Resource, ResourceState, Trim, realloc_by_copy};
+use arenite_core::{
+    AllocError, AllocErrorKind, AllocResult, Label, Owns, Resource, ResourceState, Trim, realloc_by_copy,
+};
 use core::alloc::Layout;
 use core::fmt;
 use core::ptr::NonNull;
@@ -253,7 +255,7 @@ impl Drop for RestoreOnDrop<'_> {
 // move with the arena. 4. `rounded` takes at least a granule.
 unsafe impl Resource for SharedArena {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         let start = match self.bump(layout) {
             Some(start) => start,
             None => self.grow_and_bump(layout)?,
@@ -266,7 +268,7 @@ unsafe impl Resource for SharedArena {
         self.cursor.release(self.offset_of(block));
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         let start = self.offset_of(block);
         let (end, new_end) = (start + rounded(old.size()), start.saturating_add(rounded(new.size())));
         let aligned = block.addr().get().is_multiple_of(new.align());
@@ -280,12 +282,7 @@ unsafe impl Resource for SharedArena {
         unsafe { realloc_by_copy(self, block, old, new, old.size()) }
     }
 
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         if block.addr().get().is_multiple_of(new.align()) {
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }

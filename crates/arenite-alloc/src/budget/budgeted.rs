@@ -4,7 +4,7 @@
 use super::Budget;
 use crate::adaptor::impl_charged_resource;
 use crate::util::usage_counter::UsageCounter;
-use arenite_core::{AllocError, AllocErrorKind, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, AllocResult, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 

@@ -7,7 +7,9 @@
 use super::live_block_table::LiveBlockTable;
 use crate::util::resource_macros::forward_resource;
 use crate::util::usage_counter::UsageCounter;
-use arenite_core::{AllocError, AllocErrorKind, Label, MemoryAllocator, Resource, ResourceState, Trim};
+use arenite_core::{
+    AllocError, AllocErrorKind, AllocResult, Label, MemoryAllocator, Resource, ResourceState, Trim,
+};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 

@@ -4,7 +4,9 @@
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use crate::util::resource_macros::forward_resource;
-use arenite_core::{Resource, Trim};
+use arenite_core::{AllocResult, Resource, ResourceState, Trim};
+use core::alloc::Layout;
+use core::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A single-threaded resource that threads share through a lock.

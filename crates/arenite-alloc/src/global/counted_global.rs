@@ -6,7 +6,9 @@
 
 use crate::util::resource_macros::grow_and_shrink_by;
 use crate::util::usage_counter::UsageCounter;
-use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState, Trim, realloc_by_copy};
+use arenite_core::{
+    AllocError, AllocErrorKind, AllocResult, Label, Resource, ResourceState, Trim, realloc_by_copy,
+};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -39,11 +41,7 @@ impl CountedGlobal {
 
     /// Allocates through `call` and counts the block.
     #[inline]
-    fn allocate_with(
-        &self,
-        layout: Layout,
-        call: unsafe fn(Layout) -> *mut u8,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_with(&self, layout: Layout, call: unsafe fn(Layout) -> *mut u8) -> AllocResult {
         let start = if layout.size() == 0 {
             Some(dangling(layout))
         } else {
@@ -63,12 +61,7 @@ impl CountedGlobal {
     ///
     /// # Safety
     /// As [`Resource::grow`] and [`Resource::shrink`].
-    unsafe fn resize(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         if old.align() == new.align() && old.size() != 0 && new.size() != 0 {
             // SAFETY: the block is live and of this layout; the new size is not zero and fits
             // `isize` because `new` exists.
@@ -97,12 +90,12 @@ impl Default for CountedGlobal {
 // value; blocks of zero bytes are dangling and aligned.
 unsafe impl Resource for CountedGlobal {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         self.allocate_with(layout, std::alloc::alloc)
     }
 
     #[inline]
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> AllocResult {
         self.allocate_with(layout, std::alloc::alloc_zeroed)
     }
 

@@ -6,7 +6,9 @@
 
 use super::CountedGlobal;
 use crate::util::resource_macros::forward_resource;
-use arenite_core::{Label, Resource, Trim};
+use arenite_core::{AllocResult, Label, Resource, ResourceState, Trim};
+use core::alloc::Layout;
+use core::ptr::NonNull;
 
 static COUNTED: CountedGlobal = CountedGlobal::with_const_label(Label::new("global"));
 

@@ -15,7 +15,7 @@ use crate::heap::segment::segment::{WindowKind, owner_of, segment_of, unit_of, w
 use crate::heap::thread::registry;
 use crate::heap::thread::thread_heap::ThreadHeap;
 use crate::util::sync::plain::{AtomicPtr, AtomicU64, Ordering};
-use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, AllocResult, Label, Resource, ResourceState, Trim};
 use arenite_pages::PageAllocator;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
@@ -266,14 +266,14 @@ impl Heap {
     }
 
     #[inline(always)]
-    fn allocate_block(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_block(&self, layout: Layout) -> AllocResult {
         match self.alloc_fast(layout) {
             Some(block) => Ok(NonNull::slice_from_raw_parts(block, layout.size())),
             None => self.alloc_slow(layout, false),
         }
     }
 
-    fn allocate_zeroed_block(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed_block(&self, layout: Layout) -> AllocResult {
         let Some(block) = self.alloc_fast(layout) else { return self.alloc_slow(layout, true) };
         // SAFETY: a fresh block of at least that size, which this call alone has.
         unsafe { block.write_bytes(0, layout.size()) };
@@ -287,7 +287,7 @@ impl Heap {
     }
 
     #[inline(never)]
-    fn alloc_slow(&self, layout: Layout, zeroed: bool) -> Result<NonNull<[u8]>, AllocError> {
+    fn alloc_slow(&self, layout: Layout, zeroed: bool) -> AllocResult {
         let Some(size) = Self::class_size(layout) else {
             return self.alloc_large(layout, zeroed);
         };
@@ -320,7 +320,7 @@ impl Heap {
     }
 
     #[cold]
-    fn alloc_large(&self, layout: Layout, zeroed: bool) -> Result<NonNull<[u8]>, AllocError> {
+    fn alloc_large(&self, layout: Layout, zeroed: bool) -> AllocResult {
         let take = |central: NonNull<Central>| {
             // SAFETY: made in `init`, dropped in `drop`.
             unsafe { central.as_ref() }.alloc_large(layout.size().max(1), layout.align(), zeroed)
@@ -420,12 +420,12 @@ impl Heap {
 // contents.
 unsafe impl Resource for Heap {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         self.allocate_block(layout)
     }
 
     #[inline]
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> AllocResult {
         self.allocate_zeroed_block(layout)
     }
 
@@ -449,7 +449,7 @@ unsafe impl Resource for Heap {
         self.central().map(Central::state).unwrap_or_default()
     }
 
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         if old.align() == new.align() {
             if let (Some(from), Some(to)) = (Self::class_size(old), Self::class_size(new)) {
                 if self.classes.class_of(from) == self.classes.class_of(to) && self.hardening().is_none() {
@@ -466,12 +466,7 @@ unsafe impl Resource for Heap {
         unsafe { arenite_core::realloc_by_copy(self, block, old, new, old.size()) }
     }
 
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         if old.align() == new.align() {
             let stays = match (Self::class_size(old), Self::class_size(new)) {
                 (Some(from), Some(to)) => {

@@ -7,7 +7,7 @@
 
 use super::Pool;
 use crate::util::fibonacci_hash::FibonacciBuildHasher;
-use arenite_core::{AllocError, AllocErrorKind, Bytes, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, AllocResult, Bytes, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
@@ -104,7 +104,7 @@ impl BinnedPools {
 // aligned as the layout; pools do not overlap. 3. pools keep their blocks in place, also when the
 // map moves the pools. 4. the smallest class is 64 bytes.
 unsafe impl Resource for BinnedPools {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         let class = self.class(layout)?;
         let block = self
             .with_pool(class, Pool::allocate_block)

@@ -10,7 +10,7 @@ use super::slots::Slots;
 use crate::Global;
 use crate::util::resource_macros::grow_and_shrink_by;
 use crate::util::with_layout;
-use arenite_core::{AllocError, AllocErrorKind, Label, Owns, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, AllocResult, Label, Owns, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::cell::{Cell, UnsafeCell};
 use core::fmt;
@@ -252,12 +252,7 @@ impl<R: Resource> Pool<R> {
     ///
     /// # Safety
     /// As [`Resource::grow`] and [`Resource::shrink`].
-    unsafe fn resize(
-        &self,
-        block: NonNull<u8>,
-        _old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn resize(&self, block: NonNull<u8>, _old: Layout, new: Layout) -> AllocResult {
         self.check_request(new)?;
         // Made from the pool's own pointer: the caller's provenance may cover no more than the old
         // size.
@@ -353,7 +348,7 @@ impl<R: Resource> Pool<R> {
 // block. 4. a request of zero bytes gets a block.
 unsafe impl<R: Resource> Resource for Pool<R> {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         self.check_request(layout)?;
         let block = self.allocate_slot(SLOT_OWNED).map_err(|error| with_layout(error, layout))?;
         Ok(NonNull::slice_from_raw_parts(block, self.slots.stride))

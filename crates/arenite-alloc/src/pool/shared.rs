@@ -9,7 +9,9 @@ use super::slots::Slots;
 use crate::Global;
 use crate::util::resource_macros::grow_and_shrink_by;
 use crate::util::sync::AtomicU64;
-use arenite_core::{AllocError, AllocErrorKind, Label, MemoryAllocator, Owns, Resource, ResourceState, Trim};
+use arenite_core::{
+    AllocError, AllocErrorKind, AllocResult, Label, MemoryAllocator, Owns, Resource, ResourceState, Trim,
+};
 use core::alloc::Layout;
 use core::fmt;
 use core::ptr::NonNull;
@@ -201,12 +203,7 @@ impl<R: Resource> SharedPool<R> {
     ///
     /// # Safety
     /// As [`Resource::grow`] and [`Resource::shrink`].
-    unsafe fn resize(
-        &self,
-        block: NonNull<u8>,
-        _old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn resize(&self, block: NonNull<u8>, _old: Layout, new: Layout) -> AllocResult {
         self.check_request(new)?;
         // Made from the pool's own pointer: the caller's provenance may cover no more than the old
         // size.
@@ -284,7 +281,7 @@ impl<R: Resource> SharedPool<R> {
 // not move, and only `trim_mut` decommits. 4. a request of zero bytes gets a block.
 unsafe impl<R: Resource> Resource for SharedPool<R> {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         self.check_request(layout)?;
         let block =
             self.allocate_slot(SlotState { owned: true, size: layout.size(), align: layout.align() })?;

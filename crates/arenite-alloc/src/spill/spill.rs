@@ -8,7 +8,7 @@ use super::error::SpillError;
 use super::free_extents::FreeExtents;
 use crate::Heap;
 use crate::util::with_layout;
-use arenite_core::{AllocError, AllocErrorKind, Bytes, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocErrorKind, AllocResult, Bytes, Label, Resource, ResourceState, Trim};
 use arenite_pages::Scalar;
 use core::alloc::Layout;
 use core::fmt::{self, Write as _};
@@ -485,7 +485,7 @@ impl<R: Resource + Trim> Trim for Spill<R> {
 // changes none of them.
 unsafe impl<R: Resource> Resource for Spill<R> {
     /// Allocates a block that stays in memory, and evicts buffers if necessary.
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         let block = self.reserve_block(layout, false).map_err(|error| match error {
             SpillError::Memory(error) => error,
             SpillError::File { source, .. } => {

@@ -9,7 +9,7 @@
 
 use crate::Heap;
 use crate::util::with_layout;
-use arenite_core::{AllocError, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocResult, Resource, ResourceState, Trim};
 use arenite_pages::prefetch_write;
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -106,11 +106,7 @@ impl<R: Resource> CacheOptimizedAllocator<R> {
         Ok((Layout::from_size_align(size, PAGE_SIZE).map_err(|_| bad())?, colours, step))
     }
 
-    fn allocate_coloured(
-        &self,
-        layout: Layout,
-        allocate: impl FnOnce(Layout) -> Result<NonNull<[u8]>, AllocError>,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_coloured(&self, layout: Layout, allocate: impl FnOnce(Layout) -> AllocResult) -> AllocResult {
         let (upstream_layout, colours, step) = self.colour_layout(layout)?;
         let start = allocate(upstream_layout).map_err(|error| with_layout(error, layout))?.cast::<u8>();
         let colour = if colours > 1 { self.count.fetch_add(1, Relaxed) % colours } else { 0 };
@@ -125,11 +121,11 @@ impl<R: Resource> CacheOptimizedAllocator<R> {
 // start is moved. Freeing rounds the start down to the upstream's block, because it was moved by
 // less than its alignment. The rest is the upstream's.
 unsafe impl<R: Resource> Resource for CacheOptimizedAllocator<R> {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         self.allocate_coloured(layout, |layout| self.upstream.allocate(layout))
     }
 
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_zeroed(&self, layout: Layout) -> AllocResult {
         self.allocate_coloured(layout, |layout| self.upstream.allocate_zeroed(layout))
     }
 

@@ -11,7 +11,7 @@ use crate::stratified::StratifiedMemoryPool;
 use crate::tlsf::{MemoryPool, SharedMemoryPool};
 use crate::util::fallible_vec::try_boxed;
 use arenite_core::{
-    AllocError, AllocErrorKind, Bytes, Label, MemoryAllocator, Resource, ResourceState, Trim,
+    AllocError, AllocErrorKind, AllocResult, Bytes, Label, MemoryAllocator, Resource, ResourceState, Trim,
 };
 use arenite_pages::{NumaAllocator, NumaPolicy};
 use core::alloc::Layout;
@@ -143,7 +143,7 @@ impl Router {
 // SAFETY: forwards each call to the one of three that serves blocks of that size, which never
 // changes.
 unsafe impl Resource for Router {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         let Some(route) = self.route(layout.size()) else {
             let cause = AllocErrorKind::Exhausted { errno: 0 };
             return Err(AllocError::new(cause, layout, self.state(), Label::new("large")));

@@ -7,7 +7,7 @@ use crate::Heap;
 use crate::util::resource_macros::grow_and_shrink_by;
 use crate::util::usage_counter::UsageCounter;
 use crate::util::with_layout;
-use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocResult, Label, Resource, ResourceState, Trim};
 use core::alloc::Layout;
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -105,7 +105,7 @@ impl<R: Resource> LocalStratifiedPool<R> {
     }
 
     #[cold]
-    fn allocate_direct(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_direct(&self, layout: Layout) -> AllocResult {
         let block = self.upstream.allocate(layout).map_err(|error| self.with_context(error, layout))?;
         self.direct.record_alloc(layout.size());
         self.direct_calls.set(self.direct_calls.get() + 1);
@@ -148,7 +148,7 @@ impl StratifiedPoolStats {
 // zero bytes get the smallest buffer.
 unsafe impl<R: Resource> Resource for LocalStratifiedPool<R> {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         let Some(bucket) = SizeBucket::for_layout(layout) else { return self.allocate_direct(layout) };
         // SAFETY: this thread alone uses the magazines.
         let buffer = match unsafe { self.magazines.pop(bucket) } {
@@ -203,7 +203,7 @@ pub(super) unsafe fn resize(
     block: NonNull<u8>,
     old: Layout,
     new: Layout,
-) -> Result<NonNull<[u8]>, AllocError> {
+) -> AllocResult {
     if SizeBucket::for_layout(old).is_some() && SizeBucket::for_layout(old) == SizeBucket::for_layout(new) {
         return Ok(NonNull::slice_from_raw_parts(block, new.size()));
     }

@@ -14,7 +14,7 @@ use crate::util::resource_macros::grow_and_shrink_by;
 use crate::util::sharded::{Sharded, ShardedState};
 use crate::util::usage_counter::UsageCounter;
 use crate::util::with_layout;
-use arenite_core::{AllocError, Label, Resource, ResourceState, Trim};
+use arenite_core::{AllocError, AllocResult, Label, Resource, ResourceState, Trim};
 use arenite_pages::ForkSafeMutex;
 use core::alloc::Layout;
 use core::marker::PhantomData;
@@ -373,7 +373,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     }
 
     #[cold]
-    fn allocate_direct(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate_direct(&self, layout: Layout) -> AllocResult {
         let depot = self.depot();
         let block = depot.upstream.allocate(layout).map_err(|error| self.with_context(error, layout))?;
         depot.direct.record_alloc(layout.size());
@@ -413,7 +413,7 @@ impl<R: Resource + Sync> ReturnHandle<'_, R> {
 // smallest buffer.
 unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         let Some(bucket) = SizeBucket::for_layout(layout) else { return self.allocate_direct(layout) };
         let buffer = match self.try_cached_of(bucket) {
             Some(buffer) => buffer,

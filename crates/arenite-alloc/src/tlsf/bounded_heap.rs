@@ -6,7 +6,9 @@
 
 use super::Tlsf;
 use crate::util::resource_macros::grow_and_shrink_by;
-use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState, realloc_by_copy};
+use arenite_core::{
+    AllocError, AllocErrorKind, AllocResult, Label, Resource, ResourceState, realloc_by_copy,
+};
 use arenite_pages::ForkSafeMutex;
 use core::alloc::{GlobalAlloc, Layout};
 use core::marker::PhantomData;
@@ -77,12 +79,7 @@ impl<'m> BoundedHeap<'m> {
     ///
     /// # Safety
     /// As [`Resource::grow`] and [`Resource::shrink`].
-    unsafe fn resize(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         if block.addr().get().is_multiple_of(new.align()) {
             let mut tlsf = self.tlsf.lock();
             // SAFETY: a live block of this heap, the caller's alone; bytes beyond the new size are
@@ -106,7 +103,7 @@ impl<'m> BoundedHeap<'m> {
 // checks of `Tlsf`; law 4: a request of zero bytes gets the smallest block; law 7: a resize keeps
 // the smaller of both sizes.
 unsafe impl Resource for BoundedHeap<'_> {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         let mut tlsf = self.tlsf.lock();
         let Some(block) = tlsf.allocate(layout.size(), layout.align()) else {
             drop(tlsf);

@@ -8,7 +8,7 @@ use super::Tlsf;
 use crate::checked::Locked;
 use crate::util::resource_macros::grow_and_shrink_by;
 use arenite_core::{
-    AllocError, AllocErrorKind, Bytes, Label, Resource, ResourceState, Trim, realloc_by_copy,
+    AllocError, AllocErrorKind, AllocResult, Bytes, Label, Resource, ResourceState, Trim, realloc_by_copy,
 };
 use arenite_pages::{HUGE_PAGE, Region, page_size};
 use core::alloc::Layout;
@@ -268,7 +268,7 @@ impl PoolState {
 // the smaller of both sizes. The region is released with the pool.
 unsafe impl Resource for MemoryPool {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         let block = self.inner.borrow_mut().allocate(layout);
         let block = match block {
             Some(block) => block,
@@ -309,12 +309,7 @@ impl MemoryPool {
     ///
     /// # Safety
     /// As [`Resource::grow`] and [`Resource::shrink`].
-    unsafe fn resize(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn resize(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         if block.addr().get().is_multiple_of(new.align())
             && let PoolState { region: Some((_, tlsf)), peak, .. } = &mut *self.inner.borrow_mut()
             // SAFETY: a live block of this pool, the caller's alone.

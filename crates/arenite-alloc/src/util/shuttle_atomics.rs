@@ -18,7 +18,7 @@ macro_rules! interleaved {
                 Self(atomic::$name::new(value))
             }
             $(pub(crate) fn $method(&self, $($argument: $type),*) -> $result {
-                interleave();
+                yield_point();
                 self.0.$method($($argument),*)
             })*
         }
@@ -62,12 +62,12 @@ impl<T> AtomicPtr<T> {
     }
 
     pub(crate) fn load(&self, order: Ordering) -> *mut T {
-        interleave();
+        yield_point();
         self.0.load(order)
     }
 
     pub(crate) fn store(&self, value: *mut T, order: Ordering) {
-        interleave();
+        yield_point();
         self.0.store(value, order);
     }
 
@@ -78,7 +78,7 @@ impl<T> AtomicPtr<T> {
         yes: Ordering,
         no: Ordering,
     ) -> Result<*mut T, *mut T> {
-        interleave();
+        yield_point();
         self.0.compare_exchange(old, new, yes, no)
     }
 }

@@ -6,7 +6,7 @@
 use super::{Arena, rounded};
 use crate::arena::chunk_source::{BumpRange, ChunkSource};
 use crate::arena::marks::MarkFrame;
-use arenite_core::{AllocError, Owns, Resource, ResourceState, Trim, realloc_by_copy};
+use arenite_core::{AllocResult, Owns, Resource, ResourceState, Trim, realloc_by_copy};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -18,7 +18,7 @@ use core::ptr::NonNull;
 // the provided methods, or in place.
 unsafe impl<S: ChunkSource> Resource for Arena<S> {
     #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    fn allocate(&self, layout: Layout) -> AllocResult {
         let start = match self.bump(layout) {
             Some(start) => start,
             None => self.grow_and_bump(layout)?,
@@ -42,7 +42,7 @@ unsafe impl<S: ChunkSource> Resource for Arena<S> {
     }
 
     #[inline]
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         let start = block.addr().get();
         let fits = rounded(new.size()) <= self.limit.get().addr().wrapping_sub(start);
         if fits && start.is_multiple_of(new.align()) && self.is_last(block, old.size()) {
@@ -54,12 +54,7 @@ unsafe impl<S: ChunkSource> Resource for Arena<S> {
     }
 
     #[inline]
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn shrink(&self, block: NonNull<u8>, old: Layout, new: Layout) -> AllocResult {
         let start = block.addr().get();
         if !start.is_multiple_of(new.align()) {
             // SAFETY: the caller's promises, with `new.size()` the smaller size.

@@ -10,7 +10,7 @@ use crate::heap::hardened::options::Hardening;
 use crate::heap::owner::{HARDENED, OwnerWord, SPAN};
 use crate::heap::segment::segment::{WindowKind, owner_of, segment_of, unit_of, window_kind};
 use crate::heap::segment::segment_map;
-use arenite_core::{AllocError, Resource};
+use arenite_core::{AllocResult, Resource};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -190,11 +190,11 @@ impl Heap {
     /// Resizes a block without its old layout: in place, by moving its OS pages, or by a copy.
     ///
     /// # Errors
-    /// [`AllocError`] without memory; the block is unchanged.
+    /// [`AllocError`](arenite_core::AllocError) without memory; the block is unchanged.
     ///
     /// # Safety
     /// A live block of this heap, whose old address is not used after this returned `Ok`.
-    pub unsafe fn reallocate(&self, block: NonNull<u8>, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    pub unsafe fn reallocate(&self, block: NonNull<u8>, new: Layout) -> AllocResult {
         // SAFETY: the caller guarantees a live block.
         let owner = unsafe { owner_of(block) };
         if owner.holder() == HARDENED {
@@ -224,12 +224,7 @@ impl Heap {
     /// # Safety
     /// As [`Heap::reallocate`]; the block's unit has the owner word `owner`.
     #[cold]
-    unsafe fn reallocate_hardened(
-        &self,
-        block: NonNull<u8>,
-        owner: OwnerWord,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn reallocate_hardened(&self, block: NonNull<u8>, owner: OwnerWord, new: Layout) -> AllocResult {
         if let (Some(central), Some(hardening)) = (self.central(), self.hardening()) {
             // SAFETY: the caller guarantees such a unit.
             if let Err(report) = unsafe { central.check_hardened(hardening, block, owner) } {

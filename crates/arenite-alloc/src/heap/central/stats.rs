@@ -234,12 +234,9 @@ impl Central {
 }
 
 impl HeapStats {
-    const fn zero() -> Self {
-        let state =
-            ResourceState { in_use: 0, held: 0, peak: 0, live_blocks: 0, largest_free: None, limit: None };
-        let class = ClassStats { size: 0, slab_count: 0, live_blocks: 0, capacity: 0, blocks_at_peak: 0 };
+    fn zero() -> Self {
         Self {
-            state,
+            state: ResourceState::default(),
             peak_held: 0,
             segments: 0,
             large_blocks: 0,
@@ -248,7 +245,7 @@ impl HeapStats {
             slab_bytes: 0,
             purged_bytes: 0,
             largest_free: 0,
-            classes: [class; SIZE_CLASS_COUNT],
+            classes: [ClassStats::default(); SIZE_CLASS_COUNT],
             count: 0,
         }
     }

@@ -4,10 +4,11 @@
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub(crate) struct BlockGeometry {
-    size: u32,
-    reciprocal: u32,
-    blocks: u16,
-    class: u8,
+    pub(crate) size: u32,
+    /// Multiplier that replaces a division by the size.
+    pub(crate) reciprocal: u32,
+    pub(crate) blocks: u16,
+    pub(crate) class: u8,
 }
 
 impl BlockGeometry {
@@ -19,17 +20,6 @@ impl BlockGeometry {
         // from the offset.
         let reciprocal = if size == 0 { 0 } else { (1_u64 << 32).div_ceil(u64::from(size)) };
         Self { size, reciprocal: u32::try_from(reciprocal).unwrap_or(0), blocks, class }
-    }
-
-    /// Assembles the geometry from stored parts.
-    #[inline(always)]
-    pub(crate) const fn from_parts(size: u32, reciprocal: u32, blocks: u16, class: u8) -> Self {
-        Self { size, reciprocal, blocks, class }
-    }
-
-    /// Returns the multiplier that replaces a division by the block size.
-    pub(crate) const fn reciprocal(self) -> u32 {
-        self.reciprocal
     }
 
     /// Returns the size of a block, in bytes.

@@ -133,7 +133,7 @@ impl Slab {
         self.previous.set(null());
         self.reset();
         let geometry = BlockGeometry::new(self.block.get(), self.capacity.get(), self.class.get());
-        self.reciprocal.set(geometry.reciprocal());
+        self.reciprocal.set(geometry.reciprocal);
         geometry
     }
 
@@ -195,12 +195,12 @@ impl Slab {
     /// Returns the geometry of the blocks.
     #[inline(always)]
     pub(crate) fn geometry(&self) -> BlockGeometry {
-        BlockGeometry::from_parts(
-            self.block.get(),
-            self.reciprocal.get(),
-            self.capacity.get(),
-            self.class.get(),
-        )
+        BlockGeometry {
+            size: self.block.get(),
+            reciprocal: self.reciprocal.get(),
+            blocks: self.capacity.get(),
+            class: self.class.get(),
+        }
     }
 
     /// Returns the address of a block.

@@ -15,16 +15,21 @@ use core::ptr::{NonNull, null};
 #[cfg(shuttle)]
 use crate::heap::thread::tls::shuttle_tls as storage;
 
-/// The heap table of a thread, in its thread-local storage.
+/// The heap table and the exit rounds of a thread, in its thread-local storage.
 #[cfg(not(shuttle))]
 mod storage {
     use crate::heap::thread::heap_table::{HeapTable, MAX_HEAPS_PER_THREAD};
     use core::cell::Cell;
 
-    // A `Cell` without a destructor: to register one, the standard library allocates, which an
+    /// Number of times that the C library runs the destructors of a thread's keys, at most
+    /// (`PTHREAD_DESTRUCTOR_ITERATIONS`).
+    const MAX_ROUNDS: u8 = 4;
+
+    // Cells without a destructor: to register one, the standard library allocates, which an
     // allocator must not do here.
     thread_local! {
         static TABLE: Cell<HeapTable> = const { Cell::new([None; MAX_HEAPS_PER_THREAD]) };
+        static ROUNDS: Cell<u8> = const { Cell::new(0) };
     }
 
     pub(super) fn table() -> HeapTable {
@@ -34,58 +39,30 @@ mod storage {
     pub(super) fn set_table(table: HeapTable) {
         TABLE.set(table);
     }
-}
 
-/// The hook that runs when a thread exits.
-#[cfg(not(shuttle))]
-mod exit {
-    use super::on_thread_exit;
-    use arenite_pages::ThreadExitHook;
-    use core::cell::Cell;
-
-    thread_local! {
-        static ROUNDS: Cell<u8> = const { Cell::new(0) };
+    /// Ends a round of the thread's exit. Returns whether another one follows, which abandons what
+    /// other destructors allocate after this one.
+    pub(super) fn end_round() -> bool {
+        ROUNDS.set(ROUNDS.get() + 1);
+        !rounds_done()
     }
 
-    /// Number of times that the C library runs the destructors of a thread's keys, at most
-    /// (`PTHREAD_DESTRUCTOR_ITERATIONS`).
-    const MAX_ROUNDS: u8 = 4;
-
-    static EXIT_HOOK: ThreadExitHook = ThreadExitHook::new(on_thread_exit);
-
-    /// Ends a round of the thread's exit. The next round abandons what other destructors allocate
-    /// after this one; after the last round the thread gets no thread heap any more.
-    pub(super) fn end_round() {
-        let round = ROUNDS.get() + 1;
-        ROUNDS.set(round);
-        if round < MAX_ROUNDS {
-            register_hook();
-        }
-    }
-
-    /// Returns whether the last round has ended.
+    /// Returns whether the last round has ended. The thread gets no thread heap any more then.
     pub(super) fn rounds_done() -> bool {
         ROUNDS.get() >= MAX_ROUNDS
     }
-
-    /// Registers the hook. A thread without it keeps its slabs until the heap is dropped.
-    pub(super) fn register_hook() {
-        EXIT_HOOK.register();
-    }
 }
 
-/// The hook that runs when a thread of a model exits, once.
-#[cfg(shuttle)]
-mod exit {
-    pub(super) const fn end_round() {}
+#[cfg(not(shuttle))]
+static EXIT_HOOK: arenite_pages::ThreadExitHook = arenite_pages::ThreadExitHook::new(on_thread_exit);
 
-    pub(super) const fn rounds_done() -> bool {
-        false
-    }
-
-    pub(super) fn register_hook() {
-        super::storage::register_hook(super::on_thread_exit);
-    }
+/// Registers the hook that runs when the calling thread exits. A thread without it keeps its slabs
+/// until the heap is dropped.
+fn register_exit_hook() {
+    #[cfg(not(shuttle))]
+    EXIT_HOOK.register();
+    #[cfg(shuttle)]
+    storage::register_hook(on_thread_exit);
 }
 
 /// The list of live heaps.
@@ -178,7 +155,7 @@ pub(crate) fn has_no_heap() -> bool {
 /// memory, and after the thread's last exit round, when nothing would abandon it any more.
 #[cold]
 pub(crate) fn lookup(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
-    if exit::rounds_done() {
+    if storage::rounds_done() {
         return None;
     }
     // SAFETY: the caller borrows the heap.
@@ -203,7 +180,7 @@ pub(crate) fn lookup(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
             if let Some(old) = old {
                 abandon(old);
             }
-            exit::register_hook();
+            register_exit_hook();
             thread
         }
     };
@@ -263,5 +240,7 @@ pub(crate) fn on_thread_exit() {
     storage::set_table([None; MAX_HEAPS_PER_THREAD]);
     tls::set((0, null()));
     heaps.into_iter().flatten().for_each(abandon);
-    exit::end_round();
+    if storage::end_round() {
+        register_exit_hook();
+    }
 }

@@ -60,6 +60,15 @@ pub(crate) fn set_table(table: HeapTable) {
     with_locals(|locals| locals.table = table);
 }
 
+/// Returns `false`: a thread of a model exits in one round.
+pub(crate) const fn end_round() -> bool {
+    false
+}
+
+pub(crate) const fn rounds_done() -> bool {
+    false
+}
+
 pub(crate) fn register_hook(hook: fn()) {
     EXIT.with(|exit| exit.0.set(Some(hook)));
 }
