@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Compares real programs on the system's malloc, on arenite and on other libraries: benchmarks/programs.sh [LIBRARY ...]
+# Compares real programs on the system's malloc, on arenite and on other libraries:
+# benchmarks/programs.sh [LIBRARY ...]
 #
-# Prints a table for each program: medians of time, CPU time, page faults and max RSS, and their ratios to the system's.
-# A missing program is reported and skipped. Needs `cargo build --release`; ROUNDS sets the number of runs on each allocator.
+# Prints a table for each program: medians of time, CPU time, page faults and max RSS, and their
+# ratios to the system's. A missing program is reported and skipped. Needs `cargo build --release`;
+# ROUNDS sets the number of runs on each allocator.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 arenite=$root/target/release/arenite

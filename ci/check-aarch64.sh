@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Checks the code for 64-bit Arm Linux on a machine without that target's standard library: bash ci/check-aarch64.sh --help
+# Checks the code for 64-bit Arm Linux without that target's standard library:
+# bash ci/check-aarch64.sh --help
 #
-# A compiler takes a standard library of its own build alone, so where rustup has none for the target, both come from
-# one version of Debian's packages: the compiler for this machine and the library for Arm, unpacked and not installed.
-# apt-get gets lists of its own, so that this machine is not told of a second architecture.
+# A compiler accepts only a standard library of its own build. If rustup has none for the target,
+# both come from one version of Debian's packages: the compiler for this machine and the library for
+# Arm, unpacked and not installed. apt-get uses separate lists, so that this machine's own lists get
+# no second architecture.
 set -euo pipefail
 
 usage() {
@@ -14,10 +16,10 @@ Runs `cargo check --target aarch64-unknown-linux-gnu`, with `-p arenite-pages --
 The exit code is cargo's; 0 after a line `skipped: why` where a part is lacking.
 
 The standard library is the one of `rustup target add aarch64-unknown-linux-gnu` where that was done. Otherwise Debian's
-rustc-web and libstd-rust-web-dev, if not older than the rust-version of Cargo.toml, come into the target folder
+rustc-web and libstd-rust-web-dev, if not older than the rust-version of Cargo.toml, are unpacked into the target directory
 (130 MB fetched, 560 MB unpacked, kept for the next run). It compiles nothing that runs: no linker and no emulator.
 
-example: the whole house but what is not published
+example: the published crates
   bash ci/check-aarch64.sh -p arenite -p arenite-cli
 USAGE
 }
@@ -44,7 +46,7 @@ check() {
 
 [ ! -d "$(rustc --print sysroot)/lib/rustlib/$triple/lib" ] || check "$@"
 
-# ---- a compiler and both libraries of one version ------------------------------------------------------------------
+# ---- a compiler and both libraries of one version
 
 target="$(realpath -m "${CARGO_TARGET_DIR:-target}/check-aarch64")"
 rust="$target/rust"

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Runs tests of NUMA and of control groups in a guest of four nodes under qemu's software emulation: bash ci/numa-guest.sh --help
+# Runs tests of NUMA and of control groups in a guest of four nodes under qemu's software emulation:
+# bash ci/numa-guest.sh --help
 #
-# Machines with one node show that a placement call is accepted, not that it places: in this guest there is somewhere else
-# for a page to lie. And it has control groups of version 2, which nobody else uses. No KVM, no disk, no network: a Debian
-# kernel, unpacked and not installed, and an initramfs of busybox and static executables. The kernel speaks on the first
-# serial port and the test on the second, so that no kernel message cuts a test's line.
+# A machine with one node shows that a placement call is accepted, not that it places memory. The
+# guest has other nodes, and control groups of version 2 that no other program uses. It needs no
+# KVM, disk or network: a Debian kernel, unpacked and not installed, and an initramfs of busybox and
+# static executables. The kernel writes to the first serial port and the test to the second, so that
+# no kernel message cuts a line of a test.
 set -euo pipefail
 
 usage() {
@@ -28,7 +30,7 @@ failed; 99 where the guest did not come so far, 2 for a wrong argument or a test
   --verbose          prints the kernel's messages after the test
 
 It uses qemu-system-x86 (installed by root where there is apt-get) and the packages linux-image-cloud-amd64 and
-busybox-static (fetched once into the target folder, never installed).
+busybox-static (fetched once into the target directory, never installed).
 
 example: the tests whose names contain `mbind`
   bash ci/numa-guest.sh -- mbind
@@ -63,8 +65,8 @@ while [ $# -gt 0 ]; do
 done
 [ "$(uname -sm)" = "Linux x86_64" ] || skip "the test is built for Linux x86_64, and this is $(uname -sm)"
 
-house="$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")"
-target="$(realpath -m "${CARGO_TARGET_DIR:-$house/target}/numa-guest")"
+root="$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")"
+target="$(realpath -m "${CARGO_TARGET_DIR:-$root/target}/numa-guest")"
 packages="$target/packages"
 mkdir -p "$packages"
 work="$(mktemp -d)"
@@ -75,7 +77,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# ---- what it needs -------------------------------------------------------------------------------------------------
+# ---- what it needs
 
 updated=0
 update() {
@@ -111,7 +113,7 @@ fetch() {
     (cd "$work" && apt-get -o APT::Sandbox::User=root -qq download "$1" < /dev/null) && mv "$work/$1"_*.deb "$packages/"
 }
 
-# $1: a package; $2: a folder of it, which comes into $work
+# $1: a package; $2: a directory of it, which is copied into $work
 unpack() {
     local files=("$packages/$1"_*.deb)
     dpkg-deb --fsys-tarfile "${files[-1]}" | tar -x -C "$work" "./$2"
@@ -130,16 +132,16 @@ for word in NUMA MEMCG ACPI_NUMA MIGRATION BLK_DEV_INITRD RD_GZIP DEVTMPFS TMPFS
     grep -q "^CONFIG_$word=y" "$work/boot/config-$release" || skip "$kernel is built without CONFIG_$word"
 done
 
-# ---- the test ------------------------------------------------------------------------------------------------------
+# ---- the test
 
 binaries=()
 filters=()
-# $1: a crate; $2: `--test NAME` or `--lib`; $3: what is in the names of those tests of it that run, or nothing
+# $1: a crate; $2: `--test NAME` or `--lib`; $3: a part of the names of the tests to run, or nothing
 build() {
     echo "building $2 of $1"
     local began=$SECONDS
     (
-        cd "$house"
+        cd "$root"
         export CARGO_TARGET_DIR="$target" RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static"
         # shellcheck disable=SC2086
         cargo test -p "$1" $2 --no-run --target x86_64-unknown-linux-gnu \
@@ -167,7 +169,7 @@ for binary in "${binaries[@]}"; do
         wrong "$binary needs libraries that the guest lacks: build it with -C target-feature=+crt-static"
 done
 
-# ---- the guest -----------------------------------------------------------------------------------------------------
+# ---- the guest
 
 mkdir -p "$work/root"/{bin,dev,proc,sys,tests,tmp}
 cp "$work/bin/busybox" "$work/root/bin/busybox"
@@ -205,8 +207,8 @@ INIT
 chmod 755 "$work/root/init"
 (cd "$work/root" && find . | "$work/bin/busybox" cpio -o -H newc 2> /dev/null | gzip -1) > "$work/initramfs"
 
-# Memory-only nodes come last: the kernel numbers those with processors first. It is told to move no page by itself
-# (numa_balancing) and to give huge pages to those who ask.
+# Memory-only nodes come last: the kernel numbers those with processors first. It does not move
+# pages by itself (numa_balancing) and uses huge pages where advised.
 began=$SECONDS
 timeout -k 5 "$limit" qemu-system-x86_64 \
     -accel tcg -M q35 -cpu max -smp 4 -m 2G -nographic -no-reboot -nodefaults \

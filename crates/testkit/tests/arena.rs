@@ -313,3 +313,28 @@ fn u40_a_temporary_workspace_owns_its_arena_and_its_arrays() {
     arena.restore(mark).unwrap();
     assert_eq!((arena.state().live_blocks, arena.in_use()), (0, 0));
 }
+
+#[test]
+fn a07_uninitialized_slice_is_aligned_and_apart_from_others() {
+    let arena = Arena::new();
+    let first = arena.alloc_slice_uninit::<u64>(1000).unwrap();
+    let second = arena.alloc_slice_uninit::<u64>(1000).unwrap();
+    first.iter_mut().for_each(|slot| _ = slot.write(1));
+    second.iter_mut().for_each(|slot| _ = slot.write(2));
+    let range = |slice: &[core::mem::MaybeUninit<u64>]| {
+        let start = slice.as_ptr().addr();
+        start..start + size_of_val(slice)
+    };
+    let (first, second) = (range(first), range(second));
+    assert!(first.start.is_multiple_of(align_of::<u64>()) && second.start.is_multiple_of(align_of::<u64>()));
+    assert!(first.end <= second.start || second.end <= first.start, "{first:?} {second:?}");
+    assert!(arena.alloc_slice_uninit::<u64>(usize::MAX / 4).is_err());
+}
+
+#[test]
+fn a06_shared_arena_from_options_has_their_capacity_and_label() {
+    let arena = ArenaOptions::new().with_capacity(1 << 20).with_label("shared").build_shared();
+    assert!(arena.allocate(layout(1 << 19)).is_ok());
+    let error = arena.allocate(layout(1 << 20)).unwrap_err();
+    assert!(error.to_string().contains("from `shared`"), "{error}");
+}

@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 #[global_allocator]
-static FRONT: StatsAllocator = StatsAllocator::system();
+static STATS: StatsAllocator = StatsAllocator::system();
 
 /// An allocator that has no blocks of its own and counts foreign frees.
 struct ForeignAllocator;
@@ -44,8 +44,8 @@ fn cached_blocks_do_not_reach_the_allocator_of_another_front() {
 
 #[test]
 fn recycled_block_matches_its_layout_and_has_one_owner() {
-    let recycling = FRONT.recycle_scope();
-    let inner = FRONT.recycle_scope();
+    let recycling = STATS.recycle_scope();
+    let inner = STATS.recycle_scope();
     for round in 0..100usize {
         let blocks: Vec<_> = (0..40).map(|n| black_box(vec![n; 130 + (round * 7 + n) % 5 * 100])).collect();
         assert!(blocks.iter().enumerate().all(|(n, block)| block.iter().all(|&found| found == n)));

@@ -23,7 +23,7 @@ use arenite_core::{AllocError, Resource};
 /// });
 /// assert!(arena.restore(kept).is_err()); // two values count as alive while the arena is shared
 /// # let mut arena = arena;
-/// arena.restore_mut(kept)?; // exclusive: nobody borrows them
+/// arena.restore_mut(kept)?; // exclusive: nothing borrows them
 /// assert_eq!(arena.in_use(), 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

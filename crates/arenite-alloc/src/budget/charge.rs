@@ -1,6 +1,6 @@
 //! Charges, and the callbacks that free memory before a charge fails.
 //!
-//! Reclaimers run on the thread of the charge, and no lock is held meanwhile.
+//! Reclaimers run on the thread of the charge, and no lock of the budget is held meanwhile.
 
 use super::node::Reclaimer;
 use super::{Budget, BudgetError};

@@ -1,8 +1,8 @@
 //! A node of a tree of budgets.
 //!
 //! A charge is one exchange at the node and at each ancestor, each only if its limit allows; after
-//! a failure the lower levels are uncharged. So no counter exceeds its limit, not by a byte and not
-//! for a moment.
+//! a failure the lower levels are uncharged. So no counter exceeds its limit for a moment, as long
+//! as no level releases more than it charged.
 
 use super::thread_usage_cache::Slot;
 use crate::util::fallible_vec::{push_outside_lock, try_extend, try_extend_outside_lock, try_push};
@@ -159,7 +159,7 @@ impl Budget {
     ///
     /// `reclaimer` gets the number of missing bytes. It shrinks or spills something, releases the
     /// bytes to their budgets, and returns how many they were. It runs on the thread of the charge,
-    /// without a lock; charges of its own call no reclaimer.
+    /// without a lock of the budget; charges of its own call no reclaimer.
     ///
     /// If the global allocator has no memory for a list of reclaimers, only those of the exhausted
     /// nodes run, not those of their descendants.

@@ -32,7 +32,7 @@ pub(super) const CASES: &[Case] = &[
     }),
     ("the same by two threads", |bench, case| mixed(bench, case, &ChurnThreads(2, Write::Word))),
     ("the same by one, a byte of each OS page written", |bench, case| {
-        mixed(bench, case, &ChurnThreads(1, Write::PageAllocator))
+        mixed(bench, case, &ChurnThreads(1, Write::OsPages))
     }),
     ("the same by one, of what another thread has just taken", |bench, case| mixed(bench, case, &Inherited)),
     ("one thread takes, another frees, 256 B, 250 at a time", |bench, case| {
@@ -158,7 +158,7 @@ struct Churn<H: Heap> {
 enum Write {
     Word,
     /// A byte of each OS page.
-    PageAllocator,
+    OsPages,
 }
 
 impl<H: Heap> Churn<H> {
@@ -184,7 +184,7 @@ impl<H: Heap> Churn<H> {
             let layout = Layout::from_size_align(size as usize, 8).map_err(|_| AllocFailed)?;
             *slot = Some(match self.write {
                 Write::Word => allocator.alloc_word(layout)?,
-                Write::PageAllocator => allocator.alloc_touched(layout)?,
+                Write::OsPages => allocator.alloc_touched(layout)?,
             });
         }
         self.next = (self.next + STEPS_PER_TURN as usize) % PLANNED_STEPS;
@@ -230,7 +230,7 @@ struct Inherited;
 impl PerHeap<'static> for Inherited {
     fn competitor<H: Heap>(&self, side: Side) -> Competitor<'static> {
         Competitor::self_timed(H::NAME, side, move |turns| {
-            let mut churn = Churn::<H>::new(1, BULK_BLOCKS, Write::PageAllocator)?;
+            let mut churn = Churn::<H>::new(1, BULK_BLOCKS, Write::OsPages)?;
             threaded_round(vec![&mut churn], turns, |churn: &mut &mut Churn<H>, turns| {
                 (0..turns).try_for_each(|_| churn.turn())
             })

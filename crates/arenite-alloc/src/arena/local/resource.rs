@@ -84,7 +84,8 @@ unsafe impl<S: ChunkSource> Resource for Arena<S> {
     }
 }
 
-// SAFETY: every block lies in a chunk, and no other resource's block does.
+// SAFETY: every block lies in a chunk, and no other resource's block does. (While the chunk source
+// allocates or frees a chunk, blocks of earlier chunks are not found: see the known defects.)
 unsafe impl<S: ChunkSource> Owns for Arena<S> {
     fn owns(&self, block: NonNull<u8>) -> bool {
         self.position_of(block).is_some()

@@ -28,7 +28,7 @@ impl Heap {
     /// let heap = Heap::new();
     /// let block = Block::new_in(arenite_core::layout(1000, 8)?, &heap)?;
     /// let start = block.as_ptr().as_ptr();
-    /// // SAFETY: nobody else uses the heap.
+    /// // SAFETY: no other thread uses the heap.
     /// let at = |address| unsafe { Heap::block_at(address) };
     /// assert_eq!(at(start).unwrap().len(), 1024);
     /// assert!(at(start.wrapping_add(8)).is_none());
@@ -108,7 +108,7 @@ impl Heap {
     /// use arenite_core::{AllocError, Resource};
     /// let heap = Heap::new().with_hardening(Hardening::ALL);
     /// let block = heap.allocate(arenite_core::layout(100, 8)?)?.cast::<u8>().as_ptr();
-    /// // SAFETY: nobody uses the block afterwards.
+    /// // SAFETY: the block is not used afterwards.
     /// let free = |address| unsafe { heap.checked_free(address) };
     /// assert_eq!(free(block.wrapping_add(8)).unwrap_err().misuse, Misuse::InteriorPointer);
     /// assert_eq!(free(block), Ok(()));
@@ -119,7 +119,9 @@ impl Heap {
     /// ```
     ///
     /// # Errors
-    /// [`MisuseReport`] with what is known of the block; nothing was freed.
+    /// [`MisuseReport`] with what is known of the block; nothing was freed. With a quarantine, the
+    /// report may concern an older block that leaves it; the block at the address is quarantined
+    /// then.
     ///
     /// # Safety
     /// 1. A live block at the address is one of this heap, and it is not used afterwards.
