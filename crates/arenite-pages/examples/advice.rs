@@ -21,8 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("faults to use it: {}", thread_page_faults().unwrap_or_default().minor - before.minor);
     println!("on huge pages: {:.0} %", cache.huge_report()?.huge_fraction() * 100.0);
 
-    // offered to the kernel, and reclaimed: each page is known to be kept or lost SAFETY: no code
-    // uses the range before it is reclaimed.
+    // Offered to the kernel, and reclaimed: each page is known to be kept or lost.
+    // SAFETY: no code uses the range before it is reclaimed.
     let offer = unsafe { cache.offer(0, SIZE) }?;
     let back = offer.reclaim();
     println!("kept {} MiB, lost {} ranges", back.kept >> 20, back.lost.len());

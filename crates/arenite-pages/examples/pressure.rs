@@ -8,7 +8,7 @@ use std::time::Duration;
 
 fn main() {
     for (ceiling, bytes) in Available::read().limits {
-        println!("{ceiling:?} lets {} MiB through", bytes >> 20);
+        println!("{ceiling:?} allows {} MiB more", bytes >> 20);
     }
     println!("so this process may take {} MiB", arenite_pages::machine::available_memory() >> 20);
     if let Some(memory) = Meminfo::read() {

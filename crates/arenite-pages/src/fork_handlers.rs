@@ -3,7 +3,7 @@
 //!
 //! Handlers that register later run earlier before a fork. Allocators register at their first use,
 //! so their locks are acquired last: no later handler can need an allocation.
-#![expect(unsafe_code, reason = "registers functions with the C library")]
+#![expect(unsafe_code, reason = "reads statics through pointers, and unlocks the registry after a fork")]
 
 use crate::{os, region};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
@@ -33,8 +33,8 @@ static IN_FORK: AtomicU32 = AtomicU32::new(0);
 /// Number of handlers that the current fork began with: another may register meanwhile.
 static CALLED: AtomicUsize = AtomicUsize::new(0);
 
-/// Registers handlers for each later fork, once. Later ones run earlier before a fork and later
-/// after it. This crate's own locks are held inside all of them.
+/// Registers handlers for each later fork. A second registration has no effect. Later ones run
+/// earlier before a fork and later after it. This crate's own locks are held inside all of them.
 ///
 /// Returns `false` if 8 handlers are registered, or the C library fails.
 ///

@@ -4,7 +4,7 @@
 //! Explicit huge pages are reserved by the machine's administrator, so the allocation succeeds or
 //! fails at once. Transparent ones are advice, so their use is read from the page tables on
 //! request.
-#![expect(unsafe_code, reason = "borrows a mapping of its own")]
+#![expect(unsafe_code, reason = "returns a mapping of its own as a slice")]
 
 use crate::error::{RegionError, RegionErrorKind, RegionOp};
 use crate::file::Mapping;

@@ -249,9 +249,9 @@ fn u31_truncation_under_a_mapping_is_an_error() {
     assert!(matches!(array.get(&[0]), Err(FileError::Truncated { expected: 808_192, found: 40_000, .. })));
     assert!(matches!(array.set(&[99_999], 1), Err(FileError::Truncated { .. })));
     assert!(matches!(array.sync(), Err(FileError::Truncated { .. })));
-    assert!(!array.file().is_truncated(), "nobody touched what is gone");
-    // a slice reads zeroes beyond the file's end, and the mapping is marked SAFETY: no code writes
-    // to the file; this test is about its length.
+    assert!(!array.file().is_truncated(), "no access beyond the file's end");
+    // A slice reads zeroes beyond the file's end, and the mapping is marked.
+    // SAFETY: no code writes to the file; this test is about its length.
     let sum: u64 = unsafe { array.as_slice() }.iter().sum();
     assert!(array.file().is_truncated() && sum < 700_000 && sum.is_multiple_of(7), "{sum}");
     // SAFETY: as above.
@@ -310,7 +310,7 @@ fn u30_blocks_grow_the_file_and_are_freed() {
     assert_eq!(mapped.state().live_blocks, 2);
     drop((first, second));
     assert_eq!((mapped.state().in_use, mapped.state().largest_free), (0, mapped.state().limit));
-    assert!(mapped.trim(0) > 90_000 && fs::metadata(&path).unwrap().len() == 0, "what nobody uses goes back");
+    assert!(mapped.trim(0) > 90_000 && fs::metadata(&path).unwrap().len() == 0, "unused space is truncated");
     drop(mapped);
     fs::write(&path, vec![3; 5000]).unwrap();
     let mapped = MemoryMappedAllocator::new(&path, true).unwrap();

@@ -178,8 +178,8 @@ proptest! {
             };
             prop_assert_eq!(letters, expected);
         }
-        let told: usize = region.query_all().unwrap().iter().map(|info| info.resident).sum();
-        prop_assert_eq!(told, resident);
+        let reported: usize = region.query_all().unwrap().iter().map(|info| info.resident).sum();
+        prop_assert_eq!(reported, resident);
     }
 }
 

@@ -249,10 +249,12 @@ fn n24_ring_file_keeps_committed_elements_and_has_one_of_each_end() {
     let (mut producer, consumer) = ends::<u64>(&file);
     assert_eq!(producer.push_slice(&[1, 2, 3]), 3);
     let again = RingFile::open(&path).unwrap();
-    // SAFETY: as in `ends`.
+    // SAFETY: only this crate maps the file, in this process and its children, and no other code
+    // writes to it.
     let taken = unsafe { again.producer::<u64>() }.unwrap_err();
     assert!(matches!(taken, RingError::Taken { end: "producer" }), "{taken}");
-    // SAFETY: as in `ends`.
+    // SAFETY: only this crate maps the file, in this process and its children, and no other code
+    // writes to it.
     let other = unsafe { again.consumer::<u32>() }.unwrap_err();
     assert!(matches!(other, RingError::OtherElement { found: 8, requested: 4 }), "{other}");
     drop((producer, consumer));
@@ -299,13 +301,15 @@ fn n24_between_processes_elements_arrive_and_a_close_is_noticed() {
     const ALL: u64 = 300_000;
     if let Ok(path) = std::env::var("ARENITE_RING") {
         let file = RingFile::open(path.as_ref()).unwrap();
-        // SAFETY: as in `ends`.
+        // SAFETY: only this crate maps the file, in this process and its children, and no other code
+        // writes to it.
         let mut producer = unsafe { file.producer::<u64>() }.unwrap();
         assert!((0..ALL).all(|number| producer.send(number).is_ok()));
         return;
     }
     let file = RingFile::anonymous::<u64>(512).unwrap();
-    // SAFETY: as in `ends`.
+    // SAFETY: only this crate maps the file, in this process and its children, and no other code
+    // writes to it.
     let mut consumer = unsafe { file.consumer::<u64>() }.unwrap();
     // the descriptor of this process, by its path: equivalent to a passed one
     let fd = std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(&file));
@@ -324,7 +328,8 @@ fn n24_between_processes_elements_arrive_and_a_close_is_noticed() {
 fn n24_between_processes_a_peer_that_was_killed_is_noticed_and_its_end_is_free() {
     if let Ok(path) = std::env::var("ARENITE_RING") {
         let file = RingFile::open(path.as_ref()).unwrap();
-        // SAFETY: as in `ends`.
+        // SAFETY: only this crate maps the file, in this process and its children, and no other code
+        // writes to it.
         let mut producer = unsafe { file.producer::<u64>() }.unwrap();
         assert!(producer.push_all(&[1, 2, 3]));
         // reserved and not committed
@@ -335,7 +340,8 @@ fn n24_between_processes_a_peer_that_was_killed_is_noticed_and_its_end_is_free()
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ring");
     let file = RingFile::create::<u64>(&path, 512).unwrap();
-    // SAFETY: as in `ends`.
+    // SAFETY: only this crate maps the file, in this process and its children, and no other code
+    // writes to it.
     let mut consumer = unsafe { file.consumer::<u64>() }.unwrap();
     let name = "n24_between_processes_a_peer_that_was_killed_is_noticed_and_its_end_is_free";
     let mut other = child(name, path.to_str().unwrap());
@@ -346,7 +352,8 @@ fn n24_between_processes_a_peer_that_was_killed_is_noticed_and_its_end_is_free()
     assert_eq!(consumer.wait_ready(4, Some(Duration::from_secs(30))), Err(WaitError::PeerDied));
     println!("noticed within {:?}", began.elapsed());
     assert_eq!(consumer.peek(), [1, 2, 3], "what was committed is there");
-    // SAFETY: as in `ends`.
+    // SAFETY: only this crate maps the file, in this process and its children, and no other code
+    // writes to it.
     let mut next = unsafe { file.producer::<u64>() }.unwrap();
     assert!(next.push(4).is_ok());
     assert_eq!(consumer.peek(), [1, 2, 3, 4]);

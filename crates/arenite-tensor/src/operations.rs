@@ -136,8 +136,8 @@ impl<T: Element, R: Resource> Array<T, R> {
 }
 
 impl<T: Real, R: Resource> Array<T, R> {
-    /// Multiplies two matrices; the result is allocated from the resource of the left one. O(m k
-    /// n).
+    /// Multiplies two matrices; the result is allocated from the resource of the left one.
+    /// `O(m k n)`.
     ///
     /// # Errors
     /// [`ArrayError::Shape`] if an array does not have two dimensions or the left columns differ
@@ -149,7 +149,7 @@ impl<T: Real, R: Resource> Array<T, R> {
         self.matmul_in(other, self.resource().clone())
     }
 
-    /// Multiplies two matrices; the result is allocated from `resource`. O(m k n).
+    /// Multiplies two matrices; the result is allocated from `resource`. `O(m k n)`.
     ///
     /// # Errors
     /// As [`Array::matmul`].

@@ -11,8 +11,7 @@ use core::alloc::Layout;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
-/// Alignment of the first element in bytes: a cache line and the widest vector
-/// register.
+/// Alignment of the first element in bytes: a cache line and the widest vector register.
 pub(crate) const ALIGNMENT: usize = 64;
 
 /// A block of `R` with `len` initialised elements of `T`.
@@ -118,7 +117,8 @@ impl<T: Element, R: Resource> Storage<T, R> {
         let start = self.block.as_ptr().cast().as_ptr();
         // SAFETY: 1. valid and aligned for `len` elements: the block was allocated with
         // `len * size_of::<T>()` bytes at 64. 2. all are written, by the construction of a
-        // `Storage`. 3. `&mut self` makes this the only borrow.
+        // `Storage`, and every bit pattern is a `T` (`bytemuck::Pod`). 3. `&mut self` makes this
+        // the only borrow.
         unsafe { core::slice::from_raw_parts_mut(start, self.len) }
     }
 

@@ -2,7 +2,7 @@
 //! the numbers that show what each allocation costs.
 //!
 //! This crate re-exports the library crates of arenite; depend on it alone. The default build needs
-//! no C library and no device. Every type in the examples comes from [`prelude`].
+//! no C library and no device. Every arenite type in the examples comes from [`prelude`].
 //!
 //! # Which allocator?
 //!

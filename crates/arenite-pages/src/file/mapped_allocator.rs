@@ -54,7 +54,8 @@ pub struct MemoryMappedAllocator {
     file: LockedFile,
     path: PathBuf,
     writable: bool,
-    /// The file's length when it was opened: bytes before it are not zero.
+    /// The file's length when it was opened: bytes before it may not be zero, and `trim` never
+    /// truncates below it.
     original: usize,
     blocks: Mutex<Blocks>,
 }
@@ -196,7 +197,7 @@ impl MemoryMappedAllocator {
     /// Checks that the file is not shorter than its contents need.
     ///
     /// # Errors
-    /// [`FileError::Truncated`].
+    /// [`FileError::Truncated`]; [`FileError::Damaged`] if a page was lost.
     pub fn check(&self) -> Result<(), FileError> {
         let blocks = self.lock(); // held, so that no trim makes it shorter meanwhile
         let found = length(&self.file, &self.path)?;

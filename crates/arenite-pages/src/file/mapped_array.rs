@@ -2,7 +2,7 @@
 //!
 //! An array larger than memory is read and written like one in memory; the kernel holds the pages
 //! in use.
-#![expect(unsafe_code, reason = "borrows the pages of a file as scalars")]
+#![expect(unsafe_code, reason = "returns the pages of a file as slices of scalars")]
 
 use super::atomic_file::allocate;
 use super::header::{DATA_OFFSET, Header};

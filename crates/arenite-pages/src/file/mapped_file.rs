@@ -3,7 +3,7 @@
 //! A file lock excludes other mappings, and the SIGBUS handler of `os::bus_error` survives a
 //! truncation. Safe reads and writes use the kernel's copy and check the file's length; slices are
 //! the fast, unsafe path.
-#![expect(unsafe_code, reason = "borrows the pages of a file")]
+#![expect(unsafe_code, reason = "returns the pages of a file as slices")]
 
 use super::{FileError, LockedFile, Mapping};
 use crate::os::bus_error::Watched;
@@ -187,7 +187,7 @@ impl MappedFile {
     /// Checks that the file is not shorter than its mapping, and was not at an access.
     ///
     /// # Errors
-    /// [`FileError::Truncated`].
+    /// [`FileError::Truncated`]; [`FileError::Damaged`] if a page was lost.
     pub fn check(&self) -> Result<(), FileError> {
         let (expected, found) = (self.len as u64, length(&self.file, &self.path)?);
         check_length(&self.path, expected, found, self.is_truncated())

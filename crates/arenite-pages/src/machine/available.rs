@@ -31,7 +31,7 @@ pub enum MemoryLimitKind {
 /// ```
 /// use arenite_pages::machine::Available;
 /// for (kind, bytes) in Available::read().limits {
-///     println!("{kind:?} lets {bytes} bytes through");
+///     println!("{kind:?} allows {bytes} bytes more");
 /// }
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

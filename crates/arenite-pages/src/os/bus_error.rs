@@ -145,8 +145,8 @@ extern "C" fn on_sigbus(signal: c_int, info: *mut libc::siginfo_t, context: *mut
     match before.sa_sigaction {
         libc::SIG_IGN if sent => {}
         libc::SIG_DFL | libc::SIG_IGN => {
-            // the access faults again, and kills as it would have without this handler SAFETY: all
-            // zeroes is the default action.
+            // The access faults again, and kills as it would have without this handler.
+            // SAFETY: all zeroes is the default action.
             let default: libc::sigaction = unsafe { core::mem::zeroed() };
             // SAFETY: sets the default action.
             let _set = unsafe { libc::sigaction(signal, &raw const default, null_mut()) };

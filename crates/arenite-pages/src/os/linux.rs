@@ -84,7 +84,8 @@ pub(crate) fn map_explicit_huge(len: usize, log2: u32) -> Result<NonNull<u8>, Er
 pub(crate) unsafe fn reserve_at(start: NonNull<u8>, len: usize, replace: bool) -> Result<(), Errno> {
     let place = if replace { MapFlags::FIXED } else { MapFlags::FIXED_NOREPLACE };
     let (start, flags) = (start.as_ptr().cast(), MapFlags::PRIVATE | MapFlags::NORESERVE | place);
-    // SAFETY: the flag refuses to replace a mapping, or the caller promised that it may be.
+    // SAFETY: the flag makes the call fail instead of replacing a mapping, or the caller promised
+    // that it may be replaced.
     let got = unsafe { rustix::mm::mmap_anonymous(start, len, ProtFlags::empty(), flags) }?;
     if got == start { Ok(()) } else { Err(Errno::EXIST) }
 }
@@ -167,7 +168,8 @@ pub(crate) unsafe fn advise(start: NonNull<u8>, len: usize, advice: Advice) -> R
     let before = unsafe { errno.read() };
     // SAFETY: the caller's promises; other advice changes no contents.
     let result = check(unsafe { libc::madvise(start.as_ptr().cast(), len, number) }.into()).map(drop);
-    // an allocator that purges memory must not change the `errno` of its caller SAFETY: as above.
+    // An allocator that purges memory must not change the `errno` of its caller.
+    // SAFETY: as above.
     unsafe { errno.write(before) };
     result
 }
@@ -222,8 +224,9 @@ pub(crate) unsafe fn mremap_to(from: NonNull<u8>, len: usize, to: NonNull<u8>) -
     };
     // SAFETY: back over the source, which is empty and the caller's own.
     if unsafe { rustix::mm::mremap_fixed(between, len, len, MremapFlags::MAYMOVE, from) }.is_err() {
-        // the process may have no mapping left for a move; the source still is one SAFETY: both are
-        // mapped for reading and writing, do not overlap, and only this call uses them.
+        // The process may have no mapping left for a move; the source still is one.
+        // SAFETY: both are mapped for reading and writing, do not overlap, and only this call uses
+        // them.
         unsafe { core::ptr::copy_nonoverlapping(between.cast::<u8>(), from.cast::<u8>(), len) };
         // SAFETY: this call's own mapping, which no other code uses.
         let _released = unsafe { rustix::mm::munmap(between, len) };
@@ -252,7 +255,8 @@ pub(crate) unsafe fn mremap_replace(from: NonNull<u8>, len: usize, to: NonNull<u
         return Ok(true);
     }
     // If the target was unmapped, it is mapped anew. Otherwise several mappings may have moved in
-    // part. SAFETY: nothing that is mapped is replaced.
+    // part.
+    // SAFETY: nothing that is mapped is replaced.
     unsafe { reserve_at(to, len, false) }?;
     // SAFETY: a range that was just reserved.
     unsafe { protect(to, len, Access::ReadWrite) }.map(|()| false)

@@ -22,8 +22,8 @@ impl ThreadExitHook {
         Self { call, key: AtomicUsize::new(0) }
     }
 
-    /// Registers the hook for the exit of the calling thread, once. Returns `false` if the C
-    /// library has no key left, or no memory for it.
+    /// Registers the hook for the exit of the calling thread. A second registration has no effect.
+    /// Returns `false` if the C library has no key left, or no memory for it.
     ///
     /// An allocator may call this: if the C library needs memory for it, it calls `malloc`.
     pub fn register(&'static self) -> bool {

@@ -1,7 +1,8 @@
-//! The functions of `linux.rs` for Unix systems without an implementation: each returns `ENOSYS`.
+//! The functions of the `linux*.rs` files for Unix systems without an implementation: each returns
+//! `ENOSYS`.
 //!
-//! The other modules build on such a system and return typed errors at run time. `linux.rs`
-//! documents the functions.
+//! The other modules build on such a system and return typed errors at run time. The `linux*.rs`
+//! files document the functions.
 #![expect(unsafe_code, reason = "has the signatures of the Linux functions")]
 
 use super::{Access, Advice, Interest, MoveError, NodeSet, Placement, Run, Scan};

@@ -119,7 +119,8 @@ impl Region {
         self.check_committed(RegionOp::Lock, offset, size)?;
         // SAFETY: `range` checked the range.
         let Err(errno) = (unsafe { os::lock(start, size) }) else { return Ok(()) };
-        // A failed call leaves the range marked as locked. SAFETY: as above.
+        // A failed call leaves the range marked as locked.
+        // SAFETY: as above.
         let _unmarked: Result<(), _> = unsafe { os::unlock(start, size) };
         Err(match errno {
             Errno::PERM | Errno::NOMEM | Errno::AGAIN => {

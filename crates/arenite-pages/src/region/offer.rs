@@ -20,8 +20,8 @@ use rustix::io::Errno;
 /// Tag in the first word of an offered OS page.
 const OFFER_MAGIC: u64 = 0x6f66_6665_7265_6421;
 
-/// A range that the kernel may drop. If it is dropped without [`Offer::reclaim`], its contents are
-/// zeroes, or unchanged if the range was locked meanwhile.
+/// A range that the kernel may drop. If the `Offer` is dropped without [`Offer::reclaim`], the
+/// contents are zeroes, or unchanged if the range was locked meanwhile.
 #[derive(Debug)]
 pub struct Offer<'r> {
     region: &'r Region,
@@ -64,7 +64,7 @@ impl Region {
     /// let mut cache = Region::reserve(1 << 20, "cache")?;
     /// cache.commit(0, 1 << 20)?;
     /// cache.poke(0, b"costly to compute")?;
-    /// // SAFETY: nobody uses the range until it is reclaimed.
+    /// // SAFETY: no other code uses the range until it is reclaimed.
     /// let offer = unsafe { cache.offer(0, 1 << 20) }?;
     /// // … memory may become short here …
     /// let back = offer.reclaim();

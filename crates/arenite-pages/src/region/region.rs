@@ -24,7 +24,7 @@ use rustix::io::Errno;
 /// use arenite_pages::Region;
 /// let region = Region::reserve(1 << 30, "scratch")?; // 1 GiB of addresses, no memory
 /// region.commit(0, 64 * 1024)?;
-/// // SAFETY: the first 64 KiB are committed and nobody else uses them.
+/// // SAFETY: the first 64 KiB are committed and no other code uses them.
 /// unsafe { region.as_ptr().write(42) };
 /// region.release()?;
 /// # Ok::<(), arenite_pages::RegionError>(())
@@ -126,7 +126,7 @@ impl Region {
         self.poisoned.store(true, Relaxed);
     }
 
-    /// Unmaps the region and its guards.
+    /// Unmaps the region and its guards, unless it is poisoned.
     ///
     /// # Safety
     /// No code uses the region afterwards.

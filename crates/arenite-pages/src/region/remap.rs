@@ -19,7 +19,7 @@ impl Region {
     /// let large = Region::reserve(1 << 30, "large")?;
     /// small.commit(0, 1 << 20)?;
     /// small.poke(5, b"kept")?;
-    /// // SAFETY: nobody uses either range.
+    /// // SAFETY: no other code uses either range.
     /// unsafe { small.remap(0, 1 << 20, &large, 0) }?; // no byte is copied
     /// large.commit(1 << 20, 1 << 20)?; // and grows in place
     /// assert_eq!(large.peek(5, 4)?, b"kept");
@@ -29,7 +29,8 @@ impl Region {
     ///
     /// # Errors
     /// [`RegionError`] if a range is unaligned, outside or empty, they overlap, the source is not
-    /// readable and writable from end to end, or the system fails. Nothing changed then.
+    /// readable and writable from end to end, or the system fails. Nothing changed then, unless the
+    /// target is poisoned ([`Region::is_poisoned`]).
     ///
     /// # Safety
     /// 1. No code uses the contents of either range. 2. No code commits, decommits, protects or
@@ -62,7 +63,8 @@ impl Region {
         }
         change.remove(&(at..at + size));
         // The source is a mapping of its own, so the call cannot fail. With access left it would
-        // only be empty. SAFETY: the source is empty now, and no code uses it.
+        // only be empty.
+        // SAFETY: the source is empty now, and no code uses it.
         let closed = unsafe { os::protect(source, size, Access::None) };
         debug_assert!(closed.is_ok(), "{closed:?}");
         Ok(())

@@ -27,9 +27,9 @@ use std::os::fd::{AsFd, OwnedFd};
 ///     Err(error) if matches!(error.kind, RegionErrorKind::Unsupported { .. }) => return Ok(()),
 ///     watch => watch?,
 /// };
-/// // SAFETY: the byte is committed and nobody else uses it.
+/// // SAFETY: the byte is committed and no other code uses it.
 /// unsafe { region.as_ptr().add(8192).write(1) };
-/// assert_eq!(watch.written()?, [8192..12_288]); // and begins afresh
+/// assert_eq!(watch.written()?, [8192..12_288]); // and starts again
 /// assert_eq!(watch.written()?, []);
 /// # Ok::<(), arenite_pages::RegionError>(())
 /// ```

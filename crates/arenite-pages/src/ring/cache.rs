@@ -30,7 +30,7 @@ const MAX_RINGS: usize = 8;
 /// use arenite_pages::{RingCache, ring_buffer};
 /// drop(ring_buffer::<u8>(65_536)?);
 /// assert_eq!(RingCache::held(), 65_536);
-/// assert_eq!(RingCache.trim(0), 65_536); // gives it back
+/// assert_eq!(RingCache.trim(0), 65_536); // unmaps it
 /// # Ok::<(), arenite_pages::RingError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,7 +59,7 @@ pub(super) fn pop(len: usize) -> Option<DoubleMapping> {
     (mapping.fork_epoch() == Some(epoch)).then(|| mapping.reused())
 }
 
-/// Whether the compiler can be told that memory may contain any bytes.
+/// Whether the compiler can be made to assume that memory may contain any bytes.
 const SUPPORTED: bool = cfg!(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)));
 
 /// Caches `mapping`, or unmaps it.

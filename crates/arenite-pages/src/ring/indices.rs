@@ -166,7 +166,7 @@ mod loom_models {
                 cancel_wait(own);
             }
             let woken = producer.join().unwrap();
-            assert!(woken || !sleeps, "the consumer sleeps and nobody will wake it");
+            assert!(woken || !sleeps, "the consumer sleeps, and no call wakes it");
         });
     }
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 /// let sender = std::thread::spawn(move || producer.send("hello".to_owned()));
 /// assert_eq!(consumer.recv().as_deref(), Ok("hello"));
 /// assert!(sender.join().unwrap().is_ok());
-/// assert!(consumer.recv().is_err()); // the producer is gone
+/// assert!(consumer.recv().is_err()); // the producer was dropped
 /// # Ok::<(), arenite_pages::RingError>(())
 /// ```
 ///
@@ -282,8 +282,9 @@ impl<T: Pod> WriteSlots<'_, T> {
     #[inline]
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         let slot = self.producer.slot();
-        // SAFETY: `reserve` found as many free slots, as in `as_uninit`; the memory began as
-        // zeroes, or as bytes of which nothing is known, and any are a valid `T`.
+        // SAFETY: 1. `reserve` found `count` free slots: contiguous, aligned, and the producer's
+        // alone until they are committed. 2. the memory began as zeroes or as unknown bytes, and
+        // any are a valid `T`. 3. `&mut self` makes this the only borrow.
         unsafe { core::slice::from_raw_parts_mut(slot, self.count) }
     }
 

@@ -48,7 +48,7 @@ struct Header {
 /// ```
 /// use arenite_pages::RingFile;
 /// let ring = RingFile::anonymous::<u64>(1000)?; // in memory; pass its descriptor to a child
-/// // SAFETY: both ends are taken by arenite and nobody else opens the file.
+/// // SAFETY: arenite uses both ends, and no other code opens the file.
 /// let mut producer = unsafe { ring.producer::<u64>() }?;
 /// // SAFETY: as above.
 /// let mut consumer = unsafe { ring.consumer::<u64>() }?;

@@ -114,8 +114,8 @@ pub struct ForkSafeMutexGuard<'a, T> {
     lock: &'a ForkSafeMutex<T>,
 }
 
-// SAFETY: shares the value, as a reference would. The guard is not `Send`, because it must be
-// dropped on the thread that locked.
+// SAFETY: shares the value, as a reference would. The guard is `Send` if `T` is: any thread may
+// unlock.
 unsafe impl<T: Sync> Sync for ForkSafeMutexGuard<'_, T> {}
 
 impl<T> Deref for ForkSafeMutexGuard<'_, T> {

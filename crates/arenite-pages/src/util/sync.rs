@@ -17,9 +17,10 @@ pub(crate) fn light_barrier() {
     core::sync::atomic::compiler_fence(Ordering::SeqCst);
 }
 
-/// Runs the heavy half of the barrier. Stores before another processor's last [`light_barrier`] are
-/// visible after it, and stores before it are visible to the loads after that `light_barrier`.
-/// Returns `false` if the kernel lacks it.
+/// Runs the heavy half of the barrier. Returns `false` if the kernel lacks it.
+///
+/// For each [`light_barrier`] of another processor, either the stores before it are visible after
+/// this call, or the stores before this call are visible to the loads after it.
 #[cfg(not(loom))]
 pub(crate) fn heavy_barrier(shared: bool) -> bool {
     fence(Ordering::SeqCst);

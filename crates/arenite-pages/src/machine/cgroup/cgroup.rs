@@ -170,8 +170,7 @@ pub(crate) fn level_paths<'a>(
 }
 
 /// Calls `visit` with the directory and values (without a path) of each level, this process's own
-/// group first. Returns `None` if there is none.
-/// Needs no heap memory.
+/// group first. Returns `None` if there is none. Needs no heap memory.
 pub(crate) fn for_each_level(
     root: SysRoot<'_>,
     mut visit: impl FnMut(&Path, CgroupLevel),
@@ -253,7 +252,7 @@ mod tests {
         assert_eq!(cgroup.levels[0].limit, None, "max is no limit");
         assert_eq!(cgroup.limit(), Some(600));
         assert_eq!(cgroup.binding_level().map(|level| level.swap_limit), Some(Some(0)));
-        assert_eq!(cgroup.headroom(), Some(80), "the parent's room is smaller although its limit is larger");
+        assert_eq!(cgroup.headroom(), Some(80), "the parent has less headroom although its limit is larger");
     }
 
     #[test]

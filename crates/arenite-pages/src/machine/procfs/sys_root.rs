@@ -16,8 +16,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Component, Path};
 
-/// Maximum size of a file that is read without an allocator; the longest one about memory has about
-/// 3000 bytes.
+/// Size of the read buffer. Files of fewer bytes are read without an allocator; the longest one
+/// about memory has about 3000 bytes.
 const SHORT_FILE: usize = 4096;
 
 /// Fills the buffer from the file. Returns the number of bytes.
