@@ -9,8 +9,10 @@
 //! - `linux_events.rs`: waits for events.
 //! - `unsupported.rs`: the same functions for systems without an implementation.
 //! - `bus_error.rs`: a handler of SIGBUS from truncated mapped files.
-//! - `thread_exit.rs`: calls of the C library at a thread's exit and at a fork.
+//! - `thread_exit.rs`: calls of the C library at a thread's exit.
+//! - `atfork.rs`: calls of the C library around a fork.
 
+mod atfork;
 #[cfg(target_os = "linux")]
 pub(crate) mod bus_error;
 #[cfg(target_os = "linux")]
@@ -22,6 +24,7 @@ mod linux_numa;
 #[cfg(target_os = "linux")]
 mod linux_usage;
 mod thread_exit;
+pub(crate) use atfork::pthread_atfork;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 #[cfg(target_os = "linux")]
@@ -31,7 +34,6 @@ pub(crate) use linux_numa::*;
 #[cfg(target_os = "linux")]
 pub(crate) use linux_usage::*;
 pub use thread_exit::ThreadExitHook;
-pub(crate) use thread_exit::pthread_atfork;
 
 // also in the tests of Linux, so that both have the same functions
 #[cfg(any(test, not(target_os = "linux")))]

@@ -1,8 +1,8 @@
-//! Calls of the C library at a thread's exit and around a fork.
+//! Calls of the C library at a thread's exit.
 //!
 //! The standard library's thread-local destructors allocate, so an allocator cannot use them. Keys
 //! of the C library do not; their destructors run after those of the standard library.
-#![expect(unsafe_code, reason = "calls the C library for keys and fork handlers")]
+#![expect(unsafe_code, reason = "calls the C library for keys")]
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -51,17 +51,6 @@ impl ThreadExitHook {
             }
         }
     }
-}
-
-/// Registers three functions around each fork. Returns whether the C library did so.
-pub(crate) fn pthread_atfork(
-    prepare: extern "C" fn(),
-    parent: extern "C" fn(),
-    child: extern "C" fn(),
-) -> bool {
-    // SAFETY: three safe functions of that signature, which live as long as this code does: the C
-    // library removes them when the library that they are part of is unloaded.
-    unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) == 0 }
 }
 
 unsafe extern "C" fn on_thread_exit(value: *mut c_void) {
