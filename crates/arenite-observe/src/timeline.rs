@@ -27,7 +27,7 @@ pub struct Sample {
 /// use arenite_observe::Timeline;
 /// let timeline = Timeline::new(8);
 /// for step in 0..1000 {
-///     timeline.note(step % 10, 10);
+///     timeline.record_usage(step % 10, 10);
 /// }
 /// let samples = timeline.samples();
 /// assert!(samples.len() <= 8);
@@ -64,7 +64,7 @@ impl Timeline {
     }
 
     /// Records the bytes in use and held now.
-    pub fn note(&self, in_use: usize, held: usize) {
+    pub fn record_usage(&self, in_use: usize, held: usize) {
         let nanos = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.state().push(Sample { nanos, in_use, min_in_use: in_use, held });
     }
@@ -127,7 +127,7 @@ impl Samples {
 
 impl Sink for Timeline {
     fn record(&self, event: &Event) {
-        self.note(event.in_use, event.held);
+        self.record_usage(event.in_use, event.held);
     }
 }
 
@@ -144,7 +144,7 @@ mod tests {
         ) {
             let timeline = Timeline::new(capacity);
             for &size in &sizes {
-                timeline.note(size, size + 1);
+                timeline.record_usage(size, size + 1);
             }
             let samples = timeline.samples();
             prop_assert!(!samples.is_empty() && samples.len() <= capacity);

@@ -79,7 +79,7 @@ pub(crate) fn for_each_line(start: *const u8, bytes: usize) {
 pub(crate) fn has_prefetchw() -> bool {
     match SUPPORTED.load(Relaxed) {
         UNKNOWN => detect(),
-        answer => answer == YES,
+        status => status == YES,
     }
 }
 

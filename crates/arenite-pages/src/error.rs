@@ -48,8 +48,8 @@ pub enum RegionOp {
     Remap,
     /// Watching the writes to a range.
     WatchWrites,
-    /// Setting or querying the NUMA node of a range.
-    Place,
+    /// Setting the NUMA policy of a range.
+    SetPolicy,
 }
 
 /// Reason of a failure.
@@ -157,7 +157,7 @@ impl RegionOp {
             Self::Unlock => "unlock",
             Self::Remap => "remap",
             Self::WatchWrites => "watch the writes to",
-            Self::Place => "place",
+            Self::SetPolicy => "set the NUMA policy of",
         }
     }
 }

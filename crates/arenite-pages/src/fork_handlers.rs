@@ -41,15 +41,15 @@ static CALLED: AtomicUsize = AtomicUsize::new(0);
 /// An allocator may call this: if the C library needs memory for it, it calls `malloc`, which finds
 /// the handlers registered.
 pub fn at_fork(handlers: &'static ForkHandlers) -> bool {
-    let wanted = core::ptr::from_ref(handlers).cast_mut();
-    let took = |slot: &AtomicPtr<ForkHandlers>| {
+    let new = core::ptr::from_ref(handlers).cast_mut();
+    let store = |slot: &AtomicPtr<ForkHandlers>| {
         let null = core::ptr::null_mut();
-        match slot.compare_exchange(null, wanted, Ordering::AcqRel, Ordering::Acquire) {
+        match slot.compare_exchange(null, new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
-            Err(there) => there == wanted,
+            Err(current) => current == new,
         }
     };
-    HANDLERS.iter().any(took) && register()
+    HANDLERS.iter().any(store) && register()
 }
 
 /// Returns the number of forks since the first call, or `None` during a fork or if the C library

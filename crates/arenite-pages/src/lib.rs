@@ -11,8 +11,8 @@
 //!   [`WriteWatch`].
 //! - Allocate blocks of OS pages; use the largest OS pages: [`PageAllocator`], [`large_alloc`],
 //!   [`HugePageUsage`].
-//! - NUMA: place, verify, move: [`NumaAllocator`], [`numa_alloc`], [`numa_distribution`],
-//!   [`migrate_range`].
+//! - NUMA: set the policy, query the nodes, migrate: [`NumaAllocator`], [`numa_alloc`],
+//!   [`numa_distribution`], [`migrate_range`].
 //! - Map files that survive a crash and a truncation: [`map_file`], [`MappedArray`],
 //!   [`MemoryMappedAllocator`].
 //! - Queues with contiguous slices, between threads or processes: [`ring_buffer`], [`RingFile`].

@@ -53,8 +53,8 @@ impl PageAllocator {
 
 /// Returns the alignment of a block of `layout`.
 fn alignment(layout: Layout) -> usize {
-    let wanted = if layout.size() >= HUGE_PAGE { HUGE_PAGE } else { 1 };
-    layout.align().max(wanted).max(os::page_size())
+    let min_align = if layout.size() >= HUGE_PAGE { HUGE_PAGE } else { 1 };
+    layout.align().max(min_align).max(os::page_size())
 }
 
 /// Maps `size` bytes at `align` (both multiples of the OS page) by trimming a larger mapping.

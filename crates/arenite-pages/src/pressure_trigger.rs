@@ -137,14 +137,14 @@ impl PressureTrigger {
         let path = dir.clone().unwrap_or_default().join("memory.pressure_level");
         let unsupported = |source| PressureError::Unsupported { path: path.clone(), source };
         let dir = dir.ok_or_else(|| unsupported(io::ErrorKind::NotFound.into()))?;
-        let reported = File::open(&path).map_err(unsupported)?;
+        let level_file = File::open(&path).map_err(unsupported)?;
         let counter = os::eventfd().map_err(|errno| unsupported(errno.into()))?;
         let level = match level {
             CgroupV1Level::Low => "low",
             CgroupV1Level::Medium => "medium",
             CgroupV1Level::Critical => "critical",
         };
-        let line = format!("{} {} {level}", counter.as_raw_fd(), reported.as_raw_fd());
+        let line = format!("{} {} {level}", counter.as_raw_fd(), level_file.as_raw_fd());
         std::fs::write(dir.join("cgroup.event_control"), line).map_err(unsupported)?;
         Ok(Self { file: counter.into(), interest: Interest::Readable })
     }
@@ -384,7 +384,7 @@ mod tests {
         let window = Duration::from_millis(1);
         match PressureTrigger::new(StallKind::Some, STALL, window) {
             Err(PressureError::Unsupported { .. }) => println!("skipped: no pressure here"),
-            refused => assert!(refused.unwrap_err().to_string().contains("a multiple of 2 s")),
+            error => assert!(error.unwrap_err().to_string().contains("a multiple of 2 s")),
         }
     }
 
@@ -394,8 +394,8 @@ mod tests {
         assert!(matches!(missing, Err(PressureError::Unsupported { .. })));
         let foreign = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(foreign.path(), "kept").unwrap();
-        let refused = PressureTrigger::open(foreign.path(), StallKind::Some, STALL, STALL);
-        assert!(matches!(refused, Err(PressureError::Unsupported { .. })));
+        let error = PressureTrigger::open(foreign.path(), StallKind::Some, STALL, STALL);
+        assert!(matches!(error, Err(PressureError::Unsupported { .. })));
         assert_eq!(std::fs::read_to_string(foreign.path()).unwrap(), "kept");
     }
 

@@ -92,7 +92,7 @@ fn u31_two_threads_on_one_lost_page_keep_their_writes() {
             write(right);
         });
         assert!(bytes[..page_size()].iter().all(|&byte| byte == 7));
-        assert!(file.is_truncated());
+        assert!(file.is_damaged());
     }
 }
 

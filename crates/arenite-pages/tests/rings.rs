@@ -251,8 +251,8 @@ fn n24_ring_file_keeps_committed_elements_and_has_one_of_each_end() {
     let again = RingFile::open(&path).unwrap();
     // SAFETY: only this crate maps the file, in this process and its children, and no other code
     // writes to it.
-    let taken = unsafe { again.producer::<u64>() }.unwrap_err();
-    assert!(matches!(taken, RingError::Taken { end: "producer" }), "{taken}");
+    let in_use = unsafe { again.producer::<u64>() }.unwrap_err();
+    assert!(matches!(in_use, RingError::InUse { end: "producer" }), "{in_use}");
     // SAFETY: only this crate maps the file, in this process and its children, and no other code
     // writes to it.
     let other = unsafe { again.consumer::<u32>() }.unwrap_err();

@@ -83,7 +83,7 @@ pub(crate) fn allocate_part(file: &File, from: u64, end: u64) -> io::Result<()> 
     }
     match os::preallocate_file(file.as_fd(), from, end - from) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_zeroes(file, from, end),
-        taken => taken.map_err(io::Error::from),
+        result => result.map_err(io::Error::from),
     }
 }
 

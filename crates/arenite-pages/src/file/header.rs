@@ -103,8 +103,8 @@ impl Header {
 
     /// Writes the header to the copy of its generation, and waits for the device.
     pub(crate) fn write(&self, file: &File) -> std::io::Result<()> {
-        let place = COPIES[usize::from(self.generation.is_multiple_of(2))];
-        file.write_all_at(bytemuck::bytes_of(self), place)?;
+        let offset = COPIES[usize::from(self.generation.is_multiple_of(2))];
+        file.write_all_at(bytemuck::bytes_of(self), offset)?;
         file.sync_data()
     }
 
@@ -112,20 +112,20 @@ impl Header {
     /// the file's length.
     pub(crate) fn read(file: &File, path: &Path) -> Result<Self, FileError> {
         let not = |what| FileError::NotAnArray { path: path.to_path_buf(), what };
-        let found = COPIES.map(|place| {
+        let found = COPIES.map(|offset| {
             let mut header = Self::zeroed();
-            let read = file.read_exact_at(bytemuck::bytes_of_mut(&mut header), place);
+            let read = file.read_exact_at(bytemuck::bytes_of_mut(&mut header), offset);
             read.is_ok().then_some(header)
         });
-        let whole = |&(place, header): &(usize, &Self)| {
-            let own_place = header.generation.is_multiple_of(2) == (place == 1);
+        let is_valid = |&(copy, header): &(usize, &Self)| {
+            let in_own_copy = header.generation.is_multiple_of(2) == (copy == 1);
             header.magic == MAGIC
                 && header.checksum == header.compute_checksum()
-                && own_place
+                && in_own_copy
                 && header.generation < MAX_SEQUENCE
         };
-        let all = found.iter().enumerate().filter_map(|(place, header)| Some((place, header.as_ref()?)));
-        let newest = all.filter(whole).map(|(_, header)| header).max_by_key(|header| header.generation);
+        let all = found.iter().enumerate().filter_map(|(copy, header)| Some((copy, header.as_ref()?)));
+        let newest = all.filter(is_valid).map(|(_, header)| header).max_by_key(|header| header.generation);
         let Some(header) = newest else {
             let begins = found.iter().flatten().any(|header| header.magic == MAGIC);
             return Err(not(if begins { "its header is damaged" } else { "the magic number is missing" }));

@@ -201,7 +201,7 @@ impl MemoryMappedAllocator {
     pub fn check(&self) -> Result<(), FileError> {
         let blocks = self.lock(); // held, so that no trim makes it shorter meanwhile
         let found = length(&self.file, &self.path)?;
-        check_length(&self.path, blocks.len as u64, found, self.watched.is_truncated())
+        check_length(&self.path, blocks.len as u64, found, self.watched.is_damaged())
     }
 
     /// Copies `count` bytes of the file from `offset`; cannot fault.
@@ -258,8 +258,8 @@ impl MemoryMappedAllocator {
         let beyond = end > blocks.len.min(blocks.mapped);
         if beyond || at < self.original {
             let long = if beyond { end.next_multiple_of(page_size()) } else { end };
-            let room = allocate_part(&self.file, at.min(blocks.len) as u64, long as u64);
-            room.map_err(|error| {
+            let allocated = allocate_part(&self.file, at.min(blocks.len) as u64, long as u64);
+            allocated.map_err(|error| {
                 alloc_error(blocks, AllocErrorKind::Exhausted { errno: error.raw_os_error().unwrap_or(0) })
             })?;
             blocks.len = blocks.len.max(long);

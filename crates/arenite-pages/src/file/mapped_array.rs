@@ -135,7 +135,7 @@ impl<T: Scalar> MappedArray<T> {
         self.len() * size_of::<T>()
     }
 
-    /// Returns the mapped file: its length, its name, whether it was truncated.
+    /// Returns the mapped file: its length, its name, whether it is damaged.
     #[must_use]
     pub const fn file(&self) -> &MappedFile {
         &self.file
@@ -275,7 +275,7 @@ impl<T: Scalar> MappedArray<T> {
     }
 
     /// Returns all elements, in the file's order. After a truncation of the file, those beyond its
-    /// end read as zeroes: see [`MappedFile::is_truncated`].
+    /// end read as zeroes: see [`MappedFile::is_damaged`].
     ///
     /// # Safety
     /// No code writes to the file by other means while the slice lives: another process that does

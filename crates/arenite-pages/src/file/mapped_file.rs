@@ -66,7 +66,7 @@ pub struct MappedFile {
 }
 
 /// Maps all of a file, and registers it with a SIGBUS handler of this process (see
-/// [`MappedFile::is_truncated`]).
+/// [`MappedFile::is_damaged`]).
 ///
 /// # Errors
 /// [`FileError`] if the file cannot be opened, is no ordinary file, is empty or locked, or cannot
@@ -177,11 +177,11 @@ impl MappedFile {
         self.mapping.as_ptr()
     }
 
-    /// Returns whether the file was truncated and a slice accessed beyond its end since. The bytes
-    /// there read as zeroes in this mapping, and writes to them are lost.
+    /// Returns whether an access found a page lost: the file was truncated, or the device is full
+    /// or failed. The page reads as zeroes since, and writes to it are lost.
     #[must_use]
-    pub fn is_truncated(&self) -> bool {
-        self.watched.is_truncated()
+    pub fn is_damaged(&self) -> bool {
+        self.watched.is_damaged()
     }
 
     /// Checks that the file is not shorter than its mapping, and was not at an access.
@@ -190,7 +190,7 @@ impl MappedFile {
     /// [`FileError::Truncated`]; [`FileError::Damaged`] if a page was lost.
     pub fn check(&self) -> Result<(), FileError> {
         let (expected, found) = (self.len as u64, length(&self.file, &self.path)?);
-        check_length(&self.path, expected, found, self.is_truncated())
+        check_length(&self.path, expected, found, self.is_damaged())
     }
 
     fn check_range(&self, offset: usize, count: usize) -> Result<Range<usize>, FileError> {
@@ -267,7 +267,7 @@ impl MappedFile {
     }
 
     /// Returns all bytes. After a truncation of the file, those beyond its end read as zeroes: see
-    /// [`MappedFile::is_truncated`].
+    /// [`MappedFile::is_damaged`].
     ///
     /// # Safety
     /// No code writes to the file by other means while the slice lives: another process, a file

@@ -36,10 +36,10 @@ impl<V> VecMap<V> {
 
     /// Inserts a value. The caller has reserved capacity.
     pub(super) fn insert(&mut self, at: usize, value: V) {
-        debug_assert!(self.0.len() < self.0.capacity(), "no room was made");
+        debug_assert!(self.0.len() < self.0.capacity(), "not reserved");
         match self.find(at) {
             Ok(found) => self.0[found].1 = value,
-            Err(place) => self.0.insert(place, (at, value)),
+            Err(index) => self.0.insert(index, (at, value)),
         }
     }
 
@@ -49,8 +49,8 @@ impl<V> VecMap<V> {
 
     /// Returns the last entry before `at`.
     pub(super) fn predecessor(&self, at: usize) -> Option<(usize, &V)> {
-        let (Ok(place) | Err(place)) = self.find(at);
-        place.checked_sub(1).map(|before| (self.0[before].0, &self.0[before].1))
+        let (Ok(index) | Err(index)) = self.find(at);
+        index.checked_sub(1).map(|before| (self.0[before].0, &self.0[before].1))
     }
 
     pub(super) fn last(&self) -> Option<(usize, &V)> {

@@ -83,7 +83,7 @@ fn all_limits(
     process: Option<ProcessMemory>,
 ) -> [(MemoryLimitKind, Option<u64>); 5] {
     let below = |limit: Option<Rlimit>, used: Option<u64>| Some(limit?.soft.bytes()?.saturating_sub(used?));
-    let promises = memory.filter(|memory| bounds.counted && memory.commit_limit > 0);
+    let promises = memory.filter(|memory| bounds.commit_limit_enforced && memory.commit_limit > 0);
     [
         (MemoryLimitKind::Machine, memory.map(|memory| memory.available)),
         (

@@ -120,12 +120,12 @@ impl Caches {
         let dir = Path::new("/sys/devices/system/cpu");
         let of_cpu = |cpu: usize| {
             let dir = dir.join(format!("cpu{cpu}/cache"));
-            let indices = root.numbered_dirs(&dir, "index");
+            let indices = root.numbered_entries(&dir, "index");
             let found: Vec<_> =
                 indices.iter().filter_map(|index| cache(root, &dir.join(format!("index{index}")))).collect();
             (!found.is_empty()).then_some(found)
         };
-        let mut levels = root.numbered_dirs(dir, "cpu").into_iter().find_map(of_cpu).unwrap_or_default();
+        let mut levels = root.numbered_entries(dir, "cpu").into_iter().find_map(of_cpu).unwrap_or_default();
         levels.sort_by_key(|cache| (cache.level, cache.kind == CacheKind::Instruction));
         Self { levels }
     }

@@ -24,9 +24,9 @@ impl Fixture {
 
     /// Adds a file of any bytes.
     pub(super) fn bytes(self, path: &str, bytes: &[u8]) -> Self {
-        let whole = self.root().resolve(path).unwrap();
-        fs::create_dir_all(whole.parent().unwrap()).unwrap();
-        fs::write(&*whole, bytes).unwrap();
+        let path = self.root().resolve(path).unwrap();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&*path, bytes).unwrap();
         self
     }
 

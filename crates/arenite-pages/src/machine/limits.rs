@@ -139,7 +139,7 @@ pub(super) struct EffectiveLimits {
     pub(super) address_space: Option<Rlimit>,
     pub(super) data: Option<Rlimit>,
     /// Whether the kernel enforces its commit limit.
-    pub(super) counted: bool,
+    pub(super) commit_limit_enforced: bool,
 }
 
 impl EffectiveLimits {
@@ -152,15 +152,15 @@ impl EffectiveLimits {
             data = data.or_else(|| rlimit(line, "Max data size"));
             ControlFlow::Continue(())
         });
-        let counted = overcommit(root).is_some_and(|rule| rule.mode == OvercommitMode::Never);
-        Self { address_space, data, counted }
+        let commit_limit_enforced = overcommit(root).is_some_and(|rule| rule.mode == OvercommitMode::Never);
+        Self { address_space, data, commit_limit_enforced }
     }
 
     pub(super) fn of(limits: &Limits) -> Self {
         Self {
             address_space: limits.address_space,
             data: limits.data,
-            counted: limits.overcommit.is_some_and(|rule| rule.mode == OvercommitMode::Never),
+            commit_limit_enforced: limits.overcommit.is_some_and(|rule| rule.mode == OvercommitMode::Never),
         }
     }
 }

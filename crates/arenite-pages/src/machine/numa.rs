@@ -127,7 +127,7 @@ impl Numa {
 
     pub(super) fn from_root(root: SysRoot<'_>) -> Self {
         let dir = Path::new("/sys/devices/system/node");
-        let ids = root.numbered_dirs(dir, "node");
+        let ids = root.numbered_entries(dir, "node");
         let ids = ids.into_iter().filter(|id| root.has_dir(dir.join(format!("node{id}"))));
         let mut nodes: Vec<NumaNode> = ids.map(|id| node(root, dir, id)).collect();
         if nodes.is_empty() {

@@ -162,7 +162,7 @@ fn transparent(root: SysRoot<'_>, dir: &Path, size: Option<u64>) -> TransparentH
 /// reads.
 fn page_size(root: SysRoot<'_>) -> Option<u64> {
     let auxv =
-        root.resolve("/proc/self/auxv").and_then(|place| page_size_of_auxv(&std::fs::read(&*place).ok()?));
+        root.resolve("/proc/self/auxv").and_then(|path| page_size_of_auxv(&std::fs::read(&*path).ok()?));
     auxv.or_else(|| {
         let bytes = stat_field(&root.read_text("/proc/self/stat")?, 23)?;
         let pages: u64 = root.read_text("/proc/self/statm")?.split_whitespace().next()?.parse().ok()?;

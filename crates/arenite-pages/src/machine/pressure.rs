@@ -113,9 +113,9 @@ mod tests {
             .file("/proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
             .file("/sys/fs/cgroup/job/memory.max", "max\n")
             .file("/sys/fs/cgroup/job/memory.pressure", "some avg10=9.00 avg60=0 avg300=0 total=1\n");
-        let whole = Pressure::read_at(fixture.path()).unwrap();
-        assert_eq!(whole.some, PressureStall { avg10: 1.0, avg60: 2.0, avg300: 3.0, total_us: 4 });
-        assert_eq!(whole.full.map(|full| full.total_us), Some(5));
+        let machine = Pressure::read_at(fixture.path()).unwrap();
+        assert_eq!(machine.some, PressureStall { avg10: 1.0, avg60: 2.0, avg300: 3.0, total_us: 4 });
+        assert_eq!(machine.full.map(|full| full.total_us), Some(5));
         let group = Pressure::from_cgroup(fixture.root()).unwrap();
         assert_eq!((group.some.avg10, group.full), (9.0, None));
     }

@@ -22,8 +22,8 @@ const SOME_STALL_THRESHOLDS: [(f64, PressureLevel); 2] = [(30.0, Warning), (10.0
 /// Percent of the last ten seconds with all tasks stalled, from which each level begins.
 const FULL_STALL_THRESHOLDS: [(f64, PressureLevel); 2] = [(40.0, Critical), (10.0, Warning)];
 /// Factors on the thresholds before a level falls: of the free fraction, and of the stalls.
-const RAISE_HYSTERESIS: f64 = 1.25;
-const LOWER_HYSTERESIS: f64 = 0.5;
+const FREE_HYSTERESIS: f64 = 1.25;
+const STALL_HYSTERESIS: f64 = 0.5;
 
 /// The values that determine a level.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,7 +63,7 @@ impl PressureReading {
         Self::from_root(SysRoot::at(root))
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a part, to a few digits")]
+    #[expect(clippy::cast_precision_loss, reason = "a fraction, to a few digits")]
     fn from_root(root: SysRoot<'_>) -> Self {
         let limits = EffectiveLimits::from_root(root);
         let process = ProcessMemory::read_or(root, |_, _| ()).ok();
@@ -74,14 +74,14 @@ impl PressureReading {
         };
         let addresses = below(limits.address_space, process.map(|process| process.virtual_bytes));
         let data = below(limits.data, process.map(|process| process.data_bytes));
-        let part = |headroom: u64, whole: u64| {
-            if whole > 0 { (headroom as f64 / whole as f64).min(1.0) } else { 1.0 }
+        let fraction = |headroom: u64, total: u64| {
+            if total > 0 { (headroom as f64 / total as f64).min(1.0) } else { 1.0 }
         };
         let own = machine.into_iter().chain(addresses).chain(data);
-        let mut free = own.map(|(headroom, whole)| part(headroom, whole)).fold(1.0, f64::min);
+        let mut free = own.map(|(headroom, total)| fraction(headroom, total)).fold(1.0, f64::min);
         for_each_level(root, |_, level| {
-            if let (Some(headroom), Some(whole)) = (level.headroom(), level.lowest_limit()) {
-                free = free.min(part(headroom, whole));
+            if let (Some(headroom), Some(total)) = (level.headroom(), level.lowest_limit()) {
+                free = free.min(fraction(headroom, total));
             }
         });
         let stalls = [Pressure::from_root(root), Pressure::from_cgroup(root)];
@@ -133,9 +133,9 @@ impl PressureReading {
     pub fn level_after(&self, before: PressureLevel) -> PressureLevel {
         let now = self.level();
         let strict = Self {
-            free: self.free / RAISE_HYSTERESIS,
-            some: self.some / LOWER_HYSTERESIS,
-            full: self.full / LOWER_HYSTERESIS,
+            free: self.free / FREE_HYSTERESIS,
+            some: self.some / STALL_HYSTERESIS,
+            full: self.full / STALL_HYSTERESIS,
         };
         now.max(before.min(strict.level()))
     }

@@ -153,7 +153,7 @@ impl ProcessMemory {
 const STATUS: [&str; 7] = ["VmSize", "VmData", "VmRSS", "VmHWM", "RssAnon", "VmSwap", "VmLck"];
 
 fn reset_peak_below(root: SysRoot<'_>) -> Result<(), PeakResetError> {
-    let path = root.resolve("/proc/self/clear_refs").map_or_else(PathBuf::new, |place| place.to_path_buf());
+    let path = root.resolve("/proc/self/clear_refs").map_or_else(PathBuf::new, |path| path.to_path_buf());
     let written = OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(b"5"));
     written.map_err(|source| PeakResetError { path, source })
 }

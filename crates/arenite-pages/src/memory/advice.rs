@@ -43,7 +43,7 @@ pub fn reclaim(addr: usize) -> Result<Reclaimed, MemoryError> {
     let found = owned.offers.iter().position(|offered| offered.range.start == at);
     let index = found.ok_or_else(|| invalid_pointer(RegionOp::Reclaim, addr, 0))?;
     let offered = owned.offers.swap_remove(index);
-    Ok(owned.region.check_pages(offered))
+    Ok(owned.region.restore_pages(offered))
 }
 
 /// Drops the contents of `size` bytes at `addr`; they stay committed and read as zeroes.

@@ -51,9 +51,9 @@ pub fn current_numa_node() -> usize {
 /// # Errors
 /// [`NumaError::Os`] if the kernel does not report it.
 pub fn numa_node(address: *const u8) -> Result<Option<usize>, NumaError> {
-    let mut answer = [0];
-    query_nodes(&[address.addr() & !(page_size() - 1)], &mut answer)?;
-    Ok(usize::try_from(answer[0]).ok())
+    let mut node = [0];
+    query_nodes(&[address.addr() & !(page_size() - 1)], &mut node)?;
+    Ok(usize::try_from(node[0]).ok())
 }
 
 fn query_nodes(pages: &[usize], nodes_found: &mut [i32]) -> Result<(), NumaError> {
@@ -109,7 +109,7 @@ pub fn numa_distribution(start: *const u8, len: usize) -> Result<NumaDistributio
             let mut nodes_found = [0; BATCH];
             let nodes_found = &mut nodes_found[..pages.len()];
             query_nodes(pages, nodes_found)?;
-            for node in nodes_found.iter().filter_map(|&answer| usize::try_from(answer).ok()) {
+            for node in nodes_found.iter().filter_map(|&node| usize::try_from(node).ok()) {
                 match nodes.iter_mut().find(|(id, _)| *id == node) {
                     Some((_, bytes)) => *bytes += page_size(),
                     None => nodes.push((node, page_size())),
@@ -209,14 +209,14 @@ pub fn bind_range(
     move_now: bool,
 ) -> Result<(), RegionError> {
     let (at, size) = (range.start, range.end.saturating_sub(range.start));
-    let start = region.range(RegionOp::Place, at, size)?;
+    let start = region.range(RegionOp::SetPolicy, at, size)?;
     let placed = ResolvedPolicy::new(policy).and_then(|policy| policy.bind(start, size, move_now));
     placed.map_err(|error| {
         let cause = match error {
             NumaError::Os { errno, .. } => RegionErrorKind::Os { errno },
             _ => RegionErrorKind::Unsupported { what: "no such node with memory on this machine" },
         };
-        region.error(RegionOp::Place, at, size, cause)
+        region.error(RegionOp::SetPolicy, at, size, cause)
     })
 }
 

@@ -1,7 +1,7 @@
 //! A SIGBUS handler for mapped files that were truncated.
 //!
 //! An access beyond the end of a truncated file kills the process by default. For a registered
-//! mapping the handler maps a zero page over the lost one, marks the mapping as truncated, and
+//! mapping the handler maps a zero page over the lost one, marks the mapping as damaged, and
 //! returns. For any other address it runs the previous handler.
 //!
 //! Each mapping is a node of a list that only grows and whose nodes are reused, so the handler
@@ -19,7 +19,7 @@ use std::sync::{Mutex, Once, PoisonError};
 struct Node {
     start: AtomicUsize,
     end: AtomicUsize,
-    truncated: AtomicBool,
+    damaged: AtomicBool,
     next: *const Node,
 }
 
@@ -30,7 +30,7 @@ static INSERT_LOCK: Mutex<()> = Mutex::new(());
 static PREVIOUS_HANDLER: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
 static PAGE_SIZE: AtomicUsize = AtomicUsize::new(0);
 /// Held by the handler while it replaces a page.
-static IN_HANDLER: AtomicBool = AtomicBool::new(false);
+static HANDLER_LOCK: AtomicBool = AtomicBool::new(false);
 
 /// Returns whether the page at `at` can be mapped: another thread replaced it, or the file grew
 /// again.
@@ -67,14 +67,14 @@ impl Watched {
             || {
                 let next = WATCHED.load(Ordering::Acquire).cast_const();
                 let (start, end) = (AtomicUsize::new(0), AtomicUsize::new(0));
-                let node = Box::leak(Box::new(Node { start, end, truncated: AtomicBool::new(false), next }));
+                let node = Box::leak(Box::new(Node { start, end, damaged: AtomicBool::new(false), next }));
                 WATCHED.store(node, Ordering::Release);
                 NonNull::from(node)
             },
             NonNull::from,
         );
         let watched = Self { node };
-        watched.node().truncated.store(false, Ordering::Relaxed);
+        watched.node().damaged.store(false, Ordering::Relaxed);
         watched.node().end.store(start + len, Ordering::Release);
         watched.node().start.store(start, Ordering::Release);
         watched
@@ -86,8 +86,8 @@ impl Watched {
     }
 
     /// Returns whether an access found a page lost. The page reads as zeroes since.
-    pub(crate) fn is_truncated(&self) -> bool {
-        self.node().truncated.load(Ordering::Acquire)
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.node().damaged.load(Ordering::Acquire)
     }
 }
 
@@ -188,22 +188,22 @@ fn map_zero_page(address: usize) -> bool {
     let saved = unsafe { *errno };
     let at = core::ptr::without_provenance_mut(address & !(page - 1));
     // One thread at a time: a second one finds the page replaced, with the writes of the first.
-    while IN_HANDLER.swap(true, Ordering::Acquire) {
+    while HANDLER_LOCK.swap(true, Ordering::Acquire) {
         core::hint::spin_loop();
     }
     if page_mapped(at, page, errno) {
-        IN_HANDLER.store(false, Ordering::Release);
+        HANDLER_LOCK.store(false, Ordering::Release);
         // SAFETY: as above.
         unsafe { *errno = saved };
         return true;
     }
-    node.truncated.store(true, Ordering::Release);
+    node.damaged.store(true, Ordering::Release);
     let (access, flags) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
     // SAFETY: the page is part of a registered mapping whose contents are lost; its owner unmaps it
     // only after removing the node.
     let got = unsafe { libc::mmap(at, page, access, flags, -1, 0) };
-    IN_HANDLER.store(false, Ordering::Release);
+    HANDLER_LOCK.store(false, Ordering::Release);
     // SAFETY: as above.
     unsafe { *errno = saved };
     got != libc::MAP_FAILED

@@ -82,8 +82,8 @@ pub(crate) fn map_explicit_huge(len: usize, log2: u32) -> Result<NonNull<u8>, Er
 /// # Safety
 /// With `replace`, the range is the caller's own, and no code uses what was there.
 pub(crate) unsafe fn reserve_at(start: NonNull<u8>, len: usize, replace: bool) -> Result<(), Errno> {
-    let place = if replace { MapFlags::FIXED } else { MapFlags::FIXED_NOREPLACE };
-    let (start, flags) = (start.as_ptr().cast(), MapFlags::PRIVATE | MapFlags::NORESERVE | place);
+    let fixed = if replace { MapFlags::FIXED } else { MapFlags::FIXED_NOREPLACE };
+    let (start, flags) = (start.as_ptr().cast(), MapFlags::PRIVATE | MapFlags::NORESERVE | fixed);
     // SAFETY: the flag makes the call fail instead of replacing a mapping, or the caller promised
     // that it may be replaced.
     let got = unsafe { rustix::mm::mmap_anonymous(start, len, ProtFlags::empty(), flags) }?;
@@ -291,8 +291,8 @@ pub(crate) unsafe fn write_process(to: usize, bytes: &[u8]) -> Result<usize, Err
     copied_bytes(check(done as i64))
 }
 
-fn copied_bytes(answer: Result<i64, Errno>) -> Result<usize, Errno> {
-    match answer {
+fn copied_bytes(result: Result<i64, Errno>) -> Result<usize, Errno> {
+    match result {
         Ok(bytes) => usize::try_from(bytes).map_err(|_| Errno::IO),
         Err(Errno::FAULT) => Ok(0),
         Err(errno) => Err(errno),

@@ -9,8 +9,8 @@ use rustix::io::Errno;
 pub(crate) fn thread_page_faults() -> Option<(u64, u64)> {
     let mut usage = core::mem::MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: the kernel writes only a `rusage` there.
-    let answer = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
-    if answer != 0 {
+    let status = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+    if status != 0 {
         return None;
     }
     // SAFETY: the call succeeded, so it is written.

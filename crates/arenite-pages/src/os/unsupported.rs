@@ -125,7 +125,7 @@ pub(crate) mod bus_error {
             Self
         }
 
-        pub(crate) fn is_truncated(&self) -> bool {
+        pub(crate) fn is_damaged(&self) -> bool {
             false
         }
     }
@@ -197,7 +197,7 @@ mod tests {
         write_stderr(b"");
         assert_eq!(random(), None);
         assert_eq!(wait_for_child(1).map(|(status, _)| status), Err(NO));
-        assert!(!bus_error::Watched::new(at, 1).is_truncated());
+        assert!(!bus_error::Watched::new(at, 1).is_damaged());
         assert!(!register_membarrier(true) && !membarrier(true));
         wait_while(&word, 0, Some(Duration::ZERO), false);
         wake_one(&word, false);

@@ -85,7 +85,7 @@ impl Region {
     }
 
     fn alloc_failed(&self, offset: usize, count: usize) -> RegionError {
-        self.region_error(RegionOp::Peek, offset, count, Errno::NOMEM)
+        self.os_error(RegionOp::Peek, offset, count, Errno::NOMEM)
     }
 
     /// Rejects bytes outside the region. An empty range is inside at any offset up to the end.

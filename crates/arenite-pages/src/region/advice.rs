@@ -26,7 +26,7 @@ impl Region {
             Errno::INVAL | Errno::NOSYS => {
                 self.error(op, offset, size, RegionErrorKind::Unsupported { what })
             }
-            _ => self.region_error(op, offset, size, errno),
+            _ => self.os_error(op, offset, size, errno),
         })
     }
 
@@ -60,7 +60,7 @@ impl Region {
         let start = self.range(RegionOp::Discard, offset, size)?;
         // SAFETY: `range` checked the range; the caller needs its contents no more.
         unsafe { os::advise(start, size, Advice::Discard) }
-            .map_err(|errno| self.region_error(RegionOp::Discard, offset, size, errno))
+            .map_err(|errno| self.os_error(RegionOp::Discard, offset, size, errno))
     }
 
     /// Marks a range as cold: it is reclaimed first when memory is short. Contents stay.
@@ -127,7 +127,7 @@ impl Region {
                 let kind = lock_limit(size).unwrap_or(RegionErrorKind::Os { errno: errno.raw_os_error() });
                 self.error(RegionOp::Lock, offset, size, kind)
             }
-            _ => self.region_error(RegionOp::Lock, offset, size, errno),
+            _ => self.os_error(RegionOp::Lock, offset, size, errno),
         })
     }
 
@@ -139,7 +139,7 @@ impl Region {
         let start = self.range(RegionOp::Unlock, offset, size)?;
         // SAFETY: `range` checked the range.
         unsafe { os::unlock(start, size) }
-            .map_err(|errno| self.region_error(RegionOp::Unlock, offset, size, errno))
+            .map_err(|errno| self.os_error(RegionOp::Unlock, offset, size, errno))
     }
 }
 

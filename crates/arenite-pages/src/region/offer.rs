@@ -90,7 +90,7 @@ impl Region {
     /// Tags the OS pages of a range and offers it.
     ///
     /// # Safety
-    /// As [`Region::offer`], before [`Region::check_pages`].
+    /// As [`Region::offer`], before [`Region::restore_pages`].
     pub(crate) unsafe fn tag_pages(&self, from: usize, size: usize) -> Result<OfferedPages, RegionError> {
         let start = self.range(RegionOp::Offer, from, size)?;
         self.check_accessible(RegionOp::Offer, from, size)?;
@@ -115,21 +115,21 @@ impl Region {
             listed = list(&mut offered.words, all);
         }
         if !listed || offered.lost.try_reserve_exact(1).is_err() {
-            return Err(self.region_error(RegionOp::Offer, from, size, Errno::NOMEM));
+            return Err(self.os_error(RegionOp::Offer, from, size, Errno::NOMEM));
         }
         for (at, word) in &mut offered.words {
             *word = self.word_at(*at).swap(OFFER_MAGIC, Relaxed);
         }
         // SAFETY: `range` checked the range; its contents may be dropped, as the caller wants.
         if let Err(errno) = unsafe { os::advise(start, size, Advice::Free) } {
-            let _kept = self.check_pages(offered);
-            return Err(self.region_error(RegionOp::Offer, from, size, errno));
+            let _kept = self.restore_pages(offered);
+            return Err(self.os_error(RegionOp::Offer, from, size, errno));
         }
         Ok(offered)
     }
 
     /// Restores every saved word, once. Returns the ranges that had lost their tag.
-    pub(crate) fn check_pages(&self, offered: OfferedPages) -> Reclaimed {
+    pub(crate) fn restore_pages(&self, offered: OfferedPages) -> Reclaimed {
         let mut lost = offered.lost;
         for &(at, word) in &offered.words {
             if self.word_at(at).swap(word, Relaxed) == OFFER_MAGIC {
@@ -143,8 +143,8 @@ impl Region {
                 _ => lost.push(at..at + page_size()),
             }
         }
-        let lost_tag: usize = lost.iter().map(Range::len).sum();
-        Reclaimed { lost, kept: offered.range.len() - lost_tag }
+        let lost_bytes: usize = lost.iter().map(Range::len).sum();
+        Reclaimed { lost, kept: offered.range.len() - lost_bytes }
     }
 
     /// Returns the first word of the committed OS page at `at`, which no other code uses.
@@ -169,7 +169,7 @@ impl Offer<'_> {
     #[must_use]
     pub fn reclaim(mut self) -> Reclaimed {
         match self.offered.take() {
-            Some(offered) => self.region.check_pages(offered),
+            Some(offered) => self.region.restore_pages(offered),
             None => Reclaimed { lost: Vec::new(), kept: 0 },
         }
     }
@@ -183,7 +183,7 @@ impl Drop for Offer<'_> {
             let dropped = unsafe { self.region.discard(start, size) };
             if dropped.is_err() {
                 // locked since: a page that cannot be dropped gets its first word back
-                let _kept = self.region.check_pages(offered);
+                let _kept = self.region.restore_pages(offered);
             }
         }
     }

@@ -50,8 +50,8 @@ impl RegionOptions {
     /// Requests huge pages in all of the region, or in none. Advice: kernels without huge pages
     /// ignore it.
     #[must_use]
-    pub const fn with_huge_pages(mut self, wanted: bool) -> Self {
-        self.huge = Some(wanted);
+    pub const fn with_huge_pages(mut self, enable: bool) -> Self {
+        self.huge = Some(enable);
         self
     }
 }

@@ -100,9 +100,9 @@ impl<'a> Prefetch<'a> {
     }
 
     fn run_parallel(&self, region: &Region, range: Range<usize>, size: usize) -> Result<(), RegionError> {
-        let workers = self.split_by_node(region, &range)?;
+        let parts = self.split_by_node(region, &range)?;
         // more threads than chunks would have nothing to do
-        let per_worker = (self.threads / workers.len()).clamp(1, size.div_ceil(CHUNK).max(1));
+        let threads_per_part = (self.threads / parts.len()).clamp(1, size.div_ceil(CHUNK).max(1));
         let (done, failed) = (AtomicUsize::new(0), Mutex::new(None));
         let fill = |part: &Mutex<ChunkIter>| {
             while let Some(step) = lock(part).next() {
@@ -114,8 +114,8 @@ impl<'a> Prefetch<'a> {
             }
         };
         std::thread::scope(|scope| {
-            for (cpus, part) in &workers {
-                for _ in 0..per_worker {
+            for (cpus, part) in &parts {
+                for _ in 0..threads_per_part {
                     let work = || {
                         if !cpus.is_empty() {
                             // a thread that cannot be pinned fills from the node it runs on
@@ -130,12 +130,12 @@ impl<'a> Prefetch<'a> {
             }
         });
         // the rest, if no thread could be started
-        workers.iter().for_each(|(_, part)| fill(part));
+        parts.iter().for_each(|(_, part)| fill(part));
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
     /// Splits a range into parts, each with the processors that fill it (none: any).
-    fn split_by_node(&self, region: &Region, range: &Range<usize>) -> Result<Vec<Worker>, RegionError> {
+    fn split_by_node(&self, region: &Region, range: &Range<usize>) -> Result<Vec<Part>, RegionError> {
         let _checked =
             region.range(crate::RegionOp::Prefetch, range.start, range.end.saturating_sub(range.start))?;
         if self.nodes.is_empty() {
@@ -143,11 +143,11 @@ impl<'a> Prefetch<'a> {
         }
         let numa = Numa::read();
         let cpus = |node: usize| numa.node(node).map(|node| node.cpus.clone()).unwrap_or_default();
-        let split_range = split_range(range, self.nodes.len());
+        let parts = split_range(range, self.nodes.len());
         Ok(self
             .nodes
             .iter()
-            .zip(split_range)
+            .zip(parts)
             .map(|(&node, share)| (cpus(node), Mutex::new(ChunkIter::new(share))))
             .collect())
     }
@@ -165,7 +165,7 @@ pub(crate) fn split_range(range: &Range<usize>, count: usize) -> Vec<Range<usize
 }
 
 /// Part of a range, with the processors that fill it (none: any).
-type Worker = (Vec<usize>, Mutex<ChunkIter>);
+type Part = (Vec<usize>, Mutex<ChunkIter>);
 
 /// The chunks of one part.
 #[derive(Debug)]
@@ -242,12 +242,9 @@ mod tests {
     #[test]
     fn n19_split_range_covers_the_range() {
         for (len, count) in [(1, 3), (64 << 20, 3), (7 << 20, 2), (4096, 1)] {
-            let split_range = split_range(&(10..10 + len), count);
-            assert_eq!(
-                (split_range.len(), split_range[0].start, split_range[count - 1].end),
-                (count, 10, 10 + len)
-            );
-            assert!(split_range.windows(2).all(|pair| pair[0].end == pair[1].start));
+            let parts = split_range(&(10..10 + len), count);
+            assert_eq!((parts.len(), parts[0].start, parts[count - 1].end), (count, 10, 10 + len));
+            assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start));
         }
     }
 }

@@ -88,17 +88,17 @@ impl Region {
             return Err(os_fail(errno));
         }
         region.set_vma_name();
-        if let Some(wanted) = huge {
+        if let Some(enable) = huge {
             // Failed advice leaves ordinary OS pages, which is correct too.
-            let _advised: Result<(), _> = region.advise_huge(0, rounded, wanted);
+            let _advised: Result<(), _> = region.advise_huge(0, rounded, enable);
         }
         Ok(region)
     }
 
     /// Shows the label in `/proc/PID/maps`, until the kernel once reports that it cannot.
     fn set_vma_name(&self) {
-        static REFUSED: AtomicBool = AtomicBool::new(false);
-        if self.label.is_empty() || REFUSED.load(Relaxed) {
+        static NAMES_UNSUPPORTED: AtomicBool = AtomicBool::new(false);
+        if self.label.is_empty() || NAMES_UNSUPPORTED.load(Relaxed) {
             return;
         }
         let mut name = [0_u8; Label::CAPACITY + 1];
@@ -109,7 +109,7 @@ impl Region {
         if let Ok(name) = core::ffi::CStr::from_bytes_until_nul(&name) {
             // SAFETY: the region is this value's own anonymous mapping.
             let named = unsafe { os::set_vma_name(self.base, self.len, name) };
-            REFUSED.store(named == Err(Errno::INVAL), Relaxed);
+            NAMES_UNSUPPORTED.store(named == Err(Errno::INVAL), Relaxed);
         }
     }
 
@@ -156,7 +156,7 @@ impl Region {
         };
         // SAFETY: `range` checked that the range is aligned and inside this reservation.
         unsafe { os::commit(start, size) }
-            .map_err(|errno| self.region_error(RegionOp::Commit, offset, size, errno))?;
+            .map_err(|errno| self.os_error(RegionOp::Commit, offset, size, errno))?;
         if let Some(change) = change {
             change.remove(&(offset..offset + size));
         }
@@ -166,7 +166,7 @@ impl Region {
     /// Begins a change of the ranges without access, which allocates memory for their list.
     #[cold]
     fn change_range(&self, op: RegionOp, offset: usize, size: usize) -> Result<RangeChange<'_>, RegionError> {
-        self.prot_none.begin_change().map_err(|_| self.region_error(op, offset, size, Errno::NOMEM))
+        self.prot_none.begin_change().map_err(|_| self.os_error(op, offset, size, Errno::NOMEM))
     }
 
     /// Drops the contents and the backing of `size` bytes at `offset`; they fault until committed
@@ -186,7 +186,7 @@ impl Region {
         };
         // SAFETY: `range` checked the range; the caller promised that no code uses it.
         unsafe { os::decommit(start, size) }
-            .map_err(|errno| self.region_error(RegionOp::Decommit, offset, size, errno))?;
+            .map_err(|errno| self.os_error(RegionOp::Decommit, offset, size, errno))?;
         if let Some(change) = change {
             change.remove(&(offset..offset + size));
         }
@@ -214,7 +214,7 @@ impl Region {
         let change = self.change_range(RegionOp::Protect, offset, size)?;
         // SAFETY: `range` checked the range; the caller observes the new protection.
         unsafe { os::protect(start, size, protection.access()) }
-            .map_err(|errno| self.region_error(RegionOp::Protect, offset, size, errno))?;
+            .map_err(|errno| self.os_error(RegionOp::Protect, offset, size, errno))?;
         let range = offset..offset + size;
         if protection == Protection::None {
             change.insert(range)
@@ -229,11 +229,11 @@ impl Region {
     ///
     /// # Errors
     /// As [`Region::commit`]; also on kernels without huge pages.
-    pub fn advise_huge(&self, offset: usize, size: usize, wanted: bool) -> Result<(), RegionError> {
+    pub fn advise_huge(&self, offset: usize, size: usize, enable: bool) -> Result<(), RegionError> {
         let start = self.range(RegionOp::AdviseHuge, offset, size)?;
         // SAFETY: `range` checked that the range is aligned and inside this reservation.
-        unsafe { os::advise(start, size, if wanted { os::Advice::Huge } else { os::Advice::NoHuge }) }
-            .map_err(|errno| self.region_error(RegionOp::AdviseHuge, offset, size, errno))
+        unsafe { os::advise(start, size, if enable { os::Advice::Huge } else { os::Advice::NoHuge }) }
+            .map_err(|errno| self.os_error(RegionOp::AdviseHuge, offset, size, errno))
     }
 
     /// Reads how much of this region is in memory, and how much on huge pages. Walks the process's
@@ -254,7 +254,7 @@ impl Region {
         registry::unregister(region.base);
         // SAFETY: the value is consumed, so no code can use the region.
         let released = unsafe { region.unmap() };
-        let error = released.map_err(|errno| region.region_error(RegionOp::Release, 0, region.len, errno));
+        let error = released.map_err(|errno| region.os_error(RegionOp::Release, 0, region.len, errno));
         drop(core::mem::take(&mut region.prot_none));
         error
     }
@@ -321,7 +321,7 @@ impl Region {
     }
 
     #[cold]
-    pub(super) fn region_error(&self, op: RegionOp, offset: usize, size: usize, errno: Errno) -> RegionError {
+    pub(super) fn os_error(&self, op: RegionOp, offset: usize, size: usize, errno: Errno) -> RegionError {
         self.error(op, offset, size, RegionErrorKind::Os { errno: errno.raw_os_error() })
     }
 }

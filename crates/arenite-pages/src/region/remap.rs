@@ -49,16 +49,16 @@ impl Region {
             return Err(self.error(CALL, from, size, RegionErrorKind::Overlap));
         }
         self.check_accessible(CALL, from, size)?;
-        let region_error = |errno| self.region_error(CALL, from, size, errno);
-        let change = target.prot_none.begin_change().map_err(|_| region_error(Errno::NOMEM))?;
+        let os_error = |errno| self.os_error(CALL, from, size, errno);
+        let change = target.prot_none.begin_change().map_err(|_| os_error(Errno::NOMEM))?;
         // SAFETY: 1. both are ranges of reservations of this process that do not overlap. 2. no
         // code uses them, as the caller promised.
         match unsafe { os::mremap_to(source, size, goal) } {
             Ok(()) => {}
-            Err(MoveError::Failed(errno)) => return Err(region_error(errno)),
+            Err(MoveError::Failed(errno)) => return Err(os_error(errno)),
             Err(MoveError::TargetUnknown(errno)) => {
                 target.poison();
-                return Err(region_error(errno));
+                return Err(os_error(errno));
             }
         }
         change.remove(&(at..at + size));
@@ -100,7 +100,7 @@ impl Region {
             Ok(true) => {}
             Err(errno) => {
                 target.poison();
-                return Err(self.region_error(CALL, from, size, errno));
+                return Err(self.os_error(CALL, from, size, errno));
             }
         }
         // SAFETY: the source is empty now, and no code uses it. With access left it would only be
@@ -173,12 +173,12 @@ mod tests {
         let (page, a) = (page_size(), Region::reserve(1 << 20, "a").unwrap());
         a.commit(0, 4 * page).unwrap();
         // SAFETY: no code uses either range.
-        let refused = |from, size, at| unsafe { a.remap(from, size, &a, at) }.unwrap_err().kind;
-        assert_eq!(refused(0, 2 * page, page), RegionErrorKind::Overlap);
-        assert_eq!(refused(0, 8 * page, 16 * page), RegionErrorKind::Inaccessible { at: 4 * page });
-        assert_eq!(refused(0, page, 1 << 20), RegionErrorKind::OutOfRange);
-        assert_eq!(refused(1, page, 16 * page), RegionErrorKind::Unaligned);
-        assert_eq!(refused(0, 0, 16 * page), RegionErrorKind::BadSize);
+        let error = |from, size, at| unsafe { a.remap(from, size, &a, at) }.unwrap_err().kind;
+        assert_eq!(error(0, 2 * page, page), RegionErrorKind::Overlap);
+        assert_eq!(error(0, 8 * page, 16 * page), RegionErrorKind::Inaccessible { at: 4 * page });
+        assert_eq!(error(0, page, 1 << 20), RegionErrorKind::OutOfRange);
+        assert_eq!(error(1, page, 16 * page), RegionErrorKind::Unaligned);
+        assert_eq!(error(0, 0, 16 * page), RegionErrorKind::BadSize);
         assert_eq!(a.query(16 * page).unwrap().state, crate::PageStatus::Reserved);
     }
 }

@@ -42,10 +42,10 @@ pub(crate) fn residency(range: Range<usize>) -> std::io::Result<HugePageUsage> {
 /// Calls `visit` with each run of OS pages in `range` that is of `any_of` these kinds.
 pub(crate) fn page_runs(range: Range<usize>, any_of: u64, mut visit: impl FnMut(Run)) -> std::io::Result<()> {
     let pagemap = File::open("/proc/self/pagemap")?;
-    let wanted = os::Scan { any_of, returned: any_of | kind::ZERO | kind::HUGE, rearm: false };
+    let scan = os::Scan { any_of, returned: any_of | kind::ZERO | kind::HUGE, rearm: false };
     let (mut found, mut at) = ([Run::default(); 64], range.start);
     while at < range.end {
-        let (count, walked) = os::scan(pagemap.as_fd(), (at, range.end), wanted, &mut found)?;
+        let (count, walked) = os::scan(pagemap.as_fd(), (at, range.end), scan, &mut found)?;
         found[..count].iter().copied().for_each(&mut visit);
         if walked <= at {
             break;

@@ -83,7 +83,7 @@ impl WatchState {
             Errno::NOSYS | Errno::INVAL | Errno::PERM => {
                 unsupported("Linux before 6.7, or a process without userfaultfd")
             }
-            errno => region.region_error(RegionOp::WatchWrites, at, size, errno),
+            errno => region.os_error(RegionOp::WatchWrites, at, size, errno),
         })?;
         let watch = Self { range, pagemap, _watch: watch };
         watch.take_written(region)?; // absent pages count as unwritten
@@ -95,8 +95,7 @@ impl WatchState {
         let base = region.base.addr().get();
         let (mut at, end) = (base + self.range.start, base + self.range.end);
         let scan = Scan { any_of: kind::WRITTEN, returned: kind::WRITTEN, rearm: true };
-        let error =
-            |errno| region.region_error(RegionOp::WatchWrites, self.range.start, self.range.len(), errno);
+        let error = |errno| region.os_error(RegionOp::WatchWrites, self.range.start, self.range.len(), errno);
         let (mut found, mut written) = ([Run::default(); 64], Vec::<Range<usize>>::new());
         // the kernel clears the marks it reports: a run without capacity in the list extends the
         // previous one

@@ -56,7 +56,7 @@ pub(super) fn pop(len: usize) -> Option<DoubleMapping> {
     let epoch = fork_epoch()?;
     let mapping = try_lock()?.pop(len)?;
     // a mapping that a child sees is unmapped
-    (mapping.fork_epoch() == Some(epoch)).then(|| mapping.reused())
+    (mapping.fork_epoch() == Some(epoch)).then(|| mapping.with_unknown_contents())
 }
 
 /// Whether the compiler can be made to assume that memory may contain any bytes.

@@ -55,7 +55,7 @@ impl DoubleMapping {
 
     /// Returns the memory with contents unknown to the compiler: bytes that the previous owner left
     /// uninitialised between fields count as initialised from here on.
-    pub(crate) fn reused(self) -> Self {
+    pub(crate) fn with_unknown_contents(self) -> Self {
         #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
         // SAFETY: no instruction. The compiler must assume that it writes all memory whose address
         // is exposed, as this one's is.

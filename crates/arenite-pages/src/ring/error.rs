@@ -50,7 +50,7 @@ pub enum RingError {
     },
     /// This end of the ring is in use.
     #[error("the {end} of this ring is in use; a ring has one producer and one consumer")]
-    Taken {
+    InUse {
         /// The end.
         end: &'static str,
     },

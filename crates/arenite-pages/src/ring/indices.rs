@@ -73,7 +73,7 @@ impl Indices {
     #[inline(always)]
     pub(crate) fn publish_tail(&self, tail: usize) -> bool {
         self.tail.0.0.store(tail, Ordering::Release);
-        is_waiting(&self.consumer.0)
+        take_waiter(&self.consumer.0)
     }
 
     /// Stores the consumer's index. Returns whether the producer sleeps and the caller must wake
@@ -81,19 +81,19 @@ impl Indices {
     #[inline(always)]
     pub(crate) fn publish_head(&self, head: usize) -> bool {
         self.head.0.0.store(head, Ordering::Release);
-        is_waiting(&self.producer.0)
+        take_waiter(&self.producer.0)
     }
 }
 
 #[inline(always)]
-fn is_waiting(other: &EndState) -> bool {
+fn take_waiter(other: &EndState) -> bool {
     light_barrier();
-    other.waiting.load(Ordering::Relaxed) != 0 && notify(other)
+    other.waiting.load(Ordering::Relaxed) != 0 && must_wake(other)
 }
 
 /// Clears the waiter's flag. Returns `false` if it was clear.
 #[cold]
-pub(crate) fn notify(other: &EndState) -> bool {
+pub(crate) fn must_wake(other: &EndState) -> bool {
     other.waiting.swap(0, Ordering::AcqRel) != 0
 }
 

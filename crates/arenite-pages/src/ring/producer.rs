@@ -208,7 +208,7 @@ impl<T: Copy> Producer<T> {
     pub fn push_slice(&mut self, elements: &[T]) -> usize {
         let count =
             if self.has_free(elements.len()) { elements.len() } else { self.free_slots_at(self.head) };
-        self.put(&elements[..count]);
+        self.write(&elements[..count]);
         count
     }
 
@@ -218,13 +218,13 @@ impl<T: Copy> Producer<T> {
     pub fn push_all(&mut self, elements: &[T]) -> bool {
         let fits = self.has_free(elements.len());
         if fits {
-            self.put(elements);
+            self.write(elements);
         }
         fits
     }
 
     #[inline(always)]
-    fn put(&mut self, elements: &[T]) {
+    fn write(&mut self, elements: &[T]) {
         let count = elements.len();
         debug_assert!(count <= self.free_slots_at(self.head));
         // SAFETY: 1. the source is a slice of that length. 2. the slots are free, so the consumer

@@ -126,7 +126,7 @@ impl RingFile {
     /// committed element.
     ///
     /// # Errors
-    /// [`RingError::Taken`] if it is in use; [`RingError::OtherElement`]; [`RingError::NotARing`];
+    /// [`RingError::InUse`] if it is in use; [`RingError::OtherElement`]; [`RingError::NotARing`];
     /// [`RingError::Os`].
     ///
     /// # Safety
@@ -168,7 +168,7 @@ impl RingFile {
             os::try_ofd_lock(own.as_fd(), lock_byte(end)).map_err(|errno| os_error("lock")(errno.into()))?;
         if !claimed {
             let end = if end == Side::Producer { "producer" } else { "consumer" };
-            return Err(RingError::Taken { end });
+            return Err(RingError::InUse { end });
         }
         let ofd = OfdLock { file: own, end };
         let own = ofd.file.as_fd();

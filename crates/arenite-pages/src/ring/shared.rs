@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "shares raw memory between two threads")]
 
 use super::double_mapping::DoubleMapping;
-use super::indices::{EndState, Indices, cancel_wait, notify, prepare_wait};
+use super::indices::{EndState, Indices, cancel_wait, must_wake, prepare_wait};
 use super::location::{Location, Side};
 use super::{RingError, WaitError, cache};
 use crate::{os, page_size};
@@ -122,7 +122,7 @@ impl<T> Shared<T> {
         // a waiter that sets its flag after this checks the state before it sleeps; one that did so
         // before is woken
         crate::util::sync::fence(crate::util::sync::Ordering::SeqCst);
-        if notify(self.end_state(other)) {
+        if must_wake(self.end_state(other)) {
             self.wake(other);
         }
     }
@@ -144,7 +144,7 @@ impl<T> Shared<T> {
                 return Ok(());
             }
             let has_barrier = prepare_wait(end_state, shared);
-            let over = self.peer_closed(other);
+            let over = self.peer_error(other);
             // once more, now that the other end sees the flag
             if ready() {
                 cancel_wait(end_state);
@@ -169,7 +169,7 @@ impl<T> Shared<T> {
     }
 
     /// Returns why the other end will do nothing more, or `None` if it is alive.
-    fn peer_closed(&self, other: Side) -> Option<WaitError> {
+    fn peer_error(&self, other: Side) -> Option<WaitError> {
         match self.end_state(other).state() {
             EndState::CLOSED => Some(WaitError::Closed),
             EndState::OPEN if self.location.is_dead(other) => Some(WaitError::PeerDied),

@@ -94,7 +94,7 @@ impl<T> ForkSafeMutex<T> {
     }
 
     #[inline]
-    fn free(&self) {
+    fn unlock(&self) {
         #[cfg(shuttle)]
         crate::yield_point();
         if self.word.swap(UNLOCKED, Ordering::Release) == CONTENDED {
@@ -140,7 +140,7 @@ impl<T> DerefMut for ForkSafeMutexGuard<'_, T> {
 impl<T> Drop for ForkSafeMutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.lock.free();
+        self.lock.unlock();
     }
 }
 

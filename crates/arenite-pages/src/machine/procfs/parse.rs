@@ -110,26 +110,26 @@ mod tests {
         assert_eq!(key_value("cache 4\ntotal_inactive_file 9\n", "total_inactive_file"), Some(9));
     }
 
-    fn answers(text: &str, name: &str) -> bool {
+    fn is_consistent(text: &str, name: &str) -> bool {
         let ascending = parse_cpu_list(text).is_none_or(|list| list.is_sorted());
         let within =
             [selected_option(text), field(text, name)].into_iter().flatten().all(|part| text.contains(part));
-        let whole =
+        let numbers =
             [kib_field(text, name), number_field(text, name), key_value(text, name), parse_size(text)];
         ascending
             && within
-            && whole.into_iter().flatten().all(|number| number == 0 || text.contains(char::is_numeric))
+            && numbers.into_iter().flatten().all(|number| number == 0 || text.contains(char::is_numeric))
     }
 
     proptest! {
         #[test]
         fn n16_parsers_accept_any_text(text in any::<String>(), name in "[A-Za-z_]{0,8}") {
-            prop_assert!(answers(&text, &name));
+            prop_assert!(is_consistent(&text, &name));
         }
 
         #[test]
         fn n16_parsers_accept_text_of_their_letters(text in "[0-9,:\\-KMG \\[\\]kB\n]{0,64}") {
-            prop_assert!(answers(&text, "") && answers(&text, "1"));
+            prop_assert!(is_consistent(&text, "") && is_consistent(&text, "1"));
         }
 
         #[test]

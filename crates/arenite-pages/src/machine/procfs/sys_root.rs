@@ -36,18 +36,18 @@ fn fill_buffer(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 
 /// Returns the text in the buffer and the rest of the file; invalid UTF-8 is replaced.
 fn read_long(file: &mut impl Read, buffer: &mut [u8], mut filled: usize) -> io::Result<String> {
-    let (mut bytes, mut whole) = (Vec::new(), Vec::new());
+    let (mut bytes, mut text) = (Vec::new(), Vec::new());
     while filled > 0 {
         append(&mut bytes, &buffer[..filled])?;
         filled = fill_buffer(file, buffer)?;
     }
     for chunk in bytes.utf8_chunks() {
-        append(&mut whole, chunk.valid().as_bytes())?;
+        append(&mut text, chunk.valid().as_bytes())?;
         if !chunk.invalid().is_empty() {
-            append(&mut whole, "\u{fffd}".as_bytes())?;
+            append(&mut text, "\u{fffd}".as_bytes())?;
         }
     }
-    Ok(String::from_utf8(whole).unwrap_or_default())
+    Ok(String::from_utf8(text).unwrap_or_default())
 }
 
 /// Appends bytes if there is memory for them.
@@ -165,7 +165,7 @@ impl<'a> SysRoot<'a> {
     }
 
     /// Returns the numbers `n` for which `dir` has an entry `<prefix>n`, ascending.
-    pub(crate) fn numbered_dirs(self, dir: impl AsRef<Path>, prefix: &str) -> Vec<usize> {
+    pub(crate) fn numbered_entries(self, dir: impl AsRef<Path>, prefix: &str) -> Vec<usize> {
         let number = |name: &String| name.strip_prefix(prefix)?.parse().ok();
         let mut numbers: Vec<usize> = self.dir_names(dir).iter().filter_map(number).collect();
         numbers.sort_unstable();
@@ -176,8 +176,8 @@ impl<'a> SysRoot<'a> {
     /// Returns whether the directory exists.
     pub(crate) fn has_dir(self, dir: impl AsRef<Path>) -> bool {
         let mut path_buf = FixedPath::new();
-        let put = self.push_to(&mut path_buf, dir.as_ref());
-        put.and_then(|()| path_buf.as_c_str()).is_some_and(os::is_dir)
+        let pushed = self.push_to(&mut path_buf, dir.as_ref());
+        pushed.and_then(|()| path_buf.as_c_str()).is_some_and(os::is_dir)
     }
 }
 
@@ -214,8 +214,8 @@ mod tests {
             ("\u{fffd}1", "")
         );
         assert!(root.has_dir("nodes") && !root.has_dir("a") && !root.has_dir("missing"));
-        assert_eq!(root.numbered_dirs("nodes", "node"), [7]);
-        assert!(root.numbered_dirs("missing", "node").is_empty());
+        assert_eq!(root.numbered_entries("nodes", "node"), [7]);
+        assert!(root.numbered_entries("missing", "node").is_empty());
     }
 
     #[test]
