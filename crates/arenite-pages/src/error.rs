@@ -58,7 +58,8 @@ pub enum RegionOp {
 pub enum RegionErrorKind {
     /// The size is zero, or overflows once rounded to OS pages.
     BadSize,
-    /// The range does not start and end on OS pages.
+    /// The range does not start and end on OS pages, or the alignment of a reservation is no power
+    /// of two.
     Unaligned,
     /// The range does not lie inside the region.
     OutOfRange,
@@ -85,7 +86,7 @@ pub enum RegionErrorKind {
     },
     /// This machine or kernel lacks the facility.
     Unsupported {
-        /// The missing facility.
+        /// The missing facility, or what the operation needs.
         what: &'static str,
     },
     /// The operating system returned this error number.
@@ -173,15 +174,17 @@ impl fmt::Display for RegionErrorKind {
                 write!(out, "offset {at} is not committed, or its protection forbids it")
             }
             Self::InvalidPointer { address } => {
-                write!(out, "no region begins at {address:#x}, or it was released")
+                write!(out, "no region, block or file begins at {address:#x}, or it was released")
             }
             Self::Offered => out.write_str("the range overlaps an offered range; reclaim it first"),
-            Self::LockLimit { limit: u64::MAX, .. } => out.write_str("this process may lock no more memory"),
+            Self::LockLimit { limit: u64::MAX, .. } => {
+                out.write_str("this process may lock no more memory; raise RLIMIT_MEMLOCK (`ulimit -l`)")
+            }
             Self::LockLimit { limit, locked } => write!(
                 out,
                 "RLIMIT_MEMLOCK is {limit} bytes and {locked} are locked; raise it with `ulimit -l`"
             ),
-            Self::Unsupported { what } => write!(out, "not supported: {what}"),
+            Self::Unsupported { what } => write!(out, "not supported here: {what}"),
             Self::Os { errno } => write!(
                 out,
                 "the operating system returned errno {errno}; see `arenite doctor` for limits on address space and memory"
@@ -201,7 +204,12 @@ impl fmt::Display for RegionError {
         } else if !self.label.is_empty() {
             write!(out, " for region `{}`", self.label)?;
         }
-        write!(out, ": {}", self.kind)
+        match (self.op, self.kind) {
+            (RegionOp::Reserve, RegionErrorKind::Unaligned) => {
+                out.write_str(": the alignment must be a power of two")
+            }
+            (_, kind) => write!(out, ": {kind}"),
+        }
     }
 }
 

@@ -337,6 +337,17 @@ fn lock_returns_the_limit_it_hit() {
 }
 
 #[test]
+fn n03_large_blocks_by_address_are_freed_once() {
+    let block = memory::large_alloc(100_000).unwrap();
+    memory::poke(block.addr, b"large").unwrap();
+    assert_eq!(memory::peek(block.addr, 6).unwrap(), b"large\0");
+    assert!(memory::release(block.addr).is_err() && memory::numa_free(block.addr).is_err());
+    memory::large_free(block.addr).unwrap();
+    let error = memory::large_free(block.addr).unwrap_err();
+    assert!(error.to_string().contains("no region, block or file begins at"), "{error}");
+}
+
+#[test]
 fn n03_double_release_and_foreign_addresses_are_refused() {
     let region = memory::reserve(1 << 20, "once").unwrap();
     let inside = memory::commit(region.addr + 5 * page_size(), 10)

@@ -122,6 +122,21 @@ fn n24_elements_that_are_left_are_dropped_once() {
 }
 
 #[test]
+fn n24_elements_written_in_reserved_slots_arrive_and_are_dropped_once() {
+    let token = Arc::new(());
+    let (mut producer, mut consumer) = ring_buffer::<Arc<()>>(100).unwrap();
+    let mut slots = producer.reserve(3).unwrap();
+    for slot in &mut slots.as_uninit()[..2] {
+        slot.write(Arc::clone(&token));
+    }
+    // SAFETY: the first two slots were written.
+    unsafe { slots.commit_init(2) };
+    assert_eq!((consumer.len(), Arc::strong_count(&token)), (2, 3));
+    drop((consumer.pop().unwrap(), producer, consumer));
+    assert_eq!(Arc::strong_count(&token), 1);
+}
+
+#[test]
 fn n24_a_destructor_that_panics_drops_nothing_twice() {
     struct Loud(Arc<()>, bool);
     impl Drop for Loud {
@@ -301,8 +316,8 @@ fn n24_between_processes_elements_arrive_and_a_close_is_noticed() {
     const ALL: u64 = 300_000;
     if let Ok(path) = std::env::var("ARENITE_RING") {
         let file = RingFile::open(path.as_ref()).unwrap();
-        // SAFETY: only this crate maps the file, in this process and its children, and no other code
-        // writes to it.
+        // SAFETY: only this crate maps the file, in this process and its children, and no other
+        // code writes to it.
         let mut producer = unsafe { file.producer::<u64>() }.unwrap();
         assert!((0..ALL).all(|number| producer.send(number).is_ok()));
         return;
@@ -328,8 +343,8 @@ fn n24_between_processes_elements_arrive_and_a_close_is_noticed() {
 fn n24_between_processes_a_peer_that_was_killed_is_noticed_and_its_end_is_free() {
     if let Ok(path) = std::env::var("ARENITE_RING") {
         let file = RingFile::open(path.as_ref()).unwrap();
-        // SAFETY: only this crate maps the file, in this process and its children, and no other code
-        // writes to it.
+        // SAFETY: only this crate maps the file, in this process and its children, and no other
+        // code writes to it.
         let mut producer = unsafe { file.producer::<u64>() }.unwrap();
         assert!(producer.push_all(&[1, 2, 3]));
         // reserved and not committed

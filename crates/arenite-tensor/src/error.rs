@@ -39,7 +39,10 @@ impl fmt::Display for Operation {
 /// ```
 /// use arenite_tensor::{Array, ArrayError};
 /// let error = Array::<f32>::zeros([2, 3])?.add(&Array::<f32>::zeros([3, 2])?).unwrap_err();
-/// assert_eq!(error.to_string(), "elementwise operation of shapes [2, 3] and [3, 2]");
+/// assert_eq!(
+///     error.to_string(),
+///     "shapes do not match: elementwise operation of [2, 3] and [3, 2]"
+/// );
 /// # Ok::<(), ArrayError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +52,7 @@ pub enum ArrayError {
     #[error(transparent)]
     Alloc(#[from] AllocError),
     /// Shapes that do not match.
-    #[error("{operation} of shapes {left} and {right}")]
+    #[error("shapes do not match: {operation} of {left} and {right}")]
     Shape {
         /// The operation.
         operation: Operation,

@@ -48,7 +48,7 @@ pub enum FileError {
     /// A page of the file could not be read: the device is full (if the file has holes) or failed,
     /// or the file was shorter for a while. The page reads as zeroes since, and writes to it are
     /// lost.
-    #[error("I/O error reading {}: the device failed or the file was truncated", path.display())]
+    #[error("a page of {} is lost: the device is full or failed, or the file was truncated; open it again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -62,13 +62,13 @@ pub enum FileError {
         bytes: u64,
     },
     /// The file was opened for reading only.
-    #[error("{} is read-only", path.display())]
+    #[error("{} is mapped read-only; open it for writing", path.display())]
     ReadOnly {
         /// The file.
         path: PathBuf,
     },
-    /// The file is no array of this crate, or its header is damaged.
-    #[error("{} is not a mapped array: {what}", path.display())]
+    /// The file is no array of this crate, its header is damaged, or a growth failed half-way.
+    #[error("{}: {what}", path.display())]
     NotAnArray {
         /// The file.
         path: PathBuf,

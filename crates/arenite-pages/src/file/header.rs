@@ -128,15 +128,20 @@ impl Header {
         let newest = all.filter(is_valid).map(|(_, header)| header).max_by_key(|header| header.generation);
         let Some(header) = newest else {
             let begins = found.iter().flatten().any(|header| header.magic == MAGIC);
-            return Err(not(if begins { "its header is damaged" } else { "the magic number is missing" }));
+            return Err(not(if begins {
+                "not a mapped array: its header is damaged"
+            } else {
+                "not a mapped array: the magic number is missing"
+            }));
         };
         if header.version != VERSION {
-            return Err(not("its version is not supported"));
+            return Err(not("not a mapped array: its version is not supported"));
         }
-        let scalar = header.scalar_type().ok_or_else(|| not("its scalar type is unknown"))?;
+        let scalar =
+            header.scalar_type().ok_or_else(|| not("not a mapped array: its scalar type is unknown"))?;
         let again = Self::new(scalar, &header.sides(), header.order).ok().filter(|_| header.order <= 1);
         if again.is_none_or(|again| (again.bytes, again.shape) != (header.bytes, header.shape)) {
-            return Err(not("its shape is damaged"));
+            return Err(not("not a mapped array: its shape is damaged"));
         }
         let (expected, len) = (header.file_len(), length(file, path)?);
         if len < expected {

@@ -242,7 +242,7 @@ impl<T: Scalar> MappedArray<T> {
     pub fn grow(&mut self, side: usize) -> Result<(), FileError> {
         self.sync()?;
         if self.torn {
-            let what = "a growth failed half-way: open it again";
+            let what = "a growth failed half-way; open it again";
             return Err(FileError::NotAnArray { path: self.file.path().to_path_buf(), what });
         }
         let mut shape = self.shape.clone();

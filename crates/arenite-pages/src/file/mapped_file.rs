@@ -132,7 +132,7 @@ pub(crate) fn options(writable: bool) -> OpenOptions {
 /// Returns the length of `file` now, in bytes.
 pub(crate) fn length(file: &File, path: &Path) -> Result<u64, FileError> {
     let found = file.metadata();
-    let fail = |source| FileError::Os { path: path.to_path_buf(), call: "ask for the length of", source };
+    let fail = |source| FileError::Os { path: path.to_path_buf(), call: "read the length of", source };
     found.map(|found| found.len()).map_err(fail)
 }
 

@@ -14,12 +14,20 @@ use thiserror::Error;
 
 /// A file of this process that could not be read, or lacks a field.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{} has no field {field}; is /proc mounted?", path.display())]
+#[error("{}; is /proc mounted?", problem(path, field))]
 pub struct ProcessMemoryError {
     /// The file.
     pub path: PathBuf,
-    /// The missing field.
+    /// The missing field, or `text` if the file could not be read.
     pub field: &'static str,
+}
+
+/// Field of a [`ProcessMemoryError`] of a file that could not be read.
+const TEXT: &str = "text";
+
+fn problem(path: &Path, field: &str) -> String {
+    let path = path.display();
+    if field == TEXT { format!("cannot read {path}") } else { format!("{path} has no field {field}") }
 }
 
 /// A failed reset of the peak of resident memory.
@@ -109,9 +117,9 @@ impl ProcessMemory {
     }
 
     pub(super) fn from_root(root: SysRoot<'_>) -> Result<Self, ProcessMemoryError> {
-        Self::read_or(root, |path, field| {
-            let place = root.resolve(path);
-            ProcessMemoryError { path: place.map_or_else(|| path.into(), |place| place.to_path_buf()), field }
+        Self::read_or(root, |name, field| {
+            let path = root.resolve(name);
+            ProcessMemoryError { path: path.map_or_else(|| name.into(), |path| path.to_path_buf()), field }
         })
     }
 
@@ -123,7 +131,7 @@ impl ProcessMemory {
         let (status, stat) = ("/proc/self/status", "/proc/self/stat");
         let faults =
             root.read(Path::new(stat), "", |text| Some((stat_field(text, 10), stat_field(text, 12))));
-        let (minor, major) = faults.ok_or_else(|| missing(stat, "text"))?;
+        let (minor, major) = faults.ok_or_else(|| missing(stat, TEXT))?;
         let mut kib = [None; STATUS.len()];
         let all = root.for_each_line(status, |line| {
             for (kib, name) in kib.iter_mut().zip(STATUS) {
@@ -132,7 +140,7 @@ impl ProcessMemory {
             ControlFlow::<()>::Continue(())
         });
         if all.is_none() {
-            return Err(missing(status, "text"));
+            return Err(missing(status, TEXT));
         }
         let [size, data, resident, peak, anonymous, swapped, locked] = kib;
         Ok(Self {
@@ -183,7 +191,9 @@ mod tests {
         assert_eq!((error.field, error.path.ends_with("proc/self/status")), ("VmData", true));
         let cut = Fixture::new().file("/proc/self/status", STATUS).file("/proc/self/stat", "7 (x) S 1 7");
         assert_eq!(ProcessMemory::read_at(cut.path()).unwrap_err().field, "minflt");
-        assert_eq!(ProcessMemory::read_at(Fixture::new().path()).unwrap_err().field, "text");
+        let unreadable = ProcessMemory::read_at(Fixture::new().path()).unwrap_err();
+        assert_eq!(unreadable.field, "text");
+        assert!(unreadable.to_string().starts_with("cannot read "), "{unreadable}");
     }
 
     #[cfg(target_os = "linux")]

@@ -25,10 +25,10 @@ pub fn reserve(size: usize, label: &str) -> Result<Address, MemoryError> {
 /// # Errors
 /// [`MemoryError::Region`] if none begins there, as after a first release.
 pub fn release(addr: usize) -> Result<(), MemoryError> {
-    match remove(addr, |entry| matches!(entry, Entry::Region(_)))? {
-        Entry::Region(owned) => Ok(owned.region.release()?),
-        _ => Ok(()),
+    if let Entry::Region(owned) = remove(addr, |entry| matches!(entry, Entry::Region(_)))? {
+        owned.region.release()?;
     }
+    Ok(())
 }
 
 /// Commits `size` bytes at `addr` for reading and writing.

@@ -119,7 +119,7 @@ pub fn numa_alloc(size: usize, node: usize) -> Result<NumaBlock, NumaError> {
     let layout = layout.ok_or(NumaError::BadSize { size })?;
     let from = NumaAllocator::new(NumaPolicy::Bind(node))?;
     let block = from.allocate(layout).map_err(|error| match error.kind {
-        AllocErrorKind::Exhausted { errno } => NumaError::Os { call: "take memory", errno },
+        AllocErrorKind::Exhausted { errno } => NumaError::Os { call: "allocate memory", errno },
         _ => NumaError::BadSize { size },
     })?;
     let block = NonNull::slice_from_raw_parts(block.cast(), size);

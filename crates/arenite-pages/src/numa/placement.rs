@@ -214,7 +214,9 @@ pub fn bind_range(
     placed.map_err(|error| {
         let cause = match error {
             NumaError::Os { errno, .. } => RegionErrorKind::Os { errno },
-            _ => RegionErrorKind::Unsupported { what: "no such node with memory on this machine" },
+            _ => RegionErrorKind::Unsupported {
+                what: "binding to a node that does not exist or has no memory",
+            },
         };
         region.error(RegionOp::SetPolicy, at, size, cause)
     })
@@ -243,7 +245,7 @@ impl ResolvedPolicy {
         match unsafe { os::mbind(start, size, self.placement, &self.nodes, move_now) } {
             Err(Errno::NOSYS) if self.synthesised => Ok(()), // a kernel without NUMA has one node
             done => done.map_err(|errno| NumaError::Os {
-                call: "set where memory belongs",
+                call: "set the NUMA policy of memory",
                 errno: errno.raw_os_error(),
             }),
         }

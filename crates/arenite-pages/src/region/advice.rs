@@ -37,7 +37,8 @@ impl Region {
     /// [`RegionError`] if the range is unaligned, outside or not writable, memory runs out, or the
     /// kernel is older than 5.14.
     pub fn prefetch(&self, offset: usize, size: usize) -> Result<(), RegionError> {
-        let found = self.advise(RegionOp::Prefetch, offset, size, Advice::PopulateWrite, "Linux before 5.14");
+        let found =
+            self.advise(RegionOp::Prefetch, offset, size, Advice::PopulateWrite, "prefetch needs Linux 5.14");
         // only after a failure: the kernel does not return the reason, and the check costs more
         // than a small prefetch
         found.or_else(|error| {
@@ -73,7 +74,7 @@ impl Region {
             offset,
             size,
             Advice::Cold,
-            "Linux before 5.4, or a part of the range is locked",
+            "this advice needs Linux 5.4 and no locked part of the range",
         )
     }
 
@@ -88,7 +89,7 @@ impl Region {
             offset,
             size,
             Advice::PageOut,
-            "Linux before 5.4, or a part of the range is locked",
+            "this advice needs Linux 5.4 and no locked part of the range",
         )
     }
 
@@ -104,7 +105,7 @@ impl Region {
             offset,
             size,
             Advice::Collapse,
-            "Linux before 6.1, or no whole huge page in the range",
+            "collapse needs Linux 6.1 and a full huge page in the range",
         )
     }
 

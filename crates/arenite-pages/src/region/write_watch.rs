@@ -77,11 +77,12 @@ impl WatchState {
         let start = region.range(RegionOp::WatchWrites, at, size)?;
         let unsupported =
             |what| region.error(RegionOp::WatchWrites, at, size, RegionErrorKind::Unsupported { what });
-        let pagemap = File::open("/proc/self/pagemap").map_err(|_| unsupported("/proc/self/pagemap"))?;
+        let pagemap = File::open("/proc/self/pagemap")
+            .map_err(|_| unsupported("write watches need /proc/self/pagemap"))?;
         // SAFETY: `range` checked the range, a part of the region's private anonymous mapping.
         let watch = unsafe { os::uffd_write_protect(start, size) }.map_err(|errno| match errno {
             Errno::NOSYS | Errno::INVAL | Errno::PERM => {
-                unsupported("Linux before 6.7, or a process without userfaultfd")
+                unsupported("write watches need Linux 6.7 and userfaultfd")
             }
             errno => region.os_error(RegionOp::WatchWrites, at, size, errno),
         })?;
