@@ -1,5 +1,5 @@
 //! Functions that run before and after the process forks, so that no thread that the child lacks
-//! holds an allocator's lock.
+//! holds a heap's lock or the region registry's.
 //!
 //! Handlers that register later run earlier before a fork. Allocators register at their first use,
 //! so their locks are acquired last: no later handler can need an allocation.
@@ -34,7 +34,8 @@ static IN_FORK: AtomicU32 = AtomicU32::new(0);
 static CALLED: AtomicUsize = AtomicUsize::new(0);
 
 /// Registers handlers for each later fork. A second registration has no effect. Later ones run
-/// earlier before a fork and later after it. This crate's own locks are held inside all of them.
+/// earlier before a fork and later after it. The lock of the region registry is held inside all of
+/// them.
 ///
 /// Returns `false` if 8 handlers are registered, or the C library fails.
 ///

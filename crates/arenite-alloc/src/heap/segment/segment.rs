@@ -401,8 +401,8 @@ impl Segment {
             } else {
                 (unit, end)
             };
-            // A discard, not a decommit: a decommit splits the mapping, and a process has 65,530 of
-            // them. SAFETY: free units, under the heap's lock: no block lies in them.
+            // A discard, not a decommit: a decommit splits the mapping, and a process has 65,530.
+            // SAFETY: free units, under the heap's lock: no block lies in them.
             if from < to && unsafe { self.region().discard(from * UNIT, (to - from) * UNIT) }.is_ok() {
                 (from..to).for_each(|unit| set_bit(&self.committed, unit, false));
                 self.committed_units.set(self.committed_units.get() - (to - from));
