@@ -26,8 +26,6 @@ pub use budget::{Budget, BudgetError, BudgetStats, Budgeted, Reservation};
 pub use checked::{Checked, Locked, SystemAllocator, ThreadSafeAllocator};
 pub use containers::{LocalHandle, SharedHandle};
 pub use context::{AnalyticsContext, AnalyticsContextBuilder, ContextSlice, ContextStats, TypeStats};
-pub use tlsf::{BoundedHeap, GpuUnsupported, MemoryPool, PoolPtr, SharedMemoryPool};
-
 pub use global::{AllocCounts, CountedGlobal, Global, RecycleGuard, StatsAllocator};
 pub use heap::{Caller, ClassStats, Hardening, Heap, HeapStats, Misuse, MisuseReport, SizeClasses};
 pub use pool::{BinnedPools, Pool, PoolAllocator, SharedPool};
@@ -40,3 +38,4 @@ pub use stratified::{
     AtomicPoolStats, LocalStratifiedPool, SizeBucket, StratifiedBuffer, StratifiedMemoryPool,
     StratifiedPoolStats,
 };
+pub use tlsf::{BoundedHeap, GpuUnsupported, MemoryPool, PoolPtr, SharedMemoryPool};

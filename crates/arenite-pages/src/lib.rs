@@ -71,6 +71,6 @@ pub use ring::{Consumer, Producer, RingCache, RingError, RingFile, WaitError, Wr
 pub use scalar::{Scalar, ScalarType, ScalarTypeError, ScalarVec};
 pub use util::fork_safe_mutex::{ForkSafeMutex, ForkSafeMutexGuard};
 pub use util::seed::random_seed;
-pub use util::stderr::write_stderr_raw;
+pub use util::stderr::{MessageBuffer, write_stderr_raw};
 #[cfg(shuttle)]
 pub use util::yield_point::yield_point;

@@ -16,7 +16,8 @@ pub(crate) fn with_requested_size(block: NonNull<[u8]>, layout: Layout) -> NonNu
 }
 
 /// Implements `Resource` and `Trim` for an adaptor with the fields `upstream` and `usage` and the
-/// methods `charge(bytes, layout)`, `uncharge(bytes)` and `charged_state()`.
+/// methods `charge(bytes, layout)`, `confirm(bytes, blocks)` or `cancel(bytes)` after a charge,
+/// `uncharge(bytes)` and `charged_state()`.
 macro_rules! impl_charged_resource {
     ($type:ident) => {
         impl<R: Resource> $type<R> {
@@ -30,8 +31,8 @@ macro_rules! impl_charged_resource {
                 call: impl FnOnce() -> AllocResult,
             ) -> AllocResult {
                 self.charge(bytes, layout)?;
-                let block = call().inspect_err(|_| self.uncharge(bytes))?;
-                self.usage.confirm_charge(blocks);
+                let block = call().inspect_err(|_| self.cancel(bytes))?;
+                self.confirm(bytes, blocks);
                 Ok($crate::adaptor::with_requested_size(block, layout))
             }
         }
@@ -52,8 +53,8 @@ macro_rules! impl_charged_resource {
             unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
                 // SAFETY: the caller's guarantees hold for the forwarded call.
                 unsafe { self.upstream.deallocate(block, layout) };
-                self.usage.record_freed_block();
                 self.uncharge(layout.size());
+                self.usage.record_freed_block();
             }
 
             /// Charges the difference only.

@@ -75,7 +75,8 @@ unsafe impl<A: Owns, B: Resource> Resource for Fallback<A, B> {
         // SAFETY: the caller's promise, and the block is of `first`.
         match unsafe { self.first.grow(block, old, new) } {
             Ok(grown) => Ok(grown),
-            // SAFETY: the caller's guarantee; the block is unchanged after a failure.
+            // SAFETY: 1. the caller's guarantees; the block is unchanged after a failure. 2.
+            // `old.size()` is the smaller size.
             Err(_) => unsafe { realloc_by_copy(self, block, old, new, old.size()) },
         }
     }

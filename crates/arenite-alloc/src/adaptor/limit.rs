@@ -58,6 +58,16 @@ impl<R: Resource> Limit<R> {
     }
 
     #[inline]
+    fn confirm(&self, _bytes: usize, blocks: usize) {
+        self.usage.confirm_charge(blocks);
+    }
+
+    #[inline]
+    fn cancel(&self, bytes: usize) {
+        self.usage.uncharge(bytes);
+    }
+
+    #[inline]
     fn uncharge(&self, bytes: usize) {
         self.usage.uncharge(bytes);
     }

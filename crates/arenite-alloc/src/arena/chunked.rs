@@ -18,14 +18,14 @@ pub(super) const DEFAULT_CHUNK_BYTES: usize = 64 << 20;
 pub struct Chunked<R: Resource> {
     upstream: R,
     chunk_size: usize,
-    chunks: Vec<ChunkHeader>,
+    chunks: Vec<OwnedChunk>,
     current: usize,
     held: usize,
 }
 
 /// A chunk of the upstream.
 #[derive(Clone, Copy, Debug)]
-struct ChunkHeader {
+struct OwnedChunk {
     start: NonNull<u8>,
     layout: Layout,
     /// Bytes used in the previous chunks; valid while the arena is at or above this chunk.
@@ -36,7 +36,7 @@ struct ChunkHeader {
 // is `Send`.
 unsafe impl<R: Resource + Send> Send for Chunked<R> {}
 
-impl ChunkHeader {
+impl OwnedChunk {
     const fn size(&self) -> usize {
         self.layout.size()
     }
@@ -72,7 +72,7 @@ impl<R: Resource> Chunked<R> {
         let chunk = Layout::from_size_align(size, align).map_err(|_| AllocErrorKind::BadLayout)?;
         self.chunks.try_reserve(1).map_err(|_| AllocErrorKind::Exhausted { errno: 0 })?;
         let start = self.upstream.allocate(chunk).map_err(|error| error.kind)?.cast();
-        self.chunks.insert(index, ChunkHeader { start, layout: chunk, before: 0 });
+        self.chunks.insert(index, OwnedChunk { start, layout: chunk, before: 0 });
         self.held += size;
         Ok(())
     }
@@ -116,7 +116,7 @@ impl<R: Resource> ChunkSource for Chunked<R> {
 
     fn rewind(&mut self, index: usize) -> BumpRange {
         self.current = index;
-        self.chunks.get(index).map_or(BumpRange::EMPTY, ChunkHeader::range)
+        self.chunks.get(index).map_or(BumpRange::EMPTY, OwnedChunk::range)
     }
 
     fn position_in_earlier_chunk(&self, address: *const u8) -> Option<usize> {

@@ -47,9 +47,17 @@ impl<R: Resource> Budgeted<R> {
 
     #[inline]
     fn charge(&self, bytes: usize, layout: Layout) -> Result<(), AllocError> {
-        self.budget.try_charge(bytes).map_err(|node| alloc_error(node, layout))?;
-        self.usage.charge(bytes);
-        Ok(())
+        self.budget.try_charge(bytes).map_err(|node| alloc_error(node, layout))
+    }
+
+    #[inline]
+    fn confirm(&self, bytes: usize, blocks: usize) {
+        self.usage.record(bytes, blocks);
+    }
+
+    #[inline]
+    fn cancel(&self, bytes: usize) {
+        self.budget.release(bytes);
     }
 
     #[inline]

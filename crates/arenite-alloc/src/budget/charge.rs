@@ -100,8 +100,8 @@ impl Budget {
         bytes: usize,
         called: impl Fn(&Reclaimer) -> bool,
     ) -> Result<(), &'a Self> {
-        // Number of reclaimers called of each exhausted node. There are few such nodes, with few
-        // reclaimers.
+        // Number of reclaimers tried or skipped of each exhausted node. There are few such nodes,
+        // with few reclaimers.
         let mut progress: [(Option<&Self>, usize); 8] = [(None, 0); 8];
         loop {
             let is_own = |of: Option<&Self>| of.is_none_or(|of| core::ptr::eq(of, exhausted));

@@ -65,7 +65,7 @@ pub struct BudgetStats {
     pub peak: usize,
     /// Limit on `used`; `usize::MAX` if only the parent limits it.
     pub limit: usize,
-    /// Number of ancestors.
+    /// Levels below the node that `stats` was called on.
     pub depth: usize,
 }
 

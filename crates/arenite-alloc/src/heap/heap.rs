@@ -8,7 +8,7 @@ use crate::heap::central::central::Central;
 use crate::heap::central::large_block::{DATA_OFFSET, LargeHeader};
 use crate::heap::classes::SizeClasses;
 use crate::heap::geometry::{MAX_SMALL, UNIT};
-use crate::heap::hardened::misuse::{Misuse, MisuseReport, abort_with_report};
+use crate::heap::hardened::misuse::{Misuse, abort_misuse, abort_with_report};
 use crate::heap::hardened::options::Hardening;
 use crate::heap::owner::{HARDENED, NO_HOLDER, OwnerWord, SPAN};
 use crate::heap::segment::segment::{WindowKind, owner_of, segment_of, unit_of, window_kind};
@@ -33,7 +33,7 @@ use core::time::Duration;
 ///
 /// | limit | initially | at most |
 /// |---|---|---|
-/// | blocks of a class | 64 KiB, but 4 blocks | 512 KiB, but 24 blocks; never more than 62 |
+/// | blocks of a class | 64 KiB, at least 4 blocks | 512 KiB, at least 24; at most 62 blocks |
 /// | all classes | | 24 MiB |
 /// | empty slabs | | 2 MiB |
 ///
@@ -321,11 +321,11 @@ impl Heap {
 
     #[cold]
     fn alloc_large(&self, layout: Layout, zeroed: bool) -> AllocResult {
-        let take = |central: NonNull<Central>| {
+        let allocate = |central: NonNull<Central>| {
             // SAFETY: made in `init`, dropped in `drop`.
             unsafe { central.as_ref() }.alloc_large(layout.size().max(1), layout.align(), zeroed)
         };
-        let block = self.central_ptr().and_then(take).ok_or_else(|| self.alloc_error(layout))?;
+        let block = self.central_ptr().and_then(allocate).ok_or_else(|| self.alloc_error(layout))?;
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
@@ -336,23 +336,22 @@ impl Heap {
     #[inline(never)]
     unsafe fn free_slow(&self, block: NonNull<u8>, owner: OwnerWord) {
         let Some(central) = self.central() else { return };
-        let misuse = |misuse| abort_with_report(&MisuseReport::new(misuse, block.addr().get()));
         match owner.holder() {
             SPAN => {
                 // only the first unit of a span has an owner word
                 if !block.addr().get().is_multiple_of(UNIT) {
-                    misuse(Misuse::InteriorPointer);
+                    abort_misuse(Misuse::InteriorPointer, block.addr().get());
                 }
                 return central.free_span(block);
             }
             NO_HOLDER => {
                 // SAFETY: a live block of this heap.
                 if unsafe { window_kind(block) } != WindowKind::LargeBlock {
-                    misuse(Misuse::InvalidPointer);
+                    abort_misuse(Misuse::InvalidPointer, block.addr().get());
                 }
                 let header = segment_of(block).cast::<LargeHeader>();
                 if block != LargeHeader::data(header) {
-                    misuse(Misuse::InteriorPointer);
+                    abort_misuse(Misuse::InteriorPointer, block.addr().get());
                 }
                 return central.free_large(header).unwrap_or_else(|report| abort_with_report(&report));
             }
@@ -462,7 +461,8 @@ unsafe impl Resource for Heap {
                 return Ok(NonNull::slice_from_raw_parts(block, new.size()));
             }
         }
-        // SAFETY: the caller's guarantees are those of `Resource::grow`.
+        // SAFETY: 1. the caller's guarantees are those of `Resource::grow`. 2. `old.size()` is the
+        // smaller size.
         unsafe { arenite_core::realloc_by_copy(self, block, old, new, old.size()) }
     }
 
@@ -479,7 +479,8 @@ unsafe impl Resource for Heap {
                 return Ok(NonNull::slice_from_raw_parts(block, new.size()));
             }
         }
-        // SAFETY: the caller's guarantees are those of `Resource::shrink`.
+        // SAFETY: 1. the caller's guarantees are those of `Resource::shrink`. 2. `new.size()` is
+        // the smaller size.
         unsafe { arenite_core::realloc_by_copy(self, block, old, new, new.size()) }
     }
 }

@@ -52,8 +52,8 @@ impl RemoteFreeBits {
     /// to the first. `scan_all` includes words without a group bit: a child of `fork` has such
     /// words if another thread of the parent was between the two steps of `push`.
     pub(crate) fn drain(&self, words: &[AtomicU64], scan_all: bool, mut visit: impl FnMut(usize, u64)) {
-        let told = self.0.swap(0, Ordering::Acquire);
-        let mut groups = if scan_all { u64::MAX } else { told };
+        let summary = self.0.swap(0, Ordering::Acquire);
+        let mut groups = if scan_all { u64::MAX } else { summary };
         while let Some(group) = groups.checked_ilog2() {
             groups ^= 1 << group;
             let first = group as usize * WORDS_PER_GROUP;

@@ -45,7 +45,7 @@ pub struct BinnedPools {
     live: Cell<usize>,
 }
 
-const LABEL: Label = Label::new("sized pools");
+const LABEL: Label = Label::new("binned pools");
 
 impl BinnedPools {
     /// Returns a resource without pools.

@@ -42,7 +42,7 @@ impl PoolAllocator {
     /// Frees a block.
     ///
     /// # Errors
-    /// As [`SharedPool::deallocate_block`]; null is foreign.
+    /// As [`SharedPool::deallocate_block`]; null is an invalid pointer.
     pub fn deallocate_block(&self, block: *mut u8) -> Result<(), AllocError> {
         let outside = NonNull::<u8>::without_provenance(core::num::NonZero::<usize>::MAX);
         self.pool.deallocate_block(NonNull::new(block).unwrap_or(outside))

@@ -233,14 +233,14 @@ impl IntelligentAllocationStrategy {
         self.configure(|thresholds| thresholds.pool_below = bytes)
     }
 
-    /// Derives block sizes from this machine's caches.
+    /// Sets whether block sizes derive from this machine's caches.
     #[must_use]
     pub fn with_cache_awareness(mut self, enabled: bool) -> Self {
         self.caches = enabled.then(CacheAwareStrategy::new);
         self
     }
 
-    /// Allocates large blocks on the calling thread's node.
+    /// Sets whether large blocks lie on the calling thread's node.
     #[must_use]
     pub fn with_numa_awareness(self, enabled: bool) -> Self {
         self.configure(|thresholds| thresholds.numa = enabled)

@@ -20,7 +20,7 @@ use core::ptr::NonNull;
 /// use arenite_alloc::LocalStratifiedPool;
 /// let pool = LocalStratifiedPool::new("analytics");
 /// drop(pool.allocate(2000)?);
-/// let again = pool.allocate(3500)?; // what received back serves this one
+/// let again = pool.allocate(3500)?; // the freed buffer serves this one
 /// assert_eq!((pool.stats().hits(), pool.stats().misses()), (1, 1));
 /// # drop(again); Ok::<(), arenite_core::AllocError>(())
 /// ```
@@ -70,9 +70,9 @@ impl<R: Resource> LocalStratifiedPool<R> {
         let mut released = 0;
         for bucket in SizeBucket::ALL.into_iter().rev() {
             let excess = self.state().held.saturating_sub(target_held);
-            let going = excess.div_ceil(bucket.size());
+            let excess = excess.div_ceil(bucket.size());
             let free = self.magazines.counts(bucket).free;
-            let keep = free.saturating_sub(going as u64);
+            let keep = free.saturating_sub(excess as u64);
             // SAFETY: this thread alone uses the magazines.
             if let Some(chain) = unsafe { self.magazines.flush_to(bucket, u32::try_from(keep).unwrap_or(0)) }
             {
@@ -207,7 +207,7 @@ pub(super) unsafe fn resize(
     if SizeBucket::for_layout(old).is_some() && SizeBucket::for_layout(old) == SizeBucket::for_layout(new) {
         return Ok(NonNull::slice_from_raw_parts(block, new.size()));
     }
-    // SAFETY: the caller's guarantees are the same.
+    // SAFETY: 1. the caller's guarantees are those of `grow` and `shrink`. 2. the smaller size.
     unsafe { arenite_core::realloc_by_copy(pool, block, old, new, old.size().min(new.size())) }
 }
 

@@ -226,20 +226,20 @@ impl Magazines {
     pub(super) unsafe fn flush_to(&self, bucket: SizeBucket, keep: u32) -> Option<BlockChain> {
         let magazine = self.magazine(bucket);
         let first = NonNull::new(magazine.first.load(Relaxed))?;
-        let going = magazine.free().checked_sub(keep.into()).filter(|&going| going > 0)?;
+        let excess = magazine.free().checked_sub(keep.into()).filter(|&excess| excess > 0)?;
         // A magazine without a limit may have more buffers than a chain can count.
-        let going = u32::try_from(going).unwrap_or(u32::MAX);
+        let excess = u32::try_from(excess).unwrap_or(u32::MAX);
         let mut last = first;
-        for _ in 1..going {
-            // SAFETY: a free buffer of this magazine, which has at least `going`.
+        for _ in 1..excess {
+            // SAFETY: a free buffer of this magazine, which has at least `excess`.
             last = NonNull::new(unsafe { next(last) }.get())?;
         }
         // SAFETY: a free buffer of this magazine, which no other thread changes now.
         let rest = unsafe { next(last) }.replace(null_mut());
         magazine.first.store(rest, Relaxed);
-        magazine.adjust_limit(going.into());
-        bump(&magazine.sent, u64::from(going));
-        Some(BlockChain { first, count: going })
+        magazine.adjust_limit(excess.into());
+        bump(&magazine.sent, u64::from(excess));
+        Some(BlockChain { first, count: excess })
     }
 
     /// Requests that the owner flushes at its next free. Any thread may call this.

@@ -25,7 +25,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 #[derive(Debug)]
 struct Depot<R> {
     upstream: R,
-    magazines: [ForkSafeMutex<DepotList>; 5],
+    lists: [ForkSafeMutex<DepotList>; 5],
     direct: UsageCounter,
     direct_calls: AtomicU64,
     peak: AtomicUsize,
@@ -41,7 +41,7 @@ struct Depot<R> {
 
 impl<R> Depot<R> {
     const fn list(&self, bucket: SizeBucket) -> &ForkSafeMutex<DepotList> {
-        &self.magazines[bucket as usize]
+        &self.lists[bucket as usize]
     }
 
     /// Pushes a chain to the depot.
@@ -119,7 +119,7 @@ impl<R: Resource + Sync> StratifiedMemoryPool<R> {
     pub fn with_upstream(name: impl Into<Label>, upstream: R) -> Self {
         let threads = Sharded::new(Depot {
             upstream,
-            magazines: [const { ForkSafeMutex::new(DepotList::EMPTY) }; 5],
+            lists: [const { ForkSafeMutex::new(DepotList::EMPTY) }; 5],
             direct: UsageCounter::new(),
             direct_calls: AtomicU64::new(0),
             peak: AtomicUsize::new(0),

@@ -31,7 +31,8 @@ pub(crate) struct Sharded<D: ShardedState> {
     owns: PhantomData<Inner<D>>,
 }
 
-// SAFETY: `Inner` is `Sync`, and a shard is changed without a lock by its own thread alone.
+// SAFETY: `D` and its shards are `Send`, so another thread may drop them; `Inner` is `Sync`, and a
+// shard is changed without a lock by its own thread alone.
 unsafe impl<D: ShardedState + Send> Send for Sharded<D> {}
 // SAFETY: `Inner` is `Sync`, and a shard is changed without a lock by its own thread alone.
 unsafe impl<D: ShardedState> Sync for Sharded<D> {}
@@ -178,7 +179,7 @@ impl<D: ShardedState> Sharded<D> {
             Some(local) => local,
             None if INITIALIZING.replace(true) => return None,
             None => {
-                let _making = Initializing;
+                let _guard = Initializing;
                 self.inner().insert(Shard::try_new(thread).and_then(PreallocNode::try_new).ok()?, thread)
             }
         };

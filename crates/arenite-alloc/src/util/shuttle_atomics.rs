@@ -6,7 +6,7 @@
 use arenite_pages::yield_point;
 use core::sync::atomic::{self, Ordering};
 
-macro_rules! interleaved {
+macro_rules! with_yield_point {
     ($($name:ident $value:ty { $($method:ident($($argument:ident: $type:ty),*) -> $result:ty;)* })*) => {$(
         #[derive(Debug, Default)]
         #[repr(transparent)]
@@ -27,7 +27,7 @@ macro_rules! interleaved {
 
 macro_rules! numbers {
     ($($name:ident $value:ty)*) => {
-        interleaved! {$(
+        with_yield_point! {$(
             $name $value {
             load(order: Ordering) -> $value;
             store(value: $value, order: Ordering) -> ();

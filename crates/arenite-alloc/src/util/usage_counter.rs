@@ -21,8 +21,14 @@ impl UsageCounter {
 
     #[inline]
     pub(crate) fn record_alloc(&self, size: usize) {
-        self.live.fetch_add(1, Relaxed);
-        self.update_peak(self.in_use.fetch_add(size, Relaxed) + size);
+        self.record(size, 1);
+    }
+
+    /// Counts `bytes` and `blocks` more.
+    #[inline]
+    pub(crate) fn record(&self, bytes: usize, blocks: usize) {
+        self.live.fetch_add(blocks, Relaxed);
+        self.update_peak(self.in_use.fetch_add(bytes, Relaxed) + bytes);
     }
 
     #[inline]
@@ -38,12 +44,6 @@ impl UsageCounter {
     pub(crate) fn try_charge(&self, more: usize, limit: usize) -> bool {
         let fits = |now: usize| now.checked_add(more).filter(|&sum| sum <= limit);
         self.in_use.fetch_update(Relaxed, Relaxed, fits).is_ok()
-    }
-
-    /// Charges bytes without a limit. The peak is updated by [`UsageCounter::confirm_charge`].
-    #[inline]
-    pub(crate) fn charge(&self, more: usize) {
-        self.in_use.fetch_add(more, Relaxed);
     }
 
     /// Reverts a charge.

@@ -55,8 +55,8 @@ pub struct RegionStats {
 pub fn regions() -> Vec<RegionEntry> {
     let mut entries = Vec::new();
     loop {
-        // The lock is held until the end of this statement: an allocator that reserves a region here
-        // waits for ever (known defect).
+        // The lock is held until the end of this statement: an allocator that reserves a region
+        // here waits for ever (known defect).
         entries.reserve(table().len + 16);
         let table = table();
         if table.len <= entries.capacity() {

@@ -86,7 +86,7 @@ impl Heap {
                 at += 1;
                 continue;
             }
-            let slab = (segment_of(blocks[at]), unit_of(blocks[at]) - (owner.tag().slab_offset()));
+            let slab = (segment_of(blocks[at]), unit_of(blocks[at]) - owner.tag().slab_offset());
             // SAFETY: a block with an owner lies in a segment whose metadata is committed.
             let segment = unsafe { slab.0.as_ref() };
             let start = slab.0.addr().get() + slab.1 * UNIT;

@@ -76,7 +76,7 @@ impl Heap {
         }
         // SAFETY: a block with an owner lies in a segment whose metadata is committed.
         let segment = unsafe { segment_of(block).as_ref() };
-        let slab = &segment.slabs[unit_of(block) - (owner.tag().slab_offset())];
+        let slab = &segment.slabs[unit_of(block) - owner.tag().slab_offset()];
         if owner.holder() == HARDENED {
             // SAFETY: the owner word says that a hardened heap has the live block. Bytes behind
             // this size are checked when it is freed.
@@ -171,9 +171,9 @@ impl Heap {
         address: NonNull<u8>,
         owner: OwnerWord,
     ) -> Result<(), MisuseReport> {
-        let empty_slab = MisuseReport::new(Misuse::InvalidPointer, address.addr().get());
-        let central = self.central().ok_or(empty_slab)?;
-        let hardening = central.hardening.get().ok_or(empty_slab)?;
+        let invalid = MisuseReport::new(Misuse::InvalidPointer, address.addr().get());
+        let central = self.central().ok_or(invalid)?;
+        let hardening = central.hardening.get().ok_or(invalid)?;
         // SAFETY: the caller's guarantees are the same.
         unsafe { central.free_hardened(*hardening, address, owner) }
     }
@@ -216,7 +216,8 @@ impl Heap {
         {
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }
-        // SAFETY: the block is live and has `size` bytes; a heap ignores the old layout.
+        // SAFETY: 1. the block is live; a heap ignores the old layout. 2. the smaller of both
+        // sizes.
         unsafe { arenite_core::realloc_by_copy(self, block, NO_LAYOUT, new, size.min(new.size())) }
     }
 
@@ -235,7 +236,8 @@ impl Heap {
         }
         // SAFETY: the caller guarantees a live block.
         let size = unsafe { self.usable_size(block) };
-        // SAFETY: a live block of that many bytes.
+        // SAFETY: 1. the block is live; a heap ignores the old layout. 2. the smaller of both
+        // sizes.
         unsafe { arenite_core::realloc_by_copy(self, block, NO_LAYOUT, new, size.min(new.size())) }
     }
 }

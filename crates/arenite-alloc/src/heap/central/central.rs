@@ -2,7 +2,7 @@
 //! heaps.
 //!
 //! A thread comes here for a whole slab or span, so it takes the lock once per hundreds of small
-//! blocks. `large_alloc` has the large blocks, `decay` the purging by time, `stats` the figures.
+//! blocks. `large_alloc` has the large blocks, `decay` the purging by time, `stats` the statistics.
 //!
 //! Lock order: `hardened`, then `state`.
 #![expect(unsafe_code, reason = "walks segments, slabs and thread heaps that the lock owns")]
@@ -245,8 +245,8 @@ impl Central {
     pub(crate) fn trim_large_cache(&self, target: usize) -> usize {
         let mut state = self.lock();
         let excess = state.held().saturating_sub(target);
-        let keep = state.large_cache.bytes.saturating_sub(excess);
-        state.large_cache.trim(keep)
+        let cache_target = state.large_cache.bytes.saturating_sub(excess);
+        state.large_cache.trim(cache_target)
     }
 
     /// Purges free units, and the free blocks of abandoned slabs. Returns the bytes purged.

@@ -78,7 +78,7 @@ impl Central {
             Some(cached) => cached,
             None => fresh()?,
         };
-        // SAFETY: this call alone has the block.
+        // SAFETY: 1. a live header, whose block this call alone has; 2. a fresh region.
         if cached.is_none() && !zeroed && unsafe { self.donate_pages(large, 0) }.is_err() {
             // SAFETY: the block is in no list and was never returned.
             unsafe { LargeHeader::release(large) };
@@ -166,11 +166,12 @@ impl Central {
             state.large_bytes += header.committed() - before;
             self.note_held(&mut state);
             drop(state);
-            // SAFETY: no user has the new bytes of the block yet.
+            // SAFETY: 1. the caller alone has the block; 2. `grow_in_place` committed these bytes,
+            // and no user has them yet.
             if unsafe { self.donate_pages(large, before) }.is_err() {
                 let mut state = self.lock();
                 state.large_bytes -= header.committed() - before;
-                header.forget_tail(before);
+                header.drop_tail(before);
                 return None;
             }
             return Some(LargeHeader::data(large));
@@ -181,7 +182,7 @@ impl Central {
         // SAFETY: a live header that this call alone has.
         let target = unsafe { larger.as_ref() };
         target.continue_from(header);
-        // SAFETY: this call alone has the target, and its contents are not there yet.
+        // SAFETY: 1. a live header, whose block this call alone has; 2. a fresh region.
         let donated = unsafe { self.donate_pages(larger, before) };
         // SAFETY: the caller alone has the one block, this call the other.
         if donated.and_then(|()| unsafe { target.move_contents_from(header) }).is_err() {

@@ -47,7 +47,7 @@ pub(crate) struct PagesLost;
 
 impl core::fmt::Debug for LargeHeader {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        out.debug_struct("Large").field("committed", &self.committed.get()).finish_non_exhaustive()
+        out.debug_struct("LargeHeader").field("committed", &self.committed.get()).finish_non_exhaustive()
     }
 }
 
@@ -57,11 +57,11 @@ impl LargeHeader {
     pub(crate) fn reserve(size: usize, huge: bool) -> Option<NonNull<Self>> {
         let rounded = size.checked_next_multiple_of(page_size())?;
         // addresses to grow into, if there are enough
-        let wish = rounded.checked_mul(2)?.checked_add(64 << 20)?.checked_add(DATA_OFFSET)?;
-        let least = rounded.checked_add(DATA_OFFSET)?;
+        let preferred = rounded.checked_mul(2)?.checked_add(64 << 20)?.checked_add(DATA_OFFSET)?;
+        let required = rounded.checked_add(DATA_OFFSET)?;
         let reserve =
             |len| RegionOptions::new().with_label("heap block").with_alignment(SEGMENT_BYTES).reserve(len);
-        let region = reserve(wish).or_else(|_| reserve(least)).ok()?;
+        let region = reserve(preferred).or_else(|_| reserve(required)).ok()?;
         // enough for a reader of the owner words
         let header = OWNERS_END.next_multiple_of(page_size());
         region.commit(0, header).ok()?;
@@ -192,7 +192,7 @@ impl LargeHeader {
     }
 
     /// Forgets the bytes behind the first `size`, whose memory is gone.
-    pub(crate) fn forget_tail(&self, size: usize) {
+    pub(crate) fn drop_tail(&self, size: usize) {
         self.committed.set(size);
     }
 

@@ -199,7 +199,7 @@ impl LiveList {
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&LargeHeader)) {
         let mut at = self.first;
         while let Some(large) = at {
-            // SAFETY: as above.
+            // SAFETY: headers in the list are live, and the heap's lock owns them.
             let header = unsafe { large.as_ref() };
             visit(header);
             at = header.next.get();

@@ -6,7 +6,7 @@
 //! - `large_block`: the header of such a block; growing, and moving its OS pages
 //! - `large_cache`: the lists of cached and live ones
 //! - `clock`, `decay`: purging by time
-//! - `peaks`, `stats`: figures
+//! - `peaks`, `stats`: maxima and statistics
 
 #[expect(clippy::module_inception, reason = "a file is named for its main type")]
 pub(crate) mod central;

@@ -1,4 +1,4 @@
-//! The highest figures that a heap has reached.
+//! The maxima that a heap has reached.
 
 use crate::heap::classes::SIZE_CLASS_COUNT;
 

@@ -86,7 +86,8 @@ impl BlockRef<'_> {
     fn fill(&self, from: usize, byte: u8) {
         let len = (self.slab.block.get() as usize).saturating_sub(from);
         let start = self.start.as_ptr().wrapping_add(from);
-        // SAFETY: as for `bytes`.
+        // SAFETY: bytes of the block that no user has: all of a free one, those behind the
+        // requested size of an allocated one.
         unsafe { start.write_bytes(byte, len) };
     }
 
@@ -102,7 +103,7 @@ impl BlockRef<'_> {
 impl Central {
     /// Returns the number of guard units behind a slab.
     fn guard_units(hardening: Hardening) -> usize {
-        usize::from(hardening.guard_units)
+        usize::from(hardening.guard_pages)
     }
 
     /// Allocates a block of a class for a request of `size` bytes.
@@ -170,17 +171,17 @@ impl Central {
         let (segment, first) = state.alloc_units(all, 1)?;
         // SAFETY: segments live as long as their heap.
         let segment: &Segment = unsafe { segment.as_ref() };
-        if hardening.guard_units {
+        if hardening.guard_pages {
             // without another mapping the guard stays accessible
-            let _closed: bool = segment.protect_unit(first + units);
+            let _protected: bool = segment.protect_unit(first + units);
         }
         let slab = &segment.slabs[first];
         slab.init(segment.unit_start(first), units, class, block, false);
         slab.set_fully_carved();
         set_slab_owner(slab, HARDENED);
         let behind = segment.unit_start(first + units + Self::guard_units(hardening));
-        // SAFETY: the units just allocated, which are committed and not shared.
-        let _tags = unsafe { ChunkTable::init(behind, capacity) };
+        // SAFETY: the units just allocated, which are committed, aligned to a unit and not shared.
+        let _table = unsafe { ChunkTable::init(behind, capacity) };
         self.note_held(&mut state);
         drop(state);
         hardened.register_slab(slab);
@@ -278,7 +279,7 @@ impl Central {
         set_slab_owner(slab, NO_HOLDER);
         // a guard that stays inaccessible is not reused
         let open =
-            if hardening.guard_units && !segment.unprotect_unit(first + units) { 0 } else { guard_units };
+            if hardening.guard_pages && !segment.unprotect_unit(first + units) { 0 } else { guard_units };
         segment.free_units(first, units + open);
         segment.free_units(first + units + guard_units, ChunkTable::units_for(capacity));
         drop(state);

@@ -1,6 +1,7 @@
 //! Misuse of a heap: the kinds, the report, and the end of the program.
 
 use arenite_core::Bytes;
+use arenite_pages::MessageBuffer;
 use core::fmt;
 
 /// The kind of a misuse.
@@ -78,32 +79,15 @@ impl fmt::Display for MisuseReport {
 
 impl core::error::Error for MisuseReport {}
 
-/// A message without an allocation.
-struct MessageBuffer {
-    bytes: [u8; 512],
-    len: usize,
-}
-
-impl fmt::Write for MessageBuffer {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let text = text.as_bytes();
-        let free = self.bytes.len() - self.len;
-        let copied = text.len().min(free);
-        self.bytes[self.len..self.len + copied].copy_from_slice(&text[..copied]);
-        self.len += copied;
-        Ok(())
-    }
-}
-
 /// Ends the program: the unchecked API has no other answer to misuse. Takes no lock of a heap and
 /// holds none, since a handler of the signal may allocate. (A misuse found by an exiting thread is
 /// the exception: it holds the list of live heaps.)
 #[cold]
 pub(crate) fn abort_with_report(report: &MisuseReport) -> ! {
     use fmt::Write;
-    let mut message = MessageBuffer { bytes: [0; 512], len: 0 };
+    let mut message = MessageBuffer::new();
     let _written = writeln!(message, "arenite: heap misuse: {report}");
-    arenite_pages::write_stderr_raw(&message.bytes[..message.len]);
+    arenite_pages::write_stderr_raw(message.as_bytes());
     std::process::abort()
 }
 

@@ -11,7 +11,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hardening {
     pub(crate) random: bool,
-    pub(crate) guard_units: bool,
+    pub(crate) guard_pages: bool,
     pub(crate) quarantine: usize,
     pub(crate) poison: bool,
     pub(crate) zero: bool,
@@ -21,12 +21,12 @@ pub struct Hardening {
 impl Hardening {
     /// No check but the state of each block.
     pub const NONE: Self =
-        Self { random: false, guard_units: false, quarantine: 0, poison: false, zero: false, bounds: false };
+        Self { random: false, guard_pages: false, quarantine: 0, poison: false, zero: false, bounds: false };
 
     /// Random order, guard pages, a quarantine of 1 MiB, poison, bounds checks.
     pub const ALL: Self = Self {
         random: true,
-        guard_units: true,
+        guard_pages: true,
         quarantine: 1 << 20,
         poison: true,
         zero: false,
@@ -44,7 +44,7 @@ impl Hardening {
     /// inaccessible addresses around it, and is inaccessible once freed.
     #[must_use]
     pub const fn with_guard_pages(mut self, enabled: bool) -> Self {
-        self.guard_units = enabled;
+        self.guard_pages = enabled;
         self
     }
 

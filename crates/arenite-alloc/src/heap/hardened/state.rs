@@ -93,9 +93,9 @@ impl HardenedState {
         }
         let Some(quarantine) = self.quarantine else { return false };
         let at = (self.oldest + self.quarantined) % QUARANTINE_SLOTS;
-        let block_ref = quarantine.as_ptr().wrapping_add(at);
+        let slot = quarantine.as_ptr().wrapping_add(at);
         // SAFETY: a slot of the ring.
-        unsafe { block_ref.write(block.as_ptr()) };
+        unsafe { slot.write(block.as_ptr()) };
         self.quarantined += 1;
         self.quarantined_bytes += size;
         true
@@ -109,9 +109,9 @@ impl HardenedState {
         {
             return None;
         }
-        let block_ref = quarantine.as_ptr().wrapping_add(self.oldest);
+        let slot = quarantine.as_ptr().wrapping_add(self.oldest);
         // SAFETY: a slot of the ring that was written.
-        let block = unsafe { block_ref.read() };
+        let block = unsafe { slot.read() };
         self.oldest = (self.oldest + 1) % QUARANTINE_SLOTS;
         self.quarantined -= 1;
         NonNull::new(block)

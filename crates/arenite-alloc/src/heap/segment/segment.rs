@@ -343,8 +343,8 @@ impl Segment {
                 continue;
             }
             // up to what is committed already, in steps of huge pages, within the segment
-            let wish = (first + count).next_multiple_of(COMMIT_STEP_UNITS).min(UNITS_PER_SEGMENT);
-            let end = (unit..wish).find(|&unit| is_set(&self.committed, unit)).unwrap_or(wish);
+            let target = (first + count).next_multiple_of(COMMIT_STEP_UNITS).min(UNITS_PER_SEGMENT);
+            let end = (unit..target).find(|&unit| is_set(&self.committed, unit)).unwrap_or(target);
             if !self.huge_decided.get() && self.committed_units.get() >= HUGE_FROM_UNITS {
                 self.advise_huge_from(unit);
             }

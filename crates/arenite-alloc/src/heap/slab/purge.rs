@@ -1,9 +1,10 @@
 //! Purging: returns the OS pages of a slab's free blocks to the system.
 //!
-//! A free block holds the link of the free list, so it leaves the list before its memory is
-//! discarded; a bit per slot tracks it instead. A slot is an OS page if blocks are smaller than one
-//! (every block that begins in it is free), else a block. A slab that runs out of blocks puts those
-//! of a purged slot back on the list; the system finds pages when they are touched.
+//! A free block holds the link of the free list, so memory cannot be discarded under the list: the
+//! free blocks are read into a set, and the list is rebuilt without the discarded ones. A bit per
+//! slot tracks those. A slot is an OS page if blocks are smaller than one (every block that begins
+//! in it is free), else a block. A slab that runs out of blocks puts those of a purged slot back on
+//! the list; the system finds pages when they are touched.
 #![expect(unsafe_code, reason = "reads and writes the list that runs through free blocks")]
 
 use crate::heap::geometry::MAX_SMALL;
@@ -182,7 +183,7 @@ impl<'a> SlabView<'a> {
         let rest = self.whole_pages(self.slab.carved() as usize * self.block..size);
         if !rest.is_empty() {
             let offset = self.unit * UNIT;
-            // SAFETY: bytes behind the last block that was ever allocated.
+            // SAFETY: bytes behind the last carved block: no block there is live or on the list.
             let _gone = unsafe { self.segment.discard(offset + rest.start..offset + rest.end) };
         }
     }

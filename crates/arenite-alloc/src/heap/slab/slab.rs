@@ -299,8 +299,8 @@ impl Slab {
         let mut at = first;
         for _ in 1..count {
             let next = at.map_addr(|at| at.saturating_add(block));
-            // SAFETY: a block inside the slab that was never allocated; blocks lie at multiples of
-            // 8 from a unit's start.
+            // SAFETY: a block behind the carved ones: neither live nor on the free list; blocks lie
+            // at multiples of 8 from a unit's start.
             unsafe { at.write(Node { next: Cell::new(next.as_ptr()) }) };
             at = next;
         }

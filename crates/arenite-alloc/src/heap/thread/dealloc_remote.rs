@@ -28,7 +28,7 @@ impl ThreadHeap {
         block: NonNull<u8>,
     ) -> Result<(), MisuseReport> {
         let wrong = |misuse| MisuseReport::new(misuse, block.addr().get());
-        let already_set = |address| MisuseReport::new(Misuse::DoubleFree, address);
+        let double_free = |address| MisuseReport::new(Misuse::DoubleFree, address);
         let (number, geometry) = segment.block_index_at(first, block).map_err(wrong)?;
         match this.and_then(|this| this.remote_cache.get(geometry.class())) {
             Some(remote_cache) if geometry.size() <= MAX_BUFFERED_BLOCK_BYTES => {
@@ -40,7 +40,7 @@ impl ThreadHeap {
                         number,
                         geometry.blocks_in(MAX_PENDING_BYTES),
                     )
-                    .map_err(already_set)?;
+                    .map_err(double_free)?;
                 if let (true, Some(this)) = (changed, this) {
                     this.poll_trim_request();
                 }
@@ -53,7 +53,7 @@ impl ThreadHeap {
                 number / WORD_BITS,
                 1 << (number % WORD_BITS),
             )
-            .map_err(already_set),
+            .map_err(double_free),
         }
     }
 

@@ -3,6 +3,7 @@
 //! - `tls`: the heap that a thread used last, and its thread heap: two words of thread-local
 //!   storage
 //! - `registry`: the thread heaps of a thread, live heaps, thread exit and fork
+//! - `heap_table`: the table of a thread's thread heaps
 //! - `thread_heap`: allocation and deallocation of small blocks
 //! - `thread_cache`: blocks that this thread freed recently, by class
 //! - `remote_cache`: frees of other threads' blocks that are not posted yet

@@ -6,7 +6,7 @@
 #![expect(unsafe_code, reason = "follows pointers to thread heaps of live heaps")]
 
 use crate::heap::central::central::Central;
-use crate::heap::thread::heap_table::{HeapSlot, MAX_HEAPS_PER_THREAD};
+use crate::heap::thread::heap_table::{HeapSlot, HeapTable, MAX_HEAPS_PER_THREAD};
 use crate::heap::thread::thread_heap::ThreadHeap;
 use crate::heap::thread::tls;
 use arenite_pages::{ForkHandlers, ForkSafeMutex, ForkSafeMutexGuard, at_fork};
@@ -109,7 +109,7 @@ pub(crate) fn register(central: NonNull<Central>) {
 /// Installs the fork handlers. May allocate from the heap that calls this.
 pub(crate) fn install_fork_handlers() {
     // without them, forks of a program with threads are as unsafe as the system makes them
-    let _entered = at_fork(&FORK_HANDLERS);
+    let _installed = at_fork(&FORK_HANDLERS);
 }
 
 /// Unregisters a heap. No exiting thread touches it afterwards.
@@ -189,7 +189,7 @@ pub(crate) fn lookup(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
 }
 
 /// Returns a slot of a heap that was dropped.
-fn dead_slot(heap_table: &[Option<HeapSlot>; MAX_HEAPS_PER_THREAD]) -> Option<usize> {
+fn dead_slot(heap_table: &HeapTable) -> Option<usize> {
     let live = live();
     heap_table.iter().position(|entry| entry.is_some_and(|entry| !live.has(entry)))
 }

@@ -83,8 +83,8 @@ impl CacheBin {
 
 /// The cache of one thread. Zeroed memory, but for the bins.
 ///
-/// Aligned to 4096, as blocks of 1 KiB and more are aligned to 1 KiB: the fields used most lie in
-/// cache lines at other offsets than the starts of blocks, which compete for few sets.
+/// It lies at a multiple of 4096, at the start of a thread heap. Blocks of 1 KiB and more start at
+/// multiples of 1 KiB, so the fields used most lie in other cache sets than the starts of blocks.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct ThreadCache {

@@ -76,8 +76,8 @@ impl ThreadHeap {
     /// # Safety
     /// `memory` is valid for a `ThreadHeap`, aligned, zeroed, and not shared.
     pub(crate) unsafe fn init(memory: NonNull<Self>, central: *const Central) {
-        // SAFETY: the caller's guarantees; zeroes are null, `EMPTY` and `None`, a value of each
-        // field.
+        // SAFETY: the caller's guarantees; zeroes are null pointers, zero counts, `false` and
+        // `None`, a value of each field.
         let fresh = unsafe { memory.as_ref() };
         fresh.current.iter().for_each(|slab| slab.set(empty_slab()));
         fresh.central.set(central);
@@ -105,9 +105,9 @@ impl ThreadHeap {
     pub(crate) fn pop(&self, class: usize) -> Option<NonNull<u8>> {
         let bin = self.cache.bin(class);
         self.predicted_bin.set(bin);
-        let cache = bin.pop();
-        if cache.is_some() {
-            return cache;
+        let cached = bin.pop();
+        if cached.is_some() {
+            return cached;
         }
         let slab = self.current[class % BIN_COUNT].get();
         // SAFETY: the slab is this thread's, or the one without blocks.
@@ -133,14 +133,14 @@ impl ThreadHeap {
         let predicted = opaque(predicted_bin);
         // The bin of the last allocation is the predicted one. If it matches, the next allocation
         // of the class need not wait for the load of the owner word: half the time of a pair.
-        let waits = if core::ptr::eq(bin, predicted_bin) {
+        let pushed = if core::ptr::eq(bin, predicted_bin) {
             // SAFETY: set from a reference to a bin of this cache, and equal to `bin`, so it is
             // that bin.
             unsafe { &*predicted }.push(block)
         } else {
             bin.push(block)
         };
-        if waits {
+        if pushed {
             return;
         }
         // SAFETY: a block with an owner lies in a segment whose metadata is committed.
@@ -196,14 +196,14 @@ impl ThreadHeap {
         self.cache.reset_capacities(|class| self.central().classes.size_of(class));
     }
 
-    /// Flushes all cached blocks of an exiting thread. Runs under the heap's lock, so that
-    /// statistics count each block once. Slabs stay in their lists.
-    fn flush_on_exit(&self) {
+    /// Flushes all cached blocks of a thread that gives its slabs up. Runs under the heap's lock,
+    /// so that statistics count each block once. Slabs stay in their lists.
+    fn flush_for_abandon(&self) {
         let lock = self.central().lock();
-        let settled =
+        let flushed =
             (0..SIZE_CLASS_COUNT).try_for_each(|class| self.flush_bin::<false>(class, self.cache.len(class)));
         drop(lock);
-        abort_on_error(settled);
+        abort_on_error(flushed);
         self.cache.reset_capacities(|class| self.central().classes.size_of(class));
     }
 
@@ -366,7 +366,7 @@ impl ThreadHeap {
         }
     }
 
-    /// Allocates a block of a class whose bin and current slab are empty.
+    /// Allocates a block of a class whose current slab has no block on its list.
     #[inline(never)]
     fn allocate_slow(&self, class: usize) -> Option<NonNull<u8>> {
         self.poll_trim_request();
@@ -446,14 +446,14 @@ impl ThreadHeap {
     }
 
     /// Clears the count of empty units of a class.
-    fn forget_empty(&self, class: usize) {
+    fn clear_empty_units(&self, class: usize) {
         self.empty_units_total.set(self.empty_units_total.get() - self.empty_units[class].replace(0));
     }
 
     /// Gives every slab up: the heap frees empty ones and keeps the others as abandoned.
     pub(crate) fn abandon_all(&self) {
         self.flush_remote_frees();
-        self.flush_on_exit();
+        self.flush_for_abandon();
         for class in 0..SIZE_CLASS_COUNT {
             let current = self.current[class].replace(empty_slab());
             if current != empty_slab() {
@@ -467,7 +467,7 @@ impl ThreadHeap {
                     self.central().abandon_slab(slab);
                 }
             }
-            self.forget_empty(class);
+            self.clear_empty_units(class);
             self.scan[class].clear();
         }
     }
@@ -511,7 +511,7 @@ impl ThreadHeap {
                     }
                 }
             }
-            self.forget_empty(class);
+            self.clear_empty_units(class);
         }
         purged_bytes
     }
@@ -538,7 +538,7 @@ impl ThreadHeap {
                     self.central().release_slab(slab);
                 }
             }
-            self.forget_empty(class);
+            self.clear_empty_units(class);
         }
     }
 
