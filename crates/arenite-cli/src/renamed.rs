@@ -8,7 +8,7 @@ use thiserror::Error;
 const VARIABLES: &[(&str, &str)] = &[
     ("ARENITE_BACKGROUND", "ARENITE_BACKGROUND_THREAD"),
     ("ARENITE_PRELOAD", "ARENITE_PRELOAD_LIB"),
-    ("ARENITE_TEST_VM", "ARENITE_TEST_VM"),
+    ("ARENITE_GUEST", "ARENITE_TEST_VM"),
     ("ARENITE_GAVE_BACK", "ARENITE_RECLAIMED_FILE"),
 ];
 
@@ -55,6 +55,8 @@ mod tests {
         assert_eq!(first_renamed(|_| None), None);
         assert_eq!(first_renamed(|_| Some(OsString::new())), None, "an empty variable counts as unset");
         for &(old, new) in VARIABLES {
+            assert_ne!(old, new);
+            assert_eq!(first_renamed(|name| (name == new).then(|| "1".into())), None, "{new} is accepted");
             let found = first_renamed(|name| (name == old).then(|| "1".into())).unwrap();
             assert_eq!(found, RenamedVariable { old, new });
             assert!(found.to_string().contains(old) && found.to_string().contains(new));

@@ -118,14 +118,18 @@ fn a_renamed_variable_is_an_error_with_the_new_name_when_it_is_set() {
     for (old, new) in [
         ("ARENITE_BACKGROUND", "ARENITE_BACKGROUND_THREAD"),
         ("ARENITE_PRELOAD", "ARENITE_PRELOAD_LIB"),
-        ("ARENITE_TEST_VM", "ARENITE_TEST_VM"),
+        ("ARENITE_GUEST", "ARENITE_TEST_VM"),
         ("ARENITE_GAVE_BACK", "ARENITE_RECLAIMED_FILE"),
     ] {
-        let command = ["run", "--", "true"];
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_arenite")).args(command).env(old, "1").output().unwrap();
+        let run = |name: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_arenite"));
+            command.args(["rank", "--edges", "/nonexistent"]).env(name, "1").output().unwrap()
+        };
+        let output = run(old);
         assert_eq!(output.status.code(), Some(2), "{}", error(&output));
         assert!(error(&output).contains(&format!("{old} is now {new}")), "{}", error(&output));
+        let output = run(new);
+        assert!(!error(&output).contains("is now"), "{new} is accepted: {}", error(&output));
     }
 }
 
