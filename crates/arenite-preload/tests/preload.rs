@@ -91,7 +91,7 @@ fn n10_a_hardened_program_aborts_with_a_report_on_misuse() {
         let error = text(&output.stderr);
         assert!(error.starts_with("arenite: heap misuse: 0x") && error.contains(says), "{case}: {error}");
         if case != "i" {
-            assert!(error.contains("(100 bytes); ") && error.contains("by thread 1"), "{case}: {error}");
+            assert!(error.contains(" of 100 bytes; ") && error.contains("by thread 1"), "{case}: {error}");
         }
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(6));
     }

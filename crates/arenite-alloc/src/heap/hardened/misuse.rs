@@ -1,6 +1,5 @@
 //! Misuse of a heap: the kinds, the report, and the end of the program.
 
-use arenite_core::Bytes;
 use arenite_pages::MessageBuffer;
 use core::fmt;
 
@@ -66,7 +65,7 @@ impl fmt::Display for MisuseReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:#x}: {}", self.address, self.misuse)?;
         if let Some((start, size)) = self.block {
-            write!(out, "; block {start:#x} of {} ({size} bytes)", Bytes(size))?;
+            write!(out, "; block {start:#x} of {size} bytes")?;
         }
         for (what, caller) in [("allocated", self.allocated_by), ("freed", self.freed_by)] {
             if let Some(Caller { thread, call }) = caller {
