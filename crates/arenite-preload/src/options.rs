@@ -51,7 +51,7 @@ extern "C" fn init() {
             warn(&[old.to_str().unwrap_or_default(), " is now ", new]);
         }
     }
-    if let Some(file) = value(c"ARENITE_STATS") {
+    if let Some(file) = value(c"ARENITE_STATS").filter(|&file| file != c"0") {
         report::set_target(if file == c"1" { report::Target::Stderr } else { report::Target::File(file) });
         // SAFETY: the function has the signature of an exit handler and lives until the program
         // ends, because the library cannot be unloaded before that.

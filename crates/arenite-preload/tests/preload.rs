@@ -111,6 +111,11 @@ fn n08_statistics_are_written_at_exit_and_invalid_variables_are_reported() {
     assert_eq!(output.status.code(), Some(3));
     assert!(error.contains("ignoring ARENITE_DECAY_MS: must be a whole number of milliseconds"), "{error}");
     assert!(error.contains("peak in use         30 MiB") && error.contains("max RSS"), "{error}");
+    for off in ["", "0"] {
+        let output = preloaded(&program).env("ARENITE_STATS", off).current_dir(dir.path()).output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(3), ""), "off: {off:?}");
+        assert!(!dir.path().join("0").exists());
+    }
     let output = preloaded(&program).env("ARENITE_STATS", "/nosuch/dir/file").output().unwrap();
     assert!(
         text(&output.stderr).contains("cannot write the file that ARENITE_STATS names"),
