@@ -51,14 +51,6 @@ impl AtomicFile {
             }
         }
     }
-
-    /// Writes `bytes` to `path` in one call.
-    ///
-    /// # Errors
-    /// The errors of [`Self::create`] and [`Self::commit`].
-    pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-        Self::create(path)?.commit(bytes)
-    }
 }
 
 /// Creates a temporary file beside `target`, with the permissions of a new file.

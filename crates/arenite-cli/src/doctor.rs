@@ -5,32 +5,34 @@
 //! - `report`: the report
 //! - `collect`: fills it from `arenite_pages::machine` and `arenite_device::Probe`
 //! - `check`: exercises each facility for `--check`
+//! - `limit_name`: the names of memory limits in texts
 //! - `text`: the report as text
 
 mod check;
 mod collect;
+mod limit_name;
 mod report;
 mod text;
 
 pub use check::{CheckLine, Outcome};
 pub use report::{
     Annotated, CacheLine, DoctorReport, Driver, EventsLine, GpuLine, Gpus, HugetlbLine, LimitLine,
-    MemorySection, NodeLine, PagesSection, PressureLine, ProcessorSection,
+    MemorySection, NodeLine, PagesSection, PressureLine, ProcessorSection, StallPercent,
 };
 
-use crate::atomic_file::AtomicFile;
+use crate::option_file::{FileError, JsonTarget, print};
 use arenite_device::{MemoryVisibility, Probe};
 use arenite_pages::machine::Machine;
 use clap::Args;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Show the memory facilities of this machine and the limits of this process
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(
     after_help = "Examples:\n  arenite doctor\n  arenite doctor --json machine.json\n  arenite doctor --json - | jq .pages\n  arenite doctor --check   # exercises each facility\n\n\
-Exit codes: 0 done, 1 failed or a check failed."
+Exit codes: 0 done, 1 failed or a check failed, 2 invalid input."
 )]
 pub struct DoctorArgs {
     /// Also write the report as JSON to FILE; `-` prints it instead of the text
@@ -45,20 +47,9 @@ pub struct DoctorArgs {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DoctorError {
-    /// The report cannot be written to the file. The old content is unchanged.
-    #[error("cannot write the report to {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// The report cannot be converted to JSON.
-    #[error("cannot convert the report to JSON")]
-    Json {
-        /// The error of the serialiser.
-        source: serde_json::Error,
-    },
+    /// The file of `--json` cannot be written. Its old content is unchanged.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The checks of files have no temporary directory.
     #[error("cannot create a temporary directory in {}", std::env::temp_dir().display())]
     TempDir {
@@ -79,6 +70,14 @@ pub enum DoctorError {
     },
 }
 
+impl DoctorError {
+    /// Returns 2 if the command line is at fault, otherwise 1.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        if matches!(self, Self::File(_)) { 2 } else { 1 }
+    }
+}
+
 /// Reads the machine and its drivers, prints the report and writes its JSON.
 ///
 /// # Errors
@@ -89,45 +88,31 @@ pub enum DoctorError {
 /// arenite_cli::doctor::run(&arenite_cli::doctor::DoctorArgs::default()).unwrap();
 /// ```
 pub fn run(args: &DoctorArgs) -> Result<(), DoctorError> {
+    let json = JsonTarget::create(args.json.as_deref())?;
     let mut report = DoctorReport::of(&Machine::read(), &Probe::run(), MemoryVisibility::detect());
     if args.check {
         let dir = tempfile::tempdir().map_err(|source| DoctorError::TempDir { source })?;
         report.checks = check::run(dir.path());
     }
-    let json = args.json.as_deref().map(|path| Ok((path, json_of(&report)?))).transpose()?;
-    match json {
-        Some((path, json)) if path == Path::new("-") => print(&json),
-        Some((path, json)) => {
-            AtomicFile::write(path, &json)
-                .map_err(|source| DoctorError::Write { path: path.to_path_buf(), source })?;
-            print(text::render(&report).as_bytes())
-        }
-        None => print(text::render(&report).as_bytes()),
-    }?;
+    let is_quiet = matches!(json, Some(JsonTarget::Stdout));
+    if let Some(json) = json {
+        json.write(&report)?;
+    }
+    if !is_quiet {
+        print(text::render(&report).as_bytes()).map_err(|source| DoctorError::Print { source })?;
+    }
     let failed = report.checks.iter().filter(|check| check.outcome == Outcome::Failed).count();
     if failed > 0 { Err(DoctorError::Checks { failed }) } else { Ok(()) }
-}
-
-fn json_of(report: &DoctorReport) -> Result<Vec<u8>, DoctorError> {
-    let mut json = serde_json::to_vec_pretty(report).map_err(|source| DoctorError::Json { source })?;
-    json.push(b'\n');
-    Ok(json)
-}
-
-fn print(bytes: &[u8]) -> Result<(), DoctorError> {
-    let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(DoctorError::Print { source }),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::atomic_file::AtomicFile;
     use clap::{CommandFactory, Parser};
     use std::error::Error;
     use std::fs;
+    use std::path::Path;
 
     #[derive(Debug, Parser)]
     struct Alone {
@@ -157,10 +142,7 @@ mod tests {
         fs::write(dir.path().join("file"), "kept").unwrap();
         for path in ["missing/machine.json", "file/machine.json", "."] {
             let error = run(&to(&dir.path().join(path))).unwrap_err();
-            assert!(
-                matches!(error, DoctorError::Write { .. }) && error.source().is_some(),
-                "{path}: {error}"
-            );
+            assert!(matches!(error, DoctorError::File(_)) && error.source().is_some(), "{path}: {error}");
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert_eq!(fs::read_to_string(dir.path().join("file")).unwrap(), "kept");
@@ -173,9 +155,9 @@ mod tests {
         let (link, target) = (dir.path().join("link"), dir.path().join("target"));
         fs::write(&target, "old").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        AtomicFile::write(&link, b"new").unwrap();
+        AtomicFile::create(&link).unwrap().commit(b"new").unwrap();
         assert!(link.is_symlink() && fs::read(&target).unwrap() == b"new");
-        AtomicFile::write(Path::new("/dev/null"), b"gone").unwrap();
+        AtomicFile::create(Path::new("/dev/null")).unwrap().commit(b"gone").unwrap();
         assert!(!Path::new("/dev/null").is_file());
     }
 

@@ -18,8 +18,8 @@ static FRONT: StatsAllocator = StatsAllocator::system();
 #[command(
     name = "arenite",
     version,
-    after_help = "Examples:\n  arenite train\n  arenite doctor\n  arenite run --compare -- git log --stat\n  \
-arenite squeeze --limit 512M -- python3 train.py\n  arenite rank --dpkg --top 20"
+    after_help = "Examples:\n  arenite train\n  arenite run --compare -- git log --stat\n  \
+arenite squeeze --limit 512M -- python3 train.py\n  arenite rank --dpkg --top 20\n  arenite doctor"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -29,13 +29,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::TrainArgs),
-    Doctor(doctor::DoctorArgs),
     Run(run::RunArgs),
-    Rank(rank::RankArgs),
     Squeeze(squeeze::SqueezeArgs),
-    /// One strategy of `train`, which reads its requests from standard input
-    #[command(hide = true)]
-    TrainWorker,
+    Rank(rank::RankArgs),
+    Doctor(doctor::DoctorArgs),
     /// A job whose caches are larger than its memory, for `squeeze`
     #[command(hide = true)]
     Caches(squeeze::JobArgs),
@@ -48,22 +45,29 @@ fn run_command(command: Command) -> Result<u8, Failure> {
         Command::Train(args) => {
             train::run(&args).map(|()| 0).map_err(|error| (error.exit_code(), error.into()))
         }
-        Command::Doctor(args) => doctor::run(&args).map(|()| 0).map_err(|error| (1, error.into())),
         Command::Run(args) => run::run(&args).map_err(|error| (error.exit_code(), error.into())),
+        Command::Squeeze(args) => squeeze::run(&args).map_err(|error| (error.exit_code(), error.into())),
         Command::Rank(args) => {
             rank::run(&args).map(|()| 0).map_err(|error| (error.exit_code(), error.into()))
         }
-        Command::Squeeze(args) => squeeze::run(&args).map_err(|error| (error.exit_code(), error.into())),
+        Command::Doctor(args) => {
+            doctor::run(&args).map(|()| 0).map_err(|error| (error.exit_code(), error.into()))
+        }
         Command::Caches(args) => squeeze::run_job(&args).map(|()| 0).map_err(|error| (1, error.into())),
-        Command::TrainWorker => train::run_worker(&FRONT).map(|()| 0).map_err(|error| (1, error.into())),
     }
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
-    let result = match check_renamed_variables() {
-        Ok(()) => run_command(command),
-        Err(error) => Err((2, error.into())),
+    // the worker is no subcommand, so that it is not suggested for a typo
+    let is_worker = std::env::args_os().nth(1).is_some_and(|first| first == train::WORKER_ARGUMENT);
+    let result = if is_worker {
+        train::run_worker(&FRONT).map(|()| 0).map_err(|error| (1, error.into()))
+    } else {
+        let command = Cli::parse().command;
+        match check_renamed_variables() {
+            Ok(()) => run_command(command),
+            Err(error) => Err((2, error.into())),
+        }
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -10,8 +10,8 @@ mod packages;
 
 pub use error::RankError;
 
-use crate::atomic_file::AtomicFile;
 use crate::format;
+use crate::option_file::JsonTarget;
 use arenite_alloc::AnalyticsContext;
 use arenite_core::Bytes;
 use clap::Args;
@@ -44,12 +44,12 @@ pub struct RankArgs {
     #[arg(long, default_value_t = 0.85, value_parser = probability)]
     pub damping: f64,
     /// Stop when the residual, the sum of all changes of rank, is at most this
-    #[arg(long, default_value_t = 1e-12)]
+    #[arg(long, default_value = "1e-12")]
     pub tolerance: f64,
     /// Maximum number of iterations
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     pub iterations: u32,
-    /// Also write all ranks and numbers as JSON to FILE
+    /// Also write all ranks and numbers as JSON to FILE; `-` prints them instead of the text
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }
@@ -78,6 +78,9 @@ struct Report {
     iterations: usize,
     /// The sum of all changes of rank in the last iteration.
     residual: f64,
+    tolerance: f64,
+    /// `true` if the residual is at most the tolerance.
+    converged: bool,
     wall_s: f64,
     in_use_bytes: usize,
     peak_in_use_bytes: usize,
@@ -99,12 +102,7 @@ fn progress() -> ProgressBar {
 /// # Errors
 /// [`RankError`].
 pub fn run(args: &RankArgs) -> Result<(), RankError> {
-    let file_error = |path: &PathBuf| {
-        let path = path.clone();
-        move |source| RankError::File { path, source }
-    };
-    let json =
-        args.json.as_ref().map(|path| AtomicFile::create(path).map_err(file_error(path))).transpose()?;
+    let json = JsonTarget::create(args.json.as_deref())?;
     let bar = progress();
     bar.set_message("reading the edges");
     let edges = match &args.edges {
@@ -113,10 +111,18 @@ pub fn run(args: &RankArgs) -> Result<(), RankError> {
     };
     let report = compute(args, edges, &bar)?;
     bar.finish_and_clear();
-    println!("{}", table(&report, args.top));
-    println!("{}", summary(&report));
-    if let (Some(json), Some(path)) = (json, args.json.as_ref()) {
-        json.commit(&serde_json::to_vec_pretty(&report)?).map_err(file_error(path))?;
+    if !report.converged {
+        eprintln!(
+            "warning: not converged: the residual {:.1e} exceeds the tolerance {:.1e}; raise --iterations",
+            report.residual, report.tolerance
+        );
+    }
+    if !matches!(json, Some(JsonTarget::Stdout)) {
+        println!("{}", table(&report, args.top));
+        println!("{}", summary(&report));
+    }
+    if let Some(json) = json {
+        json.write(&report)?;
     }
     Ok(())
 }
@@ -147,6 +153,8 @@ fn compute(args: &RankArgs, list: EdgeList, bar: &ProgressBar) -> Result<Report,
         damping: args.damping,
         iterations: found.iterations,
         residual: found.change,
+        tolerance: args.tolerance,
+        converged: found.change <= args.tolerance,
         wall_s: start.elapsed().as_secs_f64(),
         in_use_bytes: stats.current_bytes,
         peak_in_use_bytes: stats.peak_bytes,
@@ -171,11 +179,11 @@ fn table(report: &Report, top: usize) -> Table {
 
 fn summary(report: &Report) -> String {
     format!(
-        "{}: {} nodes, {} edges; {} iterations in {}, residual {:.1e}\ncontext: in use {}, peak in use {}, {} allocations",
+        "{}: {}, {}; {} in {}, residual {:.1e}\ncontext: in use {}, peak in use {}, {} allocations",
         report.source,
-        report.nodes,
-        report.edges,
-        report.iterations,
+        format::counted(report.nodes, "node"),
+        format::counted(report.edges, "edge"),
+        format::counted(report.iterations, "iteration"),
         format::duration(report.wall_s),
         report.residual,
         Bytes(report.in_use_bytes),

@@ -15,10 +15,10 @@ pub(crate) use single::exit_code;
 pub use args::RunArgs;
 pub use error::RunError;
 
-/// Runs the program and returns its exit code.
+/// Runs the program and returns its exit code, or 1 if the outputs of a comparison differ.
 ///
 /// # Errors
-/// [`RunError`]. The program did not start, except for [`RunError::Differs`] and
+/// [`RunError`]. The program did not start, except for [`RunError::ExitCodesDiffer`] and
 /// [`RunError::NoReport`].
 pub fn run(args: &RunArgs) -> Result<u8, RunError> {
     if args.json.is_some() && !args.stats && !args.compare {

@@ -6,8 +6,8 @@
 mod memory_limit;
 mod spill_job;
 
-use crate::atomic_file::AtomicFile;
 use crate::format;
+use crate::option_file::{FileError, JsonTarget};
 use arenite_core::{Bytes, PressureLevel};
 use arenite_pages::machine::PressureReading;
 use arenite_pages::wait_with_usage;
@@ -36,16 +36,18 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 The limit is a control group if one can be created: the kernel kills the program above it. Otherwise it is a limit of the process's data: a request above it fails.\n\
 A program with a `Spill`, a `PressureHandler` or a `MemoryMonitor` detects the limit itself. It may write the bytes that it released to the file that \
 ARENITE_RECLAIMED_FILE names.\n\
+`arenite caches` is such a program, to try: arenite squeeze --limit 512M -- arenite caches --spill\n\
 Exit codes: the program's; 128 + the signal if a signal ended it, so 137 if the limit did; 2 if the program cannot be run."
 )]
 pub struct SqueezeArgs {
-    /// Memory limit of the program, such as 512M or 2G
+    /// Memory limit of the program, such as 512M (512 MiB) or 2G
     #[arg(long, value_name = "BYTES", value_parser = limit_bytes)]
     pub limit: Bytes,
     /// Limit the process, without a control group
     #[arg(long)]
     pub rlimit: bool,
-    /// Also write the numbers as JSON to FILE
+    /// Also write the numbers as JSON to FILE; `-` prints them on standard output instead of the
+    /// text
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// The program and its arguments
@@ -79,27 +81,16 @@ pub enum SqueezeError {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// A file cannot be used.
-    #[error("cannot use {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// The numbers cannot be converted to JSON.
-    #[error("cannot convert the numbers to JSON")]
-    Json(#[from] serde_json::Error),
+    /// The file of `--json` cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl SqueezeError {
-    /// Returns 2 if the command line is at fault, otherwise 1.
+    /// Returns 2: the program did not run, or its report cannot be written.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::NoProgram { .. } | Self::Run { .. } | Self::File { .. } => 2,
-            Self::Json(_) => 1,
-        }
+        2
     }
 }
 
@@ -114,8 +105,8 @@ struct Report {
     exit_code: u8,
     killed_by_limit: bool,
     wall_s: f64,
-    /// The peak of the control group, cached files included; `max_rss_bytes` without a group.
-    peak_bytes: u64,
+    /// The peak of the control group, cached files included; `None` without a group.
+    cgroup_peak_bytes: Option<u64>,
     max_rss_bytes: u64,
     /// The number of requests that reached the limit, so that memory was reclaimed.
     limit_hits: Option<u64>,
@@ -129,12 +120,7 @@ struct Report {
 /// # Errors
 /// [`SqueezeError`].
 pub fn run(args: &SqueezeArgs) -> Result<u8, SqueezeError> {
-    let file_error = |path: &PathBuf| {
-        let path = path.clone();
-        move |source| SqueezeError::File { path, source }
-    };
-    let json =
-        args.json.as_ref().map(|path| AtomicFile::create(path).map_err(file_error(path))).transpose()?;
+    let json = JsonTarget::create(args.json.as_deref())?;
     let name = args.program.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let run_error = |source| SqueezeError::Run { name: name.clone(), source };
     let mut program = args.program.clone();
@@ -168,15 +154,17 @@ pub fn run(args: &SqueezeArgs) -> Result<u8, SqueezeError> {
         exit_code: crate::run::exit_code(status),
         killed_by_limit: killed,
         wall_s: start.elapsed().as_secs_f64(),
-        peak_bytes: counters.peak_bytes.unwrap_or(usage.max_rss_bytes as u64),
+        cgroup_peak_bytes: counters.peak_bytes,
         max_rss_bytes: usage.max_rss_bytes as u64,
         limit_hits: counters.limit_hits,
         reclaimed_bytes: reclaimed.ok().and_then(|text| text.trim().parse().ok()),
         peak_pressure_level: peak_level.to_string(),
     };
-    eprintln!("{}", summary(&report));
-    if let (Some(json), Some(path)) = (json, args.json.as_ref()) {
-        json.commit(&serde_json::to_vec_pretty(&report)?).map_err(file_error(path))?;
+    if !matches!(json, Some(JsonTarget::Stdout)) {
+        eprintln!("{}", summary(&report));
+    }
+    if let Some(json) = json {
+        json.write(&report)?;
     }
     Ok(report.exit_code)
 }
@@ -215,16 +203,20 @@ fn summary(report: &Report) -> String {
     } else {
         format!("ended with exit code {}", report.exit_code)
     };
-    let hits = report.limit_hits.map_or_else(String::new, |times| format!(", limit reached {times} times"));
+    let hits = report
+        .limit_hits
+        .map_or_else(String::new, |times| format!(", limit reached {}", format::times(times)));
+    let peak = report
+        .cgroup_peak_bytes
+        .map_or_else(String::new, |bytes| format!(", peak of the group {}", format::bytes(bytes)));
     let reclaimed = report
         .reclaimed_bytes
         .map_or_else(String::new, |bytes| format!(", reclaimed {}", format::bytes(bytes)));
     format!(
-        "{outcome} in {} ({}): {}, peak {}, max RSS {}, peak pressure {}{hits}{reclaimed}",
+        "{outcome} in {} ({}): {}{peak}, max RSS {}, peak pressure {}{hits}{reclaimed}",
         Bytes(report.limit_bytes),
         report.limit_kind,
         format::duration(report.wall_s),
-        format::bytes(report.peak_bytes),
         format::bytes(report.max_rss_bytes),
         report.peak_pressure_level
     )

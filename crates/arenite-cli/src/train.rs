@@ -27,7 +27,7 @@ mod worker;
 pub use args::TrainArgs;
 pub use error::TrainError;
 pub use memory::{CacheScratch, Strategy};
-pub use worker::run_worker;
+pub use worker::{WORKER_ARGUMENT, run_worker};
 
 use crate::atomic_file::{AtomicFile, canonical};
 use crate::report::{self, Machine, Model, Report};

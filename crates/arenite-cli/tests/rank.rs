@@ -56,8 +56,38 @@ fn r18_edges_are_read_from_standard_input() {
     child.stdin.take().unwrap().write_all(b"x y\n").unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(
-        output.status.success() && String::from_utf8(output.stdout).unwrap().contains("2 nodes, 1 edges")
+        output.status.success() && String::from_utf8(output.stdout).unwrap().contains("2 nodes, 1 edge;")
     );
+}
+
+#[test]
+fn r18_a_run_that_does_not_converge_warns() {
+    let dir = tempfile::tempdir().unwrap();
+    let edges = dir.path().join("edges");
+    std::fs::write(&edges, "a b\nb c\nc a\na c\n").unwrap();
+    for (iterations, converged) in [("1", false), ("500", true)] {
+        let output = rank(&["--edges", edges.to_str().unwrap(), "--iterations", iterations, "--json", "-"]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(text.contains("warning: not converged"), !converged, "{text}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&report["converged"], &report["tolerance"]), (&converged.into(), &1e-12.into()));
+    }
+    let output = rank(&["--edges", edges.to_str().unwrap(), "--iterations", "1"]);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("; 1 iteration in "));
+}
+
+#[test]
+fn r18_an_error_in_standard_input_says_so() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_arenite"))
+        .args(["rank", "--edges", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"x y\nz\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && text.contains("line 2 of standard input"), "{text}");
 }
 
 #[test]
@@ -84,7 +114,7 @@ fn r18_bad_input_is_an_error() {
     let dir = dir.path().to_str().unwrap().to_owned();
     for (arguments, expected) in [
         (vec!["--edges", "/nonexistent"], "/nonexistent"),
-        (vec!["--edges", &dir], "cannot use"),
+        (vec!["--edges", &dir], "cannot read --edges"),
         (vec!["--edges", &one], "line 2"),
         (vec!["--edges", &empty], "no edges"),
         (vec!["--edges", &binary], "line 1"),

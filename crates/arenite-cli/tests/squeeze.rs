@@ -34,9 +34,13 @@ fn check_job_completes(more: &[&str]) {
     let (died, report) = squeezed(more, &[]);
     assert!(!died.status.success() && report["survived"] == false, "{report}");
     if report["limit_kind"] == "cgroup" {
+        assert!(report["cgroup_peak_bytes"].is_u64() || report["cgroup_peak_bytes"].is_null(), "{report}");
         assert_eq!((died.status.code(), &report["killed_by_limit"]), (Some(137), &Value::Bool(true)));
         assert!(report["limit_hits"].as_u64() > Some(0), "a killed program reached its limit: {report}");
-    } else if more.is_empty() {
+    } else {
+        assert!(report["cgroup_peak_bytes"].is_null(), "{report}");
+    }
+    if report["limit_kind"] == "rlimit" && more.is_empty() {
         println!("skipped the control group: cannot create one here; the limit was the process's");
     }
     let (survived, report) = squeezed(more, &["--spill"]);
@@ -79,5 +83,7 @@ fn u39_the_exit_code_is_the_programs_and_2_for_bad_input() {
     }
     let help = arenite(&["squeeze", "--help"]);
     assert!(String::from_utf8(help.stdout).unwrap().contains("Examples:"));
+    let help = arenite(&["squeeze", "--help"]);
+    assert!(String::from_utf8(help.stdout).unwrap().contains("arenite caches"));
     assert!(!Path::new("/sys/fs/cgroup/memory/arenite-squeeze").exists());
 }

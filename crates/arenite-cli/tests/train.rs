@@ -206,7 +206,7 @@ fn doctor_reports_a_file_that_it_cannot_write_and_leaves_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let output = arenite(dir.path(), &["doctor", "--json", "no/such/machine.json"]);
     let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("no/such/machine.json: No such file or directory"), "{text}");
     assert_eq!(arenite(dir.path(), &["doctor", "--jason"]).status.code(), Some(2));
     assert_eq!(files(dir.path()), Vec::<String>::new());

@@ -77,10 +77,7 @@ fn text(stats: &HeapStats, usage: &Usage) -> String {
     line("max RSS", Bytes(usage.max_rss_bytes).to_string());
     line("page faults", format!("{} minor, {} major", usage.minor_faults, usage.major_faults));
     line("in use", format!("{} in {} live blocks", Bytes(stats.state.in_use), stats.state.live_blocks));
-    line(
-        "held",
-        format!("{}, fragmentation {:.0} %", Bytes(stats.state.held), 100.0 * stats.fragmentation()),
-    );
+    line("held", format!("{}, {:.0} % of it free", Bytes(stats.state.held), 100.0 * stats.fragmentation()));
     for class in largest(stats) {
         let blocks = class.blocks_at_peak.max(class.live_blocks);
         line(
@@ -115,7 +112,7 @@ fn json(stats: &HeapStats, usage: &Usage) -> String {
     format!(
         "{{\"pid\":{},\"name\":{},\"peak_in_use_bytes\":{},\"peak_held_bytes\":{},\"max_rss_bytes\":{},\
          \"minor_faults\":{},\"major_faults\":{},\"in_use_bytes\":{},\"held_bytes\":{},\"live_blocks\":{},\
-         \"fragmentation\":{:.4},\"classes\":[{}]}}\n",
+         \"free_at_exit_fraction\":{:.4},\"classes\":[{}]}}\n",
         std::process::id(),
         quoted(&name()),
         stats.state.peak,

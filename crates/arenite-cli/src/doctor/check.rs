@@ -4,12 +4,13 @@
 //! facility is unsupported; a wrong result is a failure.
 #![expect(unsafe_code, reason = "uses the memory of regions that it has just created")]
 
+use super::limit_name::limit_name;
 use arenite_core::Bytes;
 use arenite_pages::machine::{Available, CgroupEvents, PageSizes, numa_info};
 use arenite_pages::{
-    FileError, MapMode, MappedArray, PressureError, PressureTrigger, Protection, Region, RegionError,
-    RegionErrorKind, RegionOptions, RingFile, StallKind, WriteWatch, large_alloc, map_file, numa_alloc,
-    page_size, ring_buffer,
+    FileError, LargeKind, MapMode, MappedArray, PressureError, PressureTrigger, Protection, Region,
+    RegionError, RegionErrorKind, RegionOptions, RingFile, StallKind, WriteWatch, large_alloc, map_file,
+    numa_alloc, page_size, ring_buffer,
 };
 use serde::Serialize;
 use std::error::Error;
@@ -37,8 +38,8 @@ pub struct CheckLine {
     pub outcome: Outcome,
     /// The observation, or the missing facility.
     pub detail: String,
-    /// Duration in microseconds.
-    pub elapsed_us: u64,
+    /// Duration in nanoseconds.
+    pub elapsed_ns: u64,
 }
 
 /// The reason why a check did not succeed.
@@ -102,8 +103,8 @@ pub(super) fn run(dir: &Path) -> Vec<CheckLine> {
             Err(CheckError::Unsupported(reason)) => (Outcome::Unsupported, reason),
             Err(CheckError::Failed(reason)) => (Outcome::Failed, reason),
         };
-        let elapsed_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        CheckLine { name, outcome, detail, elapsed_us }
+        let elapsed_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        CheckLine { name, outcome, detail, elapsed_ns }
     };
     CHECKS.iter().map(one).collect()
 }
@@ -208,7 +209,12 @@ fn explicit() -> CheckResult {
         )));
     }
     let block = large_alloc(2 << 20)?;
-    Ok(format!("{:?}; {pool_text}", block.kind()))
+    let kind = match block.kind() {
+        LargeKind::Explicit { page } => format!("2 MiB on explicit huge pages of {}", Bytes(page)),
+        LargeKind::Transparent => "2 MiB on transparent huge pages".to_owned(),
+        LargeKind::Ordinary => "2 MiB on ordinary OS pages".to_owned(),
+    };
+    Ok(format!("{kind}; {pool_text}"))
 }
 
 fn collapse() -> CheckResult {
@@ -325,13 +331,13 @@ fn events() -> CheckResult {
     let events = CgroupEvents::read();
     let events = events.ok_or_else(|| CheckError::Unsupported("no memory controller found".to_owned()))?;
     let count = |count: Option<u64>| count.map_or("not counted".to_owned(), |count| count.to_string());
-    Ok(format!("limit reached: {}; killed: {}", count(events.limit), count(events.killed)))
+    Ok(format!("limit reached: {}; processes killed: {}", count(events.limit), count(events.killed)))
 }
 
 fn available() -> CheckResult {
     let (limit, bytes) =
         Available::read().smallest().ok_or(CheckError::Failed("no limit can be read".to_owned()))?;
-    Ok(format!("{} below the limit {limit:?}", Bytes(usize::try_from(bytes).unwrap_or(usize::MAX))))
+    Ok(format!("{}, limited by {}", crate::format::bytes(bytes), limit_name(limit)))
 }
 
 #[cfg(test)]
@@ -344,7 +350,7 @@ mod tests {
         let lines = run(dir.path());
         assert_eq!(lines.len(), CHECKS.len());
         for line in &lines {
-            println!("{:?} {}: {} ({} us)", line.outcome, line.name, line.detail, line.elapsed_us);
+            println!("{:?} {}: {} ({} ns)", line.outcome, line.name, line.detail, line.elapsed_ns);
             assert!(line.outcome != Outcome::Failed && !line.detail.is_empty(), "{line:?}");
             assert!(line.name.len() < 17, "{} does not fit its column", line.name);
             if line.outcome == Outcome::Unsupported {

@@ -3,9 +3,10 @@
 //! Both are parameters, so that a test can use any machine. A remark describes how a limit affects
 //! arenite and how to raise it.
 
+use super::limit_name::limit_name;
 use super::report::{
     Annotated, CacheLine, DoctorReport, Driver, EventsLine, GpuLine, Gpus, HugetlbLine, LimitLine,
-    MemorySection, NodeLine, PagesSection, PressureLine, ProcessorSection,
+    MemorySection, NodeLine, PagesSection, PressureLine, ProcessorSection, StallPercent,
 };
 use super::text::ranges;
 use crate::format::bytes;
@@ -13,7 +14,7 @@ use arenite_device::probe::{DeviceDetails, DeviceInfo, ProbeError};
 use arenite_device::{MemoryVisibility, Probe};
 use arenite_pages::machine::{
     Available, Cache, CacheKind, Cgroup, CgroupEvents, CgroupVersion, HugetlbPool, Limit, Limits, Machine,
-    Meminfo, MemoryLimitKind, Numa, NumaNode, Overcommit, OvercommitMode, PageSizes, Pressure, Rlimit,
+    Meminfo, Numa, NumaNode, Overcommit, OvercommitMode, PageSizes, Pressure, PressureStall, Rlimit,
     TransparentHugePages,
 };
 
@@ -64,7 +65,7 @@ impl DoctorReport {
                 .collect(),
             events: CgroupEvents::read().map(|events| EventsLine {
                 high: events.high,
-                max: events.limit,
+                limit_hits: events.limit,
                 killed: events.killed,
             }),
             available_bytes: available(&machine.available),
@@ -154,7 +155,8 @@ fn hugetlb(pool: &HugetlbPool) -> HugetlbLine {
 }
 
 fn pressure_line(scope: &'static str, pressure: &Pressure) -> PressureLine {
-    let percents = |stall: &arenite_pages::machine::PressureStall| [stall.avg10, stall.avg60, stall.avg300];
+    let percents =
+        |stall: &PressureStall| StallPercent { avg10: stall.avg10, avg60: stall.avg60, avg300: stall.avg300 };
     let is_short = pressure.some.avg10 >= MIN_REMARKED_STALL_PERCENT;
     PressureLine {
         scope,
@@ -168,15 +170,7 @@ fn available(available: &Available) -> Annotated<Option<u64>> {
     let Some((limit, bytes)) = available.smallest() else {
         return Annotated { value: None, remark: Some("no limit could be read".to_owned()) };
     };
-    let what = match limit {
-        MemoryLimitKind::Machine => "the machine's available memory",
-        MemoryLimitKind::CommitLimit => "the kernel's commit limit (overcommit mode 2)",
-        MemoryLimitKind::Cgroup => "the control group",
-        MemoryLimitKind::AddressSpace => "RLIMIT_AS",
-        MemoryLimitKind::Data => "RLIMIT_DATA",
-        _ => "another limit",
-    };
-    Annotated { value: Some(bytes), remark: Some(format!("limited by {what}")) }
+    Annotated { value: Some(bytes), remark: Some(format!("limited by {}", limit_name(limit))) }
 }
 
 fn limits(limits: &Limits) -> Vec<LimitLine> {
@@ -212,26 +206,28 @@ fn rlimit(name: &'static str, limit: Option<Rlimit>, remark: String) -> LimitLin
         Some(limit) => format!("{}, hard limit {}", size(limit.soft), size(limit.hard)),
         None => "unknown".to_owned(),
     };
-    LimitLine { name, value, text, remark: value.map(|_| remark) }
+    LimitLine { name, value, unit: "bytes", text, remark: value.map(|_| remark) }
 }
 
 fn cgroup(cgroup: Option<&Cgroup>) -> LimitLine {
     let name = "cgroup memory";
     let Some(cgroup) = cgroup else {
         let text = "none: no memory controller found".to_owned();
-        return LimitLine { name, value: None, text, remark: None };
+        return LimitLine { name, value: None, unit: "bytes", text, remark: None };
     };
     let version = if cgroup.version == CgroupVersion::V1 { "v1" } else { "v2" };
     let own = cgroup.levels.first().and_then(|level| level.usage);
     let own = own.map_or(String::new(), |usage| format!(", {} used by this group", bytes(usage)));
     let Some(binding_level) = cgroup.binding_level() else {
-        return LimitLine { name, value: None, text: format!("{version}, unlimited{own}"), remark: None };
+        let text = format!("{version}, unlimited{own}");
+        return LimitLine { name, value: None, unit: "bytes", text, remark: None };
     };
     let limit = binding_level.limit.unwrap_or(u64::MAX);
     let swap = binding_level.swap_limit.map_or(String::new(), |swap| format!(", swap {}", bytes(swap)));
     LimitLine {
         name,
         value: Some(limit),
+        unit: "bytes",
         text: format!("{version}, {} at {}{own}{swap}", bytes(limit), binding_level.path.display()),
         remark: Some(format!(
             "the kernel kills a process of the group above it; {} available",
@@ -244,6 +240,7 @@ fn map_count(count: Option<u64>) -> LimitLine {
     LimitLine {
         name: "vm.max_map_count",
         value: count,
+        unit: "mappings",
         text: count.map_or("unknown".to_owned(), |count| format!("{count} mappings")),
         remark: count.map(|count| {
             let regions = count / 3;
@@ -278,7 +275,7 @@ fn overcommit(rule: Option<Overcommit>) -> LimitLine {
             }
         },
     };
-    LimitLine { name: "vm.overcommit", value, text, remark: remark.map(str::to_owned) }
+    LimitLine { name: "vm.overcommit", value, unit: "mode", text, remark: remark.map(str::to_owned) }
 }
 
 fn driver(result: &Result<Vec<DeviceInfo>, ProbeError>) -> Driver {

@@ -108,15 +108,26 @@ pub struct MemorySection {
     pub anonymous_huge_bytes: u64,
 }
 
+/// Means over the last 10, 60 and 300 seconds, in percent of time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct StallPercent {
+    /// Mean over the last 10 seconds.
+    pub avg10: f64,
+    /// Mean over the last 60 seconds.
+    pub avg60: f64,
+    /// Mean over the last 300 seconds.
+    pub avg300: f64,
+}
+
 /// Memory pressure, in percent of time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PressureLine {
     /// `system` or `cgroup`.
     pub scope: &'static str,
-    /// Time in which some task waited, over the last 10, 60 and 300 seconds.
-    pub some_percent: [f64; 3],
-    /// Time in which every task waited, over the last 10, 60 and 300 seconds.
-    pub full_percent: Option<[f64; 3]>,
+    /// Time in which some task waited.
+    pub some_percent: StallPercent,
+    /// Time in which every task waited.
+    pub full_percent: Option<StallPercent>,
     /// The consequence, if there is one.
     pub remark: Option<String>,
 }
@@ -126,8 +137,10 @@ pub struct PressureLine {
 pub struct LimitLine {
     /// Name in the operating system.
     pub name: &'static str,
-    /// Bytes, a count (`vm.max_map_count`) or a mode (`vm.overcommit`); `null` without a limit.
+    /// The value; `null` without a limit.
     pub value: Option<u64>,
+    /// Unit of the value: `bytes`, `mappings` or `mode`.
+    pub unit: &'static str,
     /// The value as text.
     pub text: String,
     /// The effect of the limit.
@@ -175,7 +188,7 @@ pub struct EventsLine {
     /// Times that the group was slowed down at `memory.high`.
     pub high: Option<u64>,
     /// Times that the group reached its limit.
-    pub max: Option<u64>,
+    pub limit_hits: Option<u64>,
     /// Processes killed.
     pub killed: Option<u64>,
 }

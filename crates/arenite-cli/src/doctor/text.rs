@@ -4,8 +4,10 @@
 //! characters in names from hardware are replaced before they reach a terminal.
 
 use super::check::{CheckLine, Outcome};
-use super::report::{Annotated, CacheLine, DoctorReport, Driver, HugetlbLine, NodeLine, PressureLine};
-use crate::format::{bytes, counted, duration};
+use super::report::{
+    Annotated, CacheLine, DoctorReport, Driver, HugetlbLine, NodeLine, PressureLine, StallPercent,
+};
+use crate::format::{bytes, counted, duration, times};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -60,7 +62,7 @@ fn checks(page: &mut TextPage, checks: &[CheckLine]) {
                 ("FAILED", Some("this is a bug in arenite or in this machine: please report it"))
             }
         };
-        let time = duration(Duration::from_micros(check.elapsed_us).as_secs_f64());
+        let time = duration(Duration::from_nanos(check.elapsed_ns).as_secs_f64());
         page.row(check.name, &format!("{outcome}: {} ({time})", check.detail), remark);
     }
     let count = |outcome| checks.iter().filter(|check| check.outcome == outcome).count();
@@ -121,9 +123,11 @@ fn pages(page: &mut TextPage, report: &DoctorReport) {
     };
     let more = policy("defrag", &pages.defrag) + &policy("shared memory", &pages.shmem);
     page.row("transparent huge", &format!("{}{size}{more}", pages.transparent), None);
-    for &HugetlbLine { size_bytes, total, free } in &pages.explicit {
-        page.row("explicit huge", &format!("{}: {free} free of {total}", bytes(size_bytes)), None);
-    }
+    let pools = pages.explicit.iter().map(|&HugetlbLine { size_bytes, total, free }| {
+        format!("{}: {free} free of {total}", bytes(size_bytes))
+    });
+    let pools: Vec<String> = pools.collect();
+    page.row("explicit huge", &if pools.is_empty() { "none".to_owned() } else { pools.join("; ") }, None);
     let reason = pages.arenas_request_thp.remark.as_deref().unwrap_or_default();
     page.row("in arenas", &format!("requested with madvise after the first 2 MiB; granted: {reason}"), None);
 }
@@ -148,12 +152,11 @@ fn memory(page: &mut TextPage, report: &DoctorReport) {
         }
     }
     if let Some(events) = &report.events {
-        let count =
-            |count: Option<u64>| count.map_or("not counted".to_owned(), |count| format!("{count} times"));
+        let count = |count: Option<u64>| count.map_or("not counted".to_owned(), times);
         let killed = events.killed.map_or("not counted".to_owned(), |count| count.to_string());
         page.row(
             "control group",
-            &format!("limit reached {}, processes killed: {killed}", count(events.max)),
+            &format!("limit reached {}, processes killed: {killed}", count(events.limit_hits)),
             None,
         );
     }
@@ -177,7 +180,8 @@ fn memory(page: &mut TextPage, report: &DoctorReport) {
 }
 
 fn pressure_text(pressure: &PressureLine) -> String {
-    let percents = |[short, middle, long]: [f64; 3]| format!("{short:.2} {middle:.2} {long:.2} %");
+    let percents =
+        |StallPercent { avg10, avg60, avg300 }: StallPercent| format!("{avg10:.2} {avg60:.2} {avg300:.2} %");
     let full = pressure.full_percent.map_or(String::new(), |full| format!("; all waited {}", percents(full)));
     format!("some waited {}{full} (of 10, 60, 300 s)", percents(pressure.some_percent))
 }

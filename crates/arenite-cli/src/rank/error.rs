@@ -1,6 +1,6 @@
 //! The errors of `arenite rank`.
 
-use std::io;
+use crate::option_file::FileError;
 use std::path::PathBuf;
 use thiserror::Error;
 use workloads::graph::GraphError;
@@ -9,27 +9,22 @@ use workloads::graph::GraphError;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RankError {
-    /// A file cannot be read or written.
-    #[error("cannot use {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
+    /// A file that an option names cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A line is not an edge.
-    #[error("line {line} of {} has one name; an edge has two: source and target", path.display())]
+    #[error("line {line} of {name} has one name; an edge has two: source and target")]
     NoEdge {
-        /// The file.
-        path: PathBuf,
+        /// The file, or `standard input`.
+        name: String,
         /// The line number, from 1.
         line: usize,
     },
     /// The source has no edges.
-    #[error("{} has no edges", path.display())]
+    #[error("{name} has no edges")]
     Empty {
-        /// The file.
-        path: PathBuf,
+        /// The file, `standard input`, or a description of the packages.
+        name: String,
     },
     /// The machine has no Debian packages.
     #[error("cannot find packages: neither `apt-cache` nor {} exists; use a file with --edges", path.display())]
@@ -43,9 +38,6 @@ pub enum RankError {
     /// An allocation failed.
     #[error(transparent)]
     Memory(#[from] arenite_core::AllocError),
-    /// The numbers cannot be converted to JSON.
-    #[error("cannot convert the numbers to JSON")]
-    Json(#[from] serde_json::Error),
 }
 
 impl RankError {
@@ -53,7 +45,7 @@ impl RankError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Memory(_) | Self::Json(_) => 1,
+            Self::Memory(_) => 1,
             _ => 2,
         }
     }

@@ -6,7 +6,6 @@
 
 use super::edge_list::{EdgeList, NodeNames};
 use super::error::RankError;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// dpkg's list of installed packages.
@@ -24,7 +23,7 @@ pub(super) fn read() -> Result<EdgeList, RankError> {
     };
     let list = parse(&String::from_utf8_lossy(&bytes), source);
     if list.edges.is_empty() {
-        return Err(RankError::Empty { path: Path::new(source).to_path_buf() });
+        return Err(RankError::Empty { name: source.to_owned() });
     }
     Ok(list)
 }

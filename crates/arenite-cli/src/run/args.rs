@@ -27,19 +27,20 @@ pub struct RunArgs {
     #[arg(long)]
     pub compare: bool,
     /// Runs on each allocator with --compare
-    #[arg(long, default_value_t = 5, requires = "compare", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 5, requires = "compare", conflicts_with = "stats", value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
     /// Also compare with another allocator's library; may be repeated
-    #[arg(long, value_name = "LIBRARY", requires = "compare")]
+    #[arg(long, value_name = "LIBRARY", requires = "compare", conflicts_with = "stats")]
     pub against: Vec<PathBuf>,
     /// Standard input of each run with --compare [default: empty]
-    #[arg(long, value_name = "FILE", requires = "compare")]
+    #[arg(long, value_name = "FILE", requires = "compare", conflicts_with = "stats")]
     pub input: Option<PathBuf>,
     /// Compare although the output changes from run to run, because it contains a time or a process
     /// id
-    #[arg(long, requires = "compare")]
+    #[arg(long, requires = "compare", conflicts_with = "stats")]
     pub ignore_output: bool,
-    /// Also write the numbers as JSON to FILE; with --stats or --compare
+    /// Also write the numbers as JSON to FILE, with --stats or --compare; `-` prints them on
+    /// standard output instead of the table
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// The program and its arguments

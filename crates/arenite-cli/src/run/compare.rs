@@ -6,8 +6,8 @@
 use super::args::RunArgs;
 use super::error::RunError;
 use super::{library, single};
-use crate::atomic_file::AtomicFile;
 use crate::format;
+use crate::option_file::{FileError, JsonTarget};
 use arenite_pages::{ResourceUsage, wait_with_usage};
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,7 +16,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -43,16 +43,24 @@ struct Row {
     allocator: String,
     wall_s: f64,
     cpu_s: f64,
-    faults: f64,
-    max_rss_bytes: f64,
+    minor_faults: u64,
+    major_faults: u64,
+    max_rss_bytes: u64,
     /// This allocator's medians divided by the system's.
     ratios: Option<Ratios>,
+}
+
+impl Row {
+    const fn faults(&self) -> u64 {
+        self.minor_faults + self.major_faults
+    }
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Ratios {
     wall: f64,
     cpu: f64,
+    /// The ratio of all page faults.
     faults: f64,
     max_rss: f64,
 }
@@ -68,18 +76,13 @@ struct Comparison {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<u8, RunError> {
-    let file_error = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| RunError::File { path, source }
-    };
     let [name, ..] = args.program.as_slice() else { return Ok(0) };
     let program = library::find_program(name)?;
     let mut allocators = allocators(args)?;
     if let Some(path) = &args.input {
-        File::open(path).map_err(file_error(path))?;
+        File::open(path).map_err(FileError::read("--input", path))?;
     }
-    let json =
-        args.json.as_deref().map(|path| AtomicFile::create(path).map_err(file_error(path))).transpose()?;
+    let json = JsonTarget::create(args.json.as_deref())?;
     let bar = progress(u64::from(args.rounds) * allocators.len() as u64);
     for round in 0..args.rounds as usize {
         for turn in 0..allocators.len() {
@@ -91,17 +94,23 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, RunError> {
         }
     }
     bar.finish_and_clear();
+    let difference = output_difference(&allocators);
+    let is_rejected = difference.is_some() && !args.ignore_output;
+    if let Some(difference) = difference.as_ref().filter(|_| is_rejected) {
+        eprintln!("error: {difference}; --ignore-output compares anyway");
+    }
     let rows = rows(&allocators);
-    println!("{}", table(&rows, args.rounds));
+    if !matches!(json, Some(JsonTarget::Stdout)) {
+        println!("{}", table(&rows, args.rounds));
+    }
     let exit_code = check_same_exit_code(&allocators)?;
-    let same_output = match check_same_output(&allocators) {
-        Err(error) if !args.ignore_output => return Err(error),
-        checked => checked.is_ok(),
-    };
-    if let (Some(json), Some(path)) = (json, args.json.as_deref()) {
+    if is_rejected {
+        return Ok(1);
+    }
+    if let Some(json) = json {
         let program = args.program.iter().map(|part| part.to_string_lossy().into()).collect();
-        let comparison = Comparison { program, rounds: args.rounds, exit_code, same_output, rows };
-        json.commit(&serde_json::to_vec_pretty(&comparison)?).map_err(file_error(path))?;
+        let same_output = difference.is_none();
+        json.write(&Comparison { program, rounds: args.rounds, exit_code, same_output, rows })?;
     }
     Ok(exit_code)
 }
@@ -112,8 +121,7 @@ fn allocators(args: &RunArgs) -> Result<Vec<Allocator>, RunError> {
     let mut allocators =
         vec![allocator("system", None), allocator("arenite", Some(library::ld_preload(&library)))];
     for path in &args.against {
-        let found: PathBuf =
-            path.canonicalize().map_err(|source| RunError::File { path: path.clone(), source })?;
+        let found = path.canonicalize().map_err(FileError::read("--against", path))?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = name.trim_start_matches("lib").split('.').next().unwrap_or_default();
         allocators.push(allocator(name, Some(library::ld_preload(&found))));
@@ -134,9 +142,7 @@ fn measure(args: &RunArgs, program: &Path, preload: Option<&OsString>) -> Result
     let name = || program.display().to_string();
     let run_error = |source| RunError::Run { name: name(), source };
     let input = match &args.input {
-        Some(path) => {
-            Stdio::from(File::open(path).map_err(|source| RunError::File { path: path.clone(), source })?)
-        }
+        Some(path) => Stdio::from(File::open(path).map_err(FileError::read("--input", path))?),
         None => Stdio::null(),
     };
     let mut command = Command::new(program);
@@ -170,15 +176,25 @@ fn measure(args: &RunArgs, program: &Path, preload: Option<&OsString>) -> Result
 
 /// Returns the exit code of all runs.
 fn check_same_exit_code(allocators: &[Allocator]) -> Result<u8, RunError> {
-    first_difference(allocators, |run| run.exit_code)
-        .map_or(Ok(()), |difference| Err(differs("exit codes", difference)))?;
+    if let Some((first, second)) = first_difference(allocators, |run| run.exit_code) {
+        let (first, second) = (first.name.clone(), second.name.clone());
+        return Err(RunError::ExitCodesDiffer { first, second });
+    }
     Ok(allocators.iter().find_map(|allocator| allocator.runs.first()).map_or(0, |run| run.exit_code))
 }
 
-/// Checks that all runs printed the same.
-fn check_same_output(allocators: &[Allocator]) -> Result<(), RunError> {
-    first_difference(allocators, |run| run.output_hash)
-        .map_or(Ok(()), |difference| Err(differs("outputs", difference)))
+/// Returns a description if not all runs printed the same.
+fn output_difference(allocators: &[Allocator]) -> Option<String> {
+    let difference = |allocators: &[Allocator]| {
+        first_difference(allocators, |run| run.output_hash)
+            .map(|(first, second)| (first.name.clone(), second.name.clone()))
+    };
+    let (first, second) = difference(allocators)?;
+    // the first allocator is the system
+    if difference(allocators.get(..1)?).is_some() {
+        return Some("the output changes from run to run (also on system alone)".to_owned());
+    }
+    Some(format!("the output of a run on {second} differs from that of one on {first}"))
 }
 
 /// Returns the allocators of the first run and of the first one that differs from it.
@@ -189,10 +205,6 @@ fn first_difference<V: PartialEq>(
     let all = || allocators.iter().flat_map(|side| side.runs.iter().map(move |run| (side, run)));
     let (first, run) = all().next()?;
     all().find(|(_, other)| value(other) != value(run)).map(|(other, _)| (first, other))
-}
-
-fn differs(what: &'static str, (first, second): (&Allocator, &Allocator)) -> RunError {
-    RunError::Differs { what, first: first.name.clone(), second: second.name.clone() }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -207,16 +219,23 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "medians are shown with three digits")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of pages and bytes, rounded to whole numbers"
+)]
 fn rows(allocators: &[Allocator]) -> Vec<Row> {
     let median_of =
         |allocator: &Allocator, value: fn(&Run) -> f64| median(allocator.runs.iter().map(value).collect());
+    let count_of = |allocator: &Allocator, value: fn(&Run) -> f64| median_of(allocator, value).round() as u64;
     let row = |allocator: &Allocator| Row {
         allocator: allocator.name.clone(),
         wall_s: median_of(allocator, |run| run.wall.as_secs_f64()),
         cpu_s: median_of(allocator, |run| (run.usage.user + run.usage.system).as_secs_f64()),
-        faults: median_of(allocator, |run| (run.usage.minor_faults + run.usage.major_faults) as f64),
-        max_rss_bytes: median_of(allocator, |run| run.usage.max_rss_bytes as f64),
+        minor_faults: count_of(allocator, |run| run.usage.minor_faults as f64),
+        major_faults: count_of(allocator, |run| run.usage.major_faults as f64),
+        max_rss_bytes: count_of(allocator, |run| run.usage.max_rss_bytes as f64),
         ratios: None,
     };
     let mut rows: Vec<Row> = allocators.iter().map(row).collect();
@@ -225,15 +244,14 @@ fn rows(allocators: &[Allocator]) -> Vec<Row> {
             row.ratios = Some(Ratios {
                 wall: row.wall_s / system.wall_s,
                 cpu: row.cpu_s / system.cpu_s,
-                faults: row.faults / system.faults,
-                max_rss: row.max_rss_bytes / system.max_rss_bytes,
+                faults: row.faults() as f64 / system.faults() as f64,
+                max_rss: row.max_rss_bytes as f64 / system.max_rss_bytes as f64,
             });
         }
     }
     rows
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "shown with one decimal")]
 fn table(rows: &[Row], rounds: u32) -> Table {
     let first = format!("median of {rounds}");
     let header = [&first, "time", "ratio", "CPU", "ratio", "page faults", "ratio", "max RSS", "ratio"];
@@ -249,9 +267,9 @@ fn table(rows: &[Row], rounds: u32) -> Table {
             ratio(|ratios| ratios.wall),
             format::duration(row.cpu_s),
             ratio(|ratios| ratios.cpu),
-            format!("{:.0}", row.faults),
+            row.faults().to_string(),
             ratio(|ratios| ratios.faults),
-            format::bytes(row.max_rss_bytes as u64),
+            format::bytes(row.max_rss_bytes),
             ratio(|ratios| ratios.max_rss),
         ]);
     }

@@ -1,5 +1,6 @@
 //! The errors of `arenite run`.
 
+use crate::option_file::FileError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -46,16 +47,17 @@ pub enum RunError {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// A file cannot be read or written.
-    #[error("cannot use {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
+    /// A file that an option names cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The temporary file of the statistics cannot be created or read.
+    #[error("cannot use a temporary file in {}", std::env::temp_dir().display())]
+    TempFile {
         /// The error of the operating system.
         source: io::Error,
     },
-    /// The statistics cannot be converted to or from JSON.
-    #[error("cannot convert the statistics to or from JSON")]
+    /// The statistics are not JSON.
+    #[error("cannot read the statistics")]
     Json(#[from] serde_json::Error),
     /// `--json` requires an option that measures.
     #[error("--json requires --stats or --compare")]
@@ -63,11 +65,11 @@ pub enum RunError {
     /// No process wrote statistics.
     #[error("the program wrote no statistics: it ended without `exit`, or its environment was cleared")]
     NoReport,
-    /// The program did not do the same on another allocator.
-    #[error("{what} differ between a run on {first} and one on {second}{}", advice(what))]
-    Differs {
-        /// `exit codes` or `outputs`.
-        what: &'static str,
+    /// The program ended with another exit code in another run.
+    #[error(
+        "the exit codes of a run on {first} and of one on {second} differ; only runs with the same exit code can be compared"
+    )]
+    ExitCodesDiffer {
         /// The allocator of one run.
         first: String,
         /// The allocator of the other run.
@@ -75,20 +77,12 @@ pub enum RunError {
     },
 }
 
-fn advice(what: &str) -> &'static str {
-    if what == "outputs" {
-        "; if the program prints a time or a process id, compare with --ignore-output"
-    } else {
-        "; only runs with the same exit code can be compared"
-    }
-}
-
 impl RunError {
     /// Returns 2 if the command line is at fault, otherwise 1.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Run { .. } | Self::Json(_) | Self::NoReport | Self::Differs { .. } => 1,
+            Self::Run { .. } | Self::Json(_) | Self::NoReport | Self::ExitCodesDiffer { .. } => 1,
             _ => 2,
         }
     }

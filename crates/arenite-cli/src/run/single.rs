@@ -5,8 +5,8 @@
 use super::args::RunArgs;
 use super::error::RunError;
 use super::library;
-use crate::atomic_file::AtomicFile;
 use crate::format;
+use crate::option_file::JsonTarget;
 use arenite_core::Bytes;
 use comfy_table::Table;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,18 @@ use std::process::{Command, ExitStatus};
 const MAX_ROWS: usize = 40;
 /// Maximum number of size classes in a row.
 const MAX_CLASSES: usize = 3;
+
+/// The meaning of a column of the table.
+const FREE_AT_EXIT: &str =
+    "free at exit: the part of the held memory that was in no live block when the process ended";
+
+/// The statistics of a program and of its children.
+#[derive(Debug, Serialize)]
+struct Statistics {
+    program: Vec<String>,
+    exit_code: u8,
+    processes: Vec<Process>,
+}
 
 /// The statistics of one process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,7 +44,7 @@ struct Process {
     in_use_bytes: usize,
     held_bytes: usize,
     live_blocks: usize,
-    fragmentation: f64,
+    free_at_exit_fraction: f64,
     classes: Vec<Class>,
 }
 
@@ -53,16 +65,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, RunError> {
     let [name, rest @ ..] = args.program.as_slice() else { return Ok(0) };
     let library = library::find_library()?;
     let path = library::find_program(name)?;
-    let file_error = |path: &std::path::Path| {
-        let path = path.to_path_buf();
-        move |source| RunError::File { path, source }
-    };
-    let json =
-        args.json.as_deref().map(|path| AtomicFile::create(path).map_err(file_error(path))).transpose()?;
-    let stats = args
-        .stats
-        .then(|| tempfile::NamedTempFile::new().map_err(file_error(&std::env::temp_dir())))
-        .transpose()?;
+    let json = JsonTarget::create(args.json.as_deref())?;
+    let temp_error = |source| RunError::TempFile { source };
+    let stats = args.stats.then(|| tempfile::NamedTempFile::new().map_err(temp_error)).transpose()?;
     let mut command = Command::new(&path);
     command.args(rest).env("LD_PRELOAD", library::ld_preload(&library));
     if args.hardened {
@@ -74,15 +79,18 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, RunError> {
     let status =
         command.status().map_err(|source| RunError::Run { name: name.to_string_lossy().into(), source })?;
     if let Some(stats) = stats {
-        let text = std::fs::read_to_string(stats.path()).map_err(file_error(stats.path()))?;
+        let text = std::fs::read_to_string(stats.path()).map_err(temp_error)?;
         let processes: Vec<Process> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         if processes.is_empty() {
             return Err(RunError::NoReport);
         }
-        // the standard output belongs to the program
-        let _printed = writeln!(std::io::stderr(), "{}", table(&processes));
-        if let (Some(json), Some(path)) = (json, args.json.as_deref()) {
-            json.commit(&serde_json::to_vec_pretty(&processes)?).map_err(file_error(path))?;
+        if !matches!(json, Some(JsonTarget::Stdout)) {
+            // the standard output belongs to the program
+            let _printed = writeln!(std::io::stderr(), "{}\n{FREE_AT_EXIT}", table(&processes));
+        }
+        if let Some(json) = json {
+            let program = args.program.iter().map(|part| part.to_string_lossy().into()).collect();
+            json.write(&Statistics { program, exit_code: exit_code(status), processes })?;
         }
     }
     Ok(exit_code(status))
@@ -98,10 +106,12 @@ fn table(processes: &[Process]) -> Table {
         "peak held",
         "max RSS",
         "page faults",
-        "fragmentation",
+        "free at exit",
         "top size classes",
     ]);
-    for process in largest.iter().take(MAX_ROWS) {
+    // a row that counts one hidden process would be as long as that process
+    let shown = if largest.len() == MAX_ROWS + 1 { largest.len() } else { MAX_ROWS };
+    for process in largest.iter().take(shown) {
         let classes = process.classes.iter().take(MAX_CLASSES);
         let classes: Vec<String> = classes.map(|class| Bytes(class.size_bytes).to_string()).collect();
         table.add_row([
@@ -111,12 +121,12 @@ fn table(processes: &[Process]) -> Table {
             Bytes(process.peak_held_bytes).to_string(),
             Bytes(process.max_rss_bytes).to_string(),
             format!("{}", process.minor_faults + process.major_faults),
-            format!("{:.0} %", 100.0 * process.fragmentation),
+            format!("{:.0} %", 100.0 * process.free_at_exit_fraction),
             classes.join(", "),
         ]);
     }
-    if largest.len() > MAX_ROWS {
-        table.add_row([format!("and {} smaller", largest.len() - MAX_ROWS)]);
+    if largest.len() > shown {
+        table.add_row([format!("and {} smaller", largest.len() - shown)]);
     }
     format::align_right(&mut table, 1..7);
     table
@@ -138,15 +148,16 @@ mod tests {
             in_use_bytes: 0,
             held_bytes: 0,
             live_blocks: 0,
-            fragmentation: 0.0,
+            free_at_exit_fraction: 0.0,
             classes: Vec::new(),
         }
     }
 
     #[test]
     fn n08_the_table_fits_a_screen_of_50_lines_when_40_processes_or_more_are_listed() {
-        for (count, lines) in [(40, 42), (300, 43)] {
+        for (count, lines) in [(40, 42), (41, 43), (300, 43)] {
             let table = table(&(0..count).map(process).collect::<Vec<_>>()).to_string();
+            assert_eq!(table.contains("smaller"), count == 300, "{table}");
             assert_eq!(table.lines().count(), lines, "{table}");
         }
     }

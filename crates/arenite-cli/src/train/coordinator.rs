@@ -6,6 +6,7 @@
 use super::error::TrainError;
 use super::memory::Strategy;
 use super::protocol::{Request, Response, Spec, Trained};
+use super::worker::WORKER_ARGUMENT;
 use crate::report::StrategyReport;
 use arenite_core::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -74,7 +75,7 @@ impl Worker {
         let fail = |source| TrainError::Process { strategy, source };
         let program = std::env::current_exe().map_err(fail)?;
         let mut command = Command::new(program);
-        command.arg("train-worker").stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(WORKER_ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(fail)?;
         let (Some(requests), Some(responses)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(fail(io::ErrorKind::BrokenPipe.into()));

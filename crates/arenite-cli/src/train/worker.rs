@@ -11,6 +11,9 @@ use arenite_alloc::{Arena, BinnedPools, CountedGlobal, StatsAllocator};
 use std::error::Error;
 use std::io::{self, BufRead, Write};
 
+/// The argument that starts the command as a worker.
+pub const WORKER_ARGUMENT: &str = "train-worker";
+
 /// Trains one strategy with the requests on standard input.
 ///
 /// `stats` is the program's global allocator.
