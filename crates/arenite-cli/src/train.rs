@@ -30,10 +30,10 @@ pub use memory::{CacheScratch, Strategy};
 pub use worker::{WORKER_ARGUMENT, run_worker};
 
 use crate::atomic_file::{AtomicFile, canonical};
-use crate::report::{self, Machine, Model, Report};
+use crate::option_file::{FileError, JsonTarget, is_standard, print};
+use crate::report::{self, Machine, Model, OsPages, Processor, Report};
 use arenite_core::Bytes;
 use protocol::{Spec, Trained};
-use std::io::{self, Write};
 use std::path::Path;
 use workloads::char_lm::{CORPUS, Config, Text};
 
@@ -50,20 +50,30 @@ pub fn run(args: &TrainArgs) -> Result<(), TrainError> {
     check_files_differ(args)?;
     let (name, text) = text_source::read_text(args.text.as_deref())?;
     let spec = spec(args, &name, text)?;
-    let page = if args.no_report { None } else { Some(create(&args.report)?) };
-    let json = args.json.as_deref().map(create).transpose()?;
+    let page = if args.no_report {
+        None
+    } else {
+        Some(AtomicFile::create(&args.report).map_err(FileError::write("--report", &args.report))?)
+    };
+    let json = JsonTarget::create(args.json.as_deref())?;
+    let is_quiet = matches!(json, Some(JsonTarget::Stdout));
 
     let trained = coordinator::train(&args.memory, &spec)?;
     let report = report_of(args, &spec, name, trained);
     let different = summary::different_losses(&report.strategies);
-    print(&summary::text(&report)).map_err(TrainError::Print)?;
-    let (json_bytes, page_bytes) = (serde_json::to_vec_pretty(&report)?, report::render(&report));
-    if let Some(file) = json {
-        commit(file, args.json.as_deref().unwrap_or(Path::new("")), &json_bytes)?;
+    if !is_quiet {
+        print(summary::text(&report).as_bytes()).map_err(TrainError::Print)?;
+    }
+    if let Some(json) = json {
+        json.write(&report)?;
     }
     if let Some(file) = page {
-        commit(file, &args.report, page_bytes.as_bytes())?;
-        print(&format!("\nReport page: {}\n", args.report.display())).map_err(TrainError::Print)?;
+        let page = report::render(&report);
+        file.commit(page.as_bytes()).map_err(FileError::write("--report", &args.report))?;
+        if !is_quiet {
+            let line = format!("\nReport page: {}\n", args.report.display());
+            print(line.as_bytes()).map_err(TrainError::Print)?;
+        }
     }
     match different {
         Some((a, b)) => Err(TrainError::DifferentLosses(args.memory[a], args.memory[b])),
@@ -71,31 +81,20 @@ pub fn run(args: &TrainArgs) -> Result<(), TrainError> {
     }
 }
 
-fn create(path: &Path) -> Result<AtomicFile, TrainError> {
-    AtomicFile::create(path).map_err(|source| TrainError::Write { path: path.to_path_buf(), source })
-}
-
-fn commit(file: AtomicFile, path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    file.commit(bytes).map_err(|source| TrainError::Write { path: path.to_path_buf(), source })
-}
-
-fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done,
-    }
-}
-
 /// Checks that the text, the page and the JSON file are different files.
 fn check_files_differ(args: &TrainArgs) -> Result<(), TrainError> {
     let page = (!args.no_report).then_some(args.report.as_path());
-    let files = [("--text", args.text.as_deref()), ("--report", page), ("--json", args.json.as_deref())];
+    let file = |path: Option<&'_ Path>| path.filter(|path| !is_standard(path)).map(Path::to_path_buf);
+    let files = [
+        ("--text", file(args.text.as_deref())),
+        ("--report", page.map(Path::to_path_buf)),
+        ("--json", file(args.json.as_deref())),
+    ];
     for (at, (second, path)) in files.iter().enumerate() {
-        let Some(path) = path.filter(|path| path.is_file() || !path.exists()) else { continue };
+        let Some(path) = path.as_ref().filter(|path| path.is_file() || !path.exists()) else { continue };
         for (first, other) in &files[..at] {
-            if other.is_some_and(|other| canonical(other) == canonical(path)) {
-                return Err(TrainError::SameFile { path: path.to_path_buf(), first, second });
+            if other.as_ref().is_some_and(|other| canonical(other) == canonical(path)) {
+                return Err(TrainError::SameFile { path: path.clone(), first, second });
             }
         }
     }
@@ -147,6 +146,7 @@ fn report_of(args: &TrainArgs, spec: &Spec, text_name: String, trained: Trained)
     }
     Report {
         title: "One model, three memory strategies".into(),
+        program: command_line::words(args),
         command: command_line::command_line(args),
         machine: machine(),
         model: Model {
@@ -171,10 +171,12 @@ fn report_of(args: &TrainArgs, spec: &Spec, text_name: String, trained: Trained)
 fn machine() -> Machine {
     let machine = arenite_pages::machine::Machine::read();
     Machine {
-        cpu: machine.cpu.model.clone().unwrap_or_else(|| "unknown".into()),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
-        kernel: format!("{} {}", std::env::consts::OS, machine.kernel.clone().unwrap_or_default()),
-        page_bytes: u64::try_from(arenite_pages::page_size()).unwrap_or(0),
-        huge_pages: format!("{:?}", machine.pages.transparent).to_lowercase(),
+        os: std::env::consts::OS.into(),
+        kernel: machine.kernel.clone(),
+        processor: Processor { model: machine.cpu.model.clone(), usable: machine.cpu.usable },
+        pages: OsPages {
+            size_bytes: u64::try_from(arenite_pages::page_size()).unwrap_or(0),
+            transparent: format!("{:?}", machine.pages.transparent).to_lowercase(),
+        },
     }
 }

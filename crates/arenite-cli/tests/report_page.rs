@@ -14,7 +14,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use arenite_cli::report::{Machine, Model, Report, StrategyReport, TimelinePoint, render};
+use arenite_cli::report::{
+    Machine, Model, OsPages, Processor, Report, StrategyReport, TimelinePoint, render,
+};
 
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -141,23 +143,24 @@ fn framed(page: &str, width: u32) -> String {
 }
 
 fn strategy(name: &str, pace: f64, points: u16) -> StrategyReport {
+    let held = (name != "system").then_some(12 << 24);
     let losses = (0..points).map(|i| 2.2 + 2.4 / (1.0 + f32::from(i) / 40.0)).collect();
     let step_ms: Vec<f64> = (0..points).map(|i| pace + f64::from(i % 7) * 0.25).collect();
     let timeline = (0..points)
         .map(|i| TimelinePoint {
             elapsed_ms: f64::from(i) * pace,
             in_use_bytes: u64::from(i % 12) << 24,
-            held_bytes: 12 << 24,
+            held_bytes: held,
         })
         .collect();
     StrategyReport {
         name: name.into(),
         step_ms_median: pace + 0.75,
         step_ms_p95: pace + 1.5,
-        allocs_per_step: 612.0,
+        allocations_per_step: 1612.0,
         malloc_calls_per_step: 0.5,
         peak_in_use_bytes: 11 << 24,
-        peak_held_bytes: 12 << 24,
+        peak_held_bytes: held,
         max_rss_bytes: 13 << 24,
         losses,
         step_ms,
@@ -169,8 +172,14 @@ fn strategy(name: &str, pace: f64, points: u16) -> StrategyReport {
 fn report(strategies: Vec<StrategyReport>) -> Report {
     Report {
         title: NASTY.into(),
+        program: vec![NASTY.into()],
         command: NASTY.into(),
-        machine: Machine { cpu: NASTY.into(), cores: 2, page_bytes: 4096, ..Machine::default() },
+        machine: Machine {
+            os: "linux".into(),
+            kernel: Some(NASTY.into()),
+            processor: Processor { model: Some(NASTY.into()), usable: 2 },
+            pages: OsPages { size_bytes: 4096, transparent: "madvise".into() },
+        },
         model: Model { vocabulary: 98, seed: u64::MAX, text_name: NASTY.into(), ..Model::default() },
         strategies,
         sample: NASTY.into(),
@@ -183,7 +192,7 @@ fn three() -> Report {
 }
 
 const THREE: Expected =
-    Expected { drawn: [("table", 27), ("memory", 900), ("steps", 900), ("loss", 300)], lines: 6 + 1 };
+    Expected { drawn: [("table", 27), ("memory", 900), ("steps", 900), ("loss", 300)], lines: 5 + 1 };
 
 #[test]
 fn report_page_of_three_strategies_is_drawn_without_errors_at_every_width() {
@@ -199,25 +208,33 @@ fn report_page_of_three_strategies_is_drawn_without_errors_at_every_width() {
             "40.8 ms under system (median); pool took 44.8 ms (10 % more) and arena took 31.8 ms (22 % less)";
         assert!(seen.document.contains(finding));
         assert!(seen.document.contains("Identical to the bit under: system, pool, arena"));
+        for text in ["1,612", "0.500", "40.8 ms", "Memory held at the peak: 192 MiB under pool and 192 MiB"] {
+            assert!(seen.document.contains(text), "{text}");
+        }
+        let held = seen.document.split("Peak held").nth(1).and_then(|row| row.split("</tr>").next()).unwrap();
+        assert!(held.contains("<td>–</td>") && !held.contains("low"), "system's held is unknown: {held}");
     }
 }
 
-/// Hides the first strategy, moves to the end of the timeline and points at the end of the loss.
+/// Moves to the end of each timeline, shows the last tenth and points at the end of the loss.
 const ACTIONS: &str = "<script>{
-  const [memory, loss] = ['memory', 'loss'].map((id) => document.querySelector(`#${id} .chart`));
-  document.querySelector('#memory .legend button').click();
-  memory.dispatchEvent(new KeyboardEvent('keydown', { key: 'End' }));
+  document.querySelectorAll('#memory .chart').forEach((panel) => panel.dispatchEvent(new KeyboardEvent('keydown', { key: 'End' })));
+  document.querySelectorAll('#memory .controls button')[2].click();
+  const loss = document.querySelector('#loss .chart');
   const frame = loss.getBoundingClientRect();
   loss.dispatchEvent(new PointerEvent('pointermove', { clientX: frame.right - 14, clientY: frame.top + 50 }));
 }</script></body>";
 
 #[test]
-fn report_page_handles_keys_pointer_and_legend() {
+fn report_page_handles_keys_pointer_and_buttons() {
     let Some(browser) = browser() else { return };
     let seen = open(&browser, &render(&three()).replace("</body>", ACTIONS));
-    assert_eq!(faults(&seen, &Expected { lines: THREE.lines - 2, ..THREE }), Vec::<String>::new());
-    let text = "aria-valuetext=\"at 13.2 s: pool in use 176 MiB, held 192 MiB; arena has ended\"";
-    assert!(seen.document.contains(text));
+    assert_eq!(faults(&seen, &THREE), Vec::<String>::new());
+    for text in ["12.0 s: in use 176 MiB\"", "13.2 s: in use 176 MiB, held 192 MiB\""] {
+        assert!(seen.document.contains(&format!("aria-valuetext=\"at {text}")), "{text}");
+    }
+    assert!(seen.document.contains("in use 176 MiB, held 192 MiB at 13.2 s</span>"));
+    assert!(seen.document.contains("aria-pressed=\"true\">last tenth</button>"));
     assert!(seen.document.contains("aria-valuetext=\"step 300: loss 2.4832\""));
     assert!(seen.document.contains(">18446744073709551615</dd>"), "all digits of the seed");
 }
@@ -238,7 +255,7 @@ fn edges() -> Vec<(&'static str, Report, Expected, &'static str)> {
     let mut apart = three();
     apart.strategies[2].losses[7] += 0.5;
     let differing =
-        Expected { drawn: [("table", 27), ("memory", 900), ("steps", 900), ("loss", 900)], lines: 6 + 3 };
+        Expected { drawn: [("table", 27), ("memory", 900), ("steps", 900), ("loss", 900)], lines: 5 + 3 };
     let mut blank = report(vec![bare.clone()]);
     blank.strategies[0].losses = vec![f32::NAN];
     vec![
@@ -305,7 +322,7 @@ fn long_run(name: &str, offset: f64) -> StrategyReport {
         [(0.0, 2_u64 << 20), (5.0, 40 << 20)].map(|(ms, in_use_bytes)| TimelinePoint {
             elapsed_ms: start + ms,
             in_use_bytes,
-            held_bytes: 48 << 20,
+            held_bytes: Some(48 << 20),
         })
     };
     StrategyReport { timeline: (0..2000).flat_map(points).collect(), ..strategy(name, 40.0, 2000) }

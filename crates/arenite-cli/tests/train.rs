@@ -42,8 +42,8 @@ fn files(dir: &Path) -> Vec<String> {
 
 #[test]
 fn a_bad_text_is_an_error_with_advice() {
-    check_error(&["--text", "missing.txt"], 2, &["cannot read the text missing.txt", "No such file"]);
-    check_error(&["--text", "."], 2, &["cannot read the text ."]);
+    check_error(&["--text", "missing.txt"], 2, &["cannot read --text missing.txt", "No such file"]);
+    check_error(&["--text", "."], 2, &["cannot read --text ."]);
     check_error(&["--text", "empty.txt"], 2, &["cannot train on empty.txt", "empty; give a file"]);
     check_error(&["--text", "one.txt"], 2, &["cannot train on one.txt"]);
     check_error(&["--text", "same.txt"], 2, &["cannot train on same.txt"]);
@@ -130,9 +130,13 @@ fn cache_scratch_applies_to_system_and_not_to_arena_when_requested() {
 
 #[test]
 fn a_path_that_cannot_be_written_is_an_error_before_training() {
-    check_error(&["--report", "no/such/dir/report.html"], 1, &["cannot write no/such/dir/report.html"]);
-    check_error(&["--report", "."], 1, &["cannot write ."]);
-    check_error(&["--json", "no/such/dir/run.json"], 1, &["cannot write no/such/dir/run.json"]);
+    check_error(
+        &["--report", "no/such/dir/report.html"],
+        2,
+        &["cannot write --report no/such/dir/report.html"],
+    );
+    check_error(&["--report", "."], 2, &["cannot write --report ."]);
+    check_error(&["--json", "no/such/dir/run.json"], 2, &["cannot write --json no/such/dir/run.json"]);
 }
 
 #[test]
@@ -158,34 +162,36 @@ fn every_strategy_computes_the_same_losses_and_pool_and_arena_call_no_malloc() {
         assert_eq!(losses.len(), 20);
         assert_eq!(losses, strategies[0]["losses"].as_array().unwrap());
         assert!(losses[19].as_f64() < losses[0].as_f64(), "{losses:?}");
-        for field in [
-            "step_ms_median",
-            "step_ms_p95",
-            "allocs_per_step",
-            "peak_in_use_bytes",
-            "peak_held_bytes",
-            "max_rss_bytes",
-        ] {
+        for field in
+            ["step_ms_median", "step_ms_p95", "allocations_per_step", "peak_in_use_bytes", "max_rss_bytes"]
+        {
             assert!(
                 strategy[field].as_f64().is_some_and(|value| value > 0.0),
                 "{field}: {}",
                 strategy[field]
             );
         }
-        assert!(strategy["peak_held_bytes"].as_u64() >= strategy["peak_in_use_bytes"].as_u64());
     }
+    let system = &strategies[0];
+    assert!(system["peak_held_bytes"].is_null() && system["timeline"][0]["held_bytes"].is_null());
     assert!(strategies[0]["malloc_calls_per_step"].as_f64().unwrap() > 0.0);
     for strategy in &strategies[1..] {
+        assert!(strategy["peak_held_bytes"].as_u64() >= strategy["peak_in_use_bytes"].as_u64());
         // Memory that is released costs at least one fault per step. A few faults are allowed,
         // because the kernel may move an OS page for compaction, which then faults again.
         let faults = strategy["faults_per_step"].as_f64().unwrap();
         assert!(faults < 0.5, "{}: {faults} faults a step", strategy["name"]);
         assert_eq!(strategy["malloc_calls_per_step"].as_f64(), Some(0.0), "{}", strategy["name"]);
     }
+    assert_eq!(json["program"][1], "train");
+    assert!(json["machine"]["processor"]["usable"].as_u64() > Some(0), "{}", json["machine"]);
+    assert!(json["machine"]["pages"]["size_bytes"].as_u64() > Some(0), "{}", json["machine"]);
     assert!(!json["sample"].as_str().unwrap().is_empty());
     let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
     assert!(page.contains("step_ms_median") && page.ends_with("</html>\n"));
     let table = String::from_utf8(output.stdout).unwrap();
+    let last = strategies[0]["losses"][19].as_f64().unwrap();
+    assert!(table.contains(&format!("{last:.4}")) && table.contains("system has no held"), "{table}");
     assert!(table.contains("identical to the bit under system, pool, arena"), "{table}");
 }
 
@@ -207,9 +213,70 @@ fn doctor_reports_a_file_that_it_cannot_write_and_leaves_no_file() {
     let output = arenite(dir.path(), &["doctor", "--json", "no/such/machine.json"]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("no/such/machine.json: No such file or directory"), "{text}");
+    assert!(text.contains("cannot write --json no/such/machine.json: No such file or directory"), "{text}");
     assert_eq!(arenite(dir.path(), &["doctor", "--jason"]).status.code(), Some(2));
     assert_eq!(files(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn json_is_printed_instead_of_the_text_for_a_dash() {
+    let dir = tempfile::tempdir().unwrap();
+    let train = [&["train", "--no-report", "--memory", "arena", "--json", "-"][..], &TINY[..]].concat();
+    std::fs::write(dir.path().join("edges"), "a b\n").unwrap();
+    let squeeze = ["squeeze", "--limit", "64M", "--rlimit", "--json", "-", "--", "true"];
+    for (command, field) in [
+        (&train[..], "strategies"),
+        (&["run", "--stats", "--json", "-", "--", "true"], "processes"),
+        (&["run", "--compare", "--rounds", "1", "--json", "-", "--", "true"], "rows"),
+        (&squeeze, "limit_bytes"),
+        (&["rank", "--edges", "edges", "--json", "-"], "ranks"),
+        (&["doctor", "--json", "-"], "limits"),
+    ] {
+        let output = arenite(dir.path(), command);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}: {text}");
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!json[field].is_null(), "{command:?}: {json}");
+        assert_eq!(files(dir.path()), ["edges"], "{command:?}");
+    }
+}
+
+#[test]
+fn a_json_file_that_cannot_be_written_is_the_same_error_in_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("edges"), "a b\n").unwrap();
+    for command in [
+        &["train", "--json", "no/f"][..],
+        &["run", "--stats", "--json", "no/f", "--", "true"],
+        &["run", "--compare", "--json", "no/f", "--", "true"],
+        &["squeeze", "--limit", "64M", "--json", "no/f", "--", "true"],
+        &["rank", "--edges", "edges", "--json", "no/f"],
+        &["doctor", "--json", "no/f"],
+    ] {
+        let output = arenite(dir.path(), command);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {text}");
+        assert_eq!(text, "error: cannot write --json no/f: No such file or directory (os error 2)\n");
+    }
+}
+
+#[test]
+fn a_typo_suggests_only_listed_commands() {
+    let dir = tempfile::tempdir().unwrap();
+    for typo in ["trian", "trainworker", "train-work", "worker"] {
+        let output = arenite(dir.path(), &[typo]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{typo}: {text}");
+        assert!(!text.contains("train-worker"), "{typo}: {text}");
+    }
+}
+
+#[test]
+fn help_lists_the_commands_in_one_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = String::from_utf8(arenite(dir.path(), &["--help"]).stdout).unwrap();
+    let found = ["train", "run", "squeeze", "rank", "doctor"].map(|name| help.find(&format!("\n  {name} ")));
+    assert!(found.is_sorted() && found[0].is_some(), "{help}");
 }
 
 #[test]

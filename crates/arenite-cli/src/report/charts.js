@@ -17,9 +17,10 @@ const charts = (() => {
 
   // ---- numbers ----
   const digits = (x, options) => new Intl.NumberFormat("en", options).format(x);
+  /** A number as on the terminal: three digits, or a whole number. */
   const number = (x) => {
     if (!finite(x)) return "–";
-    if (x === 0 || Number.isInteger(x) || Math.abs(x) >= 1000) return digits(x, { maximumFractionDigits: 0 });
+    if (Number.isInteger(x) || Math.abs(x) >= 999.5) return digits(x, { maximumFractionDigits: 0 });
     return digits(x, { minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
   };
   const short = (x) => digits(x, { maximumSignificantDigits: 6 });
@@ -37,7 +38,14 @@ const charts = (() => {
   };
   /** Bytes of an axis tick, which may be a quarter of a unit. */
   const byteTick = (x) => `${short(x / 1024 ** unitOf(x))} ${UNITS[unitOf(x)]}`;
-  const ms = (x) => (finite(x) ? `${number(x)} ms` : "–");
+  /** A time in milliseconds as on the terminal: three digits in s, ms or µs. */
+  const ms = (x) => {
+    if (!finite(x)) return "–";
+    const size = Math.abs(x);
+    const [value, unit] = size >= 999.5 ? [x / 1e3, "s"] : size >= 0.9995 || size === 0 ? [x, "ms"] : [x * 1e3, "µs"];
+    const places = value === 0 || Math.abs(value) >= 99.95 ? 0 : Math.abs(value) >= 9.995 ? 1 : 2;
+    return `${value.toFixed(places)} ${unit}`;
+  };
   const plural = (n, one, many) => `${number(n)} ${n === 1 ? one : many}`;
   const joined = (parts) => (parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts[parts.length - 1]}`);
 
@@ -119,6 +127,17 @@ const charts = (() => {
     }
     return buckets;
   };
+  /** The highest value in each bucket of two pixels. */
+  const highest = (points, toX) => {
+    const out = [];
+    let bucket = NaN;
+    for (const [x, y] of points) {
+      const i = Math.floor(toX(x) / 2);
+      if (i === bucket) out[out.length - 1][1] = Math.max(out[out.length - 1][1], y); else out.push([x, y]);
+      bucket = i;
+    }
+    return out;
+  };
   /** Paths of the band and of its two edges. */
   const band = (buckets, toY) => {
     const edge = (value, list) => list.flatMap((b) => [[b.from, value(b)], [b.to, value(b)]])
@@ -149,7 +168,7 @@ const charts = (() => {
   /**
    * A line chart with axes, and a cursor for mouse, touch and arrow keys. It is drawn again when its width changes.
    * spec: label, xLabel, yLabel, height, x: [lo, hi], y(n): [lo, hi], xTicks, yTicks, xText, yText, stops: [x…],
-   * series: [{ css, dash, thin, stepped, envelope: pixels of a cycle below which a band is drawn, points: [[x, y]…], shown() }],
+   * series: [{ css, dash, thin, stepped, highest, envelope: pixels of a cycle below which a band is drawn, points: [[x, y]…] }],
    * references: [{ y, text }], read(x or null), describe(x).
    */
   const lineChart = (host, spec) => {
@@ -165,7 +184,7 @@ const charts = (() => {
       const [y0, y1] = spec.y(rows);
       const yTicks = spec.yTicks(y0, y1, rows);
       const left = 12 + 7 * Math.max(...yTicks.map((t) => spec.yText(t).length), 2);
-      box = { left, right: width - 14, top: 30, bottom: height - 44 };
+      box = { left, right: width - 14, top: spec.yLabel ? 30 : 10, bottom: height - (spec.xLabel() ? 44 : 24) };
       const [x0, x1] = spec.x();
       toX = (x) => box.left + ((x - x0) / (x1 - x0)) * (box.right - box.left);
       toX.back = (px) => x0 + ((px - box.left) / (box.right - box.left)) * (x1 - x0);
@@ -188,21 +207,15 @@ const charts = (() => {
           sv("text", { x: box.right, y: toY(r.y) - 5, "text-anchor": "end" }, r.text));
       }
       const group = sv("g", { "clip-path": `url(#${id}c)` });
-      const shown = spec.series.filter((s) => s.shown());
-      // if one thin line is too dense, all are drawn as bands, so that they compare
-      const dense = shown.some((s) => s.thin && s.envelope && envelope(s.points, toX, box, s.envelope));
-      for (const s of shown) {
-        const buckets = s.envelope ? envelope(s.points, toX, box, s.thin && dense ? Infinity : s.envelope) : null;
+      for (const s of spec.series) {
+        const buckets = s.envelope ? envelope(s.points, toX, box, s.envelope) : null;
         if (buckets) {
           const { area, edges } = band(buckets, toY);
           group.append(sv("path", { class: `band ${s.css}`, d: area }),
             sv("path", { class: `line ${s.css}${s.thin ? " thin" : ""}`, "stroke-dasharray": s.dash, d: edges }));
           continue;
         }
-        const { path, alone } = trace(thin(s.points, toX), toX, toY, s.stepped);
-        const turns = s.points.filter((p, i) => i > 0 && p[1] !== s.points[i - 1][1]).length;
-        // a margin around a line with few steps, so that it is visible across the others
-        if (path && s.stepped && turns < width / 8) group.append(sv("path", { class: "halo", d: path }));
+        const { path, alone } = trace(thin(s.highest ? highest(s.points, toX) : s.points, toX), toX, toY, s.stepped);
         if (path) group.append(sv("path", { class: `line ${s.css}${s.thin ? " thin" : ""}`, "stroke-dasharray": s.dash, d: path }));
         for (const [cx, cy] of alone) group.append(sv("circle", { class: `dot ${s.css}`, cx, cy, r: 4 }));
       }

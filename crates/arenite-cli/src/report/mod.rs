@@ -21,7 +21,9 @@ const DATA_MARK: &str = "/*__ARENITE_DATA__*/";
 pub struct Report {
     /// The headline of the page.
     pub title: String,
-    /// The command line that repeats the run.
+    /// The words of the command line that repeats the run.
+    pub program: Vec<String>,
+    /// That command line in the syntax of a shell.
     pub command: String,
     /// The machine of the run.
     pub machine: Machine,
@@ -35,19 +37,35 @@ pub struct Report {
     pub sample_prompt: String,
 }
 
-/// The machine of a run.
+/// The machine of a run, with the field names of `arenite doctor`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// Processor model, as reported by the operating system.
-    pub cpu: String,
-    /// Logical cores the process may use.
-    pub cores: usize,
-    /// Kernel name and release.
-    pub kernel: String,
+    /// Operating system.
+    pub os: String,
+    /// The kernel's release.
+    pub kernel: Option<String>,
+    /// The processor.
+    pub processor: Processor,
+    /// The OS pages.
+    pub pages: OsPages,
+}
+
+/// The processor of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Processor {
+    /// Model name, as reported by the kernel.
+    pub model: Option<String>,
+    /// Logical processors that the process may use.
+    pub usable: usize,
+}
+
+/// The OS pages of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OsPages {
     /// Size of an OS page in bytes.
-    pub page_bytes: u64,
-    /// The setting of transparent huge pages, for example `madvise`.
-    pub huge_pages: String,
+    pub size_bytes: u64,
+    /// The policy for transparent huge pages, for example `madvise`.
+    pub transparent: String,
 }
 
 /// The model of a run and its text.
@@ -93,7 +111,7 @@ pub struct StrategyReport {
     pub ratio_to_system: Option<f64>,
     /// Blocks allocated in a step.
     #[serde(deserialize_with = "nan_from_null")]
-    pub allocs_per_step: f64,
+    pub allocations_per_step: f64,
     /// Calls of malloc in a step.
     #[serde(deserialize_with = "nan_from_null")]
     pub malloc_calls_per_step: f64,
@@ -103,8 +121,8 @@ pub struct StrategyReport {
     pub faults_per_step: f64,
     /// Peak of the bytes in live blocks.
     pub peak_in_use_bytes: u64,
-    /// Peak of the bytes held from upstream.
-    pub peak_held_bytes: u64,
+    /// Peak of the bytes held from upstream. `None` if unknown, as under `system`.
+    pub peak_held_bytes: Option<u64>,
     /// Maximum resident set size of the process.
     pub max_rss_bytes: u64,
     /// Cross-entropy of each step, in nats per token.
@@ -125,8 +143,8 @@ pub struct TimelinePoint {
     pub elapsed_ms: f64,
     /// Bytes in live blocks.
     pub in_use_bytes: u64,
-    /// Bytes held from upstream.
-    pub held_bytes: u64,
+    /// Bytes held from upstream. `None` if unknown, as under `system`.
+    pub held_bytes: Option<u64>,
 }
 
 /// Renders `report` as one self-contained HTML page. O(length of the report).
@@ -214,14 +232,18 @@ mod tests {
             name: NASTY.into(),
             losses: vec![1.5, 0.1],
             step_ms: vec![0.25],
-            timeline: vec![TimelinePoint { elapsed_ms: 0.5, in_use_bytes: 1, held_bytes: u64::MAX }],
+            timeline: vec![TimelinePoint { elapsed_ms: 0.5, in_use_bytes: 1, held_bytes: Some(u64::MAX) }],
             ratio_to_system: Some(0.5),
             ..StrategyReport::default()
         };
         Report {
             title: NASTY.into(),
+            program: vec![NASTY.into()],
             command: NASTY.into(),
-            machine: Machine { cpu: NASTY.into(), ..Machine::default() },
+            machine: Machine {
+                processor: Processor { model: Some(NASTY.into()), usable: 1 },
+                ..Machine::default()
+            },
             model: Model { text_name: NASTY.into(), ..Model::default() },
             strategies: vec![strategy],
             sample: NASTY.into(),

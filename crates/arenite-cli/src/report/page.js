@@ -17,7 +17,7 @@
     return list(data.strategies).map((s, index) => {
       const known = KNOWN.indexOf(s.name);
       const slot = known >= 0 ? known : next++ % DASHES.length;
-      const timeline = list(s.timeline).filter((p) => p && finite(p.elapsed_ms) && finite(p.in_use_bytes) && finite(p.held_bytes));
+      const timeline = list(s.timeline).filter((p) => p && finite(p.elapsed_ms) && finite(p.in_use_bytes));
       timeline.sort((a, b) => a.elapsed_ms - b.elapsed_ms);
       return { ...s, label: text(s.name) || `strategy ${index + 1}`, css: `s${slot}`, dash: DASHES[slot], timeline,
         losses: list(s.losses), steps: list(s.step_ms).filter(finite) };
@@ -72,7 +72,9 @@
     const close = !system ? [] : strategies.filter((s) => s !== system && finite(s.step_ms_median)
       && Math.abs(s.step_ms_median - system.step_ms_median) < spread);
     if (close.length) {
-      out.push(`The difference between system and ${joined(close.map((s) => s.label))} is smaller than system's own spread from median to p95 (${ms(spread)}).`);
+      const gaps = close.map((s) => `${s.label} (${ms(Math.abs(s.step_ms_median - system.step_ms_median))})`);
+      const [subject, verb] = close.length === 1 ? ["The difference", "is"] : ["The differences", "are"];
+      out.push(`${subject} between system and ${joined(gaps)} ${verb} smaller than system's own spread from median to p95 (${ms(spread)}).`);
     }
     const held = strategies.filter((s) => finite(s.peak_held_bytes));
     if (held.length) out.push(`Memory held at the peak: ${joined(held.map((s) => `${bytes(s.peak_held_bytes)} under ${s.label}`))}.`);
@@ -108,7 +110,7 @@
       ["Time per step", "median", (s) => s.step_ms_median, ms],
       ["Time per step", "95th percentile", (s) => s.step_ms_p95, ms],
       ["Ratio to system", "of medians; below 1 is faster", (s) => ratioOf(s, system), number],
-      ["Allocations", "per step", (s) => s.allocs_per_step, number],
+      ["Allocations", "per step", (s) => s.allocations_per_step, number],
       ["malloc calls", "per step", (s) => s.malloc_calls_per_step, number],
       ["Page faults", "per step, after warm-up", (s) => s.faults_per_step, number],
       ["Peak in use", null, (s) => s.peak_in_use_bytes, bytes],
@@ -130,27 +132,41 @@
   const swatch = (s) => sv("svg", { class: `swatch ${s.css}`, viewBox: "0 0 18 8", "aria-hidden": "true" },
     sv("line", { class: "line", x1: 0, x2: 18, y1: 4, y2: 4, "stroke-dasharray": s.dash }));
 
-  // ---- memory ----
+  // ---- memory: one panel per strategy, on the same scales ----
+  const inUseAndHeld = (inUse, held) => `in use ${bytes(inUse)}${finite(held) ? `, held ${bytes(held)}` : ""}`;
   const valuesAt = (s, at) => {
-    if (at === null) return `in use ${bytes(s.peak_in_use_bytes)}, held ${bytes(s.peak_held_bytes)}`;
+    if (at === null) return `${inUseAndHeld(s.peak_in_use_bytes, s.peak_held_bytes)} at the peak`;
     const p = s.timeline[lastAt(s.timeline.map((q) => [q.elapsed_ms]), at)];
-    if (!p) return "not yet measured";
-    if (at > s.timeline[s.timeline.length - 1].elapsed_ms) return "has ended";
-    return `in use ${bytes(p.in_use_bytes)}, held ${bytes(p.held_bytes)}`;
+    return p ? inUseAndHeld(p.in_use_bytes, p.held_bytes) : "not yet measured";
   };
-  const memoryLegend = (strategies, hidden, redraw) => strategies.map((s) => {
+  const memoryKey = () => {
+    const item = (mark, words) => el("span", { class: "entry" }, sv("svg", { class: "swatch plain", viewBox: "0 0 18 8", "aria-hidden": "true" }, ...mark), ` ${words}`);
+    return el("p", { class: "readout" },
+      item([sv("rect", { class: "band", x: 0, y: 0, width: 18, height: 8 }), ...[0.6, 7.4].map((y) => sv("line", { class: "line thin", x1: 0, x2: 18, y1: y, y2: y }))], "in use, from lowest to highest"),
+      item([sv("line", { class: "line", x1: 0, x2: 18, y1: 4, y2: 4 })], "held, the highest"));
+  };
+  const memoryPanel = (host, s, scale, isLast) => {
     const values = el("span", { class: "values" });
-    const key = sv("svg", { class: `key ${s.css}`, viewBox: "0 0 34 26", "aria-hidden": "true" },
-      sv("line", { class: "line", x1: 1, x2: 33, y1: 8, y2: 8, "stroke-dasharray": s.dash }),
-      sv("polyline", { class: "line thin", points: "1,23 9,16 9,23 17,16 17,23 25,16 25,23 33,16" }));
-    const button = el("button", { type: "button", "aria-pressed": "true" }, key, el("span", { class: "name" }, s.label), values);
-    button.addEventListener("click", () => {
-      if (!hidden.delete(s)) hidden.add(s);
-      button.setAttribute("aria-pressed", String(!hidden.has(s)));
-      redraw();
+    const { seconds } = scale;
+    host.append(el("h3", { class: `panel ${s.css}` }, sv("svg", { class: "swatch", viewBox: "0 0 18 8", "aria-hidden": "true" },
+      sv("rect", { class: "bar", x: 0, y: 0, width: 18, height: 8 })), ` ${s.label} `, values));
+    const held = s.timeline.filter((p) => finite(p.held_bytes)).map((p) => [p.elapsed_ms, p.held_bytes]);
+    return lineChart(host, {
+      label: `Memory in use${held.length ? " and held" : ""} over time under ${s.label}`,
+      yLabel: "", height: isLast ? 170 : 150, stops: [...new Set(s.timeline.map((p) => p.elapsed_ms))],
+      xLabel: () => (isLast ? `clock time since training started, the strategies taking turns (${seconds ? "s" : "ms"})` : ""),
+      x: scale.x, y: scale.y,
+      xTicks: (a, b, n) => (seconds ? ticks(a / 1000, b / 1000, n).map((t) => t * 1000) : ticks(a, b, n)),
+      yTicks: (a, b) => byteTicks(a, b, 3), yText: byteTick,
+      xText: (t) => short(seconds ? t / 1000 : t),
+      series: [
+        { css: s.css, thin: true, envelope: 5, points: s.timeline.map((p) => [p.elapsed_ms, p.in_use_bytes]) },
+        ...(held.length ? [{ css: s.css, stepped: true, highest: true, points: held }] : []),
+      ],
+      read: (at) => { values.textContent = at === null ? valuesAt(s, at) : `${valuesAt(s, at)} at ${clock(at, seconds)}`; },
+      describe: (at) => `at ${clock(at, seconds)}: ${valuesAt(s, at)}`,
     });
-    return { item: el("li", null, button), values, s };
-  });
+  };
   const drawMemory = (data, strategies) => {
     const host = byId("memory");
     const drawn = strategies.filter((s) => s.timeline.length > 0);
@@ -162,52 +178,24 @@
     const [start, end] = [Math.min(0, all[0]), Math.max(all[1], all[0] + 1)];
     const tenth = (end - start) / 10;
     const windows = [["whole run", start, end], ["first tenth", start, start + tenth], ["last tenth", end - tenth, end]];
-    const hidden = new Set();
+    const top = Math.max(...drawn.flatMap((s) => s.timeline.flatMap((p) => [p.held_bytes, p.in_use_bytes])).filter(finite));
+    const unit = 1024 ** unitOf(top);
     let view = windows[0];
-    let redraw = () => {};
-    const seconds = inSeconds(end);
-    const readout = el("p", { class: "readout" });
-    const legend = memoryLegend(drawn, hidden, () => redraw());
-    const shown = () => drawn.filter((s) => !hidden.has(s));
-    const stops = [...new Set(drawn.flatMap((s) => s.timeline.map((p) => p.elapsed_ms)))].sort((a, b) => a - b);
+    const scale = { seconds: inSeconds(end), x: () => [view[1], view[2]], y: () => widen(0, top / unit, 4, 0).map((v) => v * unit) };
+    let panels = [];
     const buttons = windows.map((w) => {
       const button = el("button", { type: "button", "aria-pressed": String(w === view) }, w[0]);
       button.addEventListener("click", () => {
         view = w;
         buttons.forEach((b) => b.setAttribute("aria-pressed", String(b === button)));
-        redraw();
+        panels.forEach((redraw) => redraw());
       });
       return button;
     });
-    host.replaceChildren(el("div", { class: "controls", role: "group", "aria-label": "part of the run to show" }, ...buttons));
-    redraw = lineChart(host, {
-      label: `Memory held and in use over time under ${joined(drawn.map((s) => s.label))}`,
-      yLabel: "memory: held (thick line), in use (thin line, or band from lowest to highest)",
-      xLabel: () => `clock time since training started, the strategies taking turns (${seconds ? "s" : "ms"})`,
-      height: 400, stops,
-      x: () => [view[1], view[2]],
-      y: (n) => {
-        const top = Math.max(...drawn.flatMap((s) => s.timeline.map((p) => Math.max(p.held_bytes, p.in_use_bytes))));
-        const unit = 1024 ** unitOf(top);
-        return widen(0, top / unit, n, 0).map((v) => v * unit);
-      },
-      xTicks: (a, b, n) => (seconds ? ticks(a / 1000, b / 1000, n).map((t) => t * 1000) : ticks(a, b, n)),
-      yTicks: byteTicks,
-      xText: (t) => short(seconds ? t / 1000 : t),
-      yText: byteTick,
-      series: [
-        ...drawn.map((s) => ({ css: s.css, thin: true, envelope: 5, points: s.timeline.map((p) => [p.elapsed_ms, p.in_use_bytes]), shown: () => !hidden.has(s) })),
-        ...drawn.map((s) => ({ css: s.css, dash: s.dash, stepped: true, envelope: 24, points: s.timeline.map((p) => [p.elapsed_ms, p.held_bytes]), shown: () => !hidden.has(s) })),
-      ],
-      read: (at) => {
-        readout.textContent = at === null ? "At their peaks:" : `At ${clock(at, seconds)}:`;
-        for (const { values, s } of legend) values.textContent = valuesAt(s, at);
-      },
-      describe: (at) => `at ${clock(at, seconds)}: ${shown().map((s) => `${s.label} ${valuesAt(s, at)}`).join("; ")}`,
-    });
-    host.append(readout, el("ul", { class: "legend" }, ...legend.map((entry) => entry.item)), el("p", { class: "hint" },
-      "Point at the chart, or use the arrow keys, to read values. A name shows or hides its lines. "
-      + "Where steps are too narrow to draw, a band shows the lowest and the highest memory in use; the first or last tenth shows more detail."));
+    host.replaceChildren(el("div", { class: "controls", role: "group", "aria-label": "part of the run to show" }, ...buttons), memoryKey());
+    panels = drawn.map((s, i) => memoryPanel(host, s, scale, i === drawn.length - 1));
+    host.append(el("p", { class: "hint" }, "Point at a chart, or use the arrow keys, to read values. "
+      + "Where steps are too narrow to draw, the band shows the lowest and the highest memory in use; the first or last tenth shows more detail."));
     return drawn.reduce((n, s) => n + s.timeline.length, 0);
   };
 
@@ -249,7 +237,7 @@
       y: (n) => widen(lo, hi, n),
       xTicks: (a, b, n) => ticks(a, b, n).filter((t) => Number.isInteger(t) && t >= 1 && t <= steps), yTicks: ticks,
       xText: short, yText: short,
-      series: drawn.map((s) => ({ css: losses.same ? "plain" : s.css, dash: losses.same ? null : s.dash, shown: () => true,
+      series: drawn.map((s) => ({ css: losses.same ? "plain" : s.css, dash: losses.same ? null : s.dash,
         points: s.losses.map((x, i) => [i + 1, x]) })),
       references: finite(guess) ? [{ y: guess, text: `uniform guess: ln ${vocabulary} = ${guess.toFixed(2)}` }] : [],
       read: (step) => {
@@ -346,6 +334,7 @@
   const seedOf = (json) => (/"seed":\s*(\d+)/.exec(json) || ["", "–"])[1];
   const drawFacts = (data) => {
     const [machine, model] = [data.machine || {}, data.model || {}];
+    const [processor, pages] = [machine.processor || {}, machine.pages || {}];
     const pairs = [
       ["parameters", number(model.parameters)],
       ["layers × width", `${number(model.layers)} × ${number(model.width)}`],
@@ -359,11 +348,11 @@
       ["text size", bytes(model.text_bytes)],
     ];
     byId("facts").replaceChildren(facts("Model", pairs), facts("Machine", [
-      ["processor", text(machine.cpu)],
-      ["cores", number(machine.cores)],
-      ["kernel", text(machine.kernel)],
-      ["OS page", bytes(machine.page_bytes)],
-      ["huge pages", text(machine.huge_pages)],
+      ["processor", text(processor.model) || "unknown"],
+      ["processors", `${number(processor.usable)} usable by this process`],
+      ["kernel", `${text(machine.os)} ${text(machine.kernel)}`.trim()],
+      ["OS page", bytes(pages.size_bytes)],
+      ["transparent huge pages", text(pages.transparent)],
     ]));
     return pairs.length;
   };

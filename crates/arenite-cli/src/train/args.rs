@@ -47,7 +47,7 @@ pub struct TrainArgs {
     /// Highest learning rate
     #[arg(long, default_value_t = Config::default().learning_rate, allow_negative_numbers = true)]
     pub learning_rate: f32,
-    /// Memory limit of the model and one training step, such as 64M [default: no limit]
+    /// Memory limit of the model and one training step, such as 64M (64 MiB) [default: no limit]
     #[arg(long, value_name = "BYTES")]
     pub limit: Option<Bytes>,
     /// Strategies that cache the scratch blocks of the matrix library between its calls
@@ -58,7 +58,7 @@ pub struct TrainArgs {
     /// Characters of text that the trained model generates
     #[arg(long, default_value_t = 400)]
     pub sample: usize,
-    /// Also write the numbers as JSON to FILE
+    /// Also write the numbers as JSON to FILE; `-` prints them instead of the text
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// HTML page with the charts

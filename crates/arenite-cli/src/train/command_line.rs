@@ -4,23 +4,32 @@ use super::args::TrainArgs;
 use super::memory::CacheScratch;
 use workloads::char_lm::Config;
 
-/// Returns the command line that repeats the run.
+/// Returns the command line that repeats the run, in the syntax of a shell.
 pub(super) fn command_line(args: &TrainArgs) -> String {
+    let words: Vec<String> = words(args).iter().map(|word| quoted(word)).collect();
+    words.join(" ")
+}
+
+/// Returns the words of the command line that repeats the run.
+pub(super) fn words(args: &TrainArgs) -> Vec<String> {
     let names: Vec<String> = args.memory.iter().map(ToString::to_string).collect();
-    let mut line =
-        format!("arenite train --memory {} --steps {} --seed {}", names.join(","), args.steps, args.seed);
+    let mut words = vec!["arenite".to_owned(), "train".to_owned()];
+    let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
+    option("memory", names.join(","));
+    option("steps", args.steps.to_string());
+    option("seed", args.seed.to_string());
     if let Some(text) = &args.text {
-        line += &format!(" --text {}", quoted(&text.display().to_string()));
+        option("text", text.display().to_string());
     }
     let default = Config::default();
     if args.learning_rate.to_bits() != default.learning_rate.to_bits() {
-        line += &format!(" --learning-rate {}", args.learning_rate);
+        option("learning-rate", args.learning_rate.to_string());
     }
     if let Some(limit) = args.limit {
-        line += &format!(" --limit {}", limit.get());
+        option("limit", limit.get().to_string());
     }
     if args.cache_scratch != CacheScratch::Auto {
-        line += &format!(" --cache-scratch {}", args.cache_scratch);
+        option("cache-scratch", args.cache_scratch.to_string());
     }
     for (name, value, default) in [
         ("batch", args.batch, default.batch),
@@ -30,10 +39,10 @@ pub(super) fn command_line(args: &TrainArgs) -> String {
         ("heads", args.heads, default.heads),
     ] {
         if value != default {
-            line += &format!(" --{name} {value}");
+            option(name, value.to_string());
         }
     }
-    line
+    words
 }
 
 /// Returns a word in the syntax of a shell.

@@ -1,6 +1,7 @@
 //! The errors of `arenite train`.
 
 use super::memory::Strategy;
+use crate::option_file::FileError;
 use arenite_core::Bytes;
 use std::io;
 use std::path::PathBuf;
@@ -11,14 +12,9 @@ use workloads::char_lm::{ConfigError, TextError};
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The text cannot be read.
-    #[error("cannot read the text {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The text cannot be trained on.
     #[error("cannot train on {name}")]
     Text {
@@ -31,10 +27,10 @@ pub enum TrainError {
     #[error("cannot build this model")]
     Config(#[from] ConfigError),
     /// The text is larger than the limit.
-    #[error("the text {} is larger than {}; use a part of it", path.display(), limit)]
+    #[error("the text {name} is larger than {limit}; use a part of it")]
     TooLarge {
-        /// The file.
-        path: PathBuf,
+        /// The file, or `standard input`.
+        name: String,
         /// The maximum size.
         limit: Bytes,
     },
@@ -51,14 +47,6 @@ pub enum TrainError {
     /// A strategy is listed twice.
     #[error("`{0}` is twice in --memory; list each strategy once")]
     DuplicateStrategy(Strategy),
-    /// A file cannot be written. The old content is unchanged.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
     /// A strategy's process failed.
     #[error("training under `{strategy}` failed: {message}")]
     Worker {
@@ -83,8 +71,8 @@ pub enum TrainError {
     /// The table cannot be printed.
     #[error("cannot print the table")]
     Print(#[source] io::Error),
-    /// The numbers cannot be converted to JSON.
-    #[error("cannot convert the numbers to JSON")]
+    /// A message of a strategy's process cannot be converted to or from JSON.
+    #[error("cannot convert a message to or from JSON")]
     Json(#[from] serde_json::Error),
 }
 
@@ -93,7 +81,7 @@ impl TrainError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Read { .. }
+            Self::File(_)
             | Self::Text { .. }
             | Self::TooLarge { .. }
             | Self::SameFile { .. }

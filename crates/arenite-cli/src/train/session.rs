@@ -174,14 +174,15 @@ impl<'m, 's, M: Memory> Session<'m, 's, M> {
             step_ms_median: at(1, 2),
             step_ms_p95: at(95, 100),
             ratio_to_system: None,
-            allocs_per_step: mean(|cost| cost.blocks as f64),
+            allocations_per_step: mean(|cost| cost.blocks as f64),
             malloc_calls_per_step: mean(|cost| cost.malloc_calls as f64),
             faults_per_step: mean(|cost| cost.faults as f64),
             peak_in_use_bytes: bytes(self.sinks.tracker.peak_usage()),
             peak_held_bytes: timeline
                 .iter()
-                .map(|point| point.held_bytes)
-                .fold(bytes(self.peak_held), u64::max),
+                .filter_map(|point| point.held_bytes)
+                .max()
+                .map(|held| held.max(bytes(self.peak_held))),
             max_rss_bytes: ProcessUsage::now().max_rss_bytes,
             losses: self.costs.iter().map(|cost| cost.loss).collect(),
             step_ms: self.costs.iter().map(|cost| cost.ms).collect(),
@@ -190,7 +191,7 @@ impl<'m, 's, M: Memory> Session<'m, 's, M> {
     }
 
     /// Returns two points for each sample, its minimum and its maximum, so that the curve shows how
-    /// far memory falls between steps.
+    /// far memory falls between steps. What malloc holds is unknown.
     fn timeline(&self) -> Vec<TimelinePoint> {
         let bytes = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
         let samples = self.sinks.timeline.samples();
@@ -199,7 +200,7 @@ impl<'m, 's, M: Memory> Session<'m, 's, M> {
             [sample.min_in_use, sample.in_use].map(|in_use| TimelinePoint {
                 elapsed_ms,
                 in_use_bytes: bytes(in_use),
-                held_bytes: bytes(sample.held),
+                held_bytes: (self.strategy != Strategy::System).then(|| bytes(sample.held)),
             })
         });
         points.collect()

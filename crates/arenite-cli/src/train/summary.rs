@@ -14,12 +14,6 @@ pub(super) fn different_losses(strategies: &[StrategyReport]) -> Option<(usize, 
     strategies.iter().position(|strategy| bits(strategy) != first).map(|at| (at, 0))
 }
 
-/// Returns the mean of the last twenty losses.
-fn last_loss(strategy: &StrategyReport) -> f32 {
-    let last: Vec<f32> = strategy.losses.iter().rev().take(20).copied().collect();
-    if last.is_empty() { f32::NAN } else { last.iter().sum::<f32>() / last.len() as f32 }
-}
-
 /// Returns the text that is printed after training.
 pub(super) fn text(report: &Report) -> String {
     let model = &report.model;
@@ -52,14 +46,14 @@ fn table(strategies: &[StrategyReport]) -> Table {
             strategy.name.clone(),
             format::duration(strategy.step_ms_median / 1e3),
             format::duration(strategy.step_ms_p95 / 1e3),
-            strategy.ratio_to_system.map_or("-".into(), |ratio| format!("{ratio:.2}")),
-            format!("{:.0}", strategy.allocs_per_step),
-            format!("{:.1}", strategy.malloc_calls_per_step),
-            format!("{:.1}", strategy.faults_per_step),
+            format::number(strategy.ratio_to_system.unwrap_or(f64::NAN)),
+            format::number(strategy.allocations_per_step),
+            format::number(strategy.malloc_calls_per_step),
+            format::number(strategy.faults_per_step),
             format::bytes(strategy.peak_in_use_bytes),
-            format::bytes(strategy.peak_held_bytes),
+            strategy.peak_held_bytes.map_or("–".into(), format::bytes),
             format::bytes(strategy.max_rss_bytes),
-            format!("{:.3}", last_loss(strategy)),
+            strategy.losses.last().map_or("–".into(), |loss| format!("{loss:.4}")),
         ]);
     }
     format::align_right(&mut table, 1..columns);
@@ -70,7 +64,7 @@ fn table(strategies: &[StrategyReport]) -> Table {
 fn findings(strategies: &[StrategyReport]) -> String {
     let mut text = String::from(
         "Per step after warm-up: step = median time, allocs = blocks of the model, malloc = calls of malloc, \
-         faults = page faults.\nPeaks: in use, held, max RSS. What malloc holds is unknown, so system's held is what is in use.\n\
+         faults = page faults.\nPeaks: in use, held, max RSS. What malloc holds is unknown, so system has no held. loss = that of the last step.\n\
          Pool and arena also cache the matrix library's scratch blocks (--cache-scratch).\n",
     );
     let names: Vec<&str> = strategies.iter().map(|strategy| strategy.name.as_str()).collect();
@@ -86,7 +80,7 @@ fn findings(strategies: &[StrategyReport]) -> String {
         text += &format!("{}: {time} per step {word} than system", strategy.name);
         if faults.abs() >= 0.5 {
             let word = if faults > 0.0 { "fewer" } else { "more" };
-            text += &format!(", {:.0} page faults {word}", faults.abs());
+            text += &format!(", {} page faults {word}", format::number(faults.abs().round()));
         }
         if saved > 0.0 && faults > 100.0 {
             text += &format!(" ({} each)", format::duration(saved / 1e3 / faults));
