@@ -1,6 +1,7 @@
 //! The options of the library, read from the environment.
 //!
-//! They are read once, when the library is loaded, before the program's own code runs.
+//! They are read once, when the library is loaded. Constructors of libraries that the program links
+//! may run before that and allocate without these options.
 //! `docs/preload.md` documents them.
 #![expect(unsafe_code, reason = "runs when the library is loaded, and reads the environment")]
 
@@ -13,10 +14,12 @@ use core::time::Duration;
 const RENAMED: &[(&CStr, &str)] = &[(c"ARENITE_BACKGROUND", "ARENITE_BACKGROUND_THREAD")];
 
 fn value(name: &CStr) -> Option<&'static CStr> {
-    // SAFETY: the name ends with a zero, and the program's own code has not started, so no other
-    // thread changes the environment.
+    // SAFETY: the name ends with a zero, and the program's `main` has not started, so no other
+    // thread should change the environment (a constructor of a linked library may have started
+    // one).
     let value = unsafe { libc::getenv(name.as_ptr()) };
-    // SAFETY: the pointer is not null, and the initial environment of a process is never moved.
+    // SAFETY: the pointer is not null, and the initial environment of a process is not moved; a
+    // program that overwrites it changes the text (known defect).
     (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }).filter(|value| !value.is_empty())
 }
 
@@ -54,11 +57,12 @@ extern "C" fn init() {
     if let Some(file) = value(c"ARENITE_STATS").filter(|&file| file != c"0") {
         report::set_target(if file == c"1" { report::Target::Stderr } else { report::Target::File(file) });
         // SAFETY: the function has the signature of an exit handler and lives until the program
-        // ends, because the library cannot be unloaded before that.
+        // ends; a program that loads and unloads the library by `dlclose` breaks this (known
+        // defect).
         let _registered: c_int = unsafe { libc::atexit(at_exit) };
     }
     if switch(c"ARENITE_HARDENED") == Some(true) {
-        // no thread of the program has started yet
+        // `main` has not started; blocks allocated before stay without hardening
         HEAP.enable_hardening(Hardening::ALL);
     }
     if let Some(period) = value(c"ARENITE_DECAY_MS") {
