@@ -21,13 +21,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("faults to use it: {}", thread_page_faults().unwrap_or_default().minor - before.minor);
     println!("on huge pages: {:.0} %", cache.huge_report()?.huge_fraction() * 100.0);
 
-    // Offered to the kernel, and reclaimed: each page is known to be kept or lost.
+    // Offered to the kernel, and reclaimed: each OS page is known to be kept or lost.
     // SAFETY: no code uses the range before it is reclaimed.
     let offer = unsafe { cache.offer(0, SIZE) }?;
     let back = offer.reclaim();
     println!("kept {} MiB, lost {} ranges", back.kept >> 20, back.lost.len());
 
-    // the pages written since, for an incremental save
+    // the OS pages written since, for an incremental save
     match WriteWatch::new(0..SIZE, &cache) {
         Ok(mut watch) => {
             let byte = cache.as_ptr().as_ptr().wrapping_add(5 << 20);

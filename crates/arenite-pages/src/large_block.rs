@@ -24,7 +24,7 @@ pub enum LargeKind {
     },
     /// Transparent huge pages; [`LargeBlock::report`] returns how many.
     Transparent,
-    /// Ordinary pages: the kernel has no others.
+    /// Ordinary OS pages: the kernel has no others.
     Ordinary,
 }
 

@@ -81,8 +81,8 @@ pub(crate) fn map_aligned(size: usize, align: usize) -> Result<NonNull<u8>, i32>
     Ok(base)
 }
 
-// SAFETY: each block is a mapping of its own (laws 1 to 3), of at least one OS page (law 4), zero
-// when fresh (law 6). `grow` and `shrink` are the provided ones (law 7).
+// SAFETY: each block is a mapping of its own (laws 1 to 3), of at least one OS page (law 4). A
+// fresh block is zero (law 6). `grow` and `shrink` are the provided ones (law 7).
 unsafe impl Resource for PageAllocator {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let size = Self::mapped(layout).ok_or_else(|| self.alloc_error(AllocErrorKind::BadLayout, layout))?;

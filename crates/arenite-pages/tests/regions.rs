@@ -101,7 +101,7 @@ fn apply(
     Ok(())
 }
 
-/// Checks the region's report on each page, and its contents.
+/// Checks the region's report on each OS page, and its contents.
 fn check(region: &Region, model: &[Model]) -> Result<(), TestCaseError> {
     let stretches = region.query_all().unwrap();
     let mut at = 0;
@@ -127,7 +127,7 @@ fn check(region: &Region, model: &[Model]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Returns the kernel's report in `/proc/self/smaps`: access of each page, and resident bytes.
+/// Returns the kernel's report in `/proc/self/smaps`: access of each OS page, and resident bytes.
 fn smaps(region: &Region) -> (Vec<String>, usize) {
     let base = region.as_ptr().addr().get();
     let text = std::fs::read_to_string("/proc/self/smaps").unwrap();

@@ -70,7 +70,7 @@ fn u30_checked_api_requires_the_exact_size_and_counts_requested_bytes() {
     assert_eq!((mapped.allocated_size(), mapped.peak_allocated()), (0, 1000));
 }
 
-/// Accesses one lost page from two threads: neither loses the other's writes.
+/// Accesses one lost OS page from two threads: neither loses the other's writes.
 #[test]
 fn u31_two_threads_on_one_lost_page_keep_their_writes() {
     let dir = tempfile::tempdir().unwrap();

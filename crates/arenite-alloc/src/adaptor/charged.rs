@@ -9,15 +9,17 @@ use core::ptr::NonNull;
 
 /// Returns the block with the requested length.
 ///
-/// The caller may free a block with any size up to the returned length, but an adaptor that counts
-/// by size must see the requested size.
+/// The caller may free a block with any size up to the returned length. An adaptor that counts by
+/// size must see the requested size.
 pub(crate) fn with_requested_size(block: NonNull<[u8]>, layout: Layout) -> NonNull<[u8]> {
     NonNull::slice_from_raw_parts(block.cast(), layout.size())
 }
 
-/// Implements `Resource` and `Trim` for an adaptor with the fields `upstream` and `usage` and the
-/// methods `charge(bytes, layout)`, `confirm(bytes, blocks)` or `cancel(bytes)` after a charge,
-/// `uncharge(bytes)` and `charged_state()`.
+/// Implements `Resource` and `Trim` for an adaptor.
+///
+/// The adaptor has the fields `upstream` and `usage`, and the methods `charge(bytes, layout)`,
+/// `uncharge(bytes)` and `charged_state()`. After a charge, `confirm(bytes, blocks)` or
+/// `cancel(bytes)` is called.
 macro_rules! impl_charged_resource {
     ($type:ident) => {
         impl<R: Resource> $type<R> {

@@ -74,7 +74,7 @@ impl ReservedRange {
         self.region.as_ref().ok_or(AllocErrorKind::Exhausted { errno: 0 })
     }
 
-    /// Requests huge pages. If the system rejects the advice, ordinary pages work as well.
+    /// Requests huge pages. If the system rejects the advice, ordinary OS pages work as well.
     fn advise(&self, region: &Region) {
         let from = match self.huge {
             HugePages::Auto => HUGE_PAGE,
@@ -86,8 +86,8 @@ impl ReservedRange {
         }
     }
 
-    /// Returns how far to commit so that `end` bytes are committed: at least 256 KiB, or an eighth
-    /// of the committed bytes, in whole huge pages if those are requested.
+    /// Returns how far to commit so that `end` bytes are committed. A step is at least 256 KiB, or
+    /// an eighth of the committed bytes. It consists of entire huge pages if those are requested.
     fn commit_target(&self, end: usize, region_len: usize) -> usize {
         let step = MIN_COMMIT_BYTES.max(self.committed / 8);
         let target = end.max(self.committed.saturating_add(step));

@@ -225,9 +225,9 @@ impl SharedArena {
         let adopted = self.adopted();
         let block = self.allocate(Layout::new::<Adopted<T>>())?.cast::<Adopted<T>>();
         let position = self.offset_of(block.cast());
-        // SAFETY: the block is fresh, of `Adopted<T>`'s layout, and stays until this list has
-        // dropped it: every way of freeing it runs `drop_down_to` first or fails, because the block
-        // counts as live.
+        // SAFETY: the block is fresh and of `Adopted<T>`'s layout. The block stays until this list
+        // has dropped the value: every way of freeing runs `drop_down_to` first or fails, because
+        // the block counts as live.
         Ok(unsafe { adopted.push(block, value, position) })
     }
 }

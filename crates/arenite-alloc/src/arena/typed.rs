@@ -1,8 +1,8 @@
 //! Typed blocks: values, slices and strings, with one set of methods for arenas, scopes and shared
 //! arenas.
 //!
-//! A macro writes the methods four times: the lifetime of a block is the borrow's for an arena and
-//! the scope's for a scope, and no trait can express both.
+//! A macro writes the methods four times. The lifetime of a block is the borrow's for an arena and
+//! the scope's for a scope; no trait can express both.
 #![expect(unsafe_code, reason = "writes values into fresh blocks")]
 
 use super::ArenaBox;

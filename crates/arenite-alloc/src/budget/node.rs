@@ -1,6 +1,6 @@
 //! A node of a tree of budgets.
 //!
-//! A charge is one exchange at the node and at each ancestor, each only if its limit allows; after
+//! A charge is one exchange at the node and at each ancestor, each only if its limit allows. After
 //! a failure the lower levels are uncharged. So no counter exceeds its limit for a moment, as long
 //! as no level releases more than it charged.
 

@@ -1,7 +1,7 @@
 //! The counters of budget nodes as each thread left them.
 //!
 //! A charge is one compare-exchange. To load the counter first costs nearly as much again, because
-//! the load waits for the previous exchange: a charge takes 9.7 to 10.1 ns with the cache, 12.4
+//! the load waits for the previous exchange. A charge takes 9.7 to 10.1 ns with the cache, 12.4 ns
 //! without.
 //!
 //! A thread that charges a node again, and was alone in between, still knows the counter. With a

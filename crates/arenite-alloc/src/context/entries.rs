@@ -1,7 +1,7 @@
 //! The buffers of a context.
 //!
-//! The first four buffers stand in the context itself, so a small context needs no list. Further
-//! buffers, and those with a larger alignment, stand in a vector.
+//! The context's own memory holds the first four buffers, so a small context needs no list. A
+//! vector holds further buffers, and those with a larger alignment.
 #![expect(unsafe_code, reason = "makes layouts of sizes that came from layouts")]
 
 use crate::util::fallible_vec::try_push;

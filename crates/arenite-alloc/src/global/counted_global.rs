@@ -86,8 +86,8 @@ impl Default for CountedGlobal {
     }
 }
 
-// SAFETY: laws 1 to 4, 6 and 7 are those of `GlobalAlloc`, whose blocks do not move with this
-// value; blocks of zero bytes are dangling and aligned.
+// SAFETY: laws 1 to 4, 6 and 7 are those of `GlobalAlloc`. Its blocks do not move with this value.
+// Blocks of zero bytes are dangling and aligned.
 unsafe impl Resource for CountedGlobal {
     #[inline]
     fn allocate(&self, layout: Layout) -> AllocResult {

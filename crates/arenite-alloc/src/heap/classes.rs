@@ -1,9 +1,9 @@
 //! Size classes: the block sizes that a heap rounds requests up to.
 //!
 //! The fine table has eight classes per doubling, so a block is at most 12.5 % larger than the
-//! request (above 64 bytes; below, sizes are multiples of 8). The binary table has the 14 powers of
-//! two from 8 bytes to 64 KiB. The class is computed from the size rounded up to the alignment.
-//! Blocks lie at multiples of their size, so they are aligned.
+//! request. Below 64 bytes, sizes are multiples of 8. The binary table has the 14 powers of two
+//! from 8 bytes to 64 KiB. The class is computed from the size rounded up to the alignment. Blocks
+//! lie at multiples of their size, so they are aligned.
 
 /// Smallest block size whose slabs use a bitmap, in bytes: 64 such blocks fill a unit.
 const BITMAP_FROM: usize = 1024;

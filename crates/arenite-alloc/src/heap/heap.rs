@@ -38,7 +38,7 @@ use core::time::Duration;
 /// | empty slabs | | 2 MiB |
 ///
 /// A bin grows when it overflows and was empty in between. [`Trim::trim`], the decay and the
-/// thread's exit flush the cache and reset the limits; a thread serves a trim request when it next
+/// thread's exit flush the cache and reset the limits. A thread serves a trim request when it next
 /// runs out of blocks of a class, or posts remote frees. Frees of another thread's blocks up to 8
 /// KiB are buffered, up to 16 KiB per class, and posted together.
 ///
@@ -51,10 +51,10 @@ use core::time::Duration;
 ///
 /// # Detection of misuse
 ///
-/// The unchecked API (`Resource`) ends the program with a report if a thread frees a block of
-/// another thread by an interior address, or twice before the owner collected the first free. It
-/// does the same if a thread frees a block of 1 KiB and more of its own so, once the block leaves
-/// the thread cache. Other misuse of small blocks goes unnoticed; a heap
+/// The unchecked API (`Resource`) ends the program with a report at some invalid frees. For a block
+/// of another thread, it detects a free by an interior address, or a second free before the owner
+/// collected the first. For a thread's own block of 1 KiB and more, it detects both once the block
+/// leaves the thread cache. Other misuse of small blocks goes unnoticed; a heap
 /// [with hardening](Self::with_hardening) detects it.
 ///
 /// # Statistics
@@ -406,17 +406,17 @@ impl Heap {
     /// thread and of exited ones. Returns the bytes purged so far.
     ///
     /// Other threads follow when they next run out of blocks of a class, or post remote frees. A
-    /// sleeping thread releases nothing: it keeps its empty slabs, its thread cache, and up to 16
-    /// KiB of unposted remote frees per class, which pin the slabs they lie in.
+    /// sleeping thread releases nothing. Its empty slabs and its thread cache stay. Up to 16 KiB of
+    /// unposted remote frees per class pin the slabs they lie in.
     pub fn defrag(&self) -> usize {
         self.trim(0)
     }
 }
 
 // SAFETY: laws 1 to 3 and 6: blocks are slots of slabs, spans and regions, disjoint by the free
-// lists and the owner words, and aligned as `class_size` and `alloc_large` ensure; law 4: a request
-// of no bytes gets a block of its alignment; law 7: `grow` moves or extends the block and keeps its
-// contents.
+// lists and the owner words. They are aligned as `class_size` and `alloc_large` ensure. Law 4: a
+// request of no bytes gets a block of its alignment. Law 7: `grow` moves or extends the block and
+// keeps its contents.
 unsafe impl Resource for Heap {
     #[inline]
     fn allocate(&self, layout: Layout) -> AllocResult {
@@ -504,8 +504,8 @@ impl Default for Heap {
     }
 }
 
-// SAFETY: blocks are those of `Resource`, whose laws 1 to 4, 6 and 7 are what this trait needs;
-// nothing unwinds; the thread-local storage has no destructors, and locks and memory come from the
+// SAFETY: blocks are those of `Resource`, whose laws 1 to 4, 6 and 7 are what this trait needs.
+// Nothing unwinds. The thread-local storage has no destructors, and locks and memory come from the
 // system.
 unsafe impl GlobalAlloc for Heap {
     #[inline]

@@ -1,10 +1,10 @@
 //! The blocks of one slab that other threads freed: one bit each.
 //!
-//! A thread that frees a block of another thread's slab sets its bit and does not touch the block,
-//! whose memory stays in the cache of its last user. The owner takes all bits of a word at once and
-//! adds the blocks to its free list. A list through the blocks, as most heaps have it (mimalloc:
-//! `xthread_free`), costs two transfers of a cache line per block between cores. A bit that is
-//! already set reveals a double free.
+//! A thread that frees a block of another thread's slab sets its bit and does not touch the block.
+//! The block's memory stays in the cache of its last user. The owner takes all bits of a word at
+//! once and adds the blocks to its free list. A list through the blocks, as most heaps have it
+//! (mimalloc: `xthread_free`), costs two transfers of a cache line per block between cores. A bit
+//! that is already set reveals a double free.
 
 use crate::util::sync::{AtomicU64, Ordering};
 
@@ -49,7 +49,7 @@ impl RemoteFreeBits {
     }
 
     /// Drains all words: `visit` gets the first block of each word and its bits, from the last word
-    /// to the first. `scan_all` includes words without a group bit: a child of `fork` has such
+    /// to the first. `scan_all` includes words without a group bit. A child of `fork` has such
     /// words if another thread of the parent was between the two steps of `push`.
     pub(crate) fn drain(&self, words: &[AtomicU64], scan_all: bool, mut visit: impl FnMut(usize, u64)) {
         let summary = self.0.swap(0, Ordering::Acquire);

@@ -21,8 +21,8 @@ const MAX_BLOCKS: usize = 1 << 16;
 /// A resource of one thread with a pool for each block size (rounded up to 64 bytes, or to the
 /// alignment). O(1).
 ///
-/// Each size reserves 4 GiB of addresses (or one block, if that is larger; less where the process
-/// may not map so much) and has at most 65,536 blocks. Memory is committed when blocks are first
+/// Each size has at most 65,536 blocks. It reserves 4 GiB of addresses, or one block if that is
+/// larger; less where the process may not map so much. Memory is committed when blocks are first
 /// used, and cached until [`Trim::trim`].
 ///
 /// ```

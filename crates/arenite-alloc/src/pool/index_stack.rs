@@ -130,7 +130,7 @@ impl IndexStack {
     ) -> Result<(), StackError> {
         let link = links[slot].load(Ordering::Relaxed);
         accept(SlotState::from_link(link).ok_or(StackError::NotLive)?)?;
-        // Of two threads that free the same slot, one wins here.
+        // If two threads free the same slot, the exchange of one fails here.
         if links[slot].compare_exchange(link, MOVING, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return Err(StackError::NotLive);
         }

@@ -274,10 +274,12 @@ impl<R: Resource> Pool<R> {
     /// Frees `block`. O(1).
     ///
     /// # Errors
-    /// [`AllocErrorKind::InvalidPointer`] outside the pool, [`AllocErrorKind::InteriorPointer`]
-    /// inside a block, [`AllocErrorKind::DoubleFree`] for a block that is free, was never
-    /// allocated, or was allocated through the unchecked API (by a container). The pool is
-    /// unchanged in each case.
+    /// - [`AllocErrorKind::InvalidPointer`] outside the pool
+    /// - [`AllocErrorKind::InteriorPointer`] inside a block
+    /// - [`AllocErrorKind::DoubleFree`] for a block that is free, was never allocated, or was
+    ///   allocated through the unchecked API (by a container)
+    ///
+    /// The pool is unchanged in each case.
     #[inline]
     pub fn deallocate_block(&self, block: NonNull<u8>) -> Result<(), AllocError> {
         let offset = block.addr().get().wrapping_sub(self.base.addr());

@@ -229,10 +229,12 @@ impl<R: Resource> SharedPool<R> {
     /// Frees `block`. O(1), lock-free.
     ///
     /// # Errors
-    /// [`AllocErrorKind::InvalidPointer`] outside the pool, [`AllocErrorKind::InteriorPointer`]
-    /// inside a block, [`AllocErrorKind::DoubleFree`] for a block that is free, was never
-    /// allocated, or was allocated through the unchecked API (by a container). The pool is
-    /// unchanged in each case.
+    /// - [`AllocErrorKind::InvalidPointer`] outside the pool
+    /// - [`AllocErrorKind::InteriorPointer`] inside a block
+    /// - [`AllocErrorKind::DoubleFree`] for a block that is free, was never allocated, or was
+    ///   allocated through the unchecked API (by a container)
+    ///
+    /// The pool is unchanged in each case.
     #[inline]
     pub fn deallocate_block(&self, block: NonNull<u8>) -> Result<(), AllocError> {
         let is_checked = |state: SlotState| if state.owned { Err(StackError::NotLive) } else { Ok(()) };
@@ -366,7 +368,7 @@ impl<R: Resource + Send> MemoryAllocator for SharedPool<R> {
 }
 
 impl<R: Resource> Trim for SharedPool<R> {
-    /// Returns 0: a shared pool cannot know which of its memory another thread is about to use. See
+    /// Returns 0: another thread may be about to use any free memory of a shared pool. See
     /// [`SharedPool::trim_mut`].
     fn trim(&self, _target_held: usize) -> usize {
         0

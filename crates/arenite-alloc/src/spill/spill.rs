@@ -391,7 +391,7 @@ impl<R: Resource> Spill<R> {
         state.vacant.push(number);
         let size = slot.layout.size();
         if slot.pins > 0 {
-            // A guard was forgotten.
+            // The program has forgotten (`mem::forget`) a guard of this buffer.
             state.stats.pinned -= size;
         }
         match slot.block {

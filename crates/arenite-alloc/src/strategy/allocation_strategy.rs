@@ -23,8 +23,8 @@ pub trait AllocationStrategy: Send + Sync {
     /// Returns whether a pool should serve `size` bytes: small blocks that are cached for reuse.
     fn should_use_pool(&self, size: usize) -> bool;
 
-    /// Returns the alignment for numbers of a type such as `f32`, in bytes: that of this
-    /// processor's widest vectors, or the type's own if it is larger.
+    /// Returns the alignment for numbers of a type such as `f32`, in bytes. The alignment is that
+    /// of this processor's widest vectors, or the type's own if it is larger.
     fn get_alignment(&self, dtype: &str) -> usize {
         vector_alignment(dtype)
     }

@@ -1,6 +1,6 @@
 //! A buffer of a stratified pool, which is freed to its pool.
 //!
-//! The type tells whether the bytes are initialized: a request that needs no zeroes has no cost for
+//! The type shows whether the bytes are initialized. A request that needs no zeroes has no cost for
 //! them, and no uninitialized byte can be read.
 #![expect(unsafe_code, reason = "borrows and frees a raw block")]
 

@@ -144,7 +144,7 @@ impl StratifiedPoolStats {
     }
 }
 
-// SAFETY: laws 1 to 3: a block is one of the upstream's, allocated to one user at a time; law 4:
+// SAFETY: laws 1 to 3: a block is one of the upstream's, allocated to one user at a time. Law 4:
 // zero bytes get the smallest buffer.
 unsafe impl<R: Resource> Resource for LocalStratifiedPool<R> {
     #[inline]

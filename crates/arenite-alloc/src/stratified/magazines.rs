@@ -1,7 +1,7 @@
 //! The buffers that one thread caches: five magazines, changed without a lock.
 //!
 //! Free buffers are linked through their first words. All fields are atomics with plain loads and
-//! stores: the owning thread pays the cost of plain fields, and any other thread may read the
+//! stores. They cost the owning thread no more than plain fields, and any other thread may read the
 //! counters.
 #![expect(unsafe_code, reason = "links free buffers through their first words")]
 

@@ -1,7 +1,7 @@
 //! The stratified pool that threads share.
 //!
 //! A thread uses its own magazines without a lock and without an atomic exchange. A thread that
-//! frees more than it allocates flushes half of a magazine to the depot at once; other threads
+//! frees more than it allocates flushes half of a magazine to the depot at once. Other threads
 //! refill theirs from there (Bonwick and Adams, "Magazines and Vmem", 2001). Threads without memory
 //! for magazines share one set under a lock.
 #![expect(unsafe_code, reason = "allocates blocks of its upstream")]
@@ -408,8 +408,8 @@ impl<R: Resource + Sync> ReturnHandle<'_, R> {
     }
 }
 
-// SAFETY: laws 1 to 3: a block is one of the upstream's, allocated to one user at a time: a free
-// one lies in one thread's magazines or in one chain of the depot; law 4: zero bytes get the
+// SAFETY: laws 1 to 3: a block is one of the upstream's, allocated to one user at a time. A free
+// one lies in one thread's magazines or in one chain of the depot. Law 4: zero bytes get the
 // smallest buffer.
 unsafe impl<R: Resource + Sync> Resource for StratifiedMemoryPool<R> {
     #[inline]

@@ -100,7 +100,7 @@ impl<'m> BoundedHeap<'m> {
 }
 
 // SAFETY: laws 1 to 3 and 6: blocks are disjoint parts of the range, aligned as requested, by the
-// checks of `Tlsf`; law 4: a request of zero bytes gets the smallest block; law 7: a resize keeps
+// checks of `Tlsf`. Law 4: a request of zero bytes gets the smallest block. Law 7: a resize keeps
 // the smaller of both sizes.
 unsafe impl Resource for BoundedHeap<'_> {
     fn allocate(&self, layout: Layout) -> AllocResult {

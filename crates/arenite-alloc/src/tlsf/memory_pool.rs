@@ -24,9 +24,9 @@ const MIN_COMMIT_BYTES: usize = 64 << 10;
 /// A pool of one region for tensors of any size, used by one thread. Threads share a
 /// [`SharedMemoryPool`].
 ///
-/// Blocks are found by a two-level segregated fit and coalesced with their free neighbours
+/// Blocks are found by a two-level segregated fit and coalesced with their free neighbours.
 /// (Masmano, Ripoll, Crespo and Real, "TLSF: a New Dynamic Memory Allocator for Real-Time Systems",
-/// 2004). A block costs 8 bytes, and is rounded up with them to the pool's alignment. The pool
+/// 2004.) A block costs 8 bytes, and is rounded up with them to the pool's alignment. The pool
 /// commits memory as far as blocks lie. [`Trim`] decommits what lies behind the last block and
 /// purges the OS pages inside free blocks.
 ///
@@ -205,7 +205,7 @@ impl PoolState {
             frame.and_then(|frame| frame.checked_add(pool.capacity)).ok_or(AllocErrorKind::BadLayout)?;
         let region = Region::reserve(total, pool.label).map_err(|error| error.alloc_kind())?;
         if region.len() > HUGE_PAGE {
-            // If the system rejects the advice, ordinary pages work as well.
+            // If the system rejects the advice, ordinary OS pages work as well.
             let _advised: Result<(), _> = region.advise_huge(0, region.len(), true);
         }
         // SAFETY: a range of zero bytes.
@@ -264,7 +264,7 @@ impl PoolState {
 }
 
 // SAFETY: laws 1 to 3 and 6: blocks are disjoint parts of the region, aligned as requested, by the
-// checks of `Tlsf`; law 4: a request of zero bytes gets the smallest block; law 7: a resize keeps
+// checks of `Tlsf`. Law 4: a request of zero bytes gets the smallest block. Law 7: a resize keeps
 // the smaller of both sizes. The region is released with the pool.
 unsafe impl Resource for MemoryPool {
     #[inline]

@@ -45,8 +45,8 @@ impl<'p, T, R: Resource> PoolPtr<'p, T, R> {
     /// Takes ownership of `count` values at `start`, whose block `pool` frees in the end.
     ///
     /// # Safety
-    /// `start` is a live block of `pool`, of the layout of an array of `count` values, all of them
-    /// initialized, and has no other owner.
+    /// `start` is a live block of `pool` and has no other owner. Its layout is that of an array of
+    /// `count` values, all of them initialized.
     #[must_use]
     pub const unsafe fn new(start: NonNull<T>, count: usize, pool: &'p R) -> Self {
         Self { start, count, pool, owns: PhantomData }

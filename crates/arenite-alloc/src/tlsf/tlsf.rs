@@ -1,8 +1,8 @@
 //! Two-level segregated fit: blocks of any size in one range of bytes, in constant time.
 //!
 //! Free blocks are linked in lists by size, 32 lists for each doubling. Two levels of bitmaps show
-//! which lists are not empty, so a fitting block is found without a search (Masmano, Ripoll, Crespo
-//! and Real, "TLSF: a New Dynamic Memory Allocator for Real-Time Systems", 2004).
+//! which lists are not empty, so a fitting block is found without a search. (Masmano, Ripoll,
+//! Crespo and Real, "TLSF: a New Dynamic Memory Allocator for Real-Time Systems", 2004.)
 //!
 //! A freed block is coalesced with its free neighbours, at the latest before another size is
 //! requested. Each block costs one word: its size, and whether it and the previous block are free.
@@ -41,7 +41,7 @@ pub(crate) struct Tlsf {
     base: NonNull<u8>,
     len: usize,
     granule: usize,
-    /// Size of an OS page, once pages inside free blocks were purged.
+    /// Size of an OS page, once OS pages inside free blocks were purged.
     page: usize,
     /// Bytes of purged OS pages.
     purged: usize,
@@ -200,8 +200,8 @@ impl Tlsf {
         self.set(behind, word & !PREV_FREE_BIT);
     }
 
-    /// Returns a free block of at least `size` bytes: the first of the smallest list whose blocks
-    /// are all that large, or else one of the size's own list.
+    /// Returns a free block of at least `size` bytes. Searches the lists whose blocks are all that
+    /// large, smallest first, and then the size's own list.
     #[inline]
     fn search_suitable_block(&self, size: usize) -> Option<usize> {
         let (fl, sl) = mapping_insert(round_up_search(size));

@@ -1,6 +1,6 @@
 //! A fill of buffers that are larger than the nearest cache and are filled again and again.
 //!
-//! A fill that starts at the same end as the last one misses the nearest cache on every line: each
+//! A fill that starts at the same end as the last one misses the nearest cache on every line. Each
 //! line was evicted by the lines behind it. A fill that starts where the last one ended hits most
 //! of them. So consecutive fills alternate their direction.
 //!

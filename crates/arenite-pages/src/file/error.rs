@@ -45,9 +45,9 @@ pub enum FileError {
         /// Bytes in the file.
         found: u64,
     },
-    /// A page of the file could not be read: the device is full (if the file has holes) or failed,
-    /// or the file was shorter for a while. The page reads as zeroes since, and writes to it are
-    /// lost.
+    /// An OS page of the file could not be read. The device is full (if the file has holes) or
+    /// failed, or the file was shorter for a while. The OS page reads as zeroes since, and writes
+    /// to it are lost.
     #[error("a page of {} is lost: the device is full or failed, or the file was truncated; open it again", path.display())]
     Damaged {
         /// The file.

@@ -1,7 +1,7 @@
 //! A file that is locked (`flock`) while this value lives.
 //!
-//! The drop unlocks it explicitly instead of relying on the close, because a child process that is
-//! being started has a copy of the descriptor for a moment.
+//! The drop unlocks it explicitly instead of relying on the close. A child process that is being
+//! started has a copy of the descriptor for a moment.
 
 use super::FileError;
 use std::fs::{File, TryLockError};

@@ -22,13 +22,13 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// An allocator whose blocks lie in a file: they may exceed memory, and the kernel writes them to
-/// the file. Shared between threads, under one lock.
+/// An allocator whose blocks lie in a file. The blocks may exceed memory, and the kernel writes
+/// them to the file. Shared between threads, under one lock.
 ///
 /// The file grows with the allocations and keeps its length; fresh blocks contain its bytes. Disk
 /// space is allocated with a block, so a full device is an error there and not a signal later.
 ///
-/// **While this value lives, no other code may write to the file or truncate it**: the values in
+/// **While this value lives, no other code may write to the file or truncate it.** The values in
 /// its blocks would change under their owner, which Rust does not allow. The file is locked
 /// (`flock`) against other mappings by this crate, but no lock stops a program that opened it
 /// otherwise. Only this constructor of the crate is safe to call and relies on such a promise; see
@@ -48,7 +48,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// ```
 #[derive(Debug)]
 pub struct MemoryMappedAllocator {
-    // in the order of their drops: the handler must forget the pages before they are unmapped
+    // in the order of their drops: the handler must forget the OS pages before they are unmapped
     watched: Watched,
     mapping: Mapping,
     file: LockedFile,
@@ -197,7 +197,7 @@ impl MemoryMappedAllocator {
     /// Checks that the file is not shorter than its contents need.
     ///
     /// # Errors
-    /// [`FileError::Truncated`]; [`FileError::Damaged`] if a page was lost.
+    /// [`FileError::Truncated`]; [`FileError::Damaged`] if an OS page was lost.
     pub fn check(&self) -> Result<(), FileError> {
         let blocks = self.lock(); // held, so that no trim makes it shorter meanwhile
         let found = length(&self.file, &self.path)?;
@@ -333,8 +333,8 @@ fn round_layout(layout: Layout) -> Option<usize> {
     layout.size().max(1).checked_next_multiple_of(ALIGN).filter(|&size| size <= isize::MAX.unsigned_abs())
 }
 
-// SAFETY: blocks are parts of one mapping that never moves, disjoint by the table (laws 1 to 4),
-// and are unmapped only by the drop of the resource; no other code writes to the file while it is
+// SAFETY: blocks are parts of one mapping that never moves, disjoint by the table (laws 1 to 4).
+// They are unmapped only by the drop of the resource. No other code writes to the file while it is
 // locked (see SECURITY.md on mapped files). `grow` and `shrink` are the provided ones (law 7).
 unsafe impl Resource for MemoryMappedAllocator {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
@@ -406,7 +406,7 @@ impl MemoryAllocator for MemoryMappedAllocator {
         let at = self.check_match(&blocks, ptr.addr(), old);
         let at = at.map_err(|cause| AllocError::new(cause, old, self.state_of(&blocks), LABEL))?;
         let moved = self.alloc_block(&mut blocks, new)?.cast::<u8>();
-        // SAFETY: both blocks are live, at least that long, and disjoint; the old one is this
+        // SAFETY: both blocks are live, at least that long, and disjoint. The old one is this
         // allocator's own: its pointer was looked up in the table instead of trusted.
         unsafe { moved.copy_from_nonoverlapping(self.at(at), old_size.min(new_size)) };
         Self::free_block(&mut blocks, at);

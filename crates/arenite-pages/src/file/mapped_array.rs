@@ -1,7 +1,7 @@
 //! An array of scalars of one type in a file.
 //!
-//! An array larger than memory is read and written like one in memory; the kernel holds the pages
-//! in use.
+//! An array larger than memory is read and written like one in memory; the kernel holds the OS
+//! pages in use.
 #![expect(unsafe_code, reason = "returns the pages of a file as slices of scalars")]
 
 use super::atomic_file::allocate;

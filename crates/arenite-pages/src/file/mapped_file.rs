@@ -56,7 +56,7 @@ impl MapMode {
 /// ```
 #[derive(Debug)]
 pub struct MappedFile {
-    // in the order of their drops: the handler must forget the pages before they are unmapped
+    // in the order of their drops: the handler must forget the OS pages before they are unmapped
     watched: Watched,
     mapping: Mapping,
     file: LockedFile,
@@ -109,7 +109,7 @@ pub(crate) fn open(path: &Path, mode: MapMode) -> Result<LockedFile, FileError> 
     LockedFile::new(file, path, mode == MapMode::ReadWrite)
 }
 
-/// Rejects a file that is shorter than its contents need, or of which a page could not be read.
+/// Rejects a file that is shorter than its contents need, or of which an OS page could not be read.
 pub(crate) fn check_length(path: &Path, expected: u64, found: u64, damaged: bool) -> Result<(), FileError> {
     if found < expected {
         return Err(FileError::Truncated { path: path.to_path_buf(), expected, found });
@@ -177,8 +177,8 @@ impl MappedFile {
         self.mapping.as_ptr()
     }
 
-    /// Returns whether an access found a page lost: the file was truncated, or the device is full
-    /// or failed. The page reads as zeroes since, and writes to it are lost.
+    /// Returns whether an access found an OS page lost: the file was truncated, or the device is
+    /// full or failed. The OS page reads as zeroes since, and writes to it are lost.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
         self.watched.is_damaged()
@@ -187,7 +187,7 @@ impl MappedFile {
     /// Checks that the file is not shorter than its mapping, and was not at an access.
     ///
     /// # Errors
-    /// [`FileError::Truncated`]; [`FileError::Damaged`] if a page was lost.
+    /// [`FileError::Truncated`]; [`FileError::Damaged`] if an OS page was lost.
     pub fn check(&self) -> Result<(), FileError> {
         let (expected, found) = (self.len as u64, length(&self.file, &self.path)?);
         check_length(&self.path, expected, found, self.is_damaged())
@@ -242,10 +242,10 @@ impl MappedFile {
     ) -> Result<(), FileError> {
         let done =
             done.map_err(|errno| FileError::Os { path: self.path.clone(), call, source: errno.into() })?;
-        // The kernel's copy stops at a lost page. A truncation inside a page shows only in the
-        // length.
+        // The kernel's copy stops at a lost OS page. A truncation inside an OS page shows only in
+        // the length.
         self.check()?;
-        // the length is right, but a page cannot be read
+        // the length is right, but an OS page cannot be read
         if done < range.len() { Err(FileError::Damaged { path: self.path.clone() }) } else { Ok(()) }
     }
 

@@ -40,9 +40,9 @@ pub struct Available {
     pub limits: Vec<(MemoryLimitKind, u64)>,
 }
 
-/// Returns the bytes that this process can still allocate without swapping or a failure: the
-/// minimum under the machine's memory, the control groups above, the address space limit and the
-/// data limit.
+/// Returns the bytes that this process can still allocate without swapping or a failure. That is
+/// the minimum under the machine's memory, the control groups above, the address space limit and
+/// the data limit.
 ///
 /// Page cache that the kernel reclaims on demand counts as available. Returns `u64::MAX` if no
 /// limit can be read. Opens about ten files: not for an allocation path. Needs up to 48 KiB of

@@ -43,13 +43,13 @@ impl TransparentHugePages {
 /// Explicit huge pages of one size, reserved by the administrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HugetlbPool {
-    /// Size of one page in bytes.
+    /// Size of one huge page in bytes.
     pub size: u64,
-    /// Number of pages in the pool.
+    /// Number of huge pages in the pool.
     pub total: u64,
     /// Number of those that are free.
     pub free: u64,
-    /// Number of the free pages that are reserved for an existing mapping.
+    /// Number of the free huge pages that are reserved for an existing mapping.
     pub reserved: u64,
 }
 
@@ -158,8 +158,8 @@ fn transparent(root: SysRoot<'_>, dir: &Path, size: Option<u64>) -> TransparentH
 }
 
 /// Returns the size in the auxiliary vector. If that is hidden (a process that must not be traced),
-/// divides the process's size in bytes by the one in pages, if nothing was mapped between the two
-/// reads.
+/// divides the process's size in bytes by the one in OS pages. The quotient is right if nothing was
+/// mapped between the two reads.
 fn page_size(root: SysRoot<'_>) -> Option<u64> {
     let auxv =
         root.resolve("/proc/self/auxv").and_then(|path| page_size_of_auxv(&std::fs::read(&*path).ok()?));

@@ -187,7 +187,7 @@ pub fn migrate_range(start: *const u8, len: usize, node: usize) -> Result<NumaDi
 }
 
 /// Sets the policy of a part of a region (offsets, multiples of the OS page); with `move_now`,
-/// moves pages on other nodes.
+/// moves OS pages on other nodes.
 ///
 /// ```
 /// use arenite_pages::{NumaPolicy, Region, bind_range, numa_distribution};

@@ -7,7 +7,7 @@ pub(crate) fn pthread_atfork(
     parent: extern "C" fn(),
     child: extern "C" fn(),
 ) -> bool {
-    // SAFETY: three safe functions of that signature, which live as long as this code does: the C
+    // SAFETY: three safe functions of that signature, which live as long as this code does. The C
     // library removes them when the library that they are part of is unloaded.
     unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) == 0 }
 }

@@ -29,19 +29,19 @@ static INSERT_LOCK: Mutex<()> = Mutex::new(());
 /// The previous action for this signal.
 static PREVIOUS_HANDLER: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
 static PAGE_SIZE: AtomicUsize = AtomicUsize::new(0);
-/// Held by the handler while it replaces a page.
+/// Held by the handler while it replaces an OS page.
 static HANDLER_LOCK: AtomicBool = AtomicBool::new(false);
 
-/// Returns whether the page at `at` can be mapped: another thread replaced it, or the file grew
+/// Returns whether the OS page at `at` can be mapped: another thread replaced it, or the file grew
 /// again.
 fn page_mapped(at: *mut c_void, page: usize, errno: *mut c_int) -> bool {
-    // SAFETY: populates a page; contents and access stay.
+    // SAFETY: populates an OS page; contents and access stay.
     if unsafe { libc::madvise(at, page, libc::MADV_POPULATE_WRITE) } == 0 {
         return true;
     }
     // SAFETY: the C library has `errno` for each thread at this address.
     let only_read = unsafe { *errno } == libc::EINVAL;
-    // SAFETY: as above; only populates a page.
+    // SAFETY: as above; only populates an OS page.
     only_read && unsafe { libc::madvise(at, page, libc::MADV_POPULATE_READ) } == 0
 }
 
@@ -85,7 +85,7 @@ impl Watched {
         unsafe { self.node.as_ref() }
     }
 
-    /// Returns whether an access found a page lost. The page reads as zeroes since.
+    /// Returns whether an access found an OS page lost. The OS page reads as zeroes since.
     pub(crate) fn is_damaged(&self) -> bool {
         self.node().damaged.load(Ordering::Acquire)
     }
@@ -187,7 +187,7 @@ fn map_zero_page(address: usize) -> bool {
     // SAFETY: as above.
     let saved = unsafe { *errno };
     let at = core::ptr::without_provenance_mut(address & !(page - 1));
-    // One thread at a time: a second one finds the page replaced, with the writes of the first.
+    // One thread at a time: a second one finds the OS page replaced, with the writes of the first.
     while HANDLER_LOCK.swap(true, Ordering::Acquire) {
         core::hint::spin_loop();
     }
@@ -200,8 +200,8 @@ fn map_zero_page(address: usize) -> bool {
     node.damaged.store(true, Ordering::Release);
     let (access, flags) =
         (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED);
-    // SAFETY: the page is part of a registered mapping whose contents are lost; its owner unmaps it
-    // only after removing the node.
+    // SAFETY: the OS page is part of a registered mapping whose contents are lost; its owner unmaps
+    // it only after removing the node.
     let got = unsafe { libc::mmap(at, page, access, flags, -1, 0) };
     HANDLER_LOCK.store(false, Ordering::Release);
     // SAFETY: as above.

@@ -201,8 +201,8 @@ pub(crate) unsafe fn unlock(start: NonNull<u8>, len: usize) -> Result<(), Errno>
 /// Moves the OS pages of one range to another without copying. The source stays mapped, with its
 /// access, and is empty.
 ///
-/// The move has two steps, because a call with `MREMAP_FIXED` unmaps its target before it can fail:
-/// first to an address of the kernel's choice, then over the target.
+/// The move has two steps: first to an address of the kernel's choice, then over the target. A call
+/// with `MREMAP_FIXED` unmaps its target before it can fail.
 ///
 /// # Safety
 /// 1. Both ranges are private anonymous mappings of the caller's, each inside one mapping, and do
@@ -316,8 +316,8 @@ pub(crate) fn seal_size(file: BorrowedFd<'_>) -> Result<(), Errno> {
     rustix::fs::fcntl_add_seals(file, SealFlags::GROW | SealFlags::SHRINK)
 }
 
-/// Allocates disk space for `len` bytes at `offset` of a file, so that a later write to them, or to
-/// a mapping of them, cannot find the device full. Longer files keep their length.
+/// Allocates disk space for `len` bytes at `offset` of a file. A later write to them, or to a
+/// mapping of them, then cannot find the device full. Longer files keep their length.
 pub(crate) fn preallocate_file(file: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Errno> {
     loop {
         match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), offset, len) {
@@ -440,7 +440,7 @@ pub(crate) fn map_double_file(file: BorrowedFd<'_>, offset: u64, len: usize) -> 
     Ok(base)
 }
 
-// --- written and resident pages
+// --- written and resident OS pages
 
 /// `struct pm_scan_arg` of `linux/fs.h`.
 #[repr(C)]
@@ -500,7 +500,7 @@ pub(crate) unsafe fn uffd_write_protect(start: NonNull<u8>, len: usize) -> Resul
     const API: u64 = 0xc018_aa3f;
     const REGISTER: u64 = 0xc020_aa00;
     const PROTECT: u64 = 0xc018_aa06;
-    // write faults, also of absent pages, resolved by the kernel
+    // write faults, also of absent OS pages, resolved by the kernel
     const FEATURES: u64 = 1 | 1 << 13 | 1 << 15;
     let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | USER_MODE_ONLY;
     // SAFETY: the call makes a descriptor and touches no memory.
@@ -518,7 +518,7 @@ pub(crate) unsafe fn uffd_write_protect(start: NonNull<u8>, len: usize) -> Resul
     check(unsafe { libc::ioctl(raw, REGISTER as _, register.as_mut_ptr()) }.into())?;
     let mut protect = [start, len, 1];
     // SAFETY: the kernel reads 24 bytes; a write to the range continues after the kernel has marked
-    // its page.
+    // its OS page.
     check(unsafe { libc::ioctl(raw, PROTECT as _, protect.as_mut_ptr()) }.into())?;
     Ok(watch)
 }

@@ -59,7 +59,7 @@ pub(crate) fn move_pages(pages: &[usize], nodes: &[i32], into: &mut [i32]) -> Re
     debug_assert!(pages.len() == into.len() && pages.len() == nodes.len());
     let flags = MOVE;
     // SAFETY: the kernel reads the addresses, which it looks up itself, and the nodes, and writes
-    // as many results; the contents of the pages stay.
+    // as many results. The contents of the OS pages stay.
     check(unsafe {
         libc::syscall(
             libc::SYS_move_pages,

@@ -162,11 +162,11 @@ pub(crate) struct Run {
 /// Selection of OS pages by a scan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scan {
-    /// Only pages with one of these kinds.
+    /// Only OS pages with one of these kinds.
     pub(crate) any_of: u64,
     /// The kinds that a run reports.
     pub(crate) returned: u64,
-    /// Whether the found pages are watched again, in the same step.
+    /// Whether the found OS pages are watched again, in the same step.
     pub(crate) rearm: bool,
 }
 

@@ -98,7 +98,7 @@ impl Region {
     ///
     /// # Errors
     /// [`RegionError`] if the range is unaligned, outside, not committed or contains no full huge
-    /// page, no huge page is available, or the kernel is older than 6.1.
+    /// page. [`RegionError`] also if no huge page is available, or the kernel is older than 6.1.
     pub fn collapse(&self, offset: usize, size: usize) -> Result<(), RegionError> {
         self.advise(
             RegionOp::Collapse,

@@ -3,8 +3,8 @@
 //!
 //! `MADV_FREE` does not report what it dropped. So the first word of each OS page is saved here and
 //! replaced by a tag that is not zero. Reclaim restores the word by one atomic exchange. The
-//! exchange makes the page dirty, so the kernel cannot drop it any more, and returns the tag (kept)
-//! or zero (lost). No moment lies between the two.
+//! exchange makes the OS page dirty, so the kernel cannot drop it any more, and returns the tag
+//! (kept) or zero (lost). No moment lies between the two.
 #![expect(unsafe_code, reason = "writes to pages that no other code uses")]
 
 use super::Region;
@@ -28,7 +28,7 @@ pub struct Offer<'r> {
     offered: Option<OfferedPages>,
 }
 
-/// An offered range of a region, as offsets, and the saved first words of its resident pages.
+/// An offered range of a region, as offsets, and the saved first words of its resident OS pages.
 #[derive(Debug)]
 pub(crate) struct OfferedPages {
     pub(crate) range: Range<usize>,
@@ -135,7 +135,7 @@ impl Region {
             if self.word_at(at).swap(word, Relaxed) == OFFER_MAGIC {
                 continue;
             }
-            // the page is fresh and zero: the restored word is not part of its contents
+            // the OS page is fresh and zero: the restored word is not part of its contents
             self.word_at(at).store(0, Relaxed);
             let reserved = lost.try_reserve(1).is_ok();
             match lost.last_mut() {
@@ -150,9 +150,9 @@ impl Region {
     /// Returns the first word of the committed OS page at `at`, which no other code uses.
     fn word_at(&self, at: usize) -> &AtomicU64 {
         debug_assert!(at.is_multiple_of(page_size()) && at < self.len);
-        // SAFETY: the word is aligned, committed for reading and writing (checked by `offer`, whose
-        // caller promised to leave it so), and used only by this module during the offer; the
-        // region is borrowed for as long.
+        // SAFETY: the word is aligned, and committed for reading and writing (checked by `offer`,
+        // whose caller promised to leave it so). Only this module uses the word during the offer.
+        // The region is borrowed for as long.
         unsafe { AtomicU64::from_ptr(offset(self.base, at).as_ptr().cast()) }
     }
 }
@@ -165,7 +165,7 @@ impl Offer<'_> {
     }
 
     /// Reclaims the range, and returns for each OS page whether its contents were kept. O(resident
-    /// pages).
+    /// OS pages).
     #[must_use]
     pub fn reclaim(mut self) -> Reclaimed {
         match self.offered.take() {
@@ -182,7 +182,7 @@ impl Drop for Offer<'_> {
             // SAFETY: the contents are not needed after the offer, and no code uses them.
             let dropped = unsafe { self.region.discard(start, size) };
             if dropped.is_err() {
-                // locked since: a page that cannot be dropped gets its first word back
+                // locked since: an OS page that cannot be dropped gets its first word back
                 let _kept = self.region.restore_pages(offered);
             }
         }
@@ -202,8 +202,8 @@ mod tests {
         region
     }
 
-    /// Returns whether the kernel drops `count` pages of an offered region from `first`. Pages in
-    /// another processor's batch cannot be dropped yet.
+    /// Returns whether the kernel drops `count` OS pages of an offered region from `first`. OS
+    /// pages in another processor's batch cannot be dropped yet.
     fn drop_pages(region: &Region, first: usize, count: usize) -> bool {
         let (at, size) = (first * page_size(), count * page_size());
         let start = region.as_ptr().addr().get() + at;
@@ -223,7 +223,7 @@ mod tests {
         let region = filled(64);
         // SAFETY: no code uses the range.
         let offer = unsafe { region.offer(0, 64 * page) }.unwrap();
-        // simulates memory pressure: offered pages are dropped
+        // simulates memory pressure: offered OS pages are dropped
         let dropped = drop_pages(&region, 3, 2) && drop_pages(&region, 40, 1);
         let back = offer.reclaim();
         if !dropped {
@@ -237,7 +237,7 @@ mod tests {
             let byte = if kept { u8::try_from(at).unwrap() + 1 } else { 0 };
             assert_eq!(region.peek(at * page, page).unwrap(), vec![byte; page], "page {at}");
         }
-        // after reclaim the pages are ordinary again
+        // after reclaim the OS pages are ordinary again
         region.page_out(0, 3 * page).unwrap();
         assert_eq!(region.peek(0, 1).unwrap(), [1]);
     }

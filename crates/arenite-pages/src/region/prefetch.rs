@@ -1,8 +1,8 @@
 //! A range populated before its use, by many threads, each on the NUMA node that it fills.
 //!
 //! The kernel clears each OS page that it populates, so one thread is limited by one core's
-//! bandwidth. A page lies on the node of the thread that populates it, so the thread must run on
-//! the node where the page is used.
+//! bandwidth. An OS page lies on the node of the thread that populates it. So the thread must run
+//! on the node where the OS page is used.
 
 use super::Region;
 use crate::error::RegionError;
@@ -69,7 +69,7 @@ impl<'a> Prefetch<'a> {
     /// committed).
     ///
     /// # Errors
-    /// As [`Region::prefetch`]; pages populated before stay.
+    /// As [`Region::prefetch`]; OS pages populated before stay.
     pub fn run(self, region: &Region, range: Range<usize>) -> Result<(), RegionError> {
         let size = range.end.saturating_sub(range.start);
         if self.threads <= 1 && self.nodes.is_empty() {

@@ -34,7 +34,7 @@ pub struct RegionInfo {
     pub range: Range<usize>,
     /// Its backing.
     pub state: PageStatus,
-    /// Its protection.
+    /// Protection of the range.
     pub protection: Protection,
     /// Bytes of the range in memory.
     pub resident: usize,

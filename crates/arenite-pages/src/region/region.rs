@@ -45,8 +45,8 @@ pub struct Region {
     poisoned: AtomicBool,
 }
 
-// SAFETY: a region is an address range; its methods are calls to the kernel, which orders them, and
-// reading or writing the range is the caller's own unsafe code.
+// SAFETY: a region is an address range. Its methods are calls to the kernel, which orders them.
+// Reading or writing the range is the caller's own unsafe code.
 unsafe impl Send for Region {}
 // SAFETY: as for `Send`; `&Region` offers no access to the bytes.
 unsafe impl Sync for Region {}

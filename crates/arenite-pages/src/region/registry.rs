@@ -146,7 +146,7 @@ struct Table {
     len: usize,
 }
 
-// SAFETY: the pages are this value's own.
+// SAFETY: the OS pages are this value's own.
 unsafe impl Send for Table {}
 
 impl Table {
@@ -167,7 +167,7 @@ impl Table {
             self.grow()?;
         }
         let end = self.start.as_ptr().wrapping_add(self.len);
-        // SAFETY: there is capacity for one more entry in pages of this value's own.
+        // SAFETY: there is capacity for one more entry in OS pages of this value's own.
         unsafe { end.write(entry) };
         self.len += 1;
         let at = self.entries().partition_point(|other| other.base > entry.base);
@@ -183,18 +183,19 @@ impl Table {
         }
     }
 
-    /// Doubles the capacity, in new pages.
+    /// Doubles the capacity, in new OS pages.
     fn grow(&mut self) -> Result<(), Errno> {
         let old = self.capacity * size_of::<RegionEntry>();
         let bytes = (2 * old).max(os::page_size()).next_multiple_of(os::page_size());
         let pages = os::map(bytes)?;
         let grown = pages.cast::<RegionEntry>();
-        // SAFETY: the entries are written, the new pages hold more, are aligned to OS pages, and
+        // SAFETY: the entries are written, the new OS pages hold more, are aligned to OS pages, and
         // are not the old ones.
         unsafe { core::ptr::copy_nonoverlapping(self.start.as_ptr(), grown.as_ptr(), self.len) };
         if self.capacity > 0 {
             let mapped = old.next_multiple_of(os::page_size());
-            // SAFETY: the old pages, a full mapping of this value's own, whose entries were copied.
+            // SAFETY: the old OS pages, a full mapping of this value's own, whose entries were
+            // copied.
             let released = unsafe { os::release(self.start.cast(), mapped) };
             debug_assert!(released.is_ok(), "entire mappings can be released");
         }

@@ -28,9 +28,9 @@ impl Region {
     /// ```
     ///
     /// # Errors
-    /// [`RegionError`] if a range is unaligned, outside or empty, they overlap, the source is not
-    /// readable and writable from end to end, or the system fails. Nothing changed then, unless the
-    /// target is poisoned ([`Region::is_poisoned`]).
+    /// [`RegionError`] if a range is unaligned, outside or empty, or if both overlap.
+    /// [`RegionError`] also if the source is not readable and writable from end to end, or the
+    /// system fails. Nothing changed then, unless the target is poisoned ([`Region::is_poisoned`]).
     ///
     /// # Safety
     /// 1. No code uses the contents of either range. 2. No code commits, decommits, protects or

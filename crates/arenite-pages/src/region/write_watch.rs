@@ -1,8 +1,8 @@
 //! OS pages written since the last scan, for incremental saves and for debugging.
 //!
 //! Uses userfaultfd's asynchronous write protection and `PAGEMAP_SCAN` (Linux 6.7). The kernel
-//! marks a page at the first write without delaying the writer. A scan reads and clears the marks
-//! in one step, so no write is missed between.
+//! marks an OS page at the first write without delaying the writer. A scan reads and clears the
+//! marks in one step, so no write is missed between.
 //!
 //! Older kernels have soft-dirty bits, which can only be cleared for the entire process; there the
 //! result is [`RegionErrorKind::Unsupported`].
@@ -58,9 +58,9 @@ impl<'r> WriteWatch<'r> {
         Ok(Self { region, watch: WatchState::new(range, region)? })
     }
 
-    /// Returns the ranges written since the last call (or the start), as ascending offsets in
-    /// multiples of the OS page, and watches them again in the same step. A write to a huge page
-    /// marks all of it.
+    /// Returns the ranges written since the last call (or the start), and watches them again in the
+    /// same step. The ranges are ascending offsets in multiples of the OS page. A write to a huge
+    /// page marks all of it.
     ///
     /// If memory for the list is short, it contains more than was written, and never less.
     ///
@@ -87,7 +87,7 @@ impl WatchState {
             errno => region.os_error(RegionOp::WatchWrites, at, size, errno),
         })?;
         let watch = Self { range, pagemap, _watch: watch };
-        watch.take_written(region)?; // absent pages count as unwritten
+        watch.take_written(region)?; // absent OS pages count as unwritten
         Ok(watch)
     }
 

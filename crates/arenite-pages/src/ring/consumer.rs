@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Number of new bytes that make one load of the producer's index worth its cost.
 const BATCH_BYTES: usize = 2048;
-/// Time that a consumer at the end of a stream waits before it loads the index again: a few
-/// transfers of a cache line between distant cores.
+/// Time that a consumer at the end of a stream waits before it loads the index again. The wait
+/// lasts as long as a few transfers of a cache line between distant cores.
 const RETRY_DELAY: Duration = Duration::from_nanos(500);
 /// Maximum number of signs of a stream before the next wait.
 const MAX_BACKOFF: u16 = 1023;
@@ -25,7 +25,7 @@ const MAX_BACKOFF: u16 = 1023;
 /// time.
 ///
 /// At the end of a stream of elements, a call that finds few may load the index again half a
-/// microsecond later: fewer loads of the producer's index make both ends faster. Single elements,
+/// microsecond later. Fewer loads of the producer's index make both ends faster. Single elements,
 /// each sent after the one before was popped, are not delayed, but the first one after a stream may
 /// be.
 ///
@@ -212,9 +212,9 @@ impl<T> Consumer<T> {
 
     #[inline(always)]
     fn slots(&self, count: usize) -> &[T] {
-        // SAFETY: `count` is no more than the producer has published beyond `head`; in the double
-        // mapping they are contiguous and aligned, and the producer does not touch them until this
-        // consumer, which is borrowed, releases them.
+        // SAFETY: `count` is no more than the producer has published beyond `head`. In the double
+        // mapping the elements are contiguous and aligned. The producer does not touch them until
+        // this consumer, which is borrowed, releases them.
         unsafe { core::slice::from_raw_parts(self.slot(), count) }
     }
 

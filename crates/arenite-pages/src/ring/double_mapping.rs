@@ -1,6 +1,6 @@
 //! Memory that is mapped twice, in two adjacent views.
 //!
-//! A byte beyond the end of the first view is the byte at its start, so any range that begins in
+//! A byte beyond the end of the first view is the byte at its start. So any range that begins in
 //! the first view is one slice.
 #![expect(unsafe_code, reason = "unmaps a mapping, and hides its origin from the compiler")]
 

@@ -30,7 +30,7 @@ pub(crate) enum Location {
     File(SideLock),
 }
 
-/// Lock and control page of one end of a ring in a file.
+/// Lock and control OS page of one end of a ring in a file.
 #[derive(Debug)]
 pub(crate) struct SideLock {
     pub(crate) ofd: OfdLock,

@@ -261,7 +261,7 @@ impl<T> WriteSlots<'_, T> {
     pub fn as_uninit(&mut self) -> &mut [MaybeUninit<T>] {
         let slot = self.producer.slot().cast();
         // SAFETY: `reserve` found as many free slots, so they are the producer's alone, contiguous
-        // and aligned; anything is a valid `MaybeUninit`; the producer is borrowed for as long.
+        // and aligned. Anything is a valid `MaybeUninit`. The producer is borrowed for as long.
         unsafe { core::slice::from_raw_parts_mut(slot, self.count) }
     }
 

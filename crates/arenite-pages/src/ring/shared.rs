@@ -1,6 +1,6 @@
 //! The state that both ends of a ring share: memory, indices, and whether the other end is alive.
 //!
-//! The capacity is a power of two and fills OS pages, so a slot is an index and a mask, and every
+//! The capacity is a power of two and fills OS pages. So a slot is an index and a mask, and every
 //! run of slots that begins in the first view is one slice.
 #![expect(unsafe_code, reason = "shares raw memory between two threads")]
 
@@ -27,7 +27,7 @@ pub(crate) fn rounded<T>(capacity: usize) -> Result<usize, RingError> {
     if capacity == 0 || size == 0 || align_of::<T>() > page {
         return Err(bad());
     }
-    // the power of two in the element's size covers that part of a page
+    // the power of two in the element's size covers that part of an OS page
     let min_count = page / page.min(1 << size.trailing_zeros());
     let count = capacity.max(min_count).checked_next_power_of_two().ok_or_else(bad)?;
     let bytes = count.checked_mul(size).filter(|&bytes| bytes <= isize::MAX.unsigned_abs() / 4);
@@ -45,8 +45,8 @@ pub(crate) struct Shared<T> {
     elements: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: one producer and one consumer use disjoint parts of the memory, as the indices define;
-// elements pass from one thread to the other, so they must be `Send`.
+// SAFETY: one producer and one consumer use disjoint parts of the memory, as the indices define.
+// Elements pass from one thread to the other, so they must be `Send`.
 unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as for `Send`; the indices are atomics, and only the ends touch elements.
 unsafe impl<T: Send> Sync for Shared<T> {}
@@ -192,8 +192,8 @@ impl<T> Drop for Shared<T> {
         if core::mem::needs_drop::<T>() {
             let first = memory.as_ptr().cast::<T>().as_ptr().wrapping_add(read & (self.capacity - 1));
             let left = core::ptr::slice_from_raw_parts_mut(first, written.wrapping_sub(read));
-            // SAFETY: the elements between the indices were written and not read, are one run in
-            // the double mapping, and no other end is left to use them.
+            // SAFETY: the elements between the indices were written and not read, and are one run
+            // in the double mapping. No other end is left to use them.
             unsafe { core::ptr::drop_in_place(left) };
         }
         cache::push(memory);

@@ -19,8 +19,9 @@ pub(crate) fn light_barrier() {
 
 /// Runs the heavy half of the barrier. Returns `false` if the kernel lacks it.
 ///
-/// For each [`light_barrier`] of another processor, either the stores before it are visible after
-/// this call, or the stores before this call are visible to the loads after it.
+/// For each [`light_barrier`] of another processor, one of two orders holds. Either the stores
+/// before that barrier are visible after this call, or the stores before this call are visible to
+/// the loads after that barrier.
 #[cfg(not(loom))]
 pub(crate) fn heavy_barrier(shared: bool) -> bool {
     fence(Ordering::SeqCst);

@@ -231,9 +231,9 @@ impl<S: ChunkSource> Arena<S> {
     pub fn alloc_with_drop<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
         let block = self.allocate(Layout::new::<Adopted<T>>())?.cast::<Adopted<T>>();
         let position = self.in_use() - rounded(size_of::<Adopted<T>>());
-        // SAFETY: the block is fresh, of `Adopted<T>`'s layout, and stays until this list has
-        // dropped it: every way of freeing it runs `drop_down_to` first or fails, because the block
-        // counts as live.
+        // SAFETY: the block is fresh and of `Adopted<T>`'s layout. The block stays until this list
+        // has dropped the value: every way of freeing runs `drop_down_to` first or fails, because
+        // the block counts as live.
         Ok(unsafe { self.adopted.push(block, value, position) })
     }
 }

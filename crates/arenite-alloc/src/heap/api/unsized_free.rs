@@ -37,8 +37,9 @@ impl Heap {
     /// ```
     ///
     /// # Safety
-    /// No other thread meanwhile frees or grows a block at the address or within 256 MiB of it,
-    /// trims the heap that owns it, or drops that heap: the metadata could go away.
+    /// No other thread meanwhile frees or grows a block at the address or within 256 MiB of it. No
+    /// other thread trims the heap that owns it, or drops that heap: the metadata could be
+    /// released.
     #[must_use]
     pub unsafe fn block_at(address: *const u8) -> Option<NonNull<[u8]>> {
         let block = NonNull::new(address.cast_mut())?;
@@ -98,9 +99,9 @@ impl Heap {
     }
 
     /// Frees a block if the address is one. Null is ignored. An address that is not the start of a
-    /// block of some heap is refused, as is a block with a region of its own that is already free.
+    /// block of some heap is refused. So is a block with a region of its own that is already free.
     /// A heap [with hardening](Heap::with_hardening) refuses every block that is already free, and
-    /// one written beyond its end; with another heap, a smaller block must not be freed twice.
+    /// one written beyond its end. With another heap, a smaller block must not be freed twice.
     /// O(1); a hardened heap also reads the bytes that it filled.
     ///
     /// ```
@@ -120,7 +121,7 @@ impl Heap {
     ///
     /// # Errors
     /// [`MisuseReport`] with what is known of the block; nothing was freed. With a quarantine, the
-    /// report may concern an older block that leaves it; the block at the address is quarantined
+    /// report may concern an older block that leaves it. The block at the address is quarantined
     /// then.
     ///
     /// # Safety

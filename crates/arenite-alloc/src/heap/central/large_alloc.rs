@@ -1,11 +1,11 @@
 //! Large blocks of a heap: spans of whole units, and blocks with a region of their own.
 //!
-//! A request is served by the first of: units of a segment (up to 16 MiB), a cached block of about
-//! its size, a fresh region. A fresh region of 8 MiB and more takes over the OS pages of a cached
-//! block that is too large to serve the request itself.
+//! A request of up to 16 MiB is served by units of a segment. Otherwise a cached block of about its
+//! size serves it, or else a fresh region. A fresh region of 8 MiB and more takes over the OS pages
+//! of a cached block that is too large for the request.
 //!
-//! A growing block that has no addresses left moves to a larger region. With a donor `D` in the
-//! cache, the first `n` bytes keep their OS pages and the next ones come from `D`:
+//! A growing block that has no addresses left moves to a larger region. The first `n` bytes keep
+//! their OS pages. The next bytes come from a donor `D` in the cache:
 //!
 //! ```text
 //! block   [0 ....... n)                    released afterwards

@@ -3,8 +3,8 @@
 //! The block begins 2 MiB into its region, on huge pages, with more addresses behind it than it
 //! needs. It grows in place; when the addresses end, its OS pages move to a larger region without a
 //! copy. A freed block is cached with its memory, so a program that allocates and frees the same
-//! tensor faults its pages once. A cached block that is too large for a request donates OS pages at
-//! the same offset, so a block that grows again finds them in the same order, as one mapping.
+//! tensor faults its OS pages once. A cached block that is too large for a request donates OS pages
+//! at the same offset. So a block that grows again finds them in the same order, as one mapping.
 #![expect(unsafe_code, reason = "keeps a header at the start of a region")]
 
 use crate::heap::geometry::SEGMENT_BYTES;
@@ -66,7 +66,7 @@ impl LargeHeader {
         let header = OWNERS_END.next_multiple_of(page_size());
         region.commit(0, header).ok()?;
         if huge {
-            // a kernel without huge pages refuses, and the block gets small ones
+            // a kernel without huge pages rejects the advice; the block then has small OS pages
             let _advised: Result<(), _> = region.advise_huge(DATA_OFFSET, region.len() - DATA_OFFSET, true);
         }
         region.commit(DATA_OFFSET, rounded).ok()?;
@@ -160,8 +160,8 @@ impl LargeHeader {
     }
 
     /// Replaces the memory from `at` on by the OS pages of `donor`, as far as this block goes.
-    /// Nothing changes if the donor lacks these pages, if they would not be one mapping with those
-    /// before, or if the system refuses.
+    /// Nothing changes if the donor lacks these OS pages, if they would not be one mapping with
+    /// those before, or if the system refuses.
     ///
     /// # Errors
     /// This block has no memory from `at` on.

@@ -8,8 +8,8 @@ use core::ptr::NonNull;
 pub(crate) const MAX_CACHED_BYTES: usize = 1 << 30;
 /// A cached block serves a request if at most this fraction of it is left over.
 const MAX_WASTE_DIVISOR: usize = 4;
-/// Smallest number of bytes that is backed with OS pages of a cached block. Below, moving the pages
-/// costs as much as faulting fresh ones.
+/// Smallest number of bytes that is backed with OS pages of a cached block. Below, moving the OS
+/// pages costs as much as faulting fresh ones.
 const MIN_DONATION_BYTES: usize = 8 << 20;
 
 /// Free large blocks, most recently freed first, under the heap's lock.

@@ -1,7 +1,7 @@
 //! Allocation and deallocation of a hardened heap, under one lock, in slabs that no thread owns.
 //!
 //! Other heaps never reach this code. A hardened heap has no slabs of threads, so every allocation
-//! ends on the slow path, and its units have a holder of their own, so every free does too.
+//! ends on the slow path. Its units have a holder of their own, so every free does too.
 #![expect(unsafe_code, reason = "fills and reads blocks that no user has")]
 
 use crate::heap::central::central::Central;

@@ -1,7 +1,7 @@
 //! The options of a hardened heap.
 
-/// The checks of a hardened heap. With any options, its free lists lie outside the blocks, where a
-/// write to a freed block does not reach, and it tracks the state of each block.
+/// The checks of a hardened heap. With any options, the heap tracks the state of each block. Its
+/// free lists lie outside the blocks, where a write to a freed block does not reach.
 ///
 /// ```
 /// use arenite_alloc::{Hardening, Heap};

@@ -1,7 +1,7 @@
 //! A LIFO of single units of a segment that were freed.
 //!
-//! The most recently freed unit is reused first because its data and TLB entries are still warm;
-//! the oldest is the next one to be purged.
+//! The most recently freed unit is reused first because its data and TLB entries are still warm.
+//! The oldest is the next one to be purged.
 
 use core::cell::Cell;
 

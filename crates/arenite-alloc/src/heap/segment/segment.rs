@@ -362,7 +362,7 @@ impl Segment {
         self.huge_decided.set(true);
         self.huge.set(true);
         let from = unit.next_multiple_of(COMMIT_STEP_UNITS);
-        // a kernel without huge pages refuses, and gives small ones
+        // a kernel without huge pages rejects the advice; the segment then has small OS pages
         let _advised: Result<(), _> =
             self.region().advise_huge(from * UNIT, SEGMENT_BYTES - from * UNIT, true);
     }

@@ -1,10 +1,10 @@
 //! Purging: returns the OS pages of a slab's free blocks to the system.
 //!
-//! A free block holds the link of the free list, so memory cannot be discarded under the list: the
+//! A free block holds the link of the free list, so memory cannot be discarded under the list. The
 //! free blocks are read into a set, and the list is rebuilt without the discarded ones. A bit per
 //! slot tracks those. A slot is an OS page if blocks are smaller than one (every block that begins
 //! in it is free), else a block. A slab that runs out of blocks puts those of a purged slot back on
-//! the list; the system finds pages when they are touched.
+//! the list. The system finds OS pages when they are touched.
 #![expect(unsafe_code, reason = "reads and writes the list that runs through free blocks")]
 
 use crate::heap::geometry::MAX_SMALL;
@@ -177,7 +177,7 @@ impl<'a> SlabView<'a> {
         purged_bytes
     }
 
-    /// Discards the memory behind the carved blocks, which may hold pages of an earlier slab.
+    /// Discards the memory behind the carved blocks, which may hold OS pages of an earlier slab.
     fn purge_tail(&self) {
         let size = usize::from(self.slab.units.get()) * UNIT;
         let rest = self.whole_pages(self.slab.carved() as usize * self.block..size);

@@ -1,8 +1,8 @@
 //! A slab: blocks of one size in a run of units, and which of them are free (mimalloc: page).
 //!
-//! The owner's fields fill one cache line, [`Slab`]; the bits that other threads set lie elsewhere
+//! The owner's fields fill one cache line, [`Slab`]. The bits that other threads set lie elsewhere
 //! (the segment's `remote`), so a remote free does not evict the owner's line. Small blocks form a
-//! free list through the blocks. A slab of blocks of 1 KiB and more has at most 64 of them: a
+//! free list through the blocks. A slab of blocks of 1 KiB and more has at most 64 of them. A
 //! bitmap of one word tracks them, and a free does not touch the block. Blocks are carved on
 //! demand, so later OS pages of a fresh slab stay untouched.
 #![expect(unsafe_code, reason = "threads a list through free blocks")]

@@ -1,9 +1,9 @@
 //! Remote frees: frees of blocks that lie in another thread's slab.
 //!
 //! The owner word of the block led here. The free is buffered in the [`RemoteFreeCache`] of its
-//! class, which posts up to 64 of them at once to the slab's bits; see `remote_free` for those. A
-//! free is posted at once if the block is above 8 KiB, or if the heap is not the one that the
-//! thread used last. The owner collects the bits when it runs out of blocks of the class.
+//! class. The cache posts up to 64 frees at once to the slab's bits; see `remote_free` for those. A
+//! free of a block above 8 KiB is posted at once. So is a free to another heap than the one that
+//! the thread used last. The owner collects the bits when it runs out of blocks of the class.
 
 use crate::heap::central::central::Central;
 use crate::heap::hardened::misuse::{Misuse, MisuseReport, abort_misuse};

@@ -1,9 +1,9 @@
 //! A throttle for scanning the full slabs of a class for remote frees.
 //!
 //! The heap counts, per class, the remote frees that made a slab's summary non-empty. If the
-//! counter is unchanged since a thread scanned all of its full slabs, they usually have none, and a
-//! scan would fetch a cache line for each. Some are scanned now and then even so: a late poster may
-//! notify the class that the slab had before, and one that `fork` left behind never notifies.
+//! counter is unchanged since a thread scanned all of its full slabs, they usually have none. A
+//! scan would fetch a cache line for each. Some are scanned now and then even so. A late poster may
+//! notify the class that the slab had before; a poster that `fork` left behind never notifies.
 
 use core::cell::Cell;
 
@@ -12,7 +12,7 @@ const SCAN_BUDGET: u32 = 8;
 /// Number of idle rounds after which some slabs are scanned even so.
 const IDLE_ROUNDS: u32 = 16;
 
-/// The throttle of one class. Zeroed at first.
+/// The throttle of one class. All fields are zero initially.
 #[derive(Debug, Default)]
 pub(crate) struct ScanThrottle {
     /// Remote-free counter of the class when the current scan began.

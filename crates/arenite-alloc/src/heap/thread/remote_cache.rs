@@ -2,10 +2,10 @@
 //!
 //! A thread usually frees another thread's blocks in allocation order, so up to 64 of them share
 //! one bitmap word and one atomic operation. The buffer is posted when a block of another word
-//! arrives, when it is full, when the thread exits, and on a trim request, which a thread serves
-//! when the buffered word changes or an allocation takes the slow path. A sleeping thread posts
-//! nothing and pins the slabs of its buffered blocks. (Liétar et al., "snmalloc: a message passing
-//! allocator", 2019.)
+//! arrives, when it is full, when the thread exits, and on a trim request. A thread serves a trim
+//! request when the buffered word changes or an allocation takes the slow path. A sleeping thread
+//! posts nothing and pins the slabs of its buffered blocks. (Liétar et al., "snmalloc: a message
+//! passing allocator", 2019.)
 #![expect(unsafe_code, reason = "stores the address of a segment")]
 
 use crate::heap::central::remote_epochs::RemoteEpochs;

@@ -1,11 +1,11 @@
 //! The thread cache: blocks that this thread freed most recently, by size class (jemalloc: tcache).
 //!
-//! A recently freed block is probably in the processor's caches, and its address in the TLB, so it
-//! serves the next request of its class wherever its slab lies. Neither the block nor its slab is
-//! touched. (Bonwick and Adams, "Magazines and Vmem", 2001.)
+//! A recently freed block is probably in the processor's caches, and its address in the TLB. So the
+//! block serves the next request of its class wherever its slab lies. Neither the block nor its
+//! slab is touched. (Bonwick and Adams, "Magazines and Vmem", 2001.)
 //!
-//! Each class has a bin of slots. A bin begins with an empty slot and ends with a sentinel, so one
-//! load of a slot says whether there is a block, or space for one.
+//! Each class has a bin of slots. A bin begins with an empty slot and ends with a sentinel. So one
+//! load of a slot shows whether there is a block, or space for one.
 #![expect(unsafe_code, reason = "follows a pointer into its own slots")]
 
 use crate::heap::classes::SIZE_CLASS_COUNT;
@@ -58,9 +58,9 @@ impl CacheBin {
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<NonNull<u8>> {
         let newest = self.0.load(Relaxed).wrapping_sub(1);
-        // SAFETY: the position is not the first slot of its bin, and points into all of them, so
-        // the one before is a slot: of this thread's cache, which is borrowed with the bin, or of
-        // the static, which is never written. No other thread reads slots.
+        // SAFETY: the position points into all slots of its bin, and is not the first, so the one
+        // before is a slot. That slot belongs to this thread's cache, which is borrowed with the
+        // bin, or to the static, which is never written. No other thread reads slots.
         let block = NonNull::new(unsafe { &*newest }.0.get())?;
         self.0.store(newest, Relaxed);
         Some(block)
@@ -84,7 +84,7 @@ impl CacheBin {
 /// The cache of one thread. Zeroed memory, but for the bins.
 ///
 /// It lies at a multiple of 4096, at the start of a thread heap. Blocks of 1 KiB and more start at
-/// multiples of 1 KiB, so the fields used most lie in other cache sets than the starts of blocks.
+/// multiples of 1 KiB. So the fields used most lie in other cache sets than the starts of blocks.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct ThreadCache {

@@ -411,7 +411,7 @@ impl ThreadHeap {
     }
 
     /// Scans full slabs, as many as the throttle allows, and returns the first one with remote
-    /// frees: its blocks are collected, and it is in no list any more. See [`ScanThrottle`].
+    /// frees. Its blocks are collected, and no list contains it any more. See [`ScanThrottle`].
     fn scan_full(&self, class: usize) -> Option<*const Slab> {
         let (full, scan) = (&self.full[class], &self.scan[class]);
         for _ in 0..scan.budget(self.central().remote_epochs.get(class), full.len()) {

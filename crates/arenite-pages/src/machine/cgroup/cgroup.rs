@@ -2,7 +2,7 @@
 //!
 //! `/proc/self/cgroup` names the group, `/proc/self/mountinfo` its mount, and the memory controller
 //! (version 1 or 2) has the files. Every level up to the mount is read, because any of them can
-//! bind: a container's own group often has the limit `max` while its parent kills it.
+//! bind. A container's own group often has the limit `max` while its parent kills it.
 
 use crate::machine::procfs::cgroup_mount::{CgroupVersion, mounted, own_group};
 use crate::machine::procfs::fixed_path::FixedPath;

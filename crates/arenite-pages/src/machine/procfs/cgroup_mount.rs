@@ -31,8 +31,8 @@ pub(crate) fn own_group(text: &str) -> Option<(CgroupVersion, &str)> {
 }
 
 /// Sets `mount` to the tree's mount and `dir` to the group's directory below, if this line of
-/// `mountinfo` is the mount. If the group lies outside of the mounted part (a container that sees
-/// its own group as the mount), the mount is the nearest readable level.
+/// `mountinfo` is the mount. A group may lie outside of the mounted part, in a container that sees
+/// its own group as the mount. The mount is then the nearest readable level.
 pub(crate) fn mounted(
     line: &str,
     version: CgroupVersion,

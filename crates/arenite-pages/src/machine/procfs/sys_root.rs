@@ -1,7 +1,7 @@
 //! The root below which `/proc` and `/sys` are read: `/` on a real machine, a fixture's directory
 //! in a test.
 //!
-//! A type of its own prevents reads of absolute paths by mistake: a path in a kernel file (a mount
+//! A type of its own prevents reads of absolute paths by mistake. A path in a kernel file (a mount
 //! point, a control group) is resolved below the same root, without `..`.
 //!
 //! Memory is measured when it is short: [`SysRoot::read`], [`SysRoot::for_each_line`] and numbers

@@ -3,9 +3,9 @@
 //!
 //! Every call reads them, so their access is a good part of an allocation. The standard library's
 //! thread-locals are one load in a program, but a function call in a shared library
-//! (general-dynamic model). On x86-64 Linux the words therefore use the initial-exec model, which
-//! is a constant offset in a program and one load in a library (Drepper, "ELF Handling For
-//! Thread-Local Storage", 2013). Elsewhere they are a standard thread-local.
+//! (general-dynamic model). On x86-64 Linux the words therefore use the initial-exec model: a
+//! constant offset in a program, one load in a library. (Drepper, "ELF Handling For Thread-Local
+//! Storage", 2013.) Elsewhere they are a standard thread-local.
 
 pub(crate) use backend::{get, set};
 
