@@ -45,7 +45,7 @@ fn child(path: &Path) -> Result<(), Box<dyn Error>> {
     // SAFETY: as in the parent.
     let mut producer = unsafe { ring.producer::<u64>() }?;
     for number in 1..=5000 {
-        producer.send(number).map_err(|_| "the parent is gone")?;
+        producer.send(number).map_err(|_| "the parent has closed the ring")?;
     }
     std::process::abort()
 }

@@ -263,7 +263,7 @@ fn u31_truncation_under_a_mapping_is_an_error() {
 }
 
 #[test]
-fn u31_other_bus_errors_kill_as_they_did() {
+fn u31_other_bus_errors_kill_the_process() {
     use std::os::unix::process::ExitStatusExt;
     if std::env::var("ARENITE_BUS").is_ok() {
         let dir = dir();
@@ -291,7 +291,7 @@ fn u31_other_bus_errors_kill_as_they_did() {
         std::process::exit(i32::from(read));
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "u31_other_bus_errors_kill_as_they_did"]).env("ARENITE_BUS", "1");
+    child.args(["--exact", "u31_other_bus_errors_kill_the_process"]).env("ARENITE_BUS", "1");
     let status = child.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
     assert_eq!(status.signal(), Some(libc::SIGBUS));
 }

@@ -29,7 +29,7 @@ fn make_and_release(count: usize) {
 }
 
 #[test]
-fn n03_ten_thousand_regions_leave_the_kernels_list_as_it_was() {
+fn n03_ten_thousand_regions_leave_the_kernels_list_unchanged() {
     make_and_release(1000); // the allocator and the registry have grown
     let before = mappings();
     for _ in 0..10 {

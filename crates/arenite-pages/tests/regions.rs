@@ -348,7 +348,7 @@ fn n03_large_blocks_by_address_are_freed_once() {
 }
 
 #[test]
-fn n03_double_release_and_foreign_addresses_are_refused() {
+fn n03_second_release_and_foreign_addresses_fail() {
     let region = memory::reserve(1 << 20, "once").unwrap();
     let inside = memory::commit(region.addr + 5 * page_size(), 10)
         .and_then(|()| memory::peek(region.addr + 5 * page_size(), 4096));
@@ -378,7 +378,7 @@ fn n03_double_release_and_foreign_addresses_are_refused() {
 
 #[test]
 fn n20_n22_offered_bytes_are_inaccessible_until_reclaimed() {
-    let region = memory::reserve(1 << 20, "lent").unwrap();
+    let region = memory::reserve(1 << 20, "offered").unwrap();
     memory::commit(region.addr, 1 << 20).unwrap();
     memory::poke(region.addr + 100, b"kept").unwrap();
     memory::offer(region.addr, 8 * page_size()).unwrap();

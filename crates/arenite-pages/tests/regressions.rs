@@ -19,7 +19,7 @@ fn layout(size: usize) -> Layout {
 }
 
 #[test]
-fn u30_trim_to_more_than_there_is_leaves_live_blocks() {
+fn u30_trim_leaves_live_blocks_when_the_target_exceeds_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let mapped = MemoryMappedAllocator::new(dir.path().join("a"), true).unwrap();
     let mut block = Block::zeroed_in(layout(100), &mapped).unwrap();
@@ -34,7 +34,7 @@ fn u30_trim_to_more_than_there_is_leaves_live_blocks() {
 fn u30_blocks_in_the_rest_of_the_last_os_page_are_in_the_file() {
     for root in [std::env::temp_dir().as_path(), Path::new("/dev/shm")] {
         let Ok(dir) = tempfile::tempdir_in(root) else {
-            println!("skipped: no folder in {}", root.display());
+            println!("skipped: no directory can be made in {}", root.display());
             continue;
         };
         let path = dir.path().join("a");
@@ -72,7 +72,7 @@ fn u30_checked_api_requires_the_exact_size_and_counts_requested_bytes() {
 
 /// Accesses one lost OS page from two threads: neither loses the other's writes.
 #[test]
-fn u31_two_threads_on_one_lost_page_keep_their_writes() {
+fn u31_lost_page_keeps_writes_of_two_threads() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cut");
     for _ in 0..200 {
@@ -142,7 +142,7 @@ fn u30_leftover_of_a_dead_process_does_not_block_create() {
 }
 
 #[test]
-fn n05_a_mapped_file_with_any_name_does_not_blind_the_queries() {
+fn n05_queries_work_with_a_mapped_file_of_any_name() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(std::ffi::OsStr::from_bytes(b"a\xffb"));
     fs::write(&path, b"x").unwrap();

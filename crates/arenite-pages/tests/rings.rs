@@ -166,7 +166,7 @@ fn sizes(seed: u64) -> impl FnMut() -> usize {
 }
 
 #[test]
-fn n25_bytes_between_two_threads_arrive_whole_and_in_order() {
+fn n25_bytes_between_two_threads_arrive_complete_and_in_order() {
     const ALL: usize = 8 << 20;
     let (mut producer, mut consumer) = ring_buffer::<u8>(page_size()).unwrap();
     let writer = std::thread::spawn(move || {
@@ -312,7 +312,7 @@ fn child(test: &str, path: &str) -> Child {
 }
 
 #[test]
-fn n24_between_processes_elements_arrive_and_a_close_is_noticed() {
+fn n24_elements_arrive_and_a_close_is_noticed_between_processes() {
     const ALL: u64 = 300_000;
     if let Ok(path) = std::env::var("ARENITE_RING") {
         let file = RingFile::open(path.as_ref()).unwrap();
@@ -329,7 +329,7 @@ fn n24_between_processes_elements_arrive_and_a_close_is_noticed() {
     // the descriptor of this process, by its path: equivalent to a passed one
     let fd = std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(&file));
     let mut other = child(
-        "n24_between_processes_elements_arrive_and_a_close_is_noticed",
+        "n24_elements_arrive_and_a_close_is_noticed_between_processes",
         &format!("/proc/{}/fd/{fd}", std::process::id()),
     );
     for number in 0..ALL {
@@ -340,7 +340,7 @@ fn n24_between_processes_elements_arrive_and_a_close_is_noticed() {
 }
 
 #[test]
-fn n24_between_processes_a_peer_that_was_killed_is_noticed_and_its_end_is_free() {
+fn n24_killed_peer_is_noticed_and_its_end_is_free_between_processes() {
     if let Ok(path) = std::env::var("ARENITE_RING") {
         let file = RingFile::open(path.as_ref()).unwrap();
         // SAFETY: only this crate maps the file, in this process and its children, and no other
@@ -358,7 +358,7 @@ fn n24_between_processes_a_peer_that_was_killed_is_noticed_and_its_end_is_free()
     // SAFETY: only this crate maps the file, in this process and its children, and no other code
     // writes to it.
     let mut consumer = unsafe { file.consumer::<u64>() }.unwrap();
-    let name = "n24_between_processes_a_peer_that_was_killed_is_noticed_and_its_end_is_free";
+    let name = "n24_killed_peer_is_noticed_and_its_end_is_free_between_processes";
     let mut other = child(name, path.to_str().unwrap());
     consumer.wait_ready(3, Some(Duration::from_secs(30))).unwrap();
     other.kill().unwrap();

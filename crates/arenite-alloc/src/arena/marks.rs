@@ -63,7 +63,7 @@ impl fmt::Display for RestoreError {
                 "cannot restore: {count} blocks above the mark are still alive; drop them first, or use `restore_mut`"
             ),
             Self::StaleMark => {
-                out.write_str("cannot restore: the arena went below this mark since; take a new one")
+                out.write_str("cannot restore: the arena was restored below this mark; make a new one")
             }
             Self::OutsideScope => out.write_str("cannot restore: the mark lies outside the open scope"),
             Self::ForeignMark => out.write_str("cannot restore: the mark is another arena's"),

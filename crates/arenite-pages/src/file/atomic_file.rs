@@ -122,10 +122,10 @@ mod tests {
         drop(UnfinishedFile::new(&path, 0o600).unwrap());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         let unfinished = UnfinishedFile::new(&path, 0o600).unwrap();
-        std::fs::write(&path, "somebody's").unwrap();
+        std::fs::write(&path, "existing").unwrap();
         assert_eq!(unfinished.persist().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         drop(unfinished);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "existing");
     }
 }

@@ -173,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn u24_the_machine_binds_where_nothing_else_does() {
+    fn u24_machine_limit_binds_without_other_limits() {
         let fixture = machine("Max address space unlimited unlimited bytes\n");
         assert_eq!(Available::read_at(fixture.path()).limits, [(MemoryLimitKind::Machine, 8000 << 10)]);
     }
 
     #[test]
-    fn u24_limits_bind_less_what_the_process_has() {
+    fn u24_limits_bind_minus_the_bytes_in_use() {
         let fixture = machine("Max address space 1024000 unlimited bytes\nMax data size 1 unlimited bytes\n");
         let available = Available::read_at(fixture.path());
         assert_eq!(
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn u24_a_parent_group_binds() {
+    fn u24_parent_group_limit_binds() {
         let fixture = machine("")
             .file("/proc/self/cgroup", "0::/pod/main\n")
             .file("/proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
@@ -249,7 +249,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn u24_real_machine_has_memory_left_and_not_more_than_it_has() {
+    fn u24_real_available_memory_is_at_most_the_machines() {
         let available = available_memory();
         assert!(available > 0 && available <= Meminfo::read().unwrap().total);
     }

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn n16_caches_of_a_machine_whose_first_processor_is_off() {
+    fn n16_caches_are_read_when_the_first_processor_is_off() {
         let fixture = Fixture::new().file("/sys/devices/system/cpu/cpu0/online", "0");
         let fixture = with_cache(fixture, 2, 0, ["1", "Instruction", "32K", "64", "8", "2-3"]);
         let fixture = with_cache(fixture, 2, 1, ["1", "Data", "48K", "64", "12", "2-3"]);

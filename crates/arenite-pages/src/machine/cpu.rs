@@ -137,7 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn n16_two_threads_a_core_and_one_core_off() {
+    fn n16_cores_are_counted_with_two_threads_each_and_one_off() {
         let cpu = "/sys/devices/system/cpu";
         let fixture = Fixture::new()
             .file("/proc/cpuinfo", "processor\t: 0\nmodel name\t: Example 9000\nprocessor\t: 1\n")
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn n16_a_machine_that_only_lists_its_processors() {
+    fn n16_cpu_is_read_when_only_processors_are_listed() {
         let fixture = Fixture::new().file("/proc/cpuinfo", "processor : 0\nBogoMIPS : 50\nprocessor : 1\n");
         let cpu = Cpu::read_at(fixture.path());
         assert_eq!((cpu.model, cpu.logical, cpu.physical, cpu.usable), (None, 2, None, 2));

@@ -211,7 +211,7 @@ mod tests {
         Max nice priority         0                    0                    \n";
 
     #[test]
-    fn u24_limits_of_a_fixture() {
+    fn u24_limits_are_read_from_a_fixture() {
         let fixture = Fixture::new()
             .file("/proc/self/limits", FILE)
             .file("/proc/self/status", "CapEff:\t0000000000004000\n")
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn u24_a_cut_or_foreign_line_is_no_limit() {
+    fn u24_limit_is_none_when_its_line_is_cut_or_foreign() {
         for text in [
             "",
             "Max locked memory",

@@ -109,14 +109,14 @@ mod tests {
     ];
 
     #[test]
-    fn n16_nothing_at_all_is_still_a_machine() {
+    fn n16_machine_is_read_without_any_file() {
         let machine = Machine::read_at(Fixture::new().path());
         assert!(machine.numa.synthesised && machine.cpu.logical >= 1);
         assert_eq!((machine.meminfo, machine.process, machine.available.bytes()), (None, None, None));
     }
 
     #[test]
-    fn n16_the_real_machine_agrees_with_itself() {
+    fn n16_real_machine_is_consistent() {
         let machine = Machine::read();
         let of_nodes: usize = machine.numa.nodes.iter().map(|node| node.cpus.len()).sum();
         assert!(of_nodes <= machine.cpu.logical, "{of_nodes} in nodes, {} online", machine.cpu.logical);
@@ -128,14 +128,14 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
-        fn n16_a_machine_of_garbage_never_panics(contents in proptest::collection::vec(any::<Vec<u8>>(), FILES.len())) {
+        fn n16_garbled_machine_never_panics(contents in proptest::collection::vec(any::<Vec<u8>>(), FILES.len())) {
             let files = FILES.iter().zip(&contents);
             let fixture = files.fold(Fixture::new(), |fixture, (path, bytes)| fixture.bytes(path, bytes));
             prop_assert!(!Machine::read_at(fixture.path()).numa.nodes.is_empty());
         }
 
         #[test]
-        fn n16_the_real_files_cut_anywhere_never_panic(share in 0_usize..100) {
+        fn n16_real_files_never_panic_when_cut_anywhere(share in 0_usize..100) {
             let real = SysRoot::real();
             let fixture = FILES.iter().fold(Fixture::new(), |fixture, path| {
                 let bytes = std::fs::read(&*real.resolve(path).unwrap()).unwrap_or_default();

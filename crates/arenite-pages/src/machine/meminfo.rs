@@ -105,7 +105,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn u24_an_old_kernel_has_free_memory_for_available() {
+    fn u24_available_is_free_memory_on_an_old_kernel() {
         let memory =
             Meminfo::parse("MemTotal: 100 kB\nMemFree: 40 kB\nHugePages_Total: 3\nHugepagesize: 2048 kB\n");
         let memory = memory.unwrap();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn u24_a_truncated_file_is_none() {
+    fn u24_meminfo_is_none_when_truncated() {
         for text in ["", "MemTotal: 100 kB\n", "MemTotal: 100 kB\nMemFr", "MemTotal: x kB\nMemFree: 1 kB"] {
             assert_eq!(Meminfo::parse(text), None, "{text:?}");
         }

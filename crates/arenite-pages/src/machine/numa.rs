@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn n16_two_four_and_eight_nodes_are_read_whole() {
+    fn n16_two_four_and_eight_nodes_are_read_in_full() {
         for count in [2, 4, 8] {
             let numa = even(count);
             assert_eq!((numa.nodes.len(), numa.synthesised), (count, false));
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn n16_sparse_numbers_are_names_and_not_indices() {
+    fn n16_sparse_node_ids_are_not_indices() {
         let fixture = with_node(Fixture::new(), 0, "0-1", 4, "10 40 20");
         let fixture = with_node(fixture, 4, "2-3", 4, "40 10 30");
         let fixture = with_node(fixture, 255, "4-5", 4, "20 30 10");
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn n16_nodes_without_memory_or_without_processors() {
+    fn n16_nodes_are_read_without_memory_or_processors() {
         let fixture = with_node(Fixture::new(), 0, "0-7", 0, "10 17");
         let numa = Numa::read_at(with_node(fixture, 1, "", 64, "17 10").path());
         assert!(!numa.nodes[0].has_memory() && numa.nodes[1].cpus.is_empty());
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn n16_no_directory_is_one_synthesised_node() {
+    fn n16_numa_synthesises_one_node_without_a_directory() {
         let fixture = Fixture::new()
             .file("/sys/devices/system/cpu/online", "0-2\n")
             .file("/proc/meminfo", "MemTotal: 100 kB\nMemFree: 60 kB\nMemAvailable: 80 kB\n");

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn n16_page_sizes_of_a_fixture() {
+    fn n16_page_sizes_are_read_from_a_fixture() {
         let fixture = Fixture::new()
             .bytes("/proc/self/auxv", &auxv(&[(33, 1), (6, 65_536), (0, 0)]))
             .file("/proc/self/status", "Name:\tx\nTHP_enabled:\t0\n")
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn n16_the_file_of_the_size_outranks_the_general_one() {
+    fn n16_file_of_a_size_overrides_the_general_one() {
         let with = |own: &str| {
             let fixture = Fixture::new()
                 .file(&format!("{THP}/enabled"), "always madvise [never]")
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn n16_page_size_without_the_auxiliary_vector() {
+    fn n16_page_size_is_found_without_the_auxiliary_vector() {
         let stat = |vsize: &str| format!("1 (a) b) S {} {vsize} 9", "0 ".repeat(19).trim());
         let of = |vsize: &str, pages: &str| {
             let fixture =

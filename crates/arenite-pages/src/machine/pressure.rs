@@ -106,7 +106,7 @@ mod tests {
         "some avg10=1.00 avg60=2.00 avg300=3.00 total=4\nfull avg10=0.10 avg60=0.20 avg300=0.30 total=5\n";
 
     #[test]
-    fn u24_pressure_of_the_machine_and_of_the_group() {
+    fn u24_pressure_is_read_for_the_machine_and_the_group() {
         let fixture = Fixture::new()
             .file("/proc/pressure/memory", FILE)
             .file("/proc/self/cgroup", "0::/job\n")

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn u23_a_level_that_wavers_about_a_threshold_changes_once() {
+    fn u23_level_changes_once_when_the_reading_wavers() {
         let mut level = Normal;
         let mut changes = 0;
         for turn in 0..100 {

@@ -176,7 +176,7 @@ mod tests {
     const STAT: &str = "7 (a ) 9 b) S 1 7 7 0 -1 4194560 1234 0 56 0 1 2 0 0 20 0 1 0 99 409600 50\n";
 
     #[test]
-    fn u24_process_memory_of_a_fixture() {
+    fn u24_process_memory_is_read_from_a_fixture() {
         let fixture = Fixture::new().file("/proc/self/status", STATUS).file("/proc/self/stat", STAT);
         let memory = ProcessMemory::read_at(fixture.path()).unwrap();
         assert_eq!((memory.virtual_bytes, memory.resident_bytes), (400 << 10, 200 << 10));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn u24_a_missing_field_is_named() {
+    fn u24_process_memory_error_names_a_missing_field() {
         let fixture = Fixture::new().file("/proc/self/status", &STATUS[..40]).file("/proc/self/stat", STAT);
         let error = ProcessMemory::read_at(fixture.path()).unwrap_err();
         assert_eq!((error.field, error.path.ends_with("proc/self/status")), ("VmData", true));
@@ -198,7 +198,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn u24_real_process_grows_by_what_it_touches() {
+    fn u24_real_process_memory_grows_when_written() {
         let before = ProcessMemory::read().unwrap();
         // an optimized build would remove an unused block
         let block = std::hint::black_box(vec![1_u8; 32 << 20]);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn u24_peak_reset_is_done_or_a_typed_refusal() {
+    fn u24_peak_reset_succeeds_or_returns_a_typed_error() {
         let nothing = Fixture::new();
         let error = reset_peak_below(nothing.root()).unwrap_err();
         assert!(error.source.kind() == io::ErrorKind::NotFound && error.path.ends_with("clear_refs"));

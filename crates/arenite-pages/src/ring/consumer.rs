@@ -329,7 +329,7 @@ mod tests {
             producer.push(number).unwrap();
             assert_eq!((consumer.pop(), consumer.pop()), (Some(number), None));
         }
-        assert_eq!((consumer.required_signs, consumer.backoff), (1, 0), "it took that for a stream");
+        assert_eq!((consumer.required_signs, consumer.backoff), (1, 0), "single elements count as a stream");
     }
 
     #[test]

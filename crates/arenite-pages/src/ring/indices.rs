@@ -127,7 +127,7 @@ mod loom_models {
     }
 
     #[test]
-    fn loom_every_element_arrives_once_and_whole() {
+    fn loom_every_element_arrives_once_and_complete() {
         loom::model(|| {
             let ring = ring();
             let other = Arc::clone(&ring);

@@ -150,7 +150,7 @@ mod models {
     use std::sync::Arc;
 
     #[test]
-    fn shuttle_one_at_a_time() {
+    fn shuttle_lock_is_held_by_one_thread_at_a_time() {
         let model = || {
             let lock = Arc::new(ForkSafeMutex::new((0, 0)));
             let threads = [0; 3].map(|_| {

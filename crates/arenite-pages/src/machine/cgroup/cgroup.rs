@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn u24_version_2_takes_the_smallest_limit_of_all_levels() {
+    fn u24_version_2_limit_is_the_smallest_of_all_levels() {
         let fixture = with_v2(machine("0::/slice/job/leaf\n", V2_MOUNTS), "/slice", "1000\n", "950\n");
         let fixture = with_v2(fixture, "/slice/job", "600\n", "100\n");
         let fixture = with_v2(fixture, "/slice/job/leaf", "max\n", "90\n")
@@ -256,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn u24_version_2_high_slows_down_before_the_limit_kills() {
+    fn u24_version_2_headroom_ends_at_high() {
         let fixture = with_v2(machine("0::/job\n", V2_MOUNTS), "/job", "1000", "100");
         let cgroup = Cgroup::read_at(fixture.file("/sys/fs/cgroup/job/memory.high", "700").path()).unwrap();
         assert_eq!((cgroup.limit(), cgroup.headroom()), (Some(1000), Some(600)));
     }
 
     #[test]
-    fn u24_version_1_knows_its_sentinel_and_its_swap() {
+    fn u24_version_1_ignores_the_sentinel_and_reads_the_swap_limit() {
         let files = [
             ("memory.limit_in_bytes", "9223372036854771712\n"),
             ("a/memory.limit_in_bytes", "5000\n"),
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn u24_a_container_reads_its_group_where_it_is_mounted() {
+    fn u24_container_group_is_read_below_its_mount() {
         let mounts = "35 31 0:32 /docker/0a /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
         let limit = "/sys/fs/cgroup/memory/memory.limit_in_bytes";
         for group in ["4:memory:/docker/0a\n", "4:memory:/elsewhere/../x\n", "4:memory:/other\n"] {
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn u24_no_group_no_mount_or_garbage_is_none() {
+    fn u24_cgroup_is_none_without_group_or_mount_or_when_garbled() {
         for (cgroup, mounts) in
             [("", V2_MOUNTS), ("0::/\n", ""), ("::\n", V2_MOUNTS), ("0::/\n", " - \n - x")]
         {

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn n05_parts_are_cut_to_the_range() {
+    fn n05_mappings_are_clipped_to_the_range() {
         let list = b"1000-3000 rw-p 0 0:0 0 \ngarbage\n5000-9000 r--p 0 0:0 7  /a b\xff\n";
         let found = seen(&list[..], 0x2000..0x6000);
         assert_eq!(found[0], (0x2000..0x3000, "rw-p".to_owned(), Vec::new()));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn n05_the_real_list_has_what_is_mapped() {
+    fn n05_real_mappings_contain_a_static() {
         let (here, mut found) = (core::ptr::from_ref(&line_reader::BUFFER).addr(), 0);
         let all = for_each_mapping(here..here + 1, |part| {
             assert!(part.letters.starts_with('r'), "{part:?}");

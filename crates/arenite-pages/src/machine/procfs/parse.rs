@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn n16_sizes_choices_and_fields() {
+    fn n16_sizes_choices_and_fields_are_parsed() {
         assert_eq!(
             (parse_size("48K"), parse_size("32M\n"), parse_size("7")),
             (Some(49_152), Some(32 << 20), Some(7))

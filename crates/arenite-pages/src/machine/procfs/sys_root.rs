@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn n16_what_is_missing_or_no_text_is_none() {
+    fn n16_read_number_is_none_when_missing_or_garbled() {
         let fixture = Fixture::new()
             .file("a", "12\n")
             .file("empty", "")
