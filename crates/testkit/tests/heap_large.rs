@@ -98,7 +98,7 @@ fn n09_growing_block_reuses_the_pages_of_its_predecessor() {
 }
 
 #[test]
-fn n09_block_that_donated_pages_is_whole_when_reused() {
+fn n09_block_that_donated_pages_has_all_its_memory_when_reused() {
     let heap = Heap::new().with_decay(None);
     Marked::allocate(&heap, 200 * MIB, 1 << 50).free(&heap);
     // Another block gets a part of its OS pages.
