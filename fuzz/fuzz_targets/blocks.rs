@@ -1,4 +1,5 @@
-//! Blocks of any resource, driven by the fuzzer's operations; every byte of every block is checked.
+//! Blocks of any resource, driven by the fuzzer's operations; every byte of every block is
+//! checked.
 
 use arbitrary::Arbitrary;
 use arenite_core::Resource;

@@ -63,8 +63,8 @@ macro_rules! container_allocator {
 #[derive(Debug, Default)]
 pub struct LocalHandle<R: ?Sized>(Rc<R>);
 
-/// A counted handle of a resource for many threads. The handle keeps the resource alive and borrows
-/// nothing.
+/// A counted handle of a resource for many threads. The handle keeps the resource alive and
+/// borrows nothing.
 ///
 /// ```
 /// use arenite_alloc::{SharedArena, SharedHandle};

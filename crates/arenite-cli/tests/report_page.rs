@@ -2,8 +2,8 @@
 //! markup.
 //!
 //! The tests need Chromium in PATH; without it, each one prints a line and passes. They check the
-//! document after the script ran, and the console, because an error in a chart does not show in the
-//! file.
+//! document after the script ran, and the console, because an error in a chart does not show in
+//! the file.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -126,8 +126,8 @@ fn faults(seen: &Seen, expected: &Expected) -> Vec<String> {
 
 /// Returns a page that shows `page` in a frame `width` pixels wide, and then becomes its document.
 ///
-/// A headless window is at least 500 pixels wide; a frame can be narrower. The root gets the number
-/// of pixels by which it is too wide.
+/// A headless window is at least 500 pixels wide; a frame can be narrower. The root gets the
+/// number of pixels by which it is too wide.
 fn framed(page: &str, width: u32) -> String {
     let page = page.replace('&', "&amp;").replace('"', "&quot;");
     format!(

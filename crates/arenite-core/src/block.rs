@@ -125,7 +125,8 @@ impl<R: Resource> fmt::Debug for Block<R> {
     }
 }
 
-// SAFETY: a block is plain bytes owned by this value; sending it sends the handle, which is `Send`.
+// SAFETY: a block is plain bytes owned by this value; sending it sends the handle, which is
+// `Send`.
 unsafe impl<R: Resource + Send> Send for Block<R> {}
 // SAFETY: `&Block` only reads the bytes and the handle, which is `Sync`.
 unsafe impl<R: Resource + Sync> Sync for Block<R> {}

@@ -69,7 +69,8 @@ const fn pack_word(text: &[u8], at: usize) -> u64 {
     }
 }
 
-/// Returns the last eight bytes of `text` without their first `before` bytes, or 0 if none is left.
+/// Returns the last eight bytes of `text` without their first `before` bytes, or 0 if none is
+/// left.
 #[inline(always)]
 const fn pack_rest(text: &[u8], before: usize) -> u64 {
     if before < 8 { pack_word(text, text.len() - 8) >> (8 * before) } else { 0 }

@@ -31,8 +31,8 @@ pub type AllocResult = Result<NonNull<[u8]>, AllocError>;
 ///    count, that the block has no user. Moving the resource moves no block. A clone, if the
 ///    resource can be cloned, is a handle of the same resource and deallocates the blocks of the
 ///    other handles.
-/// 4. **Zero size.** A request of zero bytes follows laws 1 to 3: the pointer is non-null, aligned,
-///    and may be deallocated once.
+/// 4. **Zero size.** A request of zero bytes follows laws 1 to 3: the pointer is non-null,
+///    aligned, and may be deallocated once.
 /// 5. **Failure.** A failed request changes only failure counters: `state()` is unchanged. A
 ///    resource without memory for its own lists fails the request and still accepts every
 ///    deallocation.
@@ -42,8 +42,8 @@ pub type AllocResult = Result<NonNull<[u8]>, AllocError>;
 /// 8. **Accounting.** `held >= in_use`, `peak >= in_use`, and `in_use <= limit`. `in_use` is at
 ///    least the sum of the sizes of the live blocks. `live_blocks` rises by one per allocation and
 ///    falls by one per deallocation.
-/// 9. **Errors.** An error carries the requested size and alignment, and the state and label of the
-///    failing resource. Making it does not allocate.
+/// 9. **Errors.** An error carries the requested size and alignment, and the state and label of
+///    the failing resource. Making it does not allocate.
 ///
 /// # Safety
 /// An implementation must follow laws 1 to 4, 6 and 7: safe containers depend on them.

@@ -1,8 +1,8 @@
 //! The GPU devices of this machine, found at run time.
 //!
 //! The drivers' shared libraries are loaded on first use and never linked. The same program runs
-//! without a GPU and gets a typed error that names what is missing. Driver calls live in `cuda` and
-//! `vulkan` only.
+//! without a GPU and gets a typed error that names what is missing. Driver calls live in `cuda`
+//! and `vulkan` only.
 //!
 //! - [`probe`]: finds the devices.
 //! - [`visibility`]: how host and device see each other's writes.

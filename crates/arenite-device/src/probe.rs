@@ -1,7 +1,7 @@
 //! The search for devices.
 //!
-//! A machine without a device is the normal case. A [`ProbeError`] names what was tried and what to
-//! do about it, and a program without need for a GPU prints it and continues.
+//! A machine without a device is the normal case. A [`ProbeError`] names what was tried and what
+//! to do about it, and a program without need for a GPU prints it and continues.
 
 pub use crate::error::ProbeError;
 pub use crate::info::{CudaDetails, DeviceDetails, DeviceHeap, DeviceInfo, DeviceKind, VulkanDetails};
@@ -32,8 +32,8 @@ pub fn probe_cuda() -> Result<Vec<DeviceInfo>, ProbeError> {
 /// stays loaded; the instance is destroyed.
 ///
 /// # Errors
-/// [`ProbeError`] with the missing library or the failed call; a machine without a Vulkan driver is
-/// [`ProbeError::CallFailed`] from `vkCreateInstance`.
+/// [`ProbeError`] with the missing library or the failed call; a machine without a Vulkan driver
+/// is [`ProbeError::CallFailed`] from `vkCreateInstance`.
 ///
 /// ```
 /// match arenite_device::probe_vulkan() {

@@ -2,8 +2,8 @@
 
 use arenite_core::{Event, Sink};
 
-/// Two sinks that record every event, in order. A `Traced` adaptor has one sink; this type combines
-/// two.
+/// Two sinks that record every event, in order. A `Traced` adaptor has one sink; this type
+/// combines two.
 ///
 /// ```
 /// use arenite_alloc::{Global, Traced};

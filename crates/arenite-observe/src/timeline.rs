@@ -1,7 +1,7 @@
 //! Memory over time, in bounded memory.
 //!
-//! A full timeline merges neighbouring samples in pairs; from then on a sample covers twice as many
-//! events. A merged sample preserves the extremes, so peaks and valleys stay visible.
+//! A full timeline merges neighbouring samples in pairs; from then on a sample covers twice as
+//! many events. A merged sample preserves the extremes, so peaks and valleys stay visible.
 
 use arenite_core::{Event, Sink};
 use std::sync::{Mutex, MutexGuard, PoisonError};

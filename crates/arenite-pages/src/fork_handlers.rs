@@ -39,8 +39,8 @@ static CALLED: AtomicUsize = AtomicUsize::new(0);
 ///
 /// Returns `false` if 8 handlers are registered, or the C library fails.
 ///
-/// An allocator may call this: if the C library needs memory for it, it calls `malloc`, which finds
-/// the handlers registered.
+/// An allocator may call this: if the C library needs memory for it, it calls `malloc`, which
+/// finds the handlers registered.
 pub fn at_fork(handlers: &'static ForkHandlers) -> bool {
     let new = core::ptr::from_ref(handlers).cast_mut();
     let store = |slot: &AtomicPtr<ForkHandlers>| {

@@ -83,8 +83,8 @@ pub fn large_alloc(size: usize) -> Result<LargeBlock, RegionError> {
     })
 }
 
-/// Returns the sizes of explicit huge pages that are free in sufficient number, largest first, none
-/// larger than the block.
+/// Returns the sizes of explicit huge pages that are free in sufficient number, largest first,
+/// none larger than the block.
 fn explicit_sizes(size: usize) -> Vec<(usize, u32)> {
     let mut sizes: Vec<(usize, u32)> = PageSizes::read()
         .explicit

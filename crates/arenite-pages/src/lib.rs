@@ -23,8 +23,8 @@
 //! - All of the above by address, for scripts and other languages: [`memory`].
 //! - Hardware facts and limits of this process: [`machine`].
 //!
-//! Linux is the first platform; a facility that a kernel lacks returns a typed error. Each facility
-//! has an example of under 80 lines in this crate's `examples/`.
+//! Linux is the first platform; a facility that a kernel lacks returns a typed error. Each
+//! facility has an example of under 80 lines in this crate's `examples/`.
 
 mod cache_lines;
 mod child;

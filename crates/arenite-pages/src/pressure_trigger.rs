@@ -2,7 +2,8 @@
 //!
 //! The kernel wakes this process by one of these sources; no thread runs meanwhile:
 //!
-//! - a pressure trigger (`Documentation/accounting/psi.rst`): a threshold written to a polled file,
+//! - a pressure trigger (`Documentation/accounting/psi.rst`): a threshold written to a polled
+//!   file,
 //! - a level of a control group of version 1 (`cgroup-v1/memory.rst`),
 //! - the events of a control group of version 2 (`cgroup-v2.rst`),
 //! - the file in `MEMORY_PRESSURE_WATCH` (systemd's "Memory Pressure Handling").

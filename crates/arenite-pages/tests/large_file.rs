@@ -1,5 +1,5 @@
-//! An array of 800 MB in a file, written, synced and read by a process that never has 64 MiB beside
-//! the page cache. Resident memory is counted per process, so this test has one of its own.
+//! An array of 800 MB in a file, written, synced and read by a process that never has 64 MiB
+//! beside the page cache. Resident memory is counted per process, so this test has one of its own.
 #![expect(unsafe_code, reason = "borrows the pages of a file that only this test uses")]
 #![expect(clippy::unwrap_used, reason = "a failure here fails a test")]
 

@@ -3,8 +3,8 @@
 //! One static [`Heap`] serves calls before `main`, in every thread and after `main`. The functions
 //! follow the C library's rules for errno, alignment and overflow. C++'s `new` and `delete` arrive
 //! through `malloc` and `free`. A free of an address that is not a block ends the program with one
-//! line, as in the C library. `docs/preload.md` lists the environment variables; `arenite run` sets
-//! them.
+//! line, as in the C library. `docs/preload.md` lists the environment variables; `arenite run`
+//! sets them.
 //!
 //! | function | difference from the C library |
 //! |---|---|

@@ -1,8 +1,7 @@
 //! The options of the library, read from the environment.
 //!
-//! They are read once, when the library is loaded. Constructors of libraries that the program links
-//! may run before that and allocate without these options.
-//! `docs/preload.md` documents them.
+//! They are read once, when the library is loaded. Constructors of libraries that the program
+//! links may run before that and allocate without these options. `docs/preload.md` documents them.
 #![expect(unsafe_code, reason = "runs when the library is loaded, and reads the environment")]
 
 use crate::{HEAP, report};

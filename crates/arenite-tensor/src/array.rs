@@ -15,8 +15,8 @@ use core::fmt;
 
 /// Elements of `T` in one 64-byte aligned block of `R`.
 ///
-/// `R` is any handle that is a resource: `&Arena`, `Rc<Arena>`, [`Global`]. The array is `Send` and
-/// `Sync` if `R` is.
+/// `R` is any handle that is a resource: `&Arena`, `Rc<Arena>`, [`Global`]. The array is `Send`
+/// and `Sync` if `R` is.
 ///
 /// ```
 /// use arenite_tensor::Array;

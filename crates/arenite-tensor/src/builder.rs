@@ -1,7 +1,7 @@
 //! Constructors of arrays, with a builder for arrays in a resource.
 //!
-//! `Array::with_allocator` names the resource once and first; the element type is inferred from the
-//! use of the array.
+//! `Array::with_allocator` names the resource once and first; the element type is inferred from
+//! the use of the array.
 
 use crate::gemm::product_shape;
 use crate::storage::Storage;

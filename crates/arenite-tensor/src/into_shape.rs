@@ -38,8 +38,8 @@ impl TryFrom<&[usize]> for Shape {
     }
 }
 
-/// A value that converts into a shape: an array or slice of `usize`, a number (one dimension), or a
-/// shape.
+/// A value that converts into a shape: an array or slice of `usize`, a number (one dimension), or
+/// a shape.
 ///
 /// ```
 /// use arenite_tensor::Array;

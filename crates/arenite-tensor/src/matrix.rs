@@ -5,8 +5,8 @@
 
 use crate::{ArrayError, MemoryLayout, Operation, Shape};
 
-/// Returns the index of the last element plus one, or `None` on overflow. A matrix without elements
-/// needs 0.
+/// Returns the index of the last element plus one, or `None` on overflow. A matrix without
+/// elements needs 0.
 fn required_len(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> Option<usize> {
     if rows == 0 || cols == 0 {
         return Some(0);

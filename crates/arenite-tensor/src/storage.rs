@@ -1,7 +1,7 @@
 //! The initialised block behind an array.
 //!
-//! A [`Storage`] exists only once all its elements are written. The unsafe code of this crate lives
-//! here and in `gemm_kernel.rs`.
+//! A [`Storage`] exists only once all its elements are written. The unsafe code of this crate
+//! lives here and in `gemm_kernel.rs`.
 #![expect(unsafe_code, reason = "returns initialised blocks as slices and calls a multiplication kernel")]
 
 use crate::gemm_kernel::GemmArgs;

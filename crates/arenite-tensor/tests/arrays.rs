@@ -9,8 +9,8 @@ use half::{bf16, f16};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// A resource that allocates `left` more blocks from the global allocator, filled with garbage, and
-/// then fails.
+/// A resource that allocates `left` more blocks from the global allocator, filled with garbage,
+/// and then fails.
 #[derive(Debug, Default)]
 struct CountedResource {
     left: Cell<usize>,

@@ -1,8 +1,8 @@
 //! Memory allocators for numerical and AI programs: arenas, pools, heaps and typed arrays, with
 //! the numbers that show what each allocation costs.
 //!
-//! This crate re-exports the library crates of arenite; depend on it alone. The default build needs
-//! no C library and no device. Every arenite type in the examples comes from [`prelude`].
+//! This crate re-exports the library crates of arenite; depend on it alone. The default build
+//! needs no C library and no device. Every arenite type in the examples comes from [`prelude`].
 //!
 //! # Which allocator?
 //!
@@ -20,8 +20,8 @@
 //!
 //! # Arenas
 //!
-//! An arena frees everything at once. Take a mark at the start of a step and restore it at the end:
-//! the next step reuses the same memory and causes no page faults.
+//! An arena frees everything at once. Take a mark at the start of a step and restore it at the
+//! end: the next step reuses the same memory and causes no page faults.
 //!
 //! ```
 //! use arenite::prelude::*;
@@ -106,8 +106,8 @@
 //! Every allocator has the **unchecked API** ([`Resource`](core::Resource)): deallocation is
 //! `unsafe` and costs no checks. Arrays, containers and [`Block`](core::Block) use it for you.
 //!
-//! The **checked API** ([`MemoryAllocator`](core::MemoryAllocator)) takes plain pointers and checks
-//! each of them. Allocators with this API can be chosen at run time:
+//! The **checked API** ([`MemoryAllocator`](core::MemoryAllocator)) takes plain pointers and
+//! checks each of them. Allocators with this API can be chosen at run time:
 //!
 //! ```
 //! use arenite::prelude::*;

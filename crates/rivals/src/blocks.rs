@@ -100,8 +100,8 @@ impl<const SIZE: usize> Blocks for Shared<'_, SIZE> {
     }
 }
 
-/// The slab crate; its values are uninitialised except for the first word, so it copies no block in
-/// or out.
+/// The slab crate; its values are uninitialised except for the first word, so it copies no block
+/// in or out.
 #[derive(Debug)]
 pub(crate) struct SlabBlocks<const SIZE: usize>(Slab<Cell<SIZE>>);
 

@@ -1,6 +1,7 @@
 //! A competitor: a body on one allocator, with a clock around it.
 //!
-//! The virtual call is made once per round, so every body can be inlined and none has an advantage.
+//! The virtual call is made once per round, so every body can be inlined and none has an
+//! advantage.
 
 use crate::failure::AllocFailed;
 use crate::measurement::{Measurement, Stopwatch};

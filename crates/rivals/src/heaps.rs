@@ -1,5 +1,5 @@
-//! Adapters for the heaps: arenite, system malloc, mimalloc, jemalloc, snmalloc and rpmalloc in one
-//! process.
+//! Adapters for the heaps: arenite, system malloc, mimalloc, jemalloc, snmalloc and rpmalloc in
+//! one process.
 //!
 //! None of them is this program's global allocator; each is called through its `GlobalAlloc` type.
 //! Every heap is one static of its own type, so a block's type identifies its heap.
@@ -170,15 +170,16 @@ fn allocate<H: Heap>(layout: Layout) -> Result<NonNull<u8>, AllocFailed> {
 /// Frees a block.
 ///
 /// # Safety
-/// 1. `block` came from `allocate::<H>` with this layout and is live. 2. It is not used afterwards.
+/// 1. `block` came from `allocate::<H>` with this layout and is live. 2. It is not used
+///    afterwards.
 #[inline(always)]
 unsafe fn deallocate<H: Heap>(block: NonNull<u8>, layout: Layout) {
     // SAFETY: `H` has one allocator, and the caller promised the rest.
     unsafe { H::allocator().dealloc(block.as_ptr(), layout) }
 }
 
-/// A heap with a list of its live blocks, as a program without an arena needs to free everything at
-/// once.
+/// A heap with a list of its live blocks, as a program without an arena needs to free everything
+/// at once.
 #[derive(Debug)]
 pub(crate) struct Listed<H: Heap> {
     list: RefCell<Vec<(NonNull<u8>, Layout)>>,
@@ -345,8 +346,8 @@ pub(crate) fn batches(layout: Layout, count: usize, turns: u64) -> Result<(), Al
     Ok(())
 }
 
-/// Allocates `count` blocks one by one and frees them one by one, `turns` times; nothing is written
-/// to the blocks.
+/// Allocates `count` blocks one by one and frees them one by one, `turns` times; nothing is
+/// written to the blocks.
 pub(crate) fn singles<H: Heap>(layout: Layout, count: usize, turns: u64) -> Result<(), AllocFailed> {
     let mut blocks = Vec::with_capacity(count);
     for _ in 0..turns {

@@ -1,7 +1,7 @@
 //! A suite run with one process per case.
 //!
-//! The program starts itself with [`CASE`] and reads JSON. A malloc keeps state from earlier frees,
-//! so a case that follows others in one process would measure them too.
+//! The program starts itself with [`CASE`] and reads JSON. A malloc keeps state from earlier
+//! frees, so a case that follows others in one process would measure them too.
 
 use crate::failure::Failure;
 use crate::progress::Progress;

@@ -114,8 +114,8 @@ impl<T> PopMessage<T> for InPlace<Consumer<T>> {
     }
 }
 
-/// A consumer that reads in place and releases many messages at a time, as a program that processes
-/// all available messages.
+/// A consumer that reads in place and releases many messages at a time, as a program that
+/// processes all available messages.
 #[derive(Debug)]
 pub(crate) struct Drained<T> {
     from: Consumer<T>,
@@ -176,8 +176,8 @@ impl<T: Copy> PopMessage<T> for rtrb::Consumer<T> {
     }
 }
 
-/// A message that crosses the end of the ring has two slices, which are copied because `read` needs
-/// one.
+/// A message that crosses the end of the ring has two slices, which are copied because `read`
+/// needs one.
 impl<T: Copy> PopMessage<T> for InPlace<rtrb::Consumer<T>> {
     #[inline(always)]
     fn pop_message<A>(&mut self, buffer: &mut [T], read: impl FnOnce(&[T]) -> A) -> Option<A> {

@@ -1,7 +1,7 @@
 //! The table of a report as Markdown, and the list of its losses.
 //!
-//! The table has one row per case and unit and one column per competitor. A cell has the value, its
-//! quartiles, and the ratio of arenite's value to it.
+//! The table has one row per case and unit and one column per competitor. A cell has the value,
+//! its quartiles, and the ratio of arenite's value to it.
 
 use crate::report::{OURS, Report, Row};
 use comfy_table::Table;

@@ -1,5 +1,5 @@
-//! The work of this thread: blocks and bytes allocated, words written, blocks freed, and the sum of
-//! the words read.
+//! The work of this thread: blocks and bytes allocated, words written, blocks freed, and the sum
+//! of the words read.
 //!
 //! The tally counts only in builds with debug assertions, so that a release build times bodies
 //! without it.

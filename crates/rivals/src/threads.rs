@@ -94,8 +94,8 @@ const SLICES: u64 = 16;
 /// Runs `body` on two threads, alternately on one alone and on both at once.
 ///
 /// In each of 16 slices one thread works alone while the other multiplies numbers; then both work.
-/// The slices alternate, so a clock change or a moved thread affects both phases alike. The waiting
-/// thread must not use `pause`, which would speed up the other's clock.
+/// The slices alternate, so a clock change or a moved thread affects both phases alike. The
+/// waiting thread must not use `pause`, which would speed up the other's clock.
 ///
 /// The measurement has the mean CPU and wall times of `turns` turns at once, and of as many turns
 /// alone.

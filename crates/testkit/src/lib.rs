@@ -1,11 +1,11 @@
 //! Test support for memory resources: the laws of a resource as checks, models and test doubles.
 //!
-//! The crate depends on `arenite-core` alone, so every crate above it can use it in tests. The laws
-//! are here, and not beside each resource, so that every implementation is held to one reading of
-//! them.
+//! The crate depends on `arenite-core` alone, so every crate above it can use it in tests. The
+//! laws are here, and not beside each resource, so that every implementation is held to one
+//! reading of them.
 //!
-//! - [`laws`]: the numbered laws of [`Resource`](arenite_core::Resource); [`resource_laws!`] writes
-//!   one test per law.
+//! - [`laws`]: the numbered laws of [`Resource`](arenite_core::Resource); [`resource_laws!`]
+//!   writes one test per law.
 //! - [`model`]: random operations on a resource, compared with a naive model.
 //! - [`checked_api`]: random valid and invalid calls of the checked API (`MemoryAllocator`).
 //! - [`LiveBlocks`], [`PatternBlock`]: allocated blocks whose contents are checked.

@@ -1,7 +1,7 @@
 //! Random operations on a resource, compared with a naive model.
 //!
-//! `proptest` generates the operations; [`LiveBlocks`], a list of blocks and their contents, is the
-//! model.
+//! `proptest` generates the operations; [`LiveBlocks`], a list of blocks and their contents, is
+//! the model.
 
 use crate::LiveBlocks;
 use crate::laws::Traits;

@@ -346,7 +346,8 @@
 //! ```
 //!
 //! # A fallback owns its first resource
-//! If the second resource used the first one too, its blocks would be freed as blocks of the first.
+//! If the second resource used the first one too, its blocks would be freed as blocks of the
+//! first.
 //! ```
 //! use arenite_alloc::{Fallback, Global, Pool};
 //! let pool = Pool::new(64, 4).unwrap();

@@ -1,4 +1,5 @@
-//! The heap as the global allocator of a whole program: the tests, their harness and their threads.
+//! The heap as the global allocator of a whole program: the tests, their harness and their
+//! threads.
 
 use arenite_alloc::Heap;
 use arenite_core::Resource;

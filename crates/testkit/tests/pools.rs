@@ -1,6 +1,7 @@
 //! Pools of equal blocks, compared with a naive model: the set of live addresses.
 //!
-//! The model frees valid and invalid pointers. The same tests run on the local and the shared pool.
+//! The model frees valid and invalid pointers. The same tests run on the local and the shared
+//! pool.
 
 use arenite_alloc::*;
 use arenite_core::{AllocError, AllocErrorKind, Resource, Trim};

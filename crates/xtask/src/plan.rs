@@ -182,7 +182,8 @@ fn has_rivals(graph: &Graph) -> bool {
     graph.members.iter().any(|member| member.name == "rivals")
 }
 
-/// Returns the calls of `cargo` with `arguments` and `last`. `--workspace` is one of the arguments.
+/// Returns the calls of `cargo` with `arguments` and `last`. `--workspace` is one of the
+/// arguments.
 ///
 /// `rivals` has a call of its own if a part of it cannot be built.
 fn for_workspace(graph: &Graph, machine: &Machine, arguments: &[&str], last: &[&str]) -> Vec<Call> {

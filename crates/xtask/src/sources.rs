@@ -28,8 +28,8 @@ const SYSTEM_CRATES: [&str; 4] = ["libc", "libloading", "ash", "rustix"];
 /// Paths of [`SYSTEM_CRATES`] that are types.
 const ALLOWED_PATHS: [&str; 1] = ["rustix::io::Errno"];
 
-/// Files whose unsafe code is expected by another file: by the parent module, or by a file in which
-/// their macros expand.
+/// Files whose unsafe code is expected by another file: by the parent module, or by a file in
+/// which their macros expand.
 pub const INHERITED_UNSAFE: &[(&str, &str)] = &[
     ("crates/arenite-alloc/src/adaptor/charged.rs", "crates/arenite-alloc/src/adaptor/limit.rs"),
     ("crates/arenite-alloc/src/util/resource_macros.rs", "crates/arenite-alloc/src/checked/locked.rs"),

@@ -1,6 +1,7 @@
 //! A lexer that tells the code, the comments and the literals of a Rust text apart.
 //!
-//! The source checks need no syntax tree, only a text in which a word is known to be code or prose.
+//! The source checks need no syntax tree, only a text in which a word is known to be code or
+//! prose.
 
 /// The kind of a piece of Rust text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! An adaptor that sends the events of a resource to a sink.
 //!
-//! Observation is an adaptor and not a part of each resource, so a resource without it has no cost.
+//! Observation is an adaptor and not a part of each resource, so a resource without it has no
+//! cost.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::charged::with_requested_size;

@@ -30,8 +30,8 @@ pub(crate) struct AdoptedList {
     newest: Cell<Option<NonNull<Header>>>,
 }
 
-// SAFETY: the values are `Send` by the bound of every `alloc_with_drop`, and the list is their only
-// owner.
+// SAFETY: the values are `Send` by the bound of every `alloc_with_drop`, and the list is their
+// only owner.
 unsafe impl Send for AdoptedList {}
 
 impl AdoptedList {

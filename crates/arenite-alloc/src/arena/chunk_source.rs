@@ -8,8 +8,8 @@ use core::alloc::Layout;
 /// Granularity of positions, in bytes, so that most typed blocks need no padding.
 pub(super) const GRANULE: usize = 8;
 
-/// A range of memory that an arena bumps through, from `floor` up to `limit`, both multiples of the
-/// granule.
+/// A range of memory that an arena bumps through, from `floor` up to `limit`, both multiples of
+/// the granule.
 #[derive(Clone, Copy, Debug)]
 pub struct BumpRange {
     /// First address of the chunk.

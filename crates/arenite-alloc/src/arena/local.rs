@@ -28,8 +28,8 @@ pub(crate) static NEXT_ARENA_ID: AtomicU64 = AtomicU64::new(0);
 /// An arena of one thread: blocks are bump-allocated and freed all at once.
 ///
 /// [`Arena::new`] reserves addresses once and commits memory as it grows, so nothing moves;
-/// [`Arena::chunked`] allocates chunks of any upstream. `allocate` is O(1). `reset` and restoring a
-/// mark are O(1) plus one call for each value with [a destructor](Arena::alloc_with_drop). They
+/// [`Arena::chunked`] allocates chunks of any upstream. `allocate` is O(1). `reset` and restoring
+/// a mark are O(1) plus one call for each value with [a destructor](Arena::alloc_with_drop). They
 /// keep the memory, so the next round causes no page fault;
 /// [`Trim::trim`](arenite_core::Trim::trim) releases it.
 ///

@@ -136,8 +136,8 @@ impl<'s, S: ChunkSource> ArenaScope<'s, S> {
     }
 }
 
-// SAFETY: forwards to the arena, which keeps the laws; a block stays until `'s` ends, and the scope
-// cannot outlive that.
+// SAFETY: forwards to the arena, which keeps the laws; a block stays until `'s` ends, and the
+// scope cannot outlive that.
 unsafe impl<S: ChunkSource> Resource for ArenaScope<'_, S> {
     forward_resource!(self => self.arena);
 }

@@ -251,8 +251,8 @@ impl Drop for RestoreOnDrop<'_> {
 
 // SAFETY: 1. `fit` aligns the start; `SharedCursor::bump` keeps the end below the limit, which is
 // committed (or frozen before it is decommitted). 2. the word moves up with every block, and down
-// only in `restore`, when no block above is counted, and through `&mut self`. 3. the range does not
-// move with the arena. 4. `rounded` takes at least a granule.
+// only in `restore`, when no block above is counted, and through `&mut self`. 3. the range does
+// not move with the arena. 4. `rounded` takes at least a granule.
 unsafe impl Resource for SharedArena {
     #[inline]
     fn allocate(&self, layout: Layout) -> AllocResult {

@@ -9,7 +9,8 @@
 //! A restore holds the lock, reads the word, then the counts, and moves the word back only if the
 //! word is unchanged. An allocation whose count the restore missed would have moved the word.
 //! Between its two steps the word can only grow, because everything that lowers it holds the lock.
-//! `freeze` changes the word's generation, so that an allocation that saw the old limit must retry.
+//! `freeze` changes the word's generation, so that an allocation that saw the old limit must
+//! retry.
 
 use super::RestoreError;
 use crate::util::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock};

@@ -17,8 +17,8 @@ pub(super) type Reclaimer = Arc<dyn Fn(usize) -> usize + Send + Sync>;
 
 /// A limit on bytes, for a process, a job or an operator; children share their parent's limit.
 ///
-/// Clones are handles of the same node. A node is dropped with its last handle, child and charge. A
-/// charge is one exchange for each level, without a lock. Any thread may use any handle.
+/// Clones are handles of the same node. A node is dropped with its last handle, child and charge.
+/// A charge is one exchange for each level, without a lock. Any thread may use any handle.
 ///
 /// ```
 /// use arenite_alloc::Budget;

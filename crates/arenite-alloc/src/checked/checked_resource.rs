@@ -15,8 +15,8 @@ use core::ptr::NonNull;
 
 /// A [`MemoryAllocator`] over any resource that threads can share.
 ///
-/// Each call costs the resource's call and one lookup in a hash table of sixteen shards, each under
-/// its own lock. Blocks that are still live when the allocator is dropped are freed.
+/// Each call costs the resource's call and one lookup in a hash table of sixteen shards, each
+/// under its own lock. Blocks that are still live when the allocator is dropped are freed.
 ///
 /// ```
 /// use arenite_alloc::{Checked, SharedArena};

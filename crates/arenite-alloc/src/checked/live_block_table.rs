@@ -1,8 +1,8 @@
 //! A table of live blocks: address, size and alignment of each.
 //!
-//! A plain pointer can come from anywhere, so nothing may be read through it before it is verified.
-//! A table beside the blocks is the only check that is always sound. The table is sharded so that
-//! threads seldom contend.
+//! A plain pointer can come from anywhere, so nothing may be read through it before it is
+//! verified. A table beside the blocks is the only check that is always sound. The table is
+//! sharded so that threads seldom contend.
 
 use crate::util::fibonacci_hash::FibonacciBuildHasher;
 use arenite_core::AllocErrorKind;

@@ -1,7 +1,7 @@
 //! The program's global allocator as a resource.
 //!
-//! [`Global`] is a zero-sized handle, so it costs a container nothing. Its counters are one static,
-//! so they cover every block that the process allocated through a handle.
+//! [`Global`] is a zero-sized handle, so it costs a container nothing. Its counters are one
+//! static, so they cover every block that the process allocated through a handle.
 #![expect(unsafe_code, reason = "forwards an unsafe trait")]
 
 use super::CountedGlobal;

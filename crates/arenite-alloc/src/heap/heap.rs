@@ -51,17 +51,17 @@ use core::time::Duration;
 ///
 /// # Detection of misuse
 ///
-/// The unchecked API (`Resource`) ends the program with a report at some invalid frees. For a block
-/// of another thread, it detects a free by an interior address, or a second free before the owner
-/// collected the first. For a thread's own block of 1 KiB and more, it detects both once the block
-/// leaves the thread cache. Other misuse of small blocks goes unnoticed; a heap
+/// The unchecked API (`Resource`) ends the program with a report at some invalid frees. For a
+/// block of another thread, it detects a free by an interior address, or a second free before the
+/// owner collected the first. For a thread's own block of 1 KiB and more, it detects both once the
+/// block leaves the thread cache. Other misuse of small blocks goes unnoticed; a heap
 /// [with hardening](Self::with_hardening) detects it.
 ///
 /// # Statistics
 ///
-/// `state()` is exact while no thread uses the heap, and approximate otherwise. The peak is sampled
-/// when `state()` is called and when the heap grows. A request beyond the machine's memory succeeds
-/// if there are addresses for it, since memory is found when it is touched.
+/// `state()` is exact while no thread uses the heap, and approximate otherwise. The peak is
+/// sampled when `state()` is called and when the heap grows. A request beyond the machine's memory
+/// succeeds if there are addresses for it, since memory is found when it is touched.
 ///
 /// # fork
 ///

@@ -1,7 +1,8 @@
 //! The memory of a pool: its blocks, and behind them a table with one entry for each block.
 //!
-//! The memory is a region that is committed as the pool grows, or one chunk of any upstream. Blocks
-//! and table are one allocation, so that all of a pool lies in the memory that its caller chose.
+//! The memory is a region that is committed as the pool grows, or one chunk of any upstream.
+//! Blocks and table are one allocation, so that all of a pool lies in the memory that its caller
+//! chose.
 #![expect(unsafe_code, reason = "frees its chunk")]
 
 use arenite_core::{AllocError, AllocErrorKind, Label, Resource, ResourceState};

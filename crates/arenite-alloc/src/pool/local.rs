@@ -51,8 +51,8 @@ pub struct Pool<R: Resource = Global> {
 const SLOT_FREE: u8 = 0;
 /// Allocated by `allocate_block`, freed by `deallocate_block`.
 const SLOT_LIVE: u8 = 1;
-/// Allocated through the unchecked API (`Resource`), whose owner frees it there: safe code must not
-/// free it.
+/// Allocated through the unchecked API (`Resource`), whose owner frees it there: safe code must
+/// not free it.
 const SLOT_OWNED: u8 = 2;
 
 // SAFETY: the pointers are into the backing, which this value owns and which is `Send`; a pool can
@@ -346,8 +346,8 @@ impl<R: Resource> Pool<R> {
 
 // SAFETY: 1. a block is `stride` bytes at `align`, which `serves` compares. 2. a block is on the
 // stack, hot, fresh or allocated, and in exactly one of these states: `deallocate_block` frees
-// allocated blocks only. 3. the backing does not move; trimming decommits only behind the last live
-// block. 4. a request of zero bytes gets a block.
+// allocated blocks only. 3. the backing does not move; trimming decommits only behind the last
+// live block. 4. a request of zero bytes gets a block.
 unsafe impl<R: Resource> Resource for Pool<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> AllocResult {

@@ -279,8 +279,8 @@ impl<R: Resource> SharedPool<R> {
 }
 
 // SAFETY: 1. a block is `stride` bytes at `align`, which `check_request` compares. 2. the stack
-// records each slot as allocated or free, and pops a slot for one thread alone. 3. the backing does
-// not move, and only `trim_mut` decommits. 4. a request of zero bytes gets a block.
+// records each slot as allocated or free, and pops a slot for one thread alone. 3. the backing
+// does not move, and only `trim_mut` decommits. 4. a request of zero bytes gets a block.
 unsafe impl<R: Resource> Resource for SharedPool<R> {
     #[inline]
     fn allocate(&self, layout: Layout) -> AllocResult {

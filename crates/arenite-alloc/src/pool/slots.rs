@@ -1,9 +1,9 @@
 //! The mapping between addresses and slots.
 //!
-//! The division by the block size is a multiplication by its inverse modulo 2⁶⁴ and a rotation. For
-//! an offset that is a multiple, the result is the quotient. For any other offset, also a negative
-//! one, it is larger than every slot number. So one comparison rejects addresses outside the pool
-//! and inside a block (Granlund and Montgomery, "Division by invariant integers using
+//! The division by the block size is a multiplication by its inverse modulo 2⁶⁴ and a rotation.
+//! For an offset that is a multiple, the result is the quotient. For any other offset, also a
+//! negative one, it is larger than every slot number. So one comparison rejects addresses outside
+//! the pool and inside a block (Granlund and Montgomery, "Division by invariant integers using
 //! multiplication", PLDI 1994, section 9).
 
 use arenite_core::{AllocError, AllocErrorKind};

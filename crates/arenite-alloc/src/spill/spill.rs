@@ -1,7 +1,7 @@
 //! The buffers, in memory and on disk.
 //!
-//! One lock is enough: buffers are large and few, and moving one takes longer than any wait for the
-//! lock.
+//! One lock is enough: buffers are large and few, and moving one takes longer than any wait for
+//! the lock.
 #![expect(unsafe_code, reason = "reads and writes blocks of its upstream")]
 
 use super::error::SpillError;
@@ -27,8 +27,8 @@ const ALIGN: usize = 64;
 ///
 /// A spill is also a [`Resource`], whose blocks stay in memory; buffers are evicted for them.
 /// Buffers are evicted on [`Trim`] (a pressure monitor calls it), above the limit, and when the
-/// upstream fails. The file has no name; the system removes it with the process. Any thread may use
-/// any buffer; one buffer moves at a time.
+/// upstream fails. The file has no name; the system removes it with the process. Any thread may
+/// use any buffer; one buffer moves at a time.
 ///
 /// ```
 /// use arenite_alloc::Spill;

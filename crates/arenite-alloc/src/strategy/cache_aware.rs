@@ -10,8 +10,8 @@ const L3: usize = 8 << 20;
 
 /// A strategy that derives sizes from the caches of the machine.
 ///
-/// A block that is processed takes half of the nearest cache, because the other operand needs space
-/// too. A pool serves what fits in an eighth of it, an arena what fits in no cache.
+/// A block that is processed takes half of the nearest cache, because the other operand needs
+/// space too. A pool serves what fits in an eighth of it, an arena what fits in no cache.
 ///
 /// ```
 /// use arenite_alloc::{AllocationStrategy, CacheAwareStrategy};

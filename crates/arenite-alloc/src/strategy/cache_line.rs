@@ -4,8 +4,8 @@
 
 use core::ops::{Deref, DerefMut};
 
-/// A value on its own pair of cache lines, so that threads which write to neighbours cause no false
-/// sharing.
+/// A value on its own pair of cache lines, so that threads which write to neighbours cause no
+/// false sharing.
 ///
 /// ```
 /// use arenite_alloc::CacheLineAligned;

@@ -2,9 +2,9 @@
 //!
 //! Large equal blocks that all start at a multiple of a power of two map to the same cache sets. A
 //! loop that reads one element of each evicts its own lines. So each block starts some lines
-//! further into its first OS page than the previous one ("cache colouring": Kessler and Hill, "Page
-//! Placement Algorithms for Large Real-Indexed Caches", 1992; Bonwick, "The Slab Allocator", 1994).
-//! The first bytes of a block are prefetched before its caller gets it.
+//! further into its first OS page than the previous one ("cache colouring": Kessler and Hill,
+//! "Page Placement Algorithms for Large Real-Indexed Caches", 1992; Bonwick, "The Slab Allocator",
+//! 1994). The first bytes of a block are prefetched before its caller gets it.
 #![expect(unsafe_code, reason = "forwards an unsafe trait and moves the start of a block")]
 
 use crate::Heap;
@@ -117,9 +117,9 @@ impl<R: Resource> CacheOptimizedAllocator<R> {
     }
 }
 
-// SAFETY: laws 1 to 3: a block lies inside one of the upstream's, which is longer by as much as the
-// start is moved. Freeing rounds the start down to the upstream's block, because it was moved by
-// less than its alignment. The rest is the upstream's.
+// SAFETY: laws 1 to 3: a block lies inside one of the upstream's, which is longer by as much as
+// the start is moved. Freeing rounds the start down to the upstream's block, because it was moved
+// by less than its alignment. The rest is the upstream's.
 unsafe impl<R: Resource> Resource for CacheOptimizedAllocator<R> {
     fn allocate(&self, layout: Layout) -> AllocResult {
         self.allocate_coloured(layout, |layout| self.upstream.allocate(layout))

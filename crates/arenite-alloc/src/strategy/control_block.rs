@@ -2,7 +2,8 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
-/// Shared state of a worker and its controller: two cache lines of words, each written by one side.
+/// Shared state of a worker and its controller: two cache lines of words, each written by one
+/// side.
 ///
 /// ```
 /// use arenite_alloc::ControlBlock;

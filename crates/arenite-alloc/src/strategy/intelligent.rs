@@ -1,7 +1,7 @@
 //! A strategy that routes each request by its size.
 //!
-//! Small blocks come from a stratified pool, middle ones from the global allocator. Large ones come
-//! either from one range that is split and coalesced, or from mappings on the thread's node.
+//! Small blocks come from a stratified pool, middle ones from the global allocator. Large ones
+//! come either from one range that is split and coalesced, or from mappings on the thread's node.
 #![expect(unsafe_code, reason = "forwards an unsafe trait to one of three")]
 
 use super::{AllocationStrategy, CacheAwareStrategy};

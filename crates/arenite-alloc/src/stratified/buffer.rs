@@ -1,7 +1,7 @@
 //! A buffer of a stratified pool, which is freed to its pool.
 //!
-//! The type shows whether the bytes are initialized. A request that needs no zeroes has no cost for
-//! them, and no uninitialized byte can be read.
+//! The type shows whether the bytes are initialized. A request that needs no zeroes has no cost
+//! for them, and no uninitialized byte can be read.
 #![expect(unsafe_code, reason = "borrows and frees a raw block")]
 
 use super::bucket::ALIGN;

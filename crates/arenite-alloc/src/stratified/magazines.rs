@@ -1,8 +1,8 @@
 //! The buffers that one thread caches: five magazines, changed without a lock.
 //!
 //! Free buffers are linked through their first words. All fields are atomics with plain loads and
-//! stores. They cost the owning thread no more than plain fields, and any other thread may read the
-//! counters.
+//! stores. They cost the owning thread no more than plain fields, and any other thread may read
+//! the counters.
 #![expect(unsafe_code, reason = "links free buffers through their first words")]
 
 use super::SizeBucket;

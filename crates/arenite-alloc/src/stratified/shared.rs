@@ -2,8 +2,8 @@
 //!
 //! A thread uses its own magazines without a lock and without an atomic exchange. A thread that
 //! frees more than it allocates flushes half of a magazine to the depot at once. Other threads
-//! refill theirs from there (Bonwick and Adams, "Magazines and Vmem", 2001). Threads without memory
-//! for magazines share one set under a lock.
+//! refill theirs from there (Bonwick and Adams, "Magazines and Vmem", 2001). Threads without
+//! memory for magazines share one set under a lock.
 #![expect(unsafe_code, reason = "allocates blocks of its upstream")]
 
 use super::local::resize;
@@ -81,8 +81,8 @@ impl<R> Depot<R> {
 /// Buffers of five sizes (256 B, 1, 4, 16 and 64 KiB) that are cached and reused by any thread.
 /// Larger requests go to the upstream in the requested size.
 ///
-/// A thread caches at most 1.2 MiB of free buffers; the rest goes to the depot for other threads. A
-/// thread's first call allocates its magazines from the global allocator. Threads without memory
+/// A thread caches at most 1.2 MiB of free buffers; the rest goes to the depot for other threads.
+/// A thread's first call allocates its magazines from the global allocator. Threads without memory
 /// for magazines share one set under a lock.
 ///
 /// [`Trim`] and [`StratifiedMemoryPool::shrink_to`] free the buffers of the depot and of the

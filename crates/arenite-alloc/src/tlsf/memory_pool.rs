@@ -25,10 +25,10 @@ const MIN_COMMIT_BYTES: usize = 64 << 10;
 /// [`SharedMemoryPool`].
 ///
 /// Blocks are found by a two-level segregated fit and coalesced with their free neighbours.
-/// (Masmano, Ripoll, Crespo and Real, "TLSF: a New Dynamic Memory Allocator for Real-Time Systems",
-/// 2004.) A block costs 8 bytes, and is rounded up with them to the pool's alignment. The pool
-/// commits memory as far as blocks lie. [`Trim`] decommits what lies behind the last block and
-/// purges the OS pages inside free blocks.
+/// (Masmano, Ripoll, Crespo and Real, "TLSF: a New Dynamic Memory Allocator for Real-Time
+/// Systems", 2004.) A block costs 8 bytes, and is rounded up with them to the pool's alignment.
+/// The pool commits memory as far as blocks lie. [`Trim`] decommits what lies behind the last
+/// block and purges the OS pages inside free blocks.
 ///
 /// ```
 /// use arenite_alloc::MemoryPool;

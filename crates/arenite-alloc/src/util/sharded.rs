@@ -51,7 +51,8 @@ struct Shard<P> {
     local: NonNull<[P; 1]>,
 }
 
-// SAFETY: the shard is owned like a box; shared references to it are allowed because `P` is `Sync`.
+// SAFETY: the shard is owned like a box; shared references to it are allowed because `P` is
+// `Sync`.
 unsafe impl<P: Send + Sync> Send for Shard<P> {}
 
 impl<P: Default> Shard<P> {
@@ -108,8 +109,8 @@ struct LiveEntry {
     value: NonNull<dyn ThreadExitListener>,
 }
 
-// SAFETY: `ThreadExitListener` is implemented for a `Sync` type, and the registry is used under its
-// lock.
+// SAFETY: `ThreadExitListener` is implemented for a `Sync` type, and the registry is used under
+// its lock.
 unsafe impl Send for LiveEntry {}
 
 fn next_id() -> u64 {

@@ -1,8 +1,8 @@
 //! The report of a training run: its numbers, and the page that draws them.
 //!
-//! The file of `--json` and the data in the page are the same serialisation of [`Report`]. The page
-//! (`page.html`, `page.css`, `charts.js`, `page.js`) is embedded in the program and needs neither a
-//! network nor a server, so that it can be sent as one file.
+//! The file of `--json` and the data in the page are the same serialisation of [`Report`]. The
+//! page (`page.html`, `page.css`, `charts.js`, `page.js`) is embedded in the program and needs
+//! neither a network nor a server, so that it can be sent as one file.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -169,7 +169,8 @@ pub fn render(report: &Report) -> String {
     )
 }
 
-/// Escapes every character that could end a script element, open a comment or end a line of script.
+/// Escapes every character that could end a script element, open a comment or end a line of
+/// script.
 ///
 /// In JSON these characters occur only in strings, where `\u….` is the same character.
 fn escape_for_script(json: &str) -> String {

@@ -33,8 +33,8 @@ pub(crate) fn loader() -> Result<&'static Entry, ProbeError> {
 /// Loads the Vulkan loader `name`.
 ///
 /// # Safety
-/// 1. If `name` exists, it is a Vulkan loader or a library without `vkGetInstanceProcAddr`, and may
-///    be loaded at any time.
+/// 1. If `name` exists, it is a Vulkan loader or a library without `vkGetInstanceProcAddr`, and
+///    may be loaded at any time.
 unsafe fn load(name: &OsStr) -> Result<Entry, ProbeError> {
     // SAFETY: 1. the library may be loaded and its functions are Vulkan's, by the caller's
     // promise. 2. the entry outlives everything made from it: `loader` never drops it.

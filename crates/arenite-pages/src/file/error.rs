@@ -1,4 +1,5 @@
-//! Errors of mapped files. Each carries its file, because the cause is mostly outside this program.
+//! Errors of mapped files. Each carries its file, because the cause is mostly outside this
+//! program.
 
 use crate::scalar::ScalarType;
 use std::io;

@@ -109,7 +109,8 @@ pub(crate) fn open(path: &Path, mode: MapMode) -> Result<LockedFile, FileError> 
     LockedFile::new(file, path, mode == MapMode::ReadWrite)
 }
 
-/// Rejects a file that is shorter than its contents need, or of which an OS page could not be read.
+/// Rejects a file that is shorter than its contents need, or of which an OS page could not be
+/// read.
 pub(crate) fn check_length(path: &Path, expected: u64, found: u64, damaged: bool) -> Result<(), FileError> {
     if found < expected {
         return Err(FileError::Truncated { path: path.to_path_buf(), expected, found });

@@ -1,7 +1,7 @@
 //! The memory that is available to this process, and the limit that binds it.
 //!
-//! Five limits can stop a process. Programs that check only the machine's memory die in containers,
-//! so all five are read and the binding one is named.
+//! Five limits can stop a process. Programs that check only the machine's memory die in
+//! containers, so all five are read and the binding one is named.
 
 use super::cgroup::for_each_level;
 use super::limits::{EffectiveLimits, Limits, Rlimit};

@@ -1,7 +1,7 @@
 //! The processor: its name, its number of cores, and its vector instructions.
 //!
-//! The instructions are always those of the running machine (as the standard library detects them),
-//! whatever root the files come from. Code may only use what the processor runs.
+//! The instructions are always those of the running machine (as the standard library detects
+//! them), whatever root the files come from. Code may only use what the processor runs.
 
 use super::procfs::parse::{field, parse_cpu_list};
 use super::procfs::sys_root::SysRoot;

@@ -1,7 +1,7 @@
 //! Hardware facts and process limits, read from `/proc` and `/sys`.
 //!
-//! Every fact comes from a file below a root that a test replaces by a tree of its own. So machines
-//! with eight nodes, nested limits and odd kernels can be tested on a laptop. Only
+//! Every fact comes from a file below a root that a test replaces by a tree of its own. So
+//! machines with eight nodes, nested limits and odd kernels can be tested on a laptop. Only
 //! [`ProcessMemory::reset_peak`] writes. No input causes a panic: a missing or garbled value is
 //! `None`.
 //!

@@ -157,9 +157,9 @@ fn transparent(root: SysRoot<'_>, dir: &Path, size: Option<u64>) -> TransparentH
     }
 }
 
-/// Returns the size in the auxiliary vector. If that is hidden (a process that must not be traced),
-/// divides the process's size in bytes by the one in OS pages. The quotient is right if nothing was
-/// mapped between the two reads.
+/// Returns the size in the auxiliary vector. If that is hidden (a process that must not be
+/// traced), divides the process's size in bytes by the one in OS pages. The quotient is right if
+/// nothing was mapped between the two reads.
 fn page_size(root: SysRoot<'_>) -> Option<u64> {
     let auxv =
         root.resolve("/proc/self/auxv").and_then(|path| page_size_of_auxv(&std::fs::read(&*path).ok()?));
@@ -180,8 +180,8 @@ fn page_size_of_auxv(bytes: &[u8]) -> Option<u64> {
     u64::try_from(word(&pair[size_of::<usize>()..])?).ok()
 }
 
-/// Returns field `number` of `/proc/self/stat` (from 1, as in `proc(5)`), for fields after the name
-/// in parentheses.
+/// Returns field `number` of `/proc/self/stat` (from 1, as in `proc(5)`), for fields after the
+/// name in parentheses.
 pub(super) fn stat_field(text: &str, number: usize) -> Option<u64> {
     let (_, rest) = text.rsplit_once(')')?;
     rest.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()

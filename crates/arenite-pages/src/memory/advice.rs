@@ -16,8 +16,8 @@ pub fn prefetch(addr: usize, size: usize) -> Result<(), MemoryError> {
     on_pages(RegionOp::Prefetch, addr, size, |region, at, size| region.prefetch(at, size))
 }
 
-/// Offers `size` committed bytes at `addr` to the kernel, which may drop their contents when memory
-/// is short. They cannot be used before they are reclaimed.
+/// Offers `size` committed bytes at `addr` to the kernel, which may drop their contents when
+/// memory is short. They cannot be used before they are reclaimed.
 ///
 /// # Errors
 /// [`MemoryError::Region`] if they lie in no region, are not committed, or are offered already.

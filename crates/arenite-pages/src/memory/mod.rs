@@ -2,9 +2,9 @@
 //! of values.
 //!
 //! One table lists everything that these calls made, and every address is looked up in it. An
-//! unknown address, a released one, and bytes that are not committed are errors, so every call here
-//! is safe. Reservations of other parts of the program are not accessible. Each call takes one
-//! lock; reads and writes go through the kernel.
+//! unknown address, a released one, and bytes that are not committed are errors, so every call
+//! here is safe. Reservations of other parts of the program are not accessible. Each call takes
+//! one lock; reads and writes go through the kernel.
 //!
 //! ```
 //! use arenite_pages::memory;

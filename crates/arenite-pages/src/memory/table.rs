@@ -113,7 +113,8 @@ pub(super) fn os_pages(
     Ok((owned, first, end - first))
 }
 
-/// Runs `call` on the OS pages that cover `size` bytes at `addr`, unless a part of them is offered.
+/// Runs `call` on the OS pages that cover `size` bytes at `addr`, unless a part of them is
+/// offered.
 pub(super) fn on_pages<T>(
     op: RegionOp,
     addr: usize,

@@ -112,8 +112,8 @@ unsafe impl Sync for NumaBlock {}
 /// ```
 ///
 /// # Errors
-/// [`NumaError`] if the size is zero or too large, the node does not exist or has no memory, or the
-/// system has no more.
+/// [`NumaError`] if the size is zero or too large, the node does not exist or has no memory, or
+/// the system has no more.
 pub fn numa_alloc(size: usize, node: usize) -> Result<NumaBlock, NumaError> {
     let layout = Layout::from_size_align(size, crate::page_size()).ok().filter(|layout| layout.size() > 0);
     let layout = layout.ok_or(NumaError::BadSize { size })?;

@@ -38,8 +38,8 @@ pub fn current_numa_node() -> usize {
     os::getcpu().ok().and_then(|(_, node)| usize::try_from(node).ok()).unwrap_or(0)
 }
 
-/// Returns the node of the OS page at `address`, or `None` if it is not in memory (yet). One system
-/// call.
+/// Returns the node of the OS page at `address`, or `None` if it is not in memory (yet). One
+/// system call.
 ///
 /// ```
 /// let number = Box::new(7_u64);
@@ -165,9 +165,9 @@ fn for_each_batch(
 /// ```
 ///
 /// # Errors
-/// [`NumaError::NoSuchNode`], [`NumaError::NoMemory`], or [`NumaError::Os`] if the kernel fails. OS
-/// pages that cannot be moved (shared with another process, or the node is full) are no error: they
-/// are counted on their node.
+/// [`NumaError::NoSuchNode`], [`NumaError::NoMemory`], or [`NumaError::Os`] if the kernel fails.
+/// OS pages that cannot be moved (shared with another process, or the node is full) are no error:
+/// they are counted on their node.
 pub fn migrate_range(start: *const u8, len: usize, node: usize) -> Result<NumaDistribution, NumaError> {
     let numa = Numa::read();
     NumaPolicy::Bind(node).resolve(&numa)?;

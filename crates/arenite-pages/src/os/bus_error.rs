@@ -5,8 +5,8 @@
 //! returns. For any other address it runs the previous handler.
 //!
 //! Each mapping is a node of a list that only grows and whose nodes are reused, so the handler
-//! walks it without a lock. The handler is installed with the first mapped file. A later handler of
-//! the program that does not call the previous one replaces it.
+//! walks it without a lock. The handler is installed with the first mapped file. A later handler
+//! of the program that does not call the previous one replaces it.
 #![expect(unsafe_code, reason = "handles a signal")]
 
 use core::ffi::{c_int, c_void};

@@ -201,8 +201,8 @@ pub(crate) unsafe fn unlock(start: NonNull<u8>, len: usize) -> Result<(), Errno>
 /// Moves the OS pages of one range to another without copying. The source stays mapped, with its
 /// access, and is empty.
 ///
-/// The move has two steps: first to an address of the kernel's choice, then over the target. A call
-/// with `MREMAP_FIXED` unmaps its target before it can fail.
+/// The move has two steps: first to an address of the kernel's choice, then over the target. A
+/// call with `MREMAP_FIXED` unmaps its target before it can fail.
 ///
 /// # Safety
 /// 1. Both ranges are private anonymous mappings of the caller's, each inside one mapping, and do
@@ -276,8 +276,8 @@ pub(crate) fn read_process(from: usize, into: &mut [u8]) -> Result<usize, Errno>
     copied_bytes(check(done as i64))
 }
 
-/// Copies `bytes`, at most 1 GiB, to memory of this process at `to` through the kernel. Returns the
-/// number of bytes before the first that cannot be written.
+/// Copies `bytes`, at most 1 GiB, to memory of this process at `to` through the kernel. Returns
+/// the number of bytes before the first that cannot be written.
 ///
 /// # Safety
 /// No other code uses `[to, to + bytes.len())` at the same time.
@@ -424,8 +424,8 @@ pub(crate) fn map_double(len: usize) -> Result<NonNull<u8>, Errno> {
     Ok(base)
 }
 
-/// Maps a range of `2 * len` bytes whose halves show the same `len` bytes of a file, from `offset`.
-/// Both are multiples of the OS page.
+/// Maps a range of `2 * len` bytes whose halves show the same `len` bytes of a file, from
+/// `offset`. Both are multiples of the OS page.
 pub(crate) fn map_double_file(file: BorrowedFd<'_>, offset: u64, len: usize) -> Result<NonNull<u8>, Errno> {
     let all = len.checked_mul(2).ok_or(Errno::NOMEM)?;
     let base = reserve(all)?;
@@ -490,8 +490,8 @@ pub(crate) fn scan(
     Ok((usize::try_from(found).map_err(|_| Errno::IO)?, walked))
 }
 
-/// Watches the writes to a range until the descriptor is closed: the kernel marks a written OS page
-/// without delaying the writer.
+/// Watches the writes to a range until the descriptor is closed: the kernel marks a written OS
+/// page without delaying the writer.
 ///
 /// # Safety
 /// The range is the caller's own private anonymous mapping.

@@ -1,7 +1,7 @@
 //! System calls: the only files of this crate that call the operating system.
 //!
-//! Each function states its preconditions, so another system is a second set of files with the same
-//! functions.
+//! Each function states its preconditions, so another system is a second set of files with the
+//! same functions.
 //!
 //! - `linux.rs`: address ranges, copies, files, double mappings, waits.
 //! - `linux_numa.rs`: NUMA nodes and processors.

@@ -1,8 +1,8 @@
 //! Reads and writes of bytes and scalars that return an error where a plain access would fault.
 //!
-//! The kernel copies between address spaces, here with both in this process, and returns how far it
-//! came. A check before a plain access could be outdated by a concurrent change; the copy cannot. A
-//! call takes at least half a microsecond: for the checked API, scripts and debuggers.
+//! The kernel copies between address spaces, here with both in this process, and returns how far
+//! it came. A check before a plain access could be outdated by a concurrent change; the copy
+//! cannot. A call takes at least half a microsecond: for the checked API, scripts and debuggers.
 #![expect(unsafe_code, reason = "writes to memory that is not borrowed")]
 
 use super::Region;

@@ -1,8 +1,8 @@
 //! Memory offered to the kernel, which may drop the contents when memory is short. On reclaim each
 //! OS page is known to be kept or lost.
 //!
-//! `MADV_FREE` does not report what it dropped. So the first word of each OS page is saved here and
-//! replaced by a tag that is not zero. Reclaim restores the word by one atomic exchange. The
+//! `MADV_FREE` does not report what it dropped. So the first word of each OS page is saved here
+//! and replaced by a tag that is not zero. Reclaim restores the word by one atomic exchange. The
 //! exchange makes the OS page dirty, so the kernel cannot drop it any more, and returns the tag
 //! (kept) or zero (lost). No moment lies between the two.
 #![expect(unsafe_code, reason = "writes to pages that no other code uses")]

@@ -1,8 +1,9 @@
 //! State of a region in the kernel: which ranges are committed, accessible, in memory, on huge
 //! pages.
 //!
-//! Reads `/proc/self/maps`, and the page tables (`PAGEMAP_SCAN` since Linux 6.7, `/proc/self/smaps`
-//! before). Only committed ranges without access are known from this crate's own list.
+//! Reads `/proc/self/maps`, and the page tables (`PAGEMAP_SCAN` since Linux 6.7,
+//! `/proc/self/smaps` before). Only committed ranges without access are known from this crate's
+//! own list.
 
 use super::residency::residency;
 use super::{Protection, Region};

@@ -1,9 +1,9 @@
 //! The list of all regions of this process, by address.
 //!
-//! Allocators reserve regions, so the list must not allocate. It is one sorted table in OS pages of
-//! its own. New regions mostly lie below older ones, so the order is descending and most inserts go
-//! to the end. Fork handlers hold its lock across `fork` once one is registered (`at_fork`), as a
-//! heap does at its first use.
+//! Allocators reserve regions, so the list must not allocate. It is one sorted table in OS pages
+//! of its own. New regions mostly lie below older ones, so the order is descending and most
+//! inserts go to the end. Fork handlers hold its lock across `fork` once one is registered
+//! (`at_fork`), as a heap does at its first use.
 #![expect(unsafe_code, reason = "stores a table in OS pages of its own")]
 
 use super::residency::residency;

@@ -6,8 +6,8 @@ use core::ops::Range;
 use std::fs::File;
 use std::os::fd::AsFd;
 
-/// Returns how many bytes of a range of addresses of this process (multiples of the OS page) are in
-/// memory. Unmapped addresses count as absent. Reads the page tables.
+/// Returns how many bytes of a range of addresses of this process (multiples of the OS page) are
+/// in memory. Unmapped addresses count as absent. Reads the page tables.
 ///
 /// # Errors
 /// [`std::io::Error`] if the kernel does not report it.

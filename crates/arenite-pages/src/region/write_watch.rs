@@ -16,8 +16,8 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// A watch for writes to a range of a region. The first write to an OS page after each scan costs a
-/// fault.
+/// A watch for writes to a range of a region. The first write to an OS page after each scan costs
+/// a fault.
 ///
 /// ```
 /// use arenite_pages::{RegionErrorKind, Region, WriteWatch};

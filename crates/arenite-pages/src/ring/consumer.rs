@@ -26,8 +26,8 @@ const MAX_BACKOFF: u16 = 1023;
 ///
 /// At the end of a stream of elements, a call that finds few may load the index again half a
 /// microsecond later. Fewer loads of the producer's index make both ends faster. Single elements,
-/// each sent after the one before was popped, are not delayed, but the first one after a stream may
-/// be.
+/// each sent after the one before was popped, are not delayed, but the first one after a stream
+/// may be.
 ///
 /// ```
 /// let (mut producer, mut consumer) = arenite_pages::ring_buffer::<f32>(1024)?;

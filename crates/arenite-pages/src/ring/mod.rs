@@ -13,8 +13,8 @@
 //! - `ring_file`, `location`: [`RingFile`], a ring in a file, between processes.
 //!
 //! One producer and one consumer, wait-free: only `wait_…`, `send` and `recv` wait, and no call
-//! locks. The indices are those of Lamport's queue (1977). Each end caches the other's index, as in
-//! FastForward and its successors, and loads it only if the cached one shows full or empty.
+//! locks. The indices are those of Lamport's queue (1977). Each end caches the other's index, as
+//! in FastForward and its successors, and loads it only if the cached one shows full or empty.
 
 mod cache;
 mod consumer;

@@ -1,8 +1,8 @@
 //! Prefetch of the cache lines that a producer will write.
 //!
 //! A slot that the consumer has read lies in the consumer's cache. The first store to each of its
-//! lines would wait for a transfer between the cores. Measured gain: messages of 1000 B between two
-//! cores take half the time.
+//! lines would wait for a transfer between the cores. Measured gain: messages of 1000 B between
+//! two cores take half the time.
 
 use crate::cache_lines::{LINE, for_each_line, has_prefetchw};
 

@@ -5,9 +5,9 @@ use super::shared::{Shared, rounded};
 use super::{Consumer, Producer, RingError, cache};
 use crate::os;
 
-/// Makes a ring in one process: [`Producer`] and [`Consumer`] of at least `capacity` elements, each
-/// of which may move to a thread of its own. Elements left in the ring when both ends are dropped
-/// are dropped too.
+/// Makes a ring in one process: [`Producer`] and [`Consumer`] of at least `capacity` elements,
+/// each of which may move to a thread of its own. Elements left in the ring when both ends are
+/// dropped are dropped too.
 ///
 /// The capacity is rounded up to a power of two that fills OS pages. A ring costs two system calls
 /// to make, one to drop, and a page fault per OS page. A cached ring of the same size

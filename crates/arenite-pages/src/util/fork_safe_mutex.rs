@@ -1,8 +1,8 @@
 //! A mutex for allocators that can be held across `fork`.
 //!
-//! The standard mutex can only be unlocked through a guard. If another thread holds it at a `fork`,
-//! it stays locked in the child for ever. This one is locked before the fork and unlocked after it
-//! in both processes.
+//! The standard mutex can only be unlocked through a guard. If another thread holds it at a
+//! `fork`, it stays locked in the child for ever. This one is locked before the fork and unlocked
+//! after it in both processes.
 //!
 //! The word is 0 unlocked, 1 locked, 2 locked with waiters (Drepper, "Futexes Are Tricky", 2011).
 #![expect(unsafe_code, reason = "shares a value with one thread at a time")]

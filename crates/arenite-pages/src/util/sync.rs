@@ -1,8 +1,8 @@
 //! Atomics (loom's in a model), and a barrier in two halves.
 //!
 //! Only the indices of a ring use the barrier. One side runs up to 10⁹ times a second, the other
-//! only before it sleeps. The light half is therefore free, and the heavy half makes the kernel run
-//! a full barrier on every processor that runs this process.
+//! only before it sleeps. The light half is therefore free, and the heavy half makes the kernel
+//! run a full barrier on every processor that runs this process.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};

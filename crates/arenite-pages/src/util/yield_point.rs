@@ -1,7 +1,8 @@
 //! Points at which a test scheduler may switch threads.
 //!
-//! Shuttle (`--cfg shuttle`) switches only at operations of its own types. A heap keeps its atomics
-//! in zeroed memory, where only plain atomics can be, so each operation on them calls this first.
+//! Shuttle (`--cfg shuttle`) switches only at operations of its own types. A heap keeps its
+//! atomics in zeroed memory, where only plain atomics can be, so each operation on them calls this
+//! first.
 
 /// Lets another thread of the model run. Does nothing outside a model.
 pub fn yield_point() {

@@ -1,7 +1,8 @@
 //! The suite `arena`: small blocks of a warm arena, marks and scopes; `fill` and `shared_arena`
 //! have the other cases.
 //!
-//! The system's malloc frees its blocks one by one from a list, as a program without an arena does.
+//! The system's malloc frees its blocks one by one from a list, as a program without an arena
+//! does.
 
 use super::case::{Case, require};
 use super::{fill, shared_arena};

@@ -1,8 +1,8 @@
 //! Filling an arena: 64 MiB in blocks of 4 KiB, the first word of each written.
 //!
 //! A fresh arena is created, filled and dropped in each round, without a size hint. Page faults
-//! have rows of their own: they take most of the time, and they show a malloc that holds the memory
-//! of an earlier round.
+//! have rows of their own: they take most of the time, and they show a malloc that holds the
+//! memory of an earlier round.
 
 use crate::arenas::{AllocBlock, Bump, BumpScopeArena};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};

@@ -198,7 +198,8 @@ impl<H: Heap> Drop for Churn<H> {
     }
 }
 
-/// Number of warm-up turns: ten times as many steps as live blocks, after which no memory is fresh.
+/// Number of warm-up turns: ten times as many steps as live blocks, after which no memory is
+/// fresh.
 const WARM_UP_TURNS: u32 = 10 * BULK_BLOCKS / STEPS_PER_TURN;
 
 /// A number of threads that each churn their own blocks.
@@ -244,8 +245,8 @@ fn mixed(bench: &Bench, case: &str, factory: &impl PerHeap<'static>) -> Result<V
 
 /// The settings of a case in which one thread allocates and another frees.
 ///
-/// The CPU time covers the allocations and frees, not the channel. How often a thread sleeps in the
-/// channel depends on which is faster, and costs as much as the blocks.
+/// The CPU time covers the allocations and frees, not the channel. How often a thread sleeps in
+/// the channel depends on which is faster, and costs as much as the blocks.
 #[derive(Clone, Copy)]
 struct CrossThread {
     /// Number of blocks in a message.

@@ -1,8 +1,8 @@
 //! The suite `pages`: the cost of memory from the kernel: address space, backing, the first touch,
 //! moves and rings.
 //!
-//! Memory is fresh in every turn, except in the case that moves it, where it alternates between two
-//! addresses.
+//! Memory is fresh in every turn, except in the case that moves it, where it alternates between
+//! two addresses.
 
 use super::case::{Case, require};
 use crate::bench::{Bench, Metric, Plan, RoundsOf};

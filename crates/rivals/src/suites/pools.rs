@@ -343,8 +343,8 @@ const OWN_CHURN: ChurnSettings = if cfg!(debug_assertions) {
 } else {
     ChurnSettings { steps: 1_000_000, times: 7 }
 };
-/// Peers run fewer steps, because one takes 130 µs per step: the median is as good, and the maximum
-/// could only grow.
+/// Peers run fewer steps, because one takes 130 µs per step: the median is as good, and the
+/// maximum could only grow.
 const PEER_CHURN: ChurnSettings = ChurnSettings { steps: 5_000, times: 3 };
 
 /// Returns the fastest time of each step of a churn, sorted.

@@ -1,9 +1,9 @@
 //! The suite `ring`: messages through a ring of 64 KiB, between two threads or on one.
 //!
 //! Each round creates a ring outside the measured time and warms it up. A thread that finds too
-//! little space or too few elements spins and polls again. The number of such polls decides most of
-//! the time of two threads, so a faster call does not always win. The cases on one thread show the
-//! cost of the calls alone.
+//! little space or too few elements spins and polls again. The number of such polls decides most
+//! of the time of two threads, so a faster call does not always win. The cases on one thread show
+//! the cost of the calls alone.
 
 use super::case::Case;
 use super::ring_alone;

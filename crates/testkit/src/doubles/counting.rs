@@ -34,8 +34,8 @@ pub struct Counting<R> {
     record: Mutex<Record>,
 }
 
-/// The requested layouts, and the number of live blocks at each address (zero-size blocks may share
-/// one).
+/// The requested layouts, and the number of live blocks at each address (zero-size blocks may
+/// share one).
 #[derive(Debug)]
 struct Record {
     layouts: Vec<Layout>,

@@ -1,7 +1,7 @@
 //! A global allocator that counts the allocations of each thread and can limit them.
 //!
-//! A test program that installs it can show that a path does not allocate, or that it fails cleanly
-//! when memory is exhausted. Tests on other threads do not disturb the counts.
+//! A test program that installs it can show that a path does not allocate, or that it fails
+//! cleanly when memory is exhausted. Tests on other threads do not disturb the counts.
 #![expect(unsafe_code, reason = "forwards the global allocator's unsafe trait")]
 
 use core::alloc::{GlobalAlloc, Layout};

@@ -1,8 +1,8 @@
 //! Law 5 when the global allocator is exhausted: a resource may request memory for its own lists,
 //! but must handle failure.
 //!
-//! The test program installs [`ThreadCounter`](crate::doubles::ThreadCounter). A resource that does
-//! not handle the failure aborts the program.
+//! The test program installs [`ThreadCounter`](crate::doubles::ThreadCounter). A resource that
+//! does not handle the failure aborts the program.
 
 use super::traits::Traits;
 use crate::LiveBlocks;

@@ -1,7 +1,7 @@
 //! The default training text: this repository's own sources and documents.
 //!
-//! The build script gathers them in path order, so a build of one tree trains on one text without a
-//! download.
+//! The build script gathers them in path order, so a build of one tree trains on one text without
+//! a download.
 
 /// The documents and sources of this repository in path order, at most 1.5 MB.
 ///

@@ -1,8 +1,8 @@
 //! A language model of characters: a small decoder-only transformer, trained on one CPU thread.
 //!
 //! Every parameter, gradient, moment, activation and temporary is an
-//! [`Array`](arenite_tensor::Array), and two handles choose its memory: *state* for the lifetime of
-//! the model, *step* for one step. The only other allocation in a step is the packing buffer of
+//! [`Array`](arenite_tensor::Array), and two handles choose its memory: *state* for the lifetime
+//! of the model, *step* for one step. The only other allocation in a step is the packing buffer of
 //! each matrix product.
 //!
 //! A character takes this path:

@@ -1,8 +1,8 @@
 //! PageRank: the fraction of time that a random walk along edges spends at each node.
 //!
 //! The computation needs three buffers of its context (Page, Brin, Motwani and Winograd, "The
-//! PageRank Citation Ranking", 1999). From a node without outgoing edges the walk jumps to a random
-//! node, as in common implementations.
+//! PageRank Citation Ranking", 1999). From a node without outgoing edges the walk jumps to a
+//! random node, as in common implementations.
 
 use super::Graph;
 use arenite_alloc::{AnalyticsContext, ContextSlice};

@@ -10,12 +10,12 @@ use arenite_core::{AllocResult, Owns, Resource, ResourceState, Trim, realloc_by_
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-// SAFETY: 1. `fit` aligns the start and keeps `rounded(size)` bytes below the limit of the source's
-// memory. 2. The cursor only moves up while blocks above it are live. The cursor moves down in
-// `deallocate` and `shrink` over the last block, and in `restore` when no block above is live. It
-// also moves down through `&mut self`, which no container that holds a reference or counted pointer
-// to this arena permits. 3. The source's memory does not move with the arena. 4. `rounded` returns
-// at least a granule. 6 and 7 are the provided methods, or in place.
+// SAFETY: 1. `fit` aligns the start and keeps `rounded(size)` bytes below the limit of the
+// source's memory. 2. The cursor only moves up while blocks above it are live. The cursor moves
+// down in `deallocate` and `shrink` over the last block, and in `restore` when no block above is
+// live. It also moves down through `&mut self`, which no container that holds a reference or
+// counted pointer to this arena permits. 3. The source's memory does not move with the arena. 4.
+// `rounded` returns at least a granule. 6 and 7 are the provided methods, or in place.
 unsafe impl<S: ChunkSource> Resource for Arena<S> {
     #[inline]
     fn allocate(&self, layout: Layout) -> AllocResult {

@@ -2,7 +2,8 @@
 //! heaps.
 //!
 //! A thread comes here for a whole slab or span, so it takes the lock once per hundreds of small
-//! blocks. `large_alloc` has the large blocks, `decay` the purging by time, `stats` the statistics.
+//! blocks. `large_alloc` has the large blocks, `decay` the purging by time, `stats` the
+//! statistics.
 //!
 //! Lock order: `hardened`, then `state`.
 #![expect(unsafe_code, reason = "walks segments, slabs and thread heaps that the lock owns")]

@@ -1,8 +1,8 @@
 //! Decay: memory that was free for a whole period is purged (jemalloc: dirty decay).
 //!
-//! The time is checked under the heap's lock, on calls that take it anyway, so a working heap needs
-//! no thread for it. A program that idles starts one with [`Heap::decay_in_background`]. Purged
-//! memory was free at two successive ticks, so it is between one and two periods old.
+//! The time is checked under the heap's lock, on calls that take it anyway, so a working heap
+//! needs no thread for it. A program that idles starts one with [`Heap::decay_in_background`].
+//! Purged memory was free at two successive ticks, so it is between one and two periods old.
 #![expect(unsafe_code, reason = "reaches the shared part of a heap")]
 
 use crate::heap::Heap;

@@ -1,8 +1,8 @@
 //! Large blocks of a heap: spans of whole units, and blocks with a region of their own.
 //!
-//! A request of up to 16 MiB is served by units of a segment. Otherwise a cached block of about its
-//! size serves it, or else a fresh region. A fresh region of 8 MiB and more takes over the OS pages
-//! of a cached block that is too large for the request.
+//! A request of up to 16 MiB is served by units of a segment. Otherwise a cached block of about
+//! its size serves it, or else a fresh region. A fresh region of 8 MiB and more takes over the OS
+//! pages of a cached block that is too large for the request.
 //!
 //! A growing block that has no addresses left moves to a larger region. The first `n` bytes keep
 //! their OS pages. The next bytes come from a donor `D` in the cache:

@@ -1,10 +1,11 @@
 //! A large block: a header and the block, in a region of its own.
 //!
 //! The block begins 2 MiB into its region, on huge pages, with more addresses behind it than it
-//! needs. It grows in place; when the addresses end, its OS pages move to a larger region without a
-//! copy. A freed block is cached with its memory, so a program that allocates and frees the same
-//! tensor faults its OS pages once. A cached block that is too large for a request donates OS pages
-//! at the same offset. So a block that grows again finds them in the same order, as one mapping.
+//! needs. It grows in place; when the addresses end, its OS pages move to a larger region without
+//! a copy. A freed block is cached with its memory, so a program that allocates and frees the same
+//! tensor faults its OS pages once. A cached block that is too large for a request donates OS
+//! pages at the same offset. So a block that grows again finds them in the same order, as one
+//! mapping.
 #![expect(unsafe_code, reason = "keeps a header at the start of a region")]
 
 use crate::heap::geometry::SEGMENT_BYTES;

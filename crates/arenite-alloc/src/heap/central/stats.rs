@@ -1,6 +1,7 @@
 //! Statistics of a heap: in use, held, resident, class by class.
 //!
-//! Nothing is counted while blocks are allocated and freed; a query sums up the segments' metadata.
+//! Nothing is counted while blocks are allocated and freed; a query sums up the segments'
+//! metadata.
 
 use crate::heap::Heap;
 use crate::heap::central::central::{Central, State};

@@ -1,9 +1,9 @@
-//! A segment: 256 MiB of addresses, aligned to 256 MiB, cut into units of 64 KiB (mimalloc: segment
-//! and slices).
+//! A segment: 256 MiB of addresses, aligned to 256 MiB, cut into units of 64 KiB (mimalloc:
+//! segment and slices).
 //!
-//! The start of a block's segment is its address with the low bits cleared. The metadata there says
-//! for each unit which thread heap owns its slab and where the slab begins. Memory is committed as
-//! units are allocated.
+//! The start of a block's segment is its address with the low bits cleared. The metadata there
+//! says for each unit which thread heap owns its slab and where the slab begins. Memory is
+//! committed as units are allocated.
 #![expect(unsafe_code, reason = "keeps metadata at the start of a region")]
 
 use crate::heap::geometry::{SEGMENT_BYTES, UNIT, UNITS_PER_SEGMENT};
@@ -130,7 +130,8 @@ pub(crate) fn unit_of(block: NonNull<u8>) -> usize {
 /// Returns the owner word of a block's unit; [`OwnerWord::NONE`] for a large block.
 ///
 /// # Safety
-/// A live block of some heap: its window begins with a segment or with the header of a large block.
+/// A live block of some heap: its window begins with a segment or with the header of a large
+/// block.
 #[inline(always)]
 pub(crate) unsafe fn owner_of(block: NonNull<u8>) -> OwnerWord {
     let offset = OWNERS_OFFSET + unit_of(block) * size_of::<AtomicUsize>();

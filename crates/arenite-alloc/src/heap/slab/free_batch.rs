@@ -1,7 +1,7 @@
 //! Blocks of one bitmap slab that are freed together: one bit each.
 //!
-//! The slab's start and geometry give the index of a block by one multiplication, without reading a
-//! table.
+//! The slab's start and geometry give the index of a block by one multiplication, without reading
+//! a table.
 
 use crate::heap::hardened::misuse::Misuse;
 use crate::heap::slab::block_geometry::BlockGeometry;

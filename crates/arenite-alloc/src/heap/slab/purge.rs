@@ -3,8 +3,8 @@
 //! A free block holds the link of the free list, so memory cannot be discarded under the list. The
 //! free blocks are read into a set, and the list is rebuilt without the discarded ones. A bit per
 //! slot tracks those. A slot is an OS page if blocks are smaller than one (every block that begins
-//! in it is free), else a block. A slab that runs out of blocks puts those of a purged slot back on
-//! the list. The system finds OS pages when they are touched.
+//! in it is free), else a block. A slab that runs out of blocks puts those of a purged slot back
+//! on the list. The system finds OS pages when they are touched.
 #![expect(unsafe_code, reason = "reads and writes the list that runs through free blocks")]
 
 use crate::heap::geometry::MAX_SMALL;

@@ -14,8 +14,8 @@ pub(crate) fn refill(slab: &Slab) -> bool {
     collect(slab) > 0 || unsafe { slab.carve() } || purge::unpurge(slab)
 }
 
-/// Adds the blocks that other threads freed to the free list, in address order. Returns how many. A
-/// double free ends the program.
+/// Adds the blocks that other threads freed to the free list, in address order. Returns how many.
+/// A double free ends the program.
 pub(crate) fn collect(slab: &Slab) -> u32 {
     collect_from(slab, false).unwrap_or_else(|address| abort_misuse(Misuse::DoubleFree, address))
 }

@@ -1,8 +1,8 @@
 //! Remote frees: frees of blocks that lie in another thread's slab.
 //!
 //! The owner word of the block led here. The free is buffered in the [`RemoteFreeCache`] of its
-//! class. The cache posts up to 64 frees at once to the slab's bits; see `remote_free` for those. A
-//! free of a block above 8 KiB is posted at once. So is a free to another heap than the one that
+//! class. The cache posts up to 64 frees at once to the slab's bits; see `remote_free` for those.
+//! A free of a block above 8 KiB is posted at once. So is a free to another heap than the one that
 //! the thread used last. The owner collects the bits when it runs out of blocks of the class.
 
 use crate::heap::central::central::Central;

@@ -2,8 +2,8 @@
 //!
 //! The heap counts, per class, the remote frees that made a slab's summary non-empty. If the
 //! counter is unchanged since a thread scanned all of its full slabs, they usually have none. A
-//! scan would fetch a cache line for each. Some are scanned now and then even so. A late poster may
-//! notify the class that the slab had before; a poster that `fork` left behind never notifies.
+//! scan would fetch a cache line for each. Some are scanned now and then even so. A late poster
+//! may notify the class that the slab had before; a poster that `fork` left behind never notifies.
 
 use core::cell::Cell;
 

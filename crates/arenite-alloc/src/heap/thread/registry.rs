@@ -151,8 +151,8 @@ pub(crate) fn has_no_heap() -> bool {
     tls::get().1.is_null()
 }
 
-/// Returns the calling thread's part of a heap, from its table or a new one. Returns `None` without
-/// memory, and after the thread's last exit round, when nothing would abandon it any more.
+/// Returns the calling thread's part of a heap, from its table or a new one. Returns `None`
+/// without memory, and after the thread's last exit round, when nothing would abandon it any more.
 #[cold]
 pub(crate) fn lookup(central: NonNull<Central>) -> Option<NonNull<ThreadHeap>> {
     if storage::rounds_done() {

@@ -1,8 +1,9 @@
-//! The thread cache: blocks that this thread freed most recently, by size class (jemalloc: tcache).
+//! The thread cache: blocks that this thread freed most recently, by size class (jemalloc:
+//! tcache).
 //!
-//! A recently freed block is probably in the processor's caches, and its address in the TLB. So the
-//! block serves the next request of its class wherever its slab lies. Neither the block nor its
-//! slab is touched. (Bonwick and Adams, "Magazines and Vmem", 2001.)
+//! A recently freed block is probably in the processor's caches, and its address in the TLB. So
+//! the block serves the next request of its class wherever its slab lies. Neither the block nor
+//! its slab is touched. (Bonwick and Adams, "Magazines and Vmem", 2001.)
 //!
 //! Each class has a bin of slots. A bin begins with an empty slot and ends with a sentinel. So one
 //! load of a slot shows whether there is a block, or space for one.

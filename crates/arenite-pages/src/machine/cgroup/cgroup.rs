@@ -1,8 +1,8 @@
 //! The control group of this process: its memory limits and usage, on every level above it.
 //!
-//! `/proc/self/cgroup` names the group, `/proc/self/mountinfo` its mount, and the memory controller
-//! (version 1 or 2) has the files. Every level up to the mount is read, because any of them can
-//! bind. A container's own group often has the limit `max` while its parent kills it.
+//! `/proc/self/cgroup` names the group, `/proc/self/mountinfo` its mount, and the memory
+//! controller (version 1 or 2) has the files. Every level up to the mount is read, because any of
+//! them can bind. A container's own group often has the limit `max` while its parent kills it.
 
 use crate::machine::procfs::cgroup_mount::{CgroupVersion, mounted, own_group};
 use crate::machine::procfs::fixed_path::FixedPath;

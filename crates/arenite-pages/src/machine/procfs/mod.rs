@@ -7,7 +7,8 @@
 //! - `maps`: the mappings of this process.
 //! - `cgroup_mount`: the control group of this process, and its mount.
 //!
-//! Memory pressure is read when memory is short, so the readers need no allocation for short files.
+//! Memory pressure is read when memory is short, so the readers need no allocation for short
+//! files.
 
 pub(super) mod cgroup_mount;
 pub(super) mod fixed_path;

@@ -46,8 +46,8 @@ pub(crate) fn selected_option(text: &str) -> Option<&str> {
     (!word.is_empty()).then_some(word)
 }
 
-/// Returns the rest of the line after `name:`, trimmed. Text before the name on the line is skipped
-/// (`Node 0 MemTotal:`).
+/// Returns the rest of the line after `name:`, trimmed. Text before the name on the line is
+/// skipped (`Node 0 MemTotal:`).
 pub(crate) fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
