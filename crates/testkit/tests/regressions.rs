@@ -3,7 +3,7 @@
 //! Each finding was undefined behaviour or a broken contract that safe code could reach.
 
 use arenite_alloc::*;
-use arenite_core::{AllocErrorKind, Block, Event, EventKind, MemoryAllocator, Resource, Sink, Trim};
+use arenite_core::{AllocErrorKind, Block, Event, EventKind, MemoryAllocator, Owns, Resource, Sink, Trim};
 use arenite_pages::PageAllocator;
 use core::alloc::Layout;
 use std::cell::{Cell, RefCell};
@@ -286,6 +286,162 @@ fn reentrant_upstream_gets_no_block_twice() {
     }
     drop(blocks);
     ARENA.set(None);
+}
+
+type FallbackArena<U> = Fallback<Arena<Chunked<U>>, Counting<CountedGlobal>>;
+type FallbackBlock<U> = Block<LocalHandle<FallbackArena<U>>>;
+
+/// Returns the live blocks of both resources, and the number of frees that reached the wrong one.
+fn counts<U: Resource>(both: &FallbackArena<U>) -> [usize; 3] {
+    let second = both.second();
+    [both.first().state().live_blocks, second.state().live_blocks, second.invalid_frees()]
+}
+
+#[test]
+fn reclaimer_frees_older_blocks_where_they_were_allocated() {
+    type Upstream = Budgeted<PageAllocator>;
+    thread_local! {
+        static CACHE: RefCell<Vec<FallbackBlock<Upstream>>> = const { RefCell::new(Vec::new()) };
+    }
+    let budget = Budget::new("job", 8192);
+    budget.on_exhausted(|_| CACHE.take().iter().map(Block::len).sum());
+    let arena = Arena::with_chunk_size(Budgeted::new(PageAllocator::new(), budget), 4096);
+    let both = LocalHandle::new(Fallback::new(arena, Counting::new(CountedGlobal::new())));
+    let new = || Block::new_in(layout(3000), both.clone()).unwrap();
+    let oldest = new(); // chunk 0
+    CACHE.with_borrow_mut(|cache| cache.push(oldest));
+    let _second = new(); // chunk 1
+    assert_eq!(counts(&both), [2, 0, 0]);
+    let _third = new(); // no third chunk: the reclaimer frees the oldest block
+    assert!(CACHE.with_borrow(Vec::is_empty), "the reclaimer did not run");
+    assert_eq!(counts(&both), [1, 1, 0]);
+}
+
+/// A sink that calls back into the arena whose upstream sends the event: it resizes and frees
+/// blocks of older chunks, marks, trims, and reads the state. `Traced` catches its panics, so the
+/// test compares the calls begun with those completed.
+struct UseOlderBlocks;
+
+type Sunk = Traced<CountedGlobal, UseOlderBlocks>;
+
+thread_local! {
+    static OLDER: RefCell<Vec<FallbackBlock<Sunk>>> = const { RefCell::new(Vec::new()) };
+    static OWNER: RefCell<Option<LocalHandle<FallbackArena<Sunk>>>> = const { RefCell::new(None) };
+    static BEGUN: Cell<usize> = const { Cell::new(0) };
+    static COMPLETED: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Sink for UseOlderBlocks {
+    fn record(&self, _event: &Event) {
+        let Some(both) = OWNER.take() else { return };
+        let call = BEGUN.replace(BEGUN.get() + 1);
+        let arena = both.first();
+        assert!(arena.chunks().len() < 1000 && arena.state().held < 1 << 20);
+        for _attempt in 0..3 {
+            assert!(arena.allocate(layout(5000)).is_err(), "a growth inside a growth or a trim");
+        }
+        assert_eq!(arena.trim(0), 0, "a trim inside a growth or a trim");
+        assert!(arena.mark().is_ok());
+        let mut older = OLDER.take();
+        if let Some(first) = older.first_mut() {
+            match call % 3 {
+                0 => drop(older.remove(0)),
+                1 => assert!(first.resize(10).is_ok()),
+                _ => assert!(first.resize(200).is_ok()),
+            }
+        }
+        OLDER.set(older);
+        OWNER.set(Some(both));
+        COMPLETED.set(COMPLETED.get() + 1);
+    }
+}
+
+#[test]
+fn sink_uses_older_blocks_while_the_arena_grows_and_trims() {
+    let arena = Arena::with_chunk_size(Traced::new(CountedGlobal::new(), UseOlderBlocks, "upstream"), 256);
+    let both = LocalHandle::new(Fallback::new(arena, Counting::new(CountedGlobal::new())));
+    let root = both.first().mark().unwrap();
+    OWNER.set(Some(both.clone()));
+    for round in 0..20 {
+        for number in 0..30 {
+            let mut block = Block::new_in(layout(64 + number), both.clone()).unwrap();
+            block.bytes_mut().fill(core::mem::MaybeUninit::new(0xEE));
+            OLDER.with_borrow_mut(|older| older.push(block));
+        }
+        // Chunks above the position are freed while blocks below it are in use.
+        OWNER.set(None);
+        let mark = both.first().mark().unwrap();
+        let large: Vec<_> = (0..3).map(|_| Block::new_in(layout(4000), both.clone()).unwrap()).collect();
+        drop(large);
+        both.first().restore(mark).unwrap();
+        OWNER.set(Some(both.clone()));
+        assert!(both.first().trim(0) >= 3 * 4000);
+        OLDER.with_borrow_mut(|older| older.truncate(10 - round % 10));
+    }
+    assert!(BEGUN.get() > 100, "the sink ran");
+    assert_eq!(BEGUN.get(), COMPLETED.get(), "an assertion of the sink failed");
+    OWNER.set(None);
+    drop(OLDER.take());
+    assert_eq!(counts(&both), [0; 3]);
+    both.first().restore(root).unwrap();
+    both.first().trim(0);
+    assert_eq!(both.first().state().held, 0);
+}
+
+/// A sink that restores an older mark while the arena grows, and allocates there.
+struct RestoreInside;
+
+type Restored = Arena<Chunked<Traced<CountedGlobal, RestoreInside>>>;
+
+thread_local! {
+    static TARGET: RefCell<Option<(LocalHandle<Restored>, Mark)>> = const { RefCell::new(None) };
+    static INSIDE: RefCell<Vec<Block<LocalHandle<Restored>>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Sink for RestoreInside {
+    fn record(&self, _event: &Event) {
+        let Some((arena, mark)) = TARGET.take() else { return };
+        if arena.restore(mark).is_ok()
+            && let Ok(block) = Block::new_in(layout(16), arena)
+        {
+            INSIDE.with_borrow_mut(|inside| inside.push(block));
+        }
+    }
+}
+
+#[test]
+fn sink_restores_an_older_mark_while_the_arena_grows() {
+    let upstream = Traced::new(CountedGlobal::new(), RestoreInside, "upstream");
+    let arena = LocalHandle::new(Arena::with_chunk_size(upstream, 256));
+    let new = |size| Block::new_in(layout(size), arena.clone()).unwrap();
+    let first = new(40);
+    let mark = arena.mark().unwrap();
+    drop(new(250)); // a second chunk, empty again
+    TARGET.set(Some((arena.clone(), mark)));
+    let large = new(1000);
+    let inside = INSIDE.take();
+    assert_eq!(inside.len(), 1, "the sink ran");
+    let mut blocks = [&first, &large, &inside[0]].map(|block| (block.as_ptr(), block.len()));
+    assert!(blocks.iter().all(|&(start, _)| arena.owns(start)));
+    blocks.sort_unstable();
+    assert!(blocks.windows(2).all(|two| two[0].0.addr().get() + two[0].1 <= two[1].0.addr().get()));
+    assert_eq!(arena.in_use(), 40 + 16 + 1000);
+    assert_eq!(arena.chunks().iter().map(|chunk| chunk.used).sum::<usize>(), arena.in_use());
+    drop((first, large, inside));
+    assert_eq!(arena.state().live_blocks, 0);
+}
+
+#[test]
+fn arena_grows_again_after_its_upstream_panicked() {
+    let budget = Budget::new("job", 1000);
+    budget.on_exhausted(|_| panic!("a reclaimer that panics"));
+    let arena = Arena::with_chunk_size(Budgeted::new(PageAllocator::new(), budget.clone()), 4096);
+    for _attempt in 0..2 {
+        assert!(catch_unwind(AssertUnwindSafe(|| arena.allocate(layout(64)).is_ok())).is_err());
+    }
+    budget.set_limit(1 << 20);
+    assert!(arena.allocate(layout(64)).is_ok());
+    assert_eq!((arena.state().live_blocks, arena.chunks().len()), (1, 1));
 }
 
 /// A sink that panics on a resize, with a payload that panics on drop.

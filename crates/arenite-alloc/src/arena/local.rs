@@ -1,7 +1,7 @@
 //! The arena of one thread: a bump pointer, a limit, and counters.
 //!
-//! The fast path touches three words of this struct. Marks, chunks and labels lie behind a cell
-//! that only the slow paths open.
+//! The fast path touches three words of this struct. Only the slow paths use the source of chunks
+//! and the list of frames.
 #![expect(unsafe_code, reason = "allocates and frees raw blocks")]
 
 mod freeing;
@@ -83,16 +83,11 @@ pub struct Arena<S: ChunkSource = ReservedRange> {
     adopted: AdoptedList,
     id: u64,
     label: Label,
-    cold: RefCell<ColdState<S>>,
-}
-
-/// State that only slow paths need.
-#[derive(Debug)]
-struct ColdState<S> {
     source: S,
-    /// The frames below the top one.
-    below: Vec<MarkFrame>,
-    serials: u64,
+    /// The frames below the top one. Never borrowed while code of the user runs.
+    below: RefCell<Vec<MarkFrame>>,
+    /// Serial number of the next frame.
+    serials: Cell<u64>,
 }
 
 // SAFETY: 1. the pointers are into memory that the source owns, which is `Send`. 2. adopted values
@@ -120,7 +115,7 @@ impl Arena<ReservedRange> {
     /// # Errors
     /// [`std::io::Error`] if the kernel does not report it.
     pub fn huge_report(&self) -> std::io::Result<arenite_pages::HugePageUsage> {
-        self.cold.borrow().source.huge_report()
+        self.source.huge_report()
     }
 }
 
@@ -163,7 +158,9 @@ impl<S: ChunkSource> Arena<S> {
             adopted: AdoptedList::new(),
             id: NEXT_ARENA_ID.fetch_add(1, Relaxed),
             label,
-            cold: RefCell::new(ColdState { source, below: Vec::new(), serials: 1 }),
+            source,
+            below: RefCell::new(Vec::new()),
+            serials: Cell::new(1),
         }
     }
 
@@ -188,7 +185,11 @@ impl<S: ChunkSource> Arena<S> {
     /// Returns the chunks in the order of use; one for a reserved range.
     pub fn chunks(&self) -> Vec<Chunk> {
         let mut chunks = Vec::new();
-        self.cold.borrow().source.chunks(self.cursor.get(), &mut |chunk| chunks.push(chunk));
+        // The allocator runs before the visit: it may itself use the arena.
+        while chunks.capacity() < self.source.chunk_count() {
+            chunks.reserve(self.source.chunk_count());
+        }
+        self.source.chunks(self.cursor.get(), &mut |chunk| chunks.push(chunk));
         chunks
     }
 
@@ -220,19 +221,9 @@ impl<S: ChunkSource> Arena<S> {
     #[cold]
     #[inline(never)]
     fn grow_and_bump(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        // The fast path is closed while the source works: a reentrant call of the upstream finds no
-        // space.
-        let limit = self.limit.replace(self.cursor.get());
-        let grown = match self.cold.try_borrow_mut() {
-            Ok(mut cold) => cold
-                .source
-                .grow(self.cursor.get(), layout, self.label)
-                .map(|range| (range, cold.source.current())),
-            Err(_) => Err(AllocErrorKind::Exhausted { errno: 0 }),
-        };
-        self.limit.set(limit);
-        let (range, chunk) = grown.map_err(|cause| self.alloc_error(cause, layout))?;
-        self.chunk.set(chunk);
+        let grown = self.source.grow(&self.cursor, layout, self.label);
+        let range = grown.map_err(|cause| self.alloc_error(cause, layout))?;
+        self.chunk.set(self.source.current());
         self.set_bump_range(range);
         self.bump(layout).ok_or_else(|| self.alloc_error(AllocErrorKind::CapacityReached, layout))
     }
@@ -304,13 +295,12 @@ impl<S: ChunkSource> Arena<S> {
         NonNull::new(self.ptr_in_chunk(block.addr().get())).unwrap_or(block)
     }
 
-    /// Returns the bytes in use below `block`, or `None` if it is not in the arena or the source is
-    /// at work.
+    /// Returns the bytes in use below `block`, or `None` if it is not in the arena.
     #[inline]
     fn position_of(&self, block: NonNull<u8>) -> Option<usize> {
         match self.offset_in_chunk(block) {
             Some(offset) => Some(self.before.get() + offset),
-            None => self.cold.try_borrow().ok()?.source.position_in_earlier_chunk(block.as_ptr()),
+            None => self.source.position_in_earlier_chunk(block.as_ptr()),
         }
     }
 
@@ -318,22 +308,20 @@ impl<S: ChunkSource> Arena<S> {
     #[cold]
     fn deallocate_below(&self, block: NonNull<u8>) {
         let Some(position) = self.position_of(block) else { return };
-        let Ok(mut cold) = self.cold.try_borrow_mut() else { return };
         if position >= self.top.get() {
             self.live.set(self.live.get() - 1);
             return;
         }
-        let index = cold.below.partition_point(|frame| frame.position <= position);
-        if let Some(frame) = index.checked_sub(1).and_then(|index| cold.below.get_mut(index)) {
+        let mut below = self.below.borrow_mut();
+        let index = below.partition_point(|frame| frame.position <= position);
+        if let Some(frame) = index.checked_sub(1).and_then(|index| below.get_mut(index)) {
             debug_assert!(frame.live > 0, "more blocks freed than allocated");
             frame.live -= 1;
         }
     }
 
     pub(crate) fn live_blocks(&self) -> usize {
-        let below: usize =
-            self.cold.try_borrow().map_or(0, |cold| cold.below.iter().map(|frame| frame.live).sum());
-        below + self.live.get()
+        self.below.borrow().iter().map(|frame| frame.live).sum::<usize>() + self.live.get()
     }
 }
 

@@ -13,6 +13,7 @@ use arenite_core::{
     AllocError, AllocErrorKind, AllocResult, Label, Owns, Resource, ResourceState, Trim, realloc_by_copy,
 };
 use core::alloc::Layout;
+use core::cell::Cell;
 use core::fmt;
 use core::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -121,10 +122,10 @@ impl SharedArena {
     fn grow_and_bump(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         loop {
             let grown = {
-                let mut source = self.source();
+                let source = self.source();
                 let base = self.base.load(Ordering::Relaxed);
                 let cursor = if base.is_null() { base } else { base.wrapping_add(self.cursor.offset()) };
-                source.grow(cursor, layout, self.label).map(|range| {
+                source.grow(&Cell::new(cursor), layout, self.label).map(|range| {
                     self.base.store(range.floor, Ordering::Release);
                     let len = range.limit.addr() - range.floor.addr();
                     self.cursor.set_limit(len.min(MAX_OFFSET));
@@ -314,13 +315,13 @@ unsafe impl Owns for SharedArena {
 impl Trim for SharedArena {
     /// Decommits the memory above the position; allocations wait meanwhile.
     fn trim(&self, target_held: usize) -> usize {
-        let mut source = self.source();
+        let source = self.source();
         let base = self.base.load(Ordering::Acquire);
         if base.is_null() {
             return 0;
         }
         let position = self.cursor.freeze();
-        let (released, range) = source.trim(base.wrapping_add(position), target_held);
+        let (released, range) = source.trim(&Cell::new(base.wrapping_add(position)), target_held);
         self.cursor.set_limit((range.limit.addr() - range.floor.addr()).min(MAX_OFFSET));
         released
     }

@@ -3,6 +3,7 @@
 //! The standard `Box::new`, `Vec::push` and `collect` abort when there is no memory.
 
 use arenite_pages::ForkSafeMutex;
+use core::cell::RefCell;
 use std::collections::TryReserveError;
 
 /// Returns a box of one value.
@@ -53,6 +54,33 @@ pub(crate) fn push_outside_lock<T>(locked: &ForkSafeMutex<Vec<T>>, value: T) {
         let capacity = 2 * list.len() + 4;
         drop(list);
         longer.reserve_exact(capacity);
+    }
+}
+
+/// Calls `change` with a list that has space for one more value.
+///
+/// No allocator is called under the borrow: the global allocator may itself use the list.
+pub(crate) fn try_with_spare<T, A>(
+    cell: &RefCell<Vec<T>>,
+    change: impl FnOnce(&mut Vec<T>) -> A,
+) -> Result<A, TryReserveError> {
+    let mut longer = Vec::new();
+    loop {
+        let mut list = cell.borrow_mut();
+        if list.len() == list.capacity() && longer.capacity() > list.len() {
+            longer.append(&mut list);
+            core::mem::swap(&mut *list, &mut longer);
+        }
+        if list.len() < list.capacity() {
+            let changed = change(&mut list);
+            // The old buffer is freed after the borrow ends.
+            drop(list);
+            drop(longer);
+            return Ok(changed);
+        }
+        let capacity = 2 * list.len() + 4;
+        drop(list);
+        longer.try_reserve_exact(capacity)?;
     }
 }
 

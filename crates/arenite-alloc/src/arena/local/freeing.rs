@@ -8,6 +8,7 @@ use super::{Arena, rounded};
 use crate::arena::adopted::Adopted;
 use crate::arena::chunk_source::ChunkSource;
 use crate::arena::marks::{Mark, MarkFrame, RestoreError};
+use crate::util::fallible_vec::try_with_spare;
 use arenite_core::{AllocError, AllocErrorKind, Resource};
 use core::alloc::Layout;
 
@@ -27,21 +28,14 @@ impl<S: ChunkSource> Arena<S> {
 
     #[inline(never)]
     fn open_frame(&self) -> Result<(), AllocError> {
-        let Ok(mut cold) = self.cold.try_borrow_mut() else {
-            return Err(self.alloc_error(AllocErrorKind::TooManyMarks, Layout::new::<()>()));
-        };
-        if cold.below.try_reserve(1).is_err() {
-            drop(cold);
-            return Err(self.alloc_error(AllocErrorKind::TooManyMarks, Layout::new::<()>()));
-        }
-        cold.below.push(MarkFrame { live: self.live.get(), ..self.frame.get() });
-        let serial = cold.serials;
-        cold.serials += 1;
-        self.depth.set(cold.below.len());
-        self.frame.set(MarkFrame { serial, ..self.position() });
-        self.top.set(self.in_use());
-        self.live.set(0);
-        Ok(())
+        let opened = try_with_spare(&self.below, |below| {
+            below.push(MarkFrame { live: self.live.get(), ..self.frame.get() });
+            self.depth.set(below.len());
+            self.frame.set(MarkFrame { serial: self.next_serial(), ..self.position() });
+            self.top.set(self.in_use());
+            self.live.set(0);
+        });
+        opened.map_err(|_| self.alloc_error(AllocErrorKind::TooManyMarks, Layout::new::<()>()))
     }
 
     /// Frees everything allocated after `mark`, if none of it is live; `mark` stays valid. O(1).
@@ -112,14 +106,14 @@ impl<S: ChunkSource> Arena<S> {
         if mark.arena != self.id {
             return Err(RestoreError::ForeignMark);
         }
-        let frame = *self.cold.get_mut().below.get(mark.depth).ok_or(RestoreError::StaleMark)?;
+        let frame = *self.below.get_mut().get(mark.depth).ok_or(RestoreError::StaleMark)?;
         if frame.serial != mark.serial {
             return Err(RestoreError::StaleMark);
         }
         self.adopted.drop_down_to(frame.position);
         self.rewind(frame);
         self.live.set(0);
-        self.cold.get_mut().below.truncate(mark.depth);
+        self.below.get_mut().truncate(mark.depth);
         self.depth.set(mark.depth);
         self.frame.set(frame);
         self.top.set(frame.position);
@@ -143,8 +137,8 @@ impl<S: ChunkSource> Arena<S> {
     /// Returns the frame at `depth`, and the number of live blocks from there up to the top frame.
     #[cold]
     fn find_below(&self, depth: usize) -> Result<(MarkFrame, usize), RestoreError> {
-        let cold = self.cold.borrow();
-        let open = cold.below.get(depth..).unwrap_or_default();
+        let below = self.below.borrow();
+        let open = below.get(depth..).unwrap_or_default();
         let frame = *open.first().ok_or(RestoreError::StaleMark)?;
         Ok((frame, open.iter().map(|frame| frame.live).sum()))
     }
@@ -155,7 +149,7 @@ impl<S: ChunkSource> Arena<S> {
         self.rewind(frame);
         self.live.set(0);
         if depth != self.depth.get() || frame.serial != self.frame.get().serial {
-            self.cold.borrow_mut().below.truncate(depth);
+            self.below.borrow_mut().truncate(depth);
             self.depth.set(depth);
             self.frame.set(frame);
             self.top.set(frame.position);
@@ -175,7 +169,7 @@ impl<S: ChunkSource> Arena<S> {
 
     #[cold]
     fn rewind_chunk(&self, frame: MarkFrame) {
-        let range = self.cold.borrow_mut().source.rewind(frame.chunk);
+        let range = self.source.rewind(frame.chunk);
         self.update_peak();
         self.floor.set(range.floor);
         self.before.set(range.before);
@@ -192,11 +186,16 @@ impl<S: ChunkSource> Arena<S> {
     #[inline]
     pub fn reset(&mut self) {
         self.adopted.drop_down_to(0);
-        let cold = self.cold.get_mut();
         let cursor = if self.chunk.get() == 0 { self.floor.get() } else { core::ptr::null_mut() };
-        let root = MarkFrame { cursor, ..MarkFrame::root(cold.serials) };
-        cold.serials += 1;
+        let root = MarkFrame { cursor, ..MarkFrame::root(self.next_serial()) };
         self.restore_frame(0, root);
+    }
+
+    /// Returns the serial number of a new frame.
+    fn next_serial(&self) -> u64 {
+        let serial = self.serials.get();
+        self.serials.set(serial + 1);
+        serial
     }
 
     /// Returns the state that the end of a scope restores.

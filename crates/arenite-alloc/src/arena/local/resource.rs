@@ -69,23 +69,19 @@ unsafe impl<S: ChunkSource> Resource for Arena<S> {
 
     fn state(&self) -> ResourceState {
         let in_use = self.in_use();
-        let (held, limit) = self
-            .cold
-            .try_borrow()
-            .map_or((in_use, None), |cold| (cold.source.held(), cold.source.capacity()));
         ResourceState {
             in_use,
-            held,
+            held: self.source.held(),
             peak: self.peak(),
             live_blocks: self.live_blocks(),
             largest_free: Some(self.limit.get().addr() - self.cursor.get().addr()),
-            limit,
+            limit: self.source.capacity(),
         }
     }
 }
 
-// SAFETY: every block lies in a chunk, and no other resource's block does. (While the chunk source
-// allocates or frees a chunk, blocks of earlier chunks are not found: see the known defects.)
+// SAFETY: every block lies below the cursor in the current chunk or in an earlier one, and no other
+// resource's block does. This holds also while the source calls its upstream.
 unsafe impl<S: ChunkSource> Owns for Arena<S> {
     fn owns(&self, block: NonNull<u8>) -> bool {
         self.position_of(block).is_some()
@@ -95,22 +91,23 @@ unsafe impl<S: ChunkSource> Owns for Arena<S> {
 impl<S: ChunkSource> Trim for Arena<S> {
     /// Releases the memory above the position.
     fn trim(&self, target_held: usize) -> usize {
-        let Ok(mut cold) = self.cold.try_borrow_mut() else { return 0 };
-        let empty = self.in_use() == 0 && cold.below.is_empty();
-        // The fast path is closed while the source works: a reentrant call of the upstream finds no
-        // space.
+        if self.source.is_busy() {
+            return 0;
+        }
+        let empty = self.in_use() == 0 && self.depth.get() == 0;
         if empty {
             self.update_peak();
             self.chunk.set(0);
             self.before.set(0);
             self.cursor.set(BumpRange::EMPTY.floor);
+            self.limit.set(BumpRange::EMPTY.limit);
             self.floor.set(BumpRange::EMPTY.floor);
             // The first chunk may be released: a return to the start asks the source where that is.
             self.frame.set(MarkFrame { chunk: 0, cursor: core::ptr::null_mut(), ..self.frame.get() });
         }
-        self.limit.set(self.cursor.get());
-        let (released, range) = cold.source.trim(self.cursor.get(), target_held);
-        if empty {
+        let (released, range) = self.source.trim(&self.cursor, target_held);
+        // If the arena is still empty, it starts anew in what remains.
+        if self.cursor.get().is_null() {
             self.cursor.set(range.floor);
             self.floor.set(range.floor);
         }
