@@ -104,8 +104,10 @@ impl<'a> Prefetch<'a> {
         // more threads than chunks would have nothing to do
         let threads_per_part = (self.threads / parts.len()).clamp(1, size.div_ceil(CHUNK).max(1));
         let (done, failed) = (AtomicUsize::new(0), Mutex::new(None));
+        // The lock of a part is released before its chunk is populated.
+        let next = |part: &Mutex<ChunkIter>| lock(part).next();
         let fill = |part: &Mutex<ChunkIter>| {
-            while let Some(step) = lock(part).next() {
+            while let Some(step) = next(part) {
                 let filled =
                     if lock(&failed).is_some() { return } else { self.step(region, step, &done, size) };
                 if let Err(error) = filled {
@@ -201,6 +203,7 @@ impl fmt::Debug for Prefetch<'_> {
 mod tests {
     use super::*;
     use crate::{RegionErrorKind, page_size};
+    use std::time::{Duration, Instant};
 
     #[test]
     fn n19_every_page_is_populated_by_any_number_of_threads() {
@@ -225,6 +228,25 @@ mod tests {
                 "{threads} {nodes:?}"
             );
         }
+    }
+
+    #[test]
+    fn n19_threads_populate_at_once() {
+        let len = 8 * CHUNK;
+        let region = Region::reserve(len, "at once").unwrap();
+        region.commit(0, len).unwrap();
+        let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        // Each call waits for another thread, until two threads have met.
+        let progress = |_: usize, _: usize| {
+            most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let begin = Instant::now();
+            while most.load(Ordering::SeqCst) < 2 && begin.elapsed() < Duration::from_secs(5) {
+                std::thread::yield_now();
+            }
+            inside.fetch_sub(1, Ordering::SeqCst);
+        };
+        Prefetch::new().with_threads(2).with_progress(&progress).run(&region, 0..len).unwrap();
+        assert_eq!(most.into_inner(), 2);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub struct RegionStats {
 }
 
 /// Returns every region of this process, ascending by address, also those inside arenas and pools.
-/// O(n), one lock.
+/// O(n); takes the lock of the list at least twice.
 ///
 /// ```
 /// use arenite_pages::{Region, regions};
@@ -55,9 +55,9 @@ pub struct RegionStats {
 pub fn regions() -> Vec<RegionEntry> {
     let mut entries = Vec::new();
     loop {
-        // The lock is held until the end of this statement: an allocator that reserves a region
-        // here waits for ever (known defect).
-        entries.reserve(table().len + 16);
+        // The lock is released before the allocator is called, which may reserve a region.
+        let len = table().len;
+        entries.reserve(len + 16);
         let table = table();
         if table.len <= entries.capacity() {
             entries.extend_from_slice(table.entries());
