@@ -208,7 +208,8 @@ impl Budget {
     fn uncharge_below(&self, end: &Self, bytes: usize) {
         let mut at = self;
         while !Arc::ptr_eq(&at.0, &end.0) {
-            at.0.used.fetch_sub(bytes, Relaxed);
+            // Another thread may have released too much meanwhile.
+            let _left: Option<usize> = at.0.update_used(|used| Some(used.saturating_sub(bytes)));
             let Some(parent) = &at.0.parent else { return };
             at = parent;
         }
@@ -246,8 +247,8 @@ impl Budget {
         Ok(children)
     }
 
-    /// Releases charged bytes. If the caller releases more than it charged, the counters stop at
-    /// zero.
+    /// Releases charged bytes. If the caller releases more than this node has, the node's counter
+    /// stops at zero, and the ancestors release only what the node had.
     #[inline]
     pub fn release(&self, bytes: usize) {
         if self.0.update_speculative(|used| used.checked_sub(bytes)).is_none() {
@@ -257,13 +258,15 @@ impl Budget {
 
     #[inline(never)]
     fn uncharge(&self, bytes: usize) {
-        let less = |used: usize| Some(used.saturating_sub(bytes));
         if self.0.parent.is_none() {
-            let _left: Option<usize> = self.0.update_and_cache(less);
+            let _left: Option<usize> = self.0.update_and_cache(|used| Some(used.saturating_sub(bytes)));
             return;
         }
+        let mut bytes = bytes;
         for node in self.ancestors() {
-            let _left: Option<usize> = node.update_used(less);
+            let less = |used: usize| Some(used.saturating_sub(bytes));
+            let before = node.used.fetch_update(Relaxed, Relaxed, less).unwrap_or_default();
+            bytes = bytes.min(before);
         }
     }
 
@@ -385,6 +388,20 @@ impl fmt::Display for Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn releasing_too_much_takes_nothing_from_siblings() {
+        let root = Budget::new("root", 1000);
+        let group = root.child("group", usize::MAX);
+        let (one, other) = (group.child("one", usize::MAX), group.child("other", usize::MAX));
+        other.charge(500).unwrap();
+        one.charge(100).unwrap();
+        one.release(400);
+        assert_eq!([one.used(), other.used(), group.used(), root.used()], [0, 500, 500, 500]);
+        assert!(other.charge(501).is_err());
+        other.release(usize::MAX);
+        assert_eq!([other.used(), group.used(), root.used()], [0; 3]);
+    }
 
     #[test]
     fn eight_threads_never_exceed_a_limit_by_a_byte() {

@@ -181,11 +181,12 @@ unsafe impl Resource for Router {
 
 impl Trim for Router {
     fn trim(&self, target_held: usize) -> usize {
-        let others = self.state().held - self.small.state().held;
+        // Other threads may allocate between two readings.
+        let others = self.state().held.saturating_sub(self.small.state().held);
         let mut released = self.small.trim(target_held.saturating_sub(others));
         if let Some(LargePath::Range(range)) = self.large.get() {
             let [pool] = &**range;
-            let others = self.state().held - pool.state().held;
+            let others = self.state().held.saturating_sub(pool.state().held);
             released += pool.trim(target_held.saturating_sub(others));
         }
         released
