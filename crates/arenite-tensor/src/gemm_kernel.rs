@@ -85,6 +85,9 @@ pub(crate) fn product_into<T: Gemm>(
         out.rows(),
         out.cols()
     );
+    if m == 0 || n == 0 {
+        return; // the kernels would loop over the rows of an empty matrix, up to `usize::MAX`
+    }
     let (row_stride, col_stride) = (out.row_stride(), out.col_stride());
     let args = GemmArgs { m, k, n, left, right, beta, out: out.as_mut_ptr(), row_stride, col_stride };
     // SAFETY: 1. a `MatrixMut` checks that its last element lies in its slice and that its elements

@@ -287,6 +287,14 @@ mod tests {
     }
 
     #[test]
+    fn u07_gemm_of_a_huge_empty_matrix_ends() {
+        let tall = Matrix::<f32>::new(&[], usize::MAX, 0).unwrap();
+        let square = Matrix::new(&[], 0, 0).unwrap();
+        gemm(tall, square, 0.0, &mut MatrixMut::new(&mut [], usize::MAX, 0).unwrap()).unwrap();
+        gemm(square, tall.t(), 0.0, &mut MatrixMut::new(&mut [], 0, usize::MAX).unwrap()).unwrap();
+    }
+
+    #[test]
     fn u35_matrix_reports_its_memory_layout() {
         let data = [0.0_f32; 12];
         assert_eq!(Matrix::new(&data, 3, 4).unwrap().memory_layout(), MemoryLayout::RowMajor);
