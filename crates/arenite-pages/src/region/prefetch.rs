@@ -103,15 +103,20 @@ impl<'a> Prefetch<'a> {
         let parts = self.split_by_node(region, &range)?;
         // more threads than chunks would have nothing to do
         let threads_per_part = (self.threads / parts.len()).clamp(1, size.div_ceil(CHUNK).max(1));
-        let (done, failed) = (AtomicUsize::new(0), Mutex::new(None));
+        let (done, failed) = (AtomicUsize::new(0), Mutex::new(None::<(usize, RegionError)>));
         // The lock of a part is released before its chunk is populated.
         let next = |part: &Mutex<ChunkIter>| lock(part).next();
         let fill = |part: &Mutex<ChunkIter>| {
-            while let Some(step) = next(part) {
-                let filled =
-                    if lock(&failed).is_some() { return } else { self.step(region, step, &done, size) };
-                if let Err(error) = filled {
-                    lock(&failed).get_or_insert(error);
+            // A chunk that was taken is populated even if another failed meanwhile. So the first
+            // chunk of a part that fails is the one reported.
+            while lock(&failed).is_none() {
+                let Some(step) = next(part) else { return };
+                let start = step.start;
+                if let Err(error) = self.step(region, step, &done, size) {
+                    let mut failed = lock(&failed);
+                    if failed.as_ref().is_none_or(|&(first, _)| start < first) {
+                        *failed = Some((start, error));
+                    }
                 }
             }
         };
@@ -133,7 +138,7 @@ impl<'a> Prefetch<'a> {
         });
         // the rest, if no thread could be started
         parts.iter().for_each(|(_, part)| fill(part));
-        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), |(_, error)| Err(error))
     }
 
     /// Splits a range into parts, each with the processors that fill it (none: any).
@@ -253,7 +258,7 @@ mod tests {
     fn n19_prefetch_fails_on_uncommitted_memory() {
         let region = Region::reserve(64 << 20, "holes").unwrap();
         region.commit(0, 1 << 20).unwrap();
-        for threads in [1, 4] {
+        for threads in [1, 2, 3, 4].repeat(25) {
             let error = Prefetch::new().with_threads(threads).run(&region, 0..64 << 20).unwrap_err();
             assert_eq!(error.kind, RegionErrorKind::Inaccessible { at: 1 << 20 }, "{error}");
             let error = Prefetch::new().with_threads(threads).run(&region, 0..0).unwrap_err();
