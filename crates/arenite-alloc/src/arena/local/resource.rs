@@ -80,8 +80,8 @@ unsafe impl<S: ChunkSource> Resource for Arena<S> {
     }
 }
 
-// SAFETY: every block lies below the cursor in the current chunk or in an earlier one, and no other
-// resource's block does. This holds also while the source calls its upstream.
+// SAFETY: every block lies below the cursor in the current chunk or in an earlier one, and no
+// other resource's block does. This holds also while the source calls its upstream.
 unsafe impl<S: ChunkSource> Owns for Arena<S> {
     fn owns(&self, block: NonNull<u8>) -> bool {
         self.position_of(block).is_some()
